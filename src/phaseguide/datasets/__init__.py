@@ -1,0 +1,1 @@
+"""Folders of images and labels, and the micrographs that ship with the package."""

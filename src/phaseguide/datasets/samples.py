@@ -1,0 +1,66 @@
+"""Micrographs that ship with the package, with their labels. No shipped model was trained on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phaseguide.datasets.folder import Dataset, open_dataset
+from phaseguide.errors import DatasetError
+from phaseguide.phases import PhaseScheme
+
+TITLES = {
+    "uhcs0220": "Ultra-high carbon steel 220 (SEM)",
+    "uhcs0495": "Ultra-high carbon steel 495 (SEM)",
+}
+
+ATTRIBUTION = (
+    "DeCost, Lei, Francis, Holm 2019, doi 10.1017/S1431927618015635, NIST hdl 11256/964, "
+    "as redistributed in leibo-cmu/MatSeg (MIT licence)"
+)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A labelled sample: image (H, W) uint8, labels (H, W) uint8, and where they lie."""
+
+    name: str
+    title: str
+    image: NDArray[Any]
+    labels: NDArray[np.uint8]
+    scheme: PhaseScheme
+    image_path: Path
+    label_path: Path
+
+
+def sample_dataset() -> Dataset:
+    """Return the samples as a data set."""
+    return open_dataset(Path(str(files("phaseguide"))) / "samples" / "uhcs")
+
+
+def sample_names() -> list[str]:
+    """Names that `open_sample` knows."""
+    return list(TITLES)
+
+
+def open_sample(name: str) -> Sample:
+    """Read a sample.
+
+    Raises
+    ------
+    DatasetError
+        No such sample.
+    """
+    if name not in TITLES:
+        raise DatasetError(f"There is no sample {name!r}. Samples: {', '.join(TITLES)}.")
+    dataset = sample_dataset()
+    (item,) = dataset.only([name]).items
+    assert dataset.scheme is not None and item.label_path is not None
+    image = item.read_image().data
+    labels = item.read_labels(dataset.scheme, (image.shape[0], image.shape[1]))
+    return Sample(name, TITLES[name], image, labels, dataset.scheme, item.image_path, item.label_path)

@@ -1,0 +1,1 @@
+"""How good a segmentation is: scores from a confusion matrix, boundary agreement, ratio studies."""

@@ -1,0 +1,96 @@
+"""Label maps as files: uint8, 0 not classified, 1..K the phases, 255 excluded."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from phaseguide.atomic import write_bytes
+from phaseguide.errors import MicrographError
+from phaseguide.micrographs.decoding import decode
+from phaseguide.phases import EXCLUDED
+
+
+def read_label_map(path: str | Path) -> NDArray[np.uint8]:
+    """Read a label map from a TIFF, PNG or BMP file.
+
+    Palette images give their indices; an RGB file is accepted if its three channels are equal.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W) or (Z, H, W)
+        Values as they are in the file; compare them with a scheme by `PhaseScheme.check_labels`.
+
+    Raises
+    ------
+    MicrographError
+        Missing, damaged, not an image, in colour, or values outside 0..255.
+    """
+    labels = decode(Path(path), as_labels=True).pixels
+    if labels.ndim > 2 and labels.shape[-1] == 3:
+        raise MicrographError(
+            f"{path}: is a colour picture, not a label map. Save the labels themselves: one channel, "
+            "0 not classified, 1..K the phases, 255 excluded."
+        )
+    with np.errstate(invalid="ignore"):  # NaN becomes some integer, which then differs
+        whole = labels if labels.dtype == np.uint8 else labels.astype(np.int64, copy=False)
+    if not np.array_equal(whole, labels) or whole.min() < 0 or whole.max() > EXCLUDED:
+        raise MicrographError(
+            f"{path}: label values run from {labels.min()} to {labels.max()}; a label map holds whole "
+            f"numbers from 0 to {EXCLUDED}. Relabel it, or check that it is not a micrograph."
+        )
+    return whole.astype(np.uint8, copy=False)
+
+
+def write_label_map(path: str | Path, labels: ArrayLike, pixel_size_um: float | None = None) -> None:
+    """Write a label map as a compressed TIFF that ImageJ, napari and `read_micrograph` read with scale.
+
+    Parameters
+    ----------
+    path : str or Path
+        By convention ``<stem>_labels.tif``. It is replaced only when the new file is complete.
+    labels : array_like of int, shape (H, W) or (Z, H, W)
+        Values 0..255.
+    pixel_size_um : float or None
+        Edge of a pixel in micrometres; None for scale unknown.
+
+    Raises
+    ------
+    MicrographError
+        Wrong shape, values outside 0..255, or a pixel size that is not positive.
+    PhaseguideError
+        The file cannot be written.
+    """
+    import tifffile
+
+    array = np.asarray(labels)
+    if array.ndim not in (2, 3) or array.size == 0:
+        raise MicrographError(
+            f"{path}: labels of shape {array.shape} are neither an image nor a stack of images."
+        )
+    if array.dtype != np.uint8:
+        if array.dtype.kind not in "uib" or array.min() < 0 or array.max() > EXCLUDED:
+            raise MicrographError(
+                f"{path}: labels of type {array.dtype} from {array.min()} to {array.max()} do not fit into a "
+                f"label map; it holds whole numbers from 0 to {EXCLUDED}."
+            )
+        array = array.astype(np.uint8)
+    metadata: dict[str, object] = {"axes": "ZYX"[-array.ndim :]}
+    resolution = None
+    if pixel_size_um is not None:
+        if not 0 < pixel_size_um < float("inf"):
+            raise MicrographError(
+                f"{path}: a pixel cannot be {pixel_size_um} um wide. Give its size, or none."
+            )
+        resolution = (1 / pixel_size_um, 1 / pixel_size_um)
+        metadata["unit"] = "um"
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, array, imagej=True, compression="zlib", resolution=resolution, metadata=metadata)
+    write_bytes(path, buffer.getvalue())

@@ -1,0 +1,53 @@
+"""Say early and clearly that an image holds nothing to segment."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phaseguide.errors import MicrographError
+
+
+def check_image(data: NDArray[np.generic], name: str) -> None:
+    """Raise if an image cannot be segmented.
+
+    Parameters
+    ----------
+    data : ndarray, shape (H, W) or (H, W, 3)
+        One plane, any real number type.
+    name : str
+        The file or layer; named in the error.
+
+    Raises
+    ------
+    MicrographError
+        Not two-dimensional grey or RGB, no real numbers, only one pixel high or wide, NaN or
+        infinite values, all black, or all pixels alike.
+    """
+    if data.ndim != 2 and not (data.ndim == 3 and data.shape[-1] == 3):
+        raise MicrographError(
+            f"{name}: has shape {data.shape}; expected one grey (height, width) or RGB (height, width, 3) "
+            "image. Choose a single plane or channel."
+        )
+    if data.dtype.kind not in "uifb":
+        raise MicrographError(
+            f"{name}: holds values of type {data.dtype}, not grey values. Convert it first."
+        )
+    height, width = data.shape[:2]
+    if min(height, width) < 2:
+        raise MicrographError(
+            f"{name}: is only {width} x {height} pixels (width x height); there is no texture to segment. "
+            "Choose a whole micrograph."
+        )
+    low, high = data.min(), data.max()  # NaN and infinity both show up in these two
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise MicrographError(
+            f"{name}: contains values that are not finite (NaN or infinite). Replace them, for example by "
+            "the mean of the image, or export the image again."
+        )
+    if low == high:
+        state = "is all black (every pixel is 0)" if low == 0 else f"is constant (every pixel is {low})"
+        raise MicrographError(
+            f"{name}: {state}; there is nothing to segment. Check that the right file, plane or channel "
+            "is chosen."
+        )

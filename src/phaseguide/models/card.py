@@ -1,0 +1,110 @@
+"""The card: everything inside a model file beside the weights, so that nobody repeats a setting."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from phaseguide.phases import PhaseScheme
+
+FORMAT_VERSION = 1
+
+DEFAULT_OWN_ERROR = 0.3
+"""Composition error assumed for a model that nobody has calibrated, as log-ratio standard deviation."""
+
+
+class _Section(BaseModel):
+    # Unknown keys of the same format version are kept out on purpose: they would be settings that
+    # this version silently ignores.
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BackboneCard(_Section):
+    """Architecture and options; see `phaseguide.models.backbones.BackboneOptions`."""
+
+    architecture: str
+    encoder: str
+    in_channels: int = Field(ge=1, le=64)
+    decoder: dict[str, Any] = {}
+
+
+class GuidanceCard(_Section):
+    """Kind and options of the guidance module."""
+
+    kind: str
+    options: dict[str, Any] = {}
+
+
+class InputCard(_Section):
+    """What the images were: normalisation, and pixel size in micrometres if known."""
+
+    normalisation: Literal["percentile"] = "percentile"
+    pixel_size_um: float | None = None
+    magnification: str | None = None
+
+
+class CalibrationCard(_Section):
+    """How far the model's own composition can be believed.
+
+    Attributes
+    ----------
+    own_error : list of float
+        Root-mean-square error of the own composition per phase, in log-ratio space.
+    temperature : float
+        Divides the scores so that they read as probabilities.
+    source : str
+        Which images it was measured on.
+    """
+
+    own_error: list[float]
+    temperature: float = Field(default=1.0, gt=0)
+    source: str = "assumed"
+
+
+class InferenceCard(_Section):
+    """How the model is best run: flips averaged at test time, and whether the ratio conditions the net."""
+
+    flips: bool = False
+    mode: Literal["matched", "conditioned", "both"] = "matched"
+
+
+class Card(_Section):
+    """Card of a model file.
+
+    Attributes
+    ----------
+    training_ratio_mean, training_ratio_spread : list of float
+        Mean area share per phase over the training images, and standard deviation of its logarithm.
+    """
+
+    format_version: int = FORMAT_VERSION
+    name: str
+    description: str = ""
+    version: str = "1"
+    phases: list[dict[str, Any]]
+    backbone: BackboneCard
+    guidance: GuidanceCard
+    input: InputCard = InputCard()
+    inference: InferenceCard = InferenceCard()
+    training_ratio_mean: list[float]
+    training_ratio_spread: list[float]
+    calibration: CalibrationCard
+    training: dict[str, Any] = {}
+    scores: dict[str, Any] = {}
+    data_licence: str = ""
+    model_licence: str = ""
+    citation: str = ""
+    tensors_sha256: str = ""
+
+    @property
+    def scheme(self) -> PhaseScheme:
+        """The phases with their colours."""
+        return PhaseScheme.from_dict({"phases": self.phases}, source=f"model {self.name!r}")
+
+    @property
+    def own_error(self) -> NDArray[np.float64]:
+        """`CalibrationCard.own_error` as an array, shape (K,)."""
+        return np.asarray(self.calibration.own_error, dtype=np.float64)

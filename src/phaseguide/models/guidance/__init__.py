@@ -1,0 +1,66 @@
+"""Guidance: the network part that conditions features on a phase ratio.
+
+One module a kind; `build_guidance` makes any of them from its options.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from phaseguide.errors import ModelError
+from phaseguide.models.guidance.additive import AdditiveGuidance
+from phaseguide.models.guidance.base import Guidance, NoGuidance
+from phaseguide.models.guidance.ccrm import ClassRatioMapping
+from phaseguide.models.guidance.plm import PhaseLearningModule
+
+GUIDANCE: dict[str, type[Guidance]] = {
+    "none": NoGuidance,
+    "additive": AdditiveGuidance,
+    "plm": PhaseLearningModule,
+    "ccrm": ClassRatioMapping,
+}
+
+
+def build_guidance(kind: str, channels: int, n_phases: int, options: dict[str, Any] | None = None) -> Guidance:
+    """Make a guidance module.
+
+    Parameters
+    ----------
+    kind : {"none", "additive", "plm", "ccrm"}
+    channels : int
+        Channels C of the encoder output.
+    n_phases : int
+        K.
+    options : dict, optional
+        Keyword arguments of the kind's class.
+
+    Raises
+    ------
+    ModelError
+        Unknown kind, or an option that the kind does not have.
+    """
+    if kind not in GUIDANCE:
+        raise ModelError(f"Unknown guidance {kind!r}. Choose one of {', '.join(GUIDANCE)}.")
+    try:
+        return GUIDANCE[kind](channels, n_phases, **(options or {}))
+    except TypeError as error:
+        raise ModelError(f"Guidance {kind!r} does not take these options: {options} ({error}).") from error
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of scalars in a module's parameters."""
+    return sum(p.numel() for p in module.parameters())
+
+
+__all__ = [
+    "GUIDANCE",
+    "AdditiveGuidance",
+    "ClassRatioMapping",
+    "Guidance",
+    "NoGuidance",
+    "PhaseLearningModule",
+    "build_guidance",
+    "count_parameters",
+]

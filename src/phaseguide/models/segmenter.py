@@ -1,0 +1,116 @@
+"""The guided segmenter: a backbone with guidance between its encoder and its decoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from phaseguide.models.backbones import Backbone, BackboneOptions, Features
+from phaseguide.models.guidance import build_guidance
+from phaseguide.phases import PhaseScheme
+
+
+@dataclass(frozen=True)
+class GuidanceOptions:
+    """Which guidance to build: a kind and the keyword arguments of its class."""
+
+    kind: str = "plm"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class GuidedSegmenter(nn.Module):
+    """Segment an image into phases, with or without a ratio.
+
+    ``decode(encode(image), ratio)`` is the whole model. The encoder never sees the ratio, so its
+    features are computed once an image and every further ratio costs one decode.
+
+    Parameters
+    ----------
+    backbone : BackboneOptions
+    guidance : GuidanceOptions
+    scheme : PhaseScheme
+    """
+
+    def __init__(self, backbone: BackboneOptions, guidance: GuidanceOptions, scheme: PhaseScheme) -> None:
+        super().__init__()
+        self.scheme = scheme
+        self.guidance_options = guidance
+        self.backbone = Backbone(backbone, len(scheme))
+        self.guidance = build_guidance(guidance.kind, self.backbone.channels, len(scheme), guidance.options)
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the images the model was made for."""
+        return self.backbone.options.in_channels
+
+    def encode(self, image: Tensor) -> Features:
+        """Encode a normalised image, shape (B, in_channels, H, W); independent of any ratio."""
+        return self.backbone.encode(image)
+
+    def decode(self, features: Features, ratio: Tensor | None = None) -> Tensor:
+        """Return logits, shape (B, K, H, W).
+
+        Parameters
+        ----------
+        features : Features
+            From `encode`.
+        ratio : Tensor, shape (B, K), or None
+            Rows sum to 1; NaN rows, or None, mean no ratio.
+        """
+        coarse = self.guidance(features.maps[-1], ratio)
+        return self.backbone.decode(replace(features, maps=[*features.maps[:-1], coarse]))
+
+    def forward(self, image: Tensor, ratio: Tensor | None = None) -> Tensor:
+        """Encode and decode."""
+        return self.decode(self.encode(image), ratio)
+
+
+def intensity_limits(image: NDArray[Any]) -> tuple[float, float]:
+    """Return the 0.5 and 99.5 percentiles of the finite pixels (of a regular sample in large images)."""
+    step_y, step_x = (max(1, n // 1024) for n in image.shape[:2])
+    sample = np.asarray(image[::step_y, ::step_x], dtype=np.float32)
+    sample = sample[np.isfinite(sample)]
+    if not sample.size:
+        return 0.0, 1.0
+    low, high = np.percentile(sample, (0.5, 99.5))
+    return float(low), float(high)
+
+
+def normalise_image(
+    image: NDArray[Any], limits: tuple[float, float] | None = None, *, invert: bool = False
+) -> NDArray[np.float32]:
+    """Bring an image of any brightness to the range the networks know, about [-1, 1].
+
+    The limits are mapped to -1 and 1 and the rest clipped to [-1.5, 1.5], so that 8-bit, 16-bit and
+    float images of one field look alike. One map for all colour channels.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W) or (H, W, C)
+        Pixels that are not finite count as darkest.
+    limits : tuple of float, optional
+        From `intensity_limits` of the whole image; give them when ``image`` is a tile of it.
+    invert : bool
+        Exchange dark and bright (other detector, or light instead of electron micrograph).
+
+    Returns
+    -------
+    ndarray of float32, shape (C, H, W)
+    """
+    low, high = limits if limits is not None else intensity_limits(image)
+    pixels = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=low, posinf=high, neginf=low)
+    scaled = np.clip((pixels - low) / max(high - low, 1e-12) * 2 - 1, -1.5, 1.5)
+    if invert:
+        scaled = -scaled
+    planes = scaled[None] if scaled.ndim == 2 else np.moveaxis(scaled, -1, 0)
+    return np.ascontiguousarray(planes, dtype=np.float32)
+
+
+def as_ratio_tensor(ratio: NDArray[np.float64] | None, device: torch.device) -> Tensor | None:
+    """Turn a complete ratio, shape (K,), into what `GuidedSegmenter.decode` takes."""
+    return None if ratio is None else torch.as_tensor(ratio, dtype=torch.float32, device=device)[None]

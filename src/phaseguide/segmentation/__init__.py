@@ -1,0 +1,1 @@
+"""Segmenting an image with a model: session, tiles, ratio matching, ratio estimation."""

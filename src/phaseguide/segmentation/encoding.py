@@ -1,0 +1,147 @@
+"""An image in the network: encoded once in tiles, decoded for any ratio, within a memory budget."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from phaseguide.models.backbones import Features
+from phaseguide.models.segmenter import GuidedSegmenter, intensity_limits, normalise_image
+from phaseguide.segmentation.device import Device
+from phaseguide.segmentation.tiling import Tile, blend_window, plan_tiles
+
+FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
+"""Axes flipped at test time; the first alone is no flipping."""
+
+
+class EncodedImage:
+    """Features of an image, tile by tile and flip by flip.
+
+    Parameters
+    ----------
+    segmenter : GuidedSegmenter
+        In evaluation mode.
+    pixels : ndarray, shape (H, W) or (H, W, C)
+        C equals the segmenter's channels.
+    device : Device
+    tile : int
+        Largest side that is encoded at once, px; a multiple of 32.
+    overlap : int
+        Overlap of neighbouring tiles, px.
+    flips : bool
+        Average over the four flips.
+    invert : bool
+        See `normalise_image`.
+    memory : int
+        Budget in bytes for features and scores together. Features beyond it are dropped and made
+        again when needed; scores beyond it go to a memory-mapped scratch file.
+    """
+
+    def __init__(
+        self,
+        segmenter: GuidedSegmenter,
+        pixels: NDArray[Any],
+        device: Device,
+        *,
+        tile: int,
+        overlap: int,
+        flips: bool,
+        invert: bool,
+        memory: int,
+    ) -> None:
+        self.segmenter = segmenter.to(device.torch_device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.pixels, self.device = pixels, device
+        self.height, self.width = pixels.shape[:2]
+        self.overlap, self.invert, self.memory = overlap, invert, memory
+        self.limits = intensity_limits(pixels)
+        self.tiles = plan_tiles(self.height, self.width, tile, overlap)
+        self.flips = FLIPS if flips else FLIPS[:1]
+        self._kept: dict[tuple[int, int], Features] = {}
+        self._kept_bytes = 0
+        self._scratch: list[Any] = []
+
+    def scores(
+        self, ratios: NDArray[np.float64] | None, on_tile: Callable[[int, NDArray[np.float32]], None] | None = None
+    ) -> Iterator[tuple[int, int]]:
+        """Decode the whole image; yields (tiles done, tiles) and returns the scores.
+
+        Parameters
+        ----------
+        ratios : ndarray, shape (T, K), or None
+            One complete ratio a tile; None for no ratio.
+        on_tile : callable, optional
+            Called with the index and the scores (K, h, w) of each tile before blending.
+
+        Returns
+        -------
+        ndarray of float32, shape (K, H, W)
+            Mean logits over flips, blended over tiles (the generator's return value).
+        """
+        shape = (len(self.segmenter.scheme), self.height, self.width)
+        total = self._allocate(shape)
+        weight = np.zeros(shape[1:], dtype=np.float32) if len(self.tiles) > 1 else None
+        for index, tile in enumerate(self.tiles):
+            logits = self._decode(index, tile, None if ratios is None else ratios[index])
+            if on_tile is not None:
+                on_tile(index, logits)
+            if weight is None:
+                total[:] = logits
+            else:
+                window = blend_window(tile, self.height, self.width, self.overlap)
+                rows, columns = tile.window
+                total[:, rows, columns] += logits * window
+                weight[rows, columns] += window
+            yield index + 1, len(self.tiles)
+        if weight is not None:
+            for plane in total:
+                plane /= weight
+        return total
+
+    def _allocate(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        if 4 * int(np.prod(shape)) * 2 <= self.memory:
+            return np.zeros(shape, dtype=np.float32)
+        # The file has no name once it is open, so it vanishes with the array whatever happens.
+        scratch = tempfile.TemporaryFile(prefix="phaseguide-scores-")  # noqa: SIM115
+        self._scratch.append(scratch)
+        return np.memmap(scratch, dtype=np.float32, mode="w+", shape=shape)
+
+    def _decode(self, index: int, tile: Tile, ratio: NDArray[np.float64] | None) -> NDArray[np.float32]:
+        given = None
+        if ratio is not None:
+            given = torch.as_tensor(ratio, dtype=torch.float32, device=self.device.torch_device)[None]
+        total: Tensor | None = None
+        with torch.inference_mode(), self._precision():
+            for flip_index, axes in enumerate(self.flips):
+                features = self._features(index, tile, flip_index)
+                logits = self.segmenter.decode(features, given)[0].float()
+                logits = torch.flip(logits, axes) if axes else logits
+                total = logits if total is None else total + logits
+        assert total is not None
+        scores: NDArray[np.float32] = (total / len(self.flips)).cpu().numpy()
+        return scores
+
+    def _features(self, index: int, tile: Tile, flip_index: int) -> Features:
+        kept = self._kept.get((index, flip_index))
+        if kept is not None:
+            return kept
+        planes = normalise_image(self.pixels[tile.window], self.limits, invert=self.invert)
+        image = torch.from_numpy(planes)[None].to(self.device.torch_device, memory_format=torch.channels_last)
+        axes = self.flips[flip_index]
+        features = self.segmenter.encode(torch.flip(image, axes) if axes else image)
+        size = features.nbytes()
+        if self._kept_bytes + size <= self.memory // 2:
+            self._kept[index, flip_index] = features
+            self._kept_bytes += size
+        return features
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        if self.device.half:
+            return torch.autocast(self.device.kind, dtype=torch.float16)
+        return nullcontext()

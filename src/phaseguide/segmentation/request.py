@@ -1,0 +1,82 @@
+"""What a user asks of a session, and what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phaseguide.phases import PhaseScheme
+from phaseguide.ratios import Ratio
+
+Mode = Literal["matched", "conditioned", "both"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One segmentation of a session's image.
+
+    Attributes
+    ----------
+    asked : ndarray, shape (K,), or None
+        Area shares that the user expects, NaN where open; None for no ratio.
+    auto : bool
+        Let the model find the ratio: segment without one, measure, feed it back until it settles.
+    uncertainty : float or tuple of float
+        Standard deviation of ``asked`` in log-ratio space; 0 means exact.
+    mode : {"matched", "conditioned", "both"} or None
+        Where the ratio acts: on the label map, in the network, or on both. None: as the card says.
+    smoothing_px : float
+        Standard deviation of a Gaussian on the scores, in px; 0 is off.
+    min_island_px : int
+        Islands of fewer pixels join their surroundings; 0 is off.
+    """
+
+    asked: Ratio | None = None
+    auto: bool = False
+    uncertainty: float | tuple[float, ...] = 0.3
+    mode: Mode | None = None
+    smoothing_px: float = 0.0
+    min_island_px: int = 0
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """A label map with everything needed to judge it.
+
+    Attributes
+    ----------
+    labels : ndarray of uint8, shape (H, W)
+        1..K, and 255 where excluded.
+    asked : ndarray, shape (K,), or None
+    own : ndarray, shape (K,)
+        Area shares of the map without any ratio (and without manual phases).
+    imposed : ndarray, shape (K,), or None
+        What the map should have: the blend of asked and own, or the estimate of ``auto``.
+    achieved : ndarray, shape (K,)
+        Area shares of ``labels``.
+    own_labels : ndarray of uint8, shape (H, W)
+        The map without any ratio.
+    mode : {"matched", "conditioned", "both"} or None
+        None when no ratio acted.
+    notices : tuple of str
+        What the user should know about this result.
+    """
+
+    labels: NDArray[np.uint8]
+    scheme: PhaseScheme
+    asked: Ratio | None
+    own: Ratio
+    imposed: Ratio | None
+    achieved: Ratio
+    own_labels: NDArray[np.uint8]
+    mode: Mode | None
+    uncertainty: float | tuple[float, ...] | None
+    notices: tuple[str, ...]
+
+    @property
+    def constrained(self) -> bool:
+        """Whether a user's value had a part in the areas, so that they are no measurement."""
+        return self.asked is not None

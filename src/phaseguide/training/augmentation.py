@@ -1,0 +1,95 @@
+"""Crops with augmentation in a single pass: one resampling of image and labels, then brightness.
+
+Geometry moves area shares about, so the ratio of a crop is taken after it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def random_grid(
+    height: int, width: int, crop: int, max_log_scale: float, generator: torch.Generator
+) -> Tensor:
+    """Draw the sampling grid of one crop: place, quarter turns and free rotation, flip, zoom, slight warp.
+
+    Returns
+    -------
+    Tensor, shape (1, crop, crop, 2)
+        Normalised coordinates for `torch.nn.functional.grid_sample`.
+    """
+    u = torch.rand(8, generator=generator)
+    scale = math.exp(float(u[0] * 2 - 1) * max_log_scale)
+    quarter = int(u[1] * 4) * math.pi / 2
+    angle = quarter + (float(u[2] * 2 - 1) * math.pi / 6 if u[7] < 0.5 else 0.0)
+    flip = -1.0 if u[3] < 0.5 else 1.0
+    half = crop / 2 * scale
+    line = (torch.arange(crop) + 0.5) / crop * 2 - 1
+    y, x = torch.meshgrid(line * half, line * half, indexing="ij")
+    x = x * flip
+    centre_x = half + float(u[4]) * max(0.0, width - 2 * half) if width > 2 * half else width / 2
+    centre_y = half + float(u[5]) * max(0.0, height - 2 * half) if height > 2 * half else height / 2
+    cos, sin = math.cos(angle), math.sin(angle)
+    px = centre_x + cos * x - sin * y
+    py = centre_y + sin * x + cos * y
+    if u[6] < 0.3:
+        coarse = torch.randn(1, 2, 5, 5, generator=generator) * 4.0
+        warp = F.interpolate(coarse, size=(crop, crop), mode="bicubic", align_corners=True)[0]
+        px, py = px + warp[0], py + warp[1]
+    return torch.stack((px / width * 2 - 1, py / height * 2 - 1), dim=-1)[None]
+
+
+def sample_crop(image: Tensor, labels: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
+    """Resample an image (C, H, W) linearly and its labels (H, W) to the nearest, mirrored outside.
+
+    Returns
+    -------
+    tuple of Tensor
+        Image (C, crop, crop) and labels (crop, crop) of dtype long.
+    """
+    pixels = F.grid_sample(image[None], grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    marks = F.grid_sample(
+        labels[None, None].float(), grid, mode="nearest", padding_mode="reflection", align_corners=False
+    )
+    return pixels[0], marks[0, 0].round().long()
+
+
+def jitter_brightness(images: Tensor, degrade: float, generator: torch.Generator) -> Tensor:
+    """Vary what differs between microscopes and preparations; labels stay as they are.
+
+    Gain, offset and gamma; uneven illumination; stains; blur and noise. A share ``degrade`` of the
+    crops gets blur, noise and stains several times stronger.
+
+    Parameters
+    ----------
+    images : Tensor, shape (B, C, H, W)
+        Normalised to about [-1, 1].
+    """
+    b, c, h, w = images.shape
+
+    def draw(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(b, 1, 1, 1, generator=generator)
+
+    def smooth_field(cells: int) -> Tensor:
+        coarse = torch.randn(b, 1, cells, cells, generator=generator)
+        return F.interpolate(coarse, size=(h, w), mode="bicubic", align_corners=True)
+
+    heavy = (torch.rand(b, 1, 1, 1, generator=generator) < degrade).float()
+    unit = ((images + 1.5) / 3).clamp(0, 1)
+    out = unit ** torch.exp(draw(-0.35, 0.35)) * 3 - 1.5
+    out = out * draw(0.75, 1.3) + draw(-0.25, 0.25)
+    out = out + smooth_field(3) * draw(0.0, 0.2)
+    stain = torch.relu(smooth_field(6) - 1.0)
+    has_stain = (torch.rand(b, 1, 1, 1, generator=generator) < 0.3 + heavy * 0.5).float()
+    out = out - has_stain * stain * draw(-0.3, 0.5) * (1 + heavy)
+    blurred = F.avg_pool2d(F.pad(out, (2, 2, 2, 2), mode="reflect"), 5, stride=1)
+    share = draw(-0.5, 0.6).clamp_min(0) * (1 - heavy) + heavy * draw(0.6, 1.0)
+    out = out * (1 - share) + blurred * share
+    sharpen = draw(-0.6, 0.5).clamp_min(0) * (1 - heavy)
+    out = out + sharpen * (out - blurred)
+    noise = torch.randn(b, c, h, w, generator=generator)
+    return out + noise * draw(0.0, 0.08) * (1 + 3 * heavy)

@@ -1,0 +1,130 @@
+"""Images and labels as training wants them, and which of them validate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from phaseguide.datasets.folder import Dataset
+from phaseguide.errors import TrainingError
+from phaseguide.micrographs.validation import check_image
+from phaseguide.models.segmenter import normalise_image
+from phaseguide.phases import PhaseScheme
+from phaseguide.ratios import ratio_from_labels
+
+
+@dataclass(frozen=True)
+class TrainingImage:
+    """One field: normalised image (C, H, W) float32 and labels (H, W) uint8."""
+
+    stem: str
+    image: Tensor
+    labels: Tensor
+
+    def ratio(self, n_phases: int) -> NDArray[np.float64] | None:
+        """Area shares of the field, or None when nothing is labelled."""
+        return ratio_from_labels(self.labels.numpy(), n_phases)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run learns from and what it is judged by; the two share no image."""
+
+    train: tuple[TrainingImage, ...]
+    validation: tuple[TrainingImage, ...]
+    scheme: PhaseScheme
+
+    def __post_init__(self) -> None:
+        shared = {i.stem for i in self.train} & {i.stem for i in self.validation}
+        if shared:
+            raise TrainingError(f"Images both for training and for validation: {', '.join(sorted(shared))}.")
+        if not self.train or not self.validation:
+            raise TrainingError(
+                "Training needs at least two labelled images: one to learn from and one to validate on. "
+                f"There are {len(self.train)} and {len(self.validation)}."
+            )
+
+    @property
+    def channels(self) -> int:
+        """Channels of all images."""
+        return int(self.train[0].image.shape[0])
+
+
+def load_images(dataset: Dataset, scheme: PhaseScheme) -> Iterator[TrainingImage]:
+    """Read the labelled fields of a data set one by one, each checked; errors name the file."""
+    channels: int | None = None
+    for item in dataset.labelled().items:
+        data = item.read_image().data
+        check_image(data, str(item.image_path))
+        planes = normalise_image(data)
+        if channels is not None and planes.shape[0] != channels:
+            raise TrainingError(
+                f"{item.image_path}: has {planes.shape[0]} channels, the images before it {channels}. "
+                "Train on images of one kind."
+            )
+        channels = planes.shape[0]
+        labels = item.read_labels(scheme, (planes.shape[1], planes.shape[2]))
+        yield TrainingImage(item.stem, torch.from_numpy(planes), torch.from_numpy(labels))
+
+
+def split_images(
+    images: Sequence[TrainingImage],
+    scheme: PhaseScheme,
+    *,
+    validation: Sequence[str] = (),
+    share: float = 0.15,
+    seed: int = 0,
+) -> TrainingData:
+    """Split whole images (never crops of one image) into training and validation.
+
+    Parameters
+    ----------
+    images : sequence of TrainingImage
+    scheme : PhaseScheme
+    validation : sequence of str
+        Stems to validate on. Empty: drawn with ``seed``.
+    share : float
+        Share of the images drawn; at least one whatever the number.
+    seed : int
+
+    Raises
+    ------
+    TrainingError
+        Fewer than two images, or a stem that is not there.
+    """
+    stems = [i.stem for i in images]
+    missing = sorted(set(validation) - set(stems))
+    if missing:
+        raise TrainingError(f"Validation image {', '.join(missing)} is not among the labelled images.")
+    chosen = set(validation)
+    if not chosen and images:
+        # The drawn images hold a phase mix as close to the whole as a few random draws can find:
+        # one odd field would make a poor judge.
+        chosen = _typical_draw(images, len(scheme), max(1, round(share * len(images))), seed)
+    return TrainingData(
+        tuple(i for i in images if i.stem not in chosen),
+        tuple(i for i in images if i.stem in chosen),
+        scheme,
+    )
+
+
+def _typical_draw(images: Sequence[TrainingImage], n_phases: int, count: int, seed: int) -> set[str]:
+    rng = np.random.default_rng(seed)
+    ratios = [i.ratio(n_phases) for i in images]
+    known = [r for r in ratios if r is not None]
+    if not known:
+        raise TrainingError("No pixel of any image carries a phase. Label some, then train.")
+    mean = np.mean(known, axis=0)
+    draws = [rng.choice(len(images), size=min(count, len(images)), replace=False) for _ in range(16)]
+
+    def distance(draw: NDArray[np.int64]) -> float:
+        drawn = [r for k in draw if (r := ratios[k]) is not None]
+        return float(np.abs(np.mean(drawn, axis=0) - mean).sum()) if drawn else np.inf
+
+    best = min(draws, key=distance)
+    return {images[k].stem for k in best}

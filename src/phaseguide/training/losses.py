@@ -1,0 +1,69 @@
+"""The loss: cross-entropy, soft Dice and a composition term, all over labelled pixels only."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
+
+
+def one_hot_labels(labels: Tensor, n_phases: int) -> tuple[Tensor, Tensor]:
+    """Return one-hot phases, shape (B, K, H, W), and the mask of labelled pixels, shape (B, 1, H, W)."""
+    known = (labels != NOT_CLASSIFIED) & (labels != EXCLUDED)
+    target = torch.where(known, labels - 1, torch.zeros_like(labels))
+    mask = known[:, None].float()
+    return F.one_hot(target, n_phases).movedim(-1, 1).float() * mask, mask
+
+
+def crop_ratios(labels: Tensor, n_phases: int) -> Tensor:
+    """Ratio of each crop, shape (B, K); NaN rows where it is undefined.
+
+    A crop that holds pixels nobody has classified has no ratio; excluded pixels leave the denominator.
+    """
+    counts = torch.stack([(labels == k).flatten(1).sum(1) for k in range(1, n_phases + 1)], 1).float()
+    total = counts.sum(1, keepdim=True)
+    undefined = (labels == NOT_CLASSIFIED).flatten(1).any(1, keepdim=True) | (total == 0)
+    return torch.where(undefined, torch.full_like(counts, torch.nan), counts / total.clamp_min(1))
+
+
+def segmentation_loss(
+    logits: Tensor, labels: Tensor, *, dice_weight: float, composition_weight: float
+) -> Tensor:
+    """Masked cross-entropy + Dice + composition.
+
+    The composition term is the mean absolute difference of the soft area shares of each crop to its
+    true ones (L1, after Liu et al. 2024, "Do we really need Dice?"), where the crop has a ratio. The
+    Dice term pools the batch, and leaves out phases that the batch does not hold.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (B, K, H, W)
+    labels : Tensor of long, shape (B, H, W)
+        0 not classified and 255 excluded have no influence.
+
+    Returns
+    -------
+    Tensor, scalar
+        0 (with a gradient of 0) when nothing is labelled.
+    """
+    n_phases = logits.shape[1]
+    target, mask = one_hot_labels(labels, n_phases)
+    log_p = F.log_softmax(logits.float(), dim=1)
+    p = log_p.exp() * mask
+    n = mask.sum().clamp_min(1)
+    loss = -(target * log_p).sum() / n
+    if dice_weight:
+        overlap = (p * target).sum((0, 2, 3))
+        size = target.sum((0, 2, 3))
+        dice = (2 * overlap + 1) / (p.sum((0, 2, 3)) + size + 1)
+        present = (size > 0).float()
+        loss = loss + dice_weight * ((1 - dice) * present).sum() / present.sum().clamp_min(1)
+    if composition_weight:
+        truth = crop_ratios(labels, n_phases)
+        defined = ~torch.isnan(truth).any(1)
+        soft = p.sum((2, 3)) / mask.sum((2, 3)).clamp_min(1)
+        gap = (soft - truth.nan_to_num()).abs().sum(1) * defined
+        loss = loss + composition_weight * gap.sum() / defined.sum().clamp_min(1)
+    return loss

@@ -1,0 +1,127 @@
+"""The stages of a run: which parts learn, on what kind of crops, with or without a ratio."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from phaseguide.models.backbones import is_batch_norm
+from phaseguide.models.segmenter import GuidedSegmenter
+from phaseguide.ratios import FLOOR
+from phaseguide.training.config import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a run.
+
+    Attributes
+    ----------
+    name : {"backbone", "guidance", "joint"}
+        ``backbone`` learns encoder and decoder without any ratio. ``guidance`` then learns the
+        guidance module alone with everything else frozen, so that a missing ratio costs exactly
+        nothing. ``joint`` learns all at once, with ratio dropout.
+    epochs : int
+    ratio_dropout : float
+        Share of crops shown without a ratio.
+    degrade : float
+        Share of crops degraded heavily.
+    composition_weight : float
+    """
+
+    name: Literal["backbone", "guidance", "joint"]
+    epochs: int
+    ratio_dropout: float
+    degrade: float
+    composition_weight: float
+
+
+def plan_stages(config: TrainingConfig) -> list[Stage]:
+    """Derive the stages from a configuration."""
+    if config.guidance == "none":
+        return [Stage("backbone", config.epochs, 1.0, config.degrade, config.composition_weight)]
+    if config.schedule == "joint":
+        return [
+            Stage("joint", config.epochs, config.ratio_dropout, config.degrade, config.composition_weight)
+        ]
+    return [
+        Stage("backbone", config.epochs, 1.0, config.degrade, config.composition_weight),
+        Stage("guidance", config.guidance_epochs, 0.0, config.guidance_degrade, config.guidance_composition_weight),
+    ]
+
+
+def prepare(segmenter: GuidedSegmenter, stage: Stage, config: TrainingConfig) -> torch.optim.AdamW:
+    """Freeze what the stage does not teach and make its optimiser."""
+    guidance_only = stage.name == "guidance"
+    segmenter.backbone.requires_grad_(not guidance_only)
+    segmenter.guidance.requires_grad_(stage.name != "backbone")
+    rate = config.learning_rate
+    if guidance_only:
+        groups = [{"params": list(segmenter.guidance.parameters()), "lr": rate * config.guidance_rate}]
+    else:
+        encoder = list(segmenter.backbone.net.encoder.parameters())
+        held = {id(p) for p in encoder}
+        rest = [p for p in segmenter.parameters() if id(p) not in held and p.requires_grad]
+        groups = [{"params": encoder, "lr": rate * config.encoder_rate}, {"params": rest, "lr": rate}]
+    for group in groups:
+        group["peak"] = group["lr"]
+    return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
+
+
+def set_modes(segmenter: GuidedSegmenter, stage: Stage, batch: int) -> None:
+    """Put modules in training mode, except the batch norms whose statistics must not move."""
+    segmenter.train()
+    if stage.name == "guidance":
+        segmenter.backbone.eval()
+    elif batch < 8:
+        for module in segmenter.backbone.net.encoder.modules():
+            if is_batch_norm(module):
+                module.eval()
+
+
+def set_rate(optimiser: torch.optim.Optimizer, step: int, steps: int) -> None:
+    """Warm up over 30 steps (a tenth of short runs), then follow a half cosine to zero."""
+    warm = min(30, max(1, steps // 10))
+    factor = min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * step / max(1, steps)))
+    for group in optimiser.param_groups:
+        group["lr"] = group["peak"] * factor
+
+
+def noisy_ratios(ratios: Tensor, stage: Stage, noise: float, generator: torch.Generator) -> Tensor | None:
+    """Ratios as a user would give them: with log-normal error of a random size, some left out.
+
+    Parameters
+    ----------
+    ratios : Tensor, shape (B, K)
+        True ratios of the crops; NaN rows stay NaN.
+    noise : float
+        Largest standard deviation in log space; each crop draws its own from [0, noise].
+
+    Returns
+    -------
+    Tensor, shape (B, K), or None
+        NaN rows mean no ratio; None when all are.
+    """
+    b, k = ratios.shape
+    spread = torch.rand(b, 1, generator=generator) * noise
+    shift = torch.randn(b, k, generator=generator) * spread
+    noisy = ratios.clamp_min(FLOOR) * torch.exp(shift)
+    noisy = noisy / noisy.sum(1, keepdim=True)
+    dropped = torch.rand(b, 1, generator=generator) < stage.ratio_dropout
+    noisy = torch.where(dropped, torch.full_like(noisy, torch.nan), noisy)
+    return None if bool(torch.isnan(noisy).any(1).all()) else noisy
+
+
+def update_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
+    """Move the averaged weights towards the model's; early steps count more."""
+    keep = min(decay, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for a, m in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+            if a.is_floating_point():
+                a.lerp_(m, 1 - keep)
+            else:
+                a.copy_(m)

@@ -1,0 +1,301 @@
+"""The training generator: a data set in, events out, a segmenter with its card at the end."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from phaseguide.errors import TrainingError
+from phaseguide.events import Finished, Notice, Progress
+from phaseguide.models.backbones import BackboneOptions
+from phaseguide.models.card import BackboneCard, CalibrationCard, Card, GuidanceCard
+from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
+from phaseguide.ratios import FLOOR
+from phaseguide.segmentation.device import choose_device
+from phaseguide.training.augmentation import jitter_brightness, random_grid, sample_crop
+from phaseguide.training.checkpoint import load_checkpoint, restore, save_checkpoint
+from phaseguide.training.config import TrainingConfig
+from phaseguide.training.data import TrainingData
+from phaseguide.training.events import EpochDone, TrainingResult
+from phaseguide.training.losses import crop_ratios, segmentation_loss
+from phaseguide.training.stages import (
+    Stage, noisy_ratios, plan_stages, prepare, set_modes, set_rate, update_average,
+)  # fmt: skip
+from phaseguide.training.validation import Validation, own_error, validate
+
+TrainingEvent = Progress | Notice | EpochDone | Finished[TrainingResult]
+
+
+def train(
+    data: TrainingData,
+    config: TrainingConfig,
+    *,
+    name: str = "model",
+    start: GuidedSegmenter | None = None,
+    checkpoint: Path | None = None,
+) -> Iterator[TrainingEvent]:
+    """Train a segmenter; stop it by closing the generator.
+
+    Parameters
+    ----------
+    data : TrainingData
+    config : TrainingConfig
+    name : str
+        Name in the card.
+    start : GuidedSegmenter, optional
+        Start from this model's weights (its architecture replaces the configured one).
+    checkpoint : Path, optional
+        Written after every epoch. If the file is there, the run goes on from it, and ends with the
+        same weights as an uninterrupted one (same device and thread count).
+
+    Yields
+    ------
+    Progress, Notice, EpochDone
+        As they happen; `Progress` after every step.
+    Finished of TrainingResult
+        Last.
+
+    Raises
+    ------
+    TrainingError
+        Bad configuration, a checkpoint of another run, or a loss that is no longer finite.
+    """
+    config.validate()
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    yield from _Run(data, config, name, start, checkpoint).events()
+
+
+class _Run:
+    """State of one run; `events` is the generator."""
+
+    def __init__(
+        self,
+        data: TrainingData,
+        config: TrainingConfig,
+        name: str,
+        start: GuidedSegmenter | None,
+        checkpoint: Path | None,
+    ) -> None:
+        self.data, self.config, self.name, self.checkpoint = data, config, name, checkpoint
+        self.device = choose_device(config.device).torch_device
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.stages = plan_stages(config)
+        self.model = (copy.deepcopy(start) if start is not None else self._build()).to(self.device)
+        self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.model).eval()
+        self.best = copy.deepcopy(self.average)
+        pixels = sum(i.labels.numel() for i in data.train)
+        self.steps = max(1, round(pixels / (config.crop**2 * config.batch)))
+        self.history: list[EpochDone] = []
+        self.best_miou = -math.inf
+        self.stale = 0
+        self.spent = 0.0
+        self.final: Validation | None = None
+
+    def _build(self) -> GuidedSegmenter:
+        c = self.config
+        with torch.random.fork_rng():
+            torch.manual_seed(c.seed)
+            model = GuidedSegmenter(
+                BackboneOptions(c.architecture, c.encoder, self.data.channels, dict(c.decoder)),
+                GuidanceOptions(c.guidance, dict(c.guidance_options)),
+                self.data.scheme,
+            )
+        if c.imagenet:
+            model.backbone.load_imagenet()
+        return model
+
+    def events(self) -> Iterator[TrainingEvent]:
+        first_stage, first_epoch = 0, 0
+        optimiser = prepare(self.model, self.stages[0], self.config)
+        if self.checkpoint is not None and self.checkpoint.exists():
+            first_stage, first_epoch, optimiser = self._resume()
+            yield Notice(f"Going on from {self.checkpoint.name} after epoch {len(self.history)}.")
+        stopped = False
+        for index in range(first_stage, len(self.stages)):
+            stage = self.stages[index]
+            if index > first_stage or first_epoch == 0:
+                if index > 0:
+                    # The next stage builds on the best weights of this one, not on its last ones.
+                    self.model.load_state_dict(self.best.state_dict())
+                    self.average.load_state_dict(self.best.state_dict())
+                    self.best_miou, self.stale = -math.inf, 0
+                optimiser = prepare(self.model, stage, self.config)
+            for epoch in range(first_epoch, stage.epochs):
+                done = yield from self._epoch(stage, epoch, optimiser)
+                self.history.append(done)
+                last = epoch + 1 == stage.epochs
+                stopped = bool(self.config.patience) and self.stale >= self.config.patience
+                if self.checkpoint is not None:
+                    self._save(optimiser, (index + 1, 0) if last or stopped else (index, epoch + 1))
+                yield done
+                if stopped:
+                    yield Notice(f"Stopped early: no better validation for {self.stale} epochs.")
+                    break
+            first_epoch = 0
+        yield Progress("Measuring the trained model", 0, 1)
+        yield Finished(self._result(stopped))
+
+    def _epoch(self, stage: Stage, epoch: int, optimiser: torch.optim.AdamW) -> Any:
+        started = time.perf_counter()
+        total = stage.epochs * self.steps
+        losses = []
+        for k in range(self.steps):
+            step = epoch * self.steps + k
+            set_rate(optimiser, step, total)
+            set_modes(self.model, stage, self.config.batch)
+            loss = self._step(stage, optimiser)
+            update_average(self.average, self.model, self.config.average, step)
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"The loss is no longer a number in epoch {epoch + 1}. Lower the learning rate "
+                    f"(now {self.config.learning_rate:g}) or check the images for wild values."
+                )
+            losses.append(loss)
+            yield Progress(f"Training ({stage.name}, epoch {epoch + 1} of {stage.epochs})", step + 1, total)
+        return self._judge(stage, epoch, float(np.mean(losses)), started)
+
+    def _step(self, stage: Stage, optimiser: torch.optim.AdamW) -> float:
+        c = self.config
+        crops, marks = [], []
+        for _ in range(c.batch):
+            pick = int(torch.randint(len(self.data.train), (1,), generator=self.generator))
+            item = self.data.train[pick]
+            height, width = item.labels.shape
+            grid = random_grid(height, width, c.crop, c.augment_scale, self.generator)
+            pixels, labels = sample_crop(item.image, item.labels, grid)
+            crops.append(pixels)
+            marks.append(labels)
+        images = jitter_brightness(torch.stack(crops), stage.degrade, self.generator)
+        labels = torch.stack(marks)
+        ratios = crop_ratios(labels, len(self.data.scheme))
+        given = noisy_ratios(ratios, stage, c.ratio_noise, self.generator)
+        images = images.to(self.device, memory_format=torch.channels_last)
+        labels = labels.to(self.device)
+        with torch.set_grad_enabled(stage.name != "guidance"):
+            features = self.model.encode(images)
+        logits = self.model.decode(features, None if given is None else given.to(self.device))
+        loss = segmentation_loss(
+            logits, labels, dice_weight=c.dice_weight, composition_weight=stage.composition_weight
+        )
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        optimiser.step()
+        return float(loss.detach())
+
+    def _judge(self, stage: Stage, epoch: int, loss: float, started: float) -> EpochDone:
+        judged: Validation | None = None
+        last = epoch + 1 == stage.epochs
+        if stage.name == "guidance":
+            # Without a ratio this stage changes nothing, so there is nothing to choose between.
+            self.best.load_state_dict(self.average.state_dict())
+        elif last or (epoch + 1) % self.config.validate_every == 0:
+            judged = validate(self.average, self.data.validation, self.device)
+            if judged.scores.miou > self.best_miou:
+                self.best_miou, self.stale = judged.scores.miou, 0
+                self.best.load_state_dict(self.average.state_dict())
+                self.final = judged
+            else:
+                self.stale += 1
+        seconds = time.perf_counter() - started
+        self.spent += seconds
+        done, all_epochs = len(self.history) + 1, sum(s.epochs for s in self.stages)
+        guidance = self.model.guidance
+        return EpochDone(
+            stage=stage.name,
+            epoch=done,
+            epochs=all_epochs,
+            loss=loss,
+            miou=None if judged is None else judged.scores.miou,
+            dice_mean=None if judged is None else judged.scores.dice_mean,
+            accuracy=None if judged is None else judged.scores.accuracy,
+            fraction_mae=None if judged is None else judged.fraction_mae,
+            best=judged is not None and self.stale == 0,
+            seconds=seconds,
+            seconds_left=self.spent / done * (all_epochs - done),
+            gauges={n: float(p.detach()) for n, p in guidance.named_parameters() if p.ndim == 0},
+        )
+
+    def _save(self, optimiser: torch.optim.AdamW, position: tuple[int, int]) -> None:
+        assert self.checkpoint is not None
+        state = {
+            "config": self.config.to_dict(),
+            "images": self._images(),
+            "position": list(position),
+            "best_miou": None if math.isinf(self.best_miou) else self.best_miou,
+            "stale": self.stale,
+            "spent": self.spent,
+            "history": [dataclasses.asdict(h) for h in self.history],
+        }
+        save_checkpoint(self.checkpoint, self._modules(), optimiser, self.generator, state)
+
+    def _resume(self) -> tuple[int, int, torch.optim.AdamW]:
+        assert self.checkpoint is not None
+        tensors, state = load_checkpoint(self.checkpoint)
+        if state["config"] != self.config.to_dict() or state["images"] != self._images():
+            raise TrainingError(
+                f"{self.checkpoint}: this checkpoint belongs to a run with other settings or images. "
+                "Delete it to start afresh, or run with the old ones."
+            )
+        stage, epoch = state["position"]
+        # A run that ended a stage has saved that stage's optimiser, which the next one replaces.
+        optimiser = prepare(self.model, self.stages[stage if epoch else max(0, stage - 1)], self.config)
+        restore(tensors, state, self._modules(), optimiser, self.generator)
+        self.best_miou = -math.inf if state["best_miou"] is None else state["best_miou"]
+        self.stale, self.spent = state["stale"], state["spent"]
+        self.history = [EpochDone(**h) for h in state["history"]]
+        return stage, epoch, optimiser
+
+    def _modules(self) -> dict[str, torch.nn.Module]:
+        return {"model": self.model, "average": self.average, "best": self.best}
+
+    def _images(self) -> dict[str, list[str]]:
+        return {
+            "train": [i.stem for i in self.data.train],
+            "validation": [i.stem for i in self.data.validation],
+        }
+
+    def _result(self, stopped: bool) -> TrainingResult:
+        judged = self.final or validate(self.best, self.data.validation, self.device)
+        k = len(self.data.scheme)
+        ratios = np.array([r for i in self.data.train if (r := i.ratio(k)) is not None])
+        segmenter = self.best.to("cpu").to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        segmenter.requires_grad_(True)
+        segmenter.eval()
+        record = {
+            "config": self.config.to_dict(),
+            "images": self._images(),
+            "epochs": len(self.history),
+            "seconds": round(self.spent, 1),
+            "threads": torch.get_num_threads(),
+            "device": str(self.device),
+            "torch": torch.__version__,
+            "gauges": [h.gauges for h in self.history if h.gauges and h.stage != "backbone"],
+        }
+        card = Card(
+            name=self.name,
+            phases=self.data.scheme.to_dict()["phases"],
+            backbone=BackboneCard(**segmenter.backbone.options.to_dict()),
+            guidance=GuidanceCard(
+                kind=segmenter.guidance_options.kind, options=segmenter.guidance_options.options
+            ),
+            training_ratio_mean=ratios.mean(0).tolist(),
+            training_ratio_spread=np.log(np.maximum(ratios, FLOOR)).std(0).tolist(),
+            calibration=CalibrationCard(
+                own_error=own_error(judged.own, judged.true).tolist(),
+                source=f"{len(judged.own)} validation images",
+            ),
+            training=record,
+            scores={"validation": judged.scores.to_dict(self.data.scheme)},
+        )
+        return TrainingResult(segmenter, card, tuple(self.history), stopped, record)

@@ -1,0 +1,72 @@
+"""Judging a model on whole validation images, without a ratio."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from phaseguide.evaluation.confusion import Scores, confusion_matrix, scores_from_confusion
+from phaseguide.models.card import DEFAULT_OWN_ERROR
+from phaseguide.models.segmenter import GuidedSegmenter
+from phaseguide.ratios import FLOOR, ratio_from_labels
+from phaseguide.segmentation.matching import argmax_labels
+from phaseguide.training.data import TrainingImage
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Pooled scores, and the own and true composition of each image, shape (n, K)."""
+
+    scores: Scores
+    own: NDArray[np.float64]
+    true: NDArray[np.float64]
+
+    @property
+    def fraction_mae(self) -> float:
+        """Mean absolute composition error over images and phases, in [0, 1]."""
+        return float(np.abs(self.own - self.true).mean())
+
+
+def validate(segmenter: GuidedSegmenter, images: Sequence[TrainingImage], device: torch.device) -> Validation:
+    """Segment whole images without a ratio and compare with their labels."""
+    k = len(segmenter.scheme)
+    total = np.zeros((k, k + 1), dtype=np.int64)
+    own, true = [], []
+    segmenter.eval()
+    with torch.inference_mode():
+        for item in images:
+            scores = segmenter(item.image[None].to(device))[0].float().cpu().numpy()
+            predicted = argmax_labels(scores)
+            labels = item.labels.numpy()
+            total += confusion_matrix(labels, predicted, k)
+            known = (labels > 0) & (labels < 255)
+            seen, truth = ratio_from_labels(predicted[known], k), ratio_from_labels(labels, k)
+            if seen is not None and truth is not None:
+                own.append(seen)
+                true.append(truth)
+    return Validation(scores_from_confusion(total), np.array(own), np.array(true))
+
+
+def own_error(own: NDArray[np.float64], true: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Composition error of a model per phase: root mean square of log(own / true).
+
+    Few images are mixed with a prior: two imagined images with `DEFAULT_OWN_ERROR`. Phases that
+    are absent from an image say nothing about their logarithm there.
+
+    Parameters
+    ----------
+    own, true : ndarray, shape (n, K)
+
+    Returns
+    -------
+    ndarray of float64, shape (K,)
+    """
+    gap = np.log(np.maximum(own, FLOOR)) - np.log(np.maximum(true, FLOOR))
+    present = true > FLOOR
+    squares = (gap**2 * present).sum(0) + 2 * DEFAULT_OWN_ERROR**2
+    error: NDArray[np.float64] = np.sqrt(squares / (present.sum(0) + 2))
+    return error

@@ -1,0 +1,77 @@
+"""Backbones: split equals plain forward, any size, guidance in between, offline ImageNet start."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from phaseguide.errors import ModelError
+from phaseguide.models.backbones import ARCHITECTURES, Backbone, BackboneOptions, pad_to_stride
+from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
+from phaseguide.phases import PhaseScheme
+
+SCHEME = PhaseScheme.from_names(["ferrite", "pearlite", "martensite"])
+ENCODER = "tu-tf_efficientnet_lite0"
+
+
+@pytest.mark.parametrize("architecture", list(ARCHITECTURES))
+def test_split_equals_plain_forward_for_odd_sizes(architecture: str) -> None:
+    torch.manual_seed(0)
+    backbone = Backbone(BackboneOptions(architecture, ENCODER), 3).eval()
+    image = torch.randn(1, 1, 75, 101)
+    with torch.inference_mode():
+        split = backbone.decode(backbone.encode(image))
+        plain = backbone.net(pad_to_stride(image))[..., :75, :101]
+    assert split.shape == (1, 3, 75, 101)
+    assert torch.equal(split, plain)
+
+
+@pytest.mark.parametrize("size", [(2, 2), (5, 64), (33, 31), (64, 64)])
+def test_padding_works_for_any_size(size: tuple[int, int]) -> None:
+    padded = pad_to_stride(torch.randn(1, 1, *size))
+    assert padded.shape[-1] % 32 == 0 and padded.shape[-2] % 32 == 0
+    assert padded.shape[-2] - size[0] < 32
+
+
+def test_guided_segmenter_without_ratio_is_its_backbone() -> None:
+    torch.manual_seed(0)
+    segmenter = GuidedSegmenter(BackboneOptions("unet", ENCODER), GuidanceOptions("plm", {"width": 32}), SCHEME)
+    segmenter.eval()
+    with torch.no_grad():
+        segmenter.guidance.delta.fill_(0.7)
+    image = torch.randn(1, 1, 64, 64)
+    with torch.inference_mode():
+        features = segmenter.encode(image)
+        without = segmenter.decode(features)
+        with_ratio = segmenter.decode(features, torch.tensor([[0.1, 0.2, 0.7]]))
+        other = segmenter.decode(features, torch.tensor([[0.7, 0.2, 0.1]]))
+        plain = segmenter.backbone.net(image)
+    assert torch.equal(without, plain)
+    assert float((with_ratio - without).abs().max()) > 1e-4
+    assert float((with_ratio - other).abs().max()) > 1e-5
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_imagenet_start_is_offline_and_grey_equals_repeated_grey(index: int) -> None:
+    name = f"tu-tf_efficientnet_lite{index}"
+    grey = Backbone(BackboneOptions("unet", name, 1), 2).eval()
+    colour = Backbone(BackboneOptions("unet", name, 3), 2).eval()
+    grey.load_imagenet()
+    colour.load_imagenet()
+    image = torch.randn(1, 1, 64, 64)
+    with torch.inference_mode():
+        a = grey.net.encoder(image)[1:]
+        b = colour.net.encoder(image.repeat(1, 3, 1, 1))[1:]
+    for one, three in zip(a, b, strict=True):
+        assert torch.allclose(one, three, atol=2e-3, rtol=1e-3)
+
+
+def test_what_cannot_be_built_says_why() -> None:
+    with pytest.raises(ModelError, match="Unknown architecture"):
+        Backbone(BackboneOptions("vnet", ENCODER), 3)
+    with pytest.raises(ModelError, match="Cannot build unet"):
+        Backbone(BackboneOptions("unet", "no-such-encoder"), 3)
+    with pytest.raises(ModelError, match="no offline ImageNet weights"):
+        Backbone(BackboneOptions("unet", "resnet18"), 3).load_imagenet()
+    with pytest.raises(ModelError, match="1 or 3 channels"):
+        Backbone(BackboneOptions("unet", ENCODER, 2), 3).load_imagenet()

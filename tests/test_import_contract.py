@@ -1,0 +1,146 @@
+"""The order of the house: who may import whom, where Qt may live, and what `import phaseguide` costs."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "phaseguide"
+
+ORDER = (
+    "errors", "atomic", "events", "phases", "ratios", "micrographs", "datasets", "models", "segmentation",
+    "evaluation", "training", "cli", "widgets",
+)  # fmt: skip
+GUI = {"napari", "qtpy", "superqt", "magicgui", "PyQt5", "PyQt6", "PySide2", "PySide6"}
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(file: Path) -> str:
+    """The part of the house a file belongs to; empty for the package itself."""
+    first = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return "" if first in ("__init__", "__main__") else first
+
+
+def imported(tree: ast.AST, package: list[str]) -> Iterator[tuple[int, str]]:
+    """Every module that a file imports anywhere, also inside functions, by its full name.
+
+    ``package`` is where relative imports start. A name that is imported from a module is given as
+    if it were a module below it, since it may be one.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*start, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield node.lineno, f"{base}.{alias.name}"
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if name in ("import_module", "__import__") and isinstance(node.args[0].value, str):
+                yield node.lineno, node.args[0].value
+
+
+def imports_of(file: Path) -> list[tuple[int, str]]:
+    package = list(file.relative_to(PACKAGE.parent).parent.parts)
+    return list(imported(ast.parse(file.read_text(encoding="utf-8")), package))
+
+
+def test_the_walk_sees_every_form_of_import() -> None:
+    code = """
+import phaseguide.training
+from phaseguide import widgets
+from ..models import card
+def later():
+    from . import session
+    importlib.import_module("phaseguide.cli")
+"""
+    found = {name for _, name in imported(ast.parse(code), ["phaseguide", "segmentation"])}
+    assert found == {
+        "phaseguide.training", "phaseguide.widgets", "phaseguide.models.card",
+        "phaseguide.segmentation.session", "phaseguide.cli",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("file", MODULES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
+def test_a_module_imports_only_from_those_above(file: Path) -> None:
+    part = part_of(file)
+    assert not part or part in ORDER, f"{part} has no place in the order of the house"
+    for line, name in imports_of(file):
+        target = name.split(".")
+        if target[0] != "phaseguide" or len(target) < 2 or target[1] not in ORDER:
+            continue
+        assert target[1] != "widgets" or part == "widgets", f"{file.name}:{line} imports widgets; nothing may"
+        assert part, f"{file.name}:{line} imports {name}; the package itself stays empty"
+        assert ORDER.index(target[1]) <= ORDER.index(part), (
+            f"{file.name}:{line}: {part} imports {name} from below"
+        )
+
+
+@pytest.mark.parametrize("file", MODULES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
+def test_only_widgets_import_gui_packages(file: Path) -> None:
+    found = {name for _, name in imports_of(file) if name.split(".")[0] in GUI}
+    assert part_of(file) == "widgets" or not found
+
+
+def run(code: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_import_is_light() -> None:
+    code = """
+import time
+start = time.perf_counter()
+import phaseguide
+seconds = time.perf_counter() - start
+import sys
+heavy = {"torch", "napari", "numpy", "scipy", "matplotlib", "pandas", "timm"} & set(sys.modules)
+print(seconds, *heavy)
+"""
+    runs = [run(code).split() for _ in range(3)]
+    assert runs[0][1:] == []
+    assert min(float(seconds) for seconds, *_ in runs) < 0.2
+
+
+@pytest.mark.parametrize("part", ORDER[: ORDER.index("widgets")])
+def test_nothing_but_widgets_needs_a_screen(part: str) -> None:
+    """Every module of a part imports with all GUI packages blocked."""
+    names = [
+        ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+        for file in MODULES
+        if part_of(file) == part
+    ]
+    run(
+        "import importlib, sys\n"
+        f"for name in {sorted(GUI)}: sys.modules[name] = None\n"
+        f"for name in {names}: importlib.import_module(name)\n"
+    )
+
+
+def test_manifest_at_the_top_links_to_the_one_in_the_package() -> None:
+    link = ROOT / "napari.yaml"
+    if link.is_symlink():
+        assert os.readlink(link).replace(os.sep, "/") == "src/phaseguide/napari.yaml"
+        assert link.resolve() == PACKAGE / "napari.yaml"
+    else:  # a checkout on Windows holds the target's name as text
+        assert link.read_text(encoding="utf-8").strip() == "src/phaseguide/napari.yaml"
+
+
+def test_manifest_is_valid_and_named_as_the_distribution() -> None:
+    npe2 = pytest.importorskip("npe2")
+    manifest = npe2.PluginManifest.from_file(PACKAGE / "napari.yaml")
+    assert (manifest.name, manifest.display_name) == ("napari-phaseguide", "Phase Guide")

@@ -1,0 +1,45 @@
+"""Small labelled fields with two textures that a network can learn in a few steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from phaseguide.models.segmenter import normalise_image
+from phaseguide.phases import PhaseScheme
+from phaseguide.training.config import TrainingConfig
+from phaseguide.training.data import TrainingData, TrainingImage
+
+SCHEME = PhaseScheme.from_names(["smooth", "rough"])
+TINY = {"decoder_channels": [16, 16, 8, 8, 8]}
+
+
+def field(seed: int, height: int = 96, width: int = 112) -> TrainingImage:
+    """Left part dark and smooth, right part bright and rough; the border moves with the seed."""
+    rng = np.random.default_rng(seed)
+    border = int(width * rng.uniform(0.3, 0.7))
+    labels = np.ones((height, width), dtype=np.uint8)
+    labels[:, border:] = 2
+    image = np.where(labels == 1, 80, 150) + rng.normal(0, np.where(labels == 1, 4, 30))
+    return TrainingImage(f"f{seed}", torch.from_numpy(normalise_image(image)), torch.from_numpy(labels))
+
+
+def data(count: int = 4) -> TrainingData:
+    images = [field(i) for i in range(count)]
+    return TrainingData(tuple(images[1:]), tuple(images[:1]), SCHEME)
+
+
+def config(**changes: object) -> TrainingConfig:
+    settings: dict[str, object] = {
+        "encoder": "tu-tf_efficientnet_lite0",
+        "decoder": TINY,
+        "imagenet": False,
+        "guidance_options": {"width": 8, "coordinates": False},
+        "epochs": 2,
+        "guidance_epochs": 1,
+        "crop": 64,
+        "batch": 2,
+        "threads": 1,
+        "device": "cpu",
+    }
+    return TrainingConfig(**{**settings, **changes})  # type: ignore[arg-type]
