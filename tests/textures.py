@@ -42,4 +42,6 @@ def config(**changes: object) -> TrainingConfig:
         "threads": 1,
         "device": "cpu",
     }
+    if changes.get("guidance", "plm") != "plm":
+        settings["guidance_options"] = {}
     return TrainingConfig(**{**settings, **changes})  # type: ignore[arg-type]

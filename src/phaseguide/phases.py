@@ -199,5 +199,6 @@ class PhaseScheme:
             shown = ", ".join(map(str, foreign[:8])) + (" ..." if len(foreign) > 8 else "")
             raise SchemeError(
                 f"{source}: label value {shown} is not in the phase scheme. The phases are {self.describe()}; "
-                f"0 means not classified and {EXCLUDED} excluded. Relabel it, or choose the model made for these phases."
+                f"0 means not classified and {EXCLUDED} excluded. Relabel it, or choose the model made for "
+                "these phases."
             )

@@ -136,11 +136,17 @@ def complete_ratio(asked: ArrayLike, own: ArrayLike) -> Ratio:
     ratio: Ratio = np.array(asked, dtype=np.float64)
     is_open = np.isnan(ratio)
     if not is_open.any():
-        return ratio / ratio.sum()
+        return _closed(ratio)
     weights = np.asarray(own, dtype=np.float64)[is_open]
     weights = weights / weights.sum() if weights.sum() > 0 else np.full(weights.size, 1 / weights.size)
     ratio[is_open] = max(0.0, 1 - ratio[~is_open].sum()) * weights
-    return ratio / ratio.sum()
+    return _closed(ratio)
+
+
+def _closed(parts: Ratio) -> Ratio:
+    """Scale parts to sum 1."""
+    shares: Ratio = parts / parts.sum()
+    return shares
 
 
 def blend_ratios(asked: ArrayLike, own: ArrayLike, uncertainty: ArrayLike, own_error: ArrayLike) -> Ratio:
@@ -176,7 +182,7 @@ def blend_ratios(asked: ArrayLike, own: ArrayLike, uncertainty: ArrayLike, own_e
     full = complete_ratio(asked, own)
     u = np.broadcast_to(np.asarray(uncertainty, dtype=np.float64), full.shape)
     if not np.all(u >= 0):
-        raise RatioError(f"The uncertainty {uncertainty} is negative. Use 0 (exact) or a positive number.")
+        raise RatioError(f"The uncertainty {uncertainty!r} is negative. Use 0 (exact) or a positive number.")
     exact = u == 0
     if exact.all():
         return full
@@ -272,4 +278,4 @@ def guess_ratio(true: ArrayLike, accuracy: float) -> Ratio:
     if truth.size == 1:
         return truth.copy()
     guess: Ratio = accuracy * truth + (1 - accuracy) * (1 - truth) / (truth.size - 1)
-    return guess / guess.sum()
+    return _closed(guess)

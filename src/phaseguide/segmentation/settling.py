@@ -123,24 +123,26 @@ def _assign(
         return labels, offsets
 
     sample_need = round_shares(need / count * len(sample), len(sample))
-    centre, slack = balance(scores, sample_need, field.active, start, tolerance=_SAMPLE_MARGIN // 8)
+    centre, slack = balance(scores, sample_need, field.active, start, tolerance=_SAMPLE_MARGIN // 16)
     margin = _SAMPLE_MARGIN + slack
     while True:
-        low, high = offset_box(scores, sample_need, field.active, centre, margin)
+        low, high = offset_box(scores, field.active, centre, margin)
         labels, settled, undecided = _settle(field, pixels, low, high)
         rest = need - settled
         # A box that misses the optimum shows here, or in offsets outside; nothing wrong gets through.
         if (rest >= 0).all():
             if not len(undecided):
                 return labels, centre
-            if pixels is not None and len(undecided) > count // 2:
+            if pixels is not None and len(undecided) > 0.9 * count:
                 return solve_exactly(field.exact(pixels), need, field.active, centre)
             inner = undecided if pixels is None else pixels[undecided]
             winners, offsets = _assign(field, inner, rest, centre, rng)
             if fits(offsets, low, high, field.active):
                 labels[undecided] = winners
                 return labels, offsets
-        margin = 4 * margin
+            # Often only drifted along a chain of phases: the next box lies around what was found.
+            centre = offsets
+        margin = 2 * margin
 
 
 def _settle(field: _Field, pixels: Ints | None, low: Floats, high: Floats) -> tuple[Labels, Ints, Ints]:

@@ -47,9 +47,9 @@ def blend_window(tile: Tile, height: int, width: int, overlap: int) -> NDArray[n
     def ramp(start: int, length: int, whole: int) -> NDArray[np.float32]:
         weight = np.ones(length, dtype=np.float32)
         slope = (np.arange(1, min(overlap, length) + 1) / (min(overlap, length) + 1)).astype(np.float32)
-        if start > 0:
+        if slope.size and start > 0:
             weight[: slope.size] = np.minimum(weight[: slope.size], slope)
-        if start + length < whole:
+        if slope.size and start + length < whole:
             weight[-slope.size :] = np.minimum(weight[-slope.size :], slope[::-1])
         return weight
 

@@ -87,8 +87,9 @@ def balance(scores: Floats, need: Ints, active: Mask, start: Floats, tolerance: 
                 raised[k] = scores[k] + offsets[k]
         if error <= tolerance:
             break
-        step = np.where(active, offsets - before, 0.0)
-        step -= step[active].mean()
+        step = np.zeros_like(offsets)
+        step[active] = offsets[active] - before[active]
+        step[active] -= step[active].mean()
         if sweep % 5 == 0 and earlier.any():
             # Late steps shrink by a constant factor: add up the geometric series that is to come.
             factor = min(max(float(step @ earlier / (earlier @ earlier)), 0.0), 0.98)
@@ -96,10 +97,8 @@ def balance(scores: Floats, need: Ints, active: Mask, start: Floats, tolerance: 
     return offsets, error
 
 
-def offset_box(
-    scores: Floats, need: Ints, active: Mask, centre: Floats, margin: int
-) -> tuple[Floats, Floats]:
-    """Lowest and highest offsets that change a phase's count in the sample by at most `margin`.
+def offset_box(scores: Floats, active: Mask, centre: Floats, margin: int) -> tuple[Floats, Floats]:
+    """Lowest and highest offsets that change a phase's count in the sample by about `margin`.
 
     Where the sample is exhausted the box is open: few pixels can be concerned there.
     """
@@ -109,19 +108,20 @@ def offset_box(
     phases = [int(k) for k in np.flatnonzero(active)]
     for k in phases:
         leads = _leads(scores, raised, phases, k)
-        below, above = int(need[k]) - margin, int(need[k]) + margin
+        have = int(np.count_nonzero(leads < centre[k]))
+        below, above = have - margin, have + margin
         ranks = [r for r in (below, above) if 0 <= r < len(leads)]
         ordered = np.partition(leads, ranks) if ranks else leads
         if below >= 0:
-            low[k] = min(float(ordered[below]), centre[k]) if below < len(leads) else centre[k]
+            low[k] = ordered[below]
         if above < len(leads):
-            high[k] = max(float(ordered[above]), centre[k])
+            high[k] = ordered[above]
     return low, high
 
 
 def fits(offsets: Floats, low: Floats, high: Floats, active: Mask) -> bool:
     """True if the offsets lie between `low` and `high` after some common shift."""
-    return bool(np.max((low - offsets)[active]) <= np.min((high - offsets)[active]))
+    return bool(np.max(low[active] - offsets[active]) <= np.min(high[active] - offsets[active]))
 
 
 def solve_exactly(scores: Floats, need: Ints, active: Mask, start: Floats) -> tuple[Labels, Floats]:

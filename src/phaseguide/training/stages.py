@@ -57,6 +57,8 @@ def plan_stages(config: TrainingConfig) -> list[Stage]:
 def prepare(segmenter: GuidedSegmenter, stage: Stage, config: TrainingConfig) -> torch.optim.AdamW:
     """Freeze what the stage does not teach and make its optimiser."""
     guidance_only = stage.name == "guidance"
+    # Gradients left over from the stage before would count when the gradient norm is clipped.
+    segmenter.zero_grad(set_to_none=True)
     segmenter.backbone.requires_grad_(not guidance_only)
     segmenter.guidance.requires_grad_(stage.name != "backbone")
     rate = config.learning_rate

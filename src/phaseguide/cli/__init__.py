@@ -1,0 +1,54 @@
+"""The command line. Commands import what they need when they run, so that --help answers at once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from phaseguide.cli.benchmark import benchmark_app
+from phaseguide.cli.demo import demo
+from phaseguide.cli.evaluate import evaluate
+from phaseguide.cli.guard import GuardedGroup
+from phaseguide.cli.models import models_app
+from phaseguide.cli.segment import segment
+from phaseguide.cli.start_napari import start_napari
+from phaseguide.cli.train import train
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="phaseguide",
+    cls=GuardedGroup,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+    help="Segment the phases of alloy micrographs with the help of the phase ratio that you know.",
+    epilog="Start here: phaseguide demo",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from phaseguide import __version__
+
+        typer.echo(f"phaseguide {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command()(segment)
+app.command()(train)
+app.command()(evaluate)
+app.add_typer(models_app, name="models")
+app.add_typer(benchmark_app, name="benchmark")
+app.command()(demo)
+app.command(name="napari")(start_napari)

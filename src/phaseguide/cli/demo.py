@@ -1,0 +1,102 @@
+"""``phaseguide demo``: the main job on real micrographs, in napari or, without a screen, as a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from phaseguide.cli.output import DeviceOption, JsonOption, make_table, page, percent, share_columns, write_json
+from phaseguide.cli.progress import draw
+from phaseguide.cli.start_napari import HOW_TO_INSTALL, has_display, napari_is_installed, run_python
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from phaseguide.evaluation.demo import DemoField
+    from phaseguide.models.model_file import LoadedModel
+
+WINDOW_SAMPLE = "uhcs0220"
+
+
+def demo(
+    headless: Annotated[bool, typer.Option("--headless", help="Print a table even if there is a screen.")] = False,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results of a run without a window.")] = Path(
+        "phaseguide-demo"
+    ),
+    model: Annotated[str, typer.Option("--model", "-m", metavar="M", help="Name or file of a model.")] = "uhcs",
+    device: DeviceOption = "auto",
+    json_target: JsonOption = None,
+) -> None:
+    """Segment sample micrographs of an ultra-high carbon steel.
+
+    With a screen napari opens on a sample, the widget docked and the segmentation there. Without
+    one both samples are segmented without a ratio and with that of a simulated expert; a table is
+    printed, and label maps, records and overlay pictures are written to --out.
+
+    [bold]Examples[/bold]
+
+    \b
+      phaseguide demo
+      phaseguide demo --headless --out results
+    """
+    if not headless and json_target is None and has_display():
+        if napari_is_installed():
+            run_python("-m", "phaseguide.widgets.demo", WINDOW_SAMPLE, model)
+            return
+        page(None).print(f"napari is not installed, so no window opens. {HOW_TO_INSTALL}", style="yellow", markup=False)
+    from phaseguide.evaluation.demo import demonstrate
+    from phaseguide.models.zoo import open_model
+    from phaseguide.segmentation.device import choose_device
+
+    choose_device(device)
+    opened = open_model(model)
+    fields = draw(demonstrate(opened, device=device))
+    console = page(json_target)
+    for field in fields:
+        _show(field, console)
+        _save(field, opened, out)
+    console.print(f"Label maps, records and overlay pictures are in {out}", markup=False, soft_wrap=True)
+    write_json(json_target, {"model": opened.card.name, "samples": [f.to_dict() for f in fields]})
+
+
+def _show(field: DemoField, console: Console) -> None:
+    from phaseguide.evaluation.demo import RATIO_SOURCE
+    from phaseguide.segmentation.saving import CONSTRAINED, phase_rows
+
+    columns = ("phase", "asked", "imposed", "achieved", "own", "true", "Dice", "Dice + ratio")
+    table = make_table(f"{field.sample.title}: area %, and Dice % without and with the ratio", columns)
+    for i, phase in enumerate(phase_rows(field.guided)):
+        table.add_row(
+            phase["name"],
+            *share_columns(phase),
+            percent(float(field.true[i])),
+            _score(field.plain_scores.dice[i]),
+            _score(field.guided_scores.dice[i]),
+        )
+    table.add_section()
+    table.add_row(
+        "mean", "", "", "", "", "", _score(field.plain_scores.dice_mean), _score(field.guided_scores.dice_mean)
+    )
+    console.print(table)
+    console.print(f"Ratio: {RATIO_SOURCE}. achieved: {CONSTRAINED}. own: without the ratio.", markup=False)
+    console.print()
+
+
+def _score(value: Any) -> str:
+    return "absent" if value != value else percent(float(value))
+
+
+def _save(field: DemoField, model: LoadedModel, out: Path) -> None:
+    from phaseguide.evaluation.demo import RATIO_SOURCE
+    from phaseguide.segmentation.saving import save_segmentation
+
+    sample = field.sample
+    for stem, segmentation, source in (
+        (sample.name, field.guided, RATIO_SOURCE),
+        (f"{sample.name}_without_ratio", field.plain, None),
+    ):
+        save_segmentation(
+            out, stem, segmentation, model, sample.image_path, sample.image, None, overlay=True, source=source
+        )

@@ -1,0 +1,132 @@
+"""``phaseguide evaluate``: how good a model is on labelled images, with ratios of one source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from phaseguide.cli.output import (
+    DeviceOption,
+    ExactOption,
+    FlipsOption,
+    JsonOption,
+    ModelOption,
+    ModeOption,
+    UncertaintyOption,
+    check_mode,
+    make_table,
+    page,
+    percent,
+    resolve_uncertainty,
+    write_json,
+)
+from phaseguide.cli.progress import draw
+
+if TYPE_CHECKING:
+    from phaseguide.evaluation.study import StudyResult
+
+
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder with images/ and labels/.")],
+    model: ModelOption,
+    ratio: Annotated[
+        str,
+        typer.Option(
+            metavar="SOURCE",
+            help="none, oracle (the true ratio), train-mean, auto (the model's estimate), expert:S (the truth "
+            "times exp(S g)) or guess:A (the published guess).",
+        ),
+    ] = "none",
+    uncertainty: UncertaintyOption = None,
+    exact: ExactOption = False,
+    mode: ModeOption = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the expert's errors.")] = 0,
+    repeats: Annotated[int, typer.Option(min=1, metavar="R", help="Draws of expert:S, repeats of guess:A.")] = 20,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="STEM", help="Evaluate only this image; may be repeated.")
+    ] = None,
+    device: DeviceOption = "auto",
+    flips: FlipsOption = None,
+    json_target: JsonOption = None,
+) -> None:
+    """Compare a model with labels, without a ratio or with one.
+
+    The labels judge the predictions and make the ratio of oracle, expert and guess; the model never
+    sees them. Scores pool the pixels of all images.
+
+    [bold]Examples[/bold]
+
+    \b
+      phaseguide evaluate data/test --model uhcs --ratio none
+      phaseguide evaluate data/test --model uhcs --ratio expert:0.1 --repeats 20 --json scores.json
+      phaseguide evaluate data/test --model uhcs --ratio oracle --exact
+    """
+    from phaseguide.datasets.folder import open_dataset
+    from phaseguide.evaluation.ratio_source import parse_source
+    from phaseguide.evaluation.study import evaluate as run_study
+    from phaseguide.models.zoo import open_model
+    from phaseguide.segmentation.device import choose_device
+
+    source = parse_source(ratio)
+    choose_device(device)
+    opened = open_dataset(dataset)
+    if only:
+        opened = opened.only(only)
+    events = run_study(
+        opened,
+        open_model(model),
+        source,
+        uncertainty=resolve_uncertainty(uncertainty, exact),
+        mode=check_mode(mode),
+        repeats=repeats,
+        seed=seed,
+        device=device,
+        flips=flips,
+    )
+    result = draw(events)
+    show_study(result, json_target)
+    write_json(json_target, result.to_dict())
+
+
+def show_study(result: StudyResult, json_target: str | None) -> None:
+    """Print the numbers of a study as a table."""
+    console = page(json_target)
+    how = [f"ratio {result.source}"]
+    if result.uncertainty is not None:
+        how.append("exact" if result.uncertainty == 0 else f"uncertainty {result.uncertainty:g}")
+    if result.mode is not None:
+        how.append(result.mode)
+    if result.repeats > 1:
+        how.append(f"{result.repeats} repeats, seed {result.seed}")
+    images = len(result.per_image)
+    table = make_table(
+        f"{result.model} on {images} image{'s' if images != 1 else ''}: {', '.join(how)}", ("", "Dice %", "IoU %")
+    )
+
+    def cell(*path: str) -> str:
+        mean, spread = _at(result.pooled, path), _at(result.pooled_std, path)
+        return percent(mean) + (f" ± {percent(spread)}" if result.repeats > 1 and mean is not None else "")
+
+    for name in result.scheme.names:
+        table.add_row(name, cell("dice", name), cell("iou", name))
+    table.add_section()
+    table.add_row("mean over phases", cell("dice_mean"), cell("miou"))
+    table.add_row("all pixels", f"accuracy {cell('accuracy')}", f"micro-IoU {cell('micro_iou')}")
+    console.print(table)
+    console.print(f"Area fractions: {result.fraction_mae_pp:.2f} percentage points from the truth on average", end="")
+    console.print(f" ({result.own_fraction_mae_pp:.2f} without a ratio).")
+    if result.imposed_achieved_mae_pp is not None:
+        console.print(f"Achieved - imposed: {result.imposed_achieved_mae_pp:.3f} percentage points.", end=" ")
+    if result.asked_achieved_mae_pp is not None:
+        console.print(f"Achieved - asked: {result.asked_achieved_mae_pp:.3f} percentage points.")
+    elif result.imposed_achieved_mae_pp is not None:
+        console.print()
+
+
+def _at(table: dict[str, Any], path: tuple[str, ...]) -> float | None:
+    value: Any = table
+    for key in path:
+        value = value[key]
+    return None if value is None else float(value)

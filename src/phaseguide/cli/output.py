@@ -1,0 +1,121 @@
+"""What commands put out: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from phaseguide.errors import PhaseguideError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+STANDARD_OUTPUT = "-"
+
+JsonOption = Annotated[
+    str | None,
+    typer.Option("--json", metavar="FILE", help="Write the numbers as JSON to FILE; - is standard output."),
+]
+DeviceOption = Annotated[
+    str, typer.Option(help="Where to compute: auto, cpu, cuda or mps. auto takes the fastest there is.")
+]
+ModelOption = Annotated[
+    str,
+    typer.Option("--model", "-m", metavar="M", help="Name of a model (see: phaseguide models list) or its file."),
+]
+UncertaintyOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        metavar="U",
+        help="How unsure the ratio is: 0.1 means about 10 % of the value (default 0.1). The mask gets a "
+        "blend of the ratio and what the model sees.",
+    ),
+]
+ExactOption = Annotated[
+    bool, typer.Option("--exact", help="Take the ratio as exact: the mask gets it to one pixel.")
+]
+ModeOption = Annotated[
+    str | None,
+    typer.Option(help="Where the ratio acts: matched (mask), conditioned (network) or both. Default: as the model says."),
+]
+FlipsOption = Annotated[
+    bool | None,
+    typer.Option("--flips/--no-flips", help="Average over mirrored images (4 times slower). Default: as the model says."),
+]
+
+
+def page(json_target: str | None) -> Console:
+    """Return the console for tables: standard output, unless JSON goes there."""
+    from rich.console import Console
+
+    return Console(stderr=json_target == STANDARD_OUTPUT, highlight=False)
+
+
+def write_json(target: str | None, data: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Write JSON to a file or to standard output (``-``); None writes nothing."""
+    if target is None:
+        return
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if target == STANDARD_OUTPUT:
+        sys.stdout.write(text)
+    else:
+        from phaseguide.atomic import write_text
+
+        write_text(target, text)
+
+
+def make_table(title: str, columns: Iterable[str], *, left: int = 1) -> Table:
+    """Return an empty table; the first ``left`` columns are text, the others numbers."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(title) or None, title_justify="left", title_style="bold")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index < left else "right", overflow="fold")
+    return table
+
+
+def percent(share: float | None) -> str:
+    """Write a share in [0, 1] in percent; an empty text for None."""
+    return "" if share is None else f"{share * 100:.2f}"
+
+
+def share_columns(phase_row: Mapping[str, Any]) -> list[str]:
+    """Asked, imposed, achieved and own area % of one phase, as text."""
+    return [percent(phase_row[key]) for key in ("asked", "imposed", "achieved", "own")]
+
+
+def resolve_uncertainty(uncertainty: float | None, exact: bool) -> float:
+    """Return the uncertainty that two exclusive options mean.
+
+    Raises
+    ------
+    PhaseguideError
+        Both were given.
+    """
+    from phaseguide.evaluation.ratio_source import DEFAULT_UNCERTAINTY
+
+    if exact and uncertainty:
+        raise PhaseguideError("--exact and --uncertainty exclude each other. Keep one.")
+    if exact:
+        return 0.0
+    return DEFAULT_UNCERTAINTY if uncertainty is None else uncertainty
+
+
+def check_mode(mode: str | None) -> Any:
+    """Return a mode that a request takes.
+
+    Raises
+    ------
+    PhaseguideError
+        Not a mode.
+    """
+    if mode not in (None, "matched", "conditioned", "both"):
+        raise PhaseguideError(f"Mode {mode!r} is not known. Choose matched, conditioned or both.")
+    return mode

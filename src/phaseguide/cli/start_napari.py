@@ -1,0 +1,55 @@
+"""``phaseguide napari``: napari in a process of its own, with the Segment widget docked."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phaseguide.errors import PhaseguideError
+
+HOW_TO_INSTALL = 'Install it with: pip install "napari-phaseguide[all]"'
+
+
+def start_napari(
+    image: Annotated[Path | None, typer.Argument(metavar="[IMAGE]", help="Image to open.")] = None,
+) -> None:
+    """Open napari with the Segment widget.
+
+    [bold]Examples[/bold]
+
+    \b
+      phaseguide napari
+      phaseguide napari steel.tif
+    """
+    if not napari_is_installed():
+        raise PhaseguideError(f"napari is not installed. {HOW_TO_INSTALL}")
+    if image is not None and not image.exists():
+        raise PhaseguideError(f"{image}: there is no such file. Check the path.")
+    files = [] if image is None else [str(image)]
+    run_python("-m", "napari", *files, "-w", "napari-phaseguide", "Segment")
+
+
+def napari_is_installed() -> bool:
+    """Whether napari can be started; looks for it without importing it."""
+    return importlib.util.find_spec("napari") is not None
+
+
+def has_display(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> bool:
+    """Whether windows can be opened here."""
+    if platform in ("win32", "darwin"):
+        return True
+    return bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
+
+
+def run_python(*arguments: str) -> None:
+    """Run Python in a process of its own and leave with its exit code if it is not 0."""
+    code = subprocess.run([sys.executable, *arguments], check=False).returncode
+    if code:
+        raise typer.Exit(code if code > 0 else 128 - code)

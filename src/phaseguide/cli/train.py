@@ -1,0 +1,269 @@
+"""``phaseguide train``: a folder of labelled images in, a model file out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from phaseguide.cli.output import DeviceOption, JsonOption, make_table, page, percent, write_json
+from phaseguide.cli.progress import draw, time_text
+from phaseguide.errors import ModelError, TrainingError
+from phaseguide.events import Finished, Progress
+from phaseguide.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from phaseguide.datasets.folder import Dataset
+    from phaseguide.models.card import Card
+    from phaseguide.models.model_file import LoadedModel
+    from phaseguide.phases import PhaseScheme
+    from phaseguide.training.data import TrainingImage
+    from phaseguide.training.events import TrainingResult
+
+DEFAULTS = TrainingConfig()
+CARD_KEYS = ("description", "version", "input", "inference", "data_licence", "model_licence", "citation")
+
+
+def train(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder with images/ and labels/.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Model file to write (.safetensors).")],
+    name: Annotated[str | None, typer.Option(help="Name of the model; default: that of the file.")] = None,
+    phases: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,...", help="Names of labels 1, 2, ... where the folder has no scheme.json."),
+    ] = None,
+    scheme: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A scheme.json where the folder has none.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="STEM", help="Leave this image out of everything; may be repeated.")
+    ] = None,
+    validation: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STEM", help="Validate on this image; may be repeated. Default: 15 %, drawn by the seed."),
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Start from the weights of this model.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Save the state after every epoch; if FILE is there, go on from it."),
+    ] = None,
+    architecture: Annotated[
+        str, typer.Option(help="unet, unetplusplus, fpn, deeplabv3plus or segformer.")
+    ] = DEFAULTS.architecture,
+    encoder: Annotated[str, typer.Option(help="Any encoder of segmentation-models-pytorch.")] = DEFAULTS.encoder,
+    guidance: Annotated[str, typer.Option(help="none, additive, plm or ccrm.")] = DEFAULTS.guidance,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the images.")] = DEFAULTS.epochs,
+    crop: Annotated[int, typer.Option(help="Side of the square crops in px, a multiple of 32.")] = DEFAULTS.crop,
+    batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = DEFAULTS.batch,
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = DEFAULTS.learning_rate,
+    patience: Annotated[
+        int, typer.Option(min=0, help="Stop after this many validations without a better one; 0 never does.")
+    ] = DEFAULTS.patience,
+    seed: Annotated[int, typer.Option(help="The same seed, images and threads give the same model.")] = DEFAULTS.seed,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves torch's default.")] = DEFAULTS.threads,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any other setting of the run; may be repeated."),
+    ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=f"JSON with more entries for the model's card: {', '.join(CARD_KEYS)}."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing model file.")] = False,
+    device: DeviceOption = "auto",
+    json_target: JsonOption = None,
+) -> None:
+    """Train a model on labelled micrographs.
+
+    DATASET holds images/ and labels/ with the same names (8-bit: 0 not classified, 1..K the phases,
+    255 excluded) and usually scheme.json. A few labelled images are enough to start with.
+
+    [bold]Examples[/bold]
+
+    \b
+      phaseguide train data/steel --out steel.safetensors
+      phaseguide train data/steel --out steel.safetensors --phases "ferrite,bainite" --epochs 60
+      phaseguide train data/steel --out steel.safetensors --checkpoint steel.ckpt --set schedule=joint
+
+    Stop with Ctrl-C; with --checkpoint the same command goes on where it stopped.
+    """
+    from phaseguide.datasets.folder import open_dataset
+    from phaseguide.models.model_file import save_model
+    from phaseguide.models.zoo import SUFFIX, open_model
+    from phaseguide.segmentation.device import choose_device
+
+    if out.suffix != SUFFIX:
+        raise TrainingError(f"{out}: a model file ends in {SUFFIX}. Change --out.")
+    if out.exists() and not overwrite:
+        raise TrainingError(f"{out} exists already. Choose another --out, or add --overwrite.")
+    options = {
+        "architecture": architecture, "encoder": encoder, "guidance": guidance, "epochs": epochs, "crop": crop,
+        "batch": batch, "learning_rate": learning_rate, "patience": patience, "seed": seed, "threads": threads,
+        "device": device,
+    }  # fmt: skip
+    config = TrainingConfig.from_dict({**options, **parse_settings(settings or [])})
+    config.validate()
+    choose_device(config.device)
+    extra = _read_card_entries(card)
+    folder = open_dataset(dataset).without(exclude or [])
+    first = None if start is None else open_model(start)
+    resolved = _choose_scheme(folder, phases, scheme, first)
+    events = _train_folder(folder, resolved, config, validation or [], name or out.stem, first, checkpoint)
+    result: TrainingResult = draw(events, _print_epoch)
+    saved = save_model(out, result.segmenter, _with_entries(result.card, extra, card))
+    _report(result, saved, out, json_target)
+
+
+def parse_settings(pairs: list[str]) -> dict[str, Any]:
+    """Read ``key=value`` pairs of `TrainingConfig`; each value must be of its default's type.
+
+    Raises
+    ------
+    TrainingError
+        Not a pair, an unknown key, or a value of another type.
+    """
+    fields = {f.name for f in dataclasses.fields(TrainingConfig)}
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or key not in fields:
+            raise TrainingError(f"--set {pair!r}: write key=value with a key out of {', '.join(sorted(fields))}.")
+        default = getattr(DEFAULTS, key)
+        try:
+            value: Any = json.loads(text)
+        except ValueError:
+            value = text.strip()
+        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if isinstance(default, str):
+            value = text.strip()
+        if type(value) is not type(default):
+            kind = {"dict": "a JSON object", "bool": "true or false", "int": "a whole number", "float": "a number"}
+            raise TrainingError(f"--set {pair!r}: {key} takes {kind[type(default).__name__]}, as {default!r}.")
+        values[key] = value
+    return values
+
+
+def _train_folder(
+    folder: Dataset,
+    scheme: PhaseScheme,
+    config: TrainingConfig,
+    validation: list[str],
+    name: str,
+    start: LoadedModel | None,
+    checkpoint: Path | None,
+) -> Iterator[Any]:
+    """Read the images, then train; one generator, so that one progress bar shows both."""
+    from phaseguide.training.data import load_images, split_images
+    from phaseguide.training.trainer import train as run_training
+
+    count = len(folder.labelled().items)
+    images: list[TrainingImage] = []
+    for image in load_images(folder, scheme):
+        images.append(image)
+        yield Progress("Reading images", len(images), count)
+    data = split_images(images, scheme, validation=validation, seed=config.seed)
+    if start is not None and start.segmenter.in_channels != data.channels:
+        raise TrainingError(
+            f"{start.path}: was made for {start.segmenter.in_channels} channels, but the images have "
+            f"{data.channels}. Choose another model to start from, or none."
+        )
+    yield from run_training(
+        data, config, name=name, start=None if start is None else start.segmenter, checkpoint=checkpoint
+    )
+
+
+def _choose_scheme(
+    folder: Dataset, phases: str | None, scheme: Path | None, start: LoadedModel | None
+) -> PhaseScheme:
+    from phaseguide.evaluation.study import check_same_scheme
+    from phaseguide.phases import PhaseScheme
+
+    given = [option for option, value in (("--phases", phases), ("--scheme", scheme)) if value is not None]
+    if len(given) > 1 or (given and folder.scheme is not None):
+        rival = "--scheme" if len(given) > 1 else f"{folder.folder / 'scheme.json'}"
+        raise TrainingError(f"{given[0]} and {rival} both name the phases. Keep one.")
+    source = str(folder.folder / "scheme.json")
+    chosen = folder.scheme
+    if phases is not None:
+        chosen, source = PhaseScheme.from_names(p.strip() for p in phases.split(",")), "--phases"
+    elif scheme is not None:
+        chosen, source = PhaseScheme.read(scheme), str(scheme)
+    if start is not None and chosen is not None:
+        check_same_scheme(chosen, start.card.scheme, source)
+    if start is not None:
+        return start.card.scheme
+    if chosen is None:
+        raise TrainingError(
+            f'{folder.folder}: has no scheme.json. Name the phases, for example --phases "ferrite,bainite", '
+            "or give a file with --scheme."
+        )
+    return chosen
+
+
+def _read_card_entries(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: not a JSON file that can be read ({error}).") from error
+    foreign = sorted(set(entries) - set(CARD_KEYS)) if isinstance(entries, dict) else ["?"]
+    if foreign:
+        raise ModelError(f"{path}: {', '.join(foreign)} cannot be set. Use {', '.join(CARD_KEYS)}.")
+    return dict(entries)
+
+
+def _with_entries(card: Card, entries: dict[str, Any], path: Path | None) -> Card:
+    from pydantic import ValidationError
+
+    if not entries:
+        return card
+    try:
+        return type(card).model_validate({**card.model_dump(), **entries})
+    except ValidationError as error:
+        raise ModelError(f"{path}: not valid in a card: {error}") from error
+
+
+def _print_epoch(done: Any, console: Console) -> None:
+    text = f"epoch {done.epoch}/{done.epochs} ({done.stage}): loss {done.loss:.4f}"
+    if done.miou is not None:
+        text += f", validation mIoU {percent(done.miou)} %, Dice {percent(done.dice_mean)} %"
+        text += ", best so far" if done.best else ""
+    text += "".join(f", {name} {value:.2f}" for name, value in done.gauges.items())
+    console.print(f"{text}; {time_text(done.seconds_left)} left", markup=False, soft_wrap=True)
+
+
+def _report(result: TrainingResult, card: Card, out: Path, json_target: str | None) -> None:
+    scores = card.scores.get("validation", {})
+    table = make_table(f"{card.name}: best on the validation images, without a ratio", ("", "Dice %", "IoU %"))
+    for phase in card.scheme.names:
+        table.add_row(phase, percent(scores["dice"][phase]), percent(scores["iou"][phase]))
+    table.add_section()
+    table.add_row("mean over phases", percent(scores["dice_mean"]), percent(scores["miou"]))
+    console = page(json_target)
+    console.print(table)
+    if result.stopped_early:
+        console.print("Stopped early, since the validation did not improve.")
+    console.print(f"Model written to {out}", markup=False, soft_wrap=True)
+    write_json(
+        json_target,
+        {
+            "model": str(out),
+            "name": card.name,
+            "epochs": len(result.history),
+            "seconds": result.record.get("seconds"),
+            "stopped_early": result.stopped_early,
+            "images": result.record.get("images"),
+            "validation": scores,
+        },
+    )

@@ -1,0 +1,47 @@
+"""Folds: which images are tested together, read from a JSON file, and checked against a data set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from phaseguide.datasets.folder import Dataset
+from phaseguide.errors import DatasetError
+
+Folds = dict[str, tuple[str, ...]]
+
+
+def read_folds(path: str | Path, dataset: Dataset) -> Folds:
+    """Read ``{"A": ["stem", ...], "B": [...]}``.
+
+    Images of the data set that no fold names are used by none, neither to train nor to test.
+
+    Raises
+    ------
+    DatasetError
+        Not readable, fewer than two folds, an image in two folds, or one that is not labelled.
+    """
+    path = Path(path)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        folds = {str(name): tuple(str(s) for s in stems) for name, stems in data.items()}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise DatasetError(f'{path}: not a folds file ({error}). Expected {{"A": ["image", ...], "B": [...]}}.') from error
+    if len(folds) < 2 or not all(folds.values()):
+        raise DatasetError(f"{path}: needs at least two folds with an image each.")
+    seen: dict[str, str] = {}
+    for name, stems in folds.items():
+        for stem in stems:
+            if stem in seen:
+                raise DatasetError(f"{path}: image {stem} is in fold {seen[stem]} and in fold {name}.")
+            seen[stem] = name
+    labelled = {i.stem for i in dataset.labelled().items}
+    missing = sorted(set(seen) - labelled)
+    if missing:
+        raise DatasetError(f"{path}: image {', '.join(missing)} is not labelled in {dataset.folder}.")
+    return folds
+
+
+def training_stems(folds: Folds, test: str) -> tuple[str, ...]:
+    """Images of all folds but the tested one."""
+    return tuple(stem for name, stems in folds.items() if name != test for stem in stems)

@@ -1,0 +1,387 @@
+"""Ratio studies: segment the images of a data set with ratios of one source and compare with the labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import phaseguide
+from phaseguide.datasets.folder import Dataset, Item
+from phaseguide.errors import DatasetError, PhaseguideError
+from phaseguide.evaluation.boundary import boundary_f1
+from phaseguide.evaluation.confusion import confusion_matrix, scores_from_confusion
+from phaseguide.evaluation.ratio_source import (
+    DEFAULT_UNCERTAINTY,
+    RatioSource,
+    draw_generator,
+    parse_source,
+)
+from phaseguide.events import Finished, Notice, Progress
+from phaseguide.models.model_file import LoadedModel
+from phaseguide.phases import PhaseScheme, normalise_name
+from phaseguide.ratios import Ratio, ratio_from_labels, total_variation
+from phaseguide.segmentation.batch import with_info_bar
+from phaseguide.segmentation.request import Mode, Request, Segmentation
+from phaseguide.segmentation.session import Session
+
+Numbers = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """One prediction of a study, as it was judged."""
+
+    stem: str
+    repeat: int
+    segmentation: Segmentation
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """Numbers of a study; shares and scores in [0, 1], ``_pp`` in percentage points.
+
+    Attributes
+    ----------
+    pooled, pooled_std, pooled_p10 : dict
+        Scores over the pixels of all images together: mean, standard deviation and tenth percentile over
+        the repeats. Keys ``dice_mean``, ``dice``, ``miou``, ``iou``, ``accuracy``, ``micro_iou``; None for
+        a phase that is in no image.
+    per_image : tuple of dict
+        The same for each image, with asked, imposed, achieved, own and true shares and ``boundary_f1``:
+        means over the repeats, and each repeat by itself under ``repeats``.
+    fraction_mae_pp : float
+        Mean magnitude of (achieved - true) over images, repeats and phases.
+    imposed_achieved_mae_pp, asked_achieved_mae_pp : float or None
+        The same for the other pairs; None where nothing was imposed or asked.
+    """
+
+    source: RatioSource
+    uncertainty: float | None
+    mode: Mode | None
+    model: str
+    scheme: PhaseScheme
+    repeats: int
+    seed: int
+    pooled: Numbers
+    pooled_std: Numbers
+    pooled_p10: Numbers
+    per_image: tuple[Numbers, ...]
+    fraction_mae_pp: float
+    own_fraction_mae_pp: float
+    imposed_achieved_mae_pp: float | None
+    asked_achieved_mae_pp: float | None
+
+    def to_dict(self) -> Numbers:
+        """Return what ``phaseguide evaluate --json`` writes."""
+        return {
+            "model": self.model,
+            "ratio": str(self.source),
+            "uncertainty": self.uncertainty,
+            "mode": self.mode,
+            "n_images": len(self.per_image),
+            "repeats": self.repeats,
+            "seed": self.seed,
+            "phases": list(self.scheme.names),
+            "pooled": self.pooled,
+            "pooled_std": self.pooled_std,
+            "pooled_p10": self.pooled_p10,
+            "fraction_mae_pp": self.fraction_mae_pp,
+            "own_fraction_mae_pp": self.own_fraction_mae_pp,
+            "imposed_achieved_mae_pp": self.imposed_achieved_mae_pp,
+            "asked_achieved_mae_pp": self.asked_achieved_mae_pp,
+            "per_image": list(self.per_image),
+            "version": phaseguide.__version__,
+        }
+
+
+StudyEvent = Progress | Notice | Predicted | Finished[StudyResult]
+
+
+def evaluate(
+    dataset: Dataset,
+    model: LoadedModel,
+    source: RatioSource | str = "none",
+    *,
+    uncertainty: float | None = None,
+    mode: Mode | None = None,
+    repeats: int = 20,
+    seed: int = 0,
+    device: str = "auto",
+    flips: bool | None = None,
+) -> Iterator[StudyEvent]:
+    """Segment every labelled image of a data set and compare with its labels.
+
+    The labels are used to judge, and to make the ratio of ``oracle``, ``expert`` and ``guess``; a
+    prediction sees the image and the ratio and nothing else (`predict`).
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Its scheme, if it has one, must be that of the model.
+    model : LoadedModel
+    source : RatioSource or str
+        See `phaseguide.evaluation.ratio_source.parse_source`.
+    uncertainty : float, optional
+        Of the ratio, as log-ratio standard deviation; None: `DEFAULT_UNCERTAINTY`; 0: exact.
+    mode : {"matched", "conditioned", "both"}, optional
+        None: as the model's card says.
+    repeats : int
+        Draws of ``expert``; ``guess`` is the same in every repeat, the other sources have one.
+    seed : int
+    device, flips
+        See `Session`.
+
+    Yields
+    ------
+    Progress, Notice, Predicted
+        While working.
+    Finished of StudyResult
+        Last.
+
+    Raises
+    ------
+    DatasetError
+        No labelled image, or a scheme that is not the model's.
+    RatioError
+        Unknown source.
+    PhaseguideError
+        An image or label map that cannot be used; names the file.
+    """
+    source = parse_source(source) if isinstance(source, str) else source
+    if repeats < 1:
+        raise PhaseguideError(f"A study needs at least one repeat, not {repeats}.")
+    scheme = model.card.scheme
+    items = _judged_items(dataset, scheme)
+    request = Request(
+        auto=source.kind == "auto",
+        uncertainty=DEFAULT_UNCERTAINTY if uncertainty is None else uncertainty,
+        mode=mode,
+    )
+    drawn = repeats if source.is_drawn else 1
+    train_mean = np.asarray(model.card.training_ratio_mean, dtype=np.float64)
+    images: list[_Image] = []
+    said: set[str] = set()
+    for index, item in enumerate(items):
+        session = open_session(item, model, device=device, flips=flips)
+        labels = item.read_labels(scheme, (session.pixels.shape[0], session.pixels.shape[1]))
+        true = ratio_from_labels(labels, len(scheme))
+        if true is None:
+            raise DatasetError(f"{item.label_path}: no pixel carries a phase. Label it, or take the image out.")
+        image = _Image(item.stem, true)
+        for repeat in range(drawn):
+            yield Progress(f"Evaluating {item.stem}", index * drawn + repeat, len(items) * drawn)
+            asked = source.asked(true, train_mean, draw_generator(seed, repeat, item.stem))
+            for event in predict(session, request, asked):
+                if isinstance(event, Finished):
+                    image.add(labels, event.result)
+                    yield Predicted(item.stem, repeat, event.result)
+                elif isinstance(event, Notice) and event.message not in said:
+                    said.add(event.message)
+                    yield event
+        images.append(image)
+    yield Progress("Evaluating", len(items) * drawn, len(items) * drawn)
+    yield Finished(
+        _summarise(images, model, source, request, repeats if source.is_repeated else 1, seed)
+    )
+
+
+def open_session(item: Item, model: LoadedModel, *, device: str = "auto", flips: bool | None = None) -> Session:
+    """Open a session on the image of a field; a detected information bar is excluded, as everywhere."""
+    micrograph = item.read_image()
+    edits = None if micrograph.is_stack else with_info_bar(micrograph, None)
+    return Session(model, micrograph.data, edits=edits, device=device, flips=flips, name=str(item.image_path))
+
+
+def predict(session: Session, request: Request, asked: Ratio | None) -> Iterator[Any]:
+    """Segment for an asked ratio; knows no labels. Yields the events of `Session.segment`."""
+    yield from session.segment(
+        Request(
+            asked=asked,
+            auto=request.auto,
+            uncertainty=request.uncertainty,
+            mode=request.mode,
+            smoothing_px=request.smoothing_px,
+            min_island_px=request.min_island_px,
+        )
+    )
+
+
+def _judged_items(dataset: Dataset, scheme: PhaseScheme) -> tuple[Item, ...]:
+    if dataset.scheme is not None:
+        check_same_scheme(dataset.scheme, scheme, f"{dataset.folder / 'scheme.json'}")
+    items = dataset.labelled().items
+    if not items:
+        raise DatasetError(
+            f"{dataset.folder}: no image has a label map, so there is nothing to compare with. "
+            f"Put label maps of the same names into {dataset.folder / 'labels'}."
+        )
+    return items
+
+
+def check_same_scheme(scheme: PhaseScheme, expected: PhaseScheme, source: str) -> None:
+    """Raise `DatasetError` unless two schemes have the same phases in the same order.
+
+    Parameters
+    ----------
+    scheme : PhaseScheme
+        Of the data.
+    expected : PhaseScheme
+        Of the model.
+    source : str
+        File of the data's scheme; named in the error.
+    """
+    names = [normalise_name(n) for n in scheme.names]
+    wanted = [normalise_name(n) for n in expected.names]
+    if names == wanted:
+        return
+    if sorted(names) == sorted(wanted):
+        raise DatasetError(
+            f"{source}: has the phases of the model in another order ({scheme.describe()}; the model: "
+            f"{expected.describe()}). Relabel the label maps to the model's order."
+        )
+    raise DatasetError(
+        f"{source}: its phases are {scheme.describe()}, but the model was made for {expected.describe()}. "
+        "Choose a model made for these phases."
+    )
+
+
+@dataclass
+class _Image:
+    """What a study keeps of one image: a confusion matrix and a row of numbers for each repeat."""
+
+    stem: str
+    true: Ratio
+    confusions: list[NDArray[np.int64]] = field(default_factory=list)
+    boundaries: list[NDArray[np.float64]] = field(default_factory=list)
+    modes: list[Mode | None] = field(default_factory=list)
+    shares: dict[str, list[Ratio]] = field(
+        default_factory=lambda: {"asked": [], "imposed": [], "achieved": [], "own": []}
+    )
+
+    def add(self, labels: NDArray[np.uint8], segmentation: Segmentation) -> None:
+        k = self.true.size
+        nothing = np.full(k, np.nan)
+        self.confusions.append(confusion_matrix(labels, segmentation.labels, k))
+        self.boundaries.append(boundary_f1(labels, segmentation.labels, k))
+        self.modes.append(segmentation.mode)
+        for name, values in self.shares.items():
+            value = getattr(segmentation, name)
+            values.append(nothing if value is None else np.asarray(value, dtype=np.float64))
+
+    def gap(self, first: str, second: str) -> NDArray[np.float64]:
+        """Magnitude of the difference of two kinds of share, shape (repeats, K), NaN where one is open."""
+        return np.abs(np.array(self.shares[first]) - np.array(self.shares[second]))
+
+    def fraction_errors(self) -> NDArray[np.float64]:
+        """Magnitude of (achieved - true) on the labelled pixels, shape (repeats, K)."""
+        return np.abs([scores_from_confusion(c).fraction_error for c in self.confusions])
+
+    def to_dict(self, scheme: PhaseScheme) -> Numbers:
+        tables = [_score_table(c, scheme) for c in self.confusions]
+        return {
+            "stem": self.stem,
+            **_over_repeats(tables, np.nanmean),
+            "boundary_f1": _named(_mean_rows(self.boundaries), scheme),
+            "fraction_mae_pp": float(100 * self.fraction_errors().mean()),
+            "true": _named(self.true, scheme),
+            **{name: _named(_mean_rows(values), scheme) for name, values in self.shares.items()},
+            "repeats": [self._repeat(i, table, scheme) for i, table in enumerate(tables)],
+        }
+
+    def _repeat(self, index: int, table: Numbers, scheme: PhaseScheme) -> Numbers:
+        shares = {n: v[index] for n, v in self.shares.items() if n != "own"}
+        asked = np.where(np.isnan(shares["asked"]), self.true, shares["asked"])
+        said = not np.isnan(shares["asked"]).all()
+        return {
+            **{n: table[n] for n in ("dice_mean", "miou", "accuracy")},
+            **{n: _named(v, scheme) for n, v in shares.items()},
+            # An open phase says nothing, so it counts as no error.
+            "asked_true_total_variation": total_variation(asked, self.true) if said else None,
+        }
+
+
+def _summarise(
+    images: list[_Image], model: LoadedModel, source: RatioSource, request: Request, repeats: int, seed: int
+) -> StudyResult:
+    scheme = model.card.scheme
+    drawn = len(images[0].confusions)
+    pooled = [_score_table(sum(i.confusions[r] for i in images), scheme) for r in range(drawn)]
+    own_gap = np.concatenate([np.abs(np.array(i.shares["own"][:1]) - i.true) for i in images])
+    return StudyResult(
+        source=source,
+        uncertainty=float(request.uncertainty) if source.gives_ratio else None,  # type: ignore[arg-type]
+        mode=next((m for i in images for m in i.modes if m is not None), None),
+        model=model.card.name,
+        scheme=scheme,
+        repeats=repeats,
+        seed=seed,
+        pooled=_over_repeats(pooled, np.nanmean),
+        pooled_std=_over_repeats(pooled, _spread),
+        pooled_p10=_over_repeats(pooled, _tenth_percentile),
+        per_image=tuple(i.to_dict(scheme) for i in images),
+        fraction_mae_pp=float(100 * np.mean([i.fraction_errors() for i in images])),
+        own_fraction_mae_pp=float(100 * own_gap.mean()),
+        imposed_achieved_mae_pp=_mean_gap_pp([i.gap("imposed", "achieved") for i in images]),
+        asked_achieved_mae_pp=_mean_gap_pp([i.gap("asked", "achieved") for i in images]),
+    )
+
+
+def _score_table(confusion: Any, scheme: PhaseScheme) -> Numbers:
+    scores = scores_from_confusion(confusion)
+    return {
+        "dice_mean": _plain(scores.dice_mean),
+        "dice": _named(scores.dice, scheme),
+        "miou": _plain(scores.miou),
+        "iou": _named(scores.iou, scheme),
+        "accuracy": _plain(scores.accuracy),
+        "micro_iou": _plain(scores.micro_iou),
+    }
+
+
+def _over_repeats(tables: list[Numbers], statistic: Any) -> Numbers:
+    """Apply a statistic over repeats to every number of nested tables of one form."""
+    result: Numbers = {}
+    for key, first in tables[0].items():
+        if isinstance(first, dict):
+            result[key] = _over_repeats([t[key] for t in tables], statistic)
+        else:
+            values = [t[key] for t in tables if t[key] is not None]
+            result[key] = float(statistic(values)) if values else None
+    return result
+
+
+def _spread(values: list[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+
+def _tenth_percentile(values: list[float]) -> float:
+    return float(np.percentile(values, 10))
+
+
+def _mean_gap_pp(gaps: list[NDArray[np.float64]]) -> float | None:
+    values = np.concatenate(gaps).ravel()
+    values = values[~np.isnan(values)]
+    return float(100 * values.mean()) if values.size else None
+
+
+def _mean_rows(rows: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Mean over rows, leaving NaN out; NaN where every row is."""
+    table = np.array(rows)
+    known = ~np.isnan(table)
+    counts = known.sum(0)
+    sums = np.where(known, table, 0.0).sum(0)
+    mean: NDArray[np.float64] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    return mean
+
+
+def _named(values: NDArray[np.float64], scheme: PhaseScheme) -> dict[str, float | None]:
+    return {name: _plain(float(v)) for name, v in zip(scheme.names, values, strict=True)}
+
+
+def _plain(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

@@ -1,0 +1,239 @@
+"""Results as files: the label map, beside it the record that tells how it was made, and a picture."""
+
+from __future__ import annotations
+
+import io
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import phaseguide
+from phaseguide.atomic import write_bytes
+from phaseguide.errors import MicrographError
+from phaseguide.micrographs.label_maps import write_label_map
+from phaseguide.micrographs.records import sha256_of_array, sha256_of_file, write_record
+from phaseguide.models.model_file import LoadedModel
+from phaseguide.phases import EXCLUDED, PhaseScheme
+from phaseguide.ratios import Ratio
+from phaseguide.segmentation.request import Segmentation
+
+CONSTRAINED = "constrained by your value, not independent"
+"""What stands beside every area share that a user's ratio had a part in."""
+
+LABELS_ENDING = "_labels.tif"
+RECORD_ENDING = ".json"
+OVERLAY_ENDING = "_overlay.png"
+
+
+@dataclass(frozen=True)
+class SavedFiles:
+    """The files of one result; ``overlay`` is None if no picture was wanted."""
+
+    labels: Path
+    record: Path
+    overlay: Path | None
+
+
+def result_files(out_dir: str | Path, stem: str, *, overlay: bool = False) -> SavedFiles:
+    """Return the names under which `save_segmentation` writes, without writing."""
+    folder = Path(out_dir)
+    picture = folder / f"{stem}{OVERLAY_ENDING}" if overlay else None
+    return SavedFiles(folder / f"{stem}{LABELS_ENDING}", folder / f"{stem}{RECORD_ENDING}", picture)
+
+
+def save_segmentation(
+    out_dir: str | Path,
+    stem: str,
+    segmentation: Segmentation,
+    model: LoadedModel,
+    image_path: str | Path | None,
+    image: NDArray[Any],
+    pixel_size_um: float | None,
+    *,
+    overlay: bool = False,
+    source: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> SavedFiles:
+    """Write ``<stem>_labels.tif``, ``<stem>.json`` and, if wanted, ``<stem>_overlay.png``.
+
+    Older files of these names are replaced, each only when the new one is complete; whether that is
+    wanted is for the caller to ask (`result_files`).
+
+    Parameters
+    ----------
+    out_dir : path
+        Made if it is missing.
+    stem : str
+    segmentation : Segmentation
+    model : LoadedModel
+    image_path : path or None
+        File of the image; None for an image that is only in memory.
+    image : ndarray, shape (H, W) or (H, W, 3)
+    pixel_size_um : float or None
+        Kept in the label map.
+    overlay : bool
+    source : str, optional
+        Where the ratio comes from, in the user's words ("EBSD of this field").
+    settings : mapping, optional
+        Further settings of the run (smoothing, device ...), JSON values.
+
+    Raises
+    ------
+    PhaseguideError
+        A file cannot be written.
+    """
+    files = result_files(out_dir, stem, overlay=overlay)
+    record = make_record(
+        segmentation, model, image_path, image, pixel_size_um, source=source, settings=settings
+    )
+    write_label_map(files.labels, segmentation.labels, pixel_size_um)
+    if files.overlay is not None:
+        write_bytes(files.overlay, png_bytes(overlay_image(image, segmentation.labels, segmentation.scheme)))
+    write_record(files.record, {"labels": files.labels.name, **record})
+    return files
+
+
+def make_record(
+    segmentation: Segmentation,
+    model: LoadedModel,
+    image_path: str | Path | None,
+    image: NDArray[Any],
+    pixel_size_um: float | None,
+    *,
+    source: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the record of a result: shares in [0, 1], None where a number does not apply.
+
+    Parameters
+    ----------
+    segmentation, model, image_path, image, pixel_size_um, source, settings
+        See `save_segmentation`.
+    """
+    if source is None:
+        source = "not stated" if segmentation.asked is not None else _origin(segmentation)
+    return {
+        "image": {
+            "file": None if image_path is None else Path(image_path).name,
+            "sha256": None if image_path is None else sha256_of_file(image_path),
+            "pixels_sha256": sha256_of_array(image),
+            "height": image.shape[0],
+            "width": image.shape[1],
+            "pixel_size_um": pixel_size_um,
+        },
+        "model": {
+            "name": model.card.name,
+            "version": model.card.version,
+            "sha256": sha256_of_file(model.path),
+            "guidance": model.card.guidance.kind,
+        },
+        "ratio": {
+            "source": source,
+            "uncertainty": segmentation.uncertainty,
+            "mode": segmentation.mode,
+            "constrained": segmentation.constrained,
+            "statement": CONSTRAINED if segmentation.constrained else "no value of a user had a part in it",
+        },
+        "phases": phase_rows(segmentation),
+        "excluded": float((segmentation.labels == EXCLUDED).mean()),
+        "notices": list(segmentation.notices),
+        "settings": dict(settings or {}),
+        "versions": _versions(),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def phase_rows(segmentation: Segmentation) -> list[dict[str, Any]]:
+    """Return one row a phase: label, name, colour, and the shares asked, imposed, achieved and own."""
+
+    def share(ratio: Ratio | None, index: int) -> float | None:
+        return None if ratio is None or np.isnan(ratio[index]) else float(ratio[index])
+
+    return [
+        {
+            "label": phase.label,
+            "name": phase.name,
+            "color": phase.colour,
+            "asked": share(segmentation.asked, i),
+            "imposed": share(segmentation.imposed, i),
+            "achieved": share(segmentation.achieved, i),
+            "own": share(segmentation.own, i),
+        }
+        for i, phase in enumerate(segmentation.scheme)
+    ]
+
+
+def overlay_image(
+    image: NDArray[Any], labels: NDArray[np.uint8], scheme: PhaseScheme, alpha: float = 0.45
+) -> NDArray[np.uint8]:
+    """Paint the phases over an image in their colours.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W) or (H, W, 3)
+        Any real number type; shown between its 0.5 and 99.5 percentiles.
+    labels : ndarray of uint8, shape (H, W)
+        Pixels that are not classified stay as they are; excluded ones are darkened.
+    scheme : PhaseScheme
+    alpha : float
+        Opacity of the colours, 0..1.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W, 3)
+
+    Raises
+    ------
+    MicrographError
+        The labels have another shape than the image.
+    """
+    if labels.shape != image.shape[:2]:
+        raise MicrographError(
+            f"The labels are {' x '.join(map(str, labels.shape))} px, but the image is "
+            f"{' x '.join(map(str, image.shape[:2]))} px. Labels must match pixel by pixel."
+        )
+    grey: NDArray[Any] = np.asarray(image, dtype=np.float32)
+    finite = grey[np.isfinite(grey)]
+    low, high = np.percentile(finite, (0.5, 99.5)) if finite.size else (0.0, 1.0)
+    grey = np.nan_to_num(grey, nan=float(low), posinf=float(high), neginf=float(low))
+    grey = np.clip((grey - low) / max(float(high - low), 1e-12), 0, 1) * 255
+    picture = np.repeat(grey[..., None], 3, axis=-1) if grey.ndim == 2 else grey[..., :3]
+    colours = np.zeros((256, 3), dtype=np.float32)
+    opacity = np.zeros(256, dtype=np.float32)
+    for phase in scheme:
+        colours[phase.label] = [int(phase.colour[i : i + 2], 16) for i in (1, 3, 5)]
+        opacity[phase.label] = alpha
+    opacity[EXCLUDED] = alpha  # towards black
+    weight = opacity[labels][..., None]
+    mixed: NDArray[np.uint8] = (picture * (1 - weight) + colours[labels] * weight).round().astype(np.uint8)
+    return mixed
+
+
+def png_bytes(picture: NDArray[np.uint8]) -> bytes:
+    """Encode an RGB picture as PNG."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _origin(segmentation: Segmentation) -> str:
+    return "none" if segmentation.imposed is None else "estimated by the model"
+
+
+def _versions() -> dict[str, str]:
+    import torch
+
+    return {
+        "phaseguide": phaseguide.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }

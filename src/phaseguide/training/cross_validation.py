@@ -1,0 +1,82 @@
+"""Cross-validation: one model a fold, each tested on images that it has never seen. Resumable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from phaseguide.datasets.folder import Dataset
+from phaseguide.errors import TrainingError
+from phaseguide.evaluation.folds import Folds, training_stems
+from phaseguide.events import Finished, Notice, Progress
+from phaseguide.models.model_file import read_card, save_model
+from phaseguide.phases import PhaseScheme
+from phaseguide.training.config import TrainingConfig
+from phaseguide.training.data import load_images, split_images
+from phaseguide.training.events import EpochDone
+from phaseguide.training.trainer import train
+
+
+@dataclass(frozen=True)
+class FoldTrained:
+    """The model of one fold is there: its name, its file, and the images it must be tested on."""
+
+    fold: str
+    path: Path
+    test: tuple[str, ...]
+
+
+def cross_validate(
+    dataset: Dataset, scheme: PhaseScheme, folds: Folds, config: TrainingConfig, out: Path, *, share: float = 0.15
+) -> Iterator[Progress | Notice | EpochDone | FoldTrained | Finished[list[FoldTrained]]]:
+    """Train one model a fold.
+
+    Validation images are drawn from the training folds, never from the tested one. A fold whose
+    model file is there already, from the same settings, is not trained again; one that was stopped
+    goes on from its checkpoint.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    scheme : PhaseScheme
+    folds : dict of str to tuple of str
+        See `phaseguide.evaluation.folds.read_folds`.
+    config : TrainingConfig
+    out : Path
+        Folder for ``fold_<name>.safetensors`` and checkpoints.
+    share : float
+        Share of the training images that validate.
+
+    Raises
+    ------
+    TrainingError
+        A model file from other settings is in the way.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    images = {}
+    wanted = [stem for stems in folds.values() for stem in stems]
+    for done, image in enumerate(load_images(dataset.only(wanted), scheme)):
+        yield Progress("Reading images", done + 1, len(wanted))
+        images[image.stem] = image
+    trained = []
+    for name, test in folds.items():
+        path = out / f"fold_{name}.safetensors"
+        data = split_images(
+            [images[s] for s in training_stems(folds, name)], scheme, share=share, seed=config.seed
+        )
+        if path.exists():
+            if read_card(path).training.get("config") != config.to_dict():
+                raise TrainingError(f"{path}: is a model of other settings. Choose another folder, or delete it.")
+            yield Notice(f"Fold {name}: trained before.")
+        else:
+            checkpoint = out / f"fold_{name}.checkpoint.safetensors"
+            for event in train(data, config, name=f"fold {name}", checkpoint=checkpoint):
+                if isinstance(event, Finished):
+                    save_model(path, event.result.segmenter, event.result.card)
+                    checkpoint.unlink(missing_ok=True)
+                else:
+                    yield event
+        trained.append(FoldTrained(name, path, test))
+        yield trained[-1]
+    yield Finished(trained)

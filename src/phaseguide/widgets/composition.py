@@ -1,0 +1,172 @@
+"""What is shown and counted: a prediction with the user's edits on top."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phaseguide.phases import EXCLUDED, PhaseScheme
+from phaseguide.ratios import Ratio
+from phaseguide.segmentation.request import Segmentation
+from phaseguide.segmentation.saving import CONSTRAINED
+
+Labels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Made:
+    """How a result was made: model, and words for the record."""
+
+    model_path: Path
+    model_name: str
+    source: str | None
+    settings: dict[str, object]
+
+
+@dataclass(frozen=True)
+class PlaneResult:
+    """A segmentation of one plane, the edits it was made with, and how.
+
+    Attributes
+    ----------
+    segmentation : Segmentation
+    made : Made
+    edits : ndarray of uint8, shape (H, W), or None
+        What the user had painted; without the information bar.
+    bar_rows : int
+        Rows at the bottom that were excluded as information bar.
+    """
+
+    segmentation: Segmentation
+    made: Made
+    edits: Labels | None
+    bar_rows: int = 0
+
+
+def exclude_bar(edits: Labels | None, shape: tuple[int, int], rows: int) -> Labels | None:
+    """Add the information bar to the edits as excluded, where the user said nothing."""
+    if not rows:
+        return edits
+    fixed = np.zeros(shape, dtype=np.uint8) if edits is None else edits.copy()
+    bar = fixed[-rows:]
+    bar[bar == 0] = EXCLUDED
+    return fixed
+
+
+def with_edits(result: PlaneResult, edits: Labels | None) -> Segmentation:
+    """Return the segmentation as it stands after further edits.
+
+    New strokes lie on top. Where a stroke was erased, the prediction without guidance shows, until
+    the plane is segmented again. Values that are in no scheme are not shown.
+
+    Parameters
+    ----------
+    result : PlaneResult
+    edits : ndarray of uint8, shape (H, W), or None
+        The edits now.
+    """
+    before, done = result.edits, result.segmentation
+    if edits is None or not edits.any():
+        edits = None
+    if edits is None and before is None:
+        return done
+    if edits is not None and before is not None and np.array_equal(edits, before):
+        return done
+    labels = done.labels
+    if before is not None:
+        withdrawn = before > 0 if edits is None else (before > 0) & (edits == 0)
+        labels = np.where(withdrawn, done.own_labels, labels)
+    if edits is not None:
+        known = (edits > 0) & ((edits <= len(done.scheme)) | (edits == EXCLUDED))
+        labels = np.where(known, edits, labels)
+    own_labels = np.where(labels == EXCLUDED, np.uint8(EXCLUDED), done.own_labels)
+    phases = len(done.scheme)
+    return replace(done, labels=labels, achieved=area_shares(labels, phases), own=area_shares(own_labels, phases))
+
+
+def area_shares(labels: Labels, phases: int) -> Ratio:
+    """Area share of each phase among all classified pixels; zeros if there are none.
+
+    Counts phase by phase, several times quicker than a histogram of a large uint8 map.
+    """
+    counts = np.array([np.count_nonzero(labels == k) for k in range(1, phases + 1)], dtype=np.float64)
+    return counts / max(counts.sum(), 1.0)
+
+
+@dataclass(frozen=True)
+class PhaseRow:
+    """One line of the table that is copied and saved; shares in per cent, None where nothing was said."""
+
+    image: str
+    plane: str
+    phase: str
+    expected: float | None
+    imposed: float | None
+    in_mask: float
+    without_guidance: float
+    note: str
+
+
+def table_rows(image: str, plane: str, segmentation: Segmentation) -> list[PhaseRow]:
+    """Return the table of one plane; every row carries the note if the areas are no measurement."""
+
+    def percent(shares: Ratio | None, k: int) -> float | None:
+        return None if shares is None or np.isnan(shares[k]) else float(shares[k]) * 100
+
+    note = CONSTRAINED if segmentation.constrained else ""
+    return [
+        PhaseRow(
+            image,
+            plane,
+            phase.name,
+            percent(segmentation.asked, k),
+            percent(segmentation.imposed, k) if segmentation.constrained else None,
+            float(segmentation.achieved[k]) * 100,
+            float(segmentation.own[k]) * 100,
+            note,
+        )
+        for k, phase in enumerate(segmentation.scheme)
+    ]
+
+
+HEADER = (
+    "Image", "Plane", "Phase", "Expected area %", "Aimed at %", "In mask %", "Without guidance %", "Note",
+)  # fmt: skip
+
+
+def table_text(rows: list[PhaseRow], separator: str) -> str:
+    """Write rows as text with a header line; numbers with two decimals and a point."""
+    import csv
+    import io
+
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, delimiter=separator, lineterminator="\n")
+    writer.writerow(HEADER)
+    for row in rows:
+        numbers = (row.expected, row.imposed, row.in_mask, row.without_guidance)
+        shown = ["" if number is None else f"{number:.2f}" for number in numbers]
+        writer.writerow([row.image, row.plane, row.phase, *shown, row.note])
+    return buffer.getvalue()
+
+
+def summary(segmentation: Segmentation) -> dict[str, object]:
+    """Return what a result layer carries as metadata; shares in [0, 1] by phase name."""
+
+    def by_name(shares: Ratio | None, scheme: PhaseScheme) -> dict[str, float | None] | None:
+        if shares is None:
+            return None
+        return {p.name: None if np.isnan(s) else float(s) for p, s in zip(scheme, shares, strict=True)}
+
+    scheme = segmentation.scheme
+    return {
+        "asked": by_name(segmentation.asked, scheme),
+        "imposed": by_name(segmentation.imposed, scheme),
+        "achieved": by_name(segmentation.achieved, scheme),
+        "own": by_name(segmentation.own, scheme),
+        "mode": segmentation.mode,
+        "uncertainty": segmentation.uncertainty,
+        "note": CONSTRAINED if segmentation.constrained else "",
+    }

@@ -1,0 +1,97 @@
+"""What the result buttons do: ask for a place, then write in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject
+from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
+
+from phaseguide.widgets import layers, planes
+from phaseguide.widgets.composition import table_text
+from phaseguide.widgets.export import Exhibit, Outcome, files_there, save_overlay, save_results, save_table
+from phaseguide.widgets.runner import in_background
+
+if TYPE_CHECKING:
+    from phaseguide.widgets.segment_widget import SegmentWidget
+
+
+class Exporter(QObject):
+    """Copies and saves what the Segment widget shows, edits on top included."""
+
+    def __init__(self, widget: SegmentWidget) -> None:
+        super().__init__(widget)
+        self._widget = widget
+
+    def exhibit(self) -> Exhibit | None:
+        """Everything on show of the chosen image; None if there is no result."""
+        widget = self._widget
+        image, history = widget.image, widget.history()
+        run = history.shown if history else None
+        if run is None:
+            return None
+        data = planes.full_data(image)
+        path = image.source.path or image.metadata.get("path")
+        outcomes = tuple(
+            Outcome(index, standing, run.planes[index].made, planes.plane_reader(data, index, rgb=image.rgb))
+            for index in sorted(run.planes)
+            if (standing := widget.standing(index)) is not None
+        )
+        file = Path(path) if path and Path(path).is_file() else None
+        return Exhibit(image.name, file, layers.pixel_size_um(image), outcomes)
+
+    def copy_table(self) -> None:
+        """Put the table on the clipboard, tab separated."""
+        exhibit = self.exhibit()
+        if exhibit is not None:
+            QApplication.clipboard().setText(table_text(exhibit.rows(), "\t"))
+            self._widget.say("Table copied.")
+
+    def save_table(self) -> None:
+        """Ask for a name and write the table as CSV."""
+        exhibit = self.exhibit()
+        path = exhibit and self._ask_file("Save the table", f"{exhibit.stem(())}_phases.csv", "CSV (*.csv)")
+        if path:
+            rows = exhibit.rows()
+            self._write(lambda: save_table(path, rows))
+
+    def save_overlay(self) -> None:
+        """Ask for a name and write the overlay of the plane on show as PNG."""
+        exhibit, index = self.exhibit(), self._widget.current_plane()
+        outcome = next((p for p in exhibit.planes if p.index == index), None) if exhibit else None
+        path = outcome and self._ask_file("Save the overlay", f"{exhibit.stem(index)}_overlay.png", "PNG (*.png)")
+        if path:
+            self._write(lambda: save_overlay(path, outcome))
+
+    def save_result(self) -> None:
+        """Ask for a folder and write label map and record of each plane."""
+        exhibit = self.exhibit()
+        chosen = exhibit and QFileDialog.getExistingDirectory(self._widget, "Folder for label map and record")
+        if not chosen:
+            return
+        folder = Path(chosen)
+        there = files_there(folder, exhibit)
+        if there and not self._replace(there):
+            return
+        self._write(lambda: save_results(folder, exhibit))
+
+    def _ask_file(self, title: str, name: str, kind: str) -> Path | None:
+        chosen, _ = QFileDialog.getSaveFileName(self._widget, title, name, kind)
+        suffix = Path(name).suffix
+        if not chosen:
+            return None
+        return Path(chosen) if chosen.lower().endswith(suffix) else Path(chosen + suffix)
+
+    def _replace(self, there: list[Path]) -> bool:
+        names = ", ".join(path.name for path in there[:4]) + (" …" if len(there) > 4 else "")
+        answer = QMessageBox.question(self._widget, "Replace files?", f"{there[0].parent} has {names}. Replace?")
+        return answer == QMessageBox.StandardButton.Yes
+
+    def _write(self, job: Callable[[], Any]) -> None:
+        self._widget.say("Saving …")
+        in_background(job, self._written, self._widget.fail)
+
+    def _written(self, path: Path) -> None:
+        self._widget.say(f"Saved: {path}")

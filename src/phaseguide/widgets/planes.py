@@ -1,0 +1,75 @@
+"""Planes of an image layer: which there are, which one is on show, and how to read one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+Index = tuple[int, ...]
+"""Position along the leading axes; ``()`` for a plain image."""
+
+
+def full_data(image: Image) -> Any:
+    """Return the finest level of an image layer's data: NumPy, dask, zarr or alike."""
+    return image.data[0] if image.multiscale else image.data
+
+
+def data_shape(image: Image) -> tuple[int, ...]:
+    """Shape without the colour axis."""
+    shape = tuple(int(n) for n in full_data(image).shape)
+    return shape[:-1] if image.rgb else shape
+
+
+def plane_count(image: Image) -> int:
+    """Number of planes, 1 for a plain image."""
+    return int(np.prod(data_shape(image)[:-2], dtype=int))
+
+
+def all_indices(image: Image) -> list[Index]:
+    """Every plane, in order."""
+    return [tuple(map(int, index)) for index in np.ndindex(*data_shape(image)[:-2])]
+
+
+def current_index(image: Image, point: Any) -> Index:
+    """Return the plane of an image layer that is on show.
+
+    Parameters
+    ----------
+    image : Image
+    point : sequence of float
+        ``viewer.dims.point``: where the sliders stand, in world units.
+    """
+    leading = data_shape(image)[:-2]
+    if not leading:
+        return ()
+    position = image.world_to_data(tuple(point)[-image.ndim :])
+    return tuple(
+        int(np.clip(np.round(value), 0, size - 1))
+        for value, size in zip(position[: len(leading)], leading, strict=True)
+    )
+
+
+def plane_reader(data: Any, index: Index, *, rgb: bool) -> Callable[[], NDArray[Any]]:
+    """Return a function that reads one plane; to be called in a worker, since a lazy array may take long.
+
+    The array is (H, W), or (H, W, 3) without transparency.
+    """
+
+    def read() -> NDArray[Any]:
+        plane = np.asarray(data[index] if index else data)
+        if rgb and plane.shape[-1] == 4:
+            plane = plane[..., :3]
+        return plane.astype(np.uint8) if plane.dtype == bool else plane
+
+    return read
+
+
+def plane_name(name: str, index: Index) -> str:
+    """Name a plane as the sliders do, for messages and tables."""
+    return f"{name}, plane {' '.join(map(str, index))}" if index else name

@@ -1,0 +1,36 @@
+"""File > Open Sample: the micrographs that ship with the package, with their labels hidden beside them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from phaseguide.datasets.samples import ATTRIBUTION, open_sample
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+
+def open_uhcs0220() -> list[LayerData]:
+    """Return layers of the sample uhcs0220."""
+    return sample_layers("uhcs0220")
+
+
+def open_uhcs0495() -> list[LayerData]:
+    """Return layers of the sample uhcs0495."""
+    return sample_layers("uhcs0495")
+
+
+def sample_layers(name: str) -> list[LayerData]:
+    """Return an image layer and, not visible, a labels layer with what people labelled."""
+    from phaseguide.widgets.appearance import phase_colormap, phase_features
+
+    sample = open_sample(name)
+    labels: dict[str, Any] = {
+        "name": f"{name} true labels",
+        "visible": False,
+        "opacity": 0.5,
+        "colormap": phase_colormap(sample.scheme),
+        "features": phase_features(sample.scheme),
+        "metadata": {"source": ATTRIBUTION},
+    }
+    image: dict[str, Any] = {"name": name, "metadata": {"source": ATTRIBUTION, "path": str(sample.image_path)}}
+    return [(sample.image, image, "image"), (sample.labels, labels, "labels")]

@@ -1,0 +1,72 @@
+"""A spin box for an area share in per cent that can be empty, which leaves the phase open."""
+
+from __future__ import annotations
+
+import math
+
+from qtpy.QtCore import QLocale, Qt
+from qtpy.QtGui import QValidator
+from qtpy.QtWidgets import QDoubleSpinBox
+
+OPEN = -0.01
+"""The value that stands for an empty box."""
+
+
+class ShareBox(QDoubleSpinBox):
+    """0.00 to 100.00 %, or empty. It takes a comma for a point and ignores a wheel that only passes by."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setLocale(QLocale.c())
+        self.setDecimals(2)
+        self.setRange(OPEN, 100.0)
+        self.setSingleStep(1.0)
+        self.setValue(OPEN)
+        self.setKeyboardTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.lineEdit().setPlaceholderText("open")
+
+    @property
+    def share(self) -> float:
+        """The share in [0, 1], NaN if open."""
+        return math.nan if self.value() < 0 else self.value() / 100
+
+    @share.setter
+    def share(self, share: float) -> None:
+        self.setValue(OPEN if math.isnan(share) else share * 100)
+
+    def textFromValue(self, value: float) -> str:  # noqa: N802
+        """Show nothing for open."""
+        return "" if value < 0 else f"{value:.2f}"
+
+    def valueFromText(self, text: str) -> float:  # noqa: N802
+        """Read nothing as open."""
+        try:
+            return float(text.replace(",", "."))
+        except ValueError:
+            return OPEN
+
+    def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
+        """Accept an empty text and up to two decimals with a point or a comma; refuse a sign."""
+        plain = text.replace(",", ".").strip()
+        if not plain or plain == ".":
+            return (QValidator.State.Acceptable if not plain else QValidator.State.Intermediate), text, position
+        whole, _, decimals = plain.partition(".")
+        if not (whole + decimals).isdigit() or len(decimals) > 2 or float(plain) > 100:
+            return QValidator.State.Invalid, text, position
+        return QValidator.State.Acceptable, text, position
+
+    def stepBy(self, steps: int) -> None:  # noqa: N802
+        """Step from open to 0 first; stepping never empties a box."""
+        if self.value() < 0:
+            self.setValue(0.0 if steps <= 0 else min(100.0, self.singleStep() * steps))
+        else:
+            self.setValue(max(0.0, self.value() + steps * self.singleStep()))
+
+    def wheelEvent(self, event) -> None:  # noqa: N802
+        """Let the wheel scroll the panel unless the box has the focus."""
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()

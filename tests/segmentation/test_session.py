@@ -1,0 +1,289 @@
+"""A session: what a ratio does, what edits do, tiles, memory, and everything that can go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from tiny_models import tiny_model
+
+from phaseguide.errors import DeviceError, MicrographError, ModelError, RatioError, SchemeError
+from phaseguide.events import Finished, Notice, Progress
+from phaseguide.models.model_file import LoadedModel, load_model
+from phaseguide.ratios import blend_ratios
+from phaseguide.segmentation import encoding
+from phaseguide.segmentation.request import Request, Segmentation
+from phaseguide.segmentation.session import Session, run_to_end
+
+
+@pytest.fixture(scope="module")
+def guided(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    return load_model(tiny_model(tmp_path_factory.mktemp("guided")))
+
+
+@pytest.fixture(scope="module")
+def unguided(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    return load_model(tiny_model(tmp_path_factory.mktemp("unguided"), "none"))
+
+
+def picture(height: int = 90, width: int = 110, seed: int = 0) -> NDArray[np.uint8]:
+    rng = np.random.default_rng(seed)
+    ramp = np.linspace(40, 200, width)[None] + 30 * np.sin(np.arange(height) / 7)[:, None]
+    return np.clip(ramp + rng.normal(0, 12, (height, width)), 0, 255).astype(np.uint8)
+
+
+def segment(session: Session, **request: Any) -> Segmentation:
+    result: Segmentation = run_to_end(session.segment(Request(**request)))
+    return result
+
+
+ASKED = np.array([0.5, 0.3, 0.2])
+
+
+def test_without_a_ratio_the_map_is_its_own(guided: LoadedModel) -> None:
+    result = segment(Session(guided, picture()))
+    assert result.labels.shape == (90, 110) and result.labels.dtype == np.uint8
+    assert set(np.unique(result.labels)) <= {1, 2, 3}
+    assert np.array_equal(result.labels, result.own_labels)
+    assert result.achieved == pytest.approx(result.own) and result.imposed is None
+    assert not result.constrained and result.mode is None
+
+
+@pytest.mark.parametrize("mode", ["matched", "both"])
+@pytest.mark.parametrize("extra", [{}, {"smoothing_px": 1.5}, {"min_island_px": 6}])
+def test_an_exact_ratio_is_met_to_one_pixel(guided: LoadedModel, mode: str, extra: dict[str, Any]) -> None:
+    image = picture()
+    result = segment(Session(guided, image), asked=ASKED, uncertainty=0.0, mode=mode, **extra)
+    assert result.imposed == pytest.approx(ASKED)
+    assert np.abs(result.achieved - ASKED).max() <= 1 / image.size
+    assert result.constrained and result.mode == mode
+
+
+def test_uncertainty_blends_with_what_the_model_sees(guided: LoadedModel) -> None:
+    session = Session(guided, picture())
+    own = segment(session).own
+    result = segment(session, asked=ASKED, uncertainty=0.3, mode="matched")
+    assert result.imposed == pytest.approx(blend_ratios(ASKED, own, 0.3, guided.card.own_error))
+    far, near = np.abs(own - ASKED).sum(), np.abs(result.imposed - ASKED).sum()
+    assert near < far
+
+
+def test_open_phases_share_the_rest(guided: LoadedModel) -> None:
+    asked = np.array([np.nan, 0.4, np.nan])
+    result = segment(Session(guided, picture()), asked=asked, uncertainty=0.0, mode="matched")
+    assert result.achieved[1] == pytest.approx(0.4, abs=1e-3)
+    assert result.imposed is not None and result.imposed.sum() == pytest.approx(1)
+
+
+def test_all_open_is_no_ratio(guided: LoadedModel) -> None:
+    result = segment(Session(guided, picture()), asked=np.full(3, np.nan))
+    assert result.imposed is None and not result.constrained
+
+
+def test_conditioning_changes_the_map_and_reuses_the_encoding(
+    guided: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(guided, picture())
+    plain = segment(session)
+    calls = count_calls(monkeypatch, guided)
+    a = segment(session, asked=[0.9, 0.05, 0.05], uncertainty=0.0, mode="conditioned")
+    b = segment(session, asked=[0.05, 0.05, 0.9], uncertainty=0.0, mode="conditioned")
+    assert calls() == 0, "a changed ratio never runs the encoder again"
+    assert not np.array_equal(a.labels, b.labels)
+    assert np.array_equal(a.own_labels, plain.labels)
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch, model: LoadedModel) -> Callable[[], int]:
+    count = [0]
+    encode = model.segmenter.encode
+
+    def counted(image: torch.Tensor) -> Any:
+        count[0] += 1
+        return encode(image)
+
+    monkeypatch.setattr(model.segmenter, "encode", counted)
+    return lambda: count[0]
+
+
+def test_a_model_without_guidance_matches_and_says_so(unguided: LoadedModel) -> None:
+    events = list(Session(unguided, picture()).segment(Request(asked=ASKED, uncertainty=0.0, mode="both")))
+    assert any(isinstance(e, Notice) and "no guidance" in e.message for e in events)
+    assert events[-1].result.mode == "matched"
+
+
+@pytest.mark.parametrize("kind", ["guided", "unguided"])
+def test_auto_finds_a_ratio_of_its_own(kind: str, request: pytest.FixtureRequest) -> None:
+    result = segment(Session(request.getfixturevalue(kind), picture()), auto=True)
+    assert result.imposed is not None and result.imposed.sum() == pytest.approx(1)
+    assert not result.constrained and result.asked is None
+
+
+def test_edits_win_and_excluded_pixels_leave_every_denominator(guided: LoadedModel) -> None:
+    image = picture()
+    edits = np.zeros(image.shape, np.uint8)
+    edits[:10] = 255
+    edits[20:30, :20] = 3
+    session = Session(guided, image, edits=edits)
+    for request in ({}, {"asked": ASKED, "uncertainty": 0.0, "mode": "matched"}, {"auto": True}):
+        result = segment(session, **request)
+        assert (result.labels[:10] == 255).all() and (result.labels[20:30, :20] == 3).all()
+        assert (result.labels[10:] != 255).all()
+        counts = np.bincount(result.labels.ravel(), minlength=256)[1:4]
+        assert result.achieved == pytest.approx(counts / counts.sum())
+    matched = segment(session, asked=ASKED, uncertainty=0.0, mode="matched")
+    assert np.abs(matched.achieved - ASKED).max() <= 1 / (80 * 110)
+
+
+def test_edits_that_contradict_the_ratio_are_told(guided: LoadedModel) -> None:
+    edits = np.zeros((90, 110), np.uint8)
+    edits[:60] = 1
+    result = segment(
+        Session(guided, picture(), edits=edits), asked=[0.1, 0.5, 0.4], uncertainty=0.0, mode="matched"
+    )
+    assert any("edits win" in n for n in result.notices)
+    assert (result.labels[:60] == 1).all()
+
+
+def test_a_tiled_image_meets_its_ratio_over_the_whole(guided: LoadedModel) -> None:
+    image = picture(300, 420)
+    session = Session(guided, image, tile=256, overlap=96, flips=False)
+    for mode in ("matched", "both"):
+        result = segment(session, asked=ASKED, uncertainty=0.0, mode=mode)
+        assert np.abs(result.achieved - ASKED).max() <= 1 / image.size
+
+
+def test_a_small_budget_drops_features_and_uses_a_scratch_file(
+    guided: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = picture(300, 280)
+    plenty = segment(Session(guided, image, tile=256), asked=ASKED, mode="both")
+    session = Session(guided, image, tile=256, memory_mb=1)
+    frugal = segment(session, asked=ASKED, mode="both")
+    assert np.array_equal(plenty.labels, frugal.labels)
+    assert isinstance(session._plain, np.memmap)
+    calls = count_calls(monkeypatch, guided)
+    segment(session, asked=[0.2, 0.3, 0.5], mode="both")
+    assert calls() > 0, "features beyond the budget are made again"
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+def test_the_type_of_the_image_does_not_matter(guided: LoadedModel, dtype: type) -> None:
+    image = picture()
+    scaled = image.astype(dtype) * (257 if dtype == np.uint16 else 1)
+    assert (segment(Session(guided, scaled)).labels == segment(Session(guided, image)).labels).mean() > 0.999
+
+
+def test_inverted_contrast_can_be_told(guided: LoadedModel) -> None:
+    image = picture()
+    told = segment(Session(guided, 255 - image, invert=True))
+    assert (told.labels == segment(Session(guided, image)).labels).mean() > 0.99
+
+
+def test_grey_and_colour_go_both_ways_and_other_channels_are_refused(
+    guided: LoadedModel, tmp_path: Path
+) -> None:
+    image = picture()
+    rgb = np.repeat(image[..., None], 3, -1)
+    assert (segment(Session(guided, rgb)).labels == segment(Session(guided, image)).labels).mean() > 0.99
+    colour = load_model(tiny_model(tmp_path, in_channels=3))
+    assert segment(Session(colour, image)).labels.shape == image.shape
+    two = load_model(tiny_model(tmp_path, in_channels=2, file_name="two.safetensors"))
+    with pytest.raises(ModelError, match="made for 2"):
+        Session(two, image)
+
+
+@pytest.mark.parametrize(
+    ("image", "match"),
+    [
+        (np.full((1, 1), 7, np.uint8), "1 x 1|pixel"),
+        (np.full((40, 40), 7, np.uint8), "same|constant"),
+        (np.zeros((40, 40), np.uint8), "black|same|constant"),
+        (np.full((40, 40), np.nan, np.float32), "NaN|finite|number"),
+        (np.zeros((4, 40, 40, 40), np.uint8), "dimension|shape"),
+    ],
+)
+def test_images_that_cannot_be_segmented(guided: LoadedModel, image: NDArray[Any], match: str) -> None:
+    with pytest.raises(MicrographError, match=match):
+        Session(guided, image, name="bad image")
+
+
+def test_wrong_edits_and_ratios(guided: LoadedModel) -> None:
+    with pytest.raises(MicrographError, match="edits are 5 x 5 px"):
+        Session(guided, picture(), edits=np.ones((5, 5), np.uint8))
+    with pytest.raises(SchemeError, match="label value 9"):
+        Session(guided, picture(), edits=np.full((90, 110), 9, np.uint8))
+    with pytest.raises(MicrographError, match="every pixel is excluded"):
+        segment(Session(guided, picture(), edits=np.full((90, 110), 255, np.uint8)))
+    session = Session(guided, picture())
+    for asked, match in (([0.9, 0.4, 0.1], "more than 100"), ([-0.1, 0.6, 0.5], "not an area"), ([0.5, 0.5], "2 values")):
+        with pytest.raises(RatioError, match=match):
+            segment(session, asked=np.array(asked))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="only where there is no CUDA device")
+def test_cuda_asked_for_and_absent(guided: LoadedModel) -> None:
+    with pytest.raises(DeviceError, match="CUDA was asked for"):
+        Session(guided, picture(), device="cuda")
+
+
+def failing_scores(times: int) -> Callable[..., Iterator[Any]]:
+    left = [times]
+    real = encoding.EncodedImage.scores
+
+    def scores(self: Any, *args: Any) -> Iterator[Any]:
+        if left[0]:
+            left[0] -= 1
+            raise RuntimeError("CUDA out of memory. Tried to allocate 20 GiB")
+        return (yield from real(self, *args))
+
+    return scores
+
+
+def test_out_of_memory_falls_back_to_smaller_tiles_and_says_so(
+    guided: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding.EncodedImage, "scores", failing_scores(1))
+    events = list(Session(guided, picture(700, 600)).segment(Request()))
+    notices = [e.message for e in events if isinstance(e, Notice)]
+    assert any("smaller" in n or "tiles of 320" in n for n in notices), notices
+    assert isinstance(events[-1], Finished) and events[-1].result.labels.shape == (700, 600)
+
+
+def test_out_of_memory_everywhere_ends_in_a_sentence(
+    guided: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding.EncodedImage, "scores", failing_scores(99))
+    with pytest.raises(DeviceError, match="Not enough memory"):
+        segment(Session(guided, picture(300, 300)))
+
+
+def test_other_runtime_errors_are_not_swallowed(guided: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Iterator[Any]:
+        raise RuntimeError("shapes do not match")
+        yield
+
+    monkeypatch.setattr(encoding.EncodedImage, "scores", broken)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        segment(Session(guided, picture()))
+
+
+def test_a_stopped_run_leaves_the_session_usable(guided: LoadedModel) -> None:
+    session = Session(guided, picture(300, 300), tile=256)
+    events = session.segment(Request())
+    assert isinstance(next(events), Progress)
+    next(events)
+    events.close()  # type: ignore[attr-defined]
+    assert segment(session).labels.shape == (300, 300)
+
+
+def test_same_numbers_same_map_bit_for_bit(guided: LoadedModel) -> None:
+    session = Session(guided, picture())
+    first = segment(session, asked=ASKED, mode="both")
+    segment(session, asked=[0.1, 0.1, 0.8], mode="both")
+    again = segment(session, asked=ASKED, mode="both")
+    assert np.array_equal(first.labels, again.labels)
