@@ -31,6 +31,7 @@ def data(count: int = 4) -> TrainingData:
 
 def config(**changes: object) -> TrainingConfig:
     settings: dict[str, object] = {
+        "architecture": "unet",
         "encoder": "tu-tf_efficientnet_lite0",
         "decoder": TINY,
         "imagenet": False,
@@ -39,6 +40,7 @@ def config(**changes: object) -> TrainingConfig:
         "guidance_epochs": 1,
         "crop": 64,
         "batch": 2,
+        "validate_every": 1,
         "threads": 1,
         "device": "cpu",
     }

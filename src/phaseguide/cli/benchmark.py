@@ -46,7 +46,7 @@ def speed(
     \b
       phaseguide benchmark speed --json speed.json
       phaseguide benchmark speed --sizes 512,1024 --device cpu --threads 2
-    """
+    """  # noqa: D301
     from phaseguide.evaluation.benchmark import benchmark_speed
     from phaseguide.models.zoo import find_model
 

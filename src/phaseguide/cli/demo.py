@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from phaseguide.cli.output import DeviceOption, JsonOption, make_table, page, percent, share_columns, write_json
+from phaseguide.cli.output import (
+    DeviceOption,
+    JsonOption,
+    make_table,
+    page,
+    percent,
+    share_columns,
+    write_json,
+)
 from phaseguide.cli.progress import draw
 from phaseguide.cli.start_napari import HOW_TO_INSTALL, has_display, napari_is_installed, run_python
 
@@ -40,7 +48,7 @@ def demo(
     \b
       phaseguide demo
       phaseguide demo --headless --out results
-    """
+    """  # noqa: D301
     if not headless and json_target is None and has_display():
         if napari_is_installed():
             run_python("-m", "phaseguide.widgets.demo", WINDOW_SAMPLE, model)

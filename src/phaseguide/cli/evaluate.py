@@ -62,7 +62,7 @@ def evaluate(
       phaseguide evaluate data/test --model uhcs --ratio none
       phaseguide evaluate data/test --model uhcs --ratio expert:0.1 --repeats 20 --json scores.json
       phaseguide evaluate data/test --model uhcs --ratio oracle --exact
-    """
+    """  # noqa: D301
     from phaseguide.datasets.folder import open_dataset
     from phaseguide.evaluation.ratio_source import parse_source
     from phaseguide.evaluation.study import evaluate as run_study

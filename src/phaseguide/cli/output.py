@@ -42,11 +42,11 @@ ExactOption = Annotated[
 ]
 ModeOption = Annotated[
     str | None,
-    typer.Option(help="Where the ratio acts: matched (mask), conditioned (network) or both. Default: as the model says."),
+    typer.Option(help="Where the ratio acts: matched (mask), conditioned (network) or both. Default: the model's."),
 ]
 FlipsOption = Annotated[
     bool | None,
-    typer.Option("--flips/--no-flips", help="Average over mirrored images (4 times slower). Default: as the model says."),
+    typer.Option("--flips/--no-flips", help="Average over mirrored images (4 times slower). Default: the model's."),
 ]
 
 

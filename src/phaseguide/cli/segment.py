@@ -83,7 +83,7 @@ def segment(
       phaseguide segment folder/ -m my.safetensors --ratio auto --out results --json -
 
     A share that your ratio had a part in is no independent measurement; the column "own" is.
-    """
+    """  # noqa: D301
     from phaseguide.micrographs.label_maps import read_label_map
     from phaseguide.models.zoo import open_model
     from phaseguide.segmentation.batch import BatchOptions, existing_results, find_images, segment_files
@@ -178,6 +178,6 @@ def _report(
     )
     if failed:
         say_error(f"{len(failed)} of {len(outcomes)} images could not be segmented:")
-        for outcome in failed:
-            say_error(f"  {outcome.error}")
+        for failure in failed:
+            say_error(f"  {failure.error}")
         raise typer.Exit(EXIT_SOME_FAILED)

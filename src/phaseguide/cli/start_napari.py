@@ -27,7 +27,7 @@ def start_napari(
     \b
       phaseguide napari
       phaseguide napari steel.tif
-    """
+    """  # noqa: D301
     if not napari_is_installed():
         raise PhaseguideError(f"napari is not installed. {HOW_TO_INSTALL}")
     if image is not None and not image.exists():

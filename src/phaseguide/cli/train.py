@@ -13,7 +13,7 @@ import typer
 from phaseguide.cli.output import DeviceOption, JsonOption, make_table, page, percent, write_json
 from phaseguide.cli.progress import draw, time_text
 from phaseguide.errors import ModelError, TrainingError
-from phaseguide.events import Finished, Progress
+from phaseguide.events import Progress
 from phaseguide.training.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def train(
       phaseguide train data/steel --out steel.safetensors --checkpoint steel.ckpt --set schedule=joint
 
     Stop with Ctrl-C; with --checkpoint the same command goes on where it stopped.
-    """
+    """  # noqa: D301
     from phaseguide.datasets.folder import open_dataset
     from phaseguide.models.model_file import save_model
     from phaseguide.models.zoo import SUFFIX, open_model

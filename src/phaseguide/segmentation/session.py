@@ -255,7 +255,7 @@ class Session:
             # Cleaning changes the composition, so matching runs again, last, on scores that hold
             # the cleaned islands where they now belong.
             cleaned = remove_small_islands(match.labels, request.min_island_px, self.edits)
-            match = match_ratio(settle(scores, cleaned), imposed, fixed=self.edits)
+            match = match_ratio(settle(scores, cleaned, match.offsets), imposed, fixed=self.edits)
         notices = []
         if not match.determinable:
             notices.append(

@@ -60,9 +60,11 @@ class TrainingConfig:
         CPU threads of torch; 0 leaves its default. Bit-equal weights need the same number.
     """
 
-    architecture: str = "unet"
-    encoder: str = "tu-tf_efficientnet_lite0"
-    decoder: dict[str, Any] = field(default_factory=lambda: {"decoder_channels": [128, 96, 48, 32, 16]})
+    architecture: str = "fpn"
+    encoder: str = "tu-tf_efficientnet_lite1"
+    decoder: dict[str, Any] = field(
+        default_factory=lambda: {"decoder_pyramid_channels": 128, "decoder_segmentation_channels": 64}
+    )
     imagenet: bool = True
     guidance: str = "plm"
     guidance_options: dict[str, Any] = field(default_factory=dict)
@@ -71,10 +73,10 @@ class TrainingConfig:
     guidance_rate: float = 2.0
     guidance_degrade: float = 0.5
     guidance_composition_weight: float = 0.5
-    epochs: int = 30
+    epochs: int = 45
     crop: int = 256
-    batch: int = 8
-    learning_rate: float = 1e-3
+    batch: int = 4
+    learning_rate: float = 1.5e-3
     encoder_rate: float = 0.5
     weight_decay: float = 1e-2
     dice_weight: float = 1.0
@@ -82,10 +84,10 @@ class TrainingConfig:
     ratio_dropout: float = 0.5
     ratio_noise: float = 0.3
     degrade: float = 0.15
-    augment_scale: float = 0.25
+    augment_scale: float = 0.4
     average: float = 0.98
     patience: int = 0
-    validate_every: int = 1
+    validate_every: int = 5
     seed: int = 0
     device: str = "auto"
     threads: int = 0

@@ -118,5 +118,5 @@ def read_preferences() -> tuple[Advanced, str]:
         return Advanced(), DEFAULT_SOURCE
     names = {f.name for f in fields(Advanced)}
     chosen = {name: getattr(stored, name) for name in ("device", "flips", "tile", "memory_mb") if name in names}
-    source = str(getattr(stored, "source", DEFAULT_SOURCE))
+    source = str(getattr(stored, "usual_source", DEFAULT_SOURCE))
     return Advanced(**chosen), source if source in {s.key for s in SOURCES} else DEFAULT_SOURCE

@@ -1,0 +1,93 @@
+"""Make the pictures of the documentation: ``python docs/screenshots.py [--model FILE] [--out DIR] [--theme dark]``.
+
+Needs a display (or ``xvfb-run -a -s "-screen 0 1920x1200x24 -dpi 96"``) and the extra ``all``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ["NAPARI_CONFIG"] = ""  # the pictures must not depend on anybody's settings
+os.environ.setdefault("QT_FONT_DPI", "96")
+
+SAMPLE = "uhcs0220"
+WINDOW = (1500, 940)
+PANEL_WIDTH = 440
+
+
+def pump(app: Any, seconds: float) -> None:
+    """Let the window work for a while."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        app.processEvents()
+        time.sleep(0.01)
+
+
+def wait(app: Any, widget: Any) -> None:
+    """Let the window work until the segmentation has ended."""
+    while widget.runner.running:
+        pump(app, 0.05)
+    pump(app, 1.0)
+
+
+def main() -> None:
+    """Open the sample, segment it without and with a ratio, and save what is seen."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, help="model file; without it the first built-in model")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")
+    parser.add_argument("--theme", default="dark", choices=("dark", "light"))
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+
+    from napari import Viewer
+    from napari.qt import get_qapp
+    from qtpy.QtCore import Qt
+
+    from phaseguide.datasets.samples import open_sample
+    from phaseguide.ratios import ratio_from_labels
+
+    app = get_qapp()
+    viewer = Viewer(show=True, show_welcome_screen=False)
+    viewer.theme = options.theme
+    viewer.open_sample("napari-phaseguide", SAMPLE)
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
+    viewer.window.resize(*WINDOW)
+    window = dock.window()
+    window.resizeDocks([dock], [PANEL_WIDTH], Qt.Orientation.Horizontal)
+    if options.model:
+        widget.panel.model_box.open_file(options.model)
+    pump(app, 3)
+    viewer.reset_view()
+
+    def shoot(name: str) -> None:
+        viewer.scene.cursor.position = (0, 0)
+        pump(app, 0.5)
+        suffix = "" if options.theme == "dark" else f"_{options.theme}"
+        viewer.screenshot(str(options.out / f"{name}{suffix}.png"), canvas_only=False, flash=False)
+
+    shoot("segment_start")
+    widget.segment()
+    wait(app, widget)
+    shoot("segment_without_ratio")
+
+    sample = open_sample(SAMPLE)
+    true = ratio_from_labels(sample.labels, len(sample.scheme))
+    assert true is not None
+    # What somebody would say who knows the two carbides well and leaves the rest open.
+    for phase in sample.scheme.phases[1:3]:
+        widget.panel.table.boxes[phase.label - 1].share = round(float(true[phase.label - 1]), 2)
+    widget.segment()
+    wait(app, widget)
+    shoot("segment_with_ratio")
+
+    widget.panel.advanced.expand(animate=False)
+    shoot("segment_advanced")
+    viewer.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""The report over folds: what a ratio is worth, by conditioning, by matching and by both, with its spread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phaseguide.datasets.folder import Dataset
+from phaseguide.evaluation.confusion import confusion_matrix, scores_from_confusion
+from phaseguide.evaluation.response import measure_response
+from phaseguide.evaluation.study import Predicted, evaluate
+from phaseguide.events import Finished, Progress
+from phaseguide.models.model_file import LoadedModel, load_model
+from phaseguide.phases import PhaseScheme
+from phaseguide.ratios import FLOOR
+from phaseguide.segmentation.request import Mode
+
+ROWS: tuple[tuple[str, Mode | None], ...] = (
+    ("none", None),
+    ("auto", None),
+    ("train-mean", "matched"),
+    ("expert:0.1", "conditioned"),
+    ("expert:0.1", "matched"),
+    ("expert:0.1", "both"),
+    ("oracle", "conditioned"),
+    ("oracle", "matched"),
+    ("oracle", "both"),
+)
+"""Ratio sources and where they act; the first row is what the others are compared with."""
+
+
+@dataclass(frozen=True)
+class FoldModel:
+    """A model and the images it must be tested on, none of which it has seen."""
+
+    fold: str
+    path: Path
+    test: tuple[str, ...]
+
+
+@dataclass
+class _Row:
+    """Confusion matrices by fold, and mean Dice by image, of one source and mode."""
+
+    source: str
+    mode: Mode | None
+    folds: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    dice: dict[str, float] = field(default_factory=dict)
+    fraction_pp: dict[str, float] = field(default_factory=dict)
+
+
+def report_folds(
+    dataset: Dataset, models: Sequence[FoldModel], *, repeats: int = 5, seed: int = 0, device: str = "auto"
+) -> Iterator[Progress | Finished[dict[str, Any]]]:
+    """Evaluate every fold's model on its own test images, for all `ROWS`.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    models : sequence of FoldModel
+    repeats : int
+        Draws of the simulated expert.
+    seed : int
+    device : str
+
+    Yields
+    ------
+    Progress
+    Finished of dict
+        ``rows``: per source and mode, pooled over all images and per fold; ``response``; ``own_error``
+        per phase, the root mean square of log(own / true), for the card of a shipped model.
+    """
+    rows = [_Row(source, mode) for source, mode in ROWS]
+    own, true, responses = [], [], []
+    scheme: PhaseScheme | None = None
+    for fold in models:
+        model = load_model(fold.path)
+        scheme = model.card.scheme
+        data = dataset.only(fold.test)
+        for row in rows:
+            result = yield from _run_row(row, fold, data, model, repeats, seed, device)
+            if row is rows[0]:
+                for image in result.per_image:
+                    own.append([image["own"][n] for n in scheme.names])
+                    true.append([image["true"][n] for n in scheme.names])
+        if model.card.guidance.kind != "none":
+            for event in measure_response(data, model, device=device):
+                if isinstance(event, Finished):
+                    responses.append(event.result.per_image)
+                else:
+                    yield event
+    assert scheme is not None
+    yield Finished(_summary(rows, scheme, np.array(own), np.array(true), responses, repeats, seed))
+
+
+def _run_row(
+    row: _Row, fold: FoldModel, data: Dataset, model: LoadedModel, repeats: int, seed: int, device: str
+) -> Any:
+    scheme = model.card.scheme
+    labels = {i.stem: i for i in data.items}
+    total = np.zeros((len(scheme), len(scheme) + 1), dtype=np.int64)
+    for event in evaluate(data, model, row.source, mode=row.mode, repeats=repeats, seed=seed, device=device):
+        if isinstance(event, Predicted):
+            shape = event.segmentation.labels.shape
+            truth = labels[event.stem].read_labels(scheme, (shape[0], shape[1]))
+            total += confusion_matrix(truth, event.segmentation.labels, len(scheme))
+        elif isinstance(event, Finished):
+            result = event.result
+        elif isinstance(event, Progress):
+            yield Progress(f"Fold {fold.fold}, ratio {row.source} {row.mode or ''}".strip(), event.done, event.total)
+    row.folds[fold.fold] = total
+    for image in result.per_image:
+        row.dice[image["stem"]] = image["dice_mean"]
+        row.fraction_pp[image["stem"]] = image["fraction_mae_pp"]
+    return result
+
+
+def _summary(
+    rows: list[_Row],
+    scheme: PhaseScheme,
+    own: NDArray[np.float64],
+    true: NDArray[np.float64],
+    responses: list[NDArray[np.float64]],
+    repeats: int,
+    seed: int,
+) -> dict[str, Any]:
+    gap = np.log(np.maximum(own, FLOOR)) - np.log(np.maximum(true, FLOOR))
+    present = true > FLOOR
+    error = np.sqrt((gap**2 * present).sum(0) / np.maximum(present.sum(0), 1))
+    per_image = np.concatenate(responses) if responses else np.full((1, len(scheme)), np.nan)
+    return {
+        "phases": list(scheme.names),
+        "repeats": repeats,
+        "seed": seed,
+        "images": list(rows[0].dice),
+        "rows": [_row_numbers(row, rows[0], scheme) for row in rows],
+        "response": {
+            "mean": _plain(np.nanmean(per_image)) if np.isfinite(per_image).any() else None,
+            "per_phase": {
+                n: _plain(np.nanmean(c)) if np.isfinite(c).any() else None
+                for n, c in zip(scheme.names, per_image.T, strict=True)
+            },
+        },
+        "own_error": error.tolist(),
+        "own_mae_pp": float(100 * np.abs(own - true).mean()),
+    }
+
+
+def _row_numbers(row: _Row, base: _Row, scheme: PhaseScheme) -> dict[str, Any]:
+    pooled = scores_from_confusion(np.sum(list(row.folds.values()), axis=0))
+    by_fold = {name: scores_from_confusion(c) for name, c in row.folds.items()}
+    mious = np.array([s.miou for s in by_fold.values()])
+    return {
+        "source": row.source,
+        "mode": row.mode,
+        "pooled": pooled.to_dict(scheme),
+        "per_fold": {
+            name: {"dice_mean": s.dice_mean, "miou": s.miou, "accuracy": s.accuracy} for name, s in by_fold.items()
+        },
+        "miou_fold_mean": float(mious.mean()),
+        "miou_fold_std": float(mious.std(ddof=1)) if mious.size > 1 else 0.0,
+        "fraction_mae_pp": float(np.mean(list(row.fraction_pp.values()))),
+        "paired_dice": None if row is base else paired_difference(row.dice, base.dice),
+    }
+
+
+def paired_difference(ours: dict[str, float], theirs: dict[str, float]) -> dict[str, Any]:
+    """Mean paired difference over images with a 95 % t interval and Wilcoxon's signed-rank p value.
+
+    Parameters
+    ----------
+    ours, theirs : dict of str to float
+        A score by image; the same images.
+
+    Returns
+    -------
+    dict
+        ``mean``, ``low``, ``high``, ``p`` and ``n``; p is 1 where no image differs.
+    """
+    from scipy import stats
+
+    gaps = np.array([ours[s] - theirs[s] for s in ours], dtype=np.float64)
+    mean, n = float(gaps.mean()), gaps.size
+    if n < 2 or not gaps.any():
+        return {"mean": mean, "low": mean, "high": mean, "p": 1.0, "n": n}
+    half = float(stats.t.ppf(0.975, n - 1) * gaps.std(ddof=1) / np.sqrt(n))
+    p = float(stats.wilcoxon(gaps).pvalue)
+    return {"mean": mean, "low": mean - half, "high": mean + half, "p": p, "n": n}
+
+
+def to_markdown(report: dict[str, Any]) -> str:
+    """Return the report as a Markdown table, scores in percent."""
+    lines = [
+        "| ratio | acts by | Dice | mIoU | accuracy | mIoU over folds | area error, pp | Dice to no ratio (95 %; p) |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in report["rows"]:
+        pooled, paired = row["pooled"], row["paired_dice"]
+        change = "" if paired is None else (
+            f"{100 * paired['mean']:+.2f} ({100 * paired['low']:+.2f} to {100 * paired['high']:+.2f}; {paired['p']:.3f})"
+        )
+        lines.append(
+            f"| {row['source']} | {row['mode'] or ''} | {100 * pooled['dice_mean']:.1f} | {100 * pooled['miou']:.1f} "
+            f"| {100 * pooled['accuracy']:.1f} | {100 * row['miou_fold_mean']:.1f} ± {100 * row['miou_fold_std']:.1f} "
+            f"| {row['fraction_mae_pp']:.2f} | {change} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _plain(value: Any) -> float:
+    return float(value)

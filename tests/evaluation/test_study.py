@@ -1,0 +1,196 @@
+"""Ratio studies: their numbers, and that predictions never see a label."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import f1_score
+from tiny_models import NAMES, tiny_dataset, tiny_labels, tiny_model
+
+from phaseguide.datasets.folder import Item, open_dataset
+from phaseguide.errors import DatasetError, PhaseguideError
+from phaseguide.evaluation import study
+from phaseguide.evaluation.study import Predicted, StudyResult, evaluate, open_session, predict
+from phaseguide.events import Finished, Progress
+from phaseguide.models.model_file import LoadedModel, load_model
+from phaseguide.phases import PhaseScheme
+from phaseguide.segmentation.request import Request
+from phaseguide.segmentation.session import run_to_end
+
+PIXELS = 64 * 96
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    return load_model(tiny_model(tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_dataset(tmp_path_factory.mktemp("data"))
+
+
+def run(folder: Path, model: LoadedModel, source: str, **options: Any) -> tuple[StudyResult, list[Predicted]]:
+    events = list(evaluate(open_dataset(folder), model, source, device="cpu", **options))
+    assert isinstance(events[-1], Finished)
+    return events[-1].result, [e for e in events if isinstance(e, Predicted)]
+
+
+def test_json_has_the_promised_names(folder: Path, model: LoadedModel) -> None:
+    data = run(folder, model, "expert:0.1", repeats=2)[0].to_dict()
+    json.dumps(data, allow_nan=False)
+    for part in ("pooled", "pooled_std", "pooled_p10"):
+        assert set(data[part]) == {"dice_mean", "dice", "miou", "iou", "accuracy", "micro_iou"}
+        assert set(data[part]["dice"]) == set(data[part]["iou"]) == set(NAMES)
+    assert {"fraction_mae_pp", "imposed_achieved_mae_pp", "asked_achieved_mae_pp"} <= set(data)
+    assert (data["ratio"], data["uncertainty"], data["mode"]) == ("expert:0.1", 0.1, "matched")
+    assert (data["model"], data["n_images"], data["repeats"]) == ("tiny-plm", 2, 2)
+    assert [i["stem"] for i in data["per_image"]] == ["field0", "field1"]
+    for row in data["per_image"]:
+        assert {"dice_mean", "dice", "miou", "iou", "accuracy", "boundary_f1"} <= set(row)
+        for kind in ("asked", "imposed", "achieved", "own", "true"):
+            assert sum(row[kind].values()) == pytest.approx(1)
+        assert len(row["repeats"]) == 2
+
+
+def test_scores_pool_the_pixels_of_all_images(folder: Path, model: LoadedModel) -> None:
+    result, predictions = run(folder, model, "none")
+    true = np.concatenate([tiny_labels().ravel()] * 2)
+    predicted = np.concatenate([p.segmentation.labels.ravel() for p in predictions])
+    dice = f1_score(true, predicted, labels=[1, 2, 3], average=None, zero_division=np.nan)
+    assert list(result.pooled["dice"].values()) == pytest.approx(list(dice))
+    assert result.pooled["accuracy"] == pytest.approx((true == predicted).mean())
+    expected = np.mean([np.abs(p.segmentation.achieved - 1 / 3) for p in predictions])
+    assert result.fraction_mae_pp == pytest.approx(100 * expected)
+
+
+def test_no_ratio_has_one_repeat_and_nothing_imposed(folder: Path, model: LoadedModel) -> None:
+    result, _ = run(folder, model, "none", repeats=7)
+    assert (result.repeats, result.uncertainty, result.mode) == (1, None, None)
+    assert result.imposed_achieved_mae_pp is None and result.asked_achieved_mae_pp is None
+    assert result.fraction_mae_pp == pytest.approx(result.own_fraction_mae_pp)
+    row = result.per_image[0]
+    assert set(row["asked"].values()) == set(row["imposed"].values()) == {None}
+    assert result.pooled_std["dice_mean"] == 0
+    assert result.pooled_p10 == result.pooled
+
+
+def test_exact_oracle_reaches_the_true_composition(folder: Path, model: LoadedModel) -> None:
+    result, _ = run(folder, model, "oracle", uncertainty=0.0)
+    assert result.fraction_mae_pp <= 100 / PIXELS
+    assert result.asked_achieved_mae_pp is not None and result.asked_achieved_mae_pp <= 100 / PIXELS
+    blended, _ = run(folder, model, "oracle")
+    assert blended.uncertainty == 0.1
+    assert result.fraction_mae_pp < blended.fraction_mae_pp < blended.own_fraction_mae_pp
+    assert blended.imposed_achieved_mae_pp is not None and blended.imposed_achieved_mae_pp <= 100 / PIXELS
+
+
+def test_every_source_runs(folder: Path, model: LoadedModel) -> None:
+    mean, _ = run(folder, model, "train-mean")
+    assert mean.per_image[0]["asked"] == pytest.approx(dict.fromkeys(NAMES, 1 / 3))
+    auto, _ = run(folder, model, "auto")
+    assert auto.asked_achieved_mae_pp is None and auto.imposed_achieved_mae_pp is not None
+    guess, predictions = run(folder, model, "guess:0.9", repeats=5)
+    assert guess.repeats == 5 and len(predictions) == 2, "the same in every repeat, so computed once"
+
+
+def test_an_expert_differs_between_repeats_and_comes_back_with_the_seed(folder: Path, model: LoadedModel) -> None:
+    result, predictions = run(folder, model, "expert:0.3", repeats=3)
+    asked = [p.segmentation.asked for p in predictions if p.stem == "field0"]
+    assert len(asked) == 3 and not np.allclose(asked[0], asked[1])
+    assert result.pooled_std["accuracy"] > 0
+    drawn = [np.mean([predictions[i + 3 * k].segmentation.labels == tiny_labels() for k in range(2)]) for i in range(3)]
+    assert result.pooled["accuracy"] == pytest.approx(np.mean(drawn))
+    assert result.pooled_std["accuracy"] == pytest.approx(np.std(drawn, ddof=1))
+    assert result.pooled_p10["accuracy"] == pytest.approx(np.percentile(drawn, 10))
+    assert run(folder, model, "expert:0.3", repeats=3)[0].to_dict() == result.to_dict()
+    alone = open_dataset(folder).only(["field1"])
+    last = list(evaluate(alone, model, "expert:0.3", repeats=1, device="cpu"))[-1].result
+    assert last.per_image[0]["asked"] == result.per_image[1]["repeats"][0]["asked"]
+
+
+def test_predictions_are_the_same_whether_or_not_labels_can_be_read(
+    folder: Path, model: LoadedModel, tmp_path: Path
+) -> None:
+    assert list(inspect.signature(predict).parameters) == ["session", "request", "asked"]
+    _, predictions = run(folder, model, "expert:0.2", repeats=2, mode="both")
+    shutil.copytree(folder / "images", tmp_path / "images")
+    items = {i.stem: i for i in open_dataset(tmp_path).items}
+    assert all(i.label_path is None for i in items.values())
+    for made in predictions:
+        session = open_session(items[made.stem], model, device="cpu")
+        request = Request(uncertainty=0.1, mode="both")
+        again = run_to_end(predict(session, request, made.segmentation.asked))
+        assert np.array_equal(again.labels, made.segmentation.labels)
+        assert np.array_equal(again.achieved, made.segmentation.achieved)
+
+
+def test_labels_change_the_scores_and_not_the_predictions(folder: Path, model: LoadedModel, tmp_path: Path) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(folder, changed)
+    for path in (changed / "labels").iterdir():
+        Image.fromarray(np.flip(tiny_labels(), axis=1)).save(path)  # the same composition, elsewhere
+    before, first = run(folder, model, "guess:0.8")
+    after, second = run(changed, model, "guess:0.8")
+    assert all(np.array_equal(a.segmentation.labels, b.segmentation.labels) for a, b in zip(first, second, strict=True))
+    assert before.pooled["accuracy"] != after.pooled["accuracy"]
+
+
+def test_an_image_is_encoded_once(folder: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    def counted(item: Item, *args: Any, **options: Any) -> Any:
+        opened.append(item.stem)
+        return open_session(item, *args, **options)
+
+    monkeypatch.setattr(study, "open_session", counted)
+    run(folder, model, "expert:0.1", repeats=3)
+    assert opened == ["field0", "field1"]
+
+
+def test_unlabelled_and_excluded_pixels_and_absent_phases(model: LoadedModel, tmp_path: Path) -> None:
+    folder = tiny_dataset(tmp_path, count=1)
+    labels = tiny_labels()
+    labels[labels == 3] = 1
+    labels[:10], labels[10:20] = 0, 255
+    Image.fromarray(labels).save(folder / "labels" / "field0.png")
+    result, (made,) = run(folder, model, "expert:0.1", repeats=1)
+    assert np.isnan(made.segmentation.asked[2]), "an absent phase stays open"
+    assert result.per_image[0]["asked"][NAMES[2]] is None
+    known = made.segmentation.labels[20:]
+    assert result.pooled["accuracy"] == pytest.approx((known == labels[20:]).mean())
+    assert result.per_image[0]["true"] == pytest.approx(dict(zip(NAMES, [2 / 3, 1 / 3, 0], strict=True)))
+
+
+def test_progress_counts_images_and_repeats(folder: Path, model: LoadedModel) -> None:
+    events = evaluate(open_dataset(folder), model, "expert:0.1", repeats=3, device="cpu")
+    steps = [(e.done, e.total) for e in events if isinstance(e, Progress)]
+    assert steps == [(i, 6) for i in range(7)]
+
+
+def test_data_sets_that_do_not_fit_say_why(model: LoadedModel, tmp_path: Path) -> None:
+    unlabelled = tiny_dataset(tmp_path / "a")
+    shutil.rmtree(unlabelled / "labels")
+    with pytest.raises(DatasetError, match="no image has a label map"):
+        run(unlabelled, model, "none")
+    other = tiny_dataset(tmp_path / "b", names=("ferrite", "bainite"))
+    with pytest.raises(DatasetError, match=r"scheme\.json.*1 ferrite, 2 bainite.*made for 1 ferrite"):
+        run(other, model, "none")
+    turned = tiny_dataset(tmp_path / "c", names=NAMES[::-1])
+    with pytest.raises(DatasetError, match="another order"):
+        run(turned, model, "none")
+    spelt = tiny_dataset(tmp_path / "d", names=("Ferrite", "carbide_network", "widmanstatten cementite"))
+    assert run(spelt, model, "none")[0].scheme == PhaseScheme.from_names(NAMES)
+    empty = tiny_dataset(tmp_path / "e", count=1)
+    Image.fromarray(np.zeros((64, 96), np.uint8)).save(empty / "labels" / "field0.png")
+    with pytest.raises(DatasetError, match="no pixel carries a phase"):
+        run(empty, model, "none")
+    with pytest.raises(PhaseguideError, match="at least one repeat"):
+        run(empty, model, "expert:0.1", repeats=0)

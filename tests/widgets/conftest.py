@@ -1,0 +1,44 @@
+"""A real viewer with the Segment widget docked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_models import tiny_model
+
+pytest.importorskip("napari")
+pytest.importorskip("pytestqt")
+
+
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def viewer(make_napari_viewer: Callable[..., Any]) -> Any:
+    return make_napari_viewer()
+
+
+@pytest.fixture
+def widget(viewer: Any, model_file: Path, qtbot: Any) -> Any:
+    """The Segment widget, docked as napari docks it, with the tiny model chosen."""
+    _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
+    widget.panel.model_box.open_file(model_file)
+    qtbot.waitUntil(lambda: "looking" not in widget.panel.device_line.text(), timeout=60_000)
+    return widget
+
+
+@pytest.fixture
+def segment(widget: Any, qtbot: Any) -> Callable[[], None]:
+    """Press Segment and wait for the end."""
+    from qtpy.QtCore import Qt
+
+    def press() -> None:
+        with qtbot.waitSignal(widget.runner.ended, timeout=60_000):
+            qtbot.mouseClick(widget.panel.segment_button, Qt.MouseButton.LeftButton)
+
+    return press
