@@ -64,7 +64,6 @@ def main() -> None:
     viewer.reset_view()
 
     def shoot(name: str) -> None:
-        viewer.scene.cursor.position = (0, 0)
         pump(app, 0.5)
         suffix = "" if options.theme == "dark" else f"_{options.theme}"
         viewer.screenshot(str(options.out / f"{name}{suffix}.png"), canvas_only=False, flash=False)

@@ -19,29 +19,36 @@ NAMES = ("ferrite", "carbide network", "Widmanstätten cementite")
 
 
 def tiny_model(
-    folder: Path, guidance: str = "plm", names: tuple[str, ...] = NAMES, channels: int = 1, seed: int = 0
+    folder: Path,
+    guidance: str = "plm",
+    *,
+    names: tuple[str, ...] = NAMES,
+    in_channels: int = 1,
+    seed: int = 0,
+    file_name: str = "",
 ) -> Path:
-    """Write ``tiny-<guidance>.safetensors`` with random weights into a folder."""
+    """Write a model with random weights into a folder: ``tiny-<guidance>.safetensors``, or ``file_name``."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         segmenter = GuidedSegmenter(
             BackboneOptions(
-                "unet", "tu-tf_efficientnet_lite0", channels, {"decoder_channels": [16, 16, 8, 8, 8]}
+                "unet", "tu-tf_efficientnet_lite0", in_channels, {"decoder_channels": [16, 16, 8, 8, 8]}
             ),
-            GuidanceOptions(guidance, {"width": 16} if guidance == "plm" else {}),
+            # As trained guidance does, delta > 0 lets the ratio change the scores.
+            GuidanceOptions(guidance, {"width": 16, "delta": 1.0} if guidance == "plm" else {}),
             PhaseScheme.from_names(names),
         )
     k = len(names)
     card = Card(
         name=f"tiny-{guidance}",
         phases=segmenter.scheme.to_dict()["phases"],
-        backbone=BackboneCard(architecture="unet", encoder="tu-tf_efficientnet_lite0", in_channels=channels),
+        backbone=BackboneCard(architecture="unet", encoder="tu-tf_efficientnet_lite0", in_channels=in_channels),
         guidance=GuidanceCard(kind=guidance),
         training_ratio_mean=[1 / k] * k,
         training_ratio_spread=[0.3] * k,
         calibration=CalibrationCard(own_error=[0.3] * k),
     )
-    path = folder / f"tiny-{guidance}.safetensors"
+    path = folder / (file_name or f"tiny-{guidance}.safetensors")
     save_model(path, segmenter, card)
     return path
 

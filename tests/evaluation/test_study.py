@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.metrics import f1_score
-from tiny_models import NAMES, tiny_dataset, tiny_labels, tiny_model
 
 from phaseguide.datasets.folder import Item, open_dataset
 from phaseguide.errors import DatasetError, PhaseguideError
@@ -23,6 +22,7 @@ from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.request import Request
 from phaseguide.segmentation.session import run_to_end
+from tiny_models import NAMES, tiny_dataset, tiny_labels, tiny_model
 
 PIXELS = 64 * 96
 

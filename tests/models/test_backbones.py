@@ -38,7 +38,7 @@ def test_guided_segmenter_without_ratio_is_its_backbone() -> None:
     segmenter = GuidedSegmenter(BackboneOptions("unet", ENCODER), GuidanceOptions("plm", {"width": 32}), SCHEME)
     segmenter.eval()
     with torch.no_grad():
-        segmenter.guidance.delta.fill_(0.7)
+        segmenter.guidance[0].delta.fill_(0.7)
     image = torch.randn(1, 1, 64, 64)
     with torch.inference_mode():
         features = segmenter.encode(image)
@@ -64,6 +64,21 @@ def test_imagenet_start_is_offline_and_grey_equals_repeated_grey(index: int) -> 
         b = colour.net.encoder(image.repeat(1, 3, 1, 1))[1:]
     for one, three in zip(a, b, strict=True):
         assert torch.allclose(one, three, atol=2e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("architecture", list(ARCHITECTURES))
+def test_guidance_at_several_scales(architecture: str) -> None:
+    torch.manual_seed(0)
+    options = GuidanceOptions("ccrm", {"coordinates": False, "delta": 1.0}, scales=4)
+    segmenter = GuidedSegmenter(BackboneOptions(architecture, ENCODER), options, SCHEME).eval()
+    assert [m.channels for m in segmenter.guidance] == [320, 112, 40, 24]
+    image = torch.randn(1, 1, 64, 64)
+    with torch.inference_mode():
+        a, b = (segmenter(image, torch.tensor([r])) for r in ([0.1, 0.2, 0.7], [0.7, 0.2, 0.1]))
+        assert torch.equal(segmenter(image), segmenter.backbone.net(image))
+    assert float((a - b).abs().max()) > 1e-5
+    with pytest.raises(ModelError, match="5 maps to guide"):
+        GuidedSegmenter(BackboneOptions(architecture, ENCODER), GuidanceOptions("ccrm", {}, scales=9), SCHEME)
 
 
 def test_what_cannot_be_built_says_why() -> None:

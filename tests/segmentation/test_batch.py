@@ -7,16 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_models import tiny_image, tiny_model
 
 from phaseguide.errors import MicrographError
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.micrographs.reading import Micrograph
 from phaseguide.models.model_file import load_model
 from phaseguide.segmentation.batch import (
-    BatchOptions, ImageDone, ImageFailed, existing_results, find_images, segment_files, with_info_bar,
-)  # fmt: skip
+    BatchOptions,
+    ImageDone,
+    ImageFailed,
+    existing_results,
+    find_images,
+    segment_files,
+    with_info_bar,
+)
 from phaseguide.segmentation.request import Request
+from tiny_models import tiny_image, tiny_model
 
 
 def save(path: Path, seed: int = 0) -> Path:

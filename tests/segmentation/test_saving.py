@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_models import tiny_image, tiny_model
 
 from phaseguide.atomic import os as atomic_os
 from phaseguide.errors import MicrographError, PhaseguideError
@@ -17,6 +16,7 @@ from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.saving import CONSTRAINED, overlay_image, save_segmentation
 from phaseguide.segmentation.session import Session, run_to_end
+from tiny_models import tiny_image, tiny_model
 
 ASKED = np.array([0.5, np.nan, np.nan])
 
@@ -107,5 +107,5 @@ def test_overlay_paints_phases_and_leaves_the_rest(kind: str) -> None:
 
 
 def test_overlay_refuses_labels_of_another_shape() -> None:
-    with pytest.raises(MicrographError, match="4 x 5 px.*4 x 6 px"):
+    with pytest.raises(MicrographError, match=r"4 x 5 px.*4 x 6 px"):
         overlay_image(np.zeros((4, 6)), np.zeros((4, 5), np.uint8), PhaseScheme.from_names(["a"]))

@@ -6,16 +6,10 @@ from typing import Annotated
 
 import typer
 
-from phaseguide.cli.benchmark import benchmark_app
-from phaseguide.cli.demo import demo
-from phaseguide.cli.evaluate import evaluate
+from phaseguide.cli import benchmark, demo, evaluate, folds, models, segment, start_napari, train
 from phaseguide.cli.guard import GuardedGroup
-from phaseguide.cli.models import models_app
-from phaseguide.cli.segment import segment
-from phaseguide.cli.start_napari import start_napari
-from phaseguide.cli.train import train
 
-__all__ = ["app"]
+__all__ = ["app", "folds"]
 
 app = typer.Typer(
     name="phaseguide",
@@ -45,10 +39,10 @@ def _main(
     pass
 
 
-app.command()(segment)
-app.command()(train)
-app.command()(evaluate)
-app.add_typer(models_app, name="models")
-app.add_typer(benchmark_app, name="benchmark")
-app.command()(demo)
-app.command(name="napari")(start_napari)
+app.command()(segment.segment)
+app.command()(train.train)
+app.command()(evaluate.evaluate)
+app.add_typer(models.models_app, name="models")
+app.add_typer(benchmark.benchmark_app, name="benchmark")
+app.command()(demo.demo)
+app.command(name="napari")(start_napari.start_napari)

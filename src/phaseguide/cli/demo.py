@@ -88,7 +88,8 @@ def _show(field: DemoField, console: Console) -> None:
         "mean", "", "", "", "", "", _score(field.plain_scores.dice_mean), _score(field.guided_scores.dice_mean)
     )
     console.print(table)
-    console.print(f"Ratio: {RATIO_SOURCE}. achieved: {CONSTRAINED}. own: without the ratio.", markup=False)
+    console.print(f"asked: {RATIO_SOURCE}", markup=False)
+    console.print(f"achieved: {CONSTRAINED}; own: without the ratio", markup=False)
     console.print()
 
 

@@ -164,7 +164,7 @@ def _report(
     if done:
         console.print(table)
         if any(o.segmentation.constrained for o in done):
-            console.print(f"achieved: {CONSTRAINED}. own: without the ratio.", markup=False)
+            console.print(f"achieved: {CONSTRAINED}; own: without the ratio", markup=False)
         console.print(f"Results in {done[0].files.labels.parent}", markup=False, soft_wrap=True)
     write_json(
         json_target,

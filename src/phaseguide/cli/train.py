@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from phaseguide.training.events import TrainingResult
 
 DEFAULTS = TrainingConfig()
-CARD_KEYS = ("description", "version", "input", "inference", "data_licence", "model_licence", "citation")
+CARD_KEYS = ("description", "version", "input", "inference", "calibration", "data_licence", "model_licence", "citation")
 
 
 def train(
@@ -115,10 +115,14 @@ def train(
     extra = _read_card_entries(card)
     folder = open_dataset(dataset).without(exclude or [])
     first = None if start is None else open_model(start)
-    resolved = _choose_scheme(folder, phases, scheme, first)
+    resolved = choose_scheme(folder, phases, scheme, first)
     events = _train_folder(folder, resolved, config, validation or [], name or out.stem, first, checkpoint)
-    result: TrainingResult = draw(events, _print_epoch)
-    saved = save_model(out, result.segmenter, _with_entries(result.card, extra, card))
+    result: TrainingResult = draw(events, print_epoch)
+    trained = result.card
+    if first is not None:
+        # What the start was trained with belongs to the history of the new weights.
+        trained = trained.model_copy(update={"training": {**trained.training, "start": first.card.training}})
+    saved = save_model(out, result.segmenter, _with_entries(trained, extra, card))
     _report(result, saved, out, json_target)
 
 
@@ -182,9 +186,10 @@ def _train_folder(
     )
 
 
-def _choose_scheme(
+def choose_scheme(
     folder: Dataset, phases: str | None, scheme: Path | None, start: LoadedModel | None
 ) -> PhaseScheme:
+    """Settle the phases: the folder's own, those named on the command line, or those of the start."""
     from phaseguide.evaluation.study import check_same_scheme
     from phaseguide.phases import PhaseScheme
 
@@ -234,7 +239,12 @@ def _with_entries(card: Card, entries: dict[str, Any], path: Path | None) -> Car
         raise ModelError(f"{path}: not valid in a card: {error}") from error
 
 
-def _print_epoch(done: Any, console: Console) -> None:
+def print_epoch(done: Any, console: Console) -> None:
+    """Print one line for an epoch that is done; other events are passed over."""
+    from phaseguide.training.events import EpochDone
+
+    if not isinstance(done, EpochDone):
+        return
     text = f"epoch {done.epoch}/{done.epochs} ({done.stage}): loss {done.loss:.4f}"
     if done.miou is not None:
         text += f", validation mIoU {percent(done.miou)} %, Dice {percent(done.dice_mean)} %"

@@ -102,9 +102,9 @@ class Backbone(nn.Module):
         self.options = options
 
     @property
-    def channels(self) -> int:
-        """Channels of the encoder output (the coarsest map)."""
-        return int(self.net.encoder.out_channels[-1])
+    def channels(self) -> list[int]:
+        """Channels of the encoder's maps, from fine to coarse, without the image and without empty maps."""
+        return [int(c) for c in self.net.encoder.out_channels[1:] if c > 0]
 
     def load_imagenet(self) -> None:
         """Start the encoder from ImageNet weights that come with the installation."""

@@ -32,10 +32,11 @@ class BackboneCard(_Section):
 
 
 class GuidanceCard(_Section):
-    """Kind and options of the guidance module."""
+    """Kind, options and scales of the guidance; see `phaseguide.models.segmenter.GuidanceOptions`."""
 
     kind: str
     options: dict[str, Any] = {}
+    scales: int = Field(default=1, ge=1)
 
 
 class InputCard(_Section):

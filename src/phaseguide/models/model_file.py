@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,9 +83,7 @@ def save_model(path: str | Path, segmenter: GuidedSegmenter, card: Card) -> Card
         update={
             "phases": segmenter.scheme.to_dict()["phases"],
             "backbone": BackboneCard(**segmenter.backbone.options.to_dict()),
-            "guidance": GuidanceCard(
-                kind=segmenter.guidance_options.kind, options=segmenter.guidance_options.options
-            ),
+            "guidance": GuidanceCard(**asdict(segmenter.guidance_options)),
             "tensors_sha256": tensors_sha256(tensors),
         }
     )
@@ -169,7 +167,7 @@ def load_model(path: str | Path) -> LoadedModel:
     try:
         segmenter = GuidedSegmenter(
             BackboneOptions(**card.backbone.model_dump()),
-            GuidanceOptions(card.guidance.kind, card.guidance.options),
+            GuidanceOptions(**card.guidance.model_dump()),
             card.scheme,
         )
         segmenter.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in tensors.items()})

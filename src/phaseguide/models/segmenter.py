@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from phaseguide.errors import ModelError
 from phaseguide.models.backbones import Backbone, BackboneOptions, Features
 from phaseguide.models.guidance import build_guidance
 from phaseguide.phases import PhaseScheme
@@ -17,10 +18,23 @@ from phaseguide.phases import PhaseScheme
 
 @dataclass(frozen=True)
 class GuidanceOptions:
-    """Which guidance to build: a kind and the keyword arguments of its class."""
+    """Which guidance to build.
+
+    Attributes
+    ----------
+    kind : str
+        A key of `phaseguide.models.guidance.GUIDANCE`.
+    options : dict
+        Keyword arguments of its class.
+    scales : int
+        How many of the encoder's maps are guided, from the coarsest (the encoder output, as
+        published) to finer ones, each by a module of its own. A decoder with skip connections may
+        ignore its coarsest map altogether, and with it a guidance that acts only there.
+    """
 
     kind: str = "plm"
     options: dict[str, Any] = field(default_factory=dict)
+    scales: int = 1
 
 
 class GuidedSegmenter(nn.Module):
@@ -41,7 +55,15 @@ class GuidedSegmenter(nn.Module):
         self.scheme = scheme
         self.guidance_options = guidance
         self.backbone = Backbone(backbone, len(scheme))
-        self.guidance = build_guidance(guidance.kind, self.backbone.channels, len(scheme), guidance.options)
+        channels = self.backbone.channels
+        if not 1 <= guidance.scales <= len(channels):
+            raise ModelError(
+                f"guidance at {guidance.scales} scales: {backbone.encoder} has {len(channels)} maps to guide."
+            )
+        self.guidance = nn.ModuleList(
+            build_guidance(guidance.kind, c, len(scheme), guidance.options)
+            for c in channels[::-1][: guidance.scales]
+        )
 
     @property
     def in_channels(self) -> int:
@@ -62,12 +84,21 @@ class GuidedSegmenter(nn.Module):
         ratio : Tensor, shape (B, K), or None
             Rows sum to 1; NaN rows, or None, mean no ratio.
         """
-        coarse = self.guidance(features.maps[-1], ratio)
-        return self.backbone.decode(replace(features, maps=[*features.maps[:-1], coarse]))
+        maps = list(features.maps)
+        for level, module in enumerate(self.guidance, start=1):
+            maps[-level] = module(maps[-level], ratio)
+        return self.backbone.decode(replace(features, maps=maps))
 
     def forward(self, image: Tensor, ratio: Tensor | None = None) -> Tensor:
         """Encode and decode."""
         return self.decode(self.encode(image), ratio)
+
+
+def with_guidance(segmenter: GuidedSegmenter, guidance: GuidanceOptions) -> GuidedSegmenter:
+    """Return a new segmenter with the backbone of another one, weights included, and fresh guidance."""
+    new = GuidedSegmenter(segmenter.backbone.options, guidance, segmenter.scheme)
+    new.backbone.load_state_dict(segmenter.backbone.state_dict())
+    return new
 
 
 def intensity_limits(image: NDArray[Any]) -> tuple[float, float]:

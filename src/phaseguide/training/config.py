@@ -22,9 +22,12 @@ class TrainingConfig:
         ``none``, ``additive``, ``plm`` or ``ccrm``.
     guidance_options : dict
         Keyword arguments of the guidance module.
+    guidance_scales : int
+        How many of the encoder's maps are guided, from the coarsest; see `GuidanceOptions`.
     schedule : str
         ``staged``: first backbone without ratios, then the guidance module alone on the frozen
-        backbone, so that a missing ratio costs nothing. ``joint``: all at once with ratio dropout.
+        backbone, so that a missing ratio costs nothing. ``guidance``: only the second of these, on
+        the backbone of the model that the run starts from. ``joint``: all at once with ratio dropout.
     guidance_epochs, guidance_rate, guidance_degrade, guidance_composition_weight
         Epochs, rate relative to ``learning_rate``, share of heavily degraded crops and weight of the
         composition term of the second stage. Degraded crops give the ratio something to say.
@@ -68,6 +71,7 @@ class TrainingConfig:
     imagenet: bool = True
     guidance: str = "plm"
     guidance_options: dict[str, Any] = field(default_factory=dict)
+    guidance_scales: int = 1
     schedule: str = "staged"
     guidance_epochs: int = 8
     guidance_rate: float = 2.0
@@ -96,6 +100,7 @@ class TrainingConfig:
         """Raise `TrainingError` naming the first value out of its limits."""
         limits: dict[str, tuple[float, float]] = {
             "epochs": (1, 100_000),
+            "guidance_scales": (1, 16),
             "guidance_epochs": (1, 100_000),
             "guidance_rate": (0.0, 100.0),
             "guidance_degrade": (0.0, 1.0),
@@ -120,8 +125,10 @@ class TrainingConfig:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise TrainingError(f"{name} is {value}; it must lie between {low:g} and {high:g}.")
-        if self.schedule not in ("staged", "joint"):
-            raise TrainingError(f"schedule is {self.schedule!r}; choose staged or joint.")
+        if self.schedule not in ("staged", "guidance", "joint"):
+            raise TrainingError(f"schedule is {self.schedule!r}; choose staged, guidance or joint.")
+        if self.schedule == "guidance" and self.guidance == "none":
+            raise TrainingError("schedule is 'guidance', but guidance is 'none'. Choose additive, plm or ccrm.")
         if self.crop % 32:
             raise TrainingError(f"crop is {self.crop}; it must be a multiple of 32, for example {self.crop // 32 * 32 or 32}.")
 

@@ -10,7 +10,7 @@ from phaseguide.datasets.folder import Dataset
 from phaseguide.errors import TrainingError
 from phaseguide.evaluation.folds import Folds, training_stems
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.models.model_file import read_card, save_model
+from phaseguide.models.model_file import load_model, read_card, save_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.data import load_images, split_images
@@ -28,7 +28,14 @@ class FoldTrained:
 
 
 def cross_validate(
-    dataset: Dataset, scheme: PhaseScheme, folds: Folds, config: TrainingConfig, out: Path, *, share: float = 0.15
+    dataset: Dataset,
+    scheme: PhaseScheme,
+    folds: Folds,
+    config: TrainingConfig,
+    out: Path,
+    *,
+    starts: Path | None = None,
+    share: float = 0.15,
 ) -> Iterator[Progress | Notice | EpochDone | FoldTrained | Finished[list[FoldTrained]]]:
     """Train one model a fold.
 
@@ -45,6 +52,8 @@ def cross_validate(
     config : TrainingConfig
     out : Path
         Folder for ``fold_<name>.safetensors`` and checkpoints.
+    starts : Path, optional
+        Folder of an earlier cross-validation on the same folds; each fold starts from its model there.
     share : float
         Share of the training images that validate.
 
@@ -71,7 +80,8 @@ def cross_validate(
             yield Notice(f"Fold {name}: trained before.")
         else:
             checkpoint = out / f"fold_{name}.checkpoint.safetensors"
-            for event in train(data, config, name=f"fold {name}", checkpoint=checkpoint):
+            start = None if starts is None else load_model(starts / path.name).segmenter
+            for event in train(data, config, name=f"fold {name}", start=start, checkpoint=checkpoint):
                 if isinstance(event, Finished):
                     save_model(path, event.result.segmenter, event.result.card)
                     checkpoint.unlink(missing_ok=True)

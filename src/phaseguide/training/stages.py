@@ -48,10 +48,12 @@ def plan_stages(config: TrainingConfig) -> list[Stage]:
         return [
             Stage("joint", config.epochs, config.ratio_dropout, config.degrade, config.composition_weight)
         ]
-    return [
-        Stage("backbone", config.epochs, 1.0, config.degrade, config.composition_weight),
-        Stage("guidance", config.guidance_epochs, 0.0, config.guidance_degrade, config.guidance_composition_weight),
-    ]
+    guidance = Stage(
+        "guidance", config.guidance_epochs, 0.0, config.guidance_degrade, config.guidance_composition_weight
+    )
+    if config.schedule == "guidance":
+        return [guidance]
+    return [Stage("backbone", config.epochs, 1.0, config.degrade, config.composition_weight), guidance]
 
 
 def prepare(segmenter: GuidedSegmenter, stage: Stage, config: TrainingConfig) -> torch.optim.AdamW:

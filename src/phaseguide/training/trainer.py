@@ -17,7 +17,7 @@ from phaseguide.errors import TrainingError
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.backbones import BackboneOptions
 from phaseguide.models.card import BackboneCard, CalibrationCard, Card, GuidanceCard
-from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
+from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
 from phaseguide.ratios import FLOOR
 from phaseguide.segmentation.device import choose_device
 from phaseguide.training.augmentation import jitter_brightness, random_grid, sample_crop
@@ -51,7 +51,8 @@ def train(
     name : str
         Name in the card.
     start : GuidedSegmenter, optional
-        Start from this model's weights (its architecture replaces the configured one).
+        Start from this model's weights; its architecture replaces the configured one. With
+        ``schedule="guidance"`` only its backbone is taken, and fresh guidance is trained on it.
     checkpoint : Path, optional
         Written after every epoch. If the file is there, the run goes on from it, and ends with the
         same weights as an uninterrupted one (same device and thread count).
@@ -89,7 +90,7 @@ class _Run:
         self.device = choose_device(config.device).torch_device
         self.generator = torch.Generator().manual_seed(config.seed)
         self.stages = plan_stages(config)
-        self.model = (copy.deepcopy(start) if start is not None else self._build()).to(self.device)
+        self.model = self._build(start).to(self.device)
         self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.model).eval()
         self.best = copy.deepcopy(self.average)
@@ -101,15 +102,19 @@ class _Run:
         self.spent = 0.0
         self.final: Validation | None = None
 
-    def _build(self) -> GuidedSegmenter:
+    def _build(self, start: GuidedSegmenter | None) -> GuidedSegmenter:
         c = self.config
+        guidance = GuidanceOptions(c.guidance, dict(c.guidance_options), c.guidance_scales)
+        if start is None and c.schedule == "guidance":
+            raise TrainingError("schedule is 'guidance', so the run needs a trained model to start from.")
+        if start is not None and c.schedule != "guidance":
+            return copy.deepcopy(start)
         with torch.random.fork_rng():
             torch.manual_seed(c.seed)
-            model = GuidedSegmenter(
-                BackboneOptions(c.architecture, c.encoder, self.data.channels, dict(c.decoder)),
-                GuidanceOptions(c.guidance, dict(c.guidance_options)),
-                self.data.scheme,
-            )
+            if start is not None:
+                return with_guidance(start, guidance)
+            backbone = BackboneOptions(c.architecture, c.encoder, self.data.channels, dict(c.decoder))
+            model = GuidedSegmenter(backbone, guidance, self.data.scheme)
         if c.imagenet:
             model.backbone.load_imagenet()
         return model
@@ -286,9 +291,7 @@ class _Run:
             name=self.name,
             phases=self.data.scheme.to_dict()["phases"],
             backbone=BackboneCard(**segmenter.backbone.options.to_dict()),
-            guidance=GuidanceCard(
-                kind=segmenter.guidance_options.kind, options=segmenter.guidance_options.options
-            ),
+            guidance=GuidanceCard(**dataclasses.asdict(segmenter.guidance_options)),
             training_ratio_mean=ratios.mean(0).tolist(),
             training_ratio_spread=np.log(np.maximum(ratios, FLOOR)).std(0).tolist(),
             calibration=CalibrationCard(

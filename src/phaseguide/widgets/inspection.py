@@ -19,13 +19,10 @@ def find_device(wish: str) -> Device:
         Asked for and not there.
     """
     from phaseguide.segmentation.device import choose_device
+    from phaseguide.widgets.torch_import import import_torch
 
-    device = choose_device(wish)
-    # The rest of what the first segmentation needs, so that it does not have to wait for it.
-    import phaseguide.models.model_file
-    import phaseguide.segmentation.session  # noqa: F401
-
-    return device
+    import_torch()
+    return choose_device(wish)
 
 
 def describe_device(device: Device) -> str:

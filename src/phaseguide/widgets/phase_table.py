@@ -13,7 +13,7 @@ from phaseguide.segmentation.request import Segmentation
 from phaseguide.segmentation.saving import CONSTRAINED
 from phaseguide.widgets.share_box import ShareBox
 
-HEADINGS = ("", "Phase", "Expected\narea %", "This means\n(68 %)", "In\nmask %", "Without\nguidance %")
+HEADINGS = ("", "Phase", "Expected\narea %", "Range", "In\nmask", "Without\nguidance")
 NOTHING = "–"
 ALARM = "color: #ff6b6b;"  # readable on napari's dark and light themes
 ROUNDING = 0.005
@@ -31,6 +31,7 @@ class PhaseTable(QWidget):
         self.ranges: list[QLabel] = []
         self.found: list[QLabel] = []
         self.unguided: list[QLabel] = []
+        self._names: list[QLabel] = []
         self._uncertainty = 0.3
         self._remembered: dict[str, float] = {}
         self._rows = QWidget()
@@ -61,7 +62,7 @@ class PhaseTable(QWidget):
             for phase, box in zip(self.scheme, self.boxes, strict=True):
                 self._remembered[normalise_name(phase.name)] = box.share
         self.scheme = scheme
-        self.boxes, self.ranges, self.found, self.unguided = [], [], [], []
+        self.boxes, self.ranges, self.found, self.unguided, self._names = [], [], [], [], []
         rows = QWidget()
         grid = QGridLayout(rows)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -80,10 +81,8 @@ class PhaseTable(QWidget):
             swatch.setToolTip(f"Label {phase.label}")
             name = QLabel(phase.name)
             name.setWordWrap(True)
-            name.setMinimumWidth(84)
             name.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
             box = ShareBox()
-            box.setMinimumWidth(84)
             box.setToolTip(f"Area share of {phase.name} that you expect; empty leaves it open.")
             box.setAccessibleName(f"Expected area % of {phase.name}")
             box.share = self._remembered.get(normalise_name(phase.name), np.nan)
@@ -94,9 +93,10 @@ class PhaseTable(QWidget):
             for number in numbers:
                 number.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 number.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            numbers[0].setToolTip("Two times in three the true share lies in this range, given your source.")
-            numbers[1].setToolTip("Area share in the label map, with your edits on top; excluded area left out.")
-            numbers[2].setToolTip("Area share that the model finds without your values.")
+            numbers[0].setToolTip("What your value means in area %: two times in three the truth lies in this range, given its source.")
+            numbers[1].setToolTip("Area % in the label map, with your edits on top; excluded area left out.")
+            numbers[2].setToolTip("Area % that the model finds without your values.")
+            self._names.append(name)
             self.boxes.append(box)
             self.ranges.append(numbers[0])
             self.found.append(numbers[1])
@@ -110,6 +110,13 @@ class PhaseTable(QWidget):
         """Shares as typed, NaN where open; None if all are open. Not checked."""
         shares = np.array([box.share for box in self.boxes], dtype=np.float64)
         return None if not shares.size or np.isnan(shares).all() else shares
+
+    def fit_names(self) -> None:
+        """Give the names room for their longest word, which a wrapping label does not ask for itself."""
+        for name in self._names:
+            name.ensurePolished()
+            words = [name.fontMetrics().horizontalAdvance(word) for word in name.text().split()]
+            name.setMinimumWidth(max(words, default=0) + 4)
 
     def set_uncertainty(self, uncertainty: float) -> None:
         """Show the ranges that a source means; 0 is exact."""
@@ -168,7 +175,7 @@ class PhaseTable(QWidget):
         if self._uncertainty == 0:
             return f"{share * 100:.2f}"
         low, high = ratio_range(share, self._uncertainty)
-        return f"{low * 100:.1f} – {high * 100:.1f}"
+        return f"{low * 100:.1f}–{high * 100:.1f}"
 
     def _scale(self) -> None:
         """Bring the boxes to exactly 100.00 % by largest remainder, so that the roundings agree too."""

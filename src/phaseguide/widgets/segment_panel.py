@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -123,11 +124,17 @@ class SegmentPanel(QWidget):
         self._area, self._content = area, content
         self.fit_width()
 
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+        """Measure again: only now are fonts and styles those of the window."""
+        super().showEvent(event)
+        self.fit_width()
+
     def fit_width(self) -> None:
         """Be wide enough that nothing is cut; to be called when the phases change."""
+        self.table.fit_names()
         self._content.layout().activate()
         bar = self._area.verticalScrollBar().sizeHint().width()
-        self.setMinimumWidth(max(360, self._content.minimumSizeHint().width() + bar))
+        self.setMinimumWidth(max(320, self._content.minimumSizeHint().width() + bar))
 
 
 def small_label() -> QLabel:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from phaseguide.errors import MicrographError, ModelError, PhaseguideError
 from phaseguide.phases import PhaseScheme
@@ -39,6 +39,8 @@ class SegmentWidget(QWidget):
         super().__init__()
         self.viewer = napari_viewer
         self.panel = SegmentPanel(napari_viewer)
+        # Else napari adds a stretch below, and the panel gets half of the height.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.addWidget(self.panel)
@@ -319,7 +321,7 @@ class SegmentWidget(QWidget):
 
     def _on_model(self) -> None:
         self.panel.table.set_scheme(self.scheme)
-        self.panel.fit_width()
+        QTimer.singleShot(0, self.panel.fit_width)  # new rows have no style before the next turn
         self._settle_later()
 
     def _on_model_failed(self, message: str) -> None:

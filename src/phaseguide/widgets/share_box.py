@@ -24,6 +24,9 @@ class ShareBox(QDoubleSpinBox):
         self.setValue(OPEN)
         self.setKeyboardTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        # napari's buttons would take half of the box; arrow keys step as well.
+        self.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+        self.setStyleSheet("QDoubleSpinBox { min-width: 48px; padding: 1px 6px; }")
         self.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.lineEdit().setPlaceholderText("open")
 

@@ -19,15 +19,16 @@ class ClassRatioMapping(Guidance):
 
     For features F and ratio r::
 
-        h = conv1x1(F)                                K maps of local evidence
+        h = conv1x1(F / |F|)                          K maps of local evidence
         c = MLP([log r, x, y]) at every position      K maps; x and y only with coordinates
         m = softmax_k(h + log r + c)                  class-ratio maps: evidence under r as prior
         g = sigmoid(conv1x1([h, m]))                  gate, one map (AGF)
-        F' = F + delta E((1 - g) (m - softmax(h)))    E: 1x1 convolution, K to C
+        F' = F + delta |F| E((1 - g)(m - softmax(h))) E: 1x1 convolution, K to C
 
     ``log r`` as prior is Bayes' rule for a shifted phase composition (Saerens, Latinne, Decaestecker
     2002). The maps enter as their difference to the local evidence alone: what the ratio
-    adds to what the image already says.
+    adds to what the image already says. |F|, the root mean square of a sample's features, gives them
+    the size of what they are added to: encoders differ in it by orders of magnitude.
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ class ClassRatioMapping(Guidance):
         return torch.softmax(local + prior, dim=1)
 
     def _local_and_prior(self, features: Tensor, ratio: Tensor) -> tuple[Tensor, Tensor]:
-        local = self.evidence(features)
+        local = self.evidence(features / magnitude(features))
         log_ratio = torch.log(ratio.clamp_min(FLOOR))[:, :, None, None].expand_as(local)
         grid = [coordinate_grid(features)] if self.coordinates else []
         return local, log_ratio + self.mapping(torch.cat([log_ratio, *grid], 1))
@@ -76,4 +77,9 @@ class ClassRatioMapping(Guidance):
         news = maps - torch.softmax(local, dim=1)
         if self.gate is not None:
             news = (1 - torch.sigmoid(self.gate(torch.cat((local, maps), 1)))) * news
-        return features + self.delta * self.embed(news)
+        return features + self.delta * magnitude(features) * self.embed(news)
+
+
+def magnitude(features: Tensor) -> Tensor:
+    """Root mean square of each sample's features, shape (B, 1, 1, 1); takes no gradient."""
+    return features.detach().pow(2).mean((1, 2, 3), keepdim=True).sqrt().clamp_min(1e-6)

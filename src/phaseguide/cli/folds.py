@@ -1,0 +1,91 @@
+"""``phaseguide benchmark folds``: train and test on folds, and report what a ratio is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from phaseguide.cli.benchmark import benchmark_app
+from phaseguide.cli.output import DeviceOption, JsonOption, page, write_json
+from phaseguide.cli.progress import draw
+from phaseguide.cli.train import choose_scheme, parse_settings, print_epoch
+from phaseguide.events import Finished
+from phaseguide.training.config import TrainingConfig
+
+
+@benchmark_app.command()
+def folds(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder with images/ and labels/.")],
+    folds_file: Annotated[
+        Path, typer.Option("--folds", metavar="FILE", help='JSON: {"A": ["image", ...], "B": [...]}.')
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the models, one a fold.")],
+    starts: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Start each fold from its model of an earlier run in this folder."),
+    ] = None,
+    phases: Annotated[
+        str | None, typer.Option(metavar="A,B,...", help="Names of labels 1, 2, ... where there is no scheme.json.")
+    ] = None,
+    scheme: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A scheme.json where the folder has none.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any setting of the training; may be repeated."),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Draws of the simulated expert.")] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of these draws.")] = 0,
+    device: DeviceOption = "auto",
+    json_target: JsonOption = None,
+) -> None:
+    """Train one model a fold, test each on its own fold, and compare ratios by conditioning and matching.
+
+    Stop with Ctrl-C at any time; the same command goes on where it stopped.
+
+    [bold]Example[/bold]
+
+    \b
+      phaseguide benchmark folds data/steel --folds folds.json --out runs/steel --json folds-result.json
+    """  # noqa: D301
+    from phaseguide.datasets.folder import open_dataset
+    from phaseguide.evaluation.fold_report import to_markdown
+
+    data = open_dataset(dataset)
+    resolved = choose_scheme(data, phases, scheme, None)
+    config = TrainingConfig.from_dict({"device": device, **parse_settings(settings or [])})
+    report = draw(_run(data, resolved, folds_file, config, out, starts, repeats, seed), print_epoch)
+    page(json_target).print(to_markdown(report), markup=False, soft_wrap=True)
+    write_json(json_target, report)
+
+
+def _run(
+    data: Any,
+    scheme: Any,
+    folds_file: Path,
+    config: TrainingConfig,
+    out: Path,
+    starts: Path | None,
+    repeats: int,
+    seed: int,
+) -> Iterator[Any]:
+    from phaseguide.evaluation.fold_report import FoldModel, report_folds
+    from phaseguide.evaluation.folds import read_folds
+    from phaseguide.training.cross_validation import FoldTrained, cross_validate
+
+    names = read_folds(folds_file, data)
+    models: list[FoldModel] = []
+    for event in cross_validate(data, scheme, names, config, out, starts=starts):
+        if isinstance(event, FoldTrained):
+            models.append(FoldModel(event.fold, event.path, event.test))
+        elif not isinstance(event, Finished):
+            yield event
+    for event in report_folds(data, models, repeats=repeats, seed=seed, device=config.device):
+        if isinstance(event, Finished):
+            report = {**event.result, "training": config.to_dict()}
+            yield Finished(report)
+        else:
+            yield event

@@ -1,0 +1,170 @@
+"""The other commands: help, train, evaluate, models, napari, and what all have in common."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from phaseguide.cli import app, start_napari
+from phaseguide.models.model_file import load_model
+from tiny_models import NAMES, tiny_dataset, tiny_model
+
+FAST = (
+    "--epochs", "1", "--crop", "32", "--batch", "2", "--guidance", "none", "--device", "cpu",
+    "--set", "imagenet=false", "--set", 'decoder={"decoder_channels": [16, 16, 8, 8, 8]}',
+)  # fmt: skip
+
+
+def run(*arguments: Any) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def fails(result: Result, *words: str) -> None:
+    assert result.exit_code == 2, result.output
+    assert result.stderr.count("\n") == 1 and "Traceback" not in result.stderr, result.stderr
+    for word in words:
+        assert word in result.stderr, result.stderr
+
+
+COMMANDS = (
+    (), ("segment",), ("train",), ("evaluate",), ("demo",), ("napari",), ("models",), ("models", "list"),
+    ("models", "show"), ("models", "add"), ("models", "remove"), ("benchmark",), ("benchmark", "speed"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_teaches_with_an_example(command: tuple[str, ...]) -> None:
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    if command not in ((), ("models",), ("benchmark",)):
+        assert f"phaseguide {' '.join(command)}" in result.stdout.split("Example", 1)[1]
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from phaseguide.cli import app\n"
+        "try: app(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print({'torch', 'napari', 'numpy', 'scipy', 'pandas', 'matplotlib', 'pydantic'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip().endswith("set()")
+
+
+def test_version() -> None:
+    assert run("--version").stdout.startswith("phaseguide ")
+
+
+def test_train_writes_a_model_that_runs(tmp_path: Path) -> None:
+    data = tiny_dataset(tmp_path / "data", count=4)
+    out = tmp_path / "new" / "steel.safetensors"
+    result = run("train", data, "--out", out, "--exclude", "field3", "--validation", "field0", "--json", "-", *FAST)
+    assert result.exit_code == 0, result.output
+    numbers = json.loads(result.stdout)
+    assert numbers["images"] == {"train": ["field1", "field2"], "validation": ["field0"]}
+    assert 0 <= numbers["validation"]["dice_mean"] <= 1
+    assert "epoch 1/1 (" in result.stderr and "left" in result.stderr
+    card = load_model(out).card
+    assert (card.name, card.scheme.names) == ("steel", NAMES)
+    fails(run("train", data, "--out", out, *FAST), "steel.safetensors exists already")
+    evaluated = run("evaluate", data, "--model", out, "--device", "cpu", "--only", "field3", "--json", "-")
+    assert json.loads(evaluated.stdout)["n_images"] == 1
+
+
+def test_train_goes_on_from_a_checkpoint_and_from_a_model(tmp_path: Path) -> None:
+    data = tiny_dataset(tmp_path / "data", names=None)
+    (tmp_path / "card.json").write_text(json.dumps({"data_licence": "MIT", "inference": {"flips": True}}))
+    files = ("--checkpoint", tmp_path / "c.ckpt", "--card", tmp_path / "card.json")
+    arguments = ("train", data, "--phases", "a, b,c", *files, *FAST)
+    first, again = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    assert run(*arguments, "--out", first).exit_code == 0
+    result = run(*arguments, "--out", again)
+    assert result.exit_code == 0 and "Going on from c.ckpt" in result.stderr
+    one, two = load_model(first).card, load_model(again).card
+    assert one.tensors_sha256 == two.tensors_sha256
+    assert (one.data_licence, one.inference.flips, one.scheme.names) == ("MIT", True, ("a", "b", "c"))
+    started = run("train", data, "--start", first, "--out", tmp_path / "s.safetensors", *FAST)
+    assert started.exit_code == 0, started.output
+
+
+def test_train_says_what_is_wrong(tmp_path: Path) -> None:
+    data, bare = tiny_dataset(tmp_path / "data"), tiny_dataset(tmp_path / "bare", names=None)
+    out = ("--out", tmp_path / "m.safetensors")
+    fails(run("train", tmp_path / "nowhere", *out), "nowhere", "no such folder")
+    fails(run("train", bare, *out), "no scheme.json", "--phases")
+    fails(run("train", bare, "--phases", "a,b", *out, *FAST), "label value 3")
+    fails(run("train", data, "--phases", "a,b,c", *out), "--phases", "scheme.json", "Keep one")
+    fails(run("train", data, "--out", tmp_path / "m.pth"), "m.pth", ".safetensors")
+    fails(run("train", data, *out, "--set", "speed=3"), "speed=3", "key=value")
+    fails(run("train", data, *out, "--set", "average=fast"), "average takes a number")
+    fails(run("train", data, *out, "--crop", 100), "multiple of 32")
+    fails(run("train", data, *out, "--exclude", "field9"), "no image field9")
+    fails(run("train", data, *out, "--validation", "field9", *FAST), "field9")
+    fails(run("train", data, *out, "--exclude", "field1", *FAST), "at least two labelled images")
+    other = tiny_model(tmp_path, names=("x", "y", "z"))
+    fails(run("train", data, *out, "--start", other, *FAST), "scheme.json", "made for 1 x")
+    (tmp_path / "card.json").write_text('{"name": "x"}')
+    fails(run("train", data, *out, "--card", tmp_path / "card.json"), "card.json", "name cannot be set")
+
+
+def test_evaluate_prints_a_table_and_writes_json(tmp_path: Path) -> None:
+    data, model = tiny_dataset(tmp_path / "data"), tiny_model(tmp_path)
+    target = tmp_path / "scores.json"
+    result = run(
+        "evaluate", data, "-m", model, "--ratio", "expert:0.1", "--repeats", 2, "--device", "cpu", "--json", target
+    )
+    assert result.exit_code == 0, result.output
+    for word in ("expert:0.1", "2 repeats", "mean over phases", *NAMES):
+        assert word in result.stdout
+    assert json.loads(target.read_text(encoding="utf-8"))["repeats"] == 2
+    exact = run("evaluate", data, "-m", model, "--ratio", "oracle", "--exact", "--device", "cpu", "--json", "-")
+    assert json.loads(exact.stdout)["uncertainty"] == 0
+    fails(run("evaluate", data, "-m", model, "--ratio", "expert"), "expert:0.1")
+    other = tiny_model(tmp_path, names=("x", "y"), file_name="other.safetensors")
+    fails(run("evaluate", data, "-m", other, "--device", "cpu"), "scheme.json", "made for 1 x, 2 y")
+
+
+def test_models_are_added_listed_shown_and_removed(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path)
+    assert run("models", "add", model, "--name", "bainite").exit_code == 0
+    assert "bainite" in run("models", "list").stdout
+    listed = json.loads(run("models", "list", "--json", "-").stdout)
+    assert [m["phases"] for m in listed if m["name"] == "bainite"] == [list(NAMES)]
+    assert "carbide network" in run("models", "show", "bainite").stdout
+    assert json.loads(run("models", "show", "bainite", "--json", "-").stdout)["name"] == "tiny-plm"
+    fails(run("models", "add", model, "--name", "bainite"), "'bainite' already")
+    assert run("models", "remove", "bainite").exit_code == 0
+    fails(run("models", "remove", "bainite"), "no model 'bainite'")
+    fails(run("models", "show", tmp_path / "x.safetensors"), "no such model file")
+
+
+def test_napari_is_started_with_the_widget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+
+    def fake_run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        started.append(command)
+        return subprocess.CompletedProcess(command, 3)
+
+    monkeypatch.setattr(start_napari.subprocess, "run", fake_run)
+    monkeypatch.setattr(start_napari, "napari_is_installed", lambda: True)
+    image = tmp_path / "a.png"
+    image.touch()
+    assert run("napari", image).exit_code == 3
+    assert started == [[sys.executable, "-m", "napari", str(image), "-w", "napari-phaseguide", "Segment"]]
+    fails(run("napari", tmp_path / "b.png"), "b.png", "no such file")
+    monkeypatch.setattr(start_napari, "napari_is_installed", lambda: False)
+    fails(run("napari"), "napari is not installed", "napari-phaseguide[all]")
+
+
+def test_where_windows_can_open() -> None:
+    assert start_napari.has_display({"DISPLAY": ":0"}, "linux")
+    assert start_napari.has_display({"WAYLAND_DISPLAY": "wayland-0"}, "linux")
+    assert not start_napari.has_display({}, "linux")
+    assert start_napari.has_display({}, "darwin") and start_napari.has_display({}, "win32")

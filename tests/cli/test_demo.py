@@ -1,0 +1,53 @@
+"""``phaseguide demo``: the headless run on the shipped samples, and the choice of the window."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from phaseguide.cli import app
+from phaseguide.cli import demo as demo_module
+from phaseguide.datasets.samples import open_sample, sample_names
+from tiny_models import tiny_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("model"), names=open_sample(sample_names()[0]).scheme.names)
+
+
+def test_headless_demo_prints_a_table_and_writes_files(model: Path, tmp_path: Path) -> None:
+    arguments = ["demo", "--headless", "--model", str(model), "--out", str(tmp_path), "--device", "cpu"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    for word in ("simulated expert, 10 % error, seed 0", "constrained by your value", "spheroidite", "asked", "true"):
+        assert word in result.stdout
+    for name in sample_names():
+        for ending in ("_labels.tif", ".json", "_overlay.png"):
+            assert (tmp_path / f"{name}{ending}").exists()
+            assert (tmp_path / f"{name}_without_ratio{ending}").exists()
+        record = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))
+        assert record["ratio"]["source"] == "simulated expert, 10 % error, seed 0"
+
+
+def test_json_holds_the_numbers_of_the_table(model: Path, tmp_path: Path) -> None:
+    arguments = ["demo", "--model", str(model), "--out", str(tmp_path), "--device", "cpu", "--json", "-"]
+    data = json.loads(CliRunner().invoke(app, arguments).stdout)
+    assert [s["sample"] for s in data["samples"]] == sample_names()
+    for sample in data["samples"]:
+        assert sum(sample["achieved"].values()) == pytest.approx(1)
+        assert sum(sample["true"].values()) == pytest.approx(1)
+        assert {"dice_mean", "dice"} <= set(sample["with_ratio"]) & set(sample["without_ratio"])
+
+
+def test_a_screen_opens_a_window(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(demo_module, "run_python", lambda *a: started.append(a))
+    monkeypatch.setattr(demo_module, "has_display", lambda: True)
+    monkeypatch.setattr(demo_module, "napari_is_installed", lambda: True)
+    assert CliRunner().invoke(app, ["demo", "--model", str(model)]).exit_code == 0
+    assert started == [("-m", "phaseguide.widgets.demo", "uhcs0220", str(model))]

@@ -1,0 +1,210 @@
+"""``phaseguide segment``: results, exit codes, and every error a user can cause."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from phaseguide import atomic
+from phaseguide.cli import app
+from phaseguide.micrographs import read_label_map
+from tiny_models import tiny_dataset, tiny_image, tiny_labels, tiny_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "steel.png"
+    Image.fromarray(tiny_image()).save(path)
+    return path
+
+
+def run(*arguments: Any) -> Result:
+    return CliRunner().invoke(app, ["segment", *map(str, arguments)])
+
+
+def fails(result: Result, *words: str) -> None:
+    """A user error: one sentence on standard error with these words, exit code 2, no traceback."""
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1 and "Traceback" not in result.stderr
+    for word in words:
+        assert word in result.stderr, result.stderr
+
+
+def test_label_map_and_record_are_written(image: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run(image, "--model", model, "--out", out, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert sorted(p.name for p in out.iterdir()) == ["steel.json", "steel_labels.tif"]
+    assert read_label_map(out / "steel_labels.tif").shape == (64, 96)
+    assert "ferrite" in result.stdout and "constrained" not in result.stdout
+
+
+def test_a_ratio_is_met_and_said_to_constrain(image: Path, model: Path, tmp_path: Path) -> None:
+    result = run(image, "-m", model, "--out", tmp_path, "--ratio", "FERRITE=20%,2=0.3", "--exact", "--overlay")
+    assert result.exit_code == 0, result.output
+    assert "constrained by your value, not independent" in result.stdout
+    assert (tmp_path / "steel_overlay.png").exists()
+    counts = np.bincount(read_label_map(tmp_path / "steel_labels.tif").ravel(), minlength=4)[1:4]
+    assert np.abs(counts / (64 * 96) - [0.2, 0.3, 0.5]).max() <= 1 / (64 * 96)
+
+
+def test_json_on_standard_output_is_alone_there(image: Path, model: Path, tmp_path: Path) -> None:
+    result = run(image, "-m", model, "--out", tmp_path, "--ratio", "ferrite=0.2", "--json", "-")
+    data = json.loads(result.stdout)
+    assert (data["model"], data["ratio"], data["uncertainty"]) == ("tiny-plm", "ferrite=0.2", 0.1)
+    (row,) = data["images"]
+    assert row["constrained"] and row["phases"][0]["asked"] == 0.2 and row["phases"][1]["asked"] is None
+    assert sum(p["achieved"] for p in row["phases"]) == pytest.approx(1)
+    assert "Area %" in result.stderr
+
+
+def test_auto_estimates_and_is_not_constrained(image: Path, model: Path, tmp_path: Path) -> None:
+    target = tmp_path / "numbers" / "auto.json"
+    assert run(image, "-m", model, "--out", tmp_path, "--ratio", "auto", "--json", target).exit_code == 0
+    (row,) = json.loads(target.read_text(encoding="utf-8"))["images"]
+    assert not row["constrained"] and row["phases"][0]["imposed"] is not None
+
+
+def test_folders_and_one_bad_image_of_many(model: Path, tmp_path: Path) -> None:
+    folder = tiny_dataset(tmp_path / "data")
+    (folder / "images" / "broken.png").write_bytes(b"\x89PNG broken")
+    result = run(folder, "-m", model, "--out", tmp_path / "out", "--json", tmp_path / "n.json")
+    assert result.exit_code == 1
+    assert "1 of 3 images could not be segmented" in result.stderr and "broken.png" in result.stderr
+    data = json.loads((tmp_path / "n.json").read_text(encoding="utf-8"))
+    assert [len(data["images"]), len(data["failed"])] == [2, 1]
+    assert (tmp_path / "out" / "field1_labels.tif").exists()
+
+
+def test_nothing_is_overwritten_silently(image: Path, model: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "steel_labels.tif"
+    kept.write_bytes(b"mine")
+    fails(run(image, "-m", model, "--out", tmp_path), "steel_labels.tif exists already", "--overwrite")
+    assert kept.read_bytes() == b"mine"
+    assert run(image, "-m", model, "--out", tmp_path, "--overwrite").exit_code == 0
+    assert kept.read_bytes() != b"mine"
+
+
+def test_edits_are_kept(image: Path, model: Path, tmp_path: Path) -> None:
+    edits = np.zeros((64, 96), np.uint8)
+    edits[:8], edits[8:16] = 3, 255
+    Image.fromarray(edits).save(tmp_path / "edits.tif")
+    out = tmp_path / "out"
+    result = run(image, "-m", model, "--out", out, "--edits", tmp_path / "edits.tif", "--ratio", "3=0.2", "--exact")
+    assert result.exit_code == 0, result.output
+    labels = read_label_map(out / "steel_labels.tif")
+    assert (labels[:8] == 3).all() and (labels[8:16] == 255).all()
+    assert (labels == 3).sum() == pytest.approx(0.2 * 56 * 96, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "words"),
+    [
+        ("austenite=20%", ("Unknown phase 'austenite'", "1 ferrite")),
+        ("ferrite=120%", ("120 %", "not an area share")),
+        ("ferrite=70%,2=60%", ("130.00 %", "more than 100 %")),
+        ("ferrite=-5%", ("-5 %", "not an area share")),
+        ("ferrite", ("not understood",)),
+        ("ferrite=20", ("more than the whole", "20%")),
+        ("1=0.2,2=0.2,3=0.2", ("sum to 60.00 %",)),
+    ],
+)
+def test_ratios_that_cannot_be_meant(
+    ratio: str, words: tuple[str, ...], image: Path, model: Path, tmp_path: Path
+) -> None:
+    fails(run(image, "-m", model, "--out", tmp_path / "out", "--ratio", ratio), *words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_images_that_cannot_be_segmented(model: Path, tmp_path: Path) -> None:
+    good = tmp_path / "good.png"
+    Image.fromarray(tiny_image()).save(good)
+
+    def written(name: str, array: np.ndarray) -> Path:
+        Image.fromarray(array).save(tmp_path / name)
+        return tmp_path / name
+
+    truncated, wrong, nan = tmp_path / "cut.png", tmp_path / "text.tif", tmp_path / "nan.tif"
+    truncated.write_bytes(good.read_bytes()[:400])
+    wrong.write_text("no image at all")
+    values = tiny_image().astype(np.float32)
+    values[0, 0] = np.nan
+    Image.fromarray(values).save(nan)
+    for path, word in (
+        (tmp_path / "missing.png", "no such file"),
+        (truncated, "cut.png"),
+        (wrong, "text.tif"),
+        (nan, "not finite"),
+        (written("pixel.png", np.ones((1, 1), np.uint8)), "1 x 1"),
+        (written("flat.png", np.full((64, 64), 7, np.uint8)), "constant"),
+        (written("black.png", np.zeros((64, 64), np.uint8)), "all black"),
+    ):
+        fails(run(path, "-m", model, "--out", tmp_path / "out"), path.name, word)
+
+
+def test_edits_that_do_not_fit(image: Path, model: Path, tmp_path: Path) -> None:
+    edits = tmp_path / "edits.png"
+    Image.fromarray(tiny_labels((32, 96))).save(edits)
+    fails(run(image, "-m", model, "--out", tmp_path, "--edits", edits), "32 x 96", "64 x 96", "steel.png")
+    Image.fromarray(np.full((64, 96), 9, np.uint8)).save(edits)
+    fails(run(image, "-m", model, "--out", tmp_path, "--edits", edits), "label value 9", "1 ferrite")
+    folder = tiny_dataset(tmp_path / "data")
+    fails(run(folder, "-m", model, "--out", tmp_path, "--edits", edits), "one image")
+
+
+def test_models_that_cannot_be_used(image: Path, model: Path, tmp_path: Path) -> None:
+    fails(run(image, "-m", "nothing", "--out", tmp_path), "no model 'nothing'")
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(model.read_bytes()[:-1000])
+    fails(run(image, "-m", cut, "--out", tmp_path), "cut.safetensors", "truncated")
+    foreign = tmp_path / "foreign.safetensors"
+    foreign.write_text("hello, this is no model")
+    fails(run(image, "-m", foreign, "--out", tmp_path), "foreign.safetensors")
+    two = tiny_model(tmp_path, in_channels=2, file_name="two.safetensors")
+    fails(run(image, "-m", two, "--out", tmp_path), "channels", "made for 2")
+
+
+def test_devices_and_modes_that_are_not_there(
+    image: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    fails(run(image, "-m", model, "--out", tmp_path, "--device", "cuda"), "CUDA was asked for")
+    fails(run(image, "-m", model, "--out", tmp_path, "--device", "tpu"), "Unknown device 'tpu'")
+    fails(run(image, "-m", model, "--out", tmp_path, "--mode", "magic"), "Mode 'magic'")
+    fails(run(image, "-m", model, "--out", tmp_path, "--exact", "--uncertainty", "0.2"), "exclude each other")
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_file(
+    image: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(atomic.os, "fsync", no_space)
+    fails(run(image, "-m", model, "--out", tmp_path / "out"), "steel_labels.tif", "No space left on device")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_ctrl_c_leaves_cleanly(image: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from phaseguide.segmentation.session import Session
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Session, "segment", interrupt)
+    result = run(image, "-m", model, "--out", tmp_path / "out")
+    assert (result.exit_code, result.stderr, result.stdout) == (130, "Stopped.\n", "")
+    assert not (tmp_path / "out").exists()
