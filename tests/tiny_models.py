@@ -42,7 +42,9 @@ def tiny_model(
     card = Card(
         name=f"tiny-{guidance}",
         phases=segmenter.scheme.to_dict()["phases"],
-        backbone=BackboneCard(architecture="unet", encoder="tu-tf_efficientnet_lite0", in_channels=in_channels),
+        backbone=BackboneCard(
+            architecture="unet", encoder="tu-tf_efficientnet_lite0", in_channels=in_channels
+        ),
         guidance=GuidanceCard(kind=guidance),
         training_ratio_mean=[1 / k] * k,
         training_ratio_spread=[0.3] * k,

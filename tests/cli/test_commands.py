@@ -17,7 +17,7 @@ from tiny_models import NAMES, tiny_dataset, tiny_model
 
 FAST = (
     "--epochs", "1", "--crop", "32", "--batch", "2", "--guidance", "none", "--device", "cpu",
-    "--set", "imagenet=false", "--set", 'decoder={"decoder_channels": [16, 16, 8, 8, 8]}',
+    "--architecture", "unet", "--encoder", "tu-tf_efficientnet_lite0", "--set", "imagenet=false", "--set", 'decoder={"decoder_channels": [16, 16, 8, 8, 8]}',
 )  # fmt: skip
 
 

@@ -35,7 +35,9 @@ def test_padding_works_for_any_size(size: tuple[int, int]) -> None:
 
 def test_guided_segmenter_without_ratio_is_its_backbone() -> None:
     torch.manual_seed(0)
-    segmenter = GuidedSegmenter(BackboneOptions("unet", ENCODER), GuidanceOptions("plm", {"width": 32}), SCHEME)
+    segmenter = GuidedSegmenter(
+        BackboneOptions("unet", ENCODER), GuidanceOptions("plm", {"width": 32}), SCHEME
+    )
     segmenter.eval()
     with torch.no_grad():
         segmenter.guidance[0].delta.fill_(0.7)

@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from phaseguide.errors import ModelError
 from phaseguide.models import zoo
-from phaseguide.models.card import CalibrationCard, Card
 from phaseguide.models.backbones import BackboneOptions
+from phaseguide.models.card import CalibrationCard, Card
 from phaseguide.models.model_file import METADATA_KEY, LoadedModel, load_model, read_card, save_model
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 from phaseguide.phases import PhaseScheme
@@ -111,7 +111,10 @@ def test_truncated_foreign_and_missing_files_name_file_and_reason(saved: Path, t
         ({"phases": [{"label": 2, "name": "a"}]}, "not valid"),
         ({"surprise": 1}, "not valid"),
         ({"training_ratio_mean": [0.1, 0.2, 0.7]}, "not valid"),
-        ({"backbone": {"architecture": "fpn", "encoder": "tu-tf_efficientnet_lite0", "in_channels": 1}}, "do not fit"),
+        (
+            {"backbone": {"architecture": "fpn", "encoder": "tu-tf_efficientnet_lite0", "in_channels": 1}},
+            "do not fit",
+        ),
     ],
 )
 def test_wrong_cards_are_refused(saved: Path, tmp_path: Path, change: dict[str, object], match: str) -> None:
@@ -125,7 +128,9 @@ def test_a_card_that_is_no_json(saved: Path, tmp_path: Path) -> None:
         read_card(with_card(saved, tmp_path / "m.safetensors", "{"))
 
 
-def test_zoo_adds_lists_finds_and_removes(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zoo_adds_lists_finds_and_removes(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PHASEGUIDE_DATA_DIR", str(tmp_path))
     entry = zoo.add_model(saved, "mine")
     assert entry.path.is_file() and "mine" in {e.name for e in zoo.list_models() if e.origin == "user"}

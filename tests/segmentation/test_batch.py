@@ -68,7 +68,10 @@ def test_one_bad_image_does_not_stop_the_others(tmp_path: Path) -> None:
     failed, done = events[-1].result
     assert isinstance(failed, ImageFailed) and "bad.png" in str(failed.error)
     assert isinstance(done, ImageDone) and done.files.labels.exists() and done.files.record.exists()
-    assert existing_results([bad, good], tmp_path / "out", overlay=True) == [done.files.labels, done.files.record]
+    assert existing_results([bad, good], tmp_path / "out", overlay=True) == [
+        done.files.labels,
+        done.files.record,
+    ]
 
 
 def test_a_stopped_batch_leaves_whole_files_only(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tiny_models import tiny_model
 
 from phaseguide.errors import DeviceError, MicrographError, ModelError, RatioError, SchemeError
 from phaseguide.events import Finished, Notice, Progress
@@ -19,6 +18,7 @@ from phaseguide.ratios import blend_ratios
 from phaseguide.segmentation import encoding
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.session import Session, run_to_end
+from tiny_models import tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +220,11 @@ def test_wrong_edits_and_ratios(guided: LoadedModel) -> None:
     with pytest.raises(MicrographError, match="every pixel is excluded"):
         segment(Session(guided, picture(), edits=np.full((90, 110), 255, np.uint8)))
     session = Session(guided, picture())
-    for asked, match in (([0.9, 0.4, 0.1], "more than 100"), ([-0.1, 0.6, 0.5], "not an area"), ([0.5, 0.5], "2 values")):
+    for asked, match in (
+        ([0.9, 0.4, 0.1], "more than 100"),
+        ([-0.1, 0.6, 0.5], "not an area"),
+        ([0.5, 0.5], "2 values"),
+    ):
         with pytest.raises(RatioError, match=match):
             segment(session, asked=np.array(asked))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,7 +26,7 @@ def test_tiles_cover_every_pixel_and_stay_inside(height: int, width: int, side: 
 
 def test_neighbours_overlap_as_much_as_asked() -> None:
     tops = sorted({t.top for t in plan_tiles(1000, 64, 256, 64)})
-    assert all(a + 256 - b >= 64 for a, b in zip(tops, tops[1:], strict=False))
+    assert all(a + 256 - b >= 64 for a, b in pairwise(tops))
 
 
 @given(st.integers(0, 10_000), st.integers(1, 6), st.integers(2, 5))

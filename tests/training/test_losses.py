@@ -25,7 +25,9 @@ def test_unlabelled_and_excluded_pixels_have_no_influence() -> None:
 
 def test_nothing_labelled_gives_zero_and_a_gradient_of_zero() -> None:
     logits = torch.randn(1, 3, 8, 8, requires_grad=True)
-    loss = segmentation_loss(logits, torch.zeros(1, 8, 8, dtype=torch.long), dice_weight=1, composition_weight=1)
+    loss = segmentation_loss(
+        logits, torch.zeros(1, 8, 8, dtype=torch.long), dice_weight=1, composition_weight=1
+    )
     loss.backward()
     assert float(loss.detach()) == 0
     assert logits.grad is not None and float(logits.grad.abs().max()) == 0
@@ -52,4 +54,6 @@ def test_crop_ratios() -> None:
     assert torch.isnan(ratios[1]).all(), "a partly labelled crop has no ratio"
     assert ratios[2].tolist() == pytest.approx([1, 0])
     assert torch.isnan(ratios[3]).all()
-    assert np.isfinite(float(segmentation_loss(torch.randn(4, 2, 4, 4), labels, dice_weight=1, composition_weight=1)))
+    assert np.isfinite(
+        float(segmentation_loss(torch.randn(4, 2, 4, 4), labels, dice_weight=1, composition_weight=1))
+    )

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from textures import SCHEME, config, data, field
 
 from phaseguide.errors import TrainingError
 from phaseguide.events import Finished, Notice, Progress
@@ -16,6 +15,7 @@ from phaseguide.training.data import TrainingData, split_images
 from phaseguide.training.events import EpochDone, TrainingResult
 from phaseguide.training.trainer import train
 from phaseguide.training.validation import own_error
+from textures import SCHEME, config, data, field
 
 
 def run(cfg: TrainingConfig, **kwargs: object) -> tuple[list[EpochDone], TrainingResult]:

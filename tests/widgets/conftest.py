@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_models import tiny_model
 
 pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
+
+# Before a viewer loads Mesa's LLVM: afterwards triton, which comes along, would crash the process
+# wherever a test imports torch without the widget's precautions.
+import segmentation_models_pytorch  # noqa: E402, F401
+from tiny_models import tiny_model  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +46,14 @@ def segment(widget: Any, qtbot: Any) -> Callable[[], None]:
             qtbot.mouseClick(widget.panel.segment_button, Qt.MouseButton.LeftButton)
 
     return press
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Errors and hints that napari shows as notifications."""
+    import napari.utils.notifications
+
+    shown: list[str] = []
+    for kind in ("show_error", "show_info", "show_warning"):
+        monkeypatch.setattr(napari.utils.notifications, kind, shown.append)
+    return shown

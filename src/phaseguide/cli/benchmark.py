@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from phaseguide.evaluation.benchmark import SpeedReport
 
 benchmark_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode="rich", help="Measure speed, memory and quality, and save the numbers."
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Measure speed, memory and quality, and save the numbers.",
 )
 
 
@@ -25,25 +27,30 @@ def _group() -> None:
 
 @benchmark_app.command()
 def speed(
-    model: Annotated[str, typer.Option("--model", "-m", metavar="M", help="Name or file of a model.")] = "uhcs",
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="M", help="Name or file of a model.")
+    ] = "uhcs",
     sizes: Annotated[
         str, typer.Option(metavar="N,N,...", help="Sides of the square images in pixels.")
     ] = "512,1024,4096",
     device: Annotated[
         list[str] | None,
-        typer.Option(help="cpu, cuda or mps; may be repeated. Default: the CPU, and CUDA where there is one."),
+        typer.Option(
+            help="cpu, cuda or mps; may be repeated. Default: the CPU, and CUDA where there is one."
+        ),
     ] = None,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves torch's default.")] = 0,
-    repeats: Annotated[int, typer.Option(min=1, help="Of each measurement on small images; the median counts.")] = 3,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Of each measurement on small images; the median counts.")
+    ] = 3,
     json_target: JsonOption = None,
 ) -> None:
     """Measure start-up, first segmentation, changed ratio and memory against the plain network.
 
     Each size is measured in a process of its own. The JSON names processor, cores and versions.
 
-    [bold]Examples[/bold]
-
     \b
+    [bold]Examples[/bold]
       phaseguide benchmark speed --json speed.json
       phaseguide benchmark speed --sizes 512,1024 --device cpu --threads 2
     """  # noqa: D301

@@ -29,23 +29,27 @@ WINDOW_SAMPLE = "uhcs0220"
 
 
 def demo(
-    headless: Annotated[bool, typer.Option("--headless", help="Print a table even if there is a screen.")] = False,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results of a run without a window.")] = Path(
-        "phaseguide-demo"
-    ),
-    model: Annotated[str, typer.Option("--model", "-m", metavar="M", help="Name or file of a model.")] = "uhcs",
+    headless: Annotated[
+        bool, typer.Option("--headless", help="Print a table even if there is a screen.")
+    ] = False,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for the results of a run without a window.")
+    ] = Path("phaseguide-demo"),
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="M", help="Name or file of a model.")
+    ] = "uhcs",
     device: DeviceOption = "auto",
     json_target: JsonOption = None,
 ) -> None:
     """Segment sample micrographs of an ultra-high carbon steel.
 
-    With a screen napari opens on a sample, the widget docked and the segmentation there. Without
-    one both samples are segmented without a ratio and with that of a simulated expert; a table is
-    printed, and label maps, records and overlay pictures are written to --out.
-
-    [bold]Examples[/bold]
+    With a screen napari opens on a sample, the widget docked and the
+    segmentation there. Without one both samples are segmented without a
+    ratio and with that of a simulated expert; a table is printed, and label
+    maps, records and overlay pictures are written to --out.
 
     \b
+    [bold]Examples[/bold]
       phaseguide demo
       phaseguide demo --headless --out results
     """  # noqa: D301
@@ -53,7 +57,9 @@ def demo(
         if napari_is_installed():
             run_python("-m", "phaseguide.widgets.demo", WINDOW_SAMPLE, model)
             return
-        page(None).print(f"napari is not installed, so no window opens. {HOW_TO_INSTALL}", style="yellow", markup=False)
+        page(None).print(
+            f"napari is not installed, so no window opens. {HOW_TO_INSTALL}", style="yellow", markup=False
+        )
     from phaseguide.evaluation.demo import demonstrate
     from phaseguide.models.zoo import open_model
     from phaseguide.segmentation.device import choose_device
@@ -73,7 +79,7 @@ def _show(field: DemoField, console: Console) -> None:
     from phaseguide.evaluation.demo import RATIO_SOURCE
     from phaseguide.segmentation.saving import CONSTRAINED, phase_rows
 
-    columns = ("phase", "asked", "imposed", "achieved", "own", "true", "Dice", "Dice + ratio")
+    columns = ("phase", "asked", "imposed", "achieved", "own", "true", "Dice", "+ ratio")
     table = make_table(f"{field.sample.title}: area %, and Dice % without and with the ratio", columns)
     for i, phase in enumerate(phase_rows(field.guided)):
         table.add_row(
@@ -85,7 +91,14 @@ def _show(field: DemoField, console: Console) -> None:
         )
     table.add_section()
     table.add_row(
-        "mean", "", "", "", "", "", _score(field.plain_scores.dice_mean), _score(field.guided_scores.dice_mean)
+        "mean",
+        "",
+        "",
+        "",
+        "",
+        "",
+        _score(field.plain_scores.dice_mean),
+        _score(field.guided_scores.dice_mean),
     )
     console.print(table)
     console.print(f"asked: {RATIO_SOURCE}", markup=False)

@@ -43,7 +43,9 @@ def evaluate(
     exact: ExactOption = False,
     mode: ModeOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the expert's errors.")] = 0,
-    repeats: Annotated[int, typer.Option(min=1, metavar="R", help="Draws of expert:S, repeats of guess:A.")] = 20,
+    repeats: Annotated[
+        int, typer.Option(min=1, metavar="R", help="Draws of expert:S, repeats of guess:A.")
+    ] = 20,
     only: Annotated[
         list[str] | None, typer.Option(metavar="STEM", help="Evaluate only this image; may be repeated.")
     ] = None,
@@ -53,15 +55,14 @@ def evaluate(
 ) -> None:
     """Compare a model with labels, without a ratio or with one.
 
-    The labels judge the predictions and make the ratio of oracle, expert and guess; the model never
-    sees them. Scores pool the pixels of all images.
-
-    [bold]Examples[/bold]
+    The labels judge the predictions and make the ratio of oracle, expert and
+    guess; the model never sees them. Scores pool the pixels of all images.
 
     \b
-      phaseguide evaluate data/test --model uhcs --ratio none
-      phaseguide evaluate data/test --model uhcs --ratio expert:0.1 --repeats 20 --json scores.json
-      phaseguide evaluate data/test --model uhcs --ratio oracle --exact
+    [bold]Examples[/bold]
+      phaseguide evaluate test/ --model uhcs
+      phaseguide evaluate test/ -m uhcs --ratio expert:0.1 --json scores.json
+      phaseguide evaluate test/ -m uhcs --ratio oracle --exact
     """  # noqa: D301
     from phaseguide.datasets.folder import open_dataset
     from phaseguide.evaluation.ratio_source import parse_source
@@ -101,9 +102,13 @@ def show_study(result: StudyResult, json_target: str | None) -> None:
     if result.repeats > 1:
         how.append(f"{result.repeats} repeats, seed {result.seed}")
     images = len(result.per_image)
-    table = make_table(
-        f"{result.model} on {images} image{'s' if images != 1 else ''}: {', '.join(how)}", ("", "Dice %", "IoU %")
+    console.print(
+        f"{result.model} on {images} image{'s' if images != 1 else ''}: {', '.join(how)}",
+        style="bold",
+        markup=False,
+        soft_wrap=True,
     )
+    table = make_table("", ("phase", "Dice %", "IoU %"))
 
     def cell(*path: str) -> str:
         mean, spread = _at(result.pooled, path), _at(result.pooled_std, path)
@@ -115,14 +120,14 @@ def show_study(result: StudyResult, json_target: str | None) -> None:
     table.add_row("mean over phases", cell("dice_mean"), cell("miou"))
     table.add_row("all pixels", f"accuracy {cell('accuracy')}", f"micro-IoU {cell('micro_iou')}")
     console.print(table)
-    console.print(f"Area fractions: {result.fraction_mae_pp:.2f} percentage points from the truth on average", end="")
+    console.print(
+        f"Area fractions: {result.fraction_mae_pp:.2f} percentage points from the truth on average", end=""
+    )
     console.print(f" ({result.own_fraction_mae_pp:.2f} without a ratio).")
     if result.imposed_achieved_mae_pp is not None:
-        console.print(f"Achieved - imposed: {result.imposed_achieved_mae_pp:.3f} percentage points.", end=" ")
+        console.print(f"Achieved and imposed differ by {result.imposed_achieved_mae_pp:.3f} percentage points.")
     if result.asked_achieved_mae_pp is not None:
-        console.print(f"Achieved - asked: {result.asked_achieved_mae_pp:.3f} percentage points.")
-    elif result.imposed_achieved_mae_pp is not None:
-        console.print()
+        console.print(f"Achieved and asked differ by {result.asked_achieved_mae_pp:.3f} percentage points.")
 
 
 def _at(table: dict[str, Any], path: tuple[str, ...]) -> float | None:

@@ -28,7 +28,8 @@ def folds(
         typer.Option(metavar="DIR", help="Start each fold from its model of an earlier run in this folder."),
     ] = None,
     phases: Annotated[
-        str | None, typer.Option(metavar="A,B,...", help="Names of labels 1, 2, ... where there is no scheme.json.")
+        str | None,
+        typer.Option(metavar="A,B,...", help="Names of labels 1, 2, ... where there is no scheme.json."),
     ] = None,
     scheme: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A scheme.json where the folder has none.")
@@ -83,9 +84,8 @@ def _run(
             models.append(FoldModel(event.fold, event.path, event.test))
         elif not isinstance(event, Finished):
             yield event
-    for event in report_folds(data, models, repeats=repeats, seed=seed, device=config.device):
-        if isinstance(event, Finished):
-            report = {**event.result, "training": config.to_dict()}
-            yield Finished(report)
+    for step in report_folds(data, models, repeats=repeats, seed=seed, device=config.device):
+        if isinstance(step, Finished):
+            yield Finished({**step.result, "training": config.to_dict()})
         else:
-            yield event
+            yield step

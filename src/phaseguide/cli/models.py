@@ -89,13 +89,19 @@ def _card_rows(card: Card, path: Path) -> list[tuple[str, str]]:
     rows = [
         ("file", f"{path} ({size})"),
         ("description", card.description),
-        ("network", f"{card.backbone.architecture}, encoder {card.backbone.encoder}, guidance {card.guidance.kind}"),
+        (
+            "network",
+            f"{card.backbone.architecture}, encoder {card.backbone.encoder}, guidance {card.guidance.kind}",
+        ),
         ("input", channels + (f", {pixel:g} µm a pixel" if pixel else "")),
         ("ratio acts", card.inference.mode + (", four flips averaged" if card.inference.flips else "")),
         ("trained on", ", ".join(images.get("train", []))),
         ("validated on", ", ".join(images.get("validation", []))),
         *((f"scores, {name}", _score_text(scores)) for name, scores in card.scores.items()),
-        ("own error", f"{', '.join(f'{e:.2f}' for e in card.calibration.own_error)} ({card.calibration.source})"),
+        (
+            "own error",
+            f"{', '.join(f'{e:.2f}' for e in card.calibration.own_error)} ({card.calibration.source})",
+        ),
         ("data licence", card.data_licence),
         ("model licence", card.model_licence),
         ("citation", card.citation),
@@ -107,7 +113,11 @@ def _score_text(scores: Any) -> str:
     if not isinstance(scores, dict):
         return str(scores)
     words = {"dice_mean": "Dice", "miou": "mIoU", "accuracy": "accuracy"}
-    known = [f"{word} {percent(scores[key])} %" for key, word in words.items() if isinstance(scores.get(key), float)]
+    known = [
+        f"{word} {percent(scores[key])} %"
+        for key, word in words.items()
+        if isinstance(scores.get(key), float)
+    ]
     return ", ".join(known) or str(scores)
 
 

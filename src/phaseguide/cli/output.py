@@ -26,7 +26,9 @@ DeviceOption = Annotated[
 ]
 ModelOption = Annotated[
     str,
-    typer.Option("--model", "-m", metavar="M", help="Name of a model (see: phaseguide models list) or its file."),
+    typer.Option(
+        "--model", "-m", metavar="M", help="Name of a model (see: phaseguide models list) or its file."
+    ),
 ]
 UncertaintyOption = Annotated[
     float | None,
@@ -42,11 +44,15 @@ ExactOption = Annotated[
 ]
 ModeOption = Annotated[
     str | None,
-    typer.Option(help="Where the ratio acts: matched (mask), conditioned (network) or both. Default: the model's."),
+    typer.Option(
+        help="Where the ratio acts: matched (mask), conditioned (network) or both. Default: the model's."
+    ),
 ]
 FlipsOption = Annotated[
     bool | None,
-    typer.Option("--flips/--no-flips", help="Average over mirrored images (4 times slower). Default: the model's."),
+    typer.Option(
+        "--flips/--no-flips", help="Average over mirrored images (4 times slower). Default: the model's."
+    ),
 ]
 
 
@@ -54,7 +60,10 @@ def page(json_target: str | None) -> Console:
     """Return the console for tables: standard output, unless JSON goes there."""
     from rich.console import Console
 
-    return Console(stderr=json_target == STANDARD_OUTPUT, highlight=False)
+    console = Console(stderr=json_target == STANDARD_OUTPUT, highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 100)  # a file or a pipe has no width; rich would take 80
+    return console
 
 
 def write_json(target: str | None, data: Mapping[str, Any] | Sequence[Any]) -> None:
@@ -72,12 +81,21 @@ def write_json(target: str | None, data: Mapping[str, Any] | Sequence[Any]) -> N
 
 def make_table(title: str, columns: Iterable[str], *, left: int = 1) -> Table:
     """Return an empty table; the first ``left`` columns are text, the others numbers."""
+    from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=escape(title) or None, title_justify="left", title_style="bold")
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index < left else "right", overflow="fold")
+    names = list(columns)
+    table = Table(
+        title=escape(title) or None,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_header=any(names),
+    )
+    for index, name in enumerate(names):
+        table.add_column(name, justify="left" if index < left else "right", no_wrap=index >= left)
     return table
 
 

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 
 def segment(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Image files and folders of images.")],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGES...", help="Image files and folders of images.")
+    ],
     model: ModelOption,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results; made if missing.")],
     ratio: Annotated[
@@ -54,35 +56,45 @@ def segment(
         float, typer.Option(min=0.0, metavar="PX", help="Smooth the scores by this many pixels; 0 is off.")
     ] = 0.0,
     min_island: Annotated[
-        int, typer.Option(min=0, metavar="PX", help="Islands of fewer pixels join their surroundings; 0 is off.")
+        int,
+        typer.Option(min=0, metavar="PX", help="Islands of fewer pixels join their surroundings; 0 is off."),
     ] = 0,
     edits: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Label map of what you know: 1..K that phase, 255 excluded, 0 nothing."),
+        typer.Option(
+            metavar="FILE", help="Label map of what you know: 1..K that phase, 255 excluded, 0 nothing."
+        ),
     ] = None,
     exclude_info_bar: Annotated[
         bool,
-        typer.Option("--exclude-info-bar/--keep-info-bar", help="Leave a detected information bar out of all areas."),
+        typer.Option(
+            "--exclude-info-bar/--keep-info-bar", help="Leave a detected information bar out of all areas."
+        ),
     ] = True,
-    overlay: Annotated[bool, typer.Option("--overlay", help="Also write a picture with the phases in colour.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results of an earlier run.")] = False,
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Also write a picture with the phases in colour.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results of an earlier run.")
+    ] = False,
     device: DeviceOption = "auto",
     flips: FlipsOption = None,
     json_target: JsonOption = None,
 ) -> None:
     """Segment micrographs into phases.
 
-    For each image NAME this writes NAME_labels.tif (0 not classified, 1..K the phases, 255 excluded)
-    and NAME.json (the record: model, ratio, area shares).
-
-    [bold]Examples[/bold]
+    For each image NAME this writes NAME_labels.tif (0 not classified, 1..K
+    the phases, 255 excluded) and NAME.json (the record: model, ratio, area
+    shares).
 
     \b
+    [bold]Examples[/bold]
       phaseguide segment steel.tif --model uhcs --out results
-      phaseguide segment steel.tif -m uhcs --ratio "spheroidite=70%" --out results
-      phaseguide segment folder/ -m my.safetensors --ratio auto --out results --json -
+      phaseguide segment steel.tif -m uhcs --ratio "3=70%" --out results
+      phaseguide segment folder/ -m uhcs --ratio auto --out results --json -
 
-    A share that your ratio had a part in is no independent measurement; the column "own" is.
+    A share that your ratio had a part in is no independent measurement; the
+    column "own" is.
     """  # noqa: D301
     from phaseguide.micrographs.label_maps import read_label_map
     from phaseguide.models.zoo import open_model
@@ -92,7 +104,9 @@ def segment(
 
     files = find_images(images)
     if edits is not None and len(files) > 1:
-        raise PhaseguideError(f"--edits belongs to one image, but there are {len(files)}. Segment that one by itself.")
+        raise PhaseguideError(
+            f"--edits belongs to one image, but there are {len(files)}. Segment that one by itself."
+        )
     taken = existing_results(files, out, overlay=overlay)
     if taken and not overwrite:
         raise PhaseguideError(
@@ -131,7 +145,11 @@ def _parse_wish(text: str, scheme: PhaseScheme) -> tuple[Any, bool]:
 
 
 def _report(
-    outcomes: tuple[ImageDone | ImageFailed, ...], request: Request, model: str, ratio: str, json_target: str | None
+    outcomes: tuple[ImageDone | ImageFailed, ...],
+    request: Request,
+    model: str,
+    ratio: str,
+    json_target: str | None,
 ) -> None:
     from phaseguide.segmentation.batch import ImageDone, ImageFailed
     from phaseguide.segmentation.saving import CONSTRAINED, phase_rows

@@ -22,9 +22,8 @@ def start_napari(
 ) -> None:
     """Open napari with the Segment widget.
 
-    [bold]Examples[/bold]
-
     \b
+    [bold]Examples[/bold]
       phaseguide napari
       phaseguide napari steel.tif
     """  # noqa: D301

@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     from phaseguide.training.events import TrainingResult
 
 DEFAULTS = TrainingConfig()
-CARD_KEYS = ("description", "version", "input", "inference", "calibration", "data_licence", "model_licence", "citation")
+CARD_KEYS = (
+    "description",
+    "version",
+    "input",
+    "inference",
+    "calibration",
+    "data_licence",
+    "model_licence",
+    "citation",
+)
 
 
 def train(
@@ -36,46 +45,63 @@ def train(
     name: Annotated[str | None, typer.Option(help="Name of the model; default: that of the file.")] = None,
     phases: Annotated[
         str | None,
-        typer.Option(metavar="A,B,...", help="Names of labels 1, 2, ... where the folder has no scheme.json."),
+        typer.Option(
+            metavar="A,B,...", help="Names of labels 1, 2, ... where the folder has no scheme.json."
+        ),
     ] = None,
     scheme: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A scheme.json where the folder has none.")
     ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option(metavar="STEM", help="Leave this image out of everything; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="STEM", help="Leave this image out of everything; may be repeated."),
     ] = None,
     validation: Annotated[
         list[str] | None,
-        typer.Option(metavar="STEM", help="Validate on this image; may be repeated. Default: 15 %, drawn by the seed."),
+        typer.Option(
+            metavar="STEM", help="Validate on this image; may be repeated. Default: 15 %, drawn by the seed."
+        ),
     ] = None,
     start: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Start from the weights of this model.")
     ] = None,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Save the state after every epoch; if FILE is there, go on from it."),
+        typer.Option(
+            metavar="FILE", help="Save the state after every epoch; if FILE is there, go on from it."
+        ),
     ] = None,
     architecture: Annotated[
         str, typer.Option(help="unet, unetplusplus, fpn, deeplabv3plus or segformer.")
     ] = DEFAULTS.architecture,
-    encoder: Annotated[str, typer.Option(help="Any encoder of segmentation-models-pytorch.")] = DEFAULTS.encoder,
+    encoder: Annotated[
+        str, typer.Option(help="Any encoder of segmentation-models-pytorch.")
+    ] = DEFAULTS.encoder,
     guidance: Annotated[str, typer.Option(help="none, additive, plm or ccrm.")] = DEFAULTS.guidance,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the images.")] = DEFAULTS.epochs,
-    crop: Annotated[int, typer.Option(help="Side of the square crops in px, a multiple of 32.")] = DEFAULTS.crop,
+    crop: Annotated[
+        int, typer.Option(help="Side of the square crops in px, a multiple of 32.")
+    ] = DEFAULTS.crop,
     batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = DEFAULTS.batch,
     learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = DEFAULTS.learning_rate,
     patience: Annotated[
         int, typer.Option(min=0, help="Stop after this many validations without a better one; 0 never does.")
     ] = DEFAULTS.patience,
-    seed: Annotated[int, typer.Option(help="The same seed, images and threads give the same model.")] = DEFAULTS.seed,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves torch's default.")] = DEFAULTS.threads,
+    seed: Annotated[
+        int, typer.Option(help="The same seed, images and threads give the same model.")
+    ] = DEFAULTS.seed,
+    threads: Annotated[
+        int, typer.Option(min=0, help="CPU threads; 0 leaves torch's default.")
+    ] = DEFAULTS.threads,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any other setting of the run; may be repeated."),
     ] = None,
     card: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help=f"JSON with more entries for the model's card: {', '.join(CARD_KEYS)}."),
+        typer.Option(
+            metavar="FILE", help=f"JSON with more entries for the model's card: {', '.join(CARD_KEYS)}."
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing model file.")] = False,
     device: DeviceOption = "auto",
@@ -83,15 +109,16 @@ def train(
 ) -> None:
     """Train a model on labelled micrographs.
 
-    DATASET holds images/ and labels/ with the same names (8-bit: 0 not classified, 1..K the phases,
-    255 excluded) and usually scheme.json. A few labelled images are enough to start with.
-
-    [bold]Examples[/bold]
+    DATASET holds images/ and labels/ with the same names (8-bit: 0 not
+    classified, 1..K the phases, 255 excluded) and usually scheme.json. A few
+    labelled images are enough to start with.
 
     \b
-      phaseguide train data/steel --out steel.safetensors
-      phaseguide train data/steel --out steel.safetensors --phases "ferrite,bainite" --epochs 60
-      phaseguide train data/steel --out steel.safetensors --checkpoint steel.ckpt --set schedule=joint
+    [bold]Examples[/bold]
+      phaseguide train steel/ --out steel.safetensors
+      phaseguide train steel/ --out steel.safetensors --phases "ferrite,bainite"
+      phaseguide train steel/ --out a.safetensors --checkpoint a.ckpt
+      phaseguide train steel/ --out a.safetensors --set schedule=joint
 
     Stop with Ctrl-C; with --checkpoint the same command goes on where it stopped.
     """  # noqa: D301
@@ -140,7 +167,9 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
         key, equals, text = pair.partition("=")
         key = key.strip().replace("-", "_")
         if not equals or key not in fields:
-            raise TrainingError(f"--set {pair!r}: write key=value with a key out of {', '.join(sorted(fields))}.")
+            raise TrainingError(
+                f"--set {pair!r}: write key=value with a key out of {', '.join(sorted(fields))}."
+            )
         default = getattr(DEFAULTS, key)
         try:
             value: Any = json.loads(text)
@@ -151,8 +180,15 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
         if isinstance(default, str):
             value = text.strip()
         if type(value) is not type(default):
-            kind = {"dict": "a JSON object", "bool": "true or false", "int": "a whole number", "float": "a number"}
-            raise TrainingError(f"--set {pair!r}: {key} takes {kind[type(default).__name__]}, as {default!r}.")
+            kind = {
+                "dict": "a JSON object",
+                "bool": "true or false",
+                "int": "a whole number",
+                "float": "a number",
+            }
+            raise TrainingError(
+                f"--set {pair!r}: {key} takes {kind[type(default).__name__]}, as {default!r}."
+            )
         values[key] = value
     return values
 
@@ -255,7 +291,9 @@ def print_epoch(done: Any, console: Console) -> None:
 
 def _report(result: TrainingResult, card: Card, out: Path, json_target: str | None) -> None:
     scores = card.scores.get("validation", {})
-    table = make_table(f"{card.name}: best on the validation images, without a ratio", ("", "Dice %", "IoU %"))
+    table = make_table(
+        f"{card.name}: best on the validation images, without a ratio", ("", "Dice %", "IoU %")
+    )
     for phase in card.scheme.names:
         table.add_row(phase, percent(scores["dice"][phase]), percent(scores["iou"][phase]))
     table.add_section()

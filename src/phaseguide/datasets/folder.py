@@ -46,7 +46,9 @@ class Item:
             A value that is not in the scheme.
         """
         if self.label_path is None:
-            raise DatasetError(f"{self.image_path}: has no label map. Put {self.stem}.png or .tif into labels/.")
+            raise DatasetError(
+                f"{self.image_path}: has no label map. Put {self.stem}.png or .tif into labels/."
+            )
         labels = read_label_map(self.label_path)
         if labels.shape != shape:
             raise DatasetError(
@@ -83,7 +85,9 @@ class Dataset:
         wanted, have = set(stems), {i.stem for i in self.items}
         missing = sorted(wanted - have)
         if missing:
-            raise DatasetError(f"{self.folder}: there is no image {', '.join(missing)}. Images: {', '.join(sorted(have))}.")
+            raise DatasetError(
+                f"{self.folder}: there is no image {', '.join(missing)}. Images: {', '.join(sorted(have))}."
+            )
         return wanted
 
 
@@ -107,12 +111,18 @@ def open_dataset(folder: str | Path) -> Dataset:
         raise DatasetError(f"{folder}: there is no such folder.")
     images = _by_stem(folder / "images" if (folder / "images").is_dir() else folder)
     if not images:
-        raise DatasetError(f"{folder}: no images found. Expected {folder}/images with TIFF, PNG, JPEG or BMP files.")
+        raise DatasetError(
+            f"{folder}: no images found. Expected {folder}/images with TIFF, PNG, JPEG or BMP files."
+        )
     labels = _by_stem(folder / "labels") if (folder / "labels").is_dir() else {}
-    labels = {stem.removesuffix(LABEL_ENDING) if stem not in images else stem: p for stem, p in labels.items()}
+    labels = {
+        stem.removesuffix(LABEL_ENDING) if stem not in images else stem: p for stem, p in labels.items()
+    }
     orphans = sorted(set(labels) - set(images))
     if orphans:
-        raise DatasetError(f"{folder}/labels: label map without an image: {', '.join(orphans[:5])}. Names must match.")
+        raise DatasetError(
+            f"{folder}/labels: label map without an image: {', '.join(orphans[:5])}. Names must match."
+        )
     scheme_file = folder / "scheme.json"
     scheme = PhaseScheme.read(scheme_file) if scheme_file.is_file() else None
     items = tuple(Item(stem, path, labels.get(stem)) for stem, path in sorted(images.items()))
@@ -125,6 +135,8 @@ def _by_stem(folder: Path) -> dict[str, Path]:
         if path.name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES or not path.is_file():
             continue
         if path.stem in found:
-            raise DatasetError(f"{folder}: {found[path.stem].name} and {path.name} have the same name. Keep one.")
+            raise DatasetError(
+                f"{folder}: {found[path.stem].name} and {path.name} have the same name. Keep one."
+            )
         found[path.stem] = path
     return found

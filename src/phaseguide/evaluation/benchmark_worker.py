@@ -27,7 +27,12 @@ if TYPE_CHECKING:
     from phaseguide.segmentation.session import Session
 
 TILE, OVERLAP = 1280, 128
-STAGES = ("first segmentation", "changed ratio by matching", "changed ratio with decode", "plain forward pass")
+STAGES = (
+    "first segmentation",
+    "changed ratio by matching",
+    "changed ratio with decode",
+    "plain forward pass",
+)
 
 
 @dataclass(frozen=True)

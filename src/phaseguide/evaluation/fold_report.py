@@ -112,7 +112,9 @@ def _run_row(
         elif isinstance(event, Finished):
             result = event.result
         elif isinstance(event, Progress):
-            yield Progress(f"Fold {fold.fold}, ratio {row.source} {row.mode or ''}".strip(), event.done, event.total)
+            yield Progress(
+                f"Fold {fold.fold}, ratio {row.source} {row.mode or ''}".strip(), event.done, event.total
+            )
     row.folds[fold.fold] = total
     for image in result.per_image:
         row.dice[image["stem"]] = image["dice_mean"]
@@ -160,7 +162,8 @@ def _row_numbers(row: _Row, base: _Row, scheme: PhaseScheme) -> dict[str, Any]:
         "mode": row.mode,
         "pooled": pooled.to_dict(scheme),
         "per_fold": {
-            name: {"dice_mean": s.dice_mean, "miou": s.miou, "accuracy": s.accuracy} for name, s in by_fold.items()
+            name: {"dice_mean": s.dice_mean, "miou": s.miou, "accuracy": s.accuracy}
+            for name, s in by_fold.items()
         },
         "miou_fold_mean": float(mious.mean()),
         "miou_fold_std": float(mious.std(ddof=1)) if mious.size > 1 else 0.0,
@@ -201,8 +204,13 @@ def to_markdown(report: dict[str, Any]) -> str:
     ]
     for row in report["rows"]:
         pooled, paired = row["pooled"], row["paired_dice"]
-        change = "" if paired is None else (
-            f"{100 * paired['mean']:+.2f} ({100 * paired['low']:+.2f} to {100 * paired['high']:+.2f}; {paired['p']:.3f})"
+        change = (
+            ""
+            if paired is None
+            else (
+                f"{100 * paired['mean']:+.2f} "
+                f"({100 * paired['low']:+.2f} to {100 * paired['high']:+.2f}; {paired['p']:.3f})"
+            )
         )
         lines.append(
             f"| {row['source']} | {row['mode'] or ''} | {100 * pooled['dice_mean']:.1f} | {100 * pooled['miou']:.1f} "

@@ -26,7 +26,9 @@ def read_folds(path: str | Path, dataset: Dataset) -> Folds:
         data = json.loads(path.read_text(encoding="utf-8"))
         folds = {str(name): tuple(str(s) for s in stems) for name, stems in data.items()}
     except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise DatasetError(f'{path}: not a folds file ({error}). Expected {{"A": ["image", ...], "B": [...]}}.') from error
+        raise DatasetError(
+            f'{path}: not a folds file ({error}). Expected {{"A": ["image", ...], "B": [...]}}.'
+        ) from error
     if len(folds) < 2 or not all(folds.values()):
         raise DatasetError(f"{path}: needs at least two folds with an image each.")
     seen: dict[str, str] = {}

@@ -171,7 +171,9 @@ def evaluate(
         labels = item.read_labels(scheme, (session.pixels.shape[0], session.pixels.shape[1]))
         true = ratio_from_labels(labels, len(scheme))
         if true is None:
-            raise DatasetError(f"{item.label_path}: no pixel carries a phase. Label it, or take the image out.")
+            raise DatasetError(
+                f"{item.label_path}: no pixel carries a phase. Label it, or take the image out."
+            )
         image = _Image(item.stem, true)
         for repeat in range(drawn):
             yield Progress(f"Evaluating {item.stem}", index * drawn + repeat, len(items) * drawn)
@@ -185,12 +187,12 @@ def evaluate(
                     yield event
         images.append(image)
     yield Progress("Evaluating", len(items) * drawn, len(items) * drawn)
-    yield Finished(
-        _summarise(images, model, source, request, repeats if source.is_repeated else 1, seed)
-    )
+    yield Finished(_summarise(images, model, source, request, repeats if source.is_repeated else 1, seed))
 
 
-def open_session(item: Item, model: LoadedModel, *, device: str = "auto", flips: bool | None = None) -> Session:
+def open_session(
+    item: Item, model: LoadedModel, *, device: str = "auto", flips: bool | None = None
+) -> Session:
     """Open a session on the image of a field; a detected information bar is excluded, as everywhere."""
     micrograph = item.read_image()
     edits = None if micrograph.is_stack else with_info_bar(micrograph, None)

@@ -123,7 +123,7 @@ class Backbone(nn.Module):
 
     def decode(self, features: Features) -> Tensor:
         """Return logits, shape (B, K, H, W), cropped to the size before padding."""
-        logits = self.net.segmentation_head(self.net.decoder(list(features.maps)))
+        logits: Tensor = self.net.segmentation_head(self.net.decoder(list(features.maps)))
         return logits[..., : features.height, : features.width]
 
 

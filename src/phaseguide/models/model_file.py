@@ -136,9 +136,15 @@ def read_card(path: str | Path) -> Card:
         scheme = card.scheme
     except (ValidationError, PhaseguideError) as error:
         raise ModelError(f"{path}: its card is not valid: {error}") from error
-    lengths = {len(card.training_ratio_mean), len(card.training_ratio_spread), len(card.calibration.own_error)}
+    lengths = {
+        len(card.training_ratio_mean),
+        len(card.training_ratio_spread),
+        len(card.calibration.own_error),
+    }
     if lengths != {len(scheme)}:
-        raise ModelError(f"{path}: its card is not valid: it has {len(scheme)} phases, but statistics of {lengths}.")
+        raise ModelError(
+            f"{path}: its card is not valid: it has {len(scheme)} phases, but statistics of {lengths}."
+        )
     return card
 
 
@@ -161,17 +167,25 @@ def load_model(path: str | Path) -> LoadedModel:
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: its weights cannot be read, the file is truncated or damaged ({error}).") from error
+        raise ModelError(
+            f"{path}: its weights cannot be read, the file is truncated or damaged ({error})."
+        ) from error
     if tensors_sha256(tensors) != card.tensors_sha256:
-        raise ModelError(f"{path}: its weights do not match their checksum; the file is damaged. Get it again.")
+        raise ModelError(
+            f"{path}: its weights do not match their checksum; the file is damaged. Get it again."
+        )
     try:
         segmenter = GuidedSegmenter(
             BackboneOptions(**card.backbone.model_dump()),
             GuidanceOptions(**card.guidance.model_dump()),
             card.scheme,
         )
-        segmenter.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in tensors.items()})
+        segmenter.load_state_dict(
+            {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+        )
     except (ModelError, RuntimeError) as error:
-        raise ModelError(f"{path}: its weights do not fit the architecture that its card names: {error}") from error
+        raise ModelError(
+            f"{path}: its weights do not fit the architecture that its card names: {error}"
+        ) from error
     segmenter.eval()
     return LoadedModel(segmenter, card, path)

@@ -65,7 +65,9 @@ def load_imagenet_weights(encoder_module: Any, encoder: str, in_channels: int) -
     renamed = dict(zip(target, source.values(), strict=True))
     for name, tensor in renamed.items():
         if tensor.shape != target[name].shape:
-            raise ModelError(f"{path}: tensor {name} has shape {tuple(tensor.shape)}, expected {tuple(target[name].shape)}.")
+            raise ModelError(
+                f"{path}: tensor {name} has shape {tuple(tensor.shape)}, expected {tuple(target[name].shape)}."
+            )
     if in_channels == 1:
         renamed["conv_stem.weight"] = renamed["conv_stem.weight"].sum(1, keepdim=True)
     body = {f"model.{name}": t for name, t in renamed.items() if not name.startswith(_HEAD)}

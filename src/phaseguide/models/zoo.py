@@ -88,7 +88,9 @@ def find_model(name_or_path: str | Path) -> Path:
         if candidate.is_file():
             return candidate
     names = ", ".join(sorted({entry.name for entry in list_models()})) or "none yet"
-    raise ModelError(f"There is no model {str(name_or_path)!r}. Models: {names}. Or give the path of a {SUFFIX} file.")
+    raise ModelError(
+        f"There is no model {str(name_or_path)!r}. Models: {names}. Or give the path of a {SUFFIX} file."
+    )
 
 
 def open_model(name_or_path: str | Path) -> LoadedModel:

@@ -81,7 +81,9 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
         if path.is_dir():
             inside = _images_of(path / "images" if (path / "images").is_dir() else path)
             if not inside:
-                raise MicrographError(f"{path}: holds no images (TIFF, PNG, JPEG or BMP). Choose another folder.")
+                raise MicrographError(
+                    f"{path}: holds no images (TIFF, PNG, JPEG or BMP). Choose another folder."
+                )
             found.extend(inside)
         elif path.exists():
             found.append(path)
@@ -108,7 +110,8 @@ def _images_of(folder: Path) -> list[Path]:
 
     def is_result(path: Path) -> bool:
         return any(
-            path.stem.endswith(end) and path.stem.removesuffix(end) in stems for end in ("_labels", "_overlay")
+            path.stem.endswith(end) and path.stem.removesuffix(end) in stems
+            for end in ("_labels", "_overlay")
         )
 
     return [p for p in files if not is_result(p)]

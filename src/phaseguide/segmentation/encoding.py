@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -56,7 +56,7 @@ class EncodedImage:
         invert: bool,
         memory: int,
     ) -> None:
-        self.segmenter = segmenter.to(device.torch_device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.segmenter = segmenter.to(device.torch_device).to(memory_format=torch.channels_last)
         self.pixels, self.device = pixels, device
         self.height, self.width = pixels.shape[:2]
         self.overlap, self.invert, self.memory = overlap, invert, memory
@@ -68,8 +68,10 @@ class EncodedImage:
         self._scratch: list[Any] = []
 
     def scores(
-        self, ratios: NDArray[np.float64] | None, on_tile: Callable[[int, NDArray[np.float32]], None] | None = None
-    ) -> Iterator[tuple[int, int]]:
+        self,
+        ratios: NDArray[np.float64] | None,
+        on_tile: Callable[[int, NDArray[np.float32]], None] | None = None,
+    ) -> Generator[tuple[int, int], None, NDArray[np.float32]]:
         """Decode the whole image; yields (tiles done, tiles) and returns the scores.
 
         Parameters

@@ -342,8 +342,11 @@ def fit_channels(image: NDArray[Any], channels: int, name: str) -> NDArray[Any]:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of torch or numpy means that memory ran out."""
     text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text or (
-        "not enough memory" in text
+    return (
+        isinstance(error, MemoryError)
+        or "out of memory" in text
+        or "can't allocate memory" in text
+        or ("not enough memory" in text)
     )
 
 

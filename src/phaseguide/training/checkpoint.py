@@ -65,7 +65,9 @@ def load_checkpoint(
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         state = json.loads(text) if text else None
     except (SafetensorError, OSError, ValueError) as error:
-        raise TrainingError(f"{path}: this checkpoint cannot be read ({error}). Delete it to start afresh.") from error
+        raise TrainingError(
+            f"{path}: this checkpoint cannot be read ({error}). Delete it to start afresh."
+        ) from error
     if not isinstance(state, dict):
         raise TrainingError(f"{path}: not a training checkpoint. Delete it or choose another name.")
     return tensors, state

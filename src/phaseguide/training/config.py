@@ -128,9 +128,13 @@ class TrainingConfig:
         if self.schedule not in ("staged", "guidance", "joint"):
             raise TrainingError(f"schedule is {self.schedule!r}; choose staged, guidance or joint.")
         if self.schedule == "guidance" and self.guidance == "none":
-            raise TrainingError("schedule is 'guidance', but guidance is 'none'. Choose additive, plm or ccrm.")
+            raise TrainingError(
+                "schedule is 'guidance', but guidance is 'none'. Choose additive, plm or ccrm."
+            )
         if self.crop % 32:
-            raise TrainingError(f"crop is {self.crop}; it must be a multiple of 32, for example {self.crop // 32 * 32 or 32}.")
+            raise TrainingError(
+                f"crop is {self.crop}; it must be a multiple of 32, for example {self.crop // 32 * 32 or 32}."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON-compatible values."""
@@ -142,5 +146,7 @@ class TrainingConfig:
         known = {f.name for f in fields(cls)}
         foreign = sorted(set(data) - known)
         if foreign:
-            raise TrainingError(f"Unknown training setting {', '.join(foreign)}. Known are {', '.join(sorted(known))}.")
+            raise TrainingError(
+                f"Unknown training setting {', '.join(foreign)}. Known are {', '.join(sorted(known))}."
+            )
         return cls(**data)

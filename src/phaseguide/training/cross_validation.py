@@ -76,7 +76,9 @@ def cross_validate(
         )
         if path.exists():
             if read_card(path).training.get("config") != config.to_dict():
-                raise TrainingError(f"{path}: is a model of other settings. Choose another folder, or delete it.")
+                raise TrainingError(
+                    f"{path}: is a model of other settings. Choose another folder, or delete it."
+                )
             yield Notice(f"Fold {name}: trained before.")
         else:
             checkpoint = out / f"fold_{name}.checkpoint.safetensors"

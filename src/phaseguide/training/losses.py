@@ -29,19 +29,29 @@ def crop_ratios(labels: Tensor, n_phases: int) -> Tensor:
 
 
 def segmentation_loss(
-    logits: Tensor, labels: Tensor, *, dice_weight: float, composition_weight: float
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    dice_weight: float,
+    composition_weight: float,
+    asked: Tensor | None = None,
 ) -> Tensor:
     """Masked cross-entropy + Dice + composition.
 
     The composition term is the mean absolute difference of the soft area shares of each crop to its
-    true ones (L1, after Liu et al. 2024, "Do we really need Dice?"), where the crop has a ratio. The
-    Dice term pools the batch, and leaves out phases that the batch does not hold.
+    true ones (L1, after Liu et al. 2024, "Do we really need Dice?"), where the crop has a ratio, or
+    to those that were asked: a network that sees the answer in the image anyway learns to ignore its
+    ratio unless it is held to it. The Dice term pools the batch, and leaves out phases that the batch
+    does not hold.
 
     Parameters
     ----------
     logits : Tensor, shape (B, K, H, W)
     labels : Tensor of long, shape (B, H, W)
         0 not classified and 255 excluded have no influence.
+    asked : Tensor, shape (B, K), optional
+        Ratios that were shown to the network; the composition is compared with them where a row is
+        given and with the true one where it is NaN.
 
     Returns
     -------
@@ -61,9 +71,11 @@ def segmentation_loss(
         present = (size > 0).float()
         loss = loss + dice_weight * ((1 - dice) * present).sum() / present.sum().clamp_min(1)
     if composition_weight:
-        truth = crop_ratios(labels, n_phases)
-        defined = ~torch.isnan(truth).any(1)
+        wanted = crop_ratios(labels, n_phases)
+        if asked is not None:
+            wanted = torch.where(torch.isnan(asked) | torch.isnan(wanted), wanted, asked)
+        defined = ~torch.isnan(wanted).any(1)
         soft = p.sum((2, 3)) / mask.sum((2, 3)).clamp_min(1)
-        gap = (soft - truth.nan_to_num()).abs().sum(1) * defined
+        gap = (soft - wanted.nan_to_num()).abs().sum(1) * defined
         loss = loss + composition_weight * gap.sum() / defined.sum().clamp_min(1)
     return loss

@@ -27,7 +27,13 @@ from phaseguide.training.data import TrainingData
 from phaseguide.training.events import EpochDone, TrainingResult
 from phaseguide.training.losses import crop_ratios, segmentation_loss
 from phaseguide.training.stages import (
-    Stage, noisy_ratios, plan_stages, prepare, set_modes, set_rate, update_average,
+    Stage,
+    noisy_ratios,
+    plan_stages,
+    prepare,
+    set_modes,
+    set_rate,
+    update_average,
 )  # fmt: skip
 from phaseguide.training.validation import Validation, own_error, validate
 
@@ -91,7 +97,7 @@ class _Run:
         self.generator = torch.Generator().manual_seed(config.seed)
         self.stages = plan_stages(config)
         self.model = self._build(start).to(self.device)
-        self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = self.model.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model).eval()
         self.best = copy.deepcopy(self.average)
         pixels = sum(i.labels.numel() for i in data.train)
@@ -188,9 +194,14 @@ class _Run:
         labels = labels.to(self.device)
         with torch.set_grad_enabled(stage.name != "guidance"):
             features = self.model.encode(images)
-        logits = self.model.decode(features, None if given is None else given.to(self.device))
+        given = None if given is None else given.to(self.device)
+        logits = self.model.decode(features, given)
         loss = segmentation_loss(
-            logits, labels, dice_weight=c.dice_weight, composition_weight=stage.composition_weight
+            logits,
+            labels,
+            dice_weight=c.dice_weight,
+            composition_weight=stage.composition_weight,
+            asked=given,
         )
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -274,7 +285,7 @@ class _Run:
         judged = self.final or validate(self.best, self.data.validation, self.device)
         k = len(self.data.scheme)
         ratios = np.array([r for i in self.data.train if (r := i.ratio(k)) is not None])
-        segmenter = self.best.to("cpu").to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        segmenter = self.best.to("cpu").to(memory_format=torch.contiguous_format)
         segmenter.requires_grad_(True)
         segmenter.eval()
         record = {

@@ -6,24 +6,32 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
+
+from phaseguide.errors import PhaseguideError
+from phaseguide.models.zoo import find_model
 
 
-def main(sample_name: str, model: str) -> None:
-    """Open napari on a sample and start segmenting it."""
-    import napari
+def set_up(viewer: Any, sample: str, model: str) -> Any:
+    """Open a sample, dock the Segment widget with a model chosen, start segmenting; return the widget."""
     from qtpy.QtCore import QTimer
 
-    from phaseguide.datasets.samples import open_sample
-
-    sample = open_sample(sample_name)
-    viewer = napari.Viewer()
-    viewer.add_image(sample.image, name=sample.name, metadata={"path": str(sample.image_path)})
+    viewer.open_sample("napari-phaseguide", sample)
     _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
-    if hasattr(widget, "choose_model"):
-        widget.choose_model(model)
-    start = getattr(widget, "segment", None)
-    if callable(start):
-        QTimer.singleShot(0, start)  # once the window stands, so that it shows the progress
+    try:
+        widget.panel.model_box.open_file(find_model(model))
+    except PhaseguideError as error:
+        widget.fail(error)
+    else:
+        QTimer.singleShot(0, widget.segment)  # once the window stands, so that it shows the progress
+    return widget
+
+
+def main(sample: str, model: str) -> None:
+    """Open napari for the demonstration and run it until it is closed."""
+    import napari
+
+    set_up(napari.Viewer(), sample, model)
     napari.run()
 
 

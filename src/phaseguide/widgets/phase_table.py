@@ -15,7 +15,7 @@ from phaseguide.widgets.share_box import ShareBox
 
 HEADINGS = ("", "Phase", "Expected\narea %", "Range", "In\nmask", "Without\nguidance")
 NOTHING = "–"
-ALARM = "color: #ff6b6b;"  # readable on napari's dark and light themes
+ALARM = "color: #e5484d;"  # readable on napari's dark and light themes
 ROUNDING = 0.005
 
 
@@ -111,12 +111,17 @@ class PhaseTable(QWidget):
         shares = np.array([box.share for box in self.boxes], dtype=np.float64)
         return None if not shares.size or np.isnan(shares).all() else shares
 
-    def fit_names(self) -> None:
-        """Give the names room for their longest word, which a wrapping label does not ask for itself."""
+    def fit(self) -> None:
+        """Give names and numbers the room they need; a wrapping label does not ask for its longest word."""
         for name in self._names:
             name.ensurePolished()
             words = [name.fontMetrics().horizontalAdvance(word) for word in name.text().split()]
-            name.setMinimumWidth(max(words, default=0) + 4)
+            name.setMinimumWidth(max(words, default=0) + 10)
+        # Room for the widest numbers, so that a result does not move the columns.
+        for labels, widest in ((self.ranges, "88.8–88.8"), (self.found, "100.00"), (self.unguided, "100.00")):
+            for label in labels:
+                label.ensurePolished()
+                label.setMinimumWidth(label.fontMetrics().horizontalAdvance(widest) + 4)
 
     def set_uncertainty(self, uncertainty: float) -> None:
         """Show the ranges that a source means; 0 is exact."""
@@ -125,13 +130,14 @@ class PhaseTable(QWidget):
 
     def show_result(self, result: Segmentation | None) -> None:
         """Show the area shares of a result, or none; the two columns always come together."""
+        if result is not None and (self.scheme is None or result.scheme.names != self.scheme.names):
+            result = None  # made with another model; its numbers belong to other phases
         for labels, shares in (
             (self.found, None if result is None else result.achieved),
             (self.unguided, None if result is None else result.own),
         ):
             for k, label in enumerate(labels):
-                fits = shares is not None and len(shares) == len(labels)
-                label.setText(f"{shares[k] * 100:.2f}" if fits else NOTHING)
+                label.setText(NOTHING if shares is None else f"{shares[k] * 100:.2f}")
         constrained = result is not None and result.constrained
         self.note.setVisible(constrained)
         if constrained and result.imposed is not None:

@@ -131,7 +131,7 @@ class SegmentPanel(QWidget):
 
     def fit_width(self) -> None:
         """Be wide enough that nothing is cut; to be called when the phases change."""
-        self.table.fit_names()
+        self.table.fit()
         self._content.layout().activate()
         bar = self._area.verticalScrollBar().sizeHint().width()
         self.setMinimumWidth(max(320, self._content.minimumSizeHint().width() + bar))

@@ -26,6 +26,10 @@ SETTLE_MS = 200
 """Edits and sliders are looked at when they have been quiet for so long."""
 
 
+LONGEST = 500
+"""Characters of a message that are shown on the status line; the tip has all of them."""
+
+
 class SegmentWidget(QWidget):
     """Dock widget.
 
@@ -105,7 +109,8 @@ class SegmentWidget(QWidget):
 
     def say(self, text: str, *, alarm: bool = False) -> None:
         """Put a sentence on the status line."""
-        self.panel.status.setText(text)
+        self.panel.status.setText(text if len(text) <= LONGEST else f"{text[:LONGEST]} …")
+        self.panel.status.setToolTip("" if len(text) <= LONGEST else text)
         self.panel.status.setStyleSheet(ALARM if alarm else "")
 
     def fail(self, error: BaseException) -> None:

@@ -23,7 +23,9 @@ GUIDANCE: dict[str, type[Guidance]] = {
 }
 
 
-def build_guidance(kind: str, channels: int, n_phases: int, options: dict[str, Any] | None = None) -> Guidance:
+def build_guidance(
+    kind: str, channels: int, n_phases: int, options: dict[str, Any] | None = None
+) -> Guidance:
     """Make a guidance module.
 
     Parameters

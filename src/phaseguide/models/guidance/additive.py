@@ -23,4 +23,5 @@ class AdditiveGuidance(Guidance):
 
     def guide(self, features: Tensor, ratio: Tensor) -> Tensor:
         """Add the ratio's vector."""
-        return features + self.encoder(ratio)[:, :, None, None]
+        shift: Tensor = self.encoder(ratio)[:, :, None, None]
+        return features + shift

@@ -77,7 +77,8 @@ class ClassRatioMapping(Guidance):
         news = maps - torch.softmax(local, dim=1)
         if self.gate is not None:
             news = (1 - torch.sigmoid(self.gate(torch.cat((local, maps), 1)))) * news
-        return features + self.delta * magnitude(features) * self.embed(news)
+        fused: Tensor = features + self.delta * magnitude(features) * self.embed(news)
+        return fused
 
 
 def magnitude(features: Tensor) -> Tensor:

@@ -86,13 +86,15 @@ class PhaseLearningModule(Guidance):
         code = self.ratio_encoder(ratio)[:, :, None, None] if self.ratio_encoder is not None else None
         if self.spatial_attention is None:
             assert code is not None
-            return self.gamma * features + self.delta * self.project(code)
+            uniform: Tensor = self.gamma * features + self.delta * self.project(code)
+            return uniform
         spatial = self._attend(features, None if code is not None else ratio)
         modulated = spatial * code if code is not None else spatial
         if self.gates is not None:
-            a, b = torch.sigmoid(self.gates(torch.cat((spatial, modulated), 1))).split(1, dim=1)
-            modulated = torch.cat((a * spatial, b * modulated), 1)
-        return self.gamma * features + self.delta * self.project(modulated)
+            gates = torch.sigmoid(self.gates(torch.cat((spatial, modulated), 1)))
+            modulated = torch.cat((gates[:, :1] * spatial, gates[:, 1:] * modulated), 1)
+        fused: Tensor = self.gamma * features + self.delta * self.project(modulated)
+        return fused
 
     def _attend(self, features: Tensor, weights: Tensor | None) -> Tensor:
         assert self.feature_encoder is not None and self.spatial_attention is not None

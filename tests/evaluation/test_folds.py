@@ -1,0 +1,109 @@
+"""Folds, the response to a moved ratio, and the report over folds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from tiny_models import NAMES, tiny_model
+
+from phaseguide.datasets.folder import Dataset, open_dataset
+from phaseguide.errors import DatasetError
+from phaseguide.evaluation.fold_report import ROWS, FoldModel, paired_difference, report_folds, to_markdown
+from phaseguide.evaluation.folds import read_folds, training_stems
+from phaseguide.evaluation.response import measure_response, moved_ratio
+from phaseguide.models.model_file import load_model
+from phaseguide.phases import PhaseScheme
+from phaseguide.segmentation.session import run_to_end
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir()
+    for i in range(4):
+        labels = np.repeat(np.sort(rng.integers(1, 4, 48))[None], 40, 0).astype(np.uint8)
+        image = np.clip(labels * 60 + rng.normal(0, 15, labels.shape), 0, 255).astype(np.uint8)
+        Image.fromarray(image).save(folder / "images" / f"i{i}.png")
+        Image.fromarray(labels).save(folder / "labels" / f"i{i}.png")
+    (folder / "scheme.json").write_text(json.dumps(PhaseScheme.from_names(NAMES).to_dict()))
+    return open_dataset(folder)
+
+
+def write(path: Path, data: object) -> Path:
+    path.write_text(json.dumps(data))
+    return path
+
+
+def test_no_tested_image_is_trained_on(dataset: Dataset, tmp_path: Path) -> None:
+    folds = read_folds(write(tmp_path / "f.json", {"A": ["i0", "i1"], "B": ["i2"]}), dataset)
+    assert training_stems(folds, "A") == ("i2",)
+    assert "i3" not in training_stems(folds, "A") + training_stems(folds, "B"), "unnamed images are used by none"
+
+
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [
+        ({"A": ["i0"]}, "at least two folds"),
+        ({"A": ["i0"], "B": []}, "at least two folds"),
+        ({"A": ["i0"], "B": ["i0"]}, "in fold A and in fold B"),
+        ({"A": ["i0"], "B": ["i9"]}, "i9 is not labelled"),
+        ([1, 2], "not a folds file"),
+    ],
+)
+def test_folds_that_make_no_sense(dataset: Dataset, tmp_path: Path, data: object, match: str) -> None:
+    with pytest.raises(DatasetError, match=match):
+        read_folds(write(tmp_path / "f.json", data), dataset)
+
+
+@given(st.integers(0, 9999), st.floats(-0.2, 0.2))
+def test_a_moved_ratio_is_a_ratio(seed: int, change: float) -> None:
+    own = np.random.default_rng(seed).dirichlet([1, 1, 1])
+    moved = moved_ratio(own, 1, change)
+    if moved is None:
+        assert not 0 < own[1] + change < 1
+    else:
+        assert moved.sum() == pytest.approx(1) and moved.min() >= 0
+        assert moved[1] - own[1] == pytest.approx(change)
+        assert moved[0] * own[2] == pytest.approx(moved[2] * own[0])
+
+
+def test_a_network_without_guidance_does_not_answer_and_a_guided_one_does(dataset: Dataset, tmp_path: Path) -> None:
+    deaf = load_model(tiny_model(tmp_path, "none", file_name="deaf.safetensors"))
+    keen = load_model(tiny_model(tmp_path))
+    response = run_to_end(measure_response(dataset, keen))
+    assert response.per_image.shape == (4, 3)
+    assert np.nanmax(np.abs(response.per_image)) > 0
+    # Without guidance a session falls back to matching, which answers in full: that is why the
+    # report asks for the response of guided models only.
+    assert run_to_end(measure_response(dataset.only(["i0"]), deaf)).mean == pytest.approx(1, abs=0.05)
+
+
+def test_the_report_has_every_row_and_a_table(dataset: Dataset, tmp_path: Path) -> None:
+    path = tiny_model(tmp_path)
+    models = [FoldModel("A", path, ("i0", "i1")), FoldModel("B", path, ("i2", "i3"))]
+    report = run_to_end(report_folds(dataset, models, repeats=2))
+    assert [(r["source"], r["mode"]) for r in report["rows"]] == list(ROWS)
+    assert report["images"] == ["i0", "i1", "i2", "i3"]
+    assert set(report["rows"][0]["per_fold"]) == {"A", "B"}
+    assert report["rows"][0]["paired_dice"] is None
+    assert len(report["own_error"]) == 3 and np.isfinite(report["own_error"]).all()
+    oracle = next(r for r in report["rows"] if (r["source"], r["mode"]) == ("oracle", "matched"))
+    assert oracle["paired_dice"]["n"] == 4
+    json.dumps(report, allow_nan=False)
+    assert to_markdown(report).count("\n") == len(ROWS) + 2
+
+
+def test_paired_difference() -> None:
+    base = {f"i{k}": 0.5 + 0.01 * k for k in range(8)}
+    better = {k: v + 0.02 + 0.001 * i for i, (k, v) in enumerate(base.items())}
+    result = paired_difference(better, base)
+    assert result["mean"] == pytest.approx(0.0235) and result["low"] > 0 and result["p"] < 0.01
+    assert paired_difference(base, base) == {"mean": 0.0, "low": 0.0, "high": 0.0, "p": 1.0, "n": 8}

@@ -1,0 +1,62 @@
+"""Cross-validation: one model a fold, resumable, and guidance added to the models of an earlier run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from textures import SCHEME, config, field
+
+from phaseguide.datasets.folder import Dataset, open_dataset
+from phaseguide.errors import TrainingError
+from phaseguide.events import Notice
+from phaseguide.models.model_file import load_model
+from phaseguide.segmentation.session import run_to_end
+from phaseguide.training.cross_validation import FoldTrained, cross_validate
+
+FOLDS = {"A": ("f0",), "B": ("f1",), "C": ("f2",)}
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    for kind in ("images", "labels"):
+        (tmp_path / kind).mkdir()
+    for i in range(3):
+        item = field(i, 64, 64)
+        grey = ((item.image[0].numpy() + 1.5) / 3 * 255).astype(np.uint8)
+        Image.fromarray(grey).save(tmp_path / "images" / f"f{i}.png")
+        Image.fromarray(item.labels.numpy()).save(tmp_path / "labels" / f"f{i}.png")
+    return open_dataset(tmp_path)
+
+
+def test_every_fold_gets_a_model_that_never_saw_its_test_images(dataset: Dataset, tmp_path: Path) -> None:
+    plain = config(epochs=1, guidance="none")
+    trained: list[FoldTrained] = run_to_end(cross_validate(dataset, SCHEME, FOLDS, plain, tmp_path / "plain"))
+    assert [t.fold for t in trained] == ["A", "B", "C"]
+    for fold in trained:
+        images = load_model(fold.path).card.training["images"]
+        assert not set(fold.test) & {*images["train"], *images["validation"]}
+    again = list(cross_validate(dataset, SCHEME, FOLDS, plain, tmp_path / "plain"))
+    assert sum("trained before" in e.message for e in again if isinstance(e, Notice)) == 3
+    with pytest.raises(TrainingError, match="other settings"):
+        run_to_end(cross_validate(dataset, SCHEME, FOLDS, config(epochs=2, guidance="none"), tmp_path / "plain"))
+
+    added = config(guidance="ccrm", guidance_scales=2, schedule="guidance", guidance_epochs=1)
+    events = cross_validate(dataset, SCHEME, FOLDS, added, tmp_path / "guided", starts=tmp_path / "plain")
+    guided = run_to_end(events)
+    for before, after in zip(trained, guided, strict=True):
+        a, b = load_model(before.path).segmenter, load_model(after.path).segmenter
+        assert b.guidance_options.kind == "ccrm" and len(b.guidance) == 2
+        image = field(7).image[None]
+        with torch.inference_mode():
+            assert torch.equal(a(image), b(image)), "a missing ratio costs nothing"
+
+
+def test_guidance_alone_needs_a_model_to_start_from(dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="needs a trained model"):
+        run_to_end(cross_validate(dataset, SCHEME, FOLDS, config(schedule="guidance"), tmp_path / "x"))
+    with pytest.raises(TrainingError, match="guidance is 'none'"):
+        config(schedule="guidance", guidance="none").validate()
