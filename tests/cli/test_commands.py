@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from phaseguide.cli import app, start_napari
 from phaseguide.models.model_file import load_model
-from tiny_models import NAMES, tiny_dataset, tiny_model
+from tiny_models import NAMES, tiny_dataset, tiny_labels, tiny_model
 
+DECODER = 'decoder={"decoder_channels": [16, 16, 8, 8, 8]}'
 FAST = (
     "--epochs", "1", "--crop", "32", "--batch", "2", "--guidance", "none", "--device", "cpu",
-    "--architecture", "unet", "--encoder", "tu-tf_efficientnet_lite0", "--set", "imagenet=false", "--set", 'decoder={"decoder_channels": [16, 16, 8, 8, 8]}',
+    "--architecture", "unet", "--encoder", "tu-tf_efficientnet_lite0", "--set", "imagenet=false", "--set", DECODER,
 )  # fmt: skip
 
 
@@ -54,7 +56,9 @@ def test_help_loads_nothing_heavy() -> None:
         "except SystemExit: pass\n"
         "print({'torch', 'napari', 'numpy', 'scipy', 'pandas', 'matplotlib', 'pydantic'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     assert done.stdout.strip().endswith("set()")
 
 
@@ -65,7 +69,9 @@ def test_version() -> None:
 def test_train_writes_a_model_that_runs(tmp_path: Path) -> None:
     data = tiny_dataset(tmp_path / "data", count=4)
     out = tmp_path / "new" / "steel.safetensors"
-    result = run("train", data, "--out", out, "--exclude", "field3", "--validation", "field0", "--json", "-", *FAST)
+    result = run(
+        "train", data, "--out", out, "--exclude", "field3", "--validation", "field0", "--json", "-", *FAST
+    )
     assert result.exit_code == 0, result.output
     numbers = json.loads(result.stdout)
     assert numbers["images"] == {"train": ["field1", "field2"], "validation": ["field0"]}
@@ -80,7 +86,9 @@ def test_train_writes_a_model_that_runs(tmp_path: Path) -> None:
 
 def test_train_goes_on_from_a_checkpoint_and_from_a_model(tmp_path: Path) -> None:
     data = tiny_dataset(tmp_path / "data", names=None)
-    (tmp_path / "card.json").write_text(json.dumps({"data_licence": "MIT", "inference": {"flips": True}}))
+    (tmp_path / "card.json").write_text(
+        json.dumps({"data_licence": "MIT", "inference": {"views": [{"flip": "x"}, {"zoom": 1.5}]}})
+    )
     files = ("--checkpoint", tmp_path / "c.ckpt", "--card", tmp_path / "card.json")
     arguments = ("train", data, "--phases", "a, b,c", *files, *FAST)
     first, again = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
@@ -89,7 +97,7 @@ def test_train_goes_on_from_a_checkpoint_and_from_a_model(tmp_path: Path) -> Non
     assert result.exit_code == 0 and "Going on from c.ckpt" in result.stderr
     one, two = load_model(first).card, load_model(again).card
     assert one.tensors_sha256 == two.tensors_sha256
-    assert (one.data_licence, one.inference.flips, one.scheme.names) == ("MIT", True, ("a", "b", "c"))
+    assert (one.data_licence, len(one.inference.views), one.scheme.names) == ("MIT", 2, ("a", "b", "c"))
     started = run("train", data, "--start", first, "--out", tmp_path / "s.safetensors", *FAST)
     assert started.exit_code == 0, started.output
 
@@ -118,17 +126,45 @@ def test_evaluate_prints_a_table_and_writes_json(tmp_path: Path) -> None:
     data, model = tiny_dataset(tmp_path / "data"), tiny_model(tmp_path)
     target = tmp_path / "scores.json"
     result = run(
-        "evaluate", data, "-m", model, "--ratio", "expert:0.1", "--repeats", 2, "--device", "cpu", "--json", target
+        "evaluate",
+        data,
+        "-m",
+        model,
+        "--ratio",
+        "expert:0.1",
+        "--repeats",
+        2,
+        "--device",
+        "cpu",
+        "--json",
+        target,
     )
     assert result.exit_code == 0, result.output
     for word in ("expert:0.1", "2 repeats", "mean over phases", *NAMES):
         assert word in result.stdout
     assert json.loads(target.read_text(encoding="utf-8"))["repeats"] == 2
-    exact = run("evaluate", data, "-m", model, "--ratio", "oracle", "--exact", "--device", "cpu", "--json", "-")
+    exact = run(
+        "evaluate", data, "-m", model, "--ratio", "oracle", "--exact", "--device", "cpu", "--json", "-"
+    )
     assert json.loads(exact.stdout)["uncertainty"] == 0
     fails(run("evaluate", data, "-m", model, "--ratio", "expert"), "expert:0.1")
     other = tiny_model(tmp_path, names=("x", "y"), file_name="other.safetensors")
     fails(run("evaluate", data, "-m", other, "--device", "cpu"), "scheme.json", "made for 1 x, 2 y")
+
+
+def test_labels_that_do_not_fit_name_the_file(tmp_path: Path) -> None:
+    data, model = tiny_dataset(tmp_path / "data", count=1), tiny_model(tmp_path)
+    label = data / "labels" / "field0.png"
+    arguments = ("evaluate", data, "-m", model, "--device", "cpu")
+    Image.fromarray(tiny_labels((64, 90))).save(label)
+    fails(run(*arguments), "field0.png", "64 x 90", "64 x 96")
+    Image.fromarray(tiny_labels(n_phases=7)).save(label)
+    fails(run(*arguments), "field0.png", "label value 4, 5, 6, 7", "1 ferrite")
+    label.write_bytes(label.read_bytes()[:50])
+    fails(run(*arguments), "field0.png")
+    label.unlink()
+    fails(run(*arguments), "no image has a label map")
+    fails(run("evaluate", tmp_path / "nowhere", "-m", model), "nowhere", "no such folder")
 
 
 def test_models_are_added_listed_shown_and_removed(tmp_path: Path) -> None:

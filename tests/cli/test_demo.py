@@ -24,7 +24,13 @@ def test_headless_demo_prints_a_table_and_writes_files(model: Path, tmp_path: Pa
     arguments = ["demo", "--headless", "--model", str(model), "--out", str(tmp_path), "--device", "cpu"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
-    for word in ("simulated expert, 10 % error, seed 0", "constrained by your value", "spheroidite", "asked", "true"):
+    for word in (
+        "simulated expert, 10 % error, seed 0",
+        "constrained by your value",
+        "spheroidite",
+        "asked",
+        "true",
+    ):
         assert word in result.stdout
     for name in sample_names():
         for ending in ("_labels.tif", ".json", "_overlay.png"):

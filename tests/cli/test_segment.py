@@ -53,7 +53,9 @@ def test_label_map_and_record_are_written(image: Path, model: Path, tmp_path: Pa
 
 
 def test_a_ratio_is_met_and_said_to_constrain(image: Path, model: Path, tmp_path: Path) -> None:
-    result = run(image, "-m", model, "--out", tmp_path, "--ratio", "FERRITE=20%,2=0.3", "--exact", "--overlay")
+    result = run(
+        image, "-m", model, "--out", tmp_path, "--ratio", "FERRITE=20%,2=0.3", "--exact", "--overlay"
+    )
     assert result.exit_code == 0, result.output
     assert "constrained by your value, not independent" in result.stdout
     assert (tmp_path / "steel_overlay.png").exists()
@@ -103,7 +105,9 @@ def test_edits_are_kept(image: Path, model: Path, tmp_path: Path) -> None:
     edits[:8], edits[8:16] = 3, 255
     Image.fromarray(edits).save(tmp_path / "edits.tif")
     out = tmp_path / "out"
-    result = run(image, "-m", model, "--out", out, "--edits", tmp_path / "edits.tif", "--ratio", "3=0.2", "--exact")
+    result = run(
+        image, "-m", model, "--out", out, "--edits", tmp_path / "edits.tif", "--ratio", "3=0.2", "--exact"
+    )
     assert result.exit_code == 0, result.output
     labels = read_label_map(out / "steel_labels.tif")
     assert (labels[:8] == 3).all() and (labels[8:16] == 255).all()
@@ -198,7 +202,9 @@ def test_a_full_disk_is_said_and_leaves_no_half_file(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_ctrl_c_leaves_cleanly(image: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_leaves_cleanly(
+    image: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from phaseguide.segmentation.session import Session
 
     def interrupt(*_: object) -> None:

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from tiny_models import NAMES, tiny_model
 
 from phaseguide.datasets.folder import Dataset, open_dataset
 from phaseguide.errors import DatasetError
@@ -20,6 +19,7 @@ from phaseguide.evaluation.response import measure_response, moved_ratio
 from phaseguide.models.model_file import load_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.session import run_to_end
+from tiny_models import NAMES, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,9 @@ def write(path: Path, data: object) -> Path:
 def test_no_tested_image_is_trained_on(dataset: Dataset, tmp_path: Path) -> None:
     folds = read_folds(write(tmp_path / "f.json", {"A": ["i0", "i1"], "B": ["i2"]}), dataset)
     assert training_stems(folds, "A") == ("i2",)
-    assert "i3" not in training_stems(folds, "A") + training_stems(folds, "B"), "unnamed images are used by none"
+    assert "i3" not in training_stems(folds, "A") + training_stems(folds, "B"), (
+        "unnamed images are used by none"
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,9 @@ def test_a_moved_ratio_is_a_ratio(seed: int, change: float) -> None:
         assert moved[0] * own[2] == pytest.approx(moved[2] * own[0])
 
 
-def test_a_network_without_guidance_does_not_answer_and_a_guided_one_does(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_network_without_guidance_does_not_answer_and_a_guided_one_does(
+    dataset: Dataset, tmp_path: Path
+) -> None:
     deaf = load_model(tiny_model(tmp_path, "none", file_name="deaf.safetensors"))
     keen = load_model(tiny_model(tmp_path))
     response = run_to_end(measure_response(dataset, keen))

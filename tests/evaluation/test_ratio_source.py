@@ -19,7 +19,8 @@ def test_texts_are_read_and_written_alike(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "experts", "expert", "expert:", "expert:-1", "expert:x", "guess:1.1", "guess:nan", "oracle:1"]
+    "text",
+    ["", "experts", "expert", "expert:", "expert:-1", "expert:x", "guess:1.1", "guess:nan", "oracle:1"],
 )
 def test_wrong_texts_say_what_is_right(text: str) -> None:
     with pytest.raises(RatioError, match=r"expert:|guess:"):

@@ -101,12 +101,17 @@ def test_every_source_runs(folder: Path, model: LoadedModel) -> None:
     assert guess.repeats == 5 and len(predictions) == 2, "the same in every repeat, so computed once"
 
 
-def test_an_expert_differs_between_repeats_and_comes_back_with_the_seed(folder: Path, model: LoadedModel) -> None:
+def test_an_expert_differs_between_repeats_and_comes_back_with_the_seed(
+    folder: Path, model: LoadedModel
+) -> None:
     result, predictions = run(folder, model, "expert:0.3", repeats=3)
     asked = [p.segmentation.asked for p in predictions if p.stem == "field0"]
     assert len(asked) == 3 and not np.allclose(asked[0], asked[1])
     assert result.pooled_std["accuracy"] > 0
-    drawn = [np.mean([predictions[i + 3 * k].segmentation.labels == tiny_labels() for k in range(2)]) for i in range(3)]
+    drawn = [
+        np.mean([predictions[i + 3 * k].segmentation.labels == tiny_labels() for k in range(2)])
+        for i in range(3)
+    ]
     assert result.pooled["accuracy"] == pytest.approx(np.mean(drawn))
     assert result.pooled_std["accuracy"] == pytest.approx(np.std(drawn, ddof=1))
     assert result.pooled_p10["accuracy"] == pytest.approx(np.percentile(drawn, 10))
@@ -132,14 +137,19 @@ def test_predictions_are_the_same_whether_or_not_labels_can_be_read(
         assert np.array_equal(again.achieved, made.segmentation.achieved)
 
 
-def test_labels_change_the_scores_and_not_the_predictions(folder: Path, model: LoadedModel, tmp_path: Path) -> None:
+def test_labels_change_the_scores_and_not_the_predictions(
+    folder: Path, model: LoadedModel, tmp_path: Path
+) -> None:
     changed = tmp_path / "changed"
     shutil.copytree(folder, changed)
     for path in (changed / "labels").iterdir():
         Image.fromarray(np.flip(tiny_labels(), axis=1)).save(path)  # the same composition, elsewhere
     before, first = run(folder, model, "guess:0.8")
     after, second = run(changed, model, "guess:0.8")
-    assert all(np.array_equal(a.segmentation.labels, b.segmentation.labels) for a, b in zip(first, second, strict=True))
+    assert all(
+        np.array_equal(a.segmentation.labels, b.segmentation.labels)
+        for a, b in zip(first, second, strict=True)
+    )
     assert before.pooled["accuracy"] != after.pooled["accuracy"]
 
 

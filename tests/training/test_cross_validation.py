@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from textures import SCHEME, config, field
 
 from phaseguide.datasets.folder import Dataset, open_dataset
 from phaseguide.errors import TrainingError
@@ -16,6 +15,7 @@ from phaseguide.events import Notice
 from phaseguide.models.model_file import load_model
 from phaseguide.segmentation.session import run_to_end
 from phaseguide.training.cross_validation import FoldTrained, cross_validate
+from textures import SCHEME, config, field
 
 FOLDS = {"A": ("f0",), "B": ("f1",), "C": ("f2",)}
 
@@ -42,7 +42,9 @@ def test_every_fold_gets_a_model_that_never_saw_its_test_images(dataset: Dataset
     again = list(cross_validate(dataset, SCHEME, FOLDS, plain, tmp_path / "plain"))
     assert sum("trained before" in e.message for e in again if isinstance(e, Notice)) == 3
     with pytest.raises(TrainingError, match="other settings"):
-        run_to_end(cross_validate(dataset, SCHEME, FOLDS, config(epochs=2, guidance="none"), tmp_path / "plain"))
+        run_to_end(
+            cross_validate(dataset, SCHEME, FOLDS, config(epochs=2, guidance="none"), tmp_path / "plain")
+        )
 
     added = config(guidance="ccrm", guidance_scales=2, schedule="guidance", guidance_epochs=1)
     events = cross_validate(dataset, SCHEME, FOLDS, added, tmp_path / "guided", starts=tmp_path / "plain")

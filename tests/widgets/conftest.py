@@ -13,8 +13,9 @@ pytest.importorskip("pytestqt")
 
 # Before a viewer loads Mesa's LLVM: afterwards triton, which comes along, would crash the process
 # wherever a test imports torch without the widget's precautions.
-import segmentation_models_pytorch  # noqa: E402, F401
-from tiny_models import tiny_model  # noqa: E402
+import segmentation_models_pytorch  # noqa: F401
+
+from tiny_models import tiny_model
 
 
 @pytest.fixture(scope="session")

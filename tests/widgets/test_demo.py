@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tiny_models import tiny_model
 
 from phaseguide.datasets.samples import open_sample
 from phaseguide.widgets.demo import set_up
+from tiny_models import tiny_model
 
 
 def test_the_sample_is_segmented_without_a_click(viewer: Any, qtbot: Any, tmp_path: Path) -> None:

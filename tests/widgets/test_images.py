@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from widget_helpers import SHAPE, micrograph, numbers, type_into
 
 from phaseguide.widgets.layers import pixel_size_um
+from widget_helpers import SHAPE, micrograph, numbers, type_into
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
@@ -31,7 +31,13 @@ def test_transparency_is_dropped(viewer: Any, widget: Any, segment: Any) -> None
 
 def test_result_lies_on_the_image(widget: Any, viewer: Any, segment: Any) -> None:
     image = viewer.add_image(
-        micrograph(), name="steel", scale=(0.5, 0.5), translate=(3, -7), rotate=12, shear=[0.1], units=("µm", "µm")
+        micrograph(),
+        name="steel",
+        scale=(0.5, 0.5),
+        translate=(3, -7),
+        rotate=12,
+        shear=[0.1],
+        units=("µm", "µm"),
     )
     segment()
     for name in ("steel phases", "steel edits"):
@@ -44,7 +50,9 @@ def test_result_lies_on_the_image(widget: Any, viewer: Any, segment: Any) -> Non
 
 
 def test_units_are_converted(viewer: Any) -> None:
-    assert pixel_size_um(viewer.add_image(micrograph(), scale=(40, 40), units=("nm", "nm"))) == pytest.approx(0.04)
+    assert pixel_size_um(viewer.add_image(micrograph(), scale=(40, 40), units=("nm", "nm"))) == pytest.approx(
+        0.04
+    )
     assert pixel_size_um(viewer.add_image(micrograph())) is None
     assert pixel_size_um(viewer.add_image(micrograph(), scale=(1, 2), units=("µm", "µm"))) is None
 

@@ -9,10 +9,10 @@ import pytest
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication
-from widget_helpers import type_into
 
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.phase_table import PhaseTable
+from widget_helpers import type_into
 
 SCHEME = PhaseScheme.from_names(["ferrite", "bainite", "martensite"])
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+
 from tiny_models import NAMES, tiny_model
 from widget_helpers import micrograph, numbers, type_into
 
@@ -105,7 +106,7 @@ def test_options_reach_the_session(widget: Any, viewer: Any, segment: Any) -> No
     controls["tile"].setValue(512)
     segment()
     (session, _), *_ = widget.store._sessions.values()
-    assert session._options["invert"] and session._options["flips"]
+    assert session._options["invert"] and len(session.views) == 4
     assert session._tile == 512
     made = widget.history().shown.planes[()].made.settings
     assert made["min_island_px"] == 40 and made["smoothing_px"] == 1.5

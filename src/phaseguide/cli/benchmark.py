@@ -57,8 +57,9 @@ def speed(
     from phaseguide.evaluation.benchmark import benchmark_speed
     from phaseguide.models.zoo import find_model
 
+    sides = _parse_sizes(sizes)
     events = benchmark_speed(
-        find_model(model), sizes=_parse_sizes(sizes), devices=device or None, threads=threads, repeats=repeats
+        find_model(model), sizes=sides, devices=device or None, threads=threads, repeats=repeats
     )
     report = draw(events)
     _show(report, json_target)
@@ -98,5 +99,5 @@ def _show(report: SpeedReport, json_target: str | None) -> None:
             "" if row.gpu_peak_mb is None else f"{row.gpu_peak_mb:.0f}",
         )
     console.print(table)
-    if any(row.flips > 1 for row in report.rows):
-        console.print("first and decode average four flips of the image; the plain net runs once.")
+    if any(row.views > 1 for row in report.rows):
+        console.print("first and decode average several views of the image; the plain net sees one.")

@@ -125,7 +125,9 @@ def show_study(result: StudyResult, json_target: str | None) -> None:
     )
     console.print(f" ({result.own_fraction_mae_pp:.2f} without a ratio).")
     if result.imposed_achieved_mae_pp is not None:
-        console.print(f"Achieved and imposed differ by {result.imposed_achieved_mae_pp:.3f} percentage points.")
+        console.print(
+            f"Achieved and imposed differ by {result.imposed_achieved_mae_pp:.3f} percentage points."
+        )
     if result.asked_achieved_mae_pp is not None:
         console.print(f"Achieved and asked differ by {result.asked_achieved_mae_pp:.3f} percentage points.")
 

@@ -94,7 +94,11 @@ def _card_rows(card: Card, path: Path) -> list[tuple[str, str]]:
             f"{card.backbone.architecture}, encoder {card.backbone.encoder}, guidance {card.guidance.kind}",
         ),
         ("input", channels + (f", {pixel:g} µm a pixel" if pixel else "")),
-        ("ratio acts", card.inference.mode + (", four flips averaged" if card.inference.flips else "")),
+        (
+            "ratio acts",
+            card.inference.mode
+            + (f", {len(card.inference.views)} views averaged" if len(card.inference.views) > 1 else ""),
+        ),
         ("trained on", ", ".join(images.get("train", []))),
         ("validated on", ", ".join(images.get("validation", []))),
         *((f"scores, {name}", _score_text(scores)) for name, scores in card.scores.items()),

@@ -51,7 +51,7 @@ ModeOption = Annotated[
 FlipsOption = Annotated[
     bool | None,
     typer.Option(
-        "--flips/--no-flips", help="Average over mirrored images (4 times slower). Default: the model's."
+        "--flips/--no-flips", help="Average over mirrored and zoomed views (slower). Default: the model's."
     ),
 ]
 

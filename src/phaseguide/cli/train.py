@@ -269,8 +269,10 @@ def _with_entries(card: Card, entries: dict[str, Any], path: Path | None) -> Car
 
     if not entries:
         return card
+    merged = {**card.model_dump(), **entries}
+    merged["scores"] = {**card.scores, **entries.get("scores", {})}
     try:
-        return type(card).model_validate({**card.model_dump(), **entries})
+        return type(card).model_validate(merged)
     except ValidationError as error:
         raise ModelError(f"{path}: not valid in a card: {error}") from error
 

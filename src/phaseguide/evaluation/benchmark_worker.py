@@ -59,8 +59,8 @@ class SpeedRow:
     decode_s : float or None
         The same with the decoder run again for that ratio; None for a model without guidance.
     forward_s : float
-        Plain forward pass of the same network over the same tiles: no flips, blending or labels.
-    tiles, flips : int
+        Plain forward pass of the same network over the same tiles: one view, no blending or labels.
+    tiles, views : int
         Tiles of the image, and how many flipped copies of each the session averages.
     baseline_mb, peak_mb : float or None
         Resident memory with the model loaded, and the highest of the session's work.
@@ -72,7 +72,7 @@ class SpeedRow:
     size: int
     threads: int
     tiles: int
-    flips: int
+    views: int
     first_s: float
     matching_s: float
     decode_s: float | None
@@ -136,7 +136,7 @@ def measure(task: Task, on_stage: Callable[[str], None]) -> SpeedRow:
         size=task.size,
         threads=torch.get_num_threads(),
         tiles=tiles,
-        flips=4 if model.card.inference.flips else 1,
+        views=len(model.card.inference.views),
         first_s=statistics.median(first),
         matching_s=statistics.median(matching),
         decode_s=statistics.median(decode) if decode else None,

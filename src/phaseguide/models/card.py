@@ -65,10 +65,28 @@ class CalibrationCard(_Section):
     source: str = "assumed"
 
 
-class InferenceCard(_Section):
-    """How the model is best run: flips averaged at test time, and whether the ratio conditions the net."""
+class ViewCard(_Section):
+    """One view of an image at test time: zoomed, and mirrored along x, y or both."""
 
-    flips: bool = False
+    zoom: float = Field(default=1.0, ge=0.25, le=4.0)
+    flip: Literal["none", "x", "y", "xy"] = "none"
+
+
+FOUR_FLIPS = (ViewCard(), ViewCard(flip="x"), ViewCard(flip="y"), ViewCard(flip="xy"))
+
+
+class InferenceCard(_Section):
+    """How the model is best run.
+
+    Attributes
+    ----------
+    views : list of ViewCard
+        The scores are averaged over these (test-time augmentation).
+    mode : {"matched", "conditioned", "both"}
+        Where a ratio acts: on the label map, in the network, or on both.
+    """
+
+    views: list[ViewCard] = Field(default=[ViewCard()], min_length=1)
     mode: Literal["matched", "conditioned", "both"] = "matched"
 
 

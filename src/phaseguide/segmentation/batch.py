@@ -238,12 +238,11 @@ def with_info_bar(micrograph: Micrograph, edits: NDArray[np.uint8] | None) -> ND
 def _settings(
     request: Request, options: BatchOptions, session: Session, excluded_rows: int, edited: bool
 ) -> dict[str, Any]:
-    flips = session.model.card.inference.flips if options.flips is None else options.flips
     return {
         "device": f"{session.device.kind}: {session.device.name}",
         "smoothing_px": request.smoothing_px,
         "min_island_px": request.min_island_px,
-        "flips": flips,
+        "views": [view.model_dump() for view in session.views],
         "tile": options.tile,
         "info_bar_rows_excluded": excluded_rows,
         "manual_edits": edited,

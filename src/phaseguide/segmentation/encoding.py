@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from phaseguide.models.backbones import Features
+from phaseguide.models.card import ViewCard
 from phaseguide.models.segmenter import GuidedSegmenter, intensity_limits, normalise_image
 from phaseguide.segmentation.device import Device
 from phaseguide.segmentation.tiling import Tile, blend_window, plan_tiles
 
-FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
-"""Axes flipped at test time; the first alone is no flipping."""
+FLIP_AXES: dict[str, tuple[int, ...]] = {"none": (), "x": (-1,), "y": (-2,), "xy": (-2, -1)}
 
 
 class EncodedImage:
-    """Features of an image, tile by tile and flip by flip.
+    """Features of an image, tile by tile and view by view.
 
     Parameters
     ----------
@@ -35,8 +36,8 @@ class EncodedImage:
         Largest side that is encoded at once, px; a multiple of 32.
     overlap : int
         Overlap of neighbouring tiles, px.
-    flips : bool
-        Average over the four flips.
+    views : sequence of ViewCard
+        Mirrored and zoomed copies of the image whose scores are averaged.
     invert : bool
         See `normalise_image`.
     memory : int
@@ -52,7 +53,7 @@ class EncodedImage:
         *,
         tile: int,
         overlap: int,
-        flips: bool,
+        views: Sequence[ViewCard],
         invert: bool,
         memory: int,
     ) -> None:
@@ -62,7 +63,7 @@ class EncodedImage:
         self.overlap, self.invert, self.memory = overlap, invert, memory
         self.limits = intensity_limits(pixels)
         self.tiles = plan_tiles(self.height, self.width, tile, overlap)
-        self.flips = FLIPS if flips else FLIPS[:1]
+        self.views = tuple(views)
         self._kept: dict[tuple[int, int], Features] = {}
         self._kept_bytes = 0
         self._scratch: list[Any] = []
@@ -84,7 +85,7 @@ class EncodedImage:
         Returns
         -------
         ndarray of float32, shape (K, H, W)
-            Mean logits over flips, blended over tiles (the generator's return value).
+            Mean logits over views, blended over tiles (the generator's return value).
         """
         shape = (len(self.segmenter.scheme), self.height, self.width)
         total = self._allocate(shape)
@@ -119,28 +120,35 @@ class EncodedImage:
         if ratio is not None:
             given = torch.as_tensor(ratio, dtype=torch.float32, device=self.device.torch_device)[None]
         total: Tensor | None = None
+        size = (tile.height, tile.width)
         with torch.inference_mode(), self._precision():
-            for flip_index, axes in enumerate(self.flips):
-                features = self._features(index, tile, flip_index)
-                logits = self.segmenter.decode(features, given)[0].float()
-                logits = torch.flip(logits, axes) if axes else logits
+            for number, view in enumerate(self.views):
+                features = self._features(index, tile, number)
+                logits = self.segmenter.decode(features, given).float()
+                logits = torch.flip(logits, FLIP_AXES[view.flip])
+                if logits.shape[-2:] != size:
+                    logits = F.interpolate(logits, size=size, mode="bilinear")
                 total = logits if total is None else total + logits
         assert total is not None
-        scores: NDArray[np.float32] = (total / len(self.flips)).cpu().numpy()
+        scores: NDArray[np.float32] = (total[0] / len(self.views)).cpu().numpy()
         return scores
 
-    def _features(self, index: int, tile: Tile, flip_index: int) -> Features:
-        kept = self._kept.get((index, flip_index))
+    def _features(self, index: int, tile: Tile, number: int) -> Features:
+        kept = self._kept.get((index, number))
         if kept is not None:
             return kept
+        view = self.views[number]
         planes = normalise_image(self.pixels[tile.window], self.limits, invert=self.invert)
-        image = torch.from_numpy(planes)[None].to(self.device.torch_device, memory_format=torch.channels_last)
-        axes = self.flips[flip_index]
-        features = self.segmenter.encode(torch.flip(image, axes) if axes else image)
-        size = features.nbytes()
-        if self._kept_bytes + size <= self.memory // 2:
-            self._kept[index, flip_index] = features
-            self._kept_bytes += size
+        image = torch.from_numpy(planes)[None].to(self.device.torch_device)
+        if view.zoom != 1:
+            size = [max(2, round(n * view.zoom)) for n in image.shape[-2:]]
+            image = F.interpolate(image, size=size, mode="bilinear", antialias=view.zoom < 1)
+        image = torch.flip(image, FLIP_AXES[view.flip]).contiguous(memory_format=torch.channels_last)
+        features = self.segmenter.encode(image)
+        size_bytes = features.nbytes()
+        if self._kept_bytes + size_bytes <= self.memory // 2:
+            self._kept[index, number] = features
+            self._kept_bytes += size_bytes
         return features
 
     def _precision(self) -> AbstractContextManager[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from phaseguide.errors import DeviceError, MicrographError, ModelError
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.micrographs.validation import check_image
+from phaseguide.models.card import FOUR_FLIPS, ViewCard
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.phases import EXCLUDED
 from phaseguide.ratios import Ratio, blend_ratios, ratio_from_labels, total_variation, validate_ratio
@@ -43,7 +44,8 @@ class Session:
     tile, overlap : int
         Largest side encoded at once and overlap of tiles, px.
     flips : bool, optional
-        Average over flips; None: as the model's card says.
+        Average over mirrored and zoomed views of the image: as the model's card says (None), in any
+        case (True: the card's views, or the four flips where it names one view only), or never.
     invert : bool
         The image's contrast is inverted.
     memory_mb : int
@@ -77,7 +79,7 @@ class Session:
         self.device = choose_device(device)
         self._options: dict[str, Any] = {
             "overlap": overlap,
-            "flips": model.card.inference.flips if flips is None else flips,
+            "views": _choose_views(model, flips),
             "invert": invert,
             "memory": memory_mb * 1_000_000,
         }
@@ -89,6 +91,12 @@ class Session:
         self._smoothed: tuple[int, float, NDArray[np.float32]] | None = None
         self.edits: NDArray[np.uint8] | None = None
         self.set_edits(edits)
+
+    @property
+    def views(self) -> Sequence[ViewCard]:
+        """The views of the image that are averaged."""
+        views: Sequence[ViewCard] = self._options["views"]
+        return views
 
     def set_edits(self, edits: NDArray[np.uint8] | None) -> None:
         """Take the user's manual edits; they are ground truth in every later result.
@@ -312,6 +320,13 @@ class Session:
             uncertainty=None if asked is None else request.uncertainty,
             notices=notices,
         )
+
+
+def _choose_views(model: LoadedModel, flips: bool | None) -> Sequence[ViewCard]:
+    views = model.card.inference.views
+    if flips is False:
+        return (ViewCard(),)
+    return FOUR_FLIPS if flips and len(views) == 1 else views
 
 
 def fit_channels(image: NDArray[Any], channels: int, name: str) -> NDArray[Any]:

@@ -79,7 +79,7 @@ class _Calm:
         super().__init__()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
-    def wheelEvent(self, event: Any) -> None:  # noqa: N802
+    def wheelEvent(self, event: Any) -> None:
         if self.hasFocus():
             super().wheelEvent(event)
         else:

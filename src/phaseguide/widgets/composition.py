@@ -84,7 +84,9 @@ def with_edits(result: PlaneResult, edits: Labels | None) -> Segmentation:
         labels = np.where(known, edits, labels)
     own_labels = np.where(labels == EXCLUDED, np.uint8(EXCLUDED), done.own_labels)
     phases = len(done.scheme)
-    return replace(done, labels=labels, achieved=area_shares(labels, phases), own=area_shares(own_labels, phases))
+    return replace(
+        done, labels=labels, achieved=area_shares(labels, phases), own=area_shares(own_labels, phases)
+    )
 
 
 def area_shares(labels: Labels, phases: int) -> Ratio:

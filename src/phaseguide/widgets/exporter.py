@@ -61,7 +61,9 @@ class Exporter(QObject):
         """Ask for a name and write the overlay of the plane on show as PNG."""
         exhibit, index = self.exhibit(), self._widget.current_plane()
         outcome = next((p for p in exhibit.planes if p.index == index), None) if exhibit else None
-        path = outcome and self._ask_file("Save the overlay", f"{exhibit.stem(index)}_overlay.png", "PNG (*.png)")
+        path = outcome and self._ask_file(
+            "Save the overlay", f"{exhibit.stem(index)}_overlay.png", "PNG (*.png)"
+        )
         if path:
             self._write(lambda: save_overlay(path, outcome))
 
@@ -86,7 +88,9 @@ class Exporter(QObject):
 
     def _replace(self, there: list[Path]) -> bool:
         names = ", ".join(path.name for path in there[:4]) + (" …" if len(there) > 4 else "")
-        answer = QMessageBox.question(self._widget, "Replace files?", f"{there[0].parent} has {names}. Replace?")
+        answer = QMessageBox.question(
+            self._widget, "Replace files?", f"{there[0].parent} has {names}. Replace?"
+        )
         return answer == QMessageBox.StandardButton.Yes
 
     def _write(self, job: Callable[[], Any]) -> None:

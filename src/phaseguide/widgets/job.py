@@ -113,7 +113,9 @@ class SessionStore:
         try:
             stat = path.stat()
         except OSError as error:
-            raise ModelError(f"{path}: cannot be read ({error.strerror or error}). Choose another model.") from error
+            raise ModelError(
+                f"{path}: cannot be read ({error.strerror or error}). Choose another model."
+            ) from error
         # A network lives on one device at a time, so another device gets its own copy.
         key = (str(path), stat.st_mtime_ns, stat.st_size, device)
         if key not in self._models:
@@ -143,11 +145,13 @@ class SessionStore:
             name=name,
         )
         pixels = image.shape[0] * image.shape[1]
-        flips = 4 if session.model.card.inference.flips or options.flips else 1
+        flips = sum(view.zoom**2 for view in session.views)
         # Scores, and features as a U-Net on a light encoder has them; a session keeps to its own budget.
         size = min(pixels * (8 * len(session.scheme) + 50 * flips), options.memory_mb * 1_000_000)
         self._sessions[key] = (session, size)
-        while len(self._sessions) > 1 and sum(s for _, s in self._sessions.values()) > options.memory_mb * 1e6:
+        while (
+            len(self._sessions) > 1 and sum(s for _, s in self._sessions.values()) > options.memory_mb * 1e6
+        ):
             self._sessions.popitem(last=False)
         return session
 
@@ -169,7 +173,9 @@ class SessionStore:
 def _fingerprint(image: NDArray[Any]) -> bytes:
     import hashlib
 
-    return hashlib.blake2b(np.ascontiguousarray(image).reshape(-1).view(np.uint8).data, digest_size=16).digest()
+    return hashlib.blake2b(
+        np.ascontiguousarray(image).reshape(-1).view(np.uint8).data, digest_size=16
+    ).digest()
 
 
 def run_job(job: Job, store: SessionStore, stop: threading.Event) -> Iterator[JobEvent]:
@@ -241,7 +247,12 @@ def run_job(job: Job, store: SessionStore, stop: threading.Event) -> Iterator[Jo
 def _settings(job: Job, session: Session) -> dict[str, object]:
     """What the record tells about a run beyond the ratio."""
     request = {"smoothing_px": job.request.smoothing_px, "min_island_px": job.request.min_island_px}
-    return {**asdict(job.options), **request, "device": session.device.kind, "device_name": session.device.name}
+    return {
+        **asdict(job.options),
+        **request,
+        "device": session.device.kind,
+        "device_name": session.device.name,
+    }
 
 
 def _step(

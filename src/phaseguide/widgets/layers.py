@@ -203,6 +203,8 @@ def _hint(layer: Labels, event: Any) -> Any:
     if event.type != "mouse_move":  # a click alone is no stroke
         return
     edits = f"{layer.name.removesuffix(' phases')} edits"
-    show_info(f"{layer.name!r} holds the result and cannot be painted. Paint on {edits!r}: select it and drag.")
+    show_info(
+        f"{layer.name!r} holds the result and cannot be painted. Paint on {edits!r}: select it and drag."
+    )
     while event.type == "mouse_move":
         yield

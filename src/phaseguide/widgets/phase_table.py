@@ -93,7 +93,9 @@ class PhaseTable(QWidget):
             for number in numbers:
                 number.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 number.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            numbers[0].setToolTip("What your value means in area %: two times in three the truth lies in this range, given its source.")
+            numbers[0].setToolTip(
+                "What your value means in area %: two times in three the truth lies in this range, given its source."
+            )
             numbers[1].setToolTip("Area % in the label map, with your edits on top; excluded area left out.")
             numbers[2].setToolTip("Area % that the model finds without your values.")
             self._names.append(name)
@@ -142,7 +144,8 @@ class PhaseTable(QWidget):
         self.note.setVisible(constrained)
         if constrained and result.imposed is not None:
             aims = ", ".join(
-                f"{p.name} {share * 100:.2f} %" for p, share in zip(result.scheme, result.imposed, strict=True)
+                f"{p.name} {share * 100:.2f} %"
+                for p, share in zip(result.scheme, result.imposed, strict=True)
             )
             self.note.setToolTip(f"Your values, weighed against what the model sees, gave the aim: {aims}.")
 
@@ -158,7 +161,11 @@ class PhaseTable(QWidget):
         is_open = np.isnan(shares)
         wrong, scalable = False, False
         if not self.boxes or is_open.all():
-            text = "Nothing set: segments without guidance." if self.boxes else "Choose a model to see its phases."
+            text = (
+                "Nothing set: segments without guidance."
+                if self.boxes
+                else "Choose a model to see its phases."
+            )
         elif total > 100 + ROUNDING:
             wrong = total > 100 * (1 + SUM_TOLERANCE)
             scalable = not is_open.any()

@@ -66,7 +66,12 @@ class Advanced:
     mode: str = _choice(
         "model",
         "Ratio acts",
-        {"model": "as the model says", "matched": "on the mask", "conditioned": "in the network", "both": "on both"},
+        {
+            "model": "as the model says",
+            "matched": "on the mask",
+            "conditioned": "in the network",
+            "both": "on both",
+        },
         "On the mask: the most fitting pixels are moved until the areas agree. In the network: the model looks "
         "again, knowing the ratio.",
     )
@@ -74,7 +79,13 @@ class Advanced:
         0.0, "Smoothing", 0.0, 50.0, 0.5, " px", "Standard deviation of a Gaussian on the scores; 0 is off."
     )
     min_island_px: int = _number(
-        0, "Smallest island", 0, 1_000_000, 10, " px", "Islands of fewer pixels join their surroundings; 0 is off."
+        0,
+        "Smallest island",
+        0,
+        1_000_000,
+        10,
+        " px",
+        "Islands of fewer pixels join their surroundings; 0 is off.",
     )
     invert: bool = _flag("Invert contrast", "The image is dark where the model's training images are bright.")
     device: str = _choice(
@@ -89,9 +100,17 @@ class Advanced:
         {"model": "as the model says", "on": "on", "off": "off"},
         "Segment four mirrored copies and average: a little better, four times slower.",
     )
-    tile: int = _number(1280, "Tile side", 256, 8192, 32, " px", "Largest side that goes through the network at once.")
+    tile: int = _number(
+        1280, "Tile side", 256, 8192, 32, " px", "Largest side that goes through the network at once."
+    )
     memory_mb: int = _number(
-        4096, "Memory", 256, 1_000_000, 256, " MB", "For features and scores; beyond it a scratch file is used."
+        4096,
+        "Memory",
+        256,
+        1_000_000,
+        256,
+        " MB",
+        "For features and scores; beyond it a scratch file is used.",
     )
 
     def options(self) -> Options:
@@ -117,6 +136,8 @@ def read_preferences() -> tuple[Advanced, str]:
     except (ImportError, KeyError, AttributeError):
         return Advanced(), DEFAULT_SOURCE
     names = {f.name for f in fields(Advanced)}
-    chosen = {name: getattr(stored, name) for name in ("device", "flips", "tile", "memory_mb") if name in names}
+    chosen = {
+        name: getattr(stored, name) for name in ("device", "flips", "tile", "memory_mb") if name in names
+    }
     source = str(getattr(stored, "usual_source", DEFAULT_SOURCE))
     return Advanced(**chosen), source if source in {s.key for s in SOURCES} else DEFAULT_SOURCE

@@ -22,10 +22,16 @@ class ResultBar(QWidget):
         self.back = _button("‹ Back", "Show the result before this one. None is lost.")
         self.forward = _button("Forward ›", "Show the result after this one.")
         self.position = QLabel()
-        self.copy = _button("Copy table", "Copy the table to the clipboard, ready to paste into a spreadsheet.")
+        self.copy = _button(
+            "Copy table", "Copy the table to the clipboard, ready to paste into a spreadsheet."
+        )
         self.csv = _button("Table as CSV…", "Save the table as a CSV file.")
-        self.png = _button("Overlay as PNG…", "Save the phases of this plane over the micrograph as a picture.")
-        self.save = _button("Save result…", "Save the label map, and a record of how it was made, into a folder.")
+        self.png = _button(
+            "Overlay as PNG…", "Save the phases of this plane over the micrograph as a picture."
+        )
+        self.save = _button(
+            "Save result…", "Save the label map, and a record of how it was made, into a folder."
+        )
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(4)

@@ -32,5 +32,8 @@ def sample_layers(name: str) -> list[LayerData]:
         "features": phase_features(sample.scheme),
         "metadata": {"source": ATTRIBUTION},
     }
-    image: dict[str, Any] = {"name": name, "metadata": {"source": ATTRIBUTION, "path": str(sample.image_path)}}
+    image: dict[str, Any] = {
+        "name": name,
+        "metadata": {"source": ATTRIBUTION, "path": str(sample.image_path)},
+    }
     return [(sample.image, image, "image"), (sample.labels, labels, "labels")]

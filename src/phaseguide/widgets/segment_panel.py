@@ -124,7 +124,7 @@ class SegmentPanel(QWidget):
         self._area, self._content = area, content
         self.fit_width()
 
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+    def showEvent(self, event: QShowEvent) -> None:
         """Measure again: only now are fonts and styles those of the window."""
         super().showEvent(event)
         self.fit_width()

@@ -147,7 +147,9 @@ class SegmentWidget(QWidget):
     def _job(self) -> Job:
         image, card, path = self.image, self.panel.model_box.card, self.panel.model_box.path
         if image is None:
-            raise MicrographError("There is no image layer. Open a micrograph (File > Open) and press Segment again.")
+            raise MicrographError(
+                "There is no image layer. Open a micrograph (File > Open) and press Segment again."
+            )
         if card is None or path is None:
             raise ModelError("No model is chosen. Choose one, or open a model file.")
         advanced, asked = self.panel.advanced.value(), self.panel.table.asked()
@@ -155,7 +157,9 @@ class SegmentWidget(QWidget):
             asked = validate_ratio(asked, card.scheme)
         shape = planes.data_shape(image)
         if len(shape) < 2:
-            raise MicrographError(f"{image.name}: has shape {shape}; expected an image. Choose another layer.")
+            raise MicrographError(
+                f"{image.name}: has shape {shape}; expected an image. Choose another layer."
+            )
         indices = planes.all_indices(image) if self.panel.all_planes else [self.current_plane()]
         edits = layers.find_layer(self.viewer, image, "edits")
         data = planes.full_data(image)
@@ -236,7 +240,7 @@ class SegmentWidget(QWidget):
         mark = {
             "model": newest.made.model_name,
             "source": newest.made.source,
-            "note": newest.segmentation.constrained and marks[next(iter(marks))]["note"] or "",
+            "note": (newest.segmentation.constrained and marks[next(iter(marks))]["note"]) or "",
             "planes": marks,
         }
         mark.update(summary(newest.segmentation))

@@ -39,11 +39,11 @@ class ShareBox(QDoubleSpinBox):
     def share(self, share: float) -> None:
         self.setValue(OPEN if math.isnan(share) else share * 100)
 
-    def textFromValue(self, value: float) -> str:  # noqa: N802
+    def textFromValue(self, value: float) -> str:
         """Show nothing for open."""
         return "" if value < 0 else f"{value:.2f}"
 
-    def valueFromText(self, text: str) -> float:  # noqa: N802
+    def valueFromText(self, text: str) -> float:
         """Read nothing as open."""
         try:
             return float(text.replace(",", "."))
@@ -54,20 +54,24 @@ class ShareBox(QDoubleSpinBox):
         """Accept an empty text and up to two decimals with a point or a comma; refuse a sign."""
         plain = text.replace(",", ".").strip()
         if not plain or plain == ".":
-            return (QValidator.State.Acceptable if not plain else QValidator.State.Intermediate), text, position
+            return (
+                (QValidator.State.Acceptable if not plain else QValidator.State.Intermediate),
+                text,
+                position,
+            )
         whole, _, decimals = plain.partition(".")
         if not (whole + decimals).isdigit() or len(decimals) > 2 or float(plain) > 100:
             return QValidator.State.Invalid, text, position
         return QValidator.State.Acceptable, text, position
 
-    def stepBy(self, steps: int) -> None:  # noqa: N802
+    def stepBy(self, steps: int) -> None:
         """Step from open to 0 first; stepping never empties a box."""
         if self.value() < 0:
             self.setValue(0.0 if steps <= 0 else min(100.0, self.singleStep() * steps))
         else:
             self.setValue(max(0.0, self.value() + steps * self.singleStep()))
 
-    def wheelEvent(self, event) -> None:  # noqa: N802
+    def wheelEvent(self, event) -> None:
         """Let the wheel scroll the panel unless the box has the focus."""
         if self.hasFocus():
             super().wheelEvent(event)
