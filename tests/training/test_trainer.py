@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from phaseguide.datasets.samples import sample_dataset
 from phaseguide.errors import TrainingError
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.training.config import TrainingConfig
-from phaseguide.training.data import TrainingData, split_images
+from phaseguide.training.data import TrainingData, load_images, split_images
 from phaseguide.training.events import EpochDone, TrainingResult
 from phaseguide.training.trainer import train
 from phaseguide.training.validation import own_error
@@ -178,3 +179,12 @@ def test_own_error_grows_with_the_errors_and_ignores_absent_phases() -> None:
     wrong = own_error(true * [1.5, 0.5, 1], true)
     assert (wrong[:2] > exact[:2]).all()
     assert exact[2] == wrong[2] == pytest.approx(0.3)
+
+
+def test_the_loss_goes_down_on_real_pixels() -> None:
+    dataset = sample_dataset()
+    assert dataset.scheme is not None
+    real = split_images(list(load_images(dataset, dataset.scheme)), dataset.scheme, validation=["uhcs0495"])
+    cfg = config(epochs=4, guidance="none", imagenet=True, crop=96, batch=4, learning_rate=2e-3)
+    losses = [e.loss for e in train(real, cfg) if isinstance(e, EpochDone)]
+    assert losses[-1] < 0.8 * losses[0]

@@ -11,7 +11,7 @@ import typer
 from phaseguide.cli.benchmark import benchmark_app
 from phaseguide.cli.output import DeviceOption, JsonOption, page, write_json
 from phaseguide.cli.progress import draw
-from phaseguide.cli.train import choose_scheme, parse_settings, print_epoch
+from phaseguide.cli.train import choose_scheme, parse_settings, print_epoch, read_inference
 from phaseguide.events import Finished
 from phaseguide.training.config import TrainingConfig
 
@@ -38,6 +38,10 @@ def folds(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any setting of the training; may be repeated."),
     ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Test in the way that this card file says (its entry inference)."),
+    ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Draws of the simulated expert.")] = 5,
     seed: Annotated[int, typer.Option(help="Seed of these draws.")] = 0,
     device: DeviceOption = "auto",
@@ -58,7 +62,8 @@ def folds(
     data = open_dataset(dataset)
     resolved = choose_scheme(data, phases, scheme, None)
     config = TrainingConfig.from_dict({"device": device, **parse_settings(settings or [])})
-    report = draw(_run(data, resolved, folds_file, config, out, starts, repeats, seed), print_epoch)
+    events = _run(data, resolved, folds_file, config, out, starts, card, repeats, seed)
+    report = draw(events, print_epoch)
     page(json_target).print(to_markdown(report), markup=False, soft_wrap=True)
     write_json(json_target, report)
 
@@ -70,6 +75,7 @@ def _run(
     config: TrainingConfig,
     out: Path,
     starts: Path | None,
+    card: Path | None,
     repeats: int,
     seed: int,
 ) -> Iterator[Any]:
@@ -78,13 +84,16 @@ def _run(
     from phaseguide.training.cross_validation import FoldTrained, cross_validate
 
     names = read_folds(folds_file, data)
+    inference = read_inference(card)
     models: list[FoldModel] = []
     for event in cross_validate(data, scheme, names, config, out, starts=starts):
         if isinstance(event, FoldTrained):
             models.append(FoldModel(event.fold, event.path, event.test))
         elif not isinstance(event, Finished):
             yield event
-    for step in report_folds(data, models, repeats=repeats, seed=seed, device=config.device):
+    for step in report_folds(
+        data, models, repeats=repeats, seed=seed, device=config.device, inference=inference
+    ):
         if isinstance(step, Finished):
             yield Finished({**step.result, "training": config.to_dict()})
         else:

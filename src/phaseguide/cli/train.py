@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from phaseguide.datasets.folder import Dataset
-    from phaseguide.models.card import Card
+    from phaseguide.models.card import Card, InferenceCard
     from phaseguide.models.model_file import LoadedModel
     from phaseguide.phases import PhaseScheme
     from phaseguide.training.data import TrainingImage
@@ -262,6 +262,19 @@ def _read_card_entries(path: Path | None) -> dict[str, Any]:
     if foreign:
         raise ModelError(f"{path}: {', '.join(foreign)} cannot be set. Use {', '.join(CARD_KEYS)}.")
     return dict(entries)
+
+
+def read_inference(path: Path | None) -> InferenceCard | None:
+    """Read the entry ``inference`` of a card file; None where there is no file or no such entry."""
+    from pydantic import ValidationError
+
+    from phaseguide.models.card import InferenceCard
+
+    entries = _read_card_entries(path)
+    try:
+        return InferenceCard.model_validate(entries["inference"]) if "inference" in entries else None
+    except ValidationError as error:
+        raise ModelError(f"{path}: not valid in a card: {error}") from error
 
 
 def _with_entries(card: Card, entries: dict[str, Any], path: Path | None) -> Card:

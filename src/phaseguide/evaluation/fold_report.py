@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from phaseguide.evaluation.confusion import confusion_matrix, scores_from_confus
 from phaseguide.evaluation.response import measure_response
 from phaseguide.evaluation.study import Predicted, evaluate
 from phaseguide.events import Finished, Progress
+from phaseguide.models.card import InferenceCard
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import FLOOR
@@ -55,7 +56,13 @@ class _Row:
 
 
 def report_folds(
-    dataset: Dataset, models: Sequence[FoldModel], *, repeats: int = 5, seed: int = 0, device: str = "auto"
+    dataset: Dataset,
+    models: Sequence[FoldModel],
+    *,
+    repeats: int = 5,
+    seed: int = 0,
+    device: str = "auto",
+    inference: InferenceCard | None = None,
 ) -> Iterator[Progress | Finished[dict[str, Any]]]:
     """Evaluate every fold's model on its own test images, for all `ROWS`.
 
@@ -67,6 +74,8 @@ def report_folds(
         Draws of the simulated expert.
     seed : int
     device : str
+    inference : InferenceCard, optional
+        Run the models in this way (views to average) instead of as their own cards say.
 
     Yields
     ------
@@ -80,6 +89,8 @@ def report_folds(
     scheme: PhaseScheme | None = None
     for fold in models:
         model = load_model(fold.path)
+        if inference is not None:
+            model = replace(model, card=model.card.model_copy(update={"inference": inference}))
         scheme = model.card.scheme
         data = dataset.only(fold.test)
         for row in rows:
