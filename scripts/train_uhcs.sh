@@ -15,13 +15,15 @@ common=(--name uhcs --scheme src/phaseguide/samples/uhcs/scheme.json --exclude u
   --device cpu --threads 1)
 
 [ -f "$work/backbone.safetensors" ] || "$phaseguide" train "$data" --out "$work/backbone.safetensors" \
-  "${common[@]}" --guidance none --epochs 160 --set average=0.995 --set validate_every=8 \
+  "${common[@]}" --guidance none --epochs 160 --patience 0 --set average=0.995 --set validate_every=8 \
   --checkpoint "$work/backbone.checkpoint.safetensors"
 
 "$phaseguide" train "$data" --out "$work/uhcs.safetensors" --overwrite "${common[@]}" \
   --start "$work/backbone.safetensors" --guidance ccrm --card docs/benchmarks/uhcs_card.json \
   --set schedule=guidance --set guidance_scales=4 --set 'guidance_options={"coordinates": false, "delta": 1.0}' \
-  --set guidance_epochs=20 --set guidance_rate=15 --set guidance_composition_weight=3 --set ratio_noise=0.5
+  --set guidance_epochs=11 --set guidance_rate=15 --set guidance_composition_weight=3 --set ratio_noise=0.5 \
+  --checkpoint "$work/guidance.checkpoint.safetensors"
 
+rm -f "$work"/*.checkpoint.safetensors
 mkdir -p src/phaseguide/weights
 cp "$work/uhcs.safetensors" src/phaseguide/weights/uhcs.safetensors

@@ -167,12 +167,28 @@ def test_single_exact_phases_are_exact(asked: Vector, own: Vector, uncertainty: 
     exact = np.array(uncertainty) == 0
     imposed = blend_ratios(asked, own, uncertainty, 0.3)
     assert imposed.sum() == pytest.approx(1)
+    exact &= ~np.isnan(asked)
     np.testing.assert_allclose(imposed[exact], complete_ratio(asked, own)[exact], atol=1e-12)
+
+
+@given(asked_ratios(), compositions(4), st.floats(0, 3), st.lists(st.floats(0.05, 1), min_size=4, max_size=4))
+def test_open_phases_keep_the_models_own_proportions(
+    asked: Vector, own: Vector, uncertainty: float, own_error: list[float]
+) -> None:
+    imposed, is_open = blend_ratios(asked, own, uncertainty, own_error), np.isnan(asked)
+    if own[is_open].sum() > 0:
+        proportions = own[is_open] / own[is_open].sum()
+        np.testing.assert_allclose(imposed[is_open], proportions * imposed[is_open].sum(), atol=1e-9)
+
+
+def test_a_phase_that_nobody_sees_is_not_imposed() -> None:
+    assert blend_ratios([0.6, OPEN, OPEN], [0.5, 0.5, 0], 0.1, 0.3)[2] == 0
+    assert blend_ratios([0.6, 0.4, 0], [0.5, 0.5, 0], 0.1, 0.3)[2] == 0
 
 
 @given(compositions(4), compositions(4), st.floats(0.01, 3))
 def test_a_worthless_value_imposes_the_models_own(asked: Vector, own: Vector, own_error: float) -> None:
-    floored = np.maximum(own, FLOOR)
+    floored = np.where((asked == 0) & (own == 0), 0, np.maximum(own, FLOOR))
     np.testing.assert_allclose(blend_ratios(asked, own, 1e6, own_error), floored / floored.sum(), atol=1e-6)
 
 
@@ -212,7 +228,7 @@ def test_equal_trust_is_the_geometric_mean() -> None:
     assert imposed[0] / imposed[1] == pytest.approx(math.sqrt(0.2 / 0.8 * 0.5 / 0.5))
 
 
-@pytest.mark.parametrize("uncertainty", [-0.1, math.nan, [0.1, -0.1]])
+@pytest.mark.parametrize("uncertainty", [-0.1, math.nan, math.inf, [0.1, -0.1]])
 def test_negative_uncertainty(uncertainty: float | list[float]) -> None:
     with pytest.raises(RatioError, match="uncertainty"):
         blend_ratios([0.5, 0.5], [0.5, 0.5], uncertainty, 0.3)

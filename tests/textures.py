@@ -41,6 +41,7 @@ def config(**changes: object) -> TrainingConfig:
         "crop": 64,
         "batch": 2,
         "validate_every": 1,
+        "patience": 0,
         "threads": 1,
         "device": "cpu",
     }

@@ -33,3 +33,20 @@ class DeviceError(PhaseguideError):
 
 class TrainingError(PhaseguideError):
     """A training run that cannot start or go on."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of Python, numpy or torch means that memory ran out."""
+    text = str(error).lower()
+    words = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or any(w in text for w in words)
+
+
+def describe_refusal(error: Exception) -> str | None:
+    """Say in one sentence what the system refused: memory, a file. None for any other error."""
+    if is_out_of_memory(error):
+        return "Not enough memory. Close other programs, or choose a smaller image or another --device."
+    if not isinstance(error, OSError):
+        return None
+    file = f"{error.filename}: " if error.filename is not None else ""
+    return f"{file}{error.strerror or error}. Check that it is there and may be used, and that the disk has space."

@@ -93,8 +93,10 @@ def test_a_network_without_guidance_does_not_answer_and_a_guided_one_does(
 def test_the_report_has_every_row_and_a_table(dataset: Dataset, tmp_path: Path) -> None:
     path = tiny_model(tmp_path)
     models = [FoldModel("A", path, ("i0", "i1")), FoldModel("B", path, ("i2", "i3"))]
-    report = run_to_end(report_folds(dataset, models, repeats=2))
-    assert [(r["source"], r["mode"]) for r in report["rows"]] == list(ROWS)
+    report = run_to_end(report_folds(dataset, models, repeats=2, unguided=models))
+    none = report["rows"].pop(1)
+    assert none["net"] == "unguided" and none["paired_dice"]["mean"] == 0
+    assert [(r["source"], r["mode"], r["uncertainty"]) for r in report["rows"]] == list(ROWS)
     assert report["images"] == ["i0", "i1", "i2", "i3"]
     assert set(report["rows"][0]["per_fold"]) == {"A", "B"}
     assert report["rows"][0]["paired_dice"] is None

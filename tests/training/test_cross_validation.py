@@ -46,9 +46,17 @@ def test_every_fold_gets_a_model_that_never_saw_its_test_images(dataset: Dataset
             cross_validate(dataset, SCHEME, FOLDS, config(epochs=2, guidance="none"), tmp_path / "plain")
         )
 
+    swapped = {"A": ("f1",), "B": ("f0",), "C": ("f2",)}
+    with pytest.raises(TrainingError, match="other settings or images"):
+        run_to_end(cross_validate(dataset, SCHEME, swapped, plain, tmp_path / "plain"))
+
     added = config(guidance="ccrm", guidance_scales=2, schedule="guidance", guidance_epochs=1)
     events = cross_validate(dataset, SCHEME, FOLDS, added, tmp_path / "guided", starts=tmp_path / "plain")
     guided = run_to_end(events)
+    with pytest.raises(TrainingError, match="which this fold is tested on"):
+        run_to_end(
+            cross_validate(dataset, SCHEME, swapped, added, tmp_path / "leak", starts=tmp_path / "plain")
+        )
     for before, after in zip(trained, guided, strict=True):
         a, b = load_model(before.path).segmenter, load_model(after.path).segmenter
         assert b.guidance_options.kind == "ccrm" and len(b.guidance) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,10 @@ def test_what_cannot_be_trained_says_why() -> None:
         split_images([field(0), field(1)], SCHEME, validation=["f9"])
     with pytest.raises(TrainingError, match="both for training and for validation"):
         TrainingData((field(0),), (field(0),), SCHEME)
+    blank = dataclasses.replace(field(5), labels=torch.zeros_like(field(5).labels))
+    for sides in (((blank,), (field(0),)), ((field(0),), (blank,))):
+        with pytest.raises(TrainingError, match=r"f5.*carries a phase"):
+            TrainingData(*sides, SCHEME)
     with pytest.raises(TrainingError, match="multiple of 32"):
         list(train(data(), config(crop=100)))
     with pytest.raises(TrainingError, match="batch is 0"):

@@ -23,6 +23,12 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_model(tmp_path_factory.mktemp("models"))
 
 
+@pytest.fixture(autouse=True)
+def _layers_belong_to_the_gui_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let napari raise if a worker writes to a layer that it got through the viewer."""
+    monkeypatch.setenv("NAPARI_ENSURE_PLUGIN_MAIN_THREAD", "1")
+
+
 @pytest.fixture
 def viewer(make_napari_viewer: Callable[..., Any]) -> Any:
     return make_napari_viewer()

@@ -155,3 +155,45 @@ def test_status_bar_names_the_phase(done: Any, viewer: Any) -> None:
     assert np.allclose(
         colour[:3] * 255, [int(done.scheme.phases[value - 1].colour[i : i + 2], 16) for i in (1, 3, 5)]
     )
+
+
+def drag(viewer: Any, points: list[tuple[float, float]], qtbot: Any) -> None:
+    """Drag the left mouse button over the canvas of a shown viewer; points are (row, column) in the world."""
+    from qtpy.QtCore import QPoint, Qt
+    from qtpy.QtTest import QTest
+
+    canvas = viewer.window._qt_viewer.canvas
+    where = []
+    for y, x in points:
+        mapped = canvas.view.scene.transform.map((x, y, 0, 1))
+        where.append(QPoint(*(int(round(v)) for v in (mapped[:2] / mapped[3]))))
+    left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    QTest.mouseMove(canvas.native, where[0])
+    QTest.mousePress(canvas.native, left, none, where[0])
+    for point in where[1:]:
+        QTest.mouseMove(canvas.native, point)
+        qtbot.wait(20)
+    QTest.mouseRelease(canvas.native, left, none, where[-1])
+    qtbot.wait(50)
+
+
+def test_real_mouse_on_a_shown_canvas(
+    make_napari_viewer: Any, model_file: Any, qtbot: Any, told: list[str]
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
+    widget.panel.model_box.open_file(model_file)
+    viewer.add_image(micrograph(), name="steel")
+    with qtbot.waitSignal(widget.runner.ended, timeout=60_000):
+        widget.segment()
+    viewer.reset_view()
+    qtbot.wait(200)
+    drag(viewer, LINE, qtbot)
+    edits = viewer.layers["steel edits"]
+    assert edits.data[30, 40] == edits.selected_label
+    qtbot.waitUntil(lambda: viewer.layers["steel phases"].data[30, 40] == edits.selected_label)
+    viewer.layers.selection.active = viewer.layers["steel phases"]
+    drag(viewer, [(60.0, 20.0), (70.0, 30.0), (75.0, 50.0)], qtbot)
+    assert told == [
+        "'steel phases' holds the result and cannot be painted. Paint on 'steel edits': select it and drag."
+    ]

@@ -154,7 +154,9 @@ def test_window_stays_alive(widget: Any, viewer: Any, qtbot: Any, segment: Any) 
         widget.panel.table.boxes[0].share = value
         segment()
     timer.stop()
-    assert max(late) < 0.5, f"blocked for {max(late):.2f} s"
+    # The aim is 0.5 s; a machine that is busy with other things gets some slack.
+    assert max(late) < 1.0, f"blocked for {max(late):.2f} s"
+    assert np.percentile(late, 95) < 0.1
 
 
 IN_A_DRAWING_PROCESS = """

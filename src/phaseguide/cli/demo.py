@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from phaseguide.cli.guard import say_notice
 from phaseguide.cli.output import (
     DeviceOption,
     JsonOption,
@@ -53,13 +54,16 @@ def demo(
       phaseguide demo
       phaseguide demo --headless --out results
     """  # noqa: D301
-    if not headless and json_target is None and has_display():
-        if napari_is_installed():
+    if not headless and json_target is None:
+        if not napari_is_installed():
+            say_notice(f"napari is not installed, so no window opens. {HOW_TO_INSTALL}")
+        elif not has_display():
+            say_notice(
+                "There is no screen that a window could open on; the results come as a table and files."
+            )
+        else:
             run_python("-m", "phaseguide.widgets.demo", WINDOW_SAMPLE, model)
             return
-        page(None).print(
-            f"napari is not installed, so no window opens. {HOW_TO_INSTALL}", style="yellow", markup=False
-        )
     from phaseguide.evaluation.demo import demonstrate
     from phaseguide.models.zoo import open_model
     from phaseguide.segmentation.device import choose_device

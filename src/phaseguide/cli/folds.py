@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -91,8 +92,9 @@ def _run(
             models.append(FoldModel(event.fold, event.path, event.test))
         elif not isinstance(event, Finished):
             yield event
+    before = [replace(m, path=starts / m.path.name) for m in models] if starts is not None else []
     for step in report_folds(
-        data, models, repeats=repeats, seed=seed, device=config.device, inference=inference
+        data, models, repeats=repeats, seed=seed, device=config.device, inference=inference, unguided=before
     ):
         if isinstance(step, Finished):
             yield Finished({**step.result, "training": config.to_dict()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,8 +36,9 @@ UncertaintyOption = Annotated[
     typer.Option(
         min=0.0,
         metavar="U",
-        help="How unsure the ratio is: 0.1 means about 10 % of the value (default 0.1). The mask gets a "
-        "blend of the ratio and what the model sees.",
+        help="How unsure the ratio is: standard deviation of the logarithm of a phase's share to the rest. "
+        "The default, 0.1, makes 10 % to 9.1-10.9 %, and 70 % to 67.9-72.1 %. The mask gets a blend of the "
+        "ratio and what the model sees.",
     ),
 ]
 ExactOption = Annotated[
@@ -71,12 +73,20 @@ def write_json(target: str | None, data: Mapping[str, Any] | Sequence[Any]) -> N
     if target is None:
         return
     text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    if target == STANDARD_OUTPUT:
-        sys.stdout.write(text)
-    else:
-        from phaseguide.atomic import write_text
+    # JSON is UTF-8 whatever the locale; bytes of a file name that are no text become JSON escapes.
+    encoded = text.encode("utf-8", "backslashreplace")
+    if target != STANDARD_OUTPUT:
+        from phaseguide.atomic import write_bytes
 
-        write_text(target, text)
+        write_bytes(target, encoded)
+        return
+    sys.stdout.flush()
+    raw = getattr(sys.stdout, "buffer", None)
+    if raw is None:
+        sys.stdout.write(encoded.decode("utf-8"))
+    else:
+        raw.write(encoded)
+        raw.flush()
 
 
 def make_table(title: str, columns: Iterable[str], *, left: int = 1) -> Table:
@@ -115,10 +125,15 @@ def resolve_uncertainty(uncertainty: float | None, exact: bool) -> float:
     Raises
     ------
     PhaseguideError
-        Both were given.
+        Both were given, or an uncertainty that is no finite number.
     """
     from phaseguide.evaluation.ratio_source import DEFAULT_UNCERTAINTY
 
+    if uncertainty is not None and not (math.isfinite(uncertainty) and uncertainty >= 0):
+        raise PhaseguideError(
+            f"--uncertainty {uncertainty}: give a number from 0 (exact) upwards, for example 0.1. "
+            "If you know nothing of the ratio, leave it out."
+        )
     if exact and uncertainty:
         raise PhaseguideError("--exact and --uncertainty exclude each other. Keep one.")
     if exact:

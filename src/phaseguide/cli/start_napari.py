@@ -14,6 +14,8 @@ import typer
 
 from phaseguide.errors import PhaseguideError
 
+OPEN_QT = "from qtpy.QtWidgets import QApplication; QApplication([])"
+LONGEST_TRY_S = 20  # Qt may have to be read from a slow disk
 HOW_TO_INSTALL = 'Install it with: pip install "napari-phaseguide[all]"'
 
 
@@ -41,10 +43,29 @@ def napari_is_installed() -> bool:
 
 
 def has_display(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> bool:
-    """Whether windows can be opened here."""
+    """Whether windows can be opened here.
+
+    Under X and Wayland a process of its own tries it, since a variable may outlive its server, and Qt
+    ends the process where the server does not answer or one of its libraries is missing.
+    """
+    if environment.get("QT_QPA_PLATFORM", "").partition(":")[0] in ("offscreen", "minimal"):
+        return False  # Qt would open windows there that nobody sees, and nobody could close
     if platform in ("win32", "darwin"):
         return True
-    return bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
+    if not (environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")):
+        return False
+    try:
+        tried = subprocess.run(
+            [sys.executable, "-c", OPEN_QT],
+            env=dict(environment),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=LONGEST_TRY_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return tried.returncode == 0
 
 
 def run_python(*arguments: str) -> None:

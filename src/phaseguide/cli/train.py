@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from phaseguide.cli.output import DeviceOption, JsonOption, make_table, page, percent, write_json
+from phaseguide.cli.output import (
+    STANDARD_OUTPUT,
+    DeviceOption,
+    JsonOption,
+    make_table,
+    page,
+    percent,
+    write_json,
+)
 from phaseguide.cli.progress import draw, time_text
-from phaseguide.errors import ModelError, TrainingError
-from phaseguide.events import Progress
+from phaseguide.errors import ModelError, PhaseguideError, TrainingError
+from phaseguide.events import Notice, Progress
 from phaseguide.training.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -22,6 +30,7 @@ if TYPE_CHECKING:
     from phaseguide.datasets.folder import Dataset
     from phaseguide.models.card import Card, InferenceCard
     from phaseguide.models.model_file import LoadedModel
+    from phaseguide.models.segmenter import GuidedSegmenter
     from phaseguide.phases import PhaseScheme
     from phaseguide.training.data import TrainingImage
     from phaseguide.training.events import TrainingResult
@@ -123,7 +132,6 @@ def train(
     Stop with Ctrl-C; with --checkpoint the same command goes on where it stopped.
     """  # noqa: D301
     from phaseguide.datasets.folder import open_dataset
-    from phaseguide.models.model_file import save_model
     from phaseguide.models.zoo import SUFFIX, open_model
     from phaseguide.segmentation.device import choose_device
 
@@ -143,14 +151,51 @@ def train(
     folder = open_dataset(dataset).without(exclude or [])
     first = None if start is None else open_model(start)
     resolved = choose_scheme(folder, phases, scheme, first)
+    check_outputs(out, json_target, checkpoint)
     events = _train_folder(folder, resolved, config, validation or [], name or out.stem, first, checkpoint)
     result: TrainingResult = draw(events, print_epoch)
     trained = result.card
     if first is not None:
         # What the start was trained with belongs to the history of the new weights.
         trained = trained.model_copy(update={"training": {**trained.training, "start": first.card.training}})
-    saved = save_model(out, result.segmenter, _with_entries(trained, extra, card))
+    saved = save_or_rescue(out, result.segmenter, _with_entries(trained, extra, card))
     _report(result, saved, out, json_target)
+
+
+def check_outputs(out: Path, json_target: str | None, checkpoint: Path | None) -> None:
+    """Raise `PhaseguideError` now if a file that the run will write cannot be written."""
+    from phaseguide.atomic import check_writable
+
+    numbers = None if json_target in (None, STANDARD_OUTPUT) else json_target
+    for path in (out, numbers, checkpoint):
+        if path is not None:
+            check_writable(path)
+
+
+def save_or_rescue(out: Path, segmenter: GuidedSegmenter, card: Card) -> Card:
+    """Save a trained model; where that fails, save it into the user's data folder and say so.
+
+    Raises
+    ------
+    PhaseguideError
+        ``out`` cannot be written; the message names the rescued file, if there is one.
+    """
+    from phaseguide.models.model_file import save_model
+    from phaseguide.models.zoo import user_model_folder
+
+    try:
+        return save_model(out, segmenter, card)
+    except PhaseguideError as error:
+        folder, number = user_model_folder() / "rescued", 1
+        rescued = folder / out.name
+        while rescued.exists():
+            number += 1
+            rescued = folder / f"{out.stem}-{number}{out.suffix}"
+        try:
+            save_model(rescued, segmenter, card)
+        except PhaseguideError:
+            raise error from None
+        raise TrainingError(f"{error} The trained model is safe in {rescued}.") from error
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:
@@ -203,7 +248,7 @@ def _train_folder(
     checkpoint: Path | None,
 ) -> Iterator[Any]:
     """Read the images, then train; one generator, so that one progress bar shows both."""
-    from phaseguide.training.data import load_images, split_images
+    from phaseguide.training.data import load_images, seen_images, split_images
     from phaseguide.training.trainer import train as run_training
 
     count = len(folder.labelled().items)
@@ -211,7 +256,18 @@ def _train_folder(
     for image in load_images(folder, scheme):
         images.append(image)
         yield Progress("Reading images", len(images), count)
+    if start is not None and not validation:
+        # The same images judge as before; drawn anew, some would be images that the start has learnt from.
+        judged = start.card.training.get("images", {}).get("validation", [])
+        validation = [i.stem for i in images if i.stem in judged]
     data = split_images(images, scheme, validation=validation, seed=config.seed)
+    if start is not None and (known := seen_images(start.card) & {i.stem for i in data.validation}):
+        learnt = known - set(start.card.training.get("images", {}).get("validation", []))
+        if learnt:
+            yield Notice(
+                f"{start.path.name} has learnt from {', '.join(sorted(learnt))}, which now validate: the "
+                "scores will look better than they are. Choose other images with --validation."
+            )
     if start is not None and start.segmenter.in_channels != data.channels:
         raise TrainingError(
             f"{start.path}: was made for {start.segmenter.in_channels} channels, but the images have "
@@ -229,18 +285,21 @@ def choose_scheme(
     from phaseguide.evaluation.study import check_same_scheme
     from phaseguide.phases import PhaseScheme
 
-    given = [option for option, value in (("--phases", phases), ("--scheme", scheme)) if value is not None]
-    if len(given) > 1 or (given and folder.scheme is not None):
-        rival = "--scheme" if len(given) > 1 else f"{folder.folder / 'scheme.json'}"
-        raise TrainingError(f"{given[0]} and {rival} both name the phases. Keep one.")
+    if phases is not None and scheme is not None:
+        raise TrainingError("--phases and --scheme both name the phases. Keep one.")
     source = str(folder.folder / "scheme.json")
     chosen = folder.scheme
     if phases is not None:
         chosen, source = PhaseScheme.from_names(p.strip() for p in phases.split(",")), "--phases"
     elif scheme is not None:
         chosen, source = PhaseScheme.read(scheme), str(scheme)
+    if chosen is not None and folder.scheme is not None and chosen.names != folder.scheme.names:
+        raise TrainingError(
+            f"{source} names the phases {chosen.describe()}, but {folder.folder / 'scheme.json'} "
+            f"{folder.scheme.describe()}. Keep one."
+        )
     if start is not None and chosen is not None:
-        check_same_scheme(chosen, start.card.scheme, source)
+        check_same_scheme(chosen, start.card, source)
     if start is not None:
         return start.card.scheme
     if chosen is None:

@@ -7,7 +7,9 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ SIZES = (512, 1024, 4096)
 LARGE = 2048
 """From this side on, px, everything is measured once."""
 
+_WORKER = ("-m", "phaseguide.evaluation.benchmark_worker")
 _IMPORTS = {
     "python": "pass",
     "phaseguide": "import phaseguide",
@@ -142,35 +145,43 @@ def import_seconds(code: str, *, repeats: int = 3) -> float:
 
 def run_worker(task: Task) -> Iterator[str | SpeedRow]:
     """Run one task in a process of its own; yields the names of its stages, then its row."""
-    command = [sys.executable, "-m", "phaseguide.evaluation.benchmark_worker"]
-    worker = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert worker.stdin is not None and worker.stdout is not None and worker.stderr is not None
-    try:
-        worker.stdin.write(json.dumps(asdict(task)))
-        worker.stdin.close()
-        row: SpeedRow | None = None
-        for line in worker.stdout:
-            message = json.loads(line)
-            if "error" in message:
-                raise PhaseguideError(message["error"])
-            if "row" in message:
-                row = SpeedRow(**message["row"])
-            else:
-                yield str(message["stage"])
-        if row is None:
-            last = worker.stderr.read().strip().splitlines()[-1:] or [f"exit code {worker.wait()}"]
-            raise PhaseguideError(
-                f"Measuring {task.size} px on {task.device} did not finish ({last[0]}). "
-                "Memory may have run out; leave this size out with --sizes."
-            )
-        yield row
-    finally:
-        worker.kill()
-        worker.wait()
-        worker.stdout.close()
-        worker.stderr.close()
+    # Errors go to a file: a pipe that nobody reads while the worker talks would fill up and stop it.
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
+        worker = subprocess.Popen(
+            [sys.executable, *_WORKER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            encoding="utf-8",
+        )
+        assert worker.stdin is not None and worker.stdout is not None
+        try:
+            with suppress(BrokenPipeError):  # it has ended already; what it said tells why
+                worker.stdin.write(json.dumps(asdict(task)))
+                worker.stdin.close()
+            row: SpeedRow | None = None
+            for line in worker.stdout:
+                message = json.loads(line)
+                if "error" in message:
+                    raise PhaseguideError(message["error"])
+                if "row" in message:
+                    row = SpeedRow(**message["row"])
+                else:
+                    yield str(message["stage"])
+            if row is None:
+                code = worker.wait()
+                errors.seek(0)
+                last = errors.read().strip().splitlines()[-1:] or [f"exit code {code}"]
+                raise PhaseguideError(
+                    f"Measuring {task.size} px on {task.device} did not finish ({last[0]}). "
+                    "Memory may have run out; leave this size out with --sizes."
+                )
+            yield row
+        finally:
+            worker.kill()
+            worker.wait()
+            worker.stdout.close()
 
 
 def describe_machine() -> dict[str, Any]:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from phaseguide.segmentation.request import Request
     from phaseguide.segmentation.session import Session
 
-TILE, OVERLAP = 1280, 128
 STAGES = (
     "first segmentation",
     "changed ratio by matching",
@@ -100,7 +99,7 @@ def measure(task: Task, on_stage: Callable[[str], None]) -> SpeedRow:
     guided = model.card.guidance.kind != "none"
 
     def open_session(pixels: NDArray[Any]) -> Session:
-        return Session(model, pixels, device=task.device, tile=TILE, overlap=OVERLAP)
+        return Session(model, pixels, device=task.device)
 
     warm = open_session(image if device.kind == "cuda" else image[:256, :256])
     own = _run(warm.segment(Request())).own
@@ -179,12 +178,12 @@ def _plain_forward(model: LoadedModel, image: NDArray[Any], device: Any, repeats
     import torch
 
     from phaseguide.models.segmenter import intensity_limits, normalise_image
-    from phaseguide.segmentation.session import fit_channels
-    from phaseguide.segmentation.tiling import plan_tiles
+    from phaseguide.segmentation.channels import fit_channels
+    from phaseguide.segmentation.tiling import DEFAULT_OVERLAP, DEFAULT_TILE, plan_tiles
 
     pixels = fit_channels(image, model.segmenter.in_channels, "benchmark image")
     limits = intensity_limits(pixels)
-    tiles = plan_tiles(pixels.shape[0], pixels.shape[1], TILE, OVERLAP)
+    tiles = plan_tiles(pixels.shape[0], pixels.shape[1], DEFAULT_TILE, DEFAULT_OVERLAP)
     planes = [torch.from_numpy(normalise_image(pixels[t.window], limits))[None] for t in tiles]
     batches = [p.to(device.torch_device, memory_format=torch.channels_last) for p in planes]
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import SchemeError
+from phaseguide.evaluation.tables import Floats, named, plain
 from phaseguide.phases import EXCLUDED, MAX_PHASES, NOT_CLASSIFIED, PhaseScheme
 
-Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
@@ -82,7 +82,8 @@ class Scores:
     accuracy : float
         Share of pixels with the right phase.
     micro_iou : float
-        accuracy / (2 - accuracy): IoU of all phases pooled, the number that the NASA benchmarks give.
+        Pixels with the right phase over those in the union of true and predicted phase, summed over the
+        phases: the number that the NASA benchmarks give.
     fraction_error : ndarray of float64, shape (K,)
         Predicted minus true area share.
     fraction_mae : float
@@ -106,25 +107,17 @@ class Scores:
 
         Scores and shares are in [0, 1], keys that end in ``_pp`` are in percentage points.
         """
-
-        def named(values: Floats) -> dict[str, float | None]:
-            return {name: _plain(value) for name, value in zip(scheme.names, values, strict=True)}
-
         return {
-            "dice_mean": _plain(self.dice_mean),
-            "dice": named(self.dice),
-            "miou": _plain(self.miou),
-            "iou": named(self.iou),
-            "accuracy": _plain(self.accuracy),
-            "micro_iou": _plain(self.micro_iou),
-            "fraction_error_pp": named(100 * self.fraction_error),
-            "fraction_mae_pp": _plain(100 * self.fraction_mae),
-            "total_variation": _plain(self.total_variation),
+            "dice_mean": plain(self.dice_mean),
+            "dice": named(self.dice, scheme),
+            "miou": plain(self.miou),
+            "iou": named(self.iou, scheme),
+            "accuracy": plain(self.accuracy),
+            "micro_iou": plain(self.micro_iou),
+            "fraction_error_pp": named(100 * self.fraction_error, scheme),
+            "fraction_mae_pp": plain(100 * self.fraction_mae),
+            "total_variation": plain(self.total_variation),
         }
-
-
-def _plain(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
 
 
 def scores_from_confusion(confusion: NDArray[Any]) -> Scores:
@@ -152,17 +145,19 @@ def scores_from_confusion(confusion: NDArray[Any]) -> Scores:
     accuracy = float(hit.sum()) / total if total else math.nan
     # Pixels predicted as none stay in the denominator: leaving them out would flatter the rest.
     error = (predicted - true) / total if total else np.full(n_phases, math.nan)
-    none = float(table[:, n_phases:].sum()) / total if total else math.nan
+    none = float(table[:, n_phases:].sum())
+    # Every pixel is in the union of its true phase, and once more in that of a predicted one if wrong.
+    union = 2 * total - none - float(hit.sum())
     return Scores(
         dice=dice,
         iou=iou,
         dice_mean=_mean_present(dice),
         miou=_mean_present(iou),
         accuracy=accuracy,
-        micro_iou=accuracy / (2 - accuracy),
+        micro_iou=float(hit.sum()) / union if total else math.nan,
         fraction_error=error,
         fraction_mae=float(np.abs(error).mean()),
-        total_variation=(float(np.abs(error).sum()) + none) / 2,
+        total_variation=(float(np.abs(error).sum()) + none / total) / 2 if total else math.nan,
     )
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from phaseguide.datasets.folder import Item
 from phaseguide.datasets.samples import Sample, open_sample, sample_names
 from phaseguide.evaluation.confusion import Scores, confusion_matrix, scores_from_confusion
 from phaseguide.evaluation.ratio_source import RatioSource, draw_generator
 from phaseguide.evaluation.study import check_same_scheme, open_session, predict
+from phaseguide.evaluation.tables import named
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.ratios import Ratio, ratio_from_labels
@@ -37,21 +37,14 @@ class DemoField:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers: shares and scores in [0, 1] by phase, None where there is none."""
-
-        def named(values: NDArray[np.float64] | None) -> dict[str, float | None]:
-            row = np.full(self.true.size, np.nan) if values is None else values
-            return {
-                n: None if np.isnan(v) else float(v)
-                for n, v in zip(self.sample.scheme.names, row, strict=True)
-            }
-
+        scheme = self.sample.scheme
         return {
             "sample": self.sample.name,
             "ratio_source": RATIO_SOURCE,
-            **{n: named(getattr(self.guided, n)) for n in ("asked", "imposed", "achieved", "own")},
-            "true": named(self.true),
-            "without_ratio": self.plain_scores.to_dict(self.sample.scheme),
-            "with_ratio": self.guided_scores.to_dict(self.sample.scheme),
+            **{n: named(getattr(self.guided, n), scheme) for n in ("asked", "imposed", "achieved", "own")},
+            "true": named(self.true, scheme),
+            "without_ratio": self.plain_scores.to_dict(scheme),
+            "with_ratio": self.guided_scores.to_dict(scheme),
         }
 
 
@@ -92,7 +85,7 @@ def demonstrate(
     for index, name in enumerate(names):
         yield Progress(f"Segmenting {name} without a ratio", 2 * index, 2 * len(names))
         sample = open_sample(name)
-        check_same_scheme(sample.scheme, model.card.scheme, f"sample {name}")
+        check_same_scheme(sample.scheme, model.card, f"sample {name}")
         true = ratio_from_labels(sample.labels, len(sample.scheme))
         assert true is not None
         session = open_session(Item(name, sample.image_path, sample.label_path), model, device=device)

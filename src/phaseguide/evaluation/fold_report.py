@@ -21,18 +21,21 @@ from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import FLOOR
 from phaseguide.segmentation.request import Mode
 
-ROWS: tuple[tuple[str, Mode | None], ...] = (
-    ("none", None),
-    ("auto", None),
-    ("train-mean", "matched"),
-    ("expert:0.1", "conditioned"),
-    ("expert:0.1", "matched"),
-    ("expert:0.1", "both"),
-    ("oracle", "conditioned"),
-    ("oracle", "matched"),
-    ("oracle", "both"),
+ROWS: tuple[tuple[str, Mode | None, float], ...] = (
+    ("none", None, 0.0),
+    ("auto", None, 0.0),
+    ("train-mean", "matched", 0.0),
+    ("expert:0.1", "conditioned", 0.1),
+    ("expert:0.1", "matched", 0.1),
+    ("expert:0.1", "both", 0.1),
+    ("oracle", "conditioned", 0.0),
+    ("oracle", "matched", 0.0),
+    ("oracle", "both", 0.0),
 )
-"""Ratio sources and where they act; the first row is what the others are compared with."""
+"""Ratio sources, where they act, and the uncertainty stated with them (0: exact).
+
+The first row is what the others are compared with.
+"""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class _Row:
 
     source: str
     mode: Mode | None
+    uncertainty: float
+    net: str = "guided"
     folds: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     dice: dict[str, float] = field(default_factory=dict)
     fraction_pp: dict[str, float] = field(default_factory=dict)
@@ -63,6 +68,7 @@ def report_folds(
     seed: int = 0,
     device: str = "auto",
     inference: InferenceCard | None = None,
+    unguided: Sequence[FoldModel] = (),
 ) -> Iterator[Progress | Finished[dict[str, Any]]]:
     """Evaluate every fold's model on its own test images, for all `ROWS`.
 
@@ -76,6 +82,9 @@ def report_folds(
     device : str
     inference : InferenceCard, optional
         Run the models in this way (views to average) instead of as their own cards say.
+    unguided : sequence of FoldModel
+        The nets that guidance was added to; reported without a ratio, as a row of their own, to see
+        what guidance costs when there is none.
 
     Yields
     ------
@@ -84,13 +93,11 @@ def report_folds(
         ``rows``: per source and mode, pooled over all images and per fold; ``response``; ``own_error``
         per phase, the root mean square of log(own / true), for the card of a shipped model.
     """
-    rows = [_Row(source, mode) for source, mode in ROWS]
+    rows = [_Row(*row) for row in ROWS]
     own, true, responses = [], [], []
     scheme: PhaseScheme | None = None
     for fold in models:
-        model = load_model(fold.path)
-        if inference is not None:
-            model = replace(model, card=model.card.model_copy(update={"inference": inference}))
+        model = _load(fold, inference)
         scheme = model.card.scheme
         data = dataset.only(fold.test)
         for row in rows:
@@ -105,8 +112,20 @@ def report_folds(
                     responses.append(event.result.per_image)
                 else:
                     yield event
+    if unguided:
+        rows.insert(1, _Row("none", None, 0.0, "unguided"))
+    for fold in unguided:
+        model = _load(fold, inference)
+        yield from _run_row(rows[1], fold, dataset.only(fold.test), model, repeats, seed, device)
     assert scheme is not None
     yield Finished(_summary(rows, scheme, np.array(own), np.array(true), responses, repeats, seed))
+
+
+def _load(fold: FoldModel, inference: InferenceCard | None) -> LoadedModel:
+    model = load_model(fold.path)
+    if inference is None:
+        return model
+    return replace(model, card=model.card.model_copy(update={"inference": inference}))
 
 
 def _run_row(
@@ -115,7 +134,16 @@ def _run_row(
     scheme = model.card.scheme
     labels = {i.stem: i for i in data.items}
     total = np.zeros((len(scheme), len(scheme) + 1), dtype=np.int64)
-    for event in evaluate(data, model, row.source, mode=row.mode, repeats=repeats, seed=seed, device=device):
+    for event in evaluate(
+        data,
+        model,
+        row.source,
+        uncertainty=row.uncertainty,
+        mode=row.mode,
+        repeats=repeats,
+        seed=seed,
+        device=device,
+    ):
         if isinstance(event, Predicted):
             shape = event.segmentation.labels.shape
             truth = labels[event.stem].read_labels(scheme, (shape[0], shape[1]))
@@ -171,6 +199,8 @@ def _row_numbers(row: _Row, base: _Row, scheme: PhaseScheme) -> dict[str, Any]:
     return {
         "source": row.source,
         "mode": row.mode,
+        "uncertainty": row.uncertainty,
+        "net": row.net,
         "pooled": pooled.to_dict(scheme),
         "per_fold": {
             name: {"dice_mean": s.dice_mean, "miou": s.miou, "accuracy": s.accuracy}
@@ -209,26 +239,36 @@ def paired_difference(ours: dict[str, float], theirs: dict[str, float]) -> dict[
 
 def to_markdown(report: dict[str, Any]) -> str:
     """Return the report as a Markdown table, scores in percent."""
-    lines = [
-        "| ratio | acts by | Dice | mIoU | accuracy | mIoU over folds | area error, pp | Dice to no ratio (95 %; p) |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    columns = (
+        "ratio", "uncertainty", "acts by", "Dice", "mIoU", "accuracy", "mIoU over folds", "area error, pp",
+        "Dice to no ratio (95 %; p)",
+    )  # fmt: skip
+    lines = [_table_line(columns), "|" + "---|" * len(columns)]
     for row in report["rows"]:
         pooled, paired = row["pooled"], row["paired_dice"]
-        change = (
-            ""
-            if paired is None
-            else (
-                f"{100 * paired['mean']:+.2f} "
-                f"({100 * paired['low']:+.2f} to {100 * paired['high']:+.2f}; {paired['p']:.3f})"
-            )
+        change = ""
+        if paired is not None:
+            mean, low, high = (100 * paired[key] for key in ("mean", "low", "high"))
+            change = f"{mean:+.2f} ({low:+.2f} to {high:+.2f}; {paired['p']:.3f})"
+        cells = (
+            _name(row),
+            f"{row['uncertainty']:g}" if row["uncertainty"] else "exact" if row["mode"] else "",
+            row["mode"] or "",
+            *(f"{100 * pooled[key]:.1f}" for key in ("dice_mean", "miou", "accuracy")),
+            f"{100 * row['miou_fold_mean']:.1f} ± {100 * row['miou_fold_std']:.1f}",
+            f"{row['fraction_mae_pp']:.2f}",
+            change,
         )
-        lines.append(
-            f"| {row['source']} | {row['mode'] or ''} | {100 * pooled['dice_mean']:.1f} | {100 * pooled['miou']:.1f} "
-            f"| {100 * pooled['accuracy']:.1f} | {100 * row['miou_fold_mean']:.1f} ± {100 * row['miou_fold_std']:.1f} "
-            f"| {row['fraction_mae_pp']:.2f} | {change} |"
-        )
+        lines.append(_table_line(cells))
     return "\n".join(lines) + "\n"
+
+
+def _table_line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _name(row: dict[str, Any]) -> str:
+    return str(row["source"]) if row["net"] == "guided" else f"{row['source']}, net without guidance"
 
 
 def _plain(value: Any) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.datasets.folder import Dataset
+from phaseguide.evaluation.study import open_session
 from phaseguide.events import Finished, Progress
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.ratios import Ratio
@@ -69,7 +70,7 @@ def measure_response(
     rows = []
     for done, item in enumerate(dataset.items):
         yield Progress("Measuring the response", done, len(dataset.items))
-        session = Session(model, item.read_image().data, device=device, name=item.stem)
+        session = open_session(item, model, device=device)
         own = run_to_end(session.segment(Request())).own
         rows.append([_one(session, own, k, step) for k in range(own.size)])
     yield Finished(Response(np.array(rows, dtype=np.float64)))

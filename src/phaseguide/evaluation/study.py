@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,15 +20,24 @@ from phaseguide.evaluation.ratio_source import (
     draw_generator,
     parse_source,
 )
+from phaseguide.evaluation.tables import (
+    Floats,
+    Numbers,
+    mean_known,
+    named,
+    over_repeats,
+    plain,
+    spread,
+    tenth_percentile,
+)
 from phaseguide.events import Finished, Notice, Progress
+from phaseguide.models.card import Card
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.ratios import Ratio, ratio_from_labels, total_variation
 from phaseguide.segmentation.batch import with_info_bar
 from phaseguide.segmentation.request import Mode, Request, Segmentation
 from phaseguide.segmentation.session import Session
-
-Numbers = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -50,12 +58,18 @@ class StudyResult:
     pooled, pooled_std, pooled_p10 : dict
         Scores over the pixels of all images together: mean, standard deviation and tenth percentile over
         the repeats. Keys ``dice_mean``, ``dice``, ``miou``, ``iou``, ``accuracy``, ``micro_iou``; None for
-        a phase that is in no image.
+        a phase that is in no image. ``boundary_f1`` (by phase) and ``boundary_f1_mean`` (over phases and
+        images) are means over images instead, since boundaries cannot be pooled.
     per_image : tuple of dict
         The same for each image, with asked, imposed, achieved, own and true shares and ``boundary_f1``:
         means over the repeats, and each repeat by itself under ``repeats``.
     fraction_mae_pp : float
-        Mean magnitude of (achieved - true) over images, repeats and phases.
+        Mean magnitude of (achieved - true) over images, repeats and phases, on the labelled pixels.
+    own_fraction_mae_pp : float
+        The same without a ratio, on the same pixels.
+    total_variation : float
+        Share of the labelled area that would have to change its phase to make the achieved composition
+        the true one: mean over images and repeats.
     imposed_achieved_mae_pp, asked_achieved_mae_pp : float or None
         The same for the other pairs; None where nothing was imposed or asked.
     """
@@ -73,6 +87,7 @@ class StudyResult:
     per_image: tuple[Numbers, ...]
     fraction_mae_pp: float
     own_fraction_mae_pp: float
+    total_variation: float
     imposed_achieved_mae_pp: float | None
     asked_achieved_mae_pp: float | None
 
@@ -92,6 +107,7 @@ class StudyResult:
             "pooled_p10": self.pooled_p10,
             "fraction_mae_pp": self.fraction_mae_pp,
             "own_fraction_mae_pp": self.own_fraction_mae_pp,
+            "total_variation": self.total_variation,
             "imposed_achieved_mae_pp": self.imposed_achieved_mae_pp,
             "asked_achieved_mae_pp": self.asked_achieved_mae_pp,
             "per_image": list(self.per_image),
@@ -156,7 +172,7 @@ def evaluate(
     if repeats < 1:
         raise PhaseguideError(f"A study needs at least one repeat, not {repeats}.")
     scheme = model.card.scheme
-    items = _judged_items(dataset, scheme)
+    items = _judged_items(dataset, model.card)
     request = Request(
         auto=source.kind == "auto",
         uncertainty=DEFAULT_UNCERTAINTY if uncertainty is None else uncertainty,
@@ -213,9 +229,9 @@ def predict(session: Session, request: Request, asked: Ratio | None) -> Iterator
     )
 
 
-def _judged_items(dataset: Dataset, scheme: PhaseScheme) -> tuple[Item, ...]:
+def _judged_items(dataset: Dataset, card: Card) -> tuple[Item, ...]:
     if dataset.scheme is not None:
-        check_same_scheme(dataset.scheme, scheme, f"{dataset.folder / 'scheme.json'}")
+        check_same_scheme(dataset.scheme, card, f"{dataset.folder / 'scheme.json'}")
     items = dataset.labelled().items
     if not items:
         raise DatasetError(
@@ -225,30 +241,31 @@ def _judged_items(dataset: Dataset, scheme: PhaseScheme) -> tuple[Item, ...]:
     return items
 
 
-def check_same_scheme(scheme: PhaseScheme, expected: PhaseScheme, source: str) -> None:
-    """Raise `DatasetError` unless two schemes have the same phases in the same order.
+def check_same_scheme(scheme: PhaseScheme, card: Card, source: str) -> None:
+    """Raise `DatasetError` unless data have the phases of a model, in the same order.
 
     Parameters
     ----------
     scheme : PhaseScheme
         Of the data.
-    expected : PhaseScheme
+    card : Card
         Of the model.
     source : str
         File of the data's scheme; named in the error.
     """
+    expected = card.scheme
     names = [normalise_name(n) for n in scheme.names]
     wanted = [normalise_name(n) for n in expected.names]
     if names == wanted:
         return
     if sorted(names) == sorted(wanted):
         raise DatasetError(
-            f"{source}: has the phases of the model in another order ({scheme.describe()}; the model: "
-            f"{expected.describe()}). Relabel the label maps to the model's order."
+            f"{source}: has the phases of model {card.name!r} in another order ({scheme.describe()}; the "
+            f"model: {expected.describe()}). Relabel the label maps to the model's order."
         )
     raise DatasetError(
-        f"{source}: its phases are {scheme.describe()}, but the model was made for {expected.describe()}. "
-        "Choose a model made for these phases."
+        f"{source}: its phases are {scheme.describe()}, but model {card.name!r} was made for "
+        f"{expected.describe()}. Choose a model made for these phases."
     )
 
 
@@ -259,7 +276,8 @@ class _Image:
     stem: str
     true: Ratio
     confusions: list[NDArray[np.int64]] = field(default_factory=list)
-    boundaries: list[NDArray[np.float64]] = field(default_factory=list)
+    boundaries: list[Floats] = field(default_factory=list)
+    own_confusion: NDArray[np.int64] | None = None
     modes: list[Mode | None] = field(default_factory=list)
     shares: dict[str, list[Ratio]] = field(
         default_factory=lambda: {"asked": [], "imposed": [], "achieved": [], "own": []}
@@ -269,17 +287,19 @@ class _Image:
         k = self.true.size
         nothing = np.full(k, np.nan)
         self.confusions.append(confusion_matrix(labels, segmentation.labels, k))
+        if self.own_confusion is None:  # the same in every repeat
+            self.own_confusion = confusion_matrix(labels, segmentation.own_labels, k)
         self.boundaries.append(boundary_f1(labels, segmentation.labels, k))
         self.modes.append(segmentation.mode)
         for name, values in self.shares.items():
             value = getattr(segmentation, name)
             values.append(nothing if value is None else np.asarray(value, dtype=np.float64))
 
-    def gap(self, first: str, second: str) -> NDArray[np.float64]:
+    def gap(self, first: str, second: str) -> Floats:
         """Magnitude of the difference of two kinds of share, shape (repeats, K), NaN where one is open."""
         return np.abs(np.array(self.shares[first]) - np.array(self.shares[second]))
 
-    def fraction_errors(self) -> NDArray[np.float64]:
+    def fraction_errors(self) -> Floats:
         """Magnitude of (achieved - true) on the labelled pixels, shape (repeats, K)."""
         return np.abs([scores_from_confusion(c).fraction_error for c in self.confusions])
 
@@ -287,11 +307,11 @@ class _Image:
         tables = [_score_table(c, scheme) for c in self.confusions]
         return {
             "stem": self.stem,
-            **_over_repeats(tables, np.nanmean),
-            "boundary_f1": _named(_mean_rows(self.boundaries), scheme),
+            **over_repeats(tables, np.mean),
+            "boundary_f1": named(mean_known(self.boundaries, axis=0), scheme),
             "fraction_mae_pp": float(100 * self.fraction_errors().mean()),
-            "true": _named(self.true, scheme),
-            **{name: _named(_mean_rows(values), scheme) for name, values in self.shares.items()},
+            "true": named(self.true, scheme),
+            **{name: named(mean_known(values, axis=0), scheme) for name, values in self.shares.items()},
             "repeats": [self._repeat(i, table, scheme) for i, table in enumerate(tables)],
         }
 
@@ -301,7 +321,7 @@ class _Image:
         said = not np.isnan(shares["asked"]).all()
         return {
             **{n: table[n] for n in ("dice_mean", "miou", "accuracy")},
-            **{n: _named(v, scheme) for n, v in shares.items()},
+            **{n: named(v, scheme) for n, v in shares.items()},
             # An open phase says nothing, so it counts as no error.
             "asked_true_total_variation": total_variation(asked, self.true) if said else None,
         }
@@ -312,8 +332,9 @@ def _summarise(
 ) -> StudyResult:
     scheme = model.card.scheme
     drawn = len(images[0].confusions)
-    pooled = [_score_table(sum(i.confusions[r] for i in images), scheme) for r in range(drawn)]
-    own_gap = np.concatenate([np.abs(np.array(i.shares["own"][:1]) - i.true) for i in images])
+    pooled = [_pooled_table(images, r, scheme) for r in range(drawn)]
+    own_errors = [scores_from_confusion(i.own_confusion).fraction_mae for i in images]  # type: ignore[arg-type]
+    variations = [scores_from_confusion(c).total_variation for i in images for c in i.confusions]
     return StudyResult(
         source=source,
         uncertainty=float(request.uncertainty) if source.gives_ratio else None,  # type: ignore[arg-type]
@@ -322,68 +343,38 @@ def _summarise(
         scheme=scheme,
         repeats=repeats,
         seed=seed,
-        pooled=_over_repeats(pooled, np.nanmean),
-        pooled_std=_over_repeats(pooled, _spread),
-        pooled_p10=_over_repeats(pooled, _tenth_percentile),
+        pooled=over_repeats(pooled, np.mean),
+        pooled_std=over_repeats(pooled, spread),
+        pooled_p10=over_repeats(pooled, tenth_percentile),
         per_image=tuple(i.to_dict(scheme) for i in images),
         fraction_mae_pp=float(100 * np.mean([i.fraction_errors() for i in images])),
-        own_fraction_mae_pp=float(100 * own_gap.mean()),
+        own_fraction_mae_pp=float(100 * np.mean(own_errors)),
+        total_variation=float(np.mean(variations)),
         imposed_achieved_mae_pp=_mean_gap_pp([i.gap("imposed", "achieved") for i in images]),
         asked_achieved_mae_pp=_mean_gap_pp([i.gap("asked", "achieved") for i in images]),
     )
 
 
-def _score_table(confusion: Any, scheme: PhaseScheme) -> Numbers:
-    scores = scores_from_confusion(confusion)
+def _pooled_table(images: list[_Image], repeat: int, scheme: PhaseScheme) -> Numbers:
+    boundaries = np.array([i.boundaries[repeat] for i in images])
     return {
-        "dice_mean": _plain(scores.dice_mean),
-        "dice": _named(scores.dice, scheme),
-        "miou": _plain(scores.miou),
-        "iou": _named(scores.iou, scheme),
-        "accuracy": _plain(scores.accuracy),
-        "micro_iou": _plain(scores.micro_iou),
+        **_score_table(sum(i.confusions[repeat] for i in images), scheme),
+        "boundary_f1": named(mean_known(boundaries, axis=0), scheme),
+        "boundary_f1_mean": plain(mean_known(boundaries)),
     }
 
 
-def _over_repeats(tables: list[Numbers], statistic: Any) -> Numbers:
-    """Apply a statistic over repeats to every number of nested tables of one form."""
-    result: Numbers = {}
-    for key, first in tables[0].items():
-        if isinstance(first, dict):
-            result[key] = _over_repeats([t[key] for t in tables], statistic)
-        else:
-            values = [t[key] for t in tables if t[key] is not None]
-            result[key] = float(statistic(values)) if values else None
-    return result
+def _score_table(confusion: Any, scheme: PhaseScheme) -> Numbers:
+    scores = scores_from_confusion(confusion)
+    return {
+        "dice_mean": plain(scores.dice_mean),
+        "dice": named(scores.dice, scheme),
+        "miou": plain(scores.miou),
+        "iou": named(scores.iou, scheme),
+        "accuracy": plain(scores.accuracy),
+        "micro_iou": plain(scores.micro_iou),
+    }
 
 
-def _spread(values: list[float]) -> float:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-
-
-def _tenth_percentile(values: list[float]) -> float:
-    return float(np.percentile(values, 10))
-
-
-def _mean_gap_pp(gaps: list[NDArray[np.float64]]) -> float | None:
-    values = np.concatenate(gaps).ravel()
-    values = values[~np.isnan(values)]
-    return float(100 * values.mean()) if values.size else None
-
-
-def _mean_rows(rows: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Mean over rows, leaving NaN out; NaN where every row is."""
-    table = np.array(rows)
-    known = ~np.isnan(table)
-    counts = known.sum(0)
-    sums = np.where(known, table, 0.0).sum(0)
-    mean: NDArray[np.float64] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    return mean
-
-
-def _named(values: NDArray[np.float64], scheme: PhaseScheme) -> dict[str, float | None]:
-    return {name: _plain(float(v)) for name, v in zip(scheme.names, values, strict=True)}
-
-
-def _plain(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
+def _mean_gap_pp(gaps: list[Floats]) -> float | None:
+    return plain(100 * mean_known(np.concatenate(gaps)))

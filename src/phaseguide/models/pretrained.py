@@ -18,11 +18,6 @@ _MODULES = {
 _HEAD = ("conv_head.", "bn2.", "classifier.")
 
 
-def has_offline_weights(encoder: str) -> bool:
-    """Whether ImageNet weights of this encoder come with the installation."""
-    return encoder in _MODULES
-
-
 def load_imagenet_weights(encoder_module: Any, encoder: str, in_channels: int) -> None:
     """Load ImageNet weights into an encoder of segmentation-models-pytorch, in place.
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -140,8 +139,3 @@ def normalise_image(
         scaled = -scaled
     planes = scaled[None] if scaled.ndim == 2 else np.moveaxis(scaled, -1, 0)
     return np.ascontiguousarray(planes, dtype=np.float32)
-
-
-def as_ratio_tensor(ratio: NDArray[np.float64] | None, device: torch.device) -> Tensor | None:
-    """Turn a complete ratio, shape (K,), into what `GuidedSegmenter.decode` takes."""
-    return None if ratio is None else torch.as_tensor(ratio, dtype=torch.float32, device=device)[None]

@@ -71,26 +71,28 @@ def list_models() -> list[ZooEntry]:
 
 
 def find_model(name_or_path: str | Path) -> Path:
-    """Return the file of a model: a path that exists, or a name of the zoo (the user's first).
+    """Return the file of a model: a path, or a name of the zoo (the user's first).
+
+    A value that ends in ``.safetensors`` or holds a path separator is a path; anything else is a
+    name, whatever files there are in the working directory.
 
     Raises
     ------
     ModelError
         Neither; the message lists the names there are.
     """
-    path = Path(name_or_path)
-    if path.suffix == SUFFIX or path.is_file():
+    text, path = str(name_or_path), Path(name_or_path)
+    if path.suffix == SUFFIX or any(s in text for s in ("/", os.sep, os.altsep) if s):
         if not path.is_file():
             raise ModelError(f"{path}: there is no such model file.")
         return path
-    for folder in (user_model_folder(), built_in_folder()):
-        candidate = folder / f"{name_or_path}{SUFFIX}"
-        if candidate.is_file():
-            return candidate
+    if _is_name(text):
+        for folder in (user_model_folder(), built_in_folder()):
+            candidate = folder / f"{text}{SUFFIX}"
+            if candidate.is_file():
+                return candidate
     names = ", ".join(sorted({entry.name for entry in list_models()})) or "none yet"
-    raise ModelError(
-        f"There is no model {str(name_or_path)!r}. Models: {names}. Or give the path of a {SUFFIX} file."
-    )
+    raise ModelError(f"There is no model {text!r}. Models: {names}. Or give the path of a {SUFFIX} file.")
 
 
 def open_model(name_or_path: str | Path) -> LoadedModel:
@@ -106,20 +108,24 @@ def add_model(path: str | Path, name: str | None = None) -> ZooEntry:
     Raises
     ------
     ModelError
-        Not a sound model file, or the name is taken or not a plain file name.
+        Not a sound model file, one that cannot be read, or the name is taken or not a plain file name.
+    PhaseguideError
+        The copy cannot be written.
     """
     from phaseguide.models.model_file import load_model
 
     model = load_model(path)
     name = name or Path(path).stem
-    if not name or Path(name).name != name or name.startswith("."):
-        raise ModelError(f"{name!r} cannot be a model name; use letters, digits, '-' and '_'.")
+    _check_name(name)
     taken = {entry.name for entry in list_models()}
     if name in taken:
         raise ModelError(f"There is a model {name!r} already. Remove it first, or choose another name.")
     target = user_model_folder() / f"{name}{SUFFIX}"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(target, Path(path).read_bytes())
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    write_bytes(target, data)
     return ZooEntry(name, target, "user", "", model.card)
 
 
@@ -129,12 +135,30 @@ def remove_model(name: str) -> Path:
     Raises
     ------
     ModelError
-        No such model, or it is built in.
+        Not a name, no such model, it is built in, or its file cannot be deleted.
     """
+    _check_name(name)
     target = user_model_folder() / f"{name}{SUFFIX}"
     if not target.is_file():
         if (built_in_folder() / f"{name}{SUFFIX}").is_file():
             raise ModelError(f"Model {name!r} is built in and cannot be removed.")
         raise ModelError(f"There is no model {name!r} among yours in {target.parent}.")
-    target.unlink()
+    try:
+        target.unlink()
+    except OSError as error:
+        raise ModelError(
+            f"{target}: cannot be deleted ({error.strerror or error}). Close the programs that use it, and "
+            "check that you may write to its folder."
+        ) from error
     return target
+
+
+def _check_name(name: str) -> None:
+    if not _is_name(name):
+        raise ModelError(f"{name!r} cannot be a model name; use letters, digits, '-' and '_'.")
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text can name a model: a plain file name on every system, and not taken for a path."""
+    plain = text.isprintable() and not any(c in text for c in "/\\:")
+    return bool(text) and plain and not text.startswith(".") and not text.endswith(SUFFIX)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.errors import MicrographError, PhaseguideError
+from phaseguide.errors import MicrographError, PhaseguideError, describe_refusal
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.micrographs.reading import IMAGE_SUFFIXES, Micrograph, read_micrograph
 from phaseguide.models.model_file import LoadedModel
@@ -18,6 +18,7 @@ from phaseguide.phases import EXCLUDED
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.saving import SavedFiles, result_files, save_segmentation
 from phaseguide.segmentation.session import Session
+from phaseguide.segmentation.tiling import DEFAULT_TILE
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class BatchOptions:
     exclude_info_bar: bool = True
     device: str = "auto"
     flips: bool | None = None
-    tile: int = 1280
+    tile: int = DEFAULT_TILE
     overlay: bool = False
     source: str | None = None
 
@@ -164,7 +165,13 @@ def segment_files(
                 elif len(images) == 1:
                     yield event
         except PhaseguideError as error:
-            outcome = ImageFailed(path, error)
+            # A new one: the one that was raised holds the frames of this image, and so its arrays.
+            outcome = ImageFailed(path, type(error)(str(error)))
+        except (OSError, MemoryError, RuntimeError) as error:
+            message = describe_refusal(error)
+            if message is None:
+                raise
+            outcome = ImageFailed(path, PhaseguideError(f"{path}: {message}"))
         outcomes.append(outcome)
         yield outcome
     yield Finished(tuple(outcomes))

@@ -75,3 +75,14 @@ def _why_no_cuda() -> str:
     if torch.version.cuda is None:
         return "this build of torch has no CUDA"
     return "torch finds no NVIDIA GPU or driver"
+
+
+def default_memory_mb() -> int:
+    """Half of the free memory in MB, between 1024 and 4096; 4096 where the system does not tell."""
+    import os
+
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 4096
+    return max(1024, min(4096, free // 2_000_000))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from phaseguide.errors import DeviceError
 from phaseguide.models.backbones import Features
 from phaseguide.models.card import ViewCard
 from phaseguide.models.segmenter import GuidedSegmenter, intensity_limits, normalise_image
@@ -62,8 +64,10 @@ class EncodedImage:
         self.height, self.width = pixels.shape[:2]
         self.overlap, self.invert, self.memory = overlap, invert, memory
         self.limits = intensity_limits(pixels)
-        self.tiles = plan_tiles(self.height, self.width, tile, overlap)
         self.views = tuple(views)
+        # A zoomed view makes a tile larger in the network; the limit holds there.
+        side = max(overlap + 32, round(tile / max(1.0, *(view.zoom for view in self.views))))
+        self.tiles = plan_tiles(self.height, self.width, side, overlap)
         self._kept: dict[tuple[int, int], Features] = {}
         self._kept_bytes = 0
         self._scratch: list[Any] = []
@@ -71,7 +75,7 @@ class EncodedImage:
     def scores(
         self,
         ratios: NDArray[np.float64] | None,
-        on_tile: Callable[[int, NDArray[np.float32]], None] | None = None,
+        on_tile: Callable[[Tile, NDArray[np.float32]], None] | None = None,
     ) -> Generator[tuple[int, int], None, NDArray[np.float32]]:
         """Decode the whole image; yields (tiles done, tiles) and returns the scores.
 
@@ -80,20 +84,22 @@ class EncodedImage:
         ratios : ndarray, shape (T, K), or None
             One complete ratio a tile; None for no ratio.
         on_tile : callable, optional
-            Called with the index and the scores (K, h, w) of each tile before blending.
+            Called with each tile and its scores (K, h, w) before blending.
 
         Returns
         -------
         ndarray of float32, shape (K, H, W)
             Mean logits over views, blended over tiles (the generator's return value).
         """
+        # Another session on the same model may have moved it meanwhile.
+        self.segmenter.to(self.device.torch_device)
         shape = (len(self.segmenter.scheme), self.height, self.width)
         total = self._allocate(shape)
         weight = np.zeros(shape[1:], dtype=np.float32) if len(self.tiles) > 1 else None
         for index, tile in enumerate(self.tiles):
             logits = self._decode(index, tile, None if ratios is None else ratios[index])
             if on_tile is not None:
-                on_tile(index, logits)
+                on_tile(tile, logits)
             if weight is None:
                 total[:] = logits
             else:
@@ -112,8 +118,24 @@ class EncodedImage:
             return np.zeros(shape, dtype=np.float32)
         # The file has no name once it is open, so it vanishes with the array whatever happens.
         scratch = tempfile.TemporaryFile(prefix="phaseguide-scores-")  # noqa: SIM115
+        self._reserve(scratch, 4 * int(np.prod(shape)))
         self._scratch.append(scratch)
         return np.memmap(scratch, dtype=np.float32, mode="w+", shape=shape)
+
+    @staticmethod
+    def _reserve(scratch: Any, size: int) -> None:
+        """Claim the disk space now: a mapped file that outgrows the disk kills the process."""
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(scratch.fileno(), 0, size)
+            else:
+                scratch.truncate(size)
+        except OSError as error:
+            raise DeviceError(
+                f"The scores of this image need {size / 1e9:.1f} GB of scratch space in "
+                f"{tempfile.gettempdir()}, and there is not as much ({error.strerror}). Free some space, "
+                "raise the memory budget, or crop the image."
+            ) from error
 
     def _decode(self, index: int, tile: Tile, ratio: NDArray[np.float64] | None) -> NDArray[np.float32]:
         given = None

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.errors import DeviceError, MicrographError, ModelError
+from phaseguide.errors import DeviceError, MicrographError
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.micrographs.validation import check_image
 from phaseguide.models.card import FOUR_FLIPS, ViewCard
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.phases import EXCLUDED
-from phaseguide.ratios import Ratio, blend_ratios, ratio_from_labels, total_variation, validate_ratio
-from phaseguide.segmentation.device import choose_device
+from phaseguide.ratios import (
+    Ratio,
+    blend_ratios,
+    complete_ratio,
+    ratio_from_labels,
+    total_variation,
+    validate_ratio,
+)
+from phaseguide.segmentation.channels import fit_channels
+from phaseguide.segmentation.device import choose_device, default_memory_mb
 from phaseguide.segmentation.encoding import EncodedImage
 from phaseguide.segmentation.islands import remove_small_islands, settle, smooth_scores
 from phaseguide.segmentation.matching import argmax_labels, match_ratio
 from phaseguide.segmentation.request import Mode, Request, Segmentation
-from phaseguide.segmentation.tiling import tile_ratios
+from phaseguide.segmentation.tiling import DEFAULT_OVERLAP, DEFAULT_TILE, Tile, tile_ratios
 
 SessionEvent = Progress | Notice | Finished[Segmentation]
 
 SMALLEST_TILE = 256
 AUTO_ROUNDS = 10
 AUTO_SETTLED = 0.001
+CONFLICT = 0.15
+"""Total variation between user and model above which a sentence says so."""
 
 
 class Session:
@@ -42,14 +52,14 @@ class Session:
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     tile, overlap : int
-        Largest side encoded at once and overlap of tiles, px.
+        Largest side in the network at once (after zooming, where views zoom) and overlap of tiles, px.
     flips : bool, optional
         Average over mirrored and zoomed views of the image: as the model's card says (None), in any
         case (True: the card's views, or the four flips where it names one view only), or never.
     invert : bool
         The image's contrast is inverted.
-    memory_mb : int
-        Budget for features and scores in MB.
+    memory_mb : int, optional
+        Budget for features and scores in MB; None: half of the free memory, at most 4096.
     name : str
         What to call the image in errors.
 
@@ -66,11 +76,11 @@ class Session:
         *,
         edits: NDArray[np.uint8] | None = None,
         device: str = "auto",
-        tile: int = 1280,
-        overlap: int = 128,
+        tile: int = DEFAULT_TILE,
+        overlap: int = DEFAULT_OVERLAP,
         flips: bool | None = None,
         invert: bool = False,
-        memory_mb: int = 4096,
+        memory_mb: int | None = None,
         name: str = "image",
     ) -> None:
         check_image(image, name)
@@ -78,17 +88,18 @@ class Session:
         self.pixels = fit_channels(image, model.segmenter.in_channels, name)
         self.device = choose_device(device)
         self._options: dict[str, Any] = {
-            "overlap": overlap,
+            "overlap": min(max(0, overlap), max(SMALLEST_TILE, tile) // 2),
             "views": _choose_views(model, flips),
             "invert": invert,
-            "memory": memory_mb * 1_000_000,
+            "memory": (memory_mb or default_memory_mb()) * 1_000_000,
         }
         self._tile = max(SMALLEST_TILE, tile // 32 * 32)
         self._encoded: EncodedImage | None = None
         self._plain: NDArray[np.float32] | None = None
         self._tile_shares: NDArray[np.float64] | None = None
         self._conditioned: tuple[tuple[float, ...], NDArray[np.float32]] | None = None
-        self._smoothed: tuple[int, float, NDArray[np.float32]] | None = None
+        self._smoothed: tuple[float, NDArray[np.float32]] | None = None
+        self._own: tuple[tuple[float, int], NDArray[np.uint8], Ratio] | None = None
         self.edits: NDArray[np.uint8] | None = None
         self.set_edits(edits)
 
@@ -108,6 +119,7 @@ class Session:
         SchemeError
             A value that is not in the scheme.
         """
+        self._own = None
         if edits is None or not np.any(edits):
             self.edits = None
             return
@@ -142,81 +154,123 @@ class Session:
         asked = None if request.asked is None else validate_ratio(request.asked, self.scheme)
         if asked is not None and np.isnan(asked).all():
             asked = None
-        yield from self._encode()
-        plain = self._prepared(0, self._plain, request)
-        excluded = self._excluded()
-        own_labels = self._clean(argmax_labels(plain, excluded), excluded, request)
-        own = self._shares(own_labels)
-        if asked is None and not request.auto:
-            labels = argmax_labels(plain, self.edits)
-            labels = self._clean(labels, self.edits, request)
-            yield Finished(self._result(labels, request, own, own_labels, None, None, ()))
+        plain = self._prepared(0, (yield from self._scores(None)), request)
+        own_labels, own = self._own_map(plain, request)
+        if asked is None and request.auto:
+            yield from self._auto(request, own, own_labels)
             return
-        guided = self.model.card.guidance.kind != "none"
         if asked is None:
-            yield from self._auto(request, own, own_labels, guided)
+            labels = self._clean(argmax_labels(plain, self.edits), self.edits, request)
+            yield Finished(self._result(labels, request, own, own_labels, None, None))
             return
         mode: Mode = request.mode or self.model.card.inference.mode
-        if not guided and mode != "matched":
+        if mode != "matched" and self.model.card.guidance.kind == "none":
             mode = "matched"
             yield Notice(f"Model {self.model.card.name!r} has no guidance; the ratio acts by matching only.")
         imposed = blend_ratios(asked, own, request.uncertainty, self.model.card.own_error)
+        notices = _conflict(complete_ratio(asked, own), own, imposed)
         scores = plain
         if mode != "matched":
-            scores = yield from self._conditioned_scores(imposed)
-            scores = self._prepared(1, scores, request)
-        notices: tuple[str, ...] = ()
+            scores = self._prepared(1, (yield from self._scores(imposed)), request)
         if mode == "conditioned":
             labels = self._clean(argmax_labels(scores, self.edits), self.edits, request)
         else:
-            labels, notices = self._match(scores, imposed, request)
+            labels, doubts = self._match(scores, imposed, request)
+            notices += doubts
         yield Finished(self._result(labels, request, own, own_labels, imposed, mode, notices))
 
-    def _auto(
-        self, request: Request, own: Ratio, own_labels: NDArray[np.uint8], guided: bool
-    ) -> Iterator[SessionEvent]:
+    def _auto(self, request: Request, own: Ratio, own_labels: NDArray[np.uint8]) -> Iterator[SessionEvent]:
         """Auto-regressive inference: feed the measured composition back until it settles."""
         estimate, labels = own, own_labels
-        if guided:
-            for round_ in range(AUTO_ROUNDS):
-                yield Progress("Estimating the ratio", round_, AUTO_ROUNDS)
-                scores = yield from self._conditioned_scores(estimate)
-                labels = argmax_labels(self._prepared(1, scores, request), self._excluded())
-                measured = self._shares(labels)
-                settled = np.abs(measured - estimate).max() < AUTO_SETTLED
-                estimate = measured
-                if settled:
-                    break
-        labels = labels if self.edits is None else np.where(self.edits > 0, self.edits, labels)
+        guided, settled = self.model.card.guidance.kind != "none", True
+        for round_ in range(AUTO_ROUNDS if guided else 0):
+            yield Progress("Estimating the ratio", round_, AUTO_ROUNDS)
+            scores = self._prepared(1, (yield from self._scores(estimate)), request)
+            labels = argmax_labels(scores, self._excluded())
+            measured = self._shares(labels)
+            settled = bool(np.abs(measured - estimate).max() < AUTO_SETTLED)
+            estimate = measured
+            if settled:
+                break
+        if self.edits is not None:
+            labels = np.where(self.edits > 0, self.edits, labels)
         labels = self._clean(labels, self.edits, request)
-        yield Finished(
-            self._result(labels, request, own, own_labels, estimate, "conditioned" if guided else None, ())
-        )
+        notices = () if settled else (f"The estimate had not settled after {AUTO_ROUNDS} rounds.",)
+        mode: Mode | None = "conditioned" if guided else None
+        yield Finished(self._result(labels, request, own, own_labels, estimate, mode, notices))
 
-    def _encode(self) -> Iterator[SessionEvent]:
-        """Run the unguided pass once, falling back to smaller tiles and then to the CPU."""
-        while self._plain is None:
-            shares: dict[int, NDArray[np.float64]] = {}
+    def _own_map(self, plain: NDArray[np.float32], request: Request) -> tuple[NDArray[np.uint8], Ratio]:
+        """The map without a ratio and its shares; the last one is kept."""
+        key = (request.smoothing_px, request.min_island_px)
+        if self._own is None or self._own[0] != key:
+            excluded = self._excluded()
+            labels = self._clean(argmax_labels(plain, excluded), excluded, request)
+            self._own = (key, labels, self._shares(labels))
+        return self._own[1], self._own[2]
 
-            def measure(index: int, logits: NDArray[np.float32], into: dict[int, Any] = shares) -> None:
-                into[index] = self._shares(argmax_labels(logits))
+    def _scores(self, imposed: Ratio | None) -> Generator[Progress | Notice, None, NDArray[np.float32]]:
+        """Scores without a ratio (kept) or for one (the last kept).
 
+        Out of memory falls back to smaller tiles and then to the CPU, with a notice.
+        """
+        while True:
             try:
-                if self._encoded is None:
-                    self._encoded = EncodedImage(
-                        self.model.segmenter, self.pixels, self.device, tile=self._tile, **self._options
-                    )
-                yield Progress("Encoding the image", 0, len(self._encoded.tiles))
-                plain = yield from _with_progress("Encoding the image", self._encoded.scores(None, measure))
-                self._tile_shares = np.array([shares[i] for i in range(len(self._encoded.tiles))])
-                self._plain = plain
-            except RuntimeError as error:
+                if self._plain is None:
+                    self._plain = yield from self._encode()
+                if imposed is None:
+                    return self._plain
+                return (yield from self._decode(imposed))
+            except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 yield Notice(self._fall_back(error))
 
-    def _fall_back(self, error: RuntimeError) -> str:
-        self._encoded = None
+    def _encode(self) -> Generator[Progress, None, NDArray[np.float32]]:
+        shares: list[Ratio] = []
+        excluded = self._excluded()
+
+        def measure(tile: Tile, logits: NDArray[np.float32]) -> None:
+            labels = argmax_labels(logits, None if excluded is None else excluded[tile.window])
+            known = ratio_from_labels(labels, len(self.scheme))
+            shares.append(np.full(len(self.scheme), np.nan) if known is None else known)
+
+        if self._encoded is None:
+            self._encoded = EncodedImage(
+                self.model.segmenter, self.pixels, self.device, tile=self._tile, **self._options
+            )
+        yield Progress("Encoding the image", 0, len(self._encoded.tiles))
+        plain = yield from _with_progress("Encoding the image", self._encoded.scores(None, measure))
+        self._tile_shares = np.array(shares)
+        return plain
+
+    def _decode(self, imposed: Ratio) -> Generator[Progress, None, NDArray[np.float32]]:
+        key = tuple(imposed.tolist())
+        if self._conditioned is not None and self._conditioned[0] == key:
+            return self._conditioned[1]
+        assert self._encoded is not None and self._tile_shares is not None
+        excluded = self._excluded()
+        areas = np.array(
+            [
+                t.height * t.width - (0 if excluded is None else np.count_nonzero(excluded[t.window]))
+                for t in self._encoded.tiles
+            ],
+            dtype=np.float64,
+        )
+        # A tile that is excluded altogether gets the ratio of the whole; its labels count nowhere.
+        ratios = np.tile(imposed, (areas.size, 1))
+        seen = (areas > 0) & ~np.isnan(self._tile_shares).any(1)
+        if seen.any():
+            ratios[seen] = tile_ratios(self._tile_shares[seen], areas[seen], imposed)
+        scores = yield from _with_progress("Decoding with the ratio", self._encoded.scores(ratios))
+        self._conditioned = (key, scores)
+        return scores
+
+    def _fall_back(self, error: BaseException) -> str:
+        import torch
+
+        self._encoded = self._plain = self._conditioned = self._smoothed = self._own = None
+        if self.device.kind == "cuda":
+            torch.cuda.empty_cache()
         if self._tile > SMALLEST_TILE:
             fits = max(self.pixels.shape[:2])
             self._tile = max(SMALLEST_TILE, min(self._tile, fits) // 2 // 32 * 32)
@@ -230,29 +284,15 @@ class Session:
             "or crop the image."
         ) from error
 
-    def _conditioned_scores(self, imposed: Ratio) -> Any:
-        """Scores decoded with a ratio; the last ones are kept."""
-        key = tuple(imposed.tolist())
-        if self._conditioned is not None and self._conditioned[0] == key:
-            return self._conditioned[1]
-        assert self._encoded is not None and self._tile_shares is not None
-        areas = np.array([t.height * t.width for t in self._encoded.tiles], dtype=np.float64)
-        ratios = tile_ratios(self._tile_shares, areas, imposed)
-        scores = yield from _with_progress("Decoding with the ratio", self._encoded.scores(ratios))
-        self._conditioned = (key, scores)
-        self._smoothed = None if self._smoothed is None or self._smoothed[0] == 1 else self._smoothed
-        return scores
-
-    def _prepared(self, slot: int, scores: Any, request: Request) -> NDArray[np.float32]:
-        """Smooth scores if asked, remembering the last smoothing of the unguided ones."""
+    def _prepared(self, slot: int, scores: NDArray[np.float32], request: Request) -> NDArray[np.float32]:
+        """Smooth scores if asked; the last smoothing of the unguided ones (slot 0) is kept."""
         if not request.smoothing_px:
-            plain: NDArray[np.float32] = scores
-            return plain
-        if slot == 0 and self._smoothed is not None and self._smoothed[1] == request.smoothing_px:
-            return self._smoothed[2]
+            return scores
+        if slot == 0 and self._smoothed is not None and self._smoothed[0] == request.smoothing_px:
+            return self._smoothed[1]
         smooth = smooth_scores(scores, request.smoothing_px)
         if slot == 0:
-            self._smoothed = (slot, request.smoothing_px, smooth)
+            self._smoothed = (request.smoothing_px, smooth)
         return smooth
 
     def _match(
@@ -298,16 +338,10 @@ class Session:
         own_labels: NDArray[np.uint8],
         imposed: Ratio | None,
         mode: Mode | None,
-        notices: tuple[str, ...],
+        notices: tuple[str, ...] = (),
     ) -> Segmentation:
         asked = None if request.asked is None or np.isnan(request.asked).all() else request.asked
         achieved = self._shares(labels)
-        if asked is not None and imposed is not None and total_variation(own, imposed) > 0.15:
-            notices = (
-                *notices,
-                f"The expected ratio moves {total_variation(own, imposed) * 100:.0f} % of the area away from "
-                "what the model sees. Check where, and whether the value belongs to this field.",
-            )
         return Segmentation(
             labels=labels,
             scheme=self.scheme,
@@ -322,36 +356,22 @@ class Session:
         )
 
 
+def _conflict(asked: Ratio, own: Ratio, imposed: Ratio) -> tuple[str, ...]:
+    """One sentence when the user and the model are far apart, however little of it was imposed."""
+    gap, moved = total_variation(own, asked), total_variation(own, imposed)
+    if gap <= CONFLICT:
+        return ()
+    return (
+        f"The expected ratio differs from what the model sees in {gap * 100:.0f} % of the area; "
+        f"{moved * 100:.0f} % was moved. Check where, and whether the value belongs to this field.",
+    )
+
+
 def _choose_views(model: LoadedModel, flips: bool | None) -> Sequence[ViewCard]:
     views = model.card.inference.views
     if flips is False:
         return (ViewCard(),)
     return FOUR_FLIPS if flips and len(views) == 1 else views
-
-
-def fit_channels(image: NDArray[Any], channels: int, name: str) -> NDArray[Any]:
-    """Give an image the channels that a model expects: grey from RGB by luminance, RGB from grey by copies.
-
-    Raises
-    ------
-    ModelError
-        No sensible way from the one to the other.
-    """
-    have = 1 if image.ndim == 2 else image.shape[-1]
-    if have == channels:
-        return image if image.ndim == 2 or channels > 1 else image[..., 0]
-    if channels == 1 and have in (3, 4):
-        # ITU-R BT.601 luma, in float32 so that 16-bit images keep their range.
-        weights = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-        grey: NDArray[np.float32] = image[..., :3].astype(np.float32) @ weights
-        return grey
-    if have == 1 and channels == 3:
-        plane = image if image.ndim == 2 else image[..., 0]
-        return np.repeat(plane[..., None], 3, axis=-1)
-    raise ModelError(
-        f"{name} has {have} channels, but the model was made for {channels}. Choose a model for {have} "
-        f"channels, or an image with {channels}."
-    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -365,13 +385,16 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _with_progress(stage: str, work: Iterator[tuple[int, int]]) -> Any:
+def _with_progress(
+    stage: str, work: Generator[tuple[int, int], None, NDArray[np.float32]]
+) -> Generator[Progress, None, NDArray[np.float32]]:
     """Turn (done, total) pairs into `Progress` events and return the work's return value."""
     while True:
         try:
             done, total = next(work)
         except StopIteration as end:
-            return end.value
+            scores: NDArray[np.float32] = end.value
+            return scores
         yield Progress(stage, done, total)
 
 

@@ -9,6 +9,11 @@ from numpy.typing import NDArray
 
 from phaseguide.ratios import FLOOR, Ratio
 
+DEFAULT_TILE = 1920
+"""Largest side in the network at once, px: a 1280 px field seen 1.5 times enlarged fits whole."""
+
+DEFAULT_OVERLAP = 128
+
 
 @dataclass(frozen=True)
 class Tile:

@@ -90,7 +90,7 @@ class TrainingConfig:
     degrade: float = 0.15
     augment_scale: float = 0.4
     average: float = 0.98
-    patience: int = 0
+    patience: int = 6
     validate_every: int = 5
     seed: int = 0
     device: str = "auto"

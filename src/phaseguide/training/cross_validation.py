@@ -11,9 +11,10 @@ from phaseguide.errors import TrainingError
 from phaseguide.evaluation.folds import Folds, training_stems
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.model_file import load_model, read_card, save_model
+from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.phases import PhaseScheme
 from phaseguide.training.config import TrainingConfig
-from phaseguide.training.data import load_images, split_images
+from phaseguide.training.data import load_images, seen_images, split_images
 from phaseguide.training.events import EpochDone
 from phaseguide.training.trainer import train
 
@@ -74,15 +75,17 @@ def cross_validate(
         data = split_images(
             [images[s] for s in training_stems(folds, name)], scheme, share=share, seed=config.seed
         )
+        split = {"train": [i.stem for i in data.train], "validation": [i.stem for i in data.validation]}
         if path.exists():
-            if read_card(path).training.get("config") != config.to_dict():
+            record = read_card(path).training
+            if record.get("config") != config.to_dict() or record.get("images") != split:
                 raise TrainingError(
-                    f"{path}: is a model of other settings. Choose another folder, or delete it."
+                    f"{path}: is a model of other settings or images. Choose another folder, or delete it."
                 )
             yield Notice(f"Fold {name}: trained before.")
         else:
             checkpoint = out / f"fold_{name}.checkpoint.safetensors"
-            start = None if starts is None else load_model(starts / path.name).segmenter
+            start = None if starts is None else _load_start(starts / path.name, test)
             for event in train(data, config, name=f"fold {name}", start=start, checkpoint=checkpoint):
                 if isinstance(event, Finished):
                     save_model(path, event.result.segmenter, event.result.card)
@@ -92,3 +95,15 @@ def cross_validate(
         trained.append(FoldTrained(name, path, test))
         yield trained[-1]
     yield Finished(trained)
+
+
+def _load_start(path: Path, test: tuple[str, ...]) -> GuidedSegmenter:
+    """Load the model a fold starts from; it must not have seen the images that the fold is tested on."""
+    model = load_model(path)
+    seen = seen_images(model.card) & set(test)
+    if seen:
+        raise TrainingError(
+            f"{path}: was trained or validated on {', '.join(sorted(seen))}, which this fold is tested on. "
+            "Start from models of the same folds."
+        )
+    return model.segmenter

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from phaseguide.datasets.folder import Dataset
 from phaseguide.errors import TrainingError
 from phaseguide.micrographs.validation import check_image
+from phaseguide.models.card import Card
 from phaseguide.models.segmenter import normalise_image
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import ratio_from_labels
@@ -48,6 +50,13 @@ class TrainingData:
                 "Training needs at least two labelled images: one to learn from and one to validate on. "
                 f"There are {len(self.train)} and {len(self.validation)}."
             )
+
+        for side, images in (("training", self.train), ("validation", self.validation)):
+            if all(i.ratio(len(self.scheme)) is None for i in images):
+                stems = ", ".join(i.stem for i in images)
+                raise TrainingError(
+                    f"No pixel of the {side} images ({stems}) carries a phase. Label some, then train."
+                )
 
     @property
     def channels(self) -> int:
@@ -128,3 +137,14 @@ def _typical_draw(images: Sequence[TrainingImage], n_phases: int, count: int, se
 
     best = min(draws, key=distance)
     return {images[k].stem for k in best}
+
+
+def seen_images(card: Card) -> set[str]:
+    """Images that a model was trained or validated on, those of the model it started from included."""
+    seen: set[str] = set()
+    record: Any = card.training
+    while isinstance(record, dict) and record:
+        images = record.get("images", {})
+        seen |= {*images.get("train", []), *images.get("validation", [])}
+        record = record.get("start")
+    return seen

@@ -131,7 +131,7 @@ class _Run:
         if self.checkpoint is not None and self.checkpoint.exists():
             first_stage, first_epoch, optimiser = self._resume()
             yield Notice(f"Going on from {self.checkpoint.name} after epoch {len(self.history)}.")
-        stopped = False
+        ever_stopped = False
         for index in range(first_stage, len(self.stages)):
             stage = self.stages[index]
             if index > first_stage or first_epoch == 0:
@@ -150,11 +150,14 @@ class _Run:
                     self._save(optimiser, (index + 1, 0) if last or stopped else (index, epoch + 1))
                 yield done
                 if stopped:
-                    yield Notice(f"Stopped early: no better validation for {self.stale} epochs.")
+                    ever_stopped = True
+                    yield Notice(
+                        f"Stopped early ({stage.name}): {self.stale} validations without a better one."
+                    )
                     break
             first_epoch = 0
         yield Progress("Measuring the trained model", 0, 1)
-        yield Finished(self._result(stopped))
+        yield Finished(self._result(ever_stopped))
 
     def _epoch(self, stage: Stage, epoch: int, optimiser: torch.optim.AdamW) -> Any:
         started = time.perf_counter()

@@ -95,7 +95,7 @@ class Exporter(QObject):
 
     def _write(self, job: Callable[[], Any]) -> None:
         self._widget.say("Saving …")
-        in_background(job, self._written, self._widget.fail)
+        in_background(self, job, self._written, self._widget.fail)
 
     def _written(self, path: Path) -> None:
         self._widget.say(f"Saved: {path}")

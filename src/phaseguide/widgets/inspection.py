@@ -19,9 +19,9 @@ def find_device(wish: str) -> Device:
         Asked for and not there.
     """
     from phaseguide.segmentation.device import choose_device
-    from phaseguide.widgets.torch_import import import_torch
+    from phaseguide.widgets.warm_up import warm_up
 
-    import_torch()
+    warm_up()
     return choose_device(wish)
 
 

@@ -194,10 +194,10 @@ def run_job(job: Job, store: SessionStore, stop: threading.Event) -> Iterator[Jo
     PhaseguideError
         Input that cannot be segmented; its message is for the user.
     """
-    from phaseguide.widgets.torch_import import import_torch
+    from phaseguide.widgets.warm_up import warm_up
 
     yield Step("Loading the model")
-    import_torch()
+    warm_up()
     model = store.model(job.model_path, job.options.device)
     started = time.monotonic()
     count = len(job.planes)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from phaseguide.errors import MicrographError
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.appearance import phase_colormap, phase_features
-from phaseguide.widgets.planes import Index, data_shape
+from phaseguide.widgets.planes import Index, data_shape, full_data
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -169,6 +169,20 @@ def pixel_size_um(image: Image) -> float | None:
         except pint.DimensionalityError:
             return None
     return sizes[0] if np.isclose(*sizes) else None
+
+
+def describe_image(image: Image) -> str:
+    """Return size, type and pixel size of an image layer in a line."""
+    shape = data_shape(image)
+    size = " × ".join(map(str, (*shape[:-2], *shape[:-3:-1])))
+    pixel = pixel_size_um(image)
+    source = image.metadata.get(KEY, {}).get("scale_source", "")
+    if pixel is None:
+        scale = "scale unknown"
+    else:
+        scale = f"pixel {pixel:.4g} µm" + (f" ({source})" if source and source != "scale unknown" else "")
+    colour = "RGB, " if image.rgb else ""
+    return f"{size} px, {colour}{full_data(image).dtype}, {scale}"
 
 
 def _add(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.events import Notice
@@ -15,29 +16,43 @@ from phaseguide.widgets.job import DeviceFound, PlaneDone, Step, Stopped
 
 logger = logging.getLogger(__name__)
 
+BREATH_MS = 20
+
 
 class UnexpectedError(PhaseguideError):
     """A fault that no user caused."""
 
 
-def guarded(function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-    """Wrap a generator function so that any exception reaches the ``errored`` signal, as a sentence.
+@dataclass(frozen=True)
+class Failed:
+    """An error in a worker.
 
-    A RuntimeError (torch raises it for most things) would otherwise vanish in the thread and leave
-    the worker running for ever.
+    It travels as a value: a worker that raises makes napari with PySide6 fail itself (0.9.2), and a
+    RuntimeError, which torch raises for most things, would vanish and leave the worker running for ever.
     """
+
+    error: PhaseguideError
+
+
+def as_user_error(error: Exception) -> PhaseguideError:
+    """Return an error that is meant for the user; others are logged and put into a sentence."""
+    if isinstance(error, PhaseguideError):
+        return error
+    logger.error("unexpected error in a worker", exc_info=error)
+    return UnexpectedError(
+        f"Something went wrong inside Phase Guide ({type(error).__name__}: {error}). Your layers are unchanged. "
+        "Try again; if it stays, report it with the log."
+    )
+
+
+def guarded(function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """Wrap a generator function so that it yields `Failed` where it would raise."""
 
     def run(*args: Any, **kwargs: Any) -> Iterator[Any]:
         try:
             yield from function(*args, **kwargs)
-        except PhaseguideError:
-            raise
         except Exception as error:
-            logger.exception("unexpected error in a worker")
-            raise UnexpectedError(
-                f"Something went wrong inside Phase Guide ({type(error).__name__}: {error}). Your layers are "
-                "unchanged. Try again; if it stays, report it with the log."
-            ) from error
+            yield Failed(as_user_error(error))
 
     return run
 
@@ -77,7 +92,6 @@ class Runner(QObject):
         self._stopped_after, self._error = -1, None
         worker = create_worker(guarded(function), *args, self._stop, _ignore_errors=True, _start_thread=False)
         worker.yielded.connect(self._on_event)
-        worker.errored.connect(self._on_error)
         worker.finished.connect(self._on_finished)
         self._worker = worker
         worker.start()
@@ -92,7 +106,7 @@ class Runner(QObject):
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.quit()
-            for signal in (worker.yielded, worker.errored, worker.finished):
+            for signal in (worker.yielded, worker.finished):
                 try:
                     signal.disconnect()
                 except (TypeError, RuntimeError):  # nothing connected any more
@@ -111,37 +125,53 @@ class Runner(QObject):
             self.plane_done.emit(event)
         elif isinstance(event, Stopped):
             self._stopped_after = event.done
-
-    def _on_error(self, error: BaseException) -> None:
-        self._error = error
+        elif isinstance(event, Failed):
+            self._error = event.error
 
     def _on_finished(self) -> None:
+        # The last result and the end arrive together; between the two the window gets a turn to draw.
+        QTimer.singleShot(BREATH_MS, self._end)
+
+    def _end(self) -> None:
         if self._worker is None:
             return
         self._worker = None
         self.ended.emit(self._stopped_after, self._error)
 
 
-def in_background(
-    function: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[BaseException], None]
-) -> Any:
-    """Call a quick function in a thread; ``done`` or ``failed`` is called in the GUI thread.
+class _Call(QObject):
+    """Hands the outcome of a call in a thread to its owner, unless that is gone by then."""
 
-    Both must be methods of a QObject: Qt then calls them in its thread, and not at all once it is gone.
-    """
+    def __init__(
+        self, owner: QObject, done: Callable[[Any], None], failed: Callable[[BaseException], None]
+    ) -> None:
+        super().__init__(owner)
+        self._done, self._failed = done, failed
+
+    def receive(self, outcome: Any) -> None:
+        """Call ``done`` or ``failed``."""
+        if isinstance(outcome, Failed):
+            self._failed(outcome.error)
+        else:
+            self._done(outcome)
+        self.deleteLater()
+
+
+def in_background(
+    owner: QObject,
+    function: Callable[[], Any],
+    done: Callable[[Any], None],
+    failed: Callable[[BaseException], None],
+) -> None:
+    """Call a quick function in a thread, then ``done`` or ``failed`` in the GUI thread if ``owner`` still lives."""
     from napari.qt.threading import create_worker
 
     def run() -> Any:
         try:
             return function()
-        except PhaseguideError:
-            raise
         except Exception as error:
-            logger.exception("unexpected error in a worker")
-            raise UnexpectedError(f"{type(error).__name__}: {error}") from error
+            return Failed(as_user_error(error))
 
     worker = create_worker(run, _ignore_errors=True, _start_thread=False)
-    worker.returned.connect(done)
-    worker.errored.connect(failed)
+    worker.returned.connect(_Call(owner, done, failed).receive)
     worker.start()
-    return worker

@@ -65,6 +65,11 @@ class SegmentPanel(QWidget):
         return self.source_box.currentData()
 
     @property
+    def uncertainty(self) -> float:
+        """How sure the expected values are, as a log-ratio standard deviation; 0 is exact."""
+        return 0.0 if self.advanced.value().exact else self.source.uncertainty
+
+    @property
     def all_planes(self) -> bool:
         """Whether every plane of a stack is to be segmented."""
         return not self.planes_box.isHidden() and self.planes_box.currentIndex() == 1

@@ -7,18 +7,18 @@ from typing import Any
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
-from phaseguide.errors import MicrographError, ModelError, PhaseguideError
+from phaseguide.errors import ModelError, PhaseguideError
 from phaseguide.phases import PhaseScheme
-from phaseguide.ratios import validate_ratio
 from phaseguide.segmentation.device import Device
-from phaseguide.segmentation.request import Request, Segmentation
+from phaseguide.segmentation.request import Segmentation
 from phaseguide.widgets import layers, planes
-from phaseguide.widgets.composition import summary, with_edits
 from phaseguide.widgets.exporter import Exporter
-from phaseguide.widgets.history import History, Run
+from phaseguide.widgets.history import History
 from phaseguide.widgets.inspection import describe_device, find_bar, find_device
-from phaseguide.widgets.job import Job, Plane, PlaneDone, SessionStore, run_job
+from phaseguide.widgets.job import PlaneDone, SessionStore, run_job
+from phaseguide.widgets.job_maker import make_job
 from phaseguide.widgets.phase_table import ALARM
+from phaseguide.widgets.result_keeper import ResultKeeper
 from phaseguide.widgets.runner import Runner, in_background
 from phaseguide.widgets.segment_panel import SegmentPanel
 
@@ -51,11 +51,9 @@ class SegmentWidget(QWidget):
         self.runner = Runner(self)
         self.store = SessionStore()
         self.exporter = Exporter(self)
-        self._histories: dict[Any, History] = {}
+        self.results = ResultKeeper(napari_viewer)
         self._bars: dict[Any, tuple[int, bool]] = {}
         self._watched: set[Any] = set()
-        self._running_on: tuple[Any, Any] | None = None  # image layer, and its data at the start
-        self._run: Run | None = None
         self._dropped = ""
         self._notices: list[str] = []
         self._docked = False
@@ -66,7 +64,8 @@ class SegmentWidget(QWidget):
         self._connect()
         self._on_model()
         self._on_image()
-        self._find_device()
+        self.panel.device_line.setText("looking …")
+        QTimer.singleShot(100, self._find_device)  # importing torch would slow down what is being drawn now
 
     # -- what the user sees and does --------------------------------------------------------------
 
@@ -90,12 +89,12 @@ class SegmentWidget(QWidget):
         if self.runner.running:
             return
         try:
-            job = self._job()
+            job = make_job(self.viewer, self.panel, self._bar_rows())
         except PhaseguideError as error:
             self.fail(error)
             return
-        self._running_on = (self.image, planes.full_data(self.image))
-        self._run, self._dropped, self._notices = None, "", []
+        self.results.begin(self.image)
+        self._dropped, self._notices = "", []
         self.say("Segmenting …")
         self.panel.progress.begin()
         self.runner.start(run_job, job, self.store)
@@ -126,142 +125,29 @@ class SegmentWidget(QWidget):
 
     def history(self) -> History | None:
         """Runs on the chosen image."""
-        return None if self.image is None else self._histories.setdefault(self.image.unique_id, History())
+        return None if self.image is None else self.results.history(self.image)
 
     def standing(self, index: planes.Index) -> Segmentation | None:
-        """Result on show of one plane, with the edits as they are now on top; None if there is none."""
-        history = self.history()
-        result = history.shown.planes.get(index) if history and history.shown else None
-        if result is None:
-            return None
-        edits = layers.find_layer(self.viewer, self.image, "edits")
-        try:
-            painted = layers.edits_of(edits, self.image, index)
-        except MicrographError:  # told when it matters, on the next press of Segment
-            painted = None
-        fits = painted is None or painted.shape == result.segmentation.labels.shape
-        return with_edits(result, painted if fits else None)
-
-    # -- starting ---------------------------------------------------------------------------------
-
-    def _job(self) -> Job:
-        image, card, path = self.image, self.panel.model_box.card, self.panel.model_box.path
-        if image is None:
-            raise MicrographError(
-                "There is no image layer. Open a micrograph (File > Open) and press Segment again."
-            )
-        if card is None or path is None:
-            raise ModelError("No model is chosen. Choose one, or open a model file.")
-        advanced, asked = self.panel.advanced.value(), self.panel.table.asked()
-        if asked is not None:
-            asked = validate_ratio(asked, card.scheme)
-        shape = planes.data_shape(image)
-        if len(shape) < 2:
-            raise MicrographError(
-                f"{image.name}: has shape {shape}; expected an image. Choose another layer."
-            )
-        indices = planes.all_indices(image) if self.panel.all_planes else [self.current_plane()]
-        edits = layers.find_layer(self.viewer, image, "edits")
-        data = planes.full_data(image)
-        bar_rows, bar_wanted = self._bars.get(image.unique_id, (0, False))
-        return Job(
-            path,
-            tuple(
-                Plane(
-                    index,
-                    planes.plane_name(image.name, index),
-                    planes.plane_reader(data, index, rgb=image.rgb),
-                    layers.edits_of(edits, image, index),
-                    "" if edits is None else edits.name,
-                    bar_rows if bar_wanted and bar_rows < shape[-2] else 0,
-                )
-                for index in indices
-            ),
-            Request(
-                asked=asked,
-                uncertainty=self._uncertainty(),
-                mode=advanced.request_mode,
-                smoothing_px=advanced.smoothing_px,
-                min_island_px=advanced.min_island_px,
-            ),
-            advanced.options(),
-            None if asked is None else self.panel.source.title,
-        )
-
-    def _uncertainty(self) -> float:
-        return 0.0 if self.panel.advanced.value().exact else self.panel.source.uncertainty
+        """Result on show of one plane of the chosen image, with edits on top; None if there is none."""
+        return None if self.image is None else self.results.standing(self.image, index)
 
     # -- while it runs ----------------------------------------------------------------------------
 
     def _on_plane(self, event: PlaneDone) -> None:
-        image, data = self._running_on
-        reason = self._gone(image, data)
-        if reason:
-            self._dropped = reason
+        self._dropped = self._dropped or self.results.lost()
+        if self._dropped:
             self.runner.stop()
             return
-        result = event.result
-        scheme = result.segmentation.scheme
-        history = self._histories.setdefault(image.unique_id, History())
-        if self._run is None:
-            before = history.shown
-            self._run = Run(scheme)
-            if before is not None and before.scheme == scheme and self._fits(before, image):
-                self._run.planes.update(before.planes)
-            self._run.planes[event.index] = result
-            history.add(self._run)
-            self._write(image, self._run)
-        else:
-            self._run.planes[event.index] = result
-            self._write(image, self._run, only=event.index)
-        if event.index == planes.current_index(image, self.viewer.dims.point):
+        self.results.add(event)
+        if self.image is not None and event.index == self.current_plane():
             self._refresh()
 
-    def _gone(self, image: Any, data: Any) -> str:
-        """Return why a result has no place to go any more; empty if it has."""
-        if not any(layer.unique_id == image.unique_id for layer in self.viewer.layers):
-            return f"{image.name!r} was removed meanwhile, so its result was dropped."
-        if planes.full_data(image) is not data:
-            return f"The data of {image.name!r} were replaced meanwhile, so the result was dropped. Segment again."
-        return ""
-
-    def _fits(self, run: Run, image: Any) -> bool:
-        shape = planes.data_shape(image)
-        return all(
-            len(index) == len(shape) - 2 and result.segmentation.labels.shape == shape[-2:]
-            for index, result in run.planes.items()
-        )
-
-    def _write(self, image: Any, run: Run, only: planes.Index | None = None) -> None:
-        """Show a run, or one more plane of it, in the phases layer."""
-        done = run.planes if only is None else {only: run.planes[only]}
-        marks = {" ".join(map(str, index)): summary(r.segmentation) for index, r in run.planes.items()}
-        newest = next(reversed(done.values()))
-        mark = {
-            "model": newest.made.model_name,
-            "source": newest.made.source,
-            "note": (newest.segmentation.constrained and marks[next(iter(marks))]["note"]) or "",
-            "planes": marks,
-        }
-        mark.update(summary(newest.segmentation))
-        active = self.viewer.layers.selection.active
-        layers.show_result(
-            self.viewer,
-            image,
-            run.scheme,
-            {index: result.segmentation.labels for index, result in done.items()},
-            mark,
-            clear=only is None,
-        )
-        if active is not None and active in self.viewer.layers:
-            self.viewer.layers.selection.active = active
-
     def _on_ended(self, stopped_after: int, error: BaseException | None) -> None:
-        image, data = self._running_on
         seconds = self.panel.progress.seconds
         self.panel.progress.end()
-        self._running_on = None
-        dropped = self._dropped or (self._gone(image, data) if error is None else "")
+        dropped = self._dropped or self.results.lost()
+        image = self.results.image
+        run = self.results.end()
         if error is not None:
             self.store.forget()
             self.fail(error)
@@ -270,16 +156,15 @@ class SegmentWidget(QWidget):
         elif stopped_after >= 0:
             kept = f" {stopped_after} planes are done and kept." if stopped_after else " Nothing was changed."
             self.say(f"Stopped.{kept}")
-        else:
-            self._finish(image, seconds)
+        elif run is not None:
+            self._finish(image, run.scheme, seconds)
         self._show_state()
 
-    def _finish(self, image: Any, seconds: float) -> None:
-        assert self._run is not None
+    def _finish(self, image: Any, scheme: PhaseScheme, seconds: float) -> None:
         try:
-            edits = layers.ready_edits(self.viewer, image, self._run.scheme)
+            edits = layers.ready_edits(self.viewer, image, scheme)
             self._watch_edits(edits)
-            layers.hold_brush(self.viewer, edits, self._run.scheme)
+            layers.hold_brush(self.viewer, edits, scheme)
         except PhaseguideError as error:
             self.fail(error)
             return
@@ -323,8 +208,8 @@ class SegmentWidget(QWidget):
         self._settle.start()
 
     def _on_removed(self, event: Any) -> None:
-        if self._running_on is not None and event.value.unique_id == self._running_on[0].unique_id:
-            self._dropped = self._gone(*self._running_on)
+        if self.results.image is not None and event.value.unique_id == self.results.image.unique_id:
+            self._dropped = self.results.lost()
             self.runner.stop()
         self._settle_later()
 
@@ -339,7 +224,7 @@ class SegmentWidget(QWidget):
     def _on_source(self, *_: Any) -> None:
         self.panel.source_box.setToolTip(self.panel.source.tip)
         self.panel.source_box.setEnabled(not self.panel.advanced.value().exact)
-        self.panel.table.set_uncertainty(self._uncertainty())
+        self.panel.table.set_uncertainty(self.panel.uncertainty)
 
     def _on_image(self) -> None:
         image = self.image
@@ -348,7 +233,7 @@ class SegmentWidget(QWidget):
             self.panel.image_info.setText("Open a micrograph, or a sample from File > Open Sample.")
             self.panel.offer_bar(0, False)
         else:
-            self.panel.image_info.setText(describe_image(image))
+            self.panel.image_info.setText(layers.describe_image(image))
             self.panel.offer_bar(*self._bars.get(image.unique_id, (0, True)))
             if image.unique_id not in self._watched:
                 self._watched.add(image.unique_id)
@@ -362,14 +247,12 @@ class SegmentWidget(QWidget):
 
     def _on_scale(self, event: Any = None) -> None:
         if self.image is not None:
-            self.panel.image_info.setText(describe_image(self.image))
+            self.panel.image_info.setText(layers.describe_image(self.image))
 
     def _on_data(self, event: Any) -> None:
-        """Look at an image again whose data were replaced; results of another shape have no place there."""
+        """Look at an image again whose data were replaced; the results on it belong to the old ones."""
         image = event.source
-        history = self._histories.get(image.unique_id)
-        if history is not None and not all(self._fits(run, image) for run in history.runs):
-            del self._histories[image.unique_id]
+        self.results.forget(image)
         self._bars.pop(image.unique_id, None)
         self._find_bar(image)
         if self.image is not None and image.unique_id == self.image.unique_id:
@@ -388,7 +271,7 @@ class SegmentWidget(QWidget):
         elif type(data).__module__ == "numpy" and len(planes.data_shape(image)) >= 2:
             index = (0,) * (len(planes.data_shape(image)) - 2)
             read, key = planes.plane_reader(data, index, rgb=image.rgb), image.unique_id
-            in_background(lambda: (key, find_bar(read)), self._bar_found, self._nothing_found)
+            in_background(self, lambda: (key, find_bar(read)), self._bar_found, self._nothing_found)
 
     def _bar_found(self, found: tuple[Any, int]) -> None:
         key, rows = found
@@ -399,6 +282,13 @@ class SegmentWidget(QWidget):
     def _nothing_found(self, error: BaseException) -> None:
         """An image that cannot be looked at is reported when it is segmented."""
 
+    def _bar_rows(self) -> int:
+        """Rows to exclude at the bottom of the chosen image."""
+        rows, wanted = (
+            self._bars.get(self.image.unique_id, (0, False)) if self.image is not None else (0, False)
+        )
+        return rows if wanted else 0
+
     def _on_bar_check(self, wanted: bool) -> None:
         if self.image is not None and self.image.unique_id in self._bars:
             self._bars[self.image.unique_id] = (self._bars[self.image.unique_id][0], wanted)
@@ -406,7 +296,7 @@ class SegmentWidget(QWidget):
     def _find_device(self, *_: Any) -> None:
         wish = self.panel.advanced.value().device
         self.panel.device_line.setText("looking …")
-        in_background(lambda: find_device(wish), self._on_device, self._no_device)
+        in_background(self, lambda: find_device(wish), self._on_device, self._no_device)
 
     def _on_device(self, device: Device) -> None:
         self.panel.device_line.setText(describe_device(device))
@@ -417,12 +307,9 @@ class SegmentWidget(QWidget):
         self.panel.device_line.setStyleSheet(ALARM)
 
     def _step_history(self, by: int) -> None:
-        history = self.history()
-        run = history.step(by) if history else None
-        if run is not None:
-            self._write(self.image, run)
-            self.say(f"Result {history.position + 1} of {len(history.runs)}.")
-        self._refresh()
+        if self.image is not None:
+            self.say(self.results.step(self.image, by))
+            self._refresh()
 
     def _refresh(self) -> None:
         """Bring numbers and the shown map up to date with result, plane and edits."""
@@ -458,17 +345,3 @@ class SegmentWidget(QWidget):
         self._settle.stop()
         self.panel.progress.end()
         self.runner.abandon()
-
-
-def describe_image(image: Any) -> str:
-    """Return size, type and pixel size of an image layer in a line."""
-    shape = planes.data_shape(image)
-    size = " × ".join(map(str, (*shape[:-2], *shape[:-3:-1])))
-    pixel = layers.pixel_size_um(image)
-    source = image.metadata.get(layers.KEY, {}).get("scale_source", "")
-    if pixel is None:
-        scale = "scale unknown"
-    else:
-        scale = f"pixel {pixel:.4g} µm" + (f" ({source})" if source and source != "scale unknown" else "")
-    colour = "RGB, " if image.rgb else ""
-    return f"{size} px, {colour}{planes.full_data(image).dtype}, {scale}"
