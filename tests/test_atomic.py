@@ -85,3 +85,25 @@ def test_unwritable_folder_whoever_runs_this(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(atomic.tempfile, "mkstemp", denied)
     with pytest.raises(PhaseguideError, match=r"x\.bin.*Permission denied"):
         atomic.write_bytes(tmp_path / "x.bin", b"")
+
+
+def test_the_check_leaves_nothing_and_touches_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "model.safetensors"
+    atomic.check_writable(target)
+    assert os.listdir(target.parent) == []
+    target.write_bytes(b"old")
+    atomic.check_writable(target)
+    assert target.read_bytes() == b"old" and os.listdir(target.parent) == [target.name]
+
+
+def test_the_check_fails_as_writing_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(PhaseguideError, match="taken: cannot be written"):
+        atomic.check_writable(tmp_path / "taken")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PhaseguideError, match=r"below\.json: cannot be written"):
+        atomic.check_writable(tmp_path / "file" / "below.json")
+    monkeypatch.setattr(Path, "write_bytes", no_space)
+    with pytest.raises(PhaseguideError, match=r"x\.json: cannot be written .*space"):
+        atomic.check_writable(tmp_path / "x.json")
+    assert sorted(os.listdir(tmp_path)) == ["file", "taken"]

@@ -57,3 +57,23 @@ def test_a_screen_opens_a_window(model: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(demo_module, "napari_is_installed", lambda: True)
     assert CliRunner().invoke(app, ["demo", "--model", str(model)]).exit_code == 0
     assert started == [("-m", "phaseguide.widgets.demo", "uhcs0220", str(model))]
+
+
+@pytest.mark.parametrize(
+    ("installed", "screen", "words"),
+    [
+        (False, True, "napari is not installed, so no window opens. Install it with"),
+        (True, False, "There is no screen that a window could open on"),
+    ],
+    ids=["no napari", "no screen"],
+)
+def test_without_a_window_it_says_why_and_prints_the_table(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool, screen: bool, words: str
+) -> None:
+    monkeypatch.setattr(demo_module, "run_python", lambda *_: pytest.fail("opens a window"))
+    monkeypatch.setattr(demo_module, "has_display", lambda: screen)
+    monkeypatch.setattr(demo_module, "napari_is_installed", lambda: installed)
+    arguments = ["demo", "--model", str(model), "--out", str(tmp_path), "--device", "cpu"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert words in result.stderr and "spheroidite" in result.stdout

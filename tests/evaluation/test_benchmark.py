@@ -63,3 +63,28 @@ def test_sizes_that_cannot_be_measured(tmp_path: Path) -> None:
 def test_the_image_is_a_micrograph_of_any_size(size: int) -> None:
     image = benchmark_image(size)
     assert image.shape == (size, size) and image.std() > 5
+
+
+TASK = Task("x.safetensors", "cpu", 64, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ("print(json.dumps({'error': 'said at the end'}))", "said at the end"),
+        ("sys.exit('the last words')", r"did not finish \(the last words\)"),
+    ],
+)
+def test_a_worker_that_complains_a_lot_does_not_stand_still(
+    monkeypatch: pytest.MonkeyPatch, end: str, said: str
+) -> None:
+    much = "sys.stderr.write('warning' * 200_000 + chr(10)); sys.stderr.flush()"
+    monkeypatch.setattr(benchmark, "_WORKER", ("-c", f"import json, sys; sys.stdin.read(); {much}; {end}"))
+    with pytest.raises(PhaseguideError, match=said):
+        list(benchmark.run_worker(TASK))
+
+
+def test_a_worker_that_dies_at_once_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark, "_WORKER", ("-c", "import os; os._exit(3)"))
+    with pytest.raises(PhaseguideError, match="exit code 3"):
+        list(benchmark.run_worker(TASK))

@@ -101,3 +101,13 @@ def test_maps_that_do_not_fit():
         confusion_matrix(true, np.minimum(predicted, 3), 3)
     with pytest.raises(SchemeError, match="outside"):
         confusion_matrix(true, predicted.astype(int) + 300, 4)
+
+
+def test_pixels_predicted_as_none_are_in_the_union_once():
+    rng = np.random.default_rng(0)
+    true, predicted = maps()
+    predicted = np.where(rng.random(true.shape) < 0.2, rng.choice([0, 255], true.shape), predicted)
+    scores = scores_from_confusion(confusion_matrix(true, predicted.astype(np.uint8), 4))
+    hit = sum(((true == k) & (predicted == k)).sum() for k in range(1, 5))
+    union = sum(((true == k) | (predicted == k)).sum() for k in range(1, 5))
+    assert scores.micro_iou == pytest.approx(hit / union)

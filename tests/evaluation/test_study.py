@@ -16,6 +16,7 @@ from sklearn.metrics import f1_score
 from phaseguide.datasets.folder import Item, open_dataset
 from phaseguide.errors import DatasetError, PhaseguideError
 from phaseguide.evaluation import study
+from phaseguide.evaluation.boundary import boundary_f1
 from phaseguide.evaluation.study import Predicted, StudyResult, evaluate, open_session, predict
 from phaseguide.events import Finished, Progress
 from phaseguide.models.model_file import LoadedModel, load_model
@@ -47,7 +48,9 @@ def test_json_has_the_promised_names(folder: Path, model: LoadedModel) -> None:
     data = run(folder, model, "expert:0.1", repeats=2)[0].to_dict()
     json.dumps(data, allow_nan=False)
     for part in ("pooled", "pooled_std", "pooled_p10"):
-        assert set(data[part]) == {"dice_mean", "dice", "miou", "iou", "accuracy", "micro_iou"}
+        assert set(data[part]) == {
+            "dice_mean", "dice", "miou", "iou", "accuracy", "micro_iou", "boundary_f1", "boundary_f1_mean"
+        }  # fmt: skip
         assert set(data[part]["dice"]) == set(data[part]["iou"]) == set(NAMES)
     assert {"fraction_mae_pp", "imposed_achieved_mae_pp", "asked_achieved_mae_pp"} <= set(data)
     assert (data["ratio"], data["uncertainty"], data["mode"]) == ("expert:0.1", 0.1, "matched")
@@ -191,10 +194,10 @@ def test_data_sets_that_do_not_fit_say_why(model: LoadedModel, tmp_path: Path) -
     with pytest.raises(DatasetError, match="no image has a label map"):
         run(unlabelled, model, "none")
     other = tiny_dataset(tmp_path / "b", names=("ferrite", "bainite"))
-    with pytest.raises(DatasetError, match=r"scheme\.json.*1 ferrite, 2 bainite.*made for 1 ferrite"):
+    with pytest.raises(DatasetError, match=r"scheme\.json.*1 ferrite, 2 bainite.*'tiny-plm' was made for"):
         run(other, model, "none")
     turned = tiny_dataset(tmp_path / "c", names=NAMES[::-1])
-    with pytest.raises(DatasetError, match="another order"):
+    with pytest.raises(DatasetError, match="model 'tiny-plm' in another order"):
         run(turned, model, "none")
     spelt = tiny_dataset(tmp_path / "d", names=("Ferrite", "carbide_network", "widmanstatten cementite"))
     assert run(spelt, model, "none")[0].scheme == PhaseScheme.from_names(NAMES)
@@ -204,3 +207,27 @@ def test_data_sets_that_do_not_fit_say_why(model: LoadedModel, tmp_path: Path) -
         run(empty, model, "none")
     with pytest.raises(PhaseguideError, match="at least one repeat"):
         run(empty, model, "expert:0.1", repeats=0)
+
+
+def test_boundaries_and_compositions_are_summed_up_over_images(folder: Path, model: LoadedModel) -> None:
+    result, predictions = run(folder, model, "expert:0.3", repeats=2)
+    rows = np.array([boundary_f1(tiny_labels(), p.segmentation.labels, 3) for p in predictions])
+    expected = dict(zip(NAMES, np.nanmean(rows, axis=0), strict=True))
+    assert result.pooled["boundary_f1"] == pytest.approx(expected)
+    assert result.pooled["boundary_f1_mean"] == pytest.approx(np.nanmean(rows))
+    gaps = [np.abs(p.segmentation.achieved - 1 / 3).sum() / 2 for p in predictions]
+    assert result.to_dict()["total_variation"] == pytest.approx(np.mean(gaps))
+
+
+def test_own_and_achieved_are_judged_on_the_same_pixels(model: LoadedModel, tmp_path: Path) -> None:
+    folder = tiny_dataset(tmp_path, count=1)
+    labels = tiny_labels()
+    labels[:, 20:70] = 0
+    Image.fromarray(labels).save(folder / "labels" / "field0.png")
+    result, (made,) = run(folder, model, "oracle", uncertainty=0.0)
+    known = labels > 0
+    own = np.array([(made.segmentation.own_labels[known] == k).mean() for k in (1, 2, 3)])
+    true = np.array([(labels[known] == k).mean() for k in (1, 2, 3)])
+    assert result.own_fraction_mae_pp == pytest.approx(100 * np.abs(own - true).mean())
+    alone, _ = run(folder, model, "none")
+    assert alone.fraction_mae_pp == pytest.approx(result.own_fraction_mae_pp)

@@ -147,3 +147,54 @@ def test_zoo_adds_lists_finds_and_removes(
         zoo.find_model("mine")
     with pytest.raises(ModelError, match="no model 'mine'"):
         zoo.remove_model("mine")
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil", "..", "a/b", "a\\b", "c:a", "", ".hidden", "a.safetensors", "a\0"]
+)
+def test_names_never_lead_out_of_the_folder(saved: Path, tmp_path: Path, data_dir: Path, name: str) -> None:
+    outside = data_dir / "evil.safetensors"
+    outside.write_bytes(b"precious")
+    with pytest.raises(ModelError, match="cannot be a model name"):
+        zoo.remove_model(name)
+    with pytest.raises(ModelError):
+        zoo.find_model(name)
+    if name:  # without one, the file's own name is taken
+        with pytest.raises(ModelError, match="cannot be a model name"):
+            zoo.add_model(saved, name)
+    assert outside.read_bytes() == b"precious"
+
+
+def test_a_name_is_never_a_file_of_the_working_directory(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine = zoo.add_model(saved, "mine").path
+    (tmp_path / "mine").write_bytes(b"something else")
+    (tmp_path / "other").write_bytes(b"something else")
+    (tmp_path / "m.safetensors").write_bytes(saved.read_bytes())
+    assert zoo.find_model("mine") == mine
+    (tmp_path / "mine").unlink()
+    (tmp_path / "mine").mkdir()
+    assert zoo.find_model("mine") == mine
+    with pytest.raises(ModelError, match="no model 'other'"):
+        zoo.find_model("other")
+    assert zoo.find_model("m.safetensors") == Path("m.safetensors")
+    assert zoo.find_model("./other") == Path("other"), "a separator makes it a path"
+
+
+def test_what_the_system_refuses_names_the_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = zoo.add_model(saved, "mine")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        with pytest.raises(ModelError, match=r"mine\.safetensors: cannot be deleted .Permission denied"):
+            zoo.remove_model("mine")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", refuse)
+        with pytest.raises(ModelError, match=rf"{saved.name}: cannot be read .Permission denied"):
+            zoo.add_model(saved, "again")
+    assert entry.path.is_file()

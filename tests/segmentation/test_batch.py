@@ -12,6 +12,7 @@ from phaseguide.errors import MicrographError
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.micrographs.reading import Micrograph
 from phaseguide.models.model_file import load_model
+from phaseguide.segmentation import batch
 from phaseguide.segmentation.batch import (
     BatchOptions,
     ImageDone,
@@ -110,3 +111,43 @@ def test_a_detected_bar_is_said_and_kept_out_of_all_areas(tmp_path: Path) -> Non
     kept = BatchOptions(device="cpu", exclude_info_bar=False)
     labels = list(segment_files([path], model, Request(), tmp_path, kept))[-1].result[0].segmentation.labels
     assert (labels != 255).all()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError("Unable to allocate 9 GiB"), "Not enough memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "Not enough memory"),
+        (OSError(5, "Input/output error"), "Input/output error"),
+    ],
+    ids=["memory", "cuda", "disk"],
+)
+def test_what_the_system_refuses_for_one_image_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+) -> None:
+    images = [save(tmp_path / f"{i}.png", i) for i in range(2)]
+    model = load_model(tiny_model(tmp_path, "none"))
+    read = batch.read_micrograph
+
+    def failing(path: Path) -> Micrograph:
+        if path.stem == "0":
+            raise error
+        return read(path)
+
+    monkeypatch.setattr(batch, "read_micrograph", failing)
+    events = list(segment_files(images, model, Request(), tmp_path / "out", BatchOptions(device="cpu")))
+    failed, done = events[-1].result
+    assert isinstance(failed, ImageFailed) and "0.png: " in str(failed.error) and words in str(failed.error)
+    assert failed.error.__traceback__ is None, "it would hold the arrays of the image"
+    assert isinstance(done, ImageDone)
+
+
+def test_errors_of_the_program_are_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_model(tiny_model(tmp_path, "none"))
+
+    def failing(_: Path) -> Micrograph:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(batch, "read_micrograph", failing)
+    with pytest.raises(RuntimeError, match="mat1"):
+        list(segment_files([save(tmp_path / "a.png")], model, Request(), tmp_path, BatchOptions()))

@@ -159,14 +159,14 @@ def test_status_bar_names_the_phase(done: Any, viewer: Any) -> None:
 
 def drag(viewer: Any, points: list[tuple[float, float]], qtbot: Any) -> None:
     """Drag the left mouse button over the canvas of a shown viewer; points are (row, column) in the world."""
-    from qtpy.QtCore import QPoint, Qt
+    from qtpy.QtCore import QPointF, Qt
     from qtpy.QtTest import QTest
 
     canvas = viewer.window._qt_viewer.canvas
     where = []
     for y, x in points:
         mapped = canvas.view.scene.transform.map((x, y, 0, 1))
-        where.append(QPoint(*(int(round(v)) for v in (mapped[:2] / mapped[3]))))
+        where.append(QPointF(*(float(v) for v in mapped[:2] / mapped[3])).toPoint())
     left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
     QTest.mouseMove(canvas.native, where[0])
     QTest.mousePress(canvas.native, left, none, where[0])

@@ -81,7 +81,7 @@ def test_label_map_and_record_hold_what_is_shown(
     path = tmp_path / "steel_7_a_labels.tif"
     labels = read_label_map(path)
     assert (labels[edits.data > 0] == 3).all()
-    assert np.array_equal(labels, viewer.layers["steel 7/a phases"].data)
+    qtbot.waitUntil(lambda: np.array_equal(labels, viewer.layers["steel 7/a phases"].data))
     assert read_micrograph(path).pixel_size_um == pytest.approx(0.2)
     record = json.loads((tmp_path / "steel_7_a.json").read_text(encoding="utf-8"))
     assert record["ratio"]["statement"] == NOTE

@@ -70,7 +70,8 @@ def evaluate(
     from phaseguide.models.zoo import open_model
     from phaseguide.segmentation.device import choose_device
 
-    source = parse_source(ratio)
+    source, acts = parse_source(ratio), check_mode(mode)
+    unsure = resolve_uncertainty(uncertainty, exact)
     choose_device(device)
     opened = open_dataset(dataset)
     if only:
@@ -79,8 +80,8 @@ def evaluate(
         opened,
         open_model(model),
         source,
-        uncertainty=resolve_uncertainty(uncertainty, exact),
-        mode=check_mode(mode),
+        uncertainty=unsure,
+        mode=acts,
         repeats=repeats,
         seed=seed,
         device=device,

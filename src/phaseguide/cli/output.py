@@ -34,7 +34,6 @@ ModelOption = Annotated[
 UncertaintyOption = Annotated[
     float | None,
     typer.Option(
-        min=0.0,
         metavar="U",
         help="How unsure the ratio is: standard deviation of the logarithm of a phase's share to the rest. "
         "The default, 0.1, makes 10 % to 9.1-10.9 %, and 70 % to 67.9-72.1 %. The mask gets a blend of the "

@@ -102,6 +102,8 @@ def segment(
     from phaseguide.segmentation.device import choose_device
     from phaseguide.segmentation.request import Request
 
+    unsure = resolve_uncertainty(uncertainty, exact)
+    acts = check_mode(mode)
     files = find_images(images)
     if edits is not None and len(files) > 1:
         raise PhaseguideError(
@@ -120,8 +122,8 @@ def segment(
     request = Request(
         asked=asked,
         auto=auto,
-        uncertainty=resolve_uncertainty(uncertainty, exact),
-        mode=check_mode(mode),
+        uncertainty=unsure,
+        mode=acts,
         smoothing_px=smoothing,
         min_island_px=min_island,
     )

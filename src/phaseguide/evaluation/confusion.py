@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import SchemeError
-from phaseguide.evaluation.tables import Floats, named, plain
+from phaseguide.evaluation.tables import Floats, mean_known, named, plain
 from phaseguide.phases import EXCLUDED, MAX_PHASES, NOT_CLASSIFIED, PhaseScheme
 
 Ints = NDArray[np.int64]
@@ -151,16 +151,11 @@ def scores_from_confusion(confusion: NDArray[Any]) -> Scores:
     return Scores(
         dice=dice,
         iou=iou,
-        dice_mean=_mean_present(dice),
-        miou=_mean_present(iou),
+        dice_mean=float(mean_known(dice)),
+        miou=float(mean_known(iou)),
         accuracy=accuracy,
         micro_iou=float(hit.sum()) / union if total else math.nan,
         fraction_error=error,
         fraction_mae=float(np.abs(error).mean()),
         total_variation=(float(np.abs(error).sum()) + none / total) / 2 if total else math.nan,
     )
-
-
-def _mean_present(values: Floats) -> float:
-    present = values[~np.isnan(values)]
-    return float(present.mean()) if present.size else math.nan

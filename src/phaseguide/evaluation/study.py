@@ -71,7 +71,7 @@ class StudyResult:
         Share of the labelled area that would have to change its phase to make the achieved composition
         the true one: mean over images and repeats.
     imposed_achieved_mae_pp, asked_achieved_mae_pp : float or None
-        The same for the other pairs; None where nothing was imposed or asked.
+        As `fraction_mae_pp`, for these pairs and all pixels; None where nothing was imposed or asked.
     """
 
     source: RatioSource
@@ -277,7 +277,7 @@ class _Image:
     true: Ratio
     confusions: list[NDArray[np.int64]] = field(default_factory=list)
     boundaries: list[Floats] = field(default_factory=list)
-    own_confusion: NDArray[np.int64] | None = None
+    own_error: float = np.nan
     modes: list[Mode | None] = field(default_factory=list)
     shares: dict[str, list[Ratio]] = field(
         default_factory=lambda: {"asked": [], "imposed": [], "achieved": [], "own": []}
@@ -286,9 +286,10 @@ class _Image:
     def add(self, labels: NDArray[np.uint8], segmentation: Segmentation) -> None:
         k = self.true.size
         nothing = np.full(k, np.nan)
+        if not self.confusions:  # what the model sees by itself is the same in every repeat
+            own = confusion_matrix(labels, segmentation.own_labels, k)
+            self.own_error = scores_from_confusion(own).fraction_mae
         self.confusions.append(confusion_matrix(labels, segmentation.labels, k))
-        if self.own_confusion is None:  # the same in every repeat
-            self.own_confusion = confusion_matrix(labels, segmentation.own_labels, k)
         self.boundaries.append(boundary_f1(labels, segmentation.labels, k))
         self.modes.append(segmentation.mode)
         for name, values in self.shares.items():
@@ -333,7 +334,6 @@ def _summarise(
     scheme = model.card.scheme
     drawn = len(images[0].confusions)
     pooled = [_pooled_table(images, r, scheme) for r in range(drawn)]
-    own_errors = [scores_from_confusion(i.own_confusion).fraction_mae for i in images]  # type: ignore[arg-type]
     variations = [scores_from_confusion(c).total_variation for i in images for c in i.confusions]
     return StudyResult(
         source=source,
@@ -348,7 +348,7 @@ def _summarise(
         pooled_p10=over_repeats(pooled, tenth_percentile),
         per_image=tuple(i.to_dict(scheme) for i in images),
         fraction_mae_pp=float(100 * np.mean([i.fraction_errors() for i in images])),
-        own_fraction_mae_pp=float(100 * np.mean(own_errors)),
+        own_fraction_mae_pp=float(100 * np.mean([i.own_error for i in images])),
         total_variation=float(np.mean(variations)),
         imposed_achieved_mae_pp=_mean_gap_pp([i.gap("imposed", "achieved") for i in images]),
         asked_achieved_mae_pp=_mean_gap_pp([i.gap("asked", "achieved") for i in images]),

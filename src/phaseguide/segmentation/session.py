@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.errors import DeviceError, MicrographError
+from phaseguide.errors import DeviceError, MicrographError, is_out_of_memory
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.micrographs.validation import check_image
 from phaseguide.models.card import FOUR_FLIPS, ViewCard
@@ -372,17 +372,6 @@ def _choose_views(model: LoadedModel, flips: bool | None) -> Sequence[ViewCard]:
     if flips is False:
         return (ViewCard(),)
     return FOUR_FLIPS if flips and len(views) == 1 else views
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of torch or numpy means that memory ran out."""
-    text = str(error).lower()
-    return (
-        isinstance(error, MemoryError)
-        or "out of memory" in text
-        or "can't allocate memory" in text
-        or ("not enough memory" in text)
-    )
 
 
 def _with_progress(

@@ -180,6 +180,7 @@ class SegmentWidget(QWidget):
         panel.image_box.changed.connect(self._on_image)
         panel.model_box.changed.connect(self._on_model)
         panel.model_box.failed.connect(self._on_model_failed)
+        panel.table.changed.connect(self._on_values)
         panel.source_box.currentIndexChanged.connect(self._on_source)
         panel.advanced.changed.connect(self._on_source)
         panel.advanced.controls["device"].currentIndexChanged.connect(self._find_device)
@@ -220,6 +221,11 @@ class SegmentWidget(QWidget):
 
     def _on_model_failed(self, message: str) -> None:
         self.fail(ModelError(message))
+
+    def _on_values(self) -> None:
+        history = self.history()
+        if history is not None and history.shown is not None and not self.runner.running:
+            self.say("Values changed. Press Segment to apply them.")
 
     def _on_source(self, *_: Any) -> None:
         self.panel.source_box.setToolTip(self.panel.source.tip)
