@@ -16,7 +16,6 @@ from phaseguide.training.config import TrainingConfig
 from phaseguide.training.data import TrainingData, load_images, split_images
 from phaseguide.training.events import EpochDone, TrainingResult
 from phaseguide.training.trainer import train
-from phaseguide.training.validation import own_error
 from textures import SCHEME, config, data, field
 
 
@@ -176,14 +175,6 @@ def _broken() -> object:
         for p in result.segmenter.parameters():
             p.fill_(float("nan"))
     return result.segmenter
-
-
-def test_own_error_grows_with_the_errors_and_ignores_absent_phases() -> None:
-    true = np.array([[0.5, 0.5, 0.0], [0.2, 0.8, 0.0]])
-    exact = own_error(true, true)
-    wrong = own_error(true * [1.5, 0.5, 1], true)
-    assert (wrong[:2] > exact[:2]).all()
-    assert exact[2] == wrong[2] == pytest.approx(0.3)
 
 
 def test_the_loss_goes_down_on_real_pixels() -> None:

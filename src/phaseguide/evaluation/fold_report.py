@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.datasets.folder import Dataset
+from phaseguide.evaluation.calibration import own_error
 from phaseguide.evaluation.confusion import confusion_matrix, scores_from_confusion
 from phaseguide.evaluation.response import measure_response
 from phaseguide.evaluation.study import Predicted, evaluate
@@ -18,7 +19,6 @@ from phaseguide.events import Finished, Progress
 from phaseguide.models.card import InferenceCard
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.phases import PhaseScheme
-from phaseguide.ratios import FLOOR
 from phaseguide.segmentation.request import Mode
 
 ROWS: tuple[tuple[str, Mode | None, float], ...] = (
@@ -91,7 +91,7 @@ def report_folds(
     Progress
     Finished of dict
         ``rows``: per source and mode, pooled over all images and per fold; ``response``; ``own_error``
-        per phase, the root mean square of log(own / true), for the card of a shipped model.
+        per phase, see `own_error`, for the card of a shipped model.
     """
     rows = [_Row(*row) for row in ROWS]
     own, true, responses = [], [], []
@@ -170,9 +170,6 @@ def _summary(
     repeats: int,
     seed: int,
 ) -> dict[str, Any]:
-    gap = np.log(np.maximum(own, FLOOR)) - np.log(np.maximum(true, FLOOR))
-    present = true > FLOOR
-    error = np.sqrt((gap**2 * present).sum(0) / np.maximum(present.sum(0), 1))
     per_image = np.concatenate(responses) if responses else np.full((1, len(scheme)), np.nan)
     return {
         "phases": list(scheme.names),
@@ -187,7 +184,7 @@ def _summary(
                 for n, c in zip(scheme.names, per_image.T, strict=True)
             },
         },
-        "own_error": error.tolist(),
+        "own_error": own_error(own, true).tolist(),
         "own_mae_pp": float(100 * np.abs(own - true).mean()),
     }
 

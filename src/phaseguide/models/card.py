@@ -53,7 +53,7 @@ class CalibrationCard(_Section):
     Attributes
     ----------
     own_error : list of float
-        Root-mean-square error of the own composition per phase, in log-ratio space.
+        Root-mean-square error of the own composition per phase, in log(phase : rest).
     temperature : float
         Divides the scores so that they read as probabilities.
     source : str

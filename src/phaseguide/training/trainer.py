@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from phaseguide.errors import TrainingError
+from phaseguide.evaluation.calibration import own_error
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.backbones import BackboneOptions
 from phaseguide.models.card import BackboneCard, CalibrationCard, Card, GuidanceCard
@@ -35,7 +36,10 @@ from phaseguide.training.stages import (
     set_rate,
     update_average,
 )  # fmt: skip
-from phaseguide.training.validation import Validation, own_error, validate
+from phaseguide.training.validation import Validation, validate
+
+PRIOR_IMAGES = 2
+"""Imagined images in the calibration of a new model: a handful of validation images tell little."""
 
 TrainingEvent = Progress | Notice | EpochDone | Finished[TrainingResult]
 
@@ -309,7 +313,7 @@ class _Run:
             training_ratio_mean=ratios.mean(0).tolist(),
             training_ratio_spread=np.log(np.maximum(ratios, FLOOR)).std(0).tolist(),
             calibration=CalibrationCard(
-                own_error=own_error(judged.own, judged.true).tolist(),
+                own_error=own_error(judged.own, judged.true, prior_images=PRIOR_IMAGES).tolist(),
                 source=f"{len(judged.own)} validation images",
             ),
             training=record,

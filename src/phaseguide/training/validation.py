@@ -10,9 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from phaseguide.evaluation.confusion import Scores, confusion_matrix, scores_from_confusion
-from phaseguide.models.card import DEFAULT_OWN_ERROR
 from phaseguide.models.segmenter import GuidedSegmenter
-from phaseguide.ratios import FLOOR, ratio_from_labels
+from phaseguide.ratios import ratio_from_labels
 from phaseguide.segmentation.matching import argmax_labels
 from phaseguide.training.data import TrainingImage
 
@@ -49,24 +48,3 @@ def validate(segmenter: GuidedSegmenter, images: Sequence[TrainingImage], device
                 own.append(seen)
                 true.append(truth)
     return Validation(scores_from_confusion(total), np.array(own), np.array(true))
-
-
-def own_error(own: NDArray[np.float64], true: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Composition error of a model per phase: root mean square of log(own / true).
-
-    Few images are mixed with a prior: two imagined images with `DEFAULT_OWN_ERROR`. Phases that
-    are absent from an image say nothing about their logarithm there.
-
-    Parameters
-    ----------
-    own, true : ndarray, shape (n, K)
-
-    Returns
-    -------
-    ndarray of float64, shape (K,)
-    """
-    gap = np.log(np.maximum(own, FLOOR)) - np.log(np.maximum(true, FLOOR))
-    present = true > FLOOR
-    squares = (gap**2 * present).sum(0) + 2 * DEFAULT_OWN_ERROR**2
-    error: NDArray[np.float64] = np.sqrt(squares / (present.sum(0) + 2))
-    return error

@@ -123,7 +123,7 @@ class PhaseTable(QWidget):
         for labels, widest in ((self.ranges, "88.8–88.8"), (self.found, "100.00"), (self.unguided, "100.00")):
             for label in labels:
                 label.ensurePolished()
-                label.setMinimumWidth(label.fontMetrics().horizontalAdvance(widest) + 4)
+                label.setMinimumWidth(label.fontMetrics().horizontalAdvance(widest) + 10)
 
     def set_uncertainty(self, uncertainty: float) -> None:
         """Show the ranges that a source means; 0 is exact."""
