@@ -43,12 +43,13 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
 
+    import numpy as np
     from napari import Viewer
     from napari.qt import get_qapp
     from qtpy.QtCore import Qt
 
     from phaseguide.datasets.samples import open_sample
-    from phaseguide.ratios import ratio_from_labels
+    from phaseguide.ratios import expert_ratio, ratio_from_labels
 
     app = get_qapp()
     viewer = Viewer(show=True, show_welcome_screen=False)
@@ -76,9 +77,10 @@ def main() -> None:
     sample = open_sample(SAMPLE)
     true = ratio_from_labels(sample.labels, len(sample.scheme))
     assert true is not None
-    # What somebody would say who knows the two carbides well and leaves the rest open.
+    # The demo's ratio: a simulated expert with 10 % error, seed 0, who leaves two phases open.
+    expert = expert_ratio(true, 0.1, np.random.default_rng(0))
     for phase in sample.scheme.phases[1:3]:
-        widget.panel.table.boxes[phase.label - 1].share = round(float(true[phase.label - 1]), 2)
+        widget.panel.table.boxes[phase.label - 1].share = round(float(expert[phase.label - 1]), 3)
     widget.segment()
     wait(app, widget)
     shoot("segment_with_ratio")

@@ -185,7 +185,7 @@ def load_model(path: str | Path) -> LoadedModel:
         )
     except (ModelError, RuntimeError) as error:
         raise ModelError(
-            f"{path}: its weights do not fit the architecture that its card names: {error}"
+            f"{path}: its weights do not fit the architecture that its card names: {str(error)[:300]}"
         ) from error
     segmenter.eval()
     return LoadedModel(segmenter, card, path)

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
 from phaseguide.errors import DeviceError
 from phaseguide.models.backbones import Features
@@ -77,7 +76,7 @@ class EncodedImage:
         ratios: NDArray[np.float64] | None,
         on_tile: Callable[[Tile, NDArray[np.float32]], None] | None = None,
     ) -> Generator[tuple[int, int], None, NDArray[np.float32]]:
-        """Decode the whole image; yields (tiles done, tiles) and returns the scores.
+        """Decode the whole image; yields (views done, views in all) and returns the scores.
 
         Parameters
         ----------
@@ -96,8 +95,16 @@ class EncodedImage:
         shape = (len(self.segmenter.scheme), self.height, self.width)
         total = self._allocate(shape)
         weight = np.zeros(shape[1:], dtype=np.float32) if len(self.tiles) > 1 else None
+        steps, done = len(self.tiles) * len(self.views), 0
         for index, tile in enumerate(self.tiles):
-            logits = self._decode(index, tile, None if ratios is None else ratios[index])
+            mean: NDArray[np.float32] | None = None
+            for number in range(len(self.views)):
+                view = self._view_scores(index, tile, number, None if ratios is None else ratios[index])
+                mean = view if mean is None else mean + view
+                done += 1
+                yield done, steps
+            assert mean is not None
+            logits = mean / np.float32(len(self.views))
             if on_tile is not None:
                 on_tile(tile, logits)
             if weight is None:
@@ -107,7 +114,6 @@ class EncodedImage:
                 rows, columns = tile.window
                 total[:, rows, columns] += logits * window
                 weight[rows, columns] += window
-            yield index + 1, len(self.tiles)
         if weight is not None:
             for plane in total:
                 plane /= weight
@@ -137,22 +143,20 @@ class EncodedImage:
                 "raise the memory budget, or crop the image."
             ) from error
 
-    def _decode(self, index: int, tile: Tile, ratio: NDArray[np.float64] | None) -> NDArray[np.float32]:
+    def _view_scores(
+        self, index: int, tile: Tile, number: int, ratio: NDArray[np.float64] | None
+    ) -> NDArray[np.float32]:
         given = None
         if ratio is not None:
             given = torch.as_tensor(ratio, dtype=torch.float32, device=self.device.torch_device)[None]
-        total: Tensor | None = None
         size = (tile.height, tile.width)
         with torch.inference_mode(), self._precision():
-            for number, view in enumerate(self.views):
-                features = self._features(index, tile, number)
-                logits = self.segmenter.decode(features, given).float()
-                logits = torch.flip(logits, FLIP_AXES[view.flip])
-                if logits.shape[-2:] != size:
-                    logits = F.interpolate(logits, size=size, mode="bilinear")
-                total = logits if total is None else total + logits
-        assert total is not None
-        scores: NDArray[np.float32] = (total[0] / len(self.views)).cpu().numpy()
+            features = self._features(index, tile, number)
+            logits = self.segmenter.decode(features, given).float()
+            logits = torch.flip(logits, FLIP_AXES[self.views[number].flip])
+            if logits.shape[-2:] != size:
+                logits = F.interpolate(logits, size=size, mode="bilinear")
+        scores: NDArray[np.float32] = logits[0].cpu().numpy()
         return scores
 
     def _features(self, index: int, tile: Tile, number: int) -> Features:

@@ -238,7 +238,7 @@ class Session:
             self._encoded = EncodedImage(
                 self.model.segmenter, self.pixels, self.device, tile=self._tile, **self._options
             )
-        yield Progress("Encoding the image", 0, len(self._encoded.tiles))
+        yield Progress("Encoding the image", 0, len(self._encoded.tiles) * len(self.views))
         plain = yield from _with_progress("Encoding the image", self._encoded.scores(None, measure))
         self._tile_shares = np.array(shares)
         return plain

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.segmentation.device import Device
 from phaseguide.segmentation.request import Request, Segmentation
+from phaseguide.segmentation.tiling import DEFAULT_TILE
 from phaseguide.widgets.composition import Made, PlaneResult, exclude_bar
 from phaseguide.widgets.planes import Index
 
@@ -30,7 +31,7 @@ class Options:
     """What a session is made with; see `phaseguide.segmentation.session.Session`."""
 
     device: str = "auto"
-    tile: int = 1280
+    tile: int = DEFAULT_TILE
     flips: bool | None = None
     invert: bool = False
     memory_mb: int = 4096

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from phaseguide.segmentation.request import Mode
+from phaseguide.segmentation.tiling import DEFAULT_TILE
 from phaseguide.widgets.job import Options
 
 PLUGIN = "napari-phaseguide"
@@ -96,12 +97,12 @@ class Advanced:
     )
     flips: str = _choice(
         "model",
-        "Average over flips",
+        "Average over views",
         {"model": "as the model says", "on": "on", "off": "off"},
         "Segment four mirrored copies and average: a little better, four times slower.",
     )
     tile: int = _number(
-        1280, "Tile side", 256, 8192, 32, " px", "Largest side that goes through the network at once."
+        DEFAULT_TILE, "Tile side", 256, 8192, 32, " px", "Largest side that goes through the network at once."
     )
     memory_mb: int = _number(
         4096,
