@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from phaseguide.errors import DeviceError, MicrographError, ModelError, RatioError, SchemeError
 from phaseguide.events import Finished, Notice, Progress
+from phaseguide.models.card import InferenceCard, ViewCard
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.ratios import blend_ratios
 from phaseguide.segmentation import encoding
@@ -256,6 +258,57 @@ def test_out_of_memory_falls_back_to_smaller_tiles_and_says_so(
     notices = [e.message for e in events if isinstance(e, Notice)]
     assert any("smaller" in n or "tiles of 320" in n for n in notices), notices
     assert isinstance(events[-1], Finished) and events[-1].result.labels.shape == (700, 600)
+
+
+def test_out_of_memory_while_decoding_falls_back_too(
+    guided: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(guided, picture(300, 300))
+    segment(session)
+    real, left = encoding.EncodedImage.scores, [1]
+
+    def scores(self: Any, ratios: Any, *args: Any) -> Iterator[Any]:
+        if ratios is not None and left[0]:
+            left[0] -= 1
+            raise MemoryError
+        return (yield from real(self, ratios, *args))
+
+    monkeypatch.setattr(encoding.EncodedImage, "scores", scores)
+    events = list(session.segment(Request(asked=ASKED, uncertainty=0.0, mode="both")))
+    assert any(isinstance(e, Notice) and "trying again with tiles" in e.message for e in events)
+    assert np.abs(events[-1].result.achieved - ASKED).max() <= 1 / 90000
+
+
+def test_zoomed_and_mirrored_views_are_averaged_in_place(guided: LoadedModel) -> None:
+    image = picture(128, 128)
+    views = [ViewCard(), ViewCard(zoom=1.5, flip="xy")]
+    card = guided.card.model_copy(update={"inference": InferenceCard(views=views)})
+    both = Session(dataclasses.replace(guided, card=card), image)
+    one, many = Session(guided, image), Session(guided, image, flips=True)
+    assert (len(one.views), len(both.views), len(many.views)) == (1, 2, 4)
+    assert len(Session(dataclasses.replace(guided, card=card), image, flips=False).views) == 1
+    events = list(both.segment(Request()))
+    assert [e.done for e in events if isinstance(e, Progress)] == [0, 1, 2], "a step of progress for each"
+    # Random weights see a zoomed image in their own way, but a mirrored average stays in its place.
+    segment(one), segment(many)
+    plain, mean = one._plain, many._plain
+    assert plain is not None and mean is not None
+    flipped = Session(guided, np.ascontiguousarray(image[:, ::-1]), flips=True)
+    segment(flipped)
+    assert flipped._plain is not None
+    assert np.allclose(flipped._plain[:, :, ::-1], mean, atol=1e-3)
+    assert not np.allclose(plain, mean, atol=1e-3)
+
+
+def test_a_far_off_wish_is_told_even_when_little_of_it_is_imposed(guided: LoadedModel) -> None:
+    session = Session(guided, picture())
+    own = segment(session).own
+    rare = int(np.argmin(own))
+    asked = np.full(3, np.nan)
+    asked[rare] = 0.95
+    result = segment(session, asked=asked, uncertainty=2.0, mode="matched")
+    assert any("differs from what the model sees" in n for n in result.notices)
+    assert not segment(session, asked=own, uncertainty=0.1, mode="matched").notices
 
 
 def test_out_of_memory_everywhere_ends_in_a_sentence(
