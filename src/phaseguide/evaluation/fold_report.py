@@ -16,7 +16,7 @@ from phaseguide.evaluation.confusion import confusion_matrix, scores_from_confus
 from phaseguide.evaluation.response import measure_response
 from phaseguide.evaluation.study import Predicted, evaluate
 from phaseguide.events import Finished, Progress
-from phaseguide.models.card import InferenceCard
+from phaseguide.models.card import CalibrationCard, InferenceCard
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.request import Mode
@@ -72,6 +72,8 @@ def report_folds(
 ) -> Iterator[Progress | Finished[dict[str, Any]]]:
     """Evaluate every fold's model on its own test images, for all `ROWS`.
 
+    How far a model's own composition is believed is calibrated on the other folds.
+
     Parameters
     ----------
     dataset : Dataset
@@ -94,18 +96,21 @@ def report_folds(
         per phase, see `own_error`, for the card of a shipped model.
     """
     rows = [_Row(*row) for row in ROWS]
-    own, true, responses = [], [], []
-    scheme: PhaseScheme | None = None
+    shares: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
     for fold in models:
         model = _load(fold, inference)
-        scheme = model.card.scheme
+        result = yield from _run_row(rows[0], fold, dataset.only(fold.test), model, repeats, seed, device)
+        names = model.card.scheme.names
+        own, true = (
+            np.array([[i[kind][n] for n in names] for i in result.per_image]) for kind in ("own", "true")
+        )
+        shares[fold.fold] = (own, true)
+    responses = []
+    for fold in models:
+        model = _calibrated(_load(fold, inference), [v for name, v in shares.items() if name != fold.fold])
         data = dataset.only(fold.test)
-        for row in rows:
-            result = yield from _run_row(row, fold, data, model, repeats, seed, device)
-            if row is rows[0]:
-                for image in result.per_image:
-                    own.append([image["own"][n] for n in scheme.names])
-                    true.append([image["true"][n] for n in scheme.names])
+        for row in rows[1:]:
+            yield from _run_row(row, fold, data, model, repeats, seed, device)
         if model.card.guidance.kind != "none":
             for event in measure_response(data, model, device=device):
                 if isinstance(event, Finished):
@@ -117,8 +122,22 @@ def report_folds(
     for fold in unguided:
         model = _load(fold, inference)
         yield from _run_row(rows[1], fold, dataset.only(fold.test), model, repeats, seed, device)
-    assert scheme is not None
-    yield Finished(_summary(rows, scheme, np.array(own), np.array(true), responses, repeats, seed))
+    own, true = (np.concatenate([v[i] for v in shares.values()]) for i in (0, 1))
+    yield Finished(_summary(rows, model.card.scheme, own, true, responses, repeats, seed))
+
+
+def _calibrated(
+    model: LoadedModel, others: list[tuple[NDArray[np.float64], NDArray[np.float64]]]
+) -> LoadedModel:
+    """Give a fold's model the error that the other folds' models made on their test images.
+
+    That is how a shipped model is calibrated, and none of it comes from the images tested here.
+    """
+    if not others:
+        return model
+    own, true = (np.concatenate([pair[i] for pair in others]) for i in (0, 1))
+    calibration = CalibrationCard(own_error=own_error(own, true).tolist(), source="the other folds")
+    return replace(model, card=model.card.model_copy(update={"calibration": calibration}))
 
 
 def _load(fold: FoldModel, inference: InferenceCard | None) -> LoadedModel:
