@@ -116,6 +116,9 @@ def _card_rows(card: Card, path: Path) -> list[tuple[str, str]]:
 def _score_text(scores: Any) -> str:
     if not isinstance(scores, dict):
         return str(scores)
+    nested = [f"{name}: {_score_text(value)}" for name, value in scores.items() if name != "note"]
+    if any(isinstance(value, dict) and "dice_mean" in value for value in scores.values()):
+        return "; ".join(nested) + (f". {scores['note']}" if "note" in scores else "")
     words = {"dice_mean": "Dice", "miou": "mIoU", "accuracy": "accuracy"}
     known = [
         f"{word} {percent(scores[key])} %"

@@ -42,6 +42,7 @@ CARD_KEYS = (
     "input",
     "inference",
     "calibration",
+    "scores",
     "data_licence",
     "model_licence",
     "citation",
