@@ -35,6 +35,8 @@ def config(**changes: object) -> TrainingConfig:
         "encoder": "tu-tf_efficientnet_lite0",
         "decoder": TINY,
         "imagenet": False,
+        "guidance": "plm",
+        "guidance_scales": 1,
         "guidance_options": {"width": 8, "coordinates": False},
         "epochs": 2,
         "guidance_epochs": 1,

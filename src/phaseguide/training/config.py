@@ -7,6 +7,13 @@ from typing import Any
 
 from phaseguide.errors import TrainingError
 
+RECOMMENDED: dict[str, dict[str, Any]] = {
+    "ccrm": {"coordinates": False, "delta": 1.0},
+    "plm": {"width": 32, "coordinates": False, "delta": 1.0},
+}
+"""Options of a guidance module where a run names none: textures have no preferred place, and a module
+that starts with some strength learns faster on a frozen backbone."""
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -21,7 +28,8 @@ class TrainingConfig:
     guidance : str
         ``none``, ``additive``, ``plm`` or ``ccrm``.
     guidance_options : dict
-        Keyword arguments of the guidance module.
+        Keyword arguments of the guidance module; empty: those that were found best, see
+        `RECOMMENDED`.
     guidance_scales : int
         How many of the encoder's maps are guided, from the coarsest; see `GuidanceOptions`.
     schedule : str
@@ -69,14 +77,14 @@ class TrainingConfig:
         default_factory=lambda: {"decoder_pyramid_channels": 128, "decoder_segmentation_channels": 64}
     )
     imagenet: bool = True
-    guidance: str = "plm"
+    guidance: str = "ccrm"
     guidance_options: dict[str, Any] = field(default_factory=dict)
-    guidance_scales: int = 1
+    guidance_scales: int = 4
     schedule: str = "staged"
-    guidance_epochs: int = 8
-    guidance_rate: float = 2.0
+    guidance_epochs: int = 11
+    guidance_rate: float = 15.0
     guidance_degrade: float = 0.5
-    guidance_composition_weight: float = 0.5
+    guidance_composition_weight: float = 3.0
     epochs: int = 45
     crop: int = 256
     batch: int = 4
@@ -86,7 +94,7 @@ class TrainingConfig:
     dice_weight: float = 1.0
     composition_weight: float = 0.1
     ratio_dropout: float = 0.5
-    ratio_noise: float = 0.3
+    ratio_noise: float = 0.5
     degrade: float = 0.15
     augment_scale: float = 0.4
     average: float = 0.98

@@ -23,7 +23,7 @@ from phaseguide.ratios import FLOOR
 from phaseguide.segmentation.device import choose_device
 from phaseguide.training.augmentation import jitter_brightness, random_grid, sample_crop
 from phaseguide.training.checkpoint import load_checkpoint, restore, save_checkpoint
-from phaseguide.training.config import TrainingConfig
+from phaseguide.training.config import RECOMMENDED, TrainingConfig
 from phaseguide.training.data import TrainingData
 from phaseguide.training.events import EpochDone, TrainingResult
 from phaseguide.training.losses import crop_ratios, segmentation_loss
@@ -114,7 +114,9 @@ class _Run:
 
     def _build(self, start: GuidedSegmenter | None) -> GuidedSegmenter:
         c = self.config
-        guidance = GuidanceOptions(c.guidance, dict(c.guidance_options), c.guidance_scales)
+        guidance = GuidanceOptions(
+            c.guidance, dict(c.guidance_options or RECOMMENDED.get(c.guidance, {})), c.guidance_scales
+        )
         if start is None and c.schedule == "guidance":
             raise TrainingError("schedule is 'guidance', so the run needs a trained model to start from.")
         if start is not None and c.schedule != "guidance":
