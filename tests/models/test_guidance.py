@@ -37,7 +37,7 @@ def test_plm_has_the_published_parameter_counts() -> None:
     assert [count_parameters(conv) for conv in plm.spatial_attention or []] == [7_168] * 3
     assert parts(plm, "feature_encoder") == 256 * 3 + 3
     assert parts(plm, "project") == 1_179_904
-    assert float(plm.gamma) == 1 and float(plm.delta) == 0
+    assert plm.gamma.item() == 1 and plm.delta.item() == 0
 
 
 def test_ccrm_is_small() -> None:
