@@ -27,11 +27,20 @@ def set_up(viewer: Any, sample: str, model: str) -> Any:
     return widget
 
 
+WINDOW = (1400, 900)
+SETTLED_MS = 500
+
+
 def main(sample: str, model: str) -> None:
     """Open napari for the demonstration and run it until it is closed."""
     import napari
+    from qtpy.QtCore import QTimer
 
-    set_up(napari.Viewer(), sample, model)
+    viewer = napari.Viewer()
+    set_up(viewer, sample, model)
+    viewer.window.resize(*WINDOW)
+    # Only when the window has its size does the view know how much room the dock leaves it.
+    QTimer.singleShot(SETTLED_MS, viewer.reset_view)
     napari.run()
 
 
