@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes the built-in model "uhcs" from the data set: first the backbone, then guidance on top of it.
 # Usage: scripts/train_uhcs.sh DATASET [WORK_FOLDER]
-# Stop it at any time; the same command goes on where it stopped. One CPU thread: about 45 minutes of
-# processor time for the backbone, 5 for the guidance.
+# Stop it at any time; the same command goes on where it stopped. One CPU thread: about 50 minutes
+# for the backbone, one for the guidance.
 set -euo pipefail
 data=${1:?"usage: scripts/train_uhcs.sh DATASET [WORK_FOLDER]"}
 cd "$(dirname "$0")/.."
