@@ -1,0 +1,91 @@
+"""How far a ratio is believed: the blend with what the model sees, and the range that an uncertainty means."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from phaseguide.errors import RatioError
+from phaseguide.ratios.vector import FLOOR, Ratio, closed, complete_ratio
+
+
+def blend_ratios(asked: ArrayLike, own: ArrayLike, uncertainty: ArrayLike, own_error: ArrayLike) -> Ratio:
+    """Weigh what the user says against what the model sees, in log-ratio space.
+
+    Both are read as noisy measurements of the same composition with independent errors in the
+    logarithm. Its parts are the phases that the user set and, as one part, the rest: the blend is
+    the precision-weighted mean of the logarithms, part by part, closed to sum 1 (a logarithmic
+    opinion pool). The open phases then share the rest in the model's own proportions. For a fixed
+    ``own`` a phase's imposed share rises with its asked share.
+
+    Parameters
+    ----------
+    asked : array_like, shape (K,)
+        Valid ratio, NaN where open. Set phases that sum to 1 say that the open ones are absent.
+    own : array_like, shape (K,)
+        Area shares of the unguided map.
+    uncertainty : float or array_like, shape (K,)
+        Standard deviation of the user's value in log-ratio space, >= 0; 0 means exact.
+    own_error : float or array_like, shape (K,)
+        Standard deviation of the model's own estimate in log-ratio space, > 0.
+
+    Returns
+    -------
+    ndarray of float64, shape (K,)
+        The imposed composition; sums to 1. Both sides are floored at `FLOOR` before logarithms,
+        except where the user's value is exact. A phase that neither side has stays at 0.
+
+    Raises
+    ------
+    RatioError
+        An uncertainty that is negative or not a number.
+    """
+    full, seen = complete_ratio(asked, own), np.asarray(own, dtype=np.float64)
+    u = np.broadcast_to(np.asarray(uncertainty, dtype=np.float64), full.shape)
+    if not (np.isfinite(u).all() and (u >= 0).all()):
+        raise RatioError(f"The uncertainty {uncertainty!r} is not a number from 0 (exact) upwards.")
+    s = np.broadcast_to(np.asarray(own_error, dtype=np.float64), full.shape)
+    is_open = np.isnan(np.asarray(asked, dtype=np.float64))
+    if is_open.all() or (u[~is_open] == 0).all():
+        return full
+    given = ~is_open
+    part_said, part_seen, part_u, part_s = full[given], seen[given], u[given], s[given]
+    if is_open.any():
+        # One part for all open phases; its errors are root mean squares of those that it stands for.
+        weights = seen[is_open] if seen[is_open].sum() > 0 else np.ones(int(is_open.sum()))
+        part_said = np.append(part_said, full[is_open].sum())
+        part_seen = np.append(part_seen, seen[is_open].sum())
+        part_u = np.append(part_u, np.sqrt(np.mean(u[given] ** 2)))
+        part_s = np.append(part_s, np.sqrt(np.average(s[is_open] ** 2, weights=weights)))
+    parts = _blend_parts(part_said, part_seen, part_u, part_s)
+    imposed = full.copy()
+    imposed[given] = parts[: int(given.sum())]
+    if is_open.any():
+        imposed[is_open] = weights / weights.sum() * parts[-1]
+    return closed(imposed)
+
+
+def _blend_parts(said: Ratio, seen: Ratio, u: Ratio, s: Ratio) -> Ratio:
+    """Blend set phases and, last, the rest where there are open ones; each part once."""
+    exact = u == 0
+    weight = s**2 / (s**2 + u**2)
+    logs = weight * np.log(np.maximum(said, FLOOR)) + (1 - weight) * np.log(np.maximum(seen, FLOOR))
+    blended = np.where((said == 0) & (seen == 0), 0.0, np.exp(logs))
+    left = max(0.0, 1 - float(said[exact].sum()))  # what exact phases leave to the others
+    total = float(blended[~exact].sum())
+    parts: Ratio = np.where(exact, said, blended * (left / total if total > 0 else 0.0))
+    return parts
+
+
+def ratio_range(share: float, uncertainty: float) -> tuple[float, float]:
+    """Return the 68 % range (one standard deviation) of a share, in [0, 1].
+
+    The uncertainty is a standard deviation of the log of the ratio share : rest.
+    """
+    if not 0 < share < 1:
+        return (share, share)
+    odds = (share * math.exp(sign * uncertainty) for sign in (-1, 1))
+    low, high = (weight / (weight + 1 - share) for weight in odds)
+    return (low, high)
