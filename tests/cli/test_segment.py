@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
@@ -66,7 +67,7 @@ def test_a_ratio_is_met_and_said_to_constrain(image: Path, model: Path, tmp_path
 def test_json_on_standard_output_is_alone_there(image: Path, model: Path, tmp_path: Path) -> None:
     result = run(image, "-m", model, "--out", tmp_path, "--ratio", "ferrite=0.2", "--json", "-")
     data = json.loads(result.stdout)
-    assert (data["model"], data["ratio"], data["uncertainty"]) == ("tiny-plm", "ferrite=0.2", 0.1)
+    assert (data["model"], data["ratio"], data["uncertainty"]) == ("tiny-plm", "ferrite=0.2", 0.3)
     (row,) = data["images"]
     assert row["constrained"] and row["phases"][0]["asked"] == 0.2 and row["phases"][1]["asked"] is None
     assert sum(p["achieved"] for p in row["phases"]) == pytest.approx(1)
@@ -124,6 +125,9 @@ def test_edits_are_kept(image: Path, model: Path, tmp_path: Path) -> None:
         ("ferrite", ("not understood",)),
         ("ferrite=20", ("more than the whole", "20%")),
         ("1=0.2,2=0.2,3=0.2", ("sum to 60.00 %",)),
+        ("", ("every phase is open", "--ratio none")),
+        (",", ("Every phase is open", "--ratio none")),
+        ("15;20", ("2 cells", "3 phases")),
     ],
 )
 def test_ratios_that_cannot_be_meant(
@@ -157,6 +161,152 @@ def test_images_that_cannot_be_segmented(model: Path, tmp_path: Path) -> None:
         (written("black.png", np.zeros((64, 64), np.uint8)), "all black"),
     ):
         fails(run(path, "-m", model, "--out", tmp_path / "out"), path.name, word)
+
+
+def numbers(model: Path, *arguments: Any) -> dict[str, Any]:
+    result = run(*arguments, "-m", model, "--device", "cpu", "--json", "-")
+    assert result.exit_code == 0, result.output
+    data: dict[str, Any] = json.loads(result.stdout)
+    return data
+
+
+@pytest.mark.parametrize(
+    ("options", "uncertainty", "source"),
+    [
+        ((), 0.3, "not stated, taken as a visual estimate"),
+        (("--source", "visual"), 0.3, "Visual estimate"),
+        (("--source", "field"), 0.1, "EBSD or point count of this field"),
+        (("--source", "BULK"), 0.2, "XRD or dilatometry of the specimen"),
+        (("--source", "EBSD by Anna"), 0.3, "EBSD by Anna"),
+        (("--source", "field", "--uncertainty", "0.05"), 0.05, "EBSD or point count of this field"),
+        (("--source", "field", "--exact"), 0.0, "EBSD or point count of this field"),
+        (("--uncertainty", "ferrite=0.05,3=0.4"), [0.05, 0.3, 0.4], "not stated, taken as a visual estimate"),
+        (
+            ("--source", "field", "--uncertainty", "3=0.4"),
+            [0.1, 0.1, 0.4],
+            "EBSD or point count of this field",
+        ),
+    ],
+)
+def test_the_source_says_how_far_a_ratio_is_believed(
+    image: Path, model: Path, tmp_path: Path, options: tuple[str, ...], uncertainty: Any, source: str
+) -> None:
+    data = numbers(model, image, "--out", tmp_path, "--ratio", "ferrite=20%,3=10%", *options)
+    assert (data["uncertainty"], data["source"]) == (uncertainty, source)
+    record = json.loads((tmp_path / "steel.json").read_text(encoding="utf-8"))
+    assert (record["ratio"]["uncertainty"], record["ratio"]["source"]) == (uncertainty, source)
+    assert record["settings"]["basis"] == data["basis"] == "area"
+    assert record["settings"]["scope"] == data["scope"]
+
+
+def test_weight_per_cent_becomes_area_per_cent_and_is_said(image: Path, model: Path, tmp_path: Path) -> None:
+    options = ("--ratio", "2=10%", "--basis", "weight", "--density", "ferrite=7.8,2=5.7,3=7.8", "--exact")
+    result = run(image, "-m", model, "--out", tmp_path, *options)
+    assert result.exit_code == 0, result.output
+    assert "10.0 weight % carbide network = 13.2 area %" in result.stdout
+    record = json.loads((tmp_path / "steel.json").read_text(encoding="utf-8"))
+    assert record["phases"][1]["asked"] == pytest.approx(0.13198, abs=1e-5)
+    assert record["phases"][1]["achieved"] == pytest.approx(0.132, abs=5e-4)
+    told = record["settings"]
+    assert told["basis"] == "weight" and told["asked_weight"] == {"carbide network": 0.1}
+    assert told["densities_g_cm3"]["carbide network"] == 5.7
+    assert told["conversion"] == "10.0 weight % carbide network = 13.2 area %"
+
+
+def test_a_specimens_ratio_is_met_by_the_mean_of_its_images(model: Path, tmp_path: Path) -> None:
+    folder = tiny_dataset(tmp_path / "data", count=3)
+    options = ("--ratio", "1=40%", "--source", "bulk", "--exact")
+    data = numbers(model, folder, "--out", tmp_path / "out", *options)
+    assert data["scope"] == "specimen"
+    shares = [row["phases"][0]["achieved"] for row in data["images"]]
+    assert np.mean(shares) == pytest.approx(0.4, abs=1e-3) and np.ptp(shares) > 1e-4
+    assert data["mean"][0]["achieved"] == pytest.approx(np.mean(shares))
+    assert data["mean"][0]["asked"] == 0.4
+    each = numbers(model, folder, "--out", tmp_path / "each", *options, "--scope", "field")
+    assert [row["phases"][0]["achieved"] for row in each["images"]] == pytest.approx([0.4] * 3, abs=1e-3)
+    assert each["mean"] is None
+
+
+def test_the_mean_of_a_specimen_is_shown(model: Path, tmp_path: Path) -> None:
+    folder = tiny_dataset(tmp_path / "data")
+    result = run(folder, "-m", model, "--out", tmp_path / "o", "--ratio", "1=40%", "--scope", "specimen")
+    assert result.exit_code == 0 and "mean of 2 images" in result.stdout
+
+
+def test_a_stack_gives_a_stack(model: Path, tmp_path: Path) -> None:
+    planes = np.stack([tiny_image(i) for i in range(2)])
+    tifffile.imwrite(tmp_path / "stack.tif", planes, photometric="minisblack")
+    data = numbers(model, tmp_path / "stack.tif", "--out", tmp_path / "out", "--ratio", "1=40%", "--exact")
+    (row,) = data["images"]
+    assert [p["phases"][0]["achieved"] for p in row["planes"]] == pytest.approx([0.4, 0.4], abs=1e-3)
+    assert read_label_map(tmp_path / "out" / "stack_labels.tif").shape == (2, 64, 96)
+
+
+def test_cells_of_a_spreadsheet_are_a_ratio(image: Path, model: Path, tmp_path: Path) -> None:
+    data = numbers(model, image, "--out", tmp_path, "--ratio", "15,5\t\t20")
+    assert [p["asked"] for p in data["images"][0]["phases"]] == [0.155, None, 0.2]
+
+
+def test_a_preset_brings_all_that_belongs_to_the_ratio(model: Path, tmp_path: Path) -> None:
+    folder = tiny_dataset(tmp_path / "data")
+    wish = ("--ratio", "2=10%", "--basis", "weight", "--density", "1=7.8,2=5.7,3=7.8", "--source", "bulk")
+    keep = ("--save-preset", "as quenched", "--material", "DP800", "--uncertainty", "2=0.25")
+    made = numbers(model, folder, "--out", tmp_path / "a", *wish, *keep)
+    used = numbers(model, folder, "--out", tmp_path / "b", "--preset", "As Quenched")
+    assert made["images"][0]["phases"] == used["images"][0]["phases"]
+    same = ("uncertainty", "scope", "source", "basis", "densities_g_cm3", "conversion")
+    assert {key: made[key] for key in same} == {key: used[key] for key in same}
+    assert (used["scope"], used["uncertainty"]) == ("specimen", [0.2, 0.25, 0.2])
+    assert (made["preset"], used["preset"]) == (None, "as quenched (DP800)")
+    other = numbers(model, folder, "--out", tmp_path / "c", "--preset", "as quenched", "--scope", "field")
+    assert other["scope"] == "field"
+    fails(
+        run(folder, "-m", model, "--out", tmp_path / "d", *wish, *keep),
+        "preset 'as quenched (DP800)' already",
+    )
+    assert run(folder, "-m", model, "--out", tmp_path / "d", *wish, *keep, "--overwrite").exit_code == 0
+
+
+def test_a_broken_preset_is_told_and_harms_no_other(
+    image: Path, model: Path, tmp_path: Path, data_dir: Path
+) -> None:
+    done = run(image, "-m", model, "--out", tmp_path / "a", "--ratio", "1=20%", "--save-preset", "mine")
+    assert done.exit_code == 0, done.output
+    (data_dir / "presets" / "broken.json").write_text("{", encoding="utf-8")
+    result = run(image, "-m", model, "--out", tmp_path / "b", "--preset", "mine")
+    assert result.exit_code == 0 and "broken.json: is not a preset" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--ratio", "2=10%", "--basis", "weight"), ("weight % needs a density", "carbide network")),
+        (
+            ("--ratio", "2=10%", "--basis", "weight", "--density", "1=7.8,2=5.7"),
+            ("Widmanstätten cementite: weight % needs a density",),
+        ),
+        (("--ratio", "2=10%", "--basis", "weight", "--density", "iron=7.8"), ("Unknown phase 'iron'",)),
+        (("--ratio", "2=10%", "--basis", "weight", "--density", "2=heavy"), ("density '2=heavy'",)),
+        (("--ratio", "2=10%", "--density", "2=5.7"), ("--density belongs to --basis weight",)),
+        (("--ratio", "2=10%", "--basis", "mole"), ("--basis 'mole'", "area or weight")),
+        (("--ratio", "2=10%", "--scope", "world"), ("--scope 'world'", "field or specimen")),
+        (("--scope", "specimen"), ("--scope specimen", "--ratio is none")),
+        (("--ratio", "auto", "--basis", "weight"), ("--ratio is auto",)),
+        (("--ratio", "2=10%", "--source", "force"), ("--exact",)),
+        (("--ratio", "2=10%", "--uncertainty", "2=much"), ("uncertainty '2=much'",)),
+        (("--ratio", "2=10%", "--uncertainty", "iron=0.1"), ("Unknown phase 'iron'",)),
+        (("--ratio", "2=10%", "--uncertainty", "2=0.1", "--exact"), ("exclude each other",)),
+        (("--preset", "mine"), ("no preset 'mine'", "none yet")),
+        (("--preset", "mine", "--ratio", "2=10%"), ("--preset brings its own ratio",)),
+        (("--save-preset", "mine"), ("--save-preset keeps a ratio",)),
+        (("--ratio", "2=10%", "--save-preset", " "), ("no name",)),
+    ],
+)
+def test_wishes_that_cannot_be_meant(
+    options: tuple[str, ...], words: tuple[str, ...], image: Path, model: Path, tmp_path: Path
+) -> None:
+    fails(run(image, "-m", model, "--out", tmp_path / "out", *options), *words)
+    assert not (tmp_path / "out").exists()
 
 
 def test_edits_that_do_not_fit(image: Path, model: Path, tmp_path: Path) -> None:

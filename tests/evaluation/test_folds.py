@@ -13,9 +13,12 @@ from PIL import Image
 
 from phaseguide.datasets.folder import Dataset, open_dataset
 from phaseguide.errors import DatasetError
-from phaseguide.evaluation.fold_report import ROWS, FoldModel, paired_difference, report_folds, to_markdown
+from phaseguide.evaluation import fold_rows
+from phaseguide.evaluation.fold_report import report_folds, to_markdown
+from phaseguide.evaluation.fold_rows import ROWS, FoldModel, Spec, Study, paired_difference
 from phaseguide.evaluation.folds import read_folds, training_stems
 from phaseguide.evaluation.response import measure_response, moved_ratio
+from phaseguide.models.card import CalibrationCard
 from phaseguide.models.model_file import load_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.session import run_to_end
@@ -90,21 +93,34 @@ def test_a_network_without_guidance_does_not_answer_and_a_guided_one_does(
     assert run_to_end(measure_response(dataset.only(["i0"]), deaf)).mean == pytest.approx(1, abs=0.05)
 
 
-def test_the_report_has_every_row_and_a_table(dataset: Dataset, tmp_path: Path) -> None:
+@pytest.mark.parametrize("study", ["belief", "conditioning"])
+def test_the_report_has_every_row_and_a_table(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: Study
+) -> None:
+    few = [row for row in ROWS[study] if row.source in ("none", "own", "oracle", "expert:0.1")][:5]
+    monkeypatch.setitem(fold_rows.ROWS, study, tuple(few))
     path = tiny_model(tmp_path)
     models = [FoldModel("A", path, ("i0", "i1")), FoldModel("B", path, ("i2", "i3"))]
-    report = run_to_end(report_folds(dataset, models, repeats=2, unguided=models))
+    report = run_to_end(report_folds(dataset, models, study=study, repeats=2, unguided=models))
     none = report["rows"].pop(1)
     assert none["net"] == "unguided" and none["paired_dice"]["mean"] == 0
-    assert [(r["source"], r["mode"], r["uncertainty"]) for r in report["rows"]] == list(ROWS)
+    assert [Spec(r["source"], r["mode"], r["uncertainty"]) for r in report["rows"]] == few
     assert report["images"] == ["i0", "i1", "i2", "i3"]
-    assert set(report["rows"][0]["per_fold"]) == {"A", "B"}
-    assert report["rows"][0]["paired_dice"] is None
-    assert len(report["own_error"]) == 3 and np.isfinite(report["own_error"]).all()
+    first, *others = report["rows"]
+    assert set(first["per_fold"]) == {"A", "B"} and first["paired_dice"] is None and first["removed"] == 0
+    for row in others:
+        gained = (row["dice_mean"] - first["dice_mean"]) / (1 - first["dice_mean"])
+        assert row["removed"] == pytest.approx(gained) and row["dice_p10"] <= row["dice_mean"] + 1e-12
+        assert row["draws"] == (2 if row["source"].startswith("expert") else 1)
     oracle = next(r for r in report["rows"] if (r["source"], r["mode"]) == ("oracle", "matched"))
     assert oracle["paired_dice"]["n"] == 4
+    assert oracle["fraction_mae_pp"] < 0.1 and oracle["asked_variation"] == 0
+    calibration = CalibrationCard(**report["calibration"])
+    assert len(calibration.own_error) == 3 and calibration.head is not None
+    assert calibration.own_variation is not None and 0 <= calibration.own_variation <= 1
+    assert (report["response"]["mean"] is None) == (study == "belief")
     json.dumps(report, allow_nan=False)
-    assert to_markdown(report).count("\n") == len(ROWS) + 2
+    assert to_markdown(report).count("\n") == len(few) + 2
 
 
 def test_paired_difference() -> None:

@@ -14,6 +14,7 @@ from phaseguide.errors import RatioError, SchemeError
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import (
     FLOOR,
+    GROSS,
     blend_ratios,
     complete_ratio,
     count_labels,
@@ -224,8 +225,19 @@ def test_more_doubt_moves_it_towards_the_model(asked: float, own: Vector, uncert
 
 
 def test_equal_trust_is_the_geometric_mean() -> None:
-    imposed = blend_ratios([0.2, 0.8], [0.5, 0.5], 0.1, 0.1)
-    assert imposed[0] / imposed[1] == pytest.approx(math.sqrt(0.2 / 0.8 * 0.5 / 0.5))
+    imposed = blend_ratios([0.49, 0.51], [0.5, 0.5], 0.1, 0.1)
+    assert imposed[0] / imposed[1] == pytest.approx(math.sqrt(0.49 / 0.51 * 0.5 / 0.5))
+
+
+def test_an_absurd_wish_moves_no_farther_than_a_gross_one() -> None:
+    own, far = [0.1, 0.9], GROSS * 0.3**2 / 0.2
+    absurd = [blend_ratios([a, OPEN], own, 0.2, 0.3)[0] for a in (0.4, 0.7, 0.95)]
+    assert all(a == pytest.approx(absurd[0], rel=0.5) for a in absurd)
+    odds = absurd[-1] / (1 - absurd[-1])
+    assert math.log(odds / (0.1 / 0.9)) <= 2 * far + 1e-9  # the phase up and the rest down
+    # A user who is sure is not held back as far, and one who is certain not at all.
+    sure, certain = blend_ratios([0.7, OPEN], own, 0.05, 0.3)[0], blend_ratios([0.7, OPEN], own, 0.0, 0.3)[0]
+    assert absurd[1] < sure < certain == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize("uncertainty", [-0.1, math.nan, math.inf, [0.1, -0.1]])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from phaseguide.errors import MicrographError
 from phaseguide.events import Finished, Notice, Progress
+from phaseguide.micrographs import read_label_map, read_micrograph
 from phaseguide.micrographs.reading import Micrograph
 from phaseguide.models.model_file import load_model
 from phaseguide.segmentation import batch
@@ -151,3 +154,95 @@ def test_errors_of_the_program_are_not_hidden(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(batch, "read_micrograph", failing)
     with pytest.raises(RuntimeError, match="mat1"):
         list(segment_files([save(tmp_path / "a.png")], model, Request(), tmp_path, BatchOptions()))
+
+
+def save_stack(path: Path, planes: int = 3) -> Path:
+    tifffile.imwrite(path, np.stack([tiny_image(i) for i in range(planes)]), photometric="minisblack")
+    return path
+
+
+def test_every_plane_of_a_stack_is_segmented(tmp_path: Path) -> None:
+    stack, plain = save_stack(tmp_path / "stack.tif"), save(tmp_path / "plain.png", 1)
+    model = load_model(tiny_model(tmp_path, "none"))
+    request = Request(asked=np.array([0.3, np.nan, np.nan]), uncertainty=0.0)
+    options = BatchOptions(device="cpu", overlay=True, source="XRD", details={"basis": "area"})
+    out = tmp_path / "out"
+    first, second = list(segment_files([stack, plain], model, request, out, options))[-1].result
+    assert isinstance(first, ImageDone) and isinstance(second, ImageDone)
+    assert (len(first.planes), len(second.planes)) == (3, 1)
+    labels = read_label_map(out / "stack_labels.tif")
+    assert labels.shape == (3, 64, 96) and np.array_equal(labels, first.segmentation.labels)
+    assert np.array_equal(labels[1], second.segmentation.labels), "as the same plane by itself"
+    assert read_micrograph(out / "stack_overlay.tif").data.shape == (3, 64, 96, 3)
+    record = json.loads((out / "stack.json").read_text(encoding="utf-8"))
+    assert (record["image"]["planes"], record["image"]["height"], record["image"]["width"]) == (3, 64, 96)
+    assert [plane["plane"] for plane in record["planes"]] == [0, 1, 2]
+    assert all(plane["phases"][0]["achieved"] == pytest.approx(0.3, abs=1e-3) for plane in record["planes"])
+    assert record["phases"][0]["achieved"] == pytest.approx(0.3, abs=1e-3)
+    assert record["ratio"]["source"] == "XRD"
+    assert (record["settings"]["scope"], record["settings"]["basis"]) == ("field", "area")
+    taken = existing_results([stack, plain], out, overlay=True)
+    assert sorted(p.name for p in taken) == sorted(p.name for p in out.iterdir())
+
+
+def test_a_specimen_is_all_images_and_planes_together(tmp_path: Path) -> None:
+    stack, plain = save_stack(tmp_path / "stack.tif", 2), save(tmp_path / "plain.png", 5)
+    model = load_model(tiny_model(tmp_path, "none"))
+    request = Request(asked=np.array([0.4, np.nan, np.nan]), uncertainty=0.0)
+    options = BatchOptions(device="cpu", scope="specimen")
+    events = list(segment_files([plain, stack], model, request, tmp_path / "out", options))
+    one, two = events[-1].result
+    assert (one.image, two.image) == (plain, stack)
+    shares = [one.segmentation.achieved[0], *(plane.achieved[0] for plane in two.planes)]
+    assert np.mean(shares) == pytest.approx(0.4, abs=0.001) and np.ptp(shares) > 0.001
+    record = json.loads(two.files.record.read_text(encoding="utf-8"))
+    assert record["settings"]["scope"] == "specimen" and record["settings"]["specimen"]["fields"] == 3
+    assert record["settings"]["specimen"]["imposed"][0] == pytest.approx(0.4)
+    assert record["phases"][0]["asked"] == 0.4
+    assert record["phases"][0]["imposed"] == pytest.approx(two.segmentation.achieved[0], abs=0.001)
+
+
+def test_a_bad_image_is_left_out_of_the_specimen(tmp_path: Path) -> None:
+    good = [save(tmp_path / f"{i}.png", i) for i in range(2)]
+    bad, black = tmp_path / "bad.png", tmp_path / "black.png"
+    bad.write_bytes(b"not an image")
+    Image.fromarray(np.zeros((64, 96), np.uint8)).save(black)
+    model = load_model(tiny_model(tmp_path, "none"))
+    request = Request(asked=np.array([0.4, np.nan, np.nan]), uncertainty=0.0)
+    options = BatchOptions(device="cpu", scope="specimen")
+    images = [good[0], bad, black, good[1]]
+    outcomes = list(segment_files(images, model, request, tmp_path / "out", options))[-1].result
+    assert [type(o) for o in outcomes] == [ImageDone, ImageFailed, ImageFailed, ImageDone]
+    assert "bad.png" in str(outcomes[1].error) and "black.png" in str(outcomes[2].error)
+    mean = (outcomes[0].segmentation.achieved + outcomes[3].segmentation.achieved) / 2
+    assert mean[0] == pytest.approx(0.4, abs=0.001)
+
+
+def test_a_stack_with_a_bad_plane_says_which(tmp_path: Path) -> None:
+    planes = np.stack([tiny_image(0), np.zeros((64, 96), np.uint8), np.zeros((64, 96), np.uint8)])
+    tifffile.imwrite(tmp_path / "stack.tif", planes, photometric="minisblack")
+    model = load_model(tiny_model(tmp_path, "none"))
+    stack = tmp_path / "stack.tif"
+    (outcome,) = list(segment_files([stack], model, Request(), tmp_path, BatchOptions(device="cpu")))[
+        -1
+    ].result
+    assert isinstance(outcome, ImageFailed) and "stack.tif, plane 1" in str(outcome.error)
+
+
+def test_edits_of_a_stack_belong_to_its_planes(tmp_path: Path) -> None:
+    stack = save_stack(tmp_path / "stack.tif")
+    model = load_model(tiny_model(tmp_path, "none"))
+    edits = np.zeros((3, 64, 96), np.uint8)
+    edits[1, :9], edits[2, :9] = 3, 255
+
+    def outcome(painted: np.ndarray) -> ImageDone | ImageFailed:
+        options = BatchOptions(device="cpu")
+        return list(segment_files([stack], model, Request(), tmp_path, options, edits=painted))[-1].result[0]
+
+    done = outcome(edits)
+    assert isinstance(done, ImageDone)
+    labels = done.segmentation.labels
+    assert (labels[1, :9] == 3).all() and (labels[2, :9] == 255).all() and (labels[0] != 255).all()
+    failed = outcome(edits[0])
+    assert isinstance(failed, ImageFailed) and "64 x 96 px, but" in str(failed.error)
+    assert "3 x 64 x 96" in str(failed.error)

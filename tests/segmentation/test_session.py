@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from phaseguide.errors import DeviceError, MicrographError, ModelError, RatioError, SchemeError
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.models.card import InferenceCard, ViewCard
+from phaseguide.models.card import InferenceCard, ScoreHeadCard, ViewCard
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.ratios import blend_ratios
 from phaseguide.segmentation import encoding
-from phaseguide.segmentation.request import Request, Segmentation
+from phaseguide.segmentation.regions import Region
+from phaseguide.segmentation.request import Estimator, Mode, Preview, Request, Segmentation
 from phaseguide.segmentation.session import Session, run_to_end
 from tiny_models import tiny_model
 
@@ -167,9 +168,9 @@ def test_a_small_budget_drops_features_and_uses_a_scratch_file(
     session = Session(guided, image, tile=256, memory_mb=1)
     frugal = segment(session, asked=ASKED, mode="both")
     assert np.array_equal(plenty.labels, frugal.labels)
-    assert isinstance(session._plain, np.memmap)
+    assert isinstance(session.scores, np.memmap)
     calls = count_calls(monkeypatch, guided)
-    segment(session, asked=[0.2, 0.3, 0.5], mode="both")
+    segment(session, asked=[0.2, 0.3, 0.5], uncertainty=0.0, mode="both")
     assert calls() > 0, "features beyond the budget are made again"
 
 
@@ -265,15 +266,15 @@ def test_out_of_memory_while_decoding_falls_back_too(
 ) -> None:
     session = Session(guided, picture(300, 300))
     segment(session)
-    real, left = encoding.EncodedImage.scores, [1]
+    real, left = encoding.EncodedImage.conditioned, [1]
 
-    def scores(self: Any, ratios: Any, *args: Any) -> Iterator[Any]:
-        if ratios is not None and left[0]:
+    def conditioned(self: Any, *args: Any) -> Iterator[Any]:
+        if left[0]:
             left[0] -= 1
             raise MemoryError
-        return (yield from real(self, ratios, *args))
+        return (yield from real(self, *args))
 
-    monkeypatch.setattr(encoding.EncodedImage, "scores", scores)
+    monkeypatch.setattr(encoding.EncodedImage, "conditioned", conditioned)
     events = list(session.segment(Request(asked=ASKED, uncertainty=0.0, mode="both")))
     assert any(isinstance(e, Notice) and "trying again with tiles" in e.message for e in events)
     assert np.abs(events[-1].result.achieved - ASKED).max() <= 1 / 90000
@@ -291,12 +292,12 @@ def test_zoomed_and_mirrored_views_are_averaged_in_place(guided: LoadedModel) ->
     assert [e.done for e in events if isinstance(e, Progress)] == [0, 1, 2], "a step of progress for each"
     # Random weights see a zoomed image in their own way, but a mirrored average stays in its place.
     segment(one), segment(many)
-    plain, mean = one._plain, many._plain
+    plain, mean = one.scores, many.scores
     assert plain is not None and mean is not None
     flipped = Session(guided, np.ascontiguousarray(image[:, ::-1]), flips=True)
     segment(flipped)
-    assert flipped._plain is not None
-    assert np.allclose(flipped._plain[:, :, ::-1], mean, atol=1e-3)
+    assert flipped.scores is not None
+    assert np.allclose(flipped.scores[:, :, ::-1], mean, atol=1e-3)
     assert not np.allclose(plain, mean, atol=1e-3)
 
 
@@ -344,3 +345,70 @@ def test_same_numbers_same_map_bit_for_bit(guided: LoadedModel) -> None:
     segment(session, asked=[0.1, 0.1, 0.8], mode="both")
     again = segment(session, asked=ASKED, mode="both")
     assert np.array_equal(first.labels, again.labels)
+
+
+def halves(shape: tuple[int, int]) -> tuple[Region, Region]:
+    left = np.zeros(shape, dtype=bool)
+    left[:, : shape[1] // 2] = True
+    return Region("coating", left, np.array([0.5, np.nan, np.nan]), 0.0), Region(
+        "steel", ~left, np.array([0.1, 0.2, 0.7]), 0.0
+    )
+
+
+@pytest.mark.parametrize("mode", ["matched", "both"])
+def test_each_region_gets_its_own_ratio(guided: LoadedModel, mode: Mode) -> None:
+    image = picture()
+    coating, steel = halves(image.shape)
+    result = segment(Session(guided, image), regions=(coating, steel), mode=mode)
+    inside = result.labels[coating.mask]
+    assert (inside == 1).mean() == pytest.approx(0.5, abs=0.001)
+    shares = [(result.labels[steel.mask] == k).mean() for k in (1, 2, 3)]
+    assert shares == pytest.approx([0.1, 0.2, 0.7], abs=0.001)
+    assert [part.name for part in result.regions] == ["coating", "steel"]
+    assert result.constrained and result.asked is None
+
+
+def test_a_region_outside_the_image_is_named(guided: LoadedModel) -> None:
+    empty = Region("weld", np.zeros(picture().shape, dtype=bool), np.array([0.5, np.nan, np.nan]))
+    with pytest.raises(MicrographError, match="weld"):
+        segment(Session(guided, picture()), regions=(empty,))
+
+
+@pytest.mark.parametrize("estimator", ["own", "autoregressive", "prior-shift"])
+def test_the_model_finds_the_ratio_and_the_map_has_it(guided: LoadedModel, estimator: Estimator) -> None:
+    image = picture()
+    result = segment(Session(guided, image), auto=True, estimator=estimator)
+    assert result.imposed is not None and not result.constrained
+    assert np.abs(result.achieved - result.imposed).max() <= 1 / image.size + 1e-9
+    if estimator == "own":
+        assert result.imposed == pytest.approx(result.own)
+
+
+def test_a_ratio_and_an_estimate_exclude_each_other(guided: LoadedModel) -> None:
+    with pytest.raises(RatioError, match="Choose one"):
+        segment(Session(guided, picture()), asked=ASKED, auto=True)
+
+
+def test_the_part_on_show_comes_first(guided: LoadedModel) -> None:
+    session = Session(guided, picture(700, 300), tile=256, overlap=32)
+    segment(session)
+    window = (slice(600, 700), slice(0, 300))
+    events = list(session.segment(Request(asked=ASKED, uncertainty=0.0, mode="conditioned"), window))
+    kinds = [type(e) for e in events]
+    at = kinds.index(Preview)
+    assert at < len(kinds) - 2, "others are still to come"
+    assert np.array_equal(events[at].labels, events[-1].result.labels[window])
+
+
+def test_calibrated_scores_take_part_in_matching_alone(guided: LoadedModel) -> None:
+    image = picture()
+    weights = np.zeros((3, 4))
+    weights[:, 3] = [3.0, 0.0, -3.0]  # brightness alone decides
+    head = ScoreHeadCard(sigmas=[], weights=weights.tolist(), bias=[0.0, 0.0, 0.0])
+    calibration = guided.card.calibration.model_copy(update={"head": head})
+    card = guided.card.model_copy(update={"calibration": calibration})
+    plain, calibrated = Session(guided, image), Session(dataclasses.replace(guided, card=card), image)
+    assert np.array_equal(segment(plain).labels, segment(calibrated).labels)
+    result = segment(calibrated, asked=np.array([0.3, 0.3, 0.4]), uncertainty=0.0)
+    means = [image[result.labels == k].mean() for k in (1, 2, 3)]
+    assert means[0] > means[1] > means[2], "the brightest pixels are the first phase"

@@ -13,6 +13,7 @@ from phaseguide.cli.benchmark import benchmark_app
 from phaseguide.cli.output import DeviceOption, JsonOption, page, write_json
 from phaseguide.cli.progress import draw
 from phaseguide.cli.train import choose_scheme, parse_settings, print_epoch, read_inference
+from phaseguide.errors import PhaseguideError
 from phaseguide.events import Finished
 from phaseguide.training.config import TrainingConfig
 
@@ -43,12 +44,19 @@ def folds(
         Path | None,
         typer.Option(metavar="FILE", help="Test in the way that this card file says (its entry inference)."),
     ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Draws of the simulated expert.")] = 5,
+    study: Annotated[
+        str,
+        typer.Option(
+            metavar="belief|conditioning",
+            help="belief: ratios of every quality, by matching. conditioning: what the network does with one.",
+        ),
+    ] = "belief",
+    repeats: Annotated[int, typer.Option(min=1, help="Draws of the simulated expert.")] = 20,
     seed: Annotated[int, typer.Option(help="Seed of these draws.")] = 0,
     device: DeviceOption = "auto",
     json_target: JsonOption = None,
 ) -> None:
-    """Train one model a fold, test each on its own fold, and compare ratios by conditioning and matching.
+    """Train one model a fold, test each on its own fold, and compare what ratios are worth.
 
     Stop with Ctrl-C at any time; the same command goes on where it stopped.
 
@@ -60,10 +68,12 @@ def folds(
     from phaseguide.datasets.folder import open_dataset
     from phaseguide.evaluation.fold_report import to_markdown
 
+    if study not in ("belief", "conditioning"):
+        raise PhaseguideError(f"There is no study {study!r}. Choose belief or conditioning.")
     data = open_dataset(dataset)
     resolved = choose_scheme(data, phases, scheme, None)
     config = TrainingConfig.from_dict({"device": device, **parse_settings(settings or [])})
-    events = _run(data, resolved, folds_file, config, out, starts, card, repeats, seed)
+    events = _run(data, resolved, folds_file, config, out, starts, card, study, repeats, seed)
     report = draw(events, print_epoch)
     page(json_target).print(to_markdown(report), markup=False, soft_wrap=True)
     write_json(json_target, report)
@@ -77,10 +87,12 @@ def _run(
     out: Path,
     starts: Path | None,
     card: Path | None,
+    study: Any,
     repeats: int,
     seed: int,
 ) -> Iterator[Any]:
-    from phaseguide.evaluation.fold_report import FoldModel, report_folds
+    from phaseguide.evaluation.fold_report import report_folds
+    from phaseguide.evaluation.fold_rows import FoldModel
     from phaseguide.evaluation.folds import read_folds
     from phaseguide.training.cross_validation import FoldTrained, cross_validate
 
@@ -94,7 +106,14 @@ def _run(
             yield event
     before = [replace(m, path=starts / m.path.name) for m in models] if starts is not None else []
     for step in report_folds(
-        data, models, repeats=repeats, seed=seed, device=config.device, inference=inference, unguided=before
+        data,
+        models,
+        study=study,
+        repeats=repeats,
+        seed=seed,
+        device=config.device,
+        inference=inference,
+        unguided=before,
     ):
         if isinstance(step, Finished):
             yield Finished({**step.result, "training": config.to_dict()})

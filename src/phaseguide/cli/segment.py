@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,26 +11,37 @@ import typer
 from phaseguide.cli.guard import EXIT_SOME_FAILED, say_error
 from phaseguide.cli.output import (
     DeviceOption,
-    ExactOption,
     FlipsOption,
     JsonOption,
     ModelOption,
     ModeOption,
-    UncertaintyOption,
     check_mode,
     make_table,
     page,
-    resolve_uncertainty,
     share_columns,
     write_json,
 )
 from phaseguide.cli.progress import draw
+from phaseguide.cli.wish import (
+    BasisOption,
+    DensityOption,
+    MaterialOption,
+    PresetOption,
+    RatioOption,
+    SavePresetOption,
+    ScopeOption,
+    SourceOption,
+    Wish,
+    WishExactOption,
+    WishUncertaintyOption,
+    keep_preset,
+    read_wish,
+)
 from phaseguide.errors import PhaseguideError
 
 if TYPE_CHECKING:
-    from phaseguide.phases import PhaseScheme
     from phaseguide.segmentation.batch import ImageDone, ImageFailed
-    from phaseguide.segmentation.request import Request
+    from phaseguide.segmentation.request import Request, Segmentation
 
 
 def segment(
@@ -38,19 +50,16 @@ def segment(
     ],
     model: ModelOption,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results; made if missing.")],
-    ratio: Annotated[
-        str,
-        typer.Option(
-            metavar="TEXT|none|auto",
-            help='Area shares that you expect, "ferrite=15%,2=0.3"; phases that you leave out stay open. '
-            "auto: the model estimates them.",
-        ),
-    ] = "none",
-    uncertainty: UncertaintyOption = None,
-    exact: ExactOption = False,
-    source: Annotated[
-        str | None, typer.Option(metavar="TEXT", help='Where the ratio comes from, for the record: "EBSD".')
-    ] = None,
+    ratio: RatioOption = None,
+    basis: BasisOption = None,
+    density: DensityOption = None,
+    source: SourceOption = None,
+    uncertainty: WishUncertaintyOption = None,
+    exact: WishExactOption = False,
+    scope: ScopeOption = None,
+    preset: PresetOption = None,
+    material: MaterialOption = None,
+    save_preset: SavePresetOption = None,
     mode: ModeOption = None,
     smoothing: Annotated[
         float, typer.Option(min=0.0, metavar="PX", help="Smooth the scores by this many pixels; 0 is off.")
@@ -85,25 +94,42 @@ def segment(
 
     For each image NAME this writes NAME_labels.tif (0 not classified, 1..K
     the phases, 255 excluded) and NAME.json (the record: model, ratio, area
-    shares).
+    shares). Of a stack every plane is segmented; the labels are a stack too.
 
     \b
     [bold]Examples[/bold]
       phaseguide segment steel.tif --model uhcs --out results
       phaseguide segment steel.tif -m uhcs --ratio "3=70%" --out results
       phaseguide segment folder/ -m uhcs --ratio auto --out results --json -
+      phaseguide segment folder/ -m uhcs --ratio "2=12%" --source bulk \\
+        --basis weight --density "1=7.87,2=7.69,3=7.84,4=7.8" --out results
+
+    The last one is X-ray diffraction of the specimen: its weight % become
+    area %, and the mean of the images meets them, not every image.
 
     A share that your ratio had a part in is no independent measurement; the
     column "own" is.
     """  # noqa: D301
     from phaseguide.micrographs.label_maps import read_label_map
-    from phaseguide.models.zoo import open_model
+    from phaseguide.models.model_file import read_card
+    from phaseguide.models.zoo import find_model, open_model
     from phaseguide.segmentation.batch import BatchOptions, existing_results, find_images, segment_files
     from phaseguide.segmentation.device import choose_device
     from phaseguide.segmentation.request import Request
 
-    unsure = resolve_uncertainty(uncertainty, exact)
     acts = check_mode(mode)
+    wish = read_wish(
+        read_card(find_model(model)),
+        ratio=ratio,
+        basis=basis,
+        density=density,
+        source=source,
+        uncertainty=uncertainty,
+        exact=exact,
+        scope=scope,
+        preset=preset,
+        material=material,
+    )
     files = find_images(images)
     if edits is not None and len(files) > 1:
         raise PhaseguideError(
@@ -118,39 +144,34 @@ def segment(
     choose_device(device)
     painted = None if edits is None else read_label_map(edits)
     opened = open_model(model)
-    asked, auto = _parse_wish(ratio, opened.card.scheme)
+    if save_preset is not None:
+        keep_preset(wish, save_preset, material, overwrite=overwrite)
     request = Request(
-        asked=asked,
-        auto=auto,
-        uncertainty=unsure,
+        asked=wish.asked,
+        auto=wish.auto,
+        uncertainty=wish.uncertainty,
         mode=acts,
         smoothing_px=smoothing,
         min_island_px=min_island,
     )
     options = BatchOptions(
-        exclude_info_bar=exclude_info_bar, device=device, flips=flips, overlay=overlay, source=source
+        exclude_info_bar=exclude_info_bar,
+        device=device,
+        flips=flips,
+        overlay=overlay,
+        source=wish.source,
+        scope=wish.scope,
+        details=wish.details,
     )
     outcomes = draw(segment_files(files, opened, request, out, options, edits=painted))
-    _report(outcomes, request, opened.card.name, ratio, json_target)
-
-
-def _parse_wish(text: str, scheme: PhaseScheme) -> tuple[Any, bool]:
-    """Return the asked ratio and whether the model estimates it."""
-    from phaseguide.ratios import parse_ratio
-
-    wish = text.strip().lower()
-    if wish in ("none", ""):
-        return None, False
-    if wish == "auto":
-        return None, True
-    return parse_ratio(text, scheme), False
+    _report(outcomes, request, opened.card.name, wish, json_target)
 
 
 def _report(
     outcomes: tuple[ImageDone | ImageFailed, ...],
     request: Request,
     model: str,
-    ratio: str,
+    wish: Wish,
     json_target: str | None,
 ) -> None:
     from phaseguide.segmentation.batch import ImageDone, ImageFailed
@@ -161,26 +182,21 @@ def _report(
     if len(outcomes) == 1 and failed:
         raise failed[0].error
     table = make_table("Area %", ("image", "phase", "asked", "imposed", "achieved", "own"), left=2)
-    rows = []
-    for outcome in done:
-        phases = phase_rows(outcome.segmentation)
+
+    def tabulate(title: str, phases: list[dict[str, Any]]) -> None:
         for index, phase in enumerate(phases):
-            name = outcome.image.name if index == 0 else ""
+            name = title if index == 0 else ""
             table.add_row(name, phase["name"], *share_columns(phase), end_section=index == len(phases) - 1)
-        files = outcome.files
-        rows.append(
-            {
-                "image": str(outcome.image),
-                "labels": str(files.labels),
-                "record": str(files.record),
-                "overlay": None if files.overlay is None else str(files.overlay),
-                "constrained": outcome.segmentation.constrained,
-                "mode": outcome.segmentation.mode,
-                "phases": phases,
-                "notices": list(outcome.segmentation.notices),
-            }
-        )
+
+    for outcome in done:
+        planes = f", {len(outcome.planes)} planes" if len(outcome.planes) > 1 else ""
+        tabulate(outcome.image.name + planes, phase_rows(outcome.segmentation))
+    mean = phase_rows(_mean(done)) if wish.scope == "specimen" and len(done) > 1 else None
+    if mean is not None:
+        tabulate(f"mean of {len(done)} images", mean)
     console = page(json_target)
+    if wish.conversion:
+        console.print(wish.conversion, markup=False, soft_wrap=True)
     if done:
         console.print(table)
         if any(o.segmentation.constrained for o in done):
@@ -190,9 +206,9 @@ def _report(
         json_target,
         {
             "model": model,
-            "ratio": ratio,
-            "uncertainty": request.uncertainty if request.asked is not None else None,
-            "images": rows,
+            **wish.told(request),
+            "images": [_image_row(outcome) for outcome in done],
+            "mean": mean,
             "failed": [{"image": str(o.image), "error": str(o.error)} for o in failed],
         },
     )
@@ -201,3 +217,33 @@ def _report(
         for failure in failed:
             say_error(f"  {failure.error}")
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _image_row(outcome: ImageDone) -> dict[str, Any]:
+    from phaseguide.segmentation.saving import phase_rows
+
+    files, result = outcome.files, outcome.segmentation
+    planes = [{"plane": i, "phases": phase_rows(plane)} for i, plane in enumerate(outcome.planes)]
+    return {
+        "image": str(outcome.image),
+        "labels": str(files.labels),
+        "record": str(files.record),
+        "overlay": None if files.overlay is None else str(files.overlay),
+        "constrained": result.constrained,
+        "mode": result.mode,
+        "phases": phase_rows(result),
+        "planes": planes if len(planes) > 1 else None,
+        "notices": list(result.notices),
+    }
+
+
+def _mean(done: list[ImageDone]) -> Segmentation:
+    """The shares of all images together; its maps are those of the first."""
+    from phaseguide.segmentation.stacks import area_px, mean_shares
+
+    results = [outcome.segmentation for outcome in done]
+    areas = [area_px(result.labels) for result in results]
+    means = {
+        key: mean_shares([getattr(r, key) for r in results], areas) for key in ("own", "imposed", "achieved")
+    }
+    return replace(results[0], **means)  # type: ignore[arg-type]

@@ -39,6 +39,17 @@ def own_error(
     return error
 
 
+def own_variation(own: NDArray[np.float64], true: NDArray[np.float64]) -> float:
+    """Total variation between own and true composition that 95 % of the images stay below.
+
+    Parameters
+    ----------
+    own, true : ndarray, shape (n, K)
+    """
+    gaps = np.abs(own - true).sum(1) / 2
+    return float(np.quantile(gaps, 0.95))
+
+
 def _log_odds(shares: NDArray[np.float64]) -> NDArray[np.float64]:
     inside = np.clip(shares, FLOOR, 1 - FLOOR)
     odds: NDArray[np.float64] = np.log(inside / (1 - inside))

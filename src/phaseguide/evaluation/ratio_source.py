@@ -10,13 +10,25 @@ import numpy as np
 
 from phaseguide.errors import RatioError
 from phaseguide.ratios import Ratio, expert_ratio, guess_ratio
+from phaseguide.segmentation.request import AUTO, Estimator
 
 DEFAULT_UNCERTAINTY = 0.1
 """How sure the user of a ratio is unless something else is said, as log-ratio standard deviation."""
 
-PLAIN_KINDS = ("none", "oracle", "train-mean", "auto")
+ESTIMATORS: dict[str, Estimator] = {
+    "auto": AUTO,
+    "own": "own",
+    "autoregressive": "autoregressive",
+    "prior-shift": "prior-shift",
+}
+"""Sources by which the model finds the ratio itself."""
+
+PLAIN_KINDS = ("none", "oracle", "train-mean", *ESTIMATORS)
 NUMBER_KINDS = ("expert", "guess")
-FORMS = "none, oracle, train-mean, auto, expert:S (for example expert:0.1) or guess:A (for example guess:0.9)"
+FORMS = (
+    "none, oracle, train-mean, auto, own, autoregressive, prior-shift, expert:S (for example expert:0.1) "
+    "or guess:A (for example guess:0.9)"
+)
 
 
 @dataclass(frozen=True)
@@ -27,8 +39,8 @@ class RatioSource:
     ----------
     kind : str
         ``none``; ``oracle``: the true ratio; ``train-mean``: mean of the model's training images;
-        ``auto``: the model's own estimate; ``expert``: the truth with log-normal error; ``guess``: the
-        published guess, see `phaseguide.ratios.guess_ratio`.
+        ``auto``: the model's estimate, and by name the ways to get one (`ESTIMATORS`); ``expert``: the truth
+        with log-normal error; ``guess``: the published guess, see `phaseguide.ratios.guess_ratio`.
     value : float or None
         S of ``expert``, A of ``guess``.
     """
@@ -51,8 +63,13 @@ class RatioSource:
 
     @property
     def gives_ratio(self) -> bool:
-        """Whether somebody says a ratio (``auto`` and ``none`` do not)."""
-        return self.kind not in ("none", "auto")
+        """Whether somebody says a ratio (``none`` and estimates do not)."""
+        return self.estimator is None and self.kind != "none"
+
+    @property
+    def estimator(self) -> Estimator | None:
+        """How the model finds the ratio itself; None if it does not."""
+        return ESTIMATORS.get(self.kind)
 
     def asked(self, true: Ratio, train_mean: Ratio, rng: np.random.Generator) -> Ratio | None:
         """Return the ratio that is asked for one image, NaN where open.
@@ -80,7 +97,7 @@ class RatioSource:
 
 
 def parse_source(text: str) -> RatioSource:
-    """Read ``none``, ``oracle``, ``train-mean``, ``auto``, ``expert:S`` or ``guess:A``.
+    """Read a source: one of `PLAIN_KINDS`, ``expert:S`` or ``guess:A``.
 
     Raises
     ------

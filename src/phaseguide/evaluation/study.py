@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ from phaseguide.models.model_file import LoadedModel
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.ratios import Ratio, ratio_from_labels, total_variation
 from phaseguide.segmentation.batch import with_info_bar
-from phaseguide.segmentation.request import Mode, Request, Segmentation
+from phaseguide.segmentation.request import AUTO, Mode, Request, Segmentation
 from phaseguide.segmentation.session import Session
 
 
@@ -129,6 +129,7 @@ def evaluate(
     seed: int = 0,
     device: str = "auto",
     flips: bool | None = None,
+    sessions: dict[str, Session] | None = None,
 ) -> Iterator[StudyEvent]:
     """Segment every labelled image of a data set and compare with its labels.
 
@@ -151,6 +152,8 @@ def evaluate(
     seed : int
     device, flips
         See `Session`.
+    sessions : dict of str to Session, optional
+        Sessions by stem of earlier studies with this model; new ones are added. Without it, none is kept.
 
     Yields
     ------
@@ -174,7 +177,8 @@ def evaluate(
     scheme = model.card.scheme
     items = _judged_items(dataset, model.card)
     request = Request(
-        auto=source.kind == "auto",
+        auto=source.estimator is not None,
+        estimator=source.estimator or AUTO,
         uncertainty=DEFAULT_UNCERTAINTY if uncertainty is None else uncertainty,
         mode=mode,
     )
@@ -183,7 +187,11 @@ def evaluate(
     images: list[_Image] = []
     said: set[str] = set()
     for index, item in enumerate(items):
-        session = open_session(item, model, device=device, flips=flips)
+        session = None if sessions is None else sessions.get(item.stem)
+        if session is None:
+            session = open_session(item, model, device=device, flips=flips)
+        if sessions is not None:
+            sessions[item.stem] = session
         labels = item.read_labels(scheme, (session.pixels.shape[0], session.pixels.shape[1]))
         true = ratio_from_labels(labels, len(scheme))
         if true is None:
@@ -217,16 +225,7 @@ def open_session(
 
 def predict(session: Session, request: Request, asked: Ratio | None) -> Iterator[Any]:
     """Segment for an asked ratio; knows no labels. Yields the events of `Session.segment`."""
-    yield from session.segment(
-        Request(
-            asked=asked,
-            auto=request.auto,
-            uncertainty=request.uncertainty,
-            mode=request.mode,
-            smoothing_px=request.smoothing_px,
-            min_island_px=request.min_island_px,
-        )
-    )
+    yield from session.segment(replace(request, asked=asked))
 
 
 def _judged_items(dataset: Dataset, card: Card) -> tuple[Item, ...]:

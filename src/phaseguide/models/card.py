@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from phaseguide.phases import PhaseScheme
 
@@ -47,8 +47,37 @@ class InputCard(_Section):
     magnification: str | None = None
 
 
+class ScoreHeadCard(_Section):
+    """Linear calibration of the scores; see `phaseguide.segmentation.score_head`.
+
+    Attributes
+    ----------
+    sigmas : list of float
+        Sizes, in px, at which the image's local mean and standard deviation are taken.
+    floor : float
+        Log probabilities below it count as it.
+    weights : list of list of float
+        One row a phase: weights of the K log probabilities, of the image, and of mean and standard
+        deviation at each size.
+    bias : list of float
+        One a phase.
+    """
+
+    sigmas: list[float]
+    floor: float = Field(default=-8.0, lt=0)
+    weights: list[list[float]]
+    bias: list[float]
+
+    @model_validator(mode="after")
+    def _check_shape(self) -> ScoreHeadCard:
+        columns = len(self.bias) + 1 + 2 * len(self.sigmas)
+        if len(self.weights) != len(self.bias) or any(len(row) != columns for row in self.weights):
+            raise ValueError(f"a score head for {len(self.bias)} phases needs as many rows of {columns}")
+        return self
+
+
 class CalibrationCard(_Section):
-    """How far the model's own composition can be believed.
+    """How far the model's own composition can be believed, and how its scores read as probabilities.
 
     Attributes
     ----------
@@ -56,13 +85,48 @@ class CalibrationCard(_Section):
         Root-mean-square error of the own composition per phase, in log(phase : rest).
     temperature : float
         Divides the scores so that they read as probabilities.
+    auto_error_pp : float or None
+        Mean magnitude of the error of the automatic estimate, in percentage points of area.
+    own_variation : float or None
+        Total variation between own and true composition that 95 % of the images stay below.
+    head : ScoreHeadCard or None
+        Calibrates the scores for ratio matching.
     source : str
         Which images it was measured on.
     """
 
     own_error: list[float]
     temperature: float = Field(default=1.0, gt=0)
+    auto_error_pp: float | None = Field(default=None, ge=0)
+    own_variation: float | None = Field(default=None, ge=0, le=1)
+    head: ScoreHeadCard | None = None
     source: str = "assumed"
+
+
+class FamiliarityCard(_Section):
+    """What the training images were like; see `phaseguide.segmentation.familiarity.Familiarity`.
+
+    Attributes
+    ----------
+    names : list of str
+        Properties; the lists below are in their order.
+    centre, spread : list of float
+        Median and spread over the training images.
+    lowest, highest : list of float
+        Range over the training images.
+    threshold : float
+        Distance in spreads from which on an image is unlike them.
+    source : str
+        Which images.
+    """
+
+    names: list[str]
+    centre: list[float]
+    spread: list[float]
+    lowest: list[float]
+    highest: list[float]
+    threshold: float = Field(gt=0)
+    source: str = ""
 
 
 class ViewCard(_Section):
@@ -111,6 +175,7 @@ class Card(_Section):
     training_ratio_mean: list[float]
     training_ratio_spread: list[float]
     calibration: CalibrationCard
+    familiarity: FamiliarityCard | None = None
     training: dict[str, Any] = {}
     scores: dict[str, Any] = {}
     data_licence: str = ""

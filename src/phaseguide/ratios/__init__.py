@@ -6,8 +6,13 @@ those of the documentation: *asked* is what the user gave, *own* the area shares
 *imposed* what the final map should have.
 """
 
-from phaseguide.ratios.belief import blend_ratios, ratio_range
+from phaseguide.ratios.basis import Basis, area_from_weight, describe_conversion, weight_from_area
+from phaseguide.ratios.belief import GROSS, blend_ratios, ratio_range
+from phaseguide.ratios.paste import numbers_by_phase, ratio_from_cells
+from phaseguide.ratios.presets import Preset, PresetList, PresetStore
 from phaseguide.ratios.simulated import expert_ratio, guess_ratio
+from phaseguide.ratios.sources import DEFAULT_SOURCE, FORCE, SOURCES, Scope, Source, find_source
+from phaseguide.ratios.specimen import shift_to_mean
 from phaseguide.ratios.vector import (
     FLOOR,
     SUM_TOLERANCE,
@@ -22,18 +27,35 @@ from phaseguide.ratios.vector import (
 )
 
 __all__ = [
+    "DEFAULT_SOURCE",
     "FLOOR",
+    "FORCE",
+    "GROSS",
+    "SOURCES",
     "SUM_TOLERANCE",
+    "Basis",
+    "Preset",
+    "PresetList",
+    "PresetStore",
     "Ratio",
+    "Scope",
+    "Source",
+    "area_from_weight",
     "blend_ratios",
     "closed",
     "complete_ratio",
     "count_labels",
+    "describe_conversion",
     "expert_ratio",
+    "find_source",
     "guess_ratio",
+    "numbers_by_phase",
     "parse_ratio",
+    "ratio_from_cells",
     "ratio_from_labels",
     "ratio_range",
+    "shift_to_mean",
     "total_variation",
     "validate_ratio",
+    "weight_from_area",
 ]

@@ -10,6 +10,13 @@ from numpy.typing import ArrayLike
 from phaseguide.errors import RatioError
 from phaseguide.ratios.vector import FLOOR, Ratio, closed, complete_ratio
 
+GROSS = 0.4
+"""Standard deviations of the user's error from which a disagreement counts as gross (Huber's constant).
+
+Fixed on cross-validation folds for all sources alike: the largest tenth with which a ratio that is
+wrong by any of the errors studied does no harm (``docs/guidance.md``).
+"""
+
 
 def blend_ratios(asked: ArrayLike, own: ArrayLike, uncertainty: ArrayLike, own_error: ArrayLike) -> Ratio:
     """Weigh what the user says against what the model sees, in log-ratio space.
@@ -17,8 +24,13 @@ def blend_ratios(asked: ArrayLike, own: ArrayLike, uncertainty: ArrayLike, own_e
     Both are read as noisy measurements of the same composition with independent errors in the
     logarithm. Its parts are the phases that the user set and, as one part, the rest: the blend is
     the precision-weighted mean of the logarithms, part by part, closed to sum 1 (a logarithmic
-    opinion pool). The open phases then share the rest in the model's own proportions. For a fixed
-    ``own`` a phase's imposed share rises with its asked share.
+    opinion pool). The open phases then share the rest in the model's own proportions.
+
+    One absurd number must not wreck a good image, so the user's error is read with Huber's density
+    (Huber 1964): normal up to `GROSS` standard deviations, exponential tails beyond. The blend then
+    moves away from ``own`` by s² / (s² + u²) of the disagreement, but by no more than GROSS s² / u.
+    Unlike heavier tails this never takes a wish back as it grows: for a fixed ``own`` a phase's imposed
+    share never falls when its asked share rises.
 
     Parameters
     ----------
@@ -70,8 +82,11 @@ def blend_ratios(asked: ArrayLike, own: ArrayLike, uncertainty: ArrayLike, own_e
 def _blend_parts(said: Ratio, seen: Ratio, u: Ratio, s: Ratio) -> Ratio:
     """Blend set phases and, last, the rest where there are open ones; each part once."""
     exact = u == 0
-    weight = s**2 / (s**2 + u**2)
-    logs = weight * np.log(np.maximum(said, FLOOR)) + (1 - weight) * np.log(np.maximum(seen, FLOOR))
+    start = np.log(np.maximum(seen, FLOOR))
+    gap = np.log(np.maximum(said, FLOOR)) - start
+    with np.errstate(over="ignore"):  # a user who is all but exact may move it any distance
+        farthest = GROSS * s**2 / np.where(exact, 1.0, u)
+    logs = start + np.clip(s**2 / (s**2 + u**2) * gap, -farthest, farthest)
     blended = np.where((said == 0) & (seen == 0), 0.0, np.exp(logs))
     left = max(0.0, 1 - float(said[exact].sum()))  # what exact phases leave to the others
     total = float(blended[~exact].sum())

@@ -1,23 +1,35 @@
-"""Segmenting image files one after the other, so that one bad file does not stop the others."""
+"""Segmenting image files, each by itself or as one specimen, so that one bad file does not stop the others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.errors import MicrographError, PhaseguideError, describe_refusal
+from phaseguide.errors import MicrographError, PhaseguideError
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.micrographs.reading import IMAGE_SUFFIXES, Micrograph, read_micrograph
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.phases import EXCLUDED
+from phaseguide.ratios import Scope
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.saving import SavedFiles, result_files, save_segmentation
 from phaseguide.segmentation.session import Session
+from phaseguide.segmentation.specimen import (
+    Composition,
+    Field,
+    FieldDone,
+    FieldFailed,
+    as_user_error,
+    segment_fields,
+    segment_specimen,
+)
+from phaseguide.segmentation.stacks import save_stack, stack_files, together
 from phaseguide.segmentation.tiling import DEFAULT_TILE
 
 
@@ -35,6 +47,10 @@ class BatchOptions:
         Write an overlay picture too.
     source : str, optional
         Where the ratio comes from, for the record.
+    scope : {"field", "specimen"}
+        What the ratio describes: every field, or all images of the batch together.
+    details : mapping
+        What else the records should tell about the ratio (basis, densities ...), JSON values.
     """
 
     exclude_info_bar: bool = True
@@ -43,15 +59,28 @@ class BatchOptions:
     tile: int = DEFAULT_TILE
     overlay: bool = False
     source: str | None = None
+    scope: Scope = "field"
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ImageDone:
-    """One image is segmented and saved."""
+    """One image is segmented and saved.
+
+    Attributes
+    ----------
+    image : Path
+    segmentation : Segmentation
+        Of a stack, its planes together: see `phaseguide.segmentation.specimen.together`.
+    files : SavedFiles
+    planes : tuple of Segmentation
+        The planes of a stack; one for a plain image.
+    """
 
     image: Path
     segmentation: Segmentation
     files: SavedFiles
+    planes: tuple[Segmentation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,7 +91,8 @@ class ImageFailed:
     error: PhaseguideError
 
 
-BatchEvent = Progress | Notice | ImageDone | ImageFailed | Finished[tuple[ImageDone | ImageFailed, ...]]
+GroupEvent = Progress | Notice | Composition | ImageDone | ImageFailed
+BatchEvent = GroupEvent | Finished[tuple[ImageDone | ImageFailed, ...]]
 
 
 def find_images(paths: Sequence[str | Path]) -> list[Path]:
@@ -129,6 +159,8 @@ def segment_files(
 ) -> Iterator[BatchEvent]:
     """Segment image files and save the results; stop it by closing the generator.
 
+    Every plane of a stack is a field. Its label maps are written as one stack, with one record.
+
     Parameters
     ----------
     images : sequence of Path
@@ -139,90 +171,187 @@ def segment_files(
     out_dir : Path
     options : BatchOptions, optional
     edits : ndarray of uint8, optional
-        Manual edits of the one image.
+        Manual edits of the one image, of its shape.
 
     Yields
     ------
     Progress, Notice
         While working.
+    Composition
+        Once, with a specimen's ratio, when all fields were seen.
     ImageDone, ImageFailed
         After each image.
     Finished of tuple of ImageDone and ImageFailed
         Last.
     """
     options = options or BatchOptions()
+    whole = _is_specimen(request, options)
+    groups = [list(images)] if whole else [[path] for path in images]
     outcomes: list[ImageDone | ImageFailed] = []
-    for index, path in enumerate(images):
-        if len(images) > 1:
-            yield Progress(f"Segmenting {path.name}", index, len(images))
-        outcome: ImageDone | ImageFailed
-        try:
-            for event in _segment_file(path, model, request, out_dir, options, edits):
-                if isinstance(event, Finished):
-                    outcome = event.result
-                elif isinstance(event, Notice):
-                    yield Notice(f"{path.name}: {event.message}")
-                elif len(images) == 1:
-                    yield event
-        except PhaseguideError as error:
-            # A new one: the one that was raised holds the frames of this image, and so its arrays.
-            outcome = ImageFailed(path, type(error)(str(error)))
-        except (OSError, MemoryError, RuntimeError) as error:
-            message = describe_refusal(error)
-            if message is None:
-                raise
-            outcome = ImageFailed(path, PhaseguideError(f"{path}: {message}"))
-        outcomes.append(outcome)
-        yield outcome
-    yield Finished(tuple(outcomes))
+    for index, group in enumerate(groups):
+        if len(groups) > 1:
+            yield Progress(f"Segmenting {group[0].name}", index, len(groups))
+        for event in _segment_group(group, model, request, out_dir, options, edits):
+            if isinstance(event, ImageDone | ImageFailed):
+                outcomes.append(event)
+            if len(groups) == 1 or not isinstance(event, Progress):
+                yield event
+    order = {path: place for place, path in enumerate(images)}
+    yield Finished(tuple(sorted(outcomes, key=lambda outcome: order[outcome.image])))
 
 
-def _segment_file(
-    path: Path,
+def _segment_group(
+    paths: Sequence[Path],
     model: LoadedModel,
     request: Request,
     out_dir: Path,
     options: BatchOptions,
     edits: NDArray[np.uint8] | None,
-) -> Iterator[Progress | Notice | Finished[ImageDone]]:
-    micrograph = read_micrograph(path)
-    fixed, excluded_rows = edits, 0
-    if options.exclude_info_bar and not micrograph.is_stack:
-        excluded_rows = micrograph.info_bar_rows
-        fixed = with_info_bar(micrograph, edits)
-        if excluded_rows:
-            yield Notice(f"the information bar at the bottom ({excluded_rows} rows) is excluded.")
-    session = Session(
-        model,
-        micrograph.data,
-        edits=fixed,
-        device=options.device,
-        flips=options.flips,
-        tile=options.tile,
-        name=str(path),
-    )
-    segmentation: Segmentation | None = None
-    for event in session.segment(request):
-        if isinstance(event, Finished):
-            segmentation = event.result
-        else:
+) -> Iterator[Progress | Notice | Composition | ImageDone | ImageFailed]:
+    """Segment images as one specimen, or a single one by itself."""
+    reader = _Reader(model, options, edits)
+    fields: list[Field] = []
+    places: list[Path] = []
+    failed: set[Path] = set()
+    for path in paths:
+        if len(paths) > 1:
+            yield Progress(f"Reading {path.name}", 0, 0)
+        try:
+            count = reader.planes(path)
+        except (PhaseguideError, OSError, MemoryError, RuntimeError) as error:
+            yield _failed(path, error)
+            continue
+        for plane in range(count):
+            name = f"{path.name}, plane {plane}" if count > 1 else path.name
+            fields.append(Field(name, partial(reader.open, path, plane)))
+            places.append(path)
+    done: dict[Path, list[Segmentation]] = {path: [] for path in places}
+    composition: Composition | None = None
+    run = segment_specimen if _is_specimen(request, options) else segment_fields
+    for event in run(fields, request):
+        if isinstance(event, FieldFailed):
+            path = places[event.index]
+            if path not in failed:  # one plane is enough
+                failed.add(path)
+                yield ImageFailed(path, event.error)
+        elif isinstance(event, FieldDone):
+            path = places[event.index]
+            done[path].append(event.segmentation)
+            if path not in failed and len(done[path]) == places.count(path):
+                settings = reader.settings(path, event.session, request, composition)
+                yield from _save(reader.read(path), done.pop(path), model, out_dir, options, settings)
+        elif not isinstance(event, Finished):
+            composition = event if isinstance(event, Composition) else composition
             yield event
-    assert segmentation is not None
-    for message in segmentation.notices:
-        yield Notice(message)
-    files = save_segmentation(
-        out_dir,
-        path.stem,
-        segmentation,
-        model,
-        path,
-        micrograph.data,
-        micrograph.pixel_size_um,
-        overlay=options.overlay,
-        source=options.source,
-        settings=_settings(request, options, session, excluded_rows, edits is not None),
-    )
-    yield Finished(ImageDone(path, segmentation, files))
+
+
+def _is_specimen(request: Request, options: BatchOptions) -> bool:
+    return options.scope == "specimen" and request.asked is not None
+
+
+def _failed(path: Path, error: Exception) -> ImageFailed:
+    """Report what a user or the system caused; raise an error of the program."""
+    told = as_user_error(error, str(path))
+    if told is None:
+        raise error
+    return ImageFailed(path, told)
+
+
+def _save(
+    micrograph: Micrograph,
+    planes: Sequence[Segmentation],
+    model: LoadedModel,
+    out_dir: Path,
+    options: BatchOptions,
+    settings: Mapping[str, Any],
+) -> Iterator[Notice | ImageDone | ImageFailed]:
+    """Write the result of one image, and say what its user should know."""
+    path, stack = micrograph.path, micrograph.is_stack
+    whole = together(planes) if stack else planes[0]
+    if bar_rows := settings["info_bar_rows_excluded"]:
+        yield Notice(f"{path.name}: the information bar at the bottom ({bar_rows} rows) is excluded.")
+    for message in whole.notices:
+        yield Notice(f"{path.name}: {message}")
+    about = (model, path, micrograph.data, micrograph.pixel_size_um)
+    extras: dict[str, Any] = {"overlay": options.overlay, "source": options.source, "settings": settings}
+    try:
+        if stack:
+            files = save_stack(out_dir, path.stem, planes, *about, **extras)
+        else:
+            files = save_segmentation(out_dir, path.stem, whole, *about, **extras)
+    except (PhaseguideError, OSError, MemoryError, RuntimeError) as error:
+        yield _failed(path, error)
+        return
+    # Views into the stack: the maps are there once.
+    maps = zip(planes, whole.labels, whole.own_labels, strict=True) if stack else ()
+    parts = tuple(replace(plane, labels=labels, own_labels=own) for plane, labels, own in maps)
+    yield ImageDone(path, whole, files, parts or (whole,))
+
+
+class _Reader:
+    """Opens the fields of a group of files; remembers the last file that it read."""
+
+    def __init__(self, model: LoadedModel, options: BatchOptions, edits: NDArray[np.uint8] | None) -> None:
+        self.model, self.options, self.edits = model, options, edits
+        self._last: Micrograph | None = None
+
+    def read(self, path: Path) -> Micrograph:
+        if self._last is None or self._last.path != path:
+            self._last = None  # before the next one takes its memory
+            self._last = read_micrograph(path)
+        return self._last
+
+    def planes(self, path: Path) -> int:
+        micrograph = self.read(path)
+        return len(micrograph.data) if micrograph.is_stack else 1
+
+    def open(self, path: Path, plane: int) -> Session:
+        micrograph, edits, options, name = self.read(path), self.edits, self.options, str(path)
+        if micrograph.is_stack:
+            edits, name = _plane_edits(edits, plane, micrograph), f"{path}, plane {plane}"
+            micrograph = replace(micrograph, data=micrograph.data[plane])
+        return Session(
+            self.model,
+            micrograph.data,
+            edits=with_info_bar(micrograph, edits) if options.exclude_info_bar else edits,
+            device=options.device,
+            flips=options.flips,
+            tile=options.tile,
+            name=name,
+        )
+
+    def settings(
+        self, path: Path, session: Session, request: Request, whole: Composition | None
+    ) -> dict[str, Any]:
+        """What the record of a file tells about the run."""
+        options = self.options
+        told: dict[str, Any] = {
+            "device": f"{session.device.kind}: {session.device.name}",
+            "smoothing_px": request.smoothing_px,
+            "min_island_px": request.min_island_px,
+            "views": [view.model_dump() for view in session.views],
+            "tile": options.tile,
+            "info_bar_rows_excluded": self.read(path).info_bar_rows if options.exclude_info_bar else 0,
+            "manual_edits": self.edits is not None,
+        }
+        if request.asked is not None:
+            told |= {"scope": options.scope, **options.details}
+        if whole is not None:
+            # The ratio was about all of these; asked and imposed of this image are only its part of it.
+            told["specimen"] = {"fields": whole.fields, "own": whole.own, "imposed": whole.imposed}
+        return told
+
+
+def _plane_edits(
+    edits: NDArray[np.uint8] | None, plane: int, micrograph: Micrograph
+) -> NDArray[np.uint8] | None:
+    shape = micrograph.data.shape[:3]
+    if edits is not None and edits.shape != shape:
+        raise MicrographError(
+            f"The edits are {' x '.join(map(str, edits.shape))} px, but {micrograph.path} is a stack of "
+            f"{' x '.join(map(str, shape))} px. Use edits that were painted on this stack."
+        )
+    return None if edits is None else edits[plane]
 
 
 def with_info_bar(micrograph: Micrograph, edits: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
@@ -242,24 +371,12 @@ def with_info_bar(micrograph: Micrograph, edits: NDArray[np.uint8] | None) -> ND
     return fixed
 
 
-def _settings(
-    request: Request, options: BatchOptions, session: Session, excluded_rows: int, edited: bool
-) -> dict[str, Any]:
-    return {
-        "device": f"{session.device.kind}: {session.device.name}",
-        "smoothing_px": request.smoothing_px,
-        "min_island_px": request.min_island_px,
-        "views": [view.model_dump() for view in session.views],
-        "tile": options.tile,
-        "info_bar_rows_excluded": excluded_rows,
-        "manual_edits": edited,
-    }
-
-
 def existing_results(images: Sequence[Path], out_dir: Path, *, overlay: bool) -> list[Path]:
-    """Files that `segment_files` would replace."""
-    taken = []
+    """Files that `segment_files` would replace, whether an image is a stack or not."""
+    taken: dict[Path, None] = {}
     for path in images:
-        files = result_files(out_dir, path.stem, overlay=overlay)
-        taken += [f for f in (files.labels, files.record, files.overlay) if f is not None and f.exists()]
-    return taken
+        for names in (result_files, stack_files):
+            files = names(out_dir, path.stem, overlay=overlay)
+            there = (files.labels, files.record, files.overlay)
+            taken |= {file: None for file in there if file is not None and file.exists()}
+    return list(taken)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -13,13 +11,14 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from phaseguide.errors import DeviceError
 from phaseguide.models.backbones import Features
 from phaseguide.models.card import ViewCard
 from phaseguide.models.segmenter import GuidedSegmenter, intensity_limits, normalise_image
 from phaseguide.segmentation.device import Device
-from phaseguide.segmentation.tiling import Tile, blend_window, plan_tiles
+from phaseguide.segmentation.scratch import empty_beside, release, scratch_array
+from phaseguide.segmentation.tiling import Tile, blend_windows, plan_tiles
 
+_BYTES_A_PIXEL = 6
 FLIP_AXES: dict[str, tuple[int, ...]] = {"none": (), "x": (-1,), "y": (-2,), "xy": (-2, -1)}
 
 
@@ -42,8 +41,8 @@ class EncodedImage:
     invert : bool
         See `normalise_image`.
     memory : int
-        Budget in bytes for features and scores together. Features beyond it are dropped and made
-        again when needed; scores beyond it go to a memory-mapped scratch file.
+        Budget in bytes for what grows with the image. Features beyond it are dropped and made again
+        when needed; scores beyond it go to a memory-mapped scratch file.
     """
 
     def __init__(
@@ -67,9 +66,12 @@ class EncodedImage:
         # A zoomed view makes a tile larger in the network; the limit holds there.
         side = max(overlap + 32, round(tile / max(1.0, *(view.zoom for view in self.views))))
         self.tiles = plan_tiles(self.height, self.width, side, overlap)
+        self._windows = blend_windows(self.tiles, self.height, self.width, overlap)
         self._kept: dict[tuple[int, int], Features] = {}
+        self._first_view: dict[int, NDArray[np.float32]] = {}
         self._kept_bytes = 0
-        self._scratch: list[Any] = []
+        # What else grows with the image is taken off: its pixels, label maps, masks of a step.
+        self._room = self.memory // 2 - _BYTES_A_PIXEL * self.height * self.width
 
     def scores(
         self,
@@ -92,9 +94,7 @@ class EncodedImage:
         """
         # Another session on the same model may have moved it meanwhile.
         self.segmenter.to(self.device.torch_device)
-        shape = (len(self.segmenter.scheme), self.height, self.width)
-        total = self._allocate(shape)
-        weight = np.zeros(shape[1:], dtype=np.float32) if len(self.tiles) > 1 else None
+        total = self._allocate((len(self.segmenter.scheme), self.height, self.width))
         steps, done = len(self.tiles) * len(self.views), 0
         for index, tile in enumerate(self.tiles):
             mean: NDArray[np.float32] | None = None
@@ -107,41 +107,80 @@ class EncodedImage:
             logits = mean / np.float32(len(self.views))
             if on_tile is not None:
                 on_tile(tile, logits)
-            if weight is None:
-                total[:] = logits
-            else:
-                window = blend_window(tile, self.height, self.width, self.overlap)
-                rows, columns = tile.window
-                total[:, rows, columns] += logits * window
-                weight[rows, columns] += window
-        if weight is not None:
-            for plane in total:
-                plane /= weight
+            down, across = self._windows[index]
+            weight = down[:, None] * across
+            for whole, part in zip(total, logits, strict=True):
+                whole[tile.window] += part * weight
+            release(total)
         return total
 
-    def _allocate(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        if 4 * int(np.prod(shape)) * 2 <= self.memory:
-            return np.zeros(shape, dtype=np.float32)
-        # The file has no name once it is open, so it vanishes with the array whatever happens.
-        scratch = tempfile.TemporaryFile(prefix="phaseguide-scores-")  # noqa: SIM115
-        self._reserve(scratch, 4 * int(np.prod(shape)))
-        self._scratch.append(scratch)
-        return np.memmap(scratch, dtype=np.float32, mode="w+", shape=shape)
+    def conditioned(
+        self,
+        ratios: NDArray[np.float64],
+        plain: NDArray[np.float32],
+        focus: tuple[slice, slice] | None = None,
+        look: Callable[[NDArray[np.float32]], None] = lambda _: None,
+    ) -> Generator[tuple[int, int], None, NDArray[np.float32]]:
+        """Decode with a ratio; yields (tiles done, tiles in all) and returns the scores.
 
-    @staticmethod
-    def _reserve(scratch: Any, size: int) -> None:
-        """Claim the disk space now: a mapped file that outgrows the disk kills the process."""
-        try:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(scratch.fileno(), 0, size)
-            else:
-                scratch.truncate(size)
-        except OSError as error:
-            raise DeviceError(
-                f"The scores of this image need {size / 1e9:.1f} GB of scratch space in "
-                f"{tempfile.gettempdir()}, and there is not as much ({error.strerror}). Free some space, "
-                "raise the memory budget, or crop the image."
-            ) from error
+        What the ratio changes is taken from the first view alone and added to the scores without one:
+        a change of the ratio then costs one pass of the decoder and not one a view.
+
+        Parameters
+        ----------
+        ratios : ndarray, shape (T, K)
+            One complete ratio a tile.
+        plain : ndarray of float32, shape (K, H, W)
+            What `scores` returned without a ratio.
+        focus : (slice, slice), optional
+            Tiles that touch these rows and columns come first.
+        look : callable
+            Called once with the scores, when those in ``focus`` are there.
+
+        Returns
+        -------
+        ndarray of float32, shape (K, H, W)
+        """
+        self.segmenter.to(self.device.torch_device)
+        total = empty_beside(plain)
+        for plane, start in zip(total, plain, strict=True):
+            plane[:] = start
+            release(total)
+        late = [i for i, tile in enumerate(self.tiles) if focus is not None and not _touches(tile, focus)]
+        order = [i for i in range(len(self.tiles)) if i not in set(late)] + late
+        for done, index in enumerate(order, start=1):
+            tile = self.tiles[index]
+            change = self._view_scores(index, tile, 0, ratios[index]) - self._unguided(index, tile)
+            down, across = self._windows[index]
+            weight = down[:, None] * across
+            for whole, part in zip(total, change, strict=True):
+                whole[tile.window] += part * weight
+            if done == len(order) - len(late):
+                look(total)
+            release(total)
+            yield done, len(order)
+        return total
+
+    def _unguided(self, index: int, tile: Tile) -> NDArray[np.float32]:
+        """Scores of a tile's first view without a ratio; kept as far as the budget goes."""
+        kept = self._first_view.get(index)
+        if kept is None:
+            kept = self._view_scores(index, tile, 0, None)
+            if self._kept_bytes + kept.nbytes <= self._room:
+                self._first_view[index] = kept
+                self._kept_bytes += kept.nbytes
+        return kept
+
+    def grey(self, rows: slice) -> NDArray[np.float32]:
+        """Rows of the image as the network sees them, colours averaged; shape (rows, W)."""
+        planes = normalise_image(self.pixels[rows], self.limits, invert=self.invert)
+        grey: NDArray[np.float32] = planes[0] if len(planes) == 1 else planes.mean(axis=0)
+        return grey
+
+    def _allocate(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        # Three arrays are kept at most: without a ratio, the same smoothed, and with a ratio.
+        fits = 3 * 4 * int(np.prod(shape)) <= self.memory // 2
+        return np.zeros(shape, dtype=np.float32) if fits else scratch_array(shape)
 
     def _view_scores(
         self, index: int, tile: Tile, number: int, ratio: NDArray[np.float64] | None
@@ -172,7 +211,7 @@ class EncodedImage:
         image = torch.flip(image, FLIP_AXES[view.flip]).contiguous(memory_format=torch.channels_last)
         features = self.segmenter.encode(image)
         size_bytes = features.nbytes()
-        if self._kept_bytes + size_bytes <= self.memory // 2:
+        if self._kept_bytes + size_bytes <= self._room:
             self._kept[index, number] = features
             self._kept_bytes += size_bytes
         return features
@@ -181,3 +220,14 @@ class EncodedImage:
         if self.device.half:
             return torch.autocast(self.device.kind, dtype=torch.float16)
         return nullcontext()
+
+
+def _touches(tile: Tile, window: tuple[slice, slice]) -> bool:
+    """Whether a tile and a window of the image have pixels in common."""
+    rows, columns = window
+    return bool(
+        tile.top < rows.stop
+        and rows.start < tile.top + tile.height
+        and tile.left < columns.stop
+        and columns.start < tile.left + tile.width
+    )

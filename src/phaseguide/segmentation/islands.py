@@ -1,14 +1,21 @@
-"""Cleaning a prediction before ratio matching: smooth scores, and no islands below a minimum size."""
+"""Cleaning a prediction before ratio matching: smooth scores, and no islands below a minimum size.
+
+All work goes through the image in bands of rows, so that memory does not grow with it beyond the labels.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
+from phaseguide.segmentation.scratch import empty_beside, release
 
+_BAND = 1 << 22  # pixels a step
+_TRUNCATE = 3.0  # standard deviations at which the Gaussian ends
 _NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
 
 
@@ -24,14 +31,21 @@ def smooth_scores(scores: NDArray[Any], sigma_px: float) -> NDArray[Any]:
     Returns
     -------
     ndarray, shape and dtype of `scores`
+        In a scratch file if `scores` is.
     """
     if sigma_px <= 0:
         return scores
     from scipy.ndimage import gaussian_filter
 
-    smooth = np.empty(scores.shape, dtype=scores.dtype)
-    for source, target in zip(scores, smooth, strict=True):
-        gaussian_filter(source, sigma_px, output=target, mode="nearest", truncate=3.0)
+    smooth = empty_beside(scores)
+    reach = int(_TRUNCATE * sigma_px + 0.5)
+    for rows, window in _bands(scores.shape[1:], reach):
+        inner = slice(rows.start - window.start, rows.stop - window.start)
+        for source, target in zip(scores, smooth, strict=True):
+            blurred = gaussian_filter(source[window], sigma_px, mode="nearest", truncate=_TRUNCATE)
+            target[rows] = blurred[inner]
+        release(scores)
+        release(smooth)
     return smooth
 
 
@@ -62,19 +76,20 @@ def remove_small_islands(
     cleaned = labels.copy()
     if min_px <= 1:
         return cleaned
-    island, members = _small_islands(labels, min_px, fixed)
-    while members.size:
-        votes = _count_votes(cleaned, island, members)
+    where, island, highest = _small_islands(labels, min_px, fixed)
+    pending = np.zeros(labels.shape, dtype=np.bool_)
+    pending[where] = True
+    while island.size:
+        votes = _count_votes(cleaned, pending, where, island, highest)
         decided = votes.max(axis=1) > 0
         winners = votes.argmax(axis=1).astype(np.uint8)
-        of_member = island[members[:, 0], members[:, 1]] - 1
-        done = decided[of_member]
+        done = decided[island]
         if not done.any():
             break
-        rows, columns = members[done].T
-        cleaned[rows, columns] = winners[of_member[done]]
-        island[rows, columns] = 0
-        members = members[~done]
+        rows, columns = where
+        cleaned[rows[done], columns[done]] = winners[island[done]]
+        pending[rows[done], columns[done]] = False
+        where, island = (rows[~done], columns[~done]), island[~done]
     return cleaned
 
 
@@ -99,60 +114,109 @@ def settle(
     Returns
     -------
     ndarray, shape and dtype of `scores`
-        A copy.
+        A copy; in a scratch file if `scores` is.
     """
-    settled = np.array(scores)
+    settled = empty_beside(scores)
     shift = np.zeros(len(settled)) if offsets is None else np.asarray(offsets, dtype=np.float64)
     shift = shift.astype(settled.dtype)
-    best = settled[0] + shift[0]
+    bands = [rows for rows, _ in _bands(scores.shape[1:], 0)]
+    lowest = highest = scores[0, 0, 0]
+    for rows in bands:
+        lowest = min(lowest, scores[:, rows].min())
+        highest = max(highest, scores[:, rows].max())
+        release(scores)
+    lift = settled.dtype.type(float(highest - lowest) + float(np.ptp(shift)) + 1.0)
+    for rows in bands:
+        band = settled[:, rows]
+        band[:] = scores[:, rows]
+        _lift(band, labels_clean[rows], shift, lift)
+        release(scores)
+        release(settled)
+    return settled
+
+
+def _lift(scores: NDArray[Any], labels: NDArray[np.uint8], shift: NDArray[Any], lift: Any) -> None:
+    """Raise scores in place where the highest of ``scores + shift`` is not that of the label."""
+    best = scores[0] + shift[0]
     winner = np.ones(best.shape, dtype=np.uint8)
-    for k in range(1, len(settled)):
-        value = settled[k] + shift[k]
+    for k in range(1, len(scores)):
+        value = scores[k] + shift[k]
         winner[value > best] = k + 1
         np.maximum(best, value, out=best)
-    moved = (winner != labels_clean) & (labels_clean >= 1) & (labels_clean <= len(settled))
-    lift = float(settled.max() - settled.min()) + float(np.ptp(shift)) + 1.0
+    moved = (winner != labels) & (labels >= 1) & (labels <= len(scores))
     rows, columns = np.nonzero(moved)
-    phases = labels_clean[rows, columns].astype(np.intp) - 1
-    settled[phases, rows, columns] = best[rows, columns] - shift[phases] + settled.dtype.type(lift)
-    return settled
+    phases = labels[rows, columns].astype(np.intp) - 1
+    scores[phases, rows, columns] = best[rows, columns] - shift[phases] + lift
+
+
+def _bands(shape: tuple[int, ...], reach: int) -> Iterator[tuple[slice, slice]]:
+    """Yield bands of rows, and each with the rows around it that it needs to see."""
+    height, width = shape
+    step = max(1, _BAND // width, reach)
+    for start in range(0, height, step):
+        stop = min(height, start + step)
+        yield slice(start, stop), slice(max(0, start - reach), min(height, stop + reach))
+
+
+Where = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 def _small_islands(
     labels: NDArray[np.uint8], min_px: int, fixed: NDArray[np.uint8] | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return a map with 1.. in each island that must go (0 elsewhere), and the positions of its pixels."""
+) -> tuple[Where, NDArray[np.int64], int]:
+    """Return the pixels of all islands that must go, each one's island from 0, and the highest phase."""
     from scipy.ndimage import label as connect
 
-    island = np.zeros(labels.shape, dtype=np.int64)
-    found = 0
-    for phase in np.unique(labels):
-        if phase in (NOT_CLASSIFIED, EXCLUDED):
-            continue
-        parts, count = connect(labels == phase, structure=np.ones((3, 3)))
-        small = np.bincount(parts.ravel(), minlength=count + 1) < min_px
-        small[0] = False
-        if fixed is not None:
-            small[np.unique(parts[fixed != NOT_CLASSIFIED])] = False
-        number = np.zeros(count + 1, dtype=np.int64)
-        number[small] = np.arange(found + 1, found + 1 + np.count_nonzero(small))
-        found += int(np.count_nonzero(small))
-        island += number[parts]
-    return island, np.argwhere(island)
+    rows_found: list[NDArray[np.intp]] = []
+    columns_found: list[NDArray[np.intp]] = []
+    islands: list[NDArray[np.int64]] = []
+    found = highest = 0
+    # An island of fewer pixels cannot reach farther than that from the band: it is seen whole.
+    for band, window in _bands(labels.shape, min_px):
+        seen = labels[window]
+        for phase in np.unique(seen):
+            if phase in (NOT_CLASSIFIED, EXCLUDED):
+                continue
+            highest = max(highest, int(phase))
+            parts, count = connect(seen == phase, structure=np.ones((3, 3)))
+            small = np.bincount(parts.ravel(), minlength=count + 1) < min_px
+            small[0] = False
+            if fixed is not None:
+                small[parts[fixed[window] != NOT_CLASSIFIED]] = False
+            rows, columns = np.nonzero(small[parts])
+            number = parts[rows, columns]
+            # Each belongs to the band in which its first row lies.
+            first = np.full(count + 1, -1, dtype=np.int64)
+            first[number[::-1]] = rows[::-1] + window.start
+            mine = (first[number] >= band.start) & (first[number] < band.stop)
+            names, island = np.unique(number[mine], return_inverse=True)
+            rows_found.append(rows[mine] + window.start)
+            columns_found.append(columns[mine])
+            islands.append(island.reshape(-1) + found)
+            found += names.size
+    if not islands:
+        return (np.zeros(0, np.intp), np.zeros(0, np.intp)), np.zeros(0, np.int64), highest
+    return (np.concatenate(rows_found), np.concatenate(columns_found)), np.concatenate(islands), highest
 
 
 def _count_votes(
-    labels: NDArray[np.uint8], island: NDArray[np.int64], members: NDArray[np.int64]
+    labels: NDArray[np.uint8],
+    pending: NDArray[np.bool_],
+    where: Where,
+    island: NDArray[np.int64],
+    highest: int,
 ) -> NDArray[np.int64]:
-    """Contacts of each island with each label that stays, shape (islands, 256)."""
-    who = island[members[:, 0], members[:, 1]] - 1
-    n_islands = int(who.max()) + 1
-    # The frame stands for what is outside the image: it is no phase.
-    around = np.pad(np.where(island == 0, labels, NOT_CLASSIFIED), 1)
-    votes = np.zeros(n_islands * 256, dtype=np.int64)
+    """Contacts of each island with each label that stays, shape (islands, highest phase + 1)."""
+    n_labels, n_islands = highest + 1, int(island.max()) + 1
+    votes = np.zeros(n_islands * n_labels, dtype=np.int64)
     for dy, dx in _NEIGHBOURS:
-        seen = around[members[:, 0] + 1 + dy, members[:, 1] + 1 + dx]
-        votes += np.bincount(who * 256 + seen, minlength=votes.size)
-    table = votes.reshape(n_islands, 256)
-    table[:, [NOT_CLASSIFIED, EXCLUDED]] = 0
+        rows, columns = where[0] + dy, where[1] + dx
+        # What is outside the image is no phase.
+        inside = (rows >= 0) & (rows < labels.shape[0]) & (columns >= 0) & (columns < labels.shape[1])
+        rows, columns = rows[inside], columns[inside]
+        seen = labels[rows, columns]
+        seen[pending[rows, columns] | (seen == EXCLUDED)] = NOT_CLASSIFIED
+        votes += np.bincount(island[inside] * n_labels + seen, minlength=votes.size)
+    table = votes.reshape(n_islands, n_labels)
+    table[:, NOT_CLASSIFIED] = 0
     return table

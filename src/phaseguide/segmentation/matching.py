@@ -8,8 +8,8 @@ sorting all of it, `transport` for a few thousand pixels.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from phaseguide.errors import PhaseguideError, RatioError, SchemeError
 from phaseguide.phases import EXCLUDED, MAX_PHASES
-from phaseguide.segmentation.settling import ROUNDING, Scores, chunks, count_labels, solve
-from phaseguide.segmentation.transport import Floats, Ints, Labels, Mask, round_shares
+from phaseguide.segmentation.settling import Scores, count_labels, is_constant, solve, survey
+from phaseguide.segmentation.transport import Floats, Ints, Labels, round_shares
 
 _SUM_TOLERANCE = 1e-6
 
@@ -90,37 +90,66 @@ def match_ratio(scores: Scores, wanted: ArrayLike, *, fixed: Labels | None = Non
     Raising one phase while the others shrink in proportion only adds pixels to it (up to the
     rounding to whole pixels).
     """
-    z, given = _flatten(scores, fixed)
-    n_phases = len(z)
-    shares_wanted = _check_wanted(wanted, n_phases)
-    labels, magnitude = _plain_argmax(z, given)
-    free = None if given is None else given == 0
-    edited = np.zeros(n_phases, np.int64) if given is None else count_labels(given, n_phases)
-    own = count_labels(labels, n_phases)
-    total = int(own.sum())
-    if total == 0:
-        raise PhaseguideError("Every pixel is excluded, so no composition can be matched. Erase some of 255.")
+    return Matcher(scores, fixed, seed=seed).match(wanted)
 
-    targets = _targets(shares_wanted, edited, total)
-    reachable = bool((np.abs(targets - shares_wanted * total) < 1 + 1e-6).all())
-    offsets = np.zeros(n_phases)
-    determinable = True
-    if not np.array_equal(own, targets):
-        need = targets - edited
+
+class Matcher:
+    """Answers many ratios on the same scores; what one look at them tells is kept for all.
+
+    Parameters
+    ----------
+    scores, fixed, seed
+        As in `match_ratio`. They must not change while the matcher is in use.
+
+    Raises
+    ------
+    SchemeError, PhaseguideError
+        As in `match_ratio`.
+    """
+
+    def __init__(self, scores: Scores, fixed: Labels | None = None, *, seed: int = 0) -> None:
+        z, given = _flatten(scores, fixed)
+        self._shape = scores.shape[1:]
+        self._field, _ = survey(z, given)
+        if not self._field.own.any():
+            raise PhaseguideError(
+                "Every pixel is excluded, so no composition can be matched. Erase some of 255."
+            )
+        self._seed = seed
+
+    def match(self, wanted: ArrayLike) -> Match:
+        """Do what `match_ratio` does; the same numbers give the same map bit for bit.
+
+        Raises
+        ------
+        RatioError
+            As in `match_ratio`.
+        """
+        own, fixed = self._field.own, self._field.fixed
+        n_phases, total = len(own), int(own.sum())
+        shares_wanted = _check_wanted(wanted, n_phases)
+        targets = _targets(shares_wanted, fixed, total)
+        need = targets - fixed
         # With one phase left to give, there is no choice of pixels, whatever the scores say.
-        determinable = np.count_nonzero(need) == 1 or not _is_constant(z, free, magnitude)
-        if determinable:
-            labels, offsets = solve(z, need, free, magnitude, np.random.default_rng(seed))
-            if given is not None:
-                np.copyto(labels, given, where=given != 0)
-    return Match(
-        labels=labels.reshape(scores.shape[1:]),
-        offsets=offsets - offsets.mean(),
-        achieved=shares(labels, n_phases),
-        targets=targets,
-        determinable=determinable,
-        reachable=reachable,
-    )
+        determinable = (
+            np.array_equal(own, targets) or np.count_nonzero(need) == 1 or not is_constant(self._field)
+        )
+        if determinable and not np.array_equal(own, targets):
+            labels, offsets = solve(self._field, self._sample, need, np.random.default_rng(self._seed))
+        else:
+            labels, offsets = survey(self._field.z, self._field.given)[1], np.zeros(n_phases)
+        return Match(
+            labels=labels.reshape(self._shape),
+            offsets=offsets - offsets.mean(),
+            achieved=shares(labels, n_phases),
+            targets=targets,
+            determinable=determinable,
+            reachable=bool((np.abs(targets - shares_wanted * total) < 1 + 1e-6).all()),
+        )
+
+    @cached_property
+    def _sample(self) -> Floats:
+        return self._field.sample(np.random.default_rng(self._seed))
 
 
 def argmax_labels(scores: Scores, fixed: Labels | None = None) -> Labels:
@@ -143,7 +172,7 @@ def argmax_labels(scores: Scores, fixed: Labels | None = None) -> Labels:
         As in `match_ratio`.
     """
     z, given = _flatten(scores, fixed)
-    return _plain_argmax(z, given)[0].reshape(scores.shape[1:])
+    return survey(z, given)[1].reshape(scores.shape[1:])
 
 
 def shares(labels: NDArray[Any], n_phases: int) -> Floats:
@@ -216,42 +245,3 @@ def _targets(wanted: Floats, edited: Ints, total: int) -> Ints:
         share *= rest / share.sum() if rest else 0.0
         targets = np.where(over, edited, round_shares(share, rest))
     return targets
-
-
-def _plain_argmax(z: Scores, given: Labels | None) -> tuple[Labels, float]:
-    """Return the argmax (phase by phase: 20 times faster than over axis 0) and the largest magnitude."""
-    labels = np.ones(z.shape[1], dtype=np.uint8)
-    magnitude = 0.0
-    for part, block in chunks(z):
-        best = block[0].copy()
-        out = labels[part]
-        for k in range(1, len(block)):
-            higher = block[k] > best
-            np.maximum(out, higher.view(np.uint8) * np.uint8(k + 1), out=out)
-            np.maximum(best, block[k], out=best)  # carries NaN along, so that it shows at the end
-        lowest, highest = float(block.min(initial=0)), float(best.max(initial=0))
-        magnitude = max(magnitude, -lowest, highest)
-        if not (math.isfinite(lowest) and math.isfinite(highest)):
-            raise PhaseguideError(
-                "The scores hold NaN or infinity: the image has such values, or the model is damaged. "
-                "Check the image, then try another model."
-            )
-    if given is not None:
-        np.copyto(labels, given, where=given != 0)
-    return labels, magnitude
-
-
-def _is_constant(z: Scores, free: Mask | None, magnitude: float) -> bool:
-    """True if the score differences between phases are the same at every free pixel."""
-    first: Floats | None = None
-    for part, block in chunks(z):
-        if free is not None:
-            block = block[:, free[part]]
-        if not block.shape[1]:
-            continue
-        difference = block[1:] - block[:1]
-        if first is None:
-            first = difference[:, :1].astype(np.float64)
-        if np.abs(difference - first).max(initial=0) > ROUNDING * magnitude:
-            return False
-    return True

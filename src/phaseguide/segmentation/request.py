@@ -10,8 +10,13 @@ from numpy.typing import NDArray
 
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import Ratio
+from phaseguide.segmentation.regions import Region, RegionShares
 
 Mode = Literal["matched", "conditioned", "both"]
+Estimator = Literal["own", "autoregressive", "prior-shift"]
+
+AUTO: Estimator = "autoregressive"
+"""The automatic estimate: the best of the three on the cross-validation folds (``docs/guidance.md``)."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class Request:
     asked : ndarray, shape (K,), or None
         Area shares that the user expects, NaN where open; None for no ratio.
     auto : bool
-        Let the model find the ratio: segment without one, measure, feed it back until it settles.
+        Let the model find the ratio, see ``estimator``.
     uncertainty : float or tuple of float
         Standard deviation of ``asked`` in log-ratio space; 0 means exact.
     mode : {"matched", "conditioned", "both"} or None
@@ -32,6 +37,15 @@ class Request:
         Standard deviation of a Gaussian on the scores, in px; 0 is off.
     min_island_px : int
         Islands of fewer pixels join their surroundings; 0 is off.
+    regions : tuple of Region
+        Parts of the image with ratios of their own; ``asked`` is then about the rest of the field.
+    scope : {"field", "specimen"}
+        What ``asked`` is about, which decides whether a disagreement with this field is worth a word. How
+        a specimen's ratio becomes those of its fields: `phaseguide.segmentation.specimen`.
+    estimator : {"own", "autoregressive", "prior-shift"}
+        How ``auto`` finds the ratio. Own: measure the map without one. Auto-regressive: feed that back until
+        it settles. Prior-shift: see `phaseguide.segmentation.prior_shift`. Calibrated scores are then
+        matched to it.
     """
 
     asked: Ratio | None = None
@@ -40,6 +54,9 @@ class Request:
     mode: Mode | None = None
     smoothing_px: float = 0.0
     min_island_px: int = 0
+    regions: tuple[Region, ...] = ()
+    scope: Literal["field", "specimen"] = "field"
+    estimator: Estimator = AUTO
 
 
 @dataclass(frozen=True)
@@ -63,6 +80,8 @@ class Segmentation:
         None when no ratio acted.
     notices : tuple of str
         What the user should know about this result.
+    regions : tuple of RegionShares
+        What is known of each region, and of the rest of the field; empty without regions.
     """
 
     labels: NDArray[np.uint8]
@@ -75,8 +94,24 @@ class Segmentation:
     mode: Mode | None
     uncertainty: float | tuple[float, ...] | None
     notices: tuple[str, ...]
+    regions: tuple[RegionShares, ...] = ()
 
     @property
     def constrained(self) -> bool:
         """Whether a user's value had a part in the areas, so that they are no measurement."""
-        return self.asked is not None
+        return self.asked is not None or any(part.asked is not None for part in self.regions)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A first answer for the part of the image that is on show; the whole is still being worked on.
+
+    Attributes
+    ----------
+    labels : ndarray of uint8, shape of the window
+    window : (slice, slice)
+        Rows and columns of the image.
+    """
+
+    labels: NDArray[np.uint8]
+    window: tuple[slice, slice]

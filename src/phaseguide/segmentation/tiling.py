@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.ratios import FLOOR, Ratio
+from phaseguide.ratios import Ratio, shift_to_mean
 
 DEFAULT_TILE = 1920
 """Largest side in the network at once, px: a 1280 px field seen 1.5 times enlarged fits whole."""
 
 DEFAULT_OVERLAP = 128
+
+STRIDE = 32
+"""Pixels of the image to one of the coarsest features, in every backbone."""
 
 
 @dataclass(frozen=True)
@@ -31,40 +36,70 @@ class Tile:
 
 
 def plan_tiles(height: int, width: int, side: int, overlap: int) -> list[Tile]:
-    """Cover an image with tiles of at most ``side`` px that overlap by at least ``overlap`` px.
+    """Cover an image with as few tiles of at most ``side`` px as overlap by ``overlap`` px, all alike in size.
 
-    Tiles are spread evenly; an image that fits one tile gets one.
+    They begin at multiples of the network's stride, so that it sees the pixels in the same grid as in the
+    whole image. An image that fits one tile gets one. ``side`` is larger than ``overlap``.
     """
 
-    def starts(length: int) -> list[int]:
+    def spans(length: int) -> list[tuple[int, int]]:
         if length <= side:
-            return [0]
-        count = int(np.ceil((length - overlap) / (side - overlap)))
-        return [int(s) for s in np.linspace(0, length - side, count).round()]
+            return [(0, length)]
+        grid = min(STRIDE, side - overlap)
+        new = (length - overlap) / grid  # what the tiles add one to the other, in strides
+        count = math.ceil(new / ((side - overlap) // grid))
+        starts = [grid * math.ceil(i * new / count) for i in range(count)]
+        ends = [start + overlap for start in starts[1:]] + [length]
+        return [(start, end - start) for start, end in zip(starts, ends, strict=True)]
 
-    rows, columns = starts(height), starts(width)
-    return [Tile(y, x, min(side, height), min(side, width)) for y in rows for x in columns]
+    return [Tile(y, x, h, w) for y, h in spans(height) for x, w in spans(width)]
 
 
-def blend_window(tile: Tile, height: int, width: int, overlap: int) -> NDArray[np.float32]:
-    """Weight of each pixel of a tile: 1 inside, falling linearly to the borders that have a neighbour."""
+def blend_windows(
+    tiles: Sequence[Tile], height: int, width: int, overlap: int
+) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Weights with which tiles from `plan_tiles` are added up to the whole image.
 
-    def ramp(start: int, length: int, whole: int) -> NDArray[np.float32]:
-        weight = np.ones(length, dtype=np.float32)
-        slope = (np.arange(1, min(overlap, length) + 1) / (min(overlap, length) + 1)).astype(np.float32)
-        if slope.size and start > 0:
-            weight[: slope.size] = np.minimum(weight[: slope.size], slope)
-        if slope.size and start + length < whole:
-            weight[-slope.size :] = np.minimum(weight[-slope.size :], slope[::-1])
-        return weight
+    Inside 1, falling linearly over ``overlap`` px to each border that has a neighbour, and scaled so that
+    the weights of all tiles at a pixel sum to 1. As the tiles lie on a grid, the weight of a pixel is the
+    product of one weight for its row and one for its column.
 
-    return np.outer(ramp(tile.top, tile.height, height), ramp(tile.left, tile.width, width))
+    Returns
+    -------
+    list of tuple of ndarray, shapes (h,) and (w,)
+        Row and column weights of each tile, float32.
+    """
+
+    def ramps(spans: set[tuple[int, int]], whole: int) -> dict[tuple[int, int], NDArray[np.float32]]:
+        weights = {span: _ramp(*span, whole, overlap) for span in spans}
+        total = np.zeros(whole)
+        for (start, length), weight in weights.items():
+            total[start : start + length] += weight
+        return {
+            (start, length): (weight / total[start : start + length]).astype(np.float32)
+            for (start, length), weight in weights.items()
+        }
+
+    rows = ramps({(t.top, t.height) for t in tiles}, height)
+    columns = ramps({(t.left, t.width) for t in tiles}, width)
+    return [(rows[t.top, t.height], columns[t.left, t.width]) for t in tiles]
+
+
+def _ramp(start: int, length: int, whole: int, overlap: int) -> NDArray[np.float64]:
+    """Weight along one side of a tile, not yet scaled."""
+    weight = np.ones(length)
+    slope = np.arange(1, min(overlap, length) + 1) / (min(overlap, length) + 1)
+    if slope.size and start > 0:
+        weight[: slope.size] = slope
+    if slope.size and start + length < whole:
+        weight[-slope.size :] = np.minimum(weight[-slope.size :], slope[::-1])
+    return weight
 
 
 def tile_ratios(own: NDArray[np.float64], areas: NDArray[np.float64], wanted: Ratio) -> NDArray[np.float64]:
     """Give each tile its own ratio so that their area-weighted mean is what is wanted.
 
-    All tiles are moved by one shift in log-ratio space, so that their differences stay.
+    Tiles are to an image what fields are to a specimen: see `phaseguide.ratios.shift_to_mean`.
 
     Parameters
     ----------
@@ -80,19 +115,4 @@ def tile_ratios(own: NDArray[np.float64], areas: NDArray[np.float64], wanted: Ra
     ndarray of float64, shape (T, K)
         Rows sum to 1.
     """
-    logs = np.log(np.maximum(own, FLOOR))
-    target = np.maximum(wanted, FLOOR)
-    target = target / target.sum()
-    weights = areas / areas.sum()
-    shift = np.zeros(own.shape[1])
-    shares = own
-    for _ in range(200):
-        shares = np.exp(logs + shift)
-        shares = shares / shares.sum(1, keepdims=True)
-        mean = weights @ shares
-        step = np.log(target / mean)
-        shift += step
-        if np.abs(step).max() < 1e-9:
-            break
-    ratios: NDArray[np.float64] = shares
-    return ratios
+    return shift_to_mean(own, areas, wanted)

@@ -1,0 +1,111 @@
+"""The score head: scores that are comparable from place to place, for ratio matching.
+
+Matching adds one offset per phase to the scores of all pixels, which is the best that can be done
+with a ratio only if scores read as log probabilities everywhere (Bayes' rule for shifted
+proportions; Saerens, Latinne, Decaestecker 2002). A network that was trained on its own images is too
+sure of itself, and not equally so everywhere. The head is a multinomial logistic regression that
+takes the network's log probabilities and the local grey value and contrast at several sizes, fitted
+on images that the network had not seen (stacked generalisation, Wolpert 1992; matrix scaling, Guo
+et al. 2017, with the image added). It has no part in a result without a ratio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phaseguide.models.card import ScoreHeadCard
+from phaseguide.segmentation.scratch import empty_beside, release
+
+Floats32 = NDArray[np.float32]
+
+_STRIP = 1024  # rows a step
+_REACH = 3.0  # standard deviations after which a Gaussian is cut off
+
+
+def halo(head: ScoreHeadCard) -> int:
+    """Pixels around a window that its calibrated scores depend on."""
+    return int(np.ceil(_REACH * max(head.sigmas, default=0.0))) + 1
+
+
+def head_inputs(scores: Floats32, image: Floats32, head: ScoreHeadCard) -> Iterator[Floats32]:
+    """Yield the maps that a head weighs, one after the other.
+
+    Parameters
+    ----------
+    scores : ndarray of float32, shape (K, H, W)
+        Mean logits of the views.
+    image : ndarray of float32, shape (H, W)
+        Grey values as the network sees them, see `phaseguide.models.segmenter.normalise_image`.
+    head : ScoreHeadCard
+        Only its ``sigmas`` and ``floor`` are used.
+
+    Yields
+    ------
+    ndarray of float32, shape (H, W)
+        K log probabilities, not below the floor; the image; and for each sigma, in px, the local mean
+        and the local standard deviation.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    highest = scores.max(axis=0)
+    total = np.zeros_like(highest)
+    for plane in scores:
+        total += np.exp(plane - highest)
+    highest += np.log(total)
+    for plane in scores:
+        yield np.maximum(plane - highest, np.float32(head.floor))
+    yield image
+    square = image * image
+    for sigma in head.sigmas:
+        mean = gaussian_filter(image, sigma, truncate=_REACH)
+        yield mean
+        variance = gaussian_filter(square, sigma, truncate=_REACH) - mean * mean
+        yield np.sqrt(np.maximum(variance, 0, out=variance), out=variance)
+
+
+def calibrate_scores(scores: Floats32, image: Floats32, head: ScoreHeadCard) -> Floats32:
+    """Return calibrated scores: log probabilities up to a constant at each pixel.
+
+    Parameters
+    ----------
+    scores : ndarray of float32, shape (K, H, W)
+    image : ndarray of float32, shape (H, W)
+    head : ScoreHeadCard
+
+    Returns
+    -------
+    ndarray of float32, shape (K, H, W)
+    """
+    weights = np.asarray(head.weights, dtype=np.float32)
+    calibrated = np.empty(scores.shape, dtype=np.float32)
+    calibrated[:] = np.asarray(head.bias, dtype=np.float32)[:, None, None]
+    for column, values in zip(weights.T, head_inputs(scores, image, head), strict=True):
+        for plane, weight in zip(calibrated, column, strict=True):
+            plane += weight * values
+    return calibrated
+
+
+def calibrated_image(scores: Floats32, grey: Callable[[slice], Floats32], head: ScoreHeadCard) -> Floats32:
+    """Do what `calibrate_scores` does for a whole image, in strips, so that temporaries stay small.
+
+    Parameters
+    ----------
+    scores : ndarray of float32, shape (K, H, W)
+        May be a memory map; the result then is one too.
+    grey : callable
+        Returns rows of the image, shape (rows, W).
+    head : ScoreHeadCard
+    """
+    calibrated = empty_beside(scores)
+    height, around = scores.shape[1], halo(head)
+    for top in range(0, height, _STRIP):
+        rows = slice(max(0, top - around), min(height, top + _STRIP + around))
+        inner = slice(top - rows.start, min(top + _STRIP, height) - rows.start)
+        strip = calibrate_scores(np.asarray(scores[:, rows]), grey(rows), head)
+        calibrated[:, top : top + _STRIP] = strip[:, inner]
+        release(scores)
+        release(calibrated)
+    return calibrated

@@ -1,0 +1,244 @@
+"""Several fields: each by itself, or together as one specimen whose ratio their mean has to meet.
+
+A metallographer's interval is made of the scatter between fields, so a ratio of the specimen must not be
+forced on every field. A first look without a ratio tells what each field holds; the specimen's ratio is
+weighed against the mean of that as one field's would be; one shift in log-ratio space for all fields makes
+their mean meet the outcome (`phaseguide.ratios.shift_to_mean`); then each field gets its own share exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from phaseguide.errors import PhaseguideError, RatioError, describe_refusal
+from phaseguide.events import Finished, Notice, Progress
+from phaseguide.models.card import Card
+from phaseguide.ratios import (
+    Ratio,
+    blend_ratios,
+    closed,
+    complete_ratio,
+    shift_to_mean,
+    total_variation,
+    validate_ratio,
+)
+from phaseguide.segmentation.conflict import conflict_limit
+from phaseguide.segmentation.request import Request, Segmentation
+from phaseguide.segmentation.session import Session
+from phaseguide.segmentation.stacks import area_px
+
+KEEP_PX = 4_000_000
+"""Sessions of the first look are kept for the second up to this many pixels together; others open again."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of view: what to call it in errors, and how to open it (perhaps more than once)."""
+
+    name: str
+    open: Callable[[], Session]
+
+
+@dataclass(frozen=True)
+class FieldDone:
+    """One field is segmented; ``index`` is its place in the sequence of fields."""
+
+    index: int
+    session: Session
+    segmentation: Segmentation
+
+
+@dataclass(frozen=True)
+class FieldFailed:
+    """One field could not be segmented; the others go on without it."""
+
+    index: int
+    error: PhaseguideError
+
+
+@dataclass(frozen=True)
+class Composition:
+    """A specimen after the first look: area-weighted means over its fields.
+
+    Attributes
+    ----------
+    asked : ndarray, shape (K,)
+        What the user expects of the specimen, NaN where open.
+    own : ndarray, shape (K,)
+        What the model sees without a ratio.
+    imposed : ndarray, shape (K,)
+        The blend of both, which the mean of the fields will have.
+    fields : int
+        How many fields it is a mean of.
+    """
+
+    asked: Ratio
+    own: Ratio
+    imposed: Ratio
+    fields: int
+
+
+FieldEvent = Progress | Notice | FieldDone | FieldFailed
+SpecimenEvent = FieldEvent | Composition | Finished[Composition | None]
+
+
+def segment_fields(fields: Sequence[Field], request: Request) -> Iterator[FieldEvent | Finished[None]]:
+    """Segment every field by itself, each as the request says.
+
+    Yields
+    ------
+    Progress, Notice
+        While working.
+    FieldDone, FieldFailed
+        After each field.
+    Finished
+        Last, with nothing.
+    """
+    for index, field in enumerate(fields):
+        at = (index, len(fields)) if len(fields) > 1 else None
+        yield (yield from _attempt(index, field, request, f"Field {index + 1} of {len(fields)}", at=at))
+    yield Finished(None)
+
+
+def segment_specimen(
+    fields: Sequence[Field],
+    request: Request,
+    *,
+    own_error: ArrayLike | None = None,
+    keep_px: int = KEEP_PX,
+) -> Iterator[SpecimenEvent]:
+    """Segment the fields of one specimen so that their mean meets its ratio, and their scatter stays.
+
+    Every field is opened for a first look without a ratio, and again to be segmented, unless the
+    sessions are few and small or ``open`` returns one that the caller keeps.
+
+    Parameters
+    ----------
+    fields : sequence of Field
+        All with the same model.
+    request : Request
+        ``asked`` and ``uncertainty`` are about the specimen.
+    own_error : float or array_like, shape (K,), optional
+        Log-ratio standard deviation of the model's mean over the fields; None: that of one field from the
+        model's card. Fields of one specimen are alike, so most of the error is the same in all of them and
+        does not average out.
+    keep_px : int
+        See `KEEP_PX`; 0 where the caller keeps sessions itself.
+
+    Yields
+    ------
+    Progress, Notice
+        While working.
+    Composition
+        Once, after the first look.
+    FieldDone, FieldFailed
+        After each field. A segmentation says what was ``asked`` of the specimen with its uncertainty; its
+        ``imposed`` is the share of this field.
+    Finished of Composition
+        Last; None if no field could be segmented.
+
+    Raises
+    ------
+    RatioError
+        No ratio, or one that cannot be meant.
+    """
+    if request.asked is None or np.isnan(request.asked).all():
+        raise RatioError(
+            "A specimen needs a ratio, but every phase is open. Give at least one phase a value."
+        )
+    first_look = Request(smoothing_px=request.smoothing_px, min_island_px=request.min_island_px)
+    steps = 2 * len(fields)
+    kept: dict[int, Session] = {}
+    seen: dict[int, tuple[Ratio, int]] = {}
+    card, asked, room = None, request.asked, keep_px
+    for index, field in enumerate(fields):
+        stage = f"Field {index + 1} of {len(fields)} without the ratio"
+        look = yield from _attempt(index, field, first_look, stage, at=(index, steps))
+        if isinstance(look, FieldFailed):
+            yield look
+            continue
+        if card is None:
+            card = look.session.model.card
+            asked = validate_ratio(asked, card.scheme)
+        seen[index] = look.segmentation.own, area_px(look.segmentation.own_labels)
+        if look.segmentation.labels.size <= room:
+            kept[index], room = look.session, room - look.segmentation.labels.size
+        del look  # or its session would be there while the next one is made
+    if card is None:
+        yield Finished(None)
+        return
+    own, areas = np.array([shares for shares, _ in seen.values()]), np.array([px for _, px in seen.values()])
+    mean = closed(areas @ own)
+    error = card.own_error if own_error is None else own_error
+    whole = Composition(asked, mean, blend_ratios(asked, mean, request.uncertainty, error), len(seen))
+    yield whole
+    yield from _conflict(whole, card)
+    for index, share in zip(seen, shift_to_mean(own, areas, whole.imposed), strict=True):
+        field = fields[index]
+        if index in kept:
+            field = replace(field, open=partial(kept.pop, index))
+        exactly = replace(request, asked=share, uncertainty=0.0, scope="specimen")
+        stage = f"Field {index + 1} of {len(fields)} with its part of the ratio"
+        outcome = yield from _attempt(index, field, exactly, stage, at=(len(fields) + index, steps))
+        if isinstance(outcome, FieldDone):
+            told = replace(outcome.segmentation, asked=asked, uncertainty=request.uncertainty, imposed=share)
+            outcome = replace(outcome, segmentation=told)
+        yield outcome
+        del outcome
+    yield Finished(whole)
+
+
+def _conflict(whole: Composition, card: Card) -> Iterator[Notice]:
+    gap = total_variation(whole.own, complete_ratio(whole.asked, whole.own))
+    if gap > conflict_limit(card):
+        yield Notice(
+            f"The expected ratio of the specimen differs from the mean of what the model sees in its "
+            f"{whole.fields} fields in {gap * 100:.0f} % of the area. Check where, and whether these fields "
+            "stand for the specimen."
+        )
+
+
+def _attempt(
+    index: int, field: Field, request: Request, stage: str, *, at: tuple[int, int] | None = None
+) -> Generator[Progress | Notice, None, FieldDone | FieldFailed]:
+    """Open and segment one field; what a user or the system can cause makes it fail, not the others.
+
+    ``at`` (done, total) replaces the progress within the field by its place among all.
+    """
+    try:
+        if at is not None:
+            yield Progress(stage, *at)
+        session = field.open()
+        segmentation: Segmentation | None = None
+        for event in session.segment(request):
+            if isinstance(event, Finished):
+                segmentation = event.result
+            elif isinstance(event, Progress) and at is not None:
+                yield Progress(stage, *at)
+            elif isinstance(event, Notice):
+                yield Notice(f"{field.name}: {event.message}")
+            elif isinstance(event, Progress):
+                yield event
+        assert segmentation is not None
+        return FieldDone(index, session, segmentation)
+    except (PhaseguideError, OSError, MemoryError, RuntimeError) as error:
+        told = as_user_error(error, field.name)
+        if told is None:
+            raise
+        return FieldFailed(index, told)
+
+
+def as_user_error(error: Exception, name: str) -> PhaseguideError | None:
+    """Return what a user or the system caused as a new error, None for an error of the program.
+
+    A new one, since the one that was raised holds the frames of an image, and so its arrays.
+    """
+    if isinstance(error, PhaseguideError):
+        return type(error)(str(error))
+    message = describe_refusal(error)
+    return None if message is None else PhaseguideError(f"{name}: {message}")
