@@ -110,3 +110,50 @@ def test_range_is_what_the_source_means(table: PhaseTable, qtbot: Any) -> None:
     table.set_uncertainty(0.0)
     assert table.ranges[0].text() == "20.00"
     assert table.ranges[1].text() == "–"
+
+
+def test_one_phase_can_be_surer_than_its_source(table: PhaseTable, qtbot: Any) -> None:
+    told: list[int] = []
+    table.changed.connect(lambda: told.append(1))
+    type_into(qtbot, table.boxes[0], "20")
+    type_into(qtbot, table.boxes[1], "50")
+    assert table.uncertainty() == 0.3 and not table.ranges[2].isEnabled()
+    qtbot.mouseClick(table.ranges[0], Qt.MouseButton.LeftButton)
+    popup = table.ranges[0]._popup
+    told.clear()
+    popup.spin.setValue(10)
+    assert told == [1]
+    assert table.uncertainty() == (0.1, 0.3, 0.3) and table.spreads() == (0.1, None, None)
+    assert table.ranges[0].text() == "18.4–21.6" and table.ranges[0].font().bold()
+    assert popup.meaning.text() == "18.4–21.6 area %"
+    qtbot.mouseClick(popup.reset, Qt.MouseButton.LeftButton)
+    assert table.uncertainty() == 0.3 and table.ranges[0].text() == "15.6–25.2"
+    assert not table.ranges[0].font().bold()
+
+
+def test_exact_values_have_no_range_to_set(table: PhaseTable, qtbot: Any) -> None:
+    type_into(qtbot, table.boxes[0], "20")
+    table.ranges[0].set_spread(0.1)
+    table.set_uncertainty(0.0)
+    assert table.uncertainty() == 0.0
+    assert table.ranges[0].text() == "20.00" and not table.ranges[0].isEnabled()
+    table.set_uncertainty(0.3)
+    assert table.uncertainty() == (0.1, 0.3, 0.3), "it comes back"
+
+
+def test_values_are_taken_over_without_telling(table: PhaseTable) -> None:
+    told: list[int] = []
+    table.changed.connect(lambda: told.append(1))
+    table.write([0.2, np.nan, 0.15], (None, None, 0.05))
+    assert texts(table) == ["20.00", "", "15.00"] and told == []
+    assert table.ranges[2].text() == "14.4–15.6"
+    assert "35.00 %" in table.sum_line.text()
+
+
+def test_areas_show_what_a_pixel_at_the_boundary_is_worth(table: PhaseTable) -> None:
+    low, high = np.array([0.1, 0.2, 0.3]), np.array([0.15, 0.25, 0.6])
+    table.show_sensitivity((low, high), (low / 2, high / 2))
+    assert [row.found.sensitivity.text() for row in table.rows] == ["10.0–15.0", "20.0–25.0", "30.0–60.0"]
+    assert table.rows[0].unguided.sensitivity.text() == "5.0–7.5"
+    table.show_result(None)
+    assert table.rows[0].found.sensitivity.text() == "", "it belongs to the areas that are gone"

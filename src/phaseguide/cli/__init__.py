@@ -6,10 +6,22 @@ from typing import Annotated
 
 import typer
 
-from phaseguide.cli import benchmark, demo, evaluate, folds, models, segment, start_napari, train
+from phaseguide.cli import (
+    benchmark,
+    demo,
+    estimate,
+    evaluate,
+    folds,
+    live,
+    models,
+    points,
+    segment,
+    start_napari,
+    train,
+)
 from phaseguide.cli.guard import GuardedGroup
 
-__all__ = ["app", "folds"]
+__all__ = ["app", "folds", "live"]
 
 app = typer.Typer(
     name="phaseguide",
@@ -45,5 +57,7 @@ app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.add_typer(models.models_app, name="models")
 app.add_typer(benchmark.benchmark_app, name="benchmark")
+estimate.estimate_app.add_typer(points.points_app, name="points")
+app.add_typer(estimate.estimate_app, name="estimate")
 app.command()(demo.demo)
 app.command(name="napari")(start_napari.start_napari)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +45,10 @@ def folds(
         Path | None,
         typer.Option(metavar="FILE", help="Test in the way that this card file says (its entry inference)."),
     ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the calibration of all folds into this card file."),
+    ] = None,
     study: Annotated[
         str,
         typer.Option(
@@ -77,6 +82,20 @@ def folds(
     report = draw(events, print_epoch)
     page(json_target).print(to_markdown(report), markup=False, soft_wrap=True)
     write_json(json_target, report)
+    if calibrate is not None:
+        _write_calibration(calibrate, report["calibration"])
+
+
+def _write_calibration(path: Path, calibration: dict[str, Any]) -> None:
+    """Put the calibration into a card file; its other entries stay."""
+    from phaseguide.atomic import write_text
+
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (OSError, ValueError) as error:
+        raise PhaseguideError(f"{path}: not a card file ({error}). Choose another.") from error
+    text = json.dumps({**entries, "calibration": calibration}, indent=2, ensure_ascii=False)
+    write_text(path, text + "\n")
 
 
 def _run(

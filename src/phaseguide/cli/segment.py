@@ -18,6 +18,7 @@ from phaseguide.cli.output import (
     check_mode,
     make_table,
     page,
+    percent,
     share_columns,
     write_json,
 )
@@ -40,8 +41,10 @@ from phaseguide.cli.wish import (
 from phaseguide.errors import PhaseguideError
 
 if TYPE_CHECKING:
+    from phaseguide.phases import PhaseScheme
     from phaseguide.segmentation.batch import ImageDone, ImageFailed
-    from phaseguide.segmentation.request import Request, Segmentation
+    from phaseguide.segmentation.regions import Region
+    from phaseguide.segmentation.request import Request
 
 
 def segment(
@@ -72,6 +75,14 @@ def segment(
         Path | None,
         typer.Option(
             metavar="FILE", help="Label map of what you know: 1..K that phase, 255 excluded, 0 nothing."
+        ),
+    ] = None,
+    regions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='JSON of parts with ratios of their own: {"regions": [{"name": "coating", "polygon": '
+            '[[row, column], ...], "ratio": "1=20%"}]}. --ratio is then about the rest of the image.',
         ),
     ] = None,
     exclude_info_bar: Annotated[
@@ -131,10 +142,11 @@ def segment(
         material=material,
     )
     files = find_images(images)
-    if edits is not None and len(files) > 1:
-        raise PhaseguideError(
-            f"--edits belongs to one image, but there are {len(files)}. Segment that one by itself."
-        )
+    for option, value in (("--edits", edits), ("--regions", regions)):
+        if value is not None and len(files) > 1:
+            raise PhaseguideError(
+                f"{option} belongs to one image, but there are {len(files)}. Segment that one by itself."
+            )
     taken = existing_results(files, out, overlay=overlay)
     if taken and not overwrite:
         raise PhaseguideError(
@@ -153,6 +165,7 @@ def segment(
         mode=acts,
         smoothing_px=smoothing,
         min_island_px=min_island,
+        regions=() if regions is None else _read_regions(regions, files[0], opened.card.scheme, wish),
     )
     options = BatchOptions(
         exclude_info_bar=exclude_info_bar,
@@ -165,6 +178,15 @@ def segment(
     )
     outcomes = draw(segment_files(files, opened, request, out, options, edits=painted))
     _report(outcomes, request, opened.card.name, wish, json_target)
+
+
+def _read_regions(path: Path, image: Path, scheme: PhaseScheme, wish: Wish) -> tuple[Region, ...]:
+    from phaseguide.micrographs.reading import read_micrograph
+    from phaseguide.segmentation.region_files import read_regions
+
+    micrograph = read_micrograph(image)
+    height, width = micrograph.data.shape[1:3] if micrograph.is_stack else micrograph.data.shape[:2]
+    return read_regions(path, (height, width), scheme, wish.uncertainty)
 
 
 def _report(
@@ -181,17 +203,20 @@ def _report(
     failed = [o for o in outcomes if isinstance(o, ImageFailed)]
     if len(outcomes) == 1 and failed:
         raise failed[0].error
-    table = make_table("Area %", ("image", "phase", "asked", "imposed", "achieved", "own"), left=2)
+    table = make_table("Area %", ("image", "phase", "asked", "imposed", "achieved", "±1 px", "own"), left=2)
 
     def tabulate(title: str, phases: list[dict[str, Any]]) -> None:
         for index, phase in enumerate(phases):
             name = title if index == 0 else ""
-            table.add_row(name, phase["name"], *share_columns(phase), end_section=index == len(phases) - 1)
+            asked, imposed, achieved, own = share_columns(phase)
+            moved = "–".join(percent(phase[key]) for key in ("eroded", "dilated"))
+            cells = (asked, imposed, achieved, moved if phase["eroded"] is not None else "", own)
+            table.add_row(name, phase["name"], *cells, end_section=index == len(phases) - 1)
 
     for outcome in done:
         planes = f", {len(outcome.planes)} planes" if len(outcome.planes) > 1 else ""
         tabulate(outcome.image.name + planes, phase_rows(outcome.segmentation))
-    mean = phase_rows(_mean(done)) if wish.scope == "specimen" and len(done) > 1 else None
+    mean = _mean_rows(done) if wish.scope == "specimen" and len(done) > 1 else None
     if mean is not None:
         tabulate(f"mean of {len(done)} images", mean)
     console = page(json_target)
@@ -201,6 +226,9 @@ def _report(
         console.print(table)
         if any(o.segmentation.constrained for o in done):
             console.print(f"achieved: {CONSTRAINED}; own: without the ratio", markup=False)
+        elif wish.auto:
+            console.print("imposed: the model's own estimate; no value of yours had a part in it")
+        console.print("±1 px: achieved if every boundary of the phase lay 1 px further in or out")
         console.print(f"Results in {done[0].files.labels.parent}", markup=False, soft_wrap=True)
     write_json(
         json_target,
@@ -237,8 +265,9 @@ def _image_row(outcome: ImageDone) -> dict[str, Any]:
     }
 
 
-def _mean(done: list[ImageDone]) -> Segmentation:
-    """The shares of all images together; its maps are those of the first."""
+def _mean_rows(done: list[ImageDone]) -> list[dict[str, Any]]:
+    """Rows of the shares of all images together."""
+    from phaseguide.segmentation.saving import phase_rows
     from phaseguide.segmentation.stacks import area_px, mean_shares
 
     results = [outcome.segmentation for outcome in done]
@@ -246,4 +275,6 @@ def _mean(done: list[ImageDone]) -> Segmentation:
     means = {
         key: mean_shares([getattr(r, key) for r in results], areas) for key in ("own", "imposed", "achieved")
     }
-    return replace(results[0], **means)  # type: ignore[arg-type]
+    # The maps are still those of the first image, so nothing that is measured on a map is told.
+    rows = phase_rows(replace(results[0], **means))  # type: ignore[arg-type]
+    return [{**row, "eroded": None, "dilated": None} for row in rows]

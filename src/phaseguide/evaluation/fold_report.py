@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from phaseguide.datasets.folder import Dataset
 from phaseguide.evaluation.calibration import own_error, own_variation
 from phaseguide.evaluation.fold_rows import NONE, ROWS, FoldModel, Row, Study, run_row
+from phaseguide.evaluation.ratio_source import ESTIMATORS
 from phaseguide.evaluation.response import measure_response
 from phaseguide.evaluation.score_fit import HeadSample, fit_head, head_sample
 from phaseguide.events import Finished, Progress
 from phaseguide.models.card import CalibrationCard, InferenceCard, ScoreHeadCard
 from phaseguide.models.model_file import LoadedModel, load_model
+from phaseguide.segmentation.request import AUTO
 from phaseguide.segmentation.session import Session
 
 Floats = NDArray[np.float64]
@@ -81,12 +83,19 @@ def report_folds(
         model = _load(fold, inference)
         scheme = model.card.scheme
         calibration = calibrate(others, len(scheme), "the other folds") if others else model.card.calibration
-        model = replace(model, card=model.card.model_copy(update={"calibration": calibration}))
-        sessions: dict[str, Session] = {}
+        calibrated = _with_calibration(model, calibration)
+        nets = {
+            "calibrated": calibrated,
+            "plain": _with_calibration(model, calibration.model_copy(update={"head": None})),
+        }
+        sessions: dict[str, dict[str, Session]] = {name: {} for name in nets}
         for row in rows[1:]:
-            yield from run_row(row, fold, data, model, sessions, repeats=repeats, seed=seed, device=device)
+            kind = row.spec.scores
+            yield from run_row(
+                row, fold, data, nets[kind], sessions[kind], repeats=repeats, seed=seed, device=device
+            )
         if study == "conditioning" and model.card.guidance.kind != "none":
-            for event in measure_response(data, model, device=device):
+            for event in measure_response(data, calibrated, device=device):
                 if isinstance(event, Finished):
                     responses.append(event.result.per_image)
                 else:
@@ -98,6 +107,7 @@ def report_folds(
         data = dataset.only(fold.test)
         yield from run_row(rows[1], fold, data, model, {}, repeats=1, seed=seed, device=device)
     every = tuple(looks.values())
+    estimate = next((row for row in rows if ESTIMATORS.get(row.spec.source) == AUTO), None)
     source = f"folds {', '.join(looks)}: {len(rows[0].dice)} images, each by a model that had not seen it"
     yield Finished(
         {
@@ -108,7 +118,10 @@ def report_folds(
             "images": list(rows[0].dice),
             "rows": [row.to_dict(rows[0], scheme) for row in rows],
             "response": _response(responses, scheme.names),
-            "calibration": calibrate(every, len(scheme), source).model_dump(),
+            "calibration": {
+                **calibrate(every, len(scheme), source).model_dump(),
+                "auto_error_pp": None if estimate is None else estimate.error_pp,
+            },
             "own_mae_pp": float(100 * np.mean([np.abs(one.own - one.true).mean() for one in every])),
         }
     )
@@ -152,6 +165,10 @@ def _load(fold: FoldModel, inference: InferenceCard | None) -> LoadedModel:
     return replace(model, card=model.card.model_copy(update={"inference": inference}))
 
 
+def _with_calibration(model: LoadedModel, calibration: CalibrationCard) -> LoadedModel:
+    return replace(model, card=model.card.model_copy(update={"calibration": calibration}))
+
+
 def _response(responses: list[Floats], names: Sequence[str]) -> dict[str, Any]:
     per_image = np.concatenate(responses) if responses else np.full((1, len(names)), np.nan)
 
@@ -180,7 +197,7 @@ def to_markdown(report: dict[str, Any]) -> str:
         cells = (
             _name(row),
             f"{row['uncertainty']:g}" if row["uncertainty"] else "exact" if row["mode"] else "",
-            row["mode"] or "",
+            (row["mode"] or "") + (", plain scores" if row["scores"] == "plain" else ""),
             f"{100 * row['dice_mean']:.2f}",
             f"{100 * row['dice_p10']:.2f}" if row["draws"] > 1 else "",
             f"{100 * row['removed']:+.1f}" if paired is not None else "",

@@ -30,11 +30,15 @@ STATED = (0.0, 0.03, 0.1, 0.2, 0.6, 1.0)
 
 @dataclass(frozen=True)
 class Spec:
-    """A source of ratios, where they act, and the uncertainty stated with them (0: exact)."""
+    """A source of ratios, where they act, and the uncertainty stated with them (0: exact).
+
+    ``scores`` are those that are matched: calibrated by the score head, or as the network gives them.
+    """
 
     source: str
     mode: Mode | None = None
     uncertainty: float = 0.0
+    scores: Literal["calibrated", "plain"] = "calibrated"
 
 
 NONE = Spec("none")
@@ -46,7 +50,9 @@ ROWS: dict[Study, tuple[Spec, ...]] = {
         *(Spec(name) for name in ("own", "autoregressive", "prior-shift")),
         Spec("train-mean", "matched"),
         Spec("oracle", "matched"),
+        Spec("oracle", "matched", scores="plain"),
         *(Spec(f"expert:{e:g}", "matched", e) for e in (0.05, 0.1, 0.2)),
+        Spec("expert:0.1", "matched", 0.1, "plain"),
         *(Spec(f"expert:{e:g}", "matched", VISUAL) for e in ERRORS),
         *(Spec(f"guess:{a:g}", "matched", VISUAL) for a in GUESSES),
         *(Spec("expert:0.1", "matched", u) for u in STATED if u != 0.1),
@@ -95,6 +101,11 @@ class Row:
         total: NDArray[np.int64] = np.sum(list(self.folds.values()), axis=0)
         return total
 
+    @property
+    def error_pp(self) -> float:
+        """Mean magnitude of (achieved - true) over images and phases, in percentage points."""
+        return float(np.mean(list(self.fraction_pp.values())))
+
     def to_dict(self, base: Row, scheme: PhaseScheme) -> dict[str, Any]:
         """Return the numbers of the row; ``base`` is the row without a ratio."""
         draws = self.pooled_draws()
@@ -107,6 +118,7 @@ class Row:
             "source": self.spec.source,
             "mode": self.spec.mode,
             "uncertainty": self.spec.uncertainty,
+            "scores": self.spec.scores,
             "net": self.net,
             "draws": len(draws),
             "pooled": pooled.to_dict(scheme),
@@ -119,7 +131,7 @@ class Row:
             },
             "miou_fold_mean": float(mious.mean()),
             "miou_fold_std": float(mious.std(ddof=1)) if mious.size > 1 else 0.0,
-            "fraction_mae_pp": float(np.mean(list(self.fraction_pp.values()))),
+            "fraction_mae_pp": self.error_pp,
             "fraction_mae_pp_per_phase": dict(
                 zip(scheme.names, np.mean(list(self.phase_pp.values()), axis=0).tolist(), strict=True)
             ),

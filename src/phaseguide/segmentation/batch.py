@@ -318,6 +318,7 @@ class _Reader:
             flips=options.flips,
             tile=options.tile,
             name=name,
+            pixel_size_um=micrograph.pixel_size_um,
         )
 
     def settings(

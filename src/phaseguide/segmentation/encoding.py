@@ -15,7 +15,7 @@ from phaseguide.models.backbones import Features
 from phaseguide.models.card import ViewCard
 from phaseguide.models.segmenter import GuidedSegmenter, intensity_limits, normalise_image
 from phaseguide.segmentation.device import Device
-from phaseguide.segmentation.scratch import empty_beside, release, scratch_array
+from phaseguide.segmentation.scratch import copy_beside, release, scratch_array
 from phaseguide.segmentation.tiling import Tile, blend_windows, plan_tiles
 
 _BYTES_A_PIXEL = 6
@@ -99,7 +99,8 @@ class EncodedImage:
         for index, tile in enumerate(self.tiles):
             mean: NDArray[np.float32] | None = None
             for number in range(len(self.views)):
-                view = self._view_scores(index, tile, number, None if ratios is None else ratios[index])
+                features = self._features(index, tile, number)
+                view = self._decoded(features, tile, number, None if ratios is None else ratios[index])
                 mean = view if mean is None else mean + view
                 done += 1
                 yield done, steps
@@ -142,15 +143,13 @@ class EncodedImage:
         ndarray of float32, shape (K, H, W)
         """
         self.segmenter.to(self.device.torch_device)
-        total = empty_beside(plain)
-        for plane, start in zip(total, plain, strict=True):
-            plane[:] = start
-            release(total)
+        total = copy_beside(plain)
         late = [i for i, tile in enumerate(self.tiles) if focus is not None and not _touches(tile, focus)]
         order = [i for i in range(len(self.tiles)) if i not in set(late)] + late
         for done, index in enumerate(order, start=1):
             tile = self.tiles[index]
-            change = self._view_scores(index, tile, 0, ratios[index]) - self._unguided(index, tile)
+            features = self._features(index, tile, 0)
+            change = self._decoded(features, tile, 0, ratios[index]) - self._unguided(index, tile, features)
             down, across = self._windows[index]
             weight = down[:, None] * across
             for whole, part in zip(total, change, strict=True):
@@ -161,11 +160,11 @@ class EncodedImage:
             yield done, len(order)
         return total
 
-    def _unguided(self, index: int, tile: Tile) -> NDArray[np.float32]:
+    def _unguided(self, index: int, tile: Tile, features: Features) -> NDArray[np.float32]:
         """Scores of a tile's first view without a ratio; kept as far as the budget goes."""
         kept = self._first_view.get(index)
         if kept is None:
-            kept = self._view_scores(index, tile, 0, None)
+            kept = self._decoded(features, tile, 0, None)
             if self._kept_bytes + kept.nbytes <= self._room:
                 self._first_view[index] = kept
                 self._kept_bytes += kept.nbytes
@@ -182,15 +181,15 @@ class EncodedImage:
         fits = 3 * 4 * int(np.prod(shape)) <= self.memory // 2
         return np.zeros(shape, dtype=np.float32) if fits else scratch_array(shape)
 
-    def _view_scores(
-        self, index: int, tile: Tile, number: int, ratio: NDArray[np.float64] | None
+    def _decoded(
+        self, features: Features, tile: Tile, number: int, ratio: NDArray[np.float64] | None
     ) -> NDArray[np.float32]:
+        """Scores of one view of a tile, turned and scaled back."""
         given = None
         if ratio is not None:
             given = torch.as_tensor(ratio, dtype=torch.float32, device=self.device.torch_device)[None]
         size = (tile.height, tile.width)
         with torch.inference_mode(), self._precision():
-            features = self._features(index, tile, number)
             logits = self.segmenter.decode(features, given).float()
             logits = torch.flip(logits, FLIP_AXES[self.views[number].flip])
             if logits.shape[-2:] != size:
@@ -199,17 +198,19 @@ class EncodedImage:
         return scores
 
     def _features(self, index: int, tile: Tile, number: int) -> Features:
+        """Features of one view of a tile; kept as far as the budget goes."""
         kept = self._kept.get((index, number))
         if kept is not None:
             return kept
         view = self.views[number]
         planes = normalise_image(self.pixels[tile.window], self.limits, invert=self.invert)
-        image = torch.from_numpy(planes)[None].to(self.device.torch_device)
-        if view.zoom != 1:
-            size = [max(2, round(n * view.zoom)) for n in image.shape[-2:]]
-            image = F.interpolate(image, size=size, mode="bilinear", antialias=view.zoom < 1)
-        image = torch.flip(image, FLIP_AXES[view.flip]).contiguous(memory_format=torch.channels_last)
-        features = self.segmenter.encode(image)
+        with torch.inference_mode(), self._precision():
+            image = torch.from_numpy(planes)[None].to(self.device.torch_device)
+            if view.zoom != 1:
+                size = [max(2, round(n * view.zoom)) for n in image.shape[-2:]]
+                image = F.interpolate(image, size=size, mode="bilinear", antialias=view.zoom < 1)
+            image = torch.flip(image, FLIP_AXES[view.flip]).contiguous(memory_format=torch.channels_last)
+            features = self.segmenter.encode(image)
         size_bytes = features.nbytes()
         if self._kept_bytes + size_bytes <= self._room:
             self._kept[index, number] = features

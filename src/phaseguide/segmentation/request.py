@@ -15,7 +15,7 @@ from phaseguide.segmentation.regions import Region, RegionShares
 Mode = Literal["matched", "conditioned", "both"]
 Estimator = Literal["own", "autoregressive", "prior-shift"]
 
-AUTO: Estimator = "autoregressive"
+AUTO: Estimator = "own"
 """The automatic estimate: the best of the three on the cross-validation folds (``docs/guidance.md``)."""
 
 

@@ -21,7 +21,9 @@ from phaseguide.micrographs.records import sha256_of_array, sha256_of_file, writ
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.ratios import Ratio
+from phaseguide.segmentation.region_files import region_rows
 from phaseguide.segmentation.request import Segmentation
+from phaseguide.segmentation.sensitivity import boundary_sensitivity
 
 CONSTRAINED = "constrained by your value, not independent"
 """What stands beside every area share that a user's ratio had a part in."""
@@ -141,6 +143,7 @@ def make_record(
             "statement": CONSTRAINED if segmentation.constrained else "no value of a user had a part in it",
         },
         "phases": phase_rows(segmentation),
+        "regions": region_rows(segmentation.regions, segmentation.scheme),
         "excluded": float((segmentation.labels == EXCLUDED).mean()),
         "notices": list(segmentation.notices),
         "settings": dict(settings or {}),
@@ -150,7 +153,15 @@ def make_record(
 
 
 def phase_rows(segmentation: Segmentation) -> list[dict[str, Any]]:
-    """Return one row a phase: label, name, colour, and the shares asked, imposed, achieved and own."""
+    """Return one row a phase: label, name, colour, and its area shares.
+
+    ``asked``, ``imposed``, ``achieved`` and ``own``; and ``eroded`` and ``dilated``, what achieved would be if
+    every boundary of the phase lay 1 px further in or out (None for a stack): how much a
+    share depends on where exactly boundaries were drawn.
+    """
+    eroded = dilated = None
+    if segmentation.labels.ndim == 2:
+        eroded, dilated = boundary_sensitivity(segmentation.labels, len(segmentation.scheme))
 
     def share(ratio: Ratio | None, index: int) -> float | None:
         return None if ratio is None or np.isnan(ratio[index]) else float(ratio[index])
@@ -164,6 +175,8 @@ def phase_rows(segmentation: Segmentation) -> list[dict[str, Any]]:
             "imposed": share(segmentation.imposed, i),
             "achieved": share(segmentation.achieved, i),
             "own": share(segmentation.own, i),
+            "eroded": share(eroded, i),
+            "dilated": share(dilated, i),
         }
         for i, phase in enumerate(segmentation.scheme)
     ]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from phaseguide.errors import DeviceError
 
+_STEP = 1 << 24  # values copied at once
 _DROP = getattr(mmap, "MADV_DONTNEED", None)  # Windows drops pages by itself, by their age
 
 
@@ -43,6 +44,17 @@ def empty_beside(scores: NDArray[Any]) -> NDArray[Any]:
     if isinstance(scores, np.memmap) and scores.dtype == np.float32:
         return scratch_array(scores.shape)
     return np.empty(scores.shape, dtype=scores.dtype)
+
+
+def copy_beside(scores: NDArray[Any]) -> NDArray[Any]:
+    """Copy an array to where it lies, see `empty_beside`, a little at a time."""
+    copy = empty_beside(scores)
+    source, target = scores.reshape(-1), copy.reshape(-1)
+    for start in range(0, source.size, _STEP):
+        target[start : start + _STEP] = source[start : start + _STEP]
+        release(source)
+        release(target)
+    return copy
 
 
 def release(array: NDArray[Any]) -> None:

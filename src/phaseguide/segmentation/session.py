@@ -16,8 +16,8 @@ from phaseguide.models.model_file import LoadedModel
 from phaseguide.phases import EXCLUDED
 from phaseguide.ratios import Ratio, blend_ratios, complete_ratio, ratio_from_labels, validate_ratio
 from phaseguide.segmentation.channels import fit_channels
-from phaseguide.segmentation.conflict import describe_conflict
 from phaseguide.segmentation.device import Device, default_memory_mb
+from phaseguide.segmentation.doubts import describe_conflict, describe_match, describe_strangeness
 from phaseguide.segmentation.islands import remove_small_islands, settle, smooth_scores
 from phaseguide.segmentation.matching import Match, Matcher, argmax_labels, match_ratio
 from phaseguide.segmentation.prior_shift import prior_shift
@@ -67,6 +67,8 @@ class Session:
         Budget for features and scores in MB; None: half of the free memory, at most 4096.
     name : str
         What to call the image in errors.
+    pixel_size_um : float, optional
+        Edge of a pixel in micrometres; to tell an image of another scale than the model knows.
 
     Raises
     ------
@@ -87,6 +89,7 @@ class Session:
         invert: bool = False,
         memory_mb: int | None = None,
         name: str = "image",
+        pixel_size_um: float | None = None,
     ) -> None:
         check_image(image, name)
         self.model, self.scheme, self.name = model, model.card.scheme, name
@@ -102,6 +105,8 @@ class Session:
             memory=(memory_mb or default_memory_mb()) * 1_000_000,
             name=name,
         )
+        self._invert, self._pixel_size_um = invert, pixel_size_um
+        self._strange: tuple[str, ...] | None = None
         self._own: tuple[tuple[float, ...], Labels, Ratio] | None = None
         self._matcher: tuple[tuple[Any, ...], Matcher] | None = None
         self.edits: Labels | None = None
@@ -214,7 +219,7 @@ class Session:
             if mode == "both":
                 yield from self._conditioned(imposed, request, focus)
             match = self._match(imposed, request, conditioned=imposed if mode == "both" else None)
-            labels, notices = match.labels, notices + _sentences(_doubt(match))
+            labels, notices = match.labels, notices + _sentences(describe_match(match))
         yield Finished(self._result(labels, request, own, own_labels, imposed, mode, notices))
 
     def _segment_regions(
@@ -271,7 +276,7 @@ class Session:
                 own_labels,
                 estimate,
                 "matched",
-                notices + _sentences(_doubt(match)),
+                notices + _sentences(describe_match(match)),
             )
         )
 
@@ -291,6 +296,16 @@ class Session:
             if settled:
                 return estimate, True
         return estimate, False
+
+    def _strangeness(self) -> tuple[str, ...]:
+        """Say whether the image is unlike the training images; looked at once."""
+        if self._strange is None:
+            self._strange = _sentences(
+                describe_strangeness(
+                    self.pixels, self.edits, self.model.card, self._pixel_size_um, invert=self._invert
+                )
+            )
+        return self._strange
 
     def _mode(self, request: Request) -> Generator[Notice, None, Mode]:
         mode: Mode = request.mode or self.model.card.inference.mode
@@ -366,21 +381,9 @@ class Session:
             own_labels=own_labels,
             mode=mode,
             uncertainty=None if asked is None else request.uncertainty,
-            notices=notices,
+            notices=notices + self._strangeness(),
             regions=regions,
         )
-
-
-def _doubt(match: Match) -> str:
-    """Say why a map does not have the composition that was imposed; empty if it has."""
-    if not match.determinable:
-        return (
-            "The model's scores are the same all over this image, so no place is more one phase than "
-            "another: the ratio could not be imposed."
-        )
-    if not match.reachable:
-        return "Your manual edits hold more of a phase than the ratio allows; the edits win."
-    return ""
 
 
 def _sentences(text: str) -> tuple[str, ...]:

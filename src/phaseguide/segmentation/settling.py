@@ -40,6 +40,7 @@ ROUNDING = 2.0**-20
 _TIE = 2.0**-30  # size of the tie-breaking term relative to the scores; far below float32 rounding
 _CHUNK = 1 << 16  # pixels a step: the temporaries of a few phases stay in the processor's cache
 _HELD = 1 << 27  # bytes of a mapped file that are read before its pages are given back
+_SPREAD = 1 << 10  # pixels far apart: reading one of a mapped file takes a few of its pages
 _SAMPLE = 1 << 13  # pixels whose offsets are found first; grows with the root of larger images
 _LARGEST_SAMPLE = 1 << 18
 
@@ -111,7 +112,12 @@ class Field:
 
     def exact(self, pixels: Ints) -> Floats:
         """Copy some pixels to float64 with ties broken."""
-        return self._break_ties(_columns(self.z, pixels).astype(np.float64), pixels)
+        exact = np.empty((len(self.z), len(pixels)))
+        for start in range(0, len(pixels), _SPREAD):
+            part = slice(start, start + _SPREAD)
+            exact[:, part] = _columns(self.z, pixels[part])
+            release(self.z)
+        return self._break_ties(exact, pixels)
 
     def _break_ties(self, exact: Floats, pixels: Ints) -> Floats:
         """Add a term that grows with both pixel number and phase number, in place.

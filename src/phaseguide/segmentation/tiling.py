@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,13 +45,17 @@ def plan_tiles(height: int, width: int, side: int, overlap: int) -> list[Tile]:
         if length <= side:
             return [(0, length)]
         grid = min(STRIDE, side - overlap)
-        new = (length - overlap) / grid  # what the tiles add one to the other, in strides
-        count = math.ceil(new / ((side - overlap) // grid))
-        starts = [grid * math.ceil(i * new / count) for i in range(count)]
+        new = length - overlap  # what the tiles add one to the other
+        count = _ceil(new, (side - overlap) // grid * grid)
+        starts = [grid * _ceil(i * new, count * grid) for i in range(count)]
         ends = [start + overlap for start in starts[1:]] + [length]
         return [(start, end - start) for start, end in zip(starts, ends, strict=True)]
 
     return [Tile(y, x, h, w) for y, h in spans(height) for x, w in spans(width)]
+
+
+def _ceil(a: int, b: int) -> int:
+    return -(-a // b)
 
 
 def blend_windows(

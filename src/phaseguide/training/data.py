@@ -14,19 +14,31 @@ from torch import Tensor
 from phaseguide.datasets.folder import Dataset
 from phaseguide.errors import TrainingError
 from phaseguide.micrographs.validation import check_image
-from phaseguide.models.card import Card
+from phaseguide.models.card import Card, FamiliarityCard
 from phaseguide.models.segmenter import normalise_image
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import ratio_from_labels
+from phaseguide.segmentation.familiarity import FEWEST_IMAGES, Familiarity, describe_image
 
 
 @dataclass(frozen=True)
 class TrainingImage:
-    """One field: normalised image (C, H, W) float32 and labels (H, W) uint8."""
+    """One field.
+
+    Attributes
+    ----------
+    stem : str
+    image : Tensor of float32, shape (C, H, W)
+        Normalised.
+    labels : Tensor of uint8, shape (H, W)
+    properties : ndarray of float64, or None
+        What the image is like before it is normalised; see `phaseguide.segmentation.familiarity`.
+    """
 
     stem: str
     image: Tensor
     labels: Tensor
+    properties: NDArray[np.float64] | None = None
 
     def ratio(self, n_phases: int) -> NDArray[np.float64] | None:
         """Area shares of the field, or None when nothing is labelled."""
@@ -64,6 +76,15 @@ class TrainingData:
         return int(self.train[0].image.shape[0])
 
 
+def familiarity_card(images: Sequence[TrainingImage]) -> FamiliarityCard | None:
+    """Return what training images have in common; None where too few of them are described."""
+    described = [i.properties for i in images if i.properties is not None]
+    if len(described) < FEWEST_IMAGES:
+        return None
+    usual = Familiarity.from_properties(np.array(described), source=f"{len(described)} training images")
+    return FamiliarityCard(**usual.to_dict())
+
+
 def load_images(dataset: Dataset, scheme: PhaseScheme) -> Iterator[TrainingImage]:
     """Read the labelled fields of a data set one by one, each checked; errors name the file."""
     channels: int | None = None
@@ -78,7 +99,9 @@ def load_images(dataset: Dataset, scheme: PhaseScheme) -> Iterator[TrainingImage
             )
         channels = planes.shape[0]
         labels = item.read_labels(scheme, (planes.shape[1], planes.shape[2]))
-        yield TrainingImage(item.stem, torch.from_numpy(planes), torch.from_numpy(labels))
+        yield TrainingImage(
+            item.stem, torch.from_numpy(planes), torch.from_numpy(labels), describe_image(data)
+        )
 
 
 def split_images(

@@ -24,7 +24,7 @@ from phaseguide.segmentation.device import choose_device
 from phaseguide.training.augmentation import jitter_brightness, random_grid, sample_crop
 from phaseguide.training.checkpoint import load_checkpoint, restore, save_checkpoint
 from phaseguide.training.config import RECOMMENDED, TrainingConfig
-from phaseguide.training.data import TrainingData
+from phaseguide.training.data import TrainingData, familiarity_card
 from phaseguide.training.events import EpochDone, TrainingResult
 from phaseguide.training.losses import crop_ratios, segmentation_loss
 from phaseguide.training.stages import (
@@ -318,6 +318,7 @@ class _Run:
                 own_error=own_error(judged.own, judged.true, prior_images=PRIOR_IMAGES).tolist(),
                 source=f"{len(judged.own)} validation images",
             ),
+            familiarity=familiarity_card(self.data.train),
             training=record,
             scores={"validation": judged.scores.to_dict(self.data.scheme)},
         )

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class Exporter(QObject):
-    """Copies and saves what the Segment widget shows, edits on top included."""
+    """Copies and saves what the Segment widget shows, edits on top included.
+
+    What leaves the widget is kept: a result on trial is accepted first.
+    """
 
     def __init__(self, widget: SegmentWidget) -> None:
         super().__init__(widget)
@@ -28,8 +31,9 @@ class Exporter(QObject):
     def exhibit(self) -> Exhibit | None:
         """Everything on show of the chosen image; None if there is no result."""
         widget = self._widget
-        image, history = widget.image, widget.history()
-        run = history.shown if history else None
+        widget.live.accept_now()
+        image = widget.image
+        run = None if image is None else widget.results.shown(image)
         if run is None:
             return None
         data = planes.full_data(image)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.composition import PlaneResult
+from phaseguide.widgets.inputs import Inputs
 from phaseguide.widgets.planes import Index
 
 KEPT_RUNS = 10
@@ -18,10 +19,11 @@ KEPT_BYTES = 256_000_000
 
 @dataclass
 class Run:
-    """What stood in the result layer after one press of Segment: a result for each plane."""
+    """What stood in the result layer at one time: a result for each plane, and what had been set for it."""
 
     scheme: PhaseScheme
     planes: dict[Index, PlaneResult] = field(default_factory=dict)
+    inputs: Inputs = field(default_factory=Inputs)
 
     def maps(self) -> Iterator[NDArray[np.uint8]]:
         """All label maps that are held in memory."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +15,9 @@ from numpy.typing import NDArray
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.segmentation.device import Device
 from phaseguide.segmentation.request import Request, Segmentation
-from phaseguide.segmentation.tiling import DEFAULT_TILE
 from phaseguide.widgets.composition import Made, PlaneResult, exclude_bar
 from phaseguide.widgets.planes import Index
+from phaseguide.widgets.session_store import Options, SessionStore
 
 if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel
@@ -27,19 +26,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a session is made with; see `phaseguide.segmentation.session.Session`."""
-
-    device: str = "auto"
-    tile: int = DEFAULT_TILE
-    flips: bool | None = None
-    invert: bool = False
-    memory_mb: int = 4096
-
-
-@dataclass(frozen=True)
 class Plane:
-    """One plane to segment: how to read it, what the user painted on it, its information bar."""
+    """One plane to segment: how to read it, what the user painted on it, its information bar.
+
+    ``image`` tells planes of several images apart; an image layer's id.
+    """
 
     index: Index
     name: str
@@ -47,17 +38,22 @@ class Plane:
     edits: NDArray[Any] | None = None
     edits_name: str = "edits"
     bar_rows: int = 0
+    image: Hashable = None
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that one press of Segment asks for."""
+    """Everything that one press of Segment asks for.
+
+    With ``specimen`` the ratio is about the mean of all planes, else about each of them.
+    """
 
     model_path: Path
     planes: tuple[Plane, ...]
     request: Request
-    options: Options = Options()
+    options: Options = field(default_factory=Options)
     source: str | None = None
+    specimen: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,6 +78,7 @@ class PlaneDone:
 
     index: Index
     result: PlaneResult
+    image: Hashable = None
 
 
 @dataclass(frozen=True)
@@ -92,91 +89,6 @@ class Stopped:
 
 
 JobEvent = Step | DeviceFound | Notice | PlaneDone | Stopped
-
-
-class SessionStore:
-    """Sessions and models that are kept, so that another ratio on the same image costs only the matching.
-
-    Sessions are found again by the content of the plane, so an image that was changed in place is
-    encoded anew. The least recently used ones go when their estimated memory exceeds the budget.
-    """
-
-    def __init__(self) -> None:
-        self._sessions: OrderedDict[tuple[Any, ...], tuple[Session, int]] = OrderedDict()
-        self._models: dict[tuple[Any, ...], LoadedModel] = {}
-        self._pace: dict[tuple[Any, ...], float] = {}
-
-    def model(self, path: Path, device: str) -> LoadedModel:
-        """Load a model, or return the one that was loaded from this very file before."""
-        from phaseguide.errors import ModelError
-        from phaseguide.models.zoo import open_model
-
-        try:
-            stat = path.stat()
-        except OSError as error:
-            raise ModelError(
-                f"{path}: cannot be read ({error.strerror or error}). Choose another model."
-            ) from error
-        # A network lives on one device at a time, so another device gets its own copy.
-        key = (str(path), stat.st_mtime_ns, stat.st_size, device)
-        if key not in self._models:
-            model = open_model(path)
-            self._models.clear()
-            self._models[key] = model
-        return self._models[key]
-
-    def session(self, model: LoadedModel, image: NDArray[Any], options: Options, name: str) -> Session:
-        """Return the session of a plane, made now or earlier."""
-        from phaseguide.segmentation.session import Session
-
-        key = (id(model), options, image.shape, image.dtype.str, _fingerprint(image))
-        if key in self._sessions:
-            self._sessions.move_to_end(key)
-            session = self._sessions[key][0]
-            session.name = name
-            return session
-        session = Session(
-            model,
-            image,
-            device=options.device,
-            tile=options.tile,
-            flips=options.flips,
-            invert=options.invert,
-            memory_mb=options.memory_mb,
-            name=name,
-        )
-        pixels = image.shape[0] * image.shape[1]
-        flips = sum(view.zoom**2 for view in session.views)
-        # Scores, and features as a U-Net on a light encoder has them; a session keeps to its own budget.
-        size = min(pixels * (8 * len(session.scheme) + 50 * flips), options.memory_mb * 1_000_000)
-        self._sessions[key] = (session, size)
-        while (
-            len(self._sessions) > 1 and sum(s for _, s in self._sessions.values()) > options.memory_mb * 1e6
-        ):
-            self._sessions.popitem(last=False)
-        return session
-
-    def forget(self) -> None:
-        """Drop all sessions and models, after a failure or a change of device under them."""
-        self._sessions.clear()
-        self._models.clear()
-
-    def pace(self, session: Session, options: Options) -> float | None:
-        """Seconds per pixel of the last unguided pass of this kind; None if there was none."""
-        return self._pace.get((session.model.path, session.device.kind, options))
-
-    def remember_pace(self, session: Session, options: Options, seconds: float) -> None:
-        """Note how long an image took."""
-        height, width = session.pixels.shape[:2]
-        self._pace[session.model.path, session.device.kind, options] = seconds / (height * width)
-
-
-def _fingerprint(image: NDArray[Any]) -> bytes:
-    import hashlib
-
-    return hashlib.blake2b(
-        np.ascontiguousarray(image).reshape(-1).view(np.uint8).data, digest_size=16
-    ).digest()
 
 
 def run_job(job: Job, store: SessionStore, stop: threading.Event) -> Iterator[JobEvent]:
@@ -199,6 +111,11 @@ def run_job(job: Job, store: SessionStore, stop: threading.Event) -> Iterator[Jo
 
     yield Step("Loading the model")
     warm_up()
+    if job.specimen:
+        from phaseguide.widgets.specimen_job import run_specimen
+
+        yield from run_specimen(job, store, stop)
+        return
     model = store.model(job.model_path, job.options.device)
     started = time.monotonic()
     count = len(job.planes)
@@ -208,49 +125,67 @@ def run_job(job: Job, store: SessionStore, stop: threading.Event) -> Iterator[Jo
         if stop.is_set():
             yield Stopped(number)
             return
-        session = store.session(model, plane.read(), job.options, plane.name)
-        yield DeviceFound(session.device)
-        kind = session.device.kind
-        height, width = session.pixels.shape[:2]
-        edits = checked_edits(plane, (height, width), session.scheme)
-        session.set_edits(exclude_bar(edits, (height, width), plane.bar_rows))
-        events = session.segment(job.request)
-        begun, stage_begun, stage, segmentation = time.monotonic(), time.monotonic(), "", None
-        encoded = False
-        for event in events:
-            if stop.is_set():
-                events.close()  # type: ignore[attr-defined]
-                yield Stopped(number)
-                return
-            if isinstance(event, Progress):
-                if event.stage != stage:
-                    stage, stage_begun = event.stage, time.monotonic()
-                encoded = encoded or event.stage.startswith("Encoding")
-                pace = store.pace(session, job.options)
-                expected = None if pace is None or not encoded else pace * height * width
-                yield _step(prefix, event, number, count, started, stage_begun, expected)
-            elif isinstance(event, Notice):
-                yield event
-            elif isinstance(event, Finished):
-                segmentation = event.result
-        assert isinstance(segmentation, Segmentation)
-        if encoded:
-            store.remember_pace(session, job.options, time.monotonic() - begun)
-        if session.device.kind != kind:  # it fell back, and took the shared network along
+        with store.lock:
+            session, edits = open_plane(plane, job, model, store)
             yield DeviceFound(session.device)
-            store.forget()
+            kind = session.device.kind
+            height, width = session.pixels.shape[:2]
+            events = session.segment(job.request)
+            begun, stage_begun, stage, segmentation = time.monotonic(), time.monotonic(), "", None
+            encoded = False
+            for event in events:
+                if stop.is_set():
+                    events.close()  # type: ignore[attr-defined]
+                    yield Stopped(number)
+                    return
+                if isinstance(event, Progress):
+                    if event.stage != stage:
+                        stage, stage_begun = event.stage, time.monotonic()
+                    encoded = encoded or event.stage.startswith("Encoding")
+                    pace = store.pace(session, job.options)
+                    expected = None if pace is None or not encoded else pace * height * width
+                    yield _step(prefix, event, number, count, started, stage_begun, expected)
+                elif isinstance(event, Notice):
+                    yield event
+                elif isinstance(event, Finished):
+                    segmentation = event.result
+            assert isinstance(segmentation, Segmentation)
+            if encoded:
+                store.remember_pace(session, job.options, time.monotonic() - begun)
+            store.place((plane.image, plane.index), session)
+            if session.device.kind != kind:  # it fell back, and took the shared network along
+                yield DeviceFound(session.device)
+                store.forget()
         for notice in segmentation.notices:
             yield Notice(notice)
-        made = Made(job.model_path, model.card.name, job.source, _settings(job, session))
-        yield PlaneDone(plane.index, PlaneResult(segmentation, made, edits, plane.bar_rows))
+        settings = run_settings(job.request, job.options, session)
+        made = Made(job.model_path, model.card.name, job.source, settings)
+        yield PlaneDone(plane.index, PlaneResult(segmentation, made, edits, plane.bar_rows), plane.image)
 
 
-def _settings(job: Job, session: Session) -> dict[str, object]:
+def open_plane(
+    plane: Plane, job: Job, model: LoadedModel, store: SessionStore
+) -> tuple[Session, NDArray[np.uint8] | None]:
+    """Return the session of a plane with its edits laid on, and the edits.
+
+    Raises
+    ------
+    MicrographError, ModelError, SchemeError
+        An image or edits that cannot be used.
+    """
+    session = store.session(model, plane.read(), job.options, plane.name)
+    shape = (session.pixels.shape[0], session.pixels.shape[1])
+    edits = checked_edits(plane, shape, session.scheme)
+    session.set_edits(exclude_bar(edits, shape, plane.bar_rows))
+    return session, edits
+
+
+def run_settings(request: Request, options: Options, session: Session) -> dict[str, object]:
     """What the record tells about a run beyond the ratio."""
-    request = {"smoothing_px": job.request.smoothing_px, "min_island_px": job.request.min_island_px}
     return {
-        **asdict(job.options),
-        **request,
+        **asdict(options),
+        "smoothing_px": request.smoothing_px,
+        "min_island_px": request.min_island_px,
         "device": session.device.kind,
         "device_name": session.device.name,
     }

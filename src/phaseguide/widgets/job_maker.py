@@ -8,21 +8,24 @@ from phaseguide.errors import MicrographError, ModelError
 from phaseguide.ratios import validate_ratio
 from phaseguide.segmentation.request import Request
 from phaseguide.widgets import layers, planes
+from phaseguide.widgets.inputs import SPECIMEN
 from phaseguide.widgets.job import Job, Plane
 
 if TYPE_CHECKING:
+    from phaseguide.phases import PhaseScheme
+    from phaseguide.widgets.info_bars import InfoBars
     from phaseguide.widgets.segment_panel import SegmentPanel
 
 
-def make_job(viewer: Any, panel: SegmentPanel, bar_rows: int) -> Job:
-    """Return the job that a press of Segment asks for.
+def make_job(viewer: Any, panel: SegmentPanel, bars: InfoBars) -> tuple[Job, list[Any]]:
+    """Return the job that a press of Segment asks for, and the image layers that it is about.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
     panel : SegmentPanel
-    bar_rows : int
-        Rows of the information bar to exclude; 0 for none.
+    bars : InfoBars
+        Rows to exclude.
 
     Raises
     ------
@@ -36,34 +39,67 @@ def make_job(viewer: Any, panel: SegmentPanel, bar_rows: int) -> Job:
         )
     if card is None or path is None:
         raise ModelError("No model is chosen. Choose one, or open a model file.")
-    advanced, asked = panel.advanced.value(), panel.table.asked()
-    if asked is not None:
-        asked = validate_ratio(asked, card.scheme)
-    shape, data = planes.data_shape(image), planes.full_data(image)
+    request = make_request(panel, card.scheme)
+    shape = planes.data_shape(image)
     if len(shape) < 2:
         raise MicrographError(f"{image.name}: has shape {shape}; expected an image. Choose another layer.")
+    specimen = panel.scope == SPECIMEN
+    images = planes.fields_of(image, panel.image_box.layers) if specimen else [image]
+    every = specimen or panel.all_planes
     shown = planes.current_index(image, viewer.dims.point)
-    edits = layers.find_layer(viewer, image, "edits")
-    return Job(
+    job = Job(
         path,
         tuple(
-            Plane(
-                index,
-                planes.plane_name(image.name, index),
-                planes.plane_reader(data, index, rgb=image.rgb),
-                layers.edits_of(edits, image, index),
-                "" if edits is None else edits.name,
-                bar_rows if bar_rows < shape[-2] else 0,
-            )
-            for index in (planes.all_indices(image) if panel.all_planes else [shown])
+            make_plane(viewer, one, index, bars.rows(one))
+            for one in images
+            for index in (planes.all_indices(one) if every else [shown])
         ),
-        Request(
-            asked=asked,
-            uncertainty=panel.uncertainty,
-            mode=advanced.request_mode,
-            smoothing_px=advanced.smoothing_px,
-            min_island_px=advanced.min_island_px,
-        ),
-        advanced.options(),
-        None if asked is None else panel.source.title,
+        request,
+        panel.advanced.value().options(),
+        source_of(panel, request),
+        specimen and request.asked is not None,
     )
+    return job, images
+
+
+def make_plane(viewer: Any, image: Any, index: planes.Index, bar_rows: int) -> Plane:
+    """Return one plane of an image with its edits as they are now.
+
+    Raises
+    ------
+    MicrographError
+        The edits have another shape than the image.
+    """
+    edits = layers.find_layer(viewer, image, "edits")
+    return Plane(
+        index,
+        planes.plane_name(image.name, index),
+        planes.plane_reader(planes.full_data(image), index, rgb=image.rgb),
+        layers.edits_of(edits, image, index),
+        "" if edits is None else edits.name,
+        bar_rows,
+        image.unique_id,
+    )
+
+
+def make_request(panel: SegmentPanel, scheme: PhaseScheme) -> Request:
+    """Return the request that the panel's boxes and choices mean.
+
+    Raises
+    ------
+    RatioError
+        A ratio that cannot be meant.
+    """
+    advanced, asked = panel.advanced.value(), panel.table.asked()
+    return Request(
+        asked=None if asked is None else validate_ratio(asked, scheme),
+        uncertainty=panel.uncertainty,
+        mode=advanced.request_mode,
+        smoothing_px=advanced.smoothing_px,
+        min_island_px=advanced.min_island_px,
+    )
+
+
+def source_of(panel: SegmentPanel, request: Request) -> str | None:
+    """Where the values come from, in words for the record; None if there are none."""
+    return None if request.asked is None else panel.title or panel.source.title

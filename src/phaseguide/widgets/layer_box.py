@@ -34,6 +34,11 @@ class ImageBox(QComboBox):
         index = self.currentIndex()
         return self._layers[index] if 0 <= index < len(self._layers) else None
 
+    @property
+    def layers(self) -> list[Any]:
+        """All image layers, in the viewer's order."""
+        return list(self._layers)
+
     def choose(self, layer: Any) -> None:
         """Choose an image layer."""
         for index, known in enumerate(self._layers):

@@ -98,8 +98,42 @@ def update_plane(layer: Labels | None, index: Index, labels: NDArray[np.uint8]) 
     """Bring one plane of the phases layer up to date, if it differs."""
     if layer is None or layer.data[index].shape != labels.shape or np.array_equal(layer.data[index], labels):
         return
+    write_plane(layer, index, labels)
+
+
+def write_plane(layer: Labels, index: Index, labels: NDArray[np.uint8] | int) -> None:
+    """Write one plane of the phases layer by the quickest way that napari has."""
     layer.data[index] = labels
     layer.refresh(thumbnail=False, extent=False, highlight=False)
+
+
+def write_window(
+    layer: Labels | None, index: Index, labels: NDArray[np.uint8], window: tuple[slice, slice]
+) -> None:
+    """Write a part of one plane of the phases layer; labels are those of the window."""
+    if layer is not None:
+        layer.data[(*index, *window)] = labels
+        layer.refresh(thumbnail=False, extent=False, highlight=False)
+
+
+def view_of(viewer: ViewerModel, image: Image, *, larger_than: int) -> tuple[slice, slice] | None:
+    """Rows and columns of an image that are on show; None if all are, or if no side is larger than so many px."""
+    layer, (height, width) = find_layer(viewer, image, "phases"), data_shape(image)[-2:]
+    if layer is None or max(height, width) <= larger_than:
+        return None
+    (top, left), (bottom, right) = layer.corner_pixels[:, -2:].astype(int).tolist()
+    rows = slice(min(max(top, 0), height), min(max(bottom + 1, 0), height))
+    columns = slice(min(max(left, 0), width), min(max(right + 1, 0), width))
+    seen = (rows.stop - rows.start) * (columns.stop - columns.start)
+    return (rows, columns) if 0 < seen < height * width else None
+
+
+def remark(layer: Labels, plane: str, one: dict[str, Any], **about: Any) -> None:
+    """Change the mark of a phases layer: the entry of one plane, and what is said of the newest result."""
+    mark = layer.metadata[KEY]
+    by_plane = {**mark["planes"], plane: one}
+    note = next((str(entry["note"]) for entry in by_plane.values() if entry["note"]), "")
+    layer.metadata = {**layer.metadata, KEY: {**mark, **one, **about, "planes": by_plane, "note": note}}
 
 
 def ready_edits(viewer: ViewerModel, image: Image, scheme: PhaseScheme) -> Labels:

@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from phaseguide.phases import PhaseScheme, normalise_name
-from phaseguide.ratios import SUM_TOLERANCE, ratio_range
+from phaseguide.ratios import SUM_TOLERANCE, Ratio
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.segmentation.saving import CONSTRAINED
+from phaseguide.widgets.phase_line import FOUND_TIP, UNGUIDED_TIP, PhaseLine
+from phaseguide.widgets.range_button import RangeButton
 from phaseguide.widgets.share_box import ShareBox
 
-HEADINGS = ("", "Phase", "Expected\narea %", "Range", "In\nmask", "Without\nguidance")
-NOTHING = "–"
+HEADINGS = ("", "Phase", "Expected\narea %", "Range", "In mask\n(±1 px)", "Without\nguidance")
+TIPS = {4: FOUND_TIP, 5: UNGUIDED_TIP}
 ALARM = "color: #e5484d;"  # readable on napari's dark and light themes
 ROUNDING = 0.005
 
 
 class PhaseTable(QWidget):
-    """One row per phase. Boxes change only when the user changes them or presses *Scale to 100 %*."""
+    """One row per phase.
+
+    Boxes change only when the user changes them, presses *Scale to 100 %*, or takes values over
+    from elsewhere (`write`). ``changed`` tells of the first two.
+    """
 
     changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self.scheme: PhaseScheme | None = None
-        self.boxes: list[ShareBox] = []
-        self.ranges: list[QLabel] = []
-        self.found: list[QLabel] = []
-        self.unguided: list[QLabel] = []
-        self._names: list[QLabel] = []
+        self.rows: list[PhaseLine] = []
+        self.result: Segmentation | None = None
         self._uncertainty = 0.3
         self._remembered: dict[str, float] = {}
-        self._rows = QWidget()
+        self._grid = QWidget()
         self.sum_line = QLabel()
         self.sum_line.setWordWrap(True)
         self.scale_button = QPushButton("Scale to 100 %")
@@ -45,7 +50,7 @@ class PhaseTable(QWidget):
         self.note.setStyleSheet("font-weight: bold;")
         self._outer = QVBoxLayout(self)
         self._outer.setContentsMargins(0, 0, 0, 0)
-        self._outer.addWidget(self._rows)
+        self._outer.addWidget(self._grid)
         line = QHBoxLayout()
         line.addWidget(self.sum_line, 1)
         line.addWidget(self.scale_button)
@@ -54,6 +59,26 @@ class PhaseTable(QWidget):
         self.note.hide()
         self._update()
 
+    @property
+    def boxes(self) -> list[ShareBox]:
+        """The boxes of expected shares."""
+        return [row.box for row in self.rows]
+
+    @property
+    def ranges(self) -> list[RangeButton]:
+        """The ranges that the expected shares mean."""
+        return [row.range for row in self.rows]
+
+    @property
+    def found(self) -> list[QLabel]:
+        """Area % in the mask."""
+        return [row.found.value for row in self.rows]
+
+    @property
+    def unguided(self) -> list[QLabel]:
+        """Area % without guidance."""
+        return [row.unguided.value for row in self.rows]
+
     def set_scheme(self, scheme: PhaseScheme | None) -> None:
         """Make the rows; what was typed for a phase of the same name is kept."""
         if scheme == self.scheme:
@@ -61,85 +86,75 @@ class PhaseTable(QWidget):
         if self.scheme is not None:
             for phase, box in zip(self.scheme, self.boxes, strict=True):
                 self._remembered[normalise_name(phase.name)] = box.share
-        self.scheme = scheme
-        self.boxes, self.ranges, self.found, self.unguided, self._names = [], [], [], [], []
-        rows = QWidget()
-        grid = QGridLayout(rows)
+        self.scheme, self.rows = scheme, []
+        body = QWidget()
+        grid = QGridLayout(body)
         grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(8)
-        grid.setVerticalSpacing(3)
+        grid.setHorizontalSpacing(6)
+        grid.setVerticalSpacing(0)
         grid.setColumnStretch(1, 1)
         for column, heading in enumerate(HEADINGS if scheme else ()):
             label = QLabel(heading)
             side = Qt.AlignmentFlag.AlignLeft if column < 2 else Qt.AlignmentFlag.AlignRight
             label.setAlignment(side | Qt.AlignmentFlag.AlignBottom)
+            label.setToolTip(TIPS.get(column, ""))
+            label.setStyleSheet("font-size: 11px;")
             grid.addWidget(label, 0, column)
-        for row, phase in enumerate(scheme or (), start=1):
-            swatch = QLabel()
-            swatch.setFixedSize(14, 14)
-            swatch.setStyleSheet(f"background: {phase.colour}; border-radius: 2px;")
-            swatch.setToolTip(f"Label {phase.label}")
-            name = QLabel(phase.name)
-            name.setWordWrap(True)
-            name.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-            box = ShareBox()
-            box.setToolTip(f"Area share of {phase.name} that you expect; empty leaves it open.")
-            box.setAccessibleName(f"Expected area % of {phase.name}")
-            box.share = self._remembered.get(normalise_name(phase.name), np.nan)
-            box.valueChanged.connect(self._on_box)
-            numbers = [QLabel(NOTHING) for _ in range(3)]
-            for widget, column in zip((swatch, name, box, *numbers), range(6), strict=True):
-                grid.addWidget(widget, row, column)
-            for number in numbers:
-                number.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-                number.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            numbers[0].setToolTip(
-                "What your value means in area %: two times in three the truth lies in this range, given its source."
-            )
-            numbers[1].setToolTip("Area % in the label map, with your edits on top; excluded area left out.")
-            numbers[2].setToolTip("Area % that the model finds without your values.")
-            self._names.append(name)
-            self.boxes.append(box)
-            self.ranges.append(numbers[0])
-            self.found.append(numbers[1])
-            self.unguided.append(numbers[2])
-        self._outer.replaceWidget(self._rows, rows)
-        self._rows.deleteLater()
-        self._rows = rows
-        self._update()
+        for number, phase in enumerate(scheme or ()):
+            row = PhaseLine(phase, grid, 1 + 2 * number)
+            row.box.share = self._remembered.get(normalise_name(phase.name), np.nan)
+            row.box.valueChanged.connect(self._on_change)
+            row.range.changed.connect(self._on_change)
+            self.rows.append(row)
+        self._outer.replaceWidget(self._grid, body)
+        self._grid.deleteLater()
+        self._grid = body
+        self.set_uncertainty(self._uncertainty)
+        self.show_result(None)
 
     def asked(self) -> NDArray[np.float64] | None:
         """Shares as typed, NaN where open; None if all are open. Not checked."""
         shares = np.array([box.share for box in self.boxes], dtype=np.float64)
         return None if not shares.size or np.isnan(shares).all() else shares
 
-    def fit(self) -> None:
-        """Give names and numbers the room they need; a wrapping label does not ask for its longest word."""
-        for name in self._names:
-            name.ensurePolished()
-            words = [name.fontMetrics().horizontalAdvance(word) for word in name.text().split()]
-            name.setMinimumWidth(max(words, default=0) + 10)
-        # Room for the widest numbers, so that a result does not move the columns.
-        for labels, widest in ((self.ranges, "88.8–88.8"), (self.found, "100.00"), (self.unguided, "100.00")):
-            for label in labels:
-                label.ensurePolished()
-                label.setMinimumWidth(label.fontMetrics().horizontalAdvance(widest) + 10)
+    def spreads(self) -> tuple[float | None, ...]:
+        """Uncertainty that was set for a phase by itself, None where the source decides."""
+        return tuple(row.range.spread for row in self.rows)
+
+    def uncertainty(self) -> float | tuple[float, ...]:
+        """Log-ratio standard deviation in force: one number, or one a phase where any has its own."""
+        each = tuple(row.range.uncertainty for row in self.rows)
+        return self._uncertainty if all(one == self._uncertainty for one in each) else each
+
+    def write(self, shares: Iterable[float], spreads: tuple[float | None, ...]) -> None:
+        """Take over shares (NaN for open) and own uncertainties, without telling of a change."""
+        blocked = self.blockSignals(True)
+        for row, share, spread in zip(self.rows, shares, spreads, strict=True):
+            row.box.share = float(share)
+            row.range.set_spread(spread)
+        self.blockSignals(blocked)
+        self._update()
 
     def set_uncertainty(self, uncertainty: float) -> None:
         """Show the ranges that a source means; 0 is exact."""
         self._uncertainty = uncertainty
+        for row in self.rows:
+            row.range.set_default(uncertainty)
         self._update()
+
+    def fit(self) -> None:
+        """Give names and numbers the room they need."""
+        for row in self.rows:
+            row.fit()
 
     def show_result(self, result: Segmentation | None) -> None:
         """Show the area shares of a result, or none; the two columns always come together."""
         if result is not None and (self.scheme is None or result.scheme.names != self.scheme.names):
             result = None  # made with another model; its numbers belong to other phases
-        for labels, shares in (
-            (self.found, None if result is None else result.achieved),
-            (self.unguided, None if result is None else result.own),
-        ):
-            for k, label in enumerate(labels):
-                label.setText(NOTHING if shares is None else f"{shares[k] * 100:.2f}")
+        self.result = result
+        for k, row in enumerate(self.rows):
+            row.found.show_share(None if result is None else float(result.achieved[k]))
+            row.unguided.show_share(None if result is None else float(result.own[k]))
         constrained = result is not None and result.constrained
         self.note.setVisible(constrained)
         if constrained and result.imposed is not None:
@@ -149,21 +164,28 @@ class PhaseTable(QWidget):
             )
             self.note.setToolTip(f"Your values, weighed against what the model sees, gave the aim: {aims}.")
 
-    def _on_box(self) -> None:
-        self._update()
-        self.changed.emit()
+    def show_sensitivity(self, achieved: tuple[Ratio, Ratio], own: tuple[Ratio, Ratio]) -> None:
+        """Show the lowest and highest shares with all boundaries moved by one pixel."""
+        for k, row in enumerate(self.rows):
+            row.found.show_sensitivity(achieved[0][k], achieved[1][k])
+            row.unguided.show_sensitivity(own[0][k], own[1][k])
+
+    def _on_change(self) -> None:
+        if not self.signalsBlocked():
+            self._update()
+            self.changed.emit()
 
     def _update(self) -> None:
-        for box, label in zip(self.boxes, self.ranges, strict=True):
-            label.setText(self._range_text(box.share))
+        for row in self.rows:
+            row.range.set_share(row.box.share)
         shares = np.array([box.share for box in self.boxes])
         total = float(np.nansum(shares)) * 100
         is_open = np.isnan(shares)
         wrong, scalable = False, False
-        if not self.boxes or is_open.all():
+        if not self.rows or is_open.all():
             text = (
                 "Nothing set: segments without guidance."
-                if self.boxes
+                if self.rows
                 else "Choose a model to see its phases."
             )
         elif total > 100 + ROUNDING:
@@ -182,14 +204,6 @@ class PhaseTable(QWidget):
         self.sum_line.setStyleSheet(ALARM if wrong else "")
         self.scale_button.setVisible(scalable and total > 0)
 
-    def _range_text(self, share: float) -> str:
-        if np.isnan(share):
-            return NOTHING
-        if self._uncertainty == 0:
-            return f"{share * 100:.2f}"
-        low, high = ratio_range(share, self._uncertainty)
-        return f"{low * 100:.1f}–{high * 100:.1f}"
-
     def _scale(self) -> None:
         """Bring the boxes to exactly 100.00 % by largest remainder, so that the roundings agree too."""
         shares = np.array([box.share for box in self.boxes])
@@ -197,5 +211,5 @@ class PhaseTable(QWidget):
         cents = np.floor(wanted).astype(int)
         for k in np.argsort(cents - wanted, kind="stable")[: 10_000 - cents.sum()]:
             cents[k] += 1
-        for box, value in zip(self.boxes, cents, strict=True):
-            box.setValue(value / 100)
+        self.write(cents / 10_000, self.spreads())
+        self.changed.emit()

@@ -36,6 +36,13 @@ def all_indices(image: Image) -> list[Index]:
     return [tuple(map(int, index)) for index in np.ndindex(*data_shape(image)[:-2])]
 
 
+def fields_of(image: Image, images: list[Image]) -> list[Image]:
+    """Images that are fields of one specimen: a stack by itself, or all plain images."""
+    if len(data_shape(image)) > 2:
+        return [image]
+    return [one for one in images if len(data_shape(one)) == 2]
+
+
 def current_index(image: Image, point: Any) -> Index:
     """Return the plane of an image layer that is on show.
 

@@ -5,39 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from phaseguide.ratios.sources import DEFAULT_SOURCE, SOURCES
+from phaseguide.ratios.sources import Source as Source  # for the widgets, which take all of this from here
 from phaseguide.segmentation.request import Mode
 from phaseguide.segmentation.tiling import DEFAULT_TILE
-from phaseguide.widgets.job import Options
+from phaseguide.widgets.session_store import Options
 
 PLUGIN = "napari-phaseguide"
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where an expected value comes from, and the log-ratio standard deviation that this means."""
-
-    key: str
-    title: str
-    uncertainty: float
-    tip: str
-
-
-SOURCES = (
-    Source(
-        "field",
-        "EBSD or point count of this field",
-        0.1,
-        "Measured on this very field. EBSD and point counts give area %.",
-    ),
-    Source(
-        "bulk",
-        "XRD or dilatometry",
-        0.2,
-        "Measured on the specimen; this field may differ. XRD gives weight %: convert it to volume % first.",
-    ),
-    Source("visual", "Visual estimate", 0.3, "Judged by eye or from experience."),
-)
-DEFAULT_SOURCE = "visual"
 
 
 def _choice(default: str, title: str, choices: dict[str, str], tip: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QWidget
 
+from phaseguide.widgets.decision_bar import BACK, FORWARD, with_key
 from phaseguide.widgets.history import History
 
 
@@ -19,8 +20,13 @@ class ResultBar(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.back = _button("‹ Back", "Show the result before this one. None is lost.")
-        self.forward = _button("Forward ›", "Show the result after this one.")
+        self.back = _button(
+            with_key("‹ Back", BACK),
+            "Show the result before this one, and put its values into the boxes. None of the last ten is lost.",
+        )
+        self.forward = _button(
+            with_key("Forward ›", FORWARD), "Show the result after this one, and its values."
+        )
         self.position = QLabel()
         self.copy = _button(
             "Copy table", "Copy the table to the clipboard, ready to paste into a spreadsheet."
@@ -53,13 +59,16 @@ class ResultBar(QWidget):
         self.save.clicked.connect(self.save_result)
         self.show_state(None, busy=False, plane_done=False)
 
-    def show_state(self, history: History | None, *, busy: bool, plane_done: bool) -> None:
-        """Enable what can be done."""
+    def show_state(
+        self, history: History | None, *, busy: bool, plane_done: bool, provisional: bool = False
+    ) -> None:
+        """Enable what can be done. Back from a provisional result keeps it, so there is always a way back."""
         count = len(history.runs) if history else 0
         at = history.position if history else -1
-        self.back.setEnabled(not busy and at > 0)
-        self.forward.setEnabled(not busy and at < count - 1)
-        self.position.setText(f"Result {at + 1} of {count}" if count else "No result yet")
+        self.back.setEnabled(not busy and (at > 0 or (provisional and count > 0)))
+        self.forward.setEnabled(not busy and not provisional and at < count - 1)
+        where = f"Result {at + 1} of {count}" if count else "No result yet"
+        self.position.setText("Not kept yet" if provisional else where)
         for button in (self.copy, self.csv, self.save):
             button.setEnabled(count > 0 and not busy)
         self.png.setEnabled(plane_done and not busy)

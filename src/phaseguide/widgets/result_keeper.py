@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from phaseguide.errors import MicrographError
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.widgets import layers, planes
-from phaseguide.widgets.composition import summary, with_edits
+from phaseguide.widgets.composition import PlaneResult, summary, with_edits
 from phaseguide.widgets.history import History, Run
+from phaseguide.widgets.inputs import Inputs
 from phaseguide.widgets.job import PlaneDone
+
+
+@dataclass(frozen=True)
+class _Provisional:
+    """A run on trial, and the metadata of the phases layer before it."""
+
+    run: Run
+    mark: dict[str, Any] | None
 
 
 class ResultKeeper:
     """Keeps the results of a viewer's images.
+
+    Each image has the runs that were kept, and at most one that is *provisional*: on show, but not
+    accepted yet.
 
     Parameters
     ----------
@@ -23,60 +36,125 @@ class ResultKeeper:
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._histories: dict[Any, History] = {}
-        self._run: Run | None = None
-        self.image: Any = None
-        self._data: Any = None
+        self._provisional: dict[Any, _Provisional] = {}
+        self._images: dict[Any, tuple[Any, Any]] = {}
+        self._runs: dict[Any, Run] = {}
+        self._inputs = Inputs()
 
     def history(self, image: Any) -> History:
-        """Runs on an image."""
+        """Runs on an image that were kept."""
         return self._histories.setdefault(image.unique_id, History())
+
+    def shown(self, image: Any) -> Run | None:
+        """Run on show, provisional or kept."""
+        known = self._provisional.get(image.unique_id)
+        return self.history(image).shown if known is None else known.run
+
+    def is_provisional(self, image: Any) -> bool:
+        """Whether what is on show was not accepted yet."""
+        return image.unique_id in self._provisional
 
     def forget(self, image: Any) -> None:
         """Drop the results of an image, since they belong to data that are no longer there."""
         self._histories.pop(image.unique_id, None)
+        self._provisional.pop(image.unique_id, None)
 
     # -- a run ------------------------------------------------------------------------------------
 
-    def begin(self, image: Any) -> None:
-        """Remember on which image and data a run works."""
-        self.image, self._data, self._run = image, planes.full_data(image), None
+    def begin(self, images: list[Any], inputs: Inputs) -> None:
+        """Remember on which images and data a run works, and what it was asked with."""
+        self._images = {image.unique_id: (image, planes.full_data(image)) for image in images}
+        self._runs, self._inputs = {}, inputs
 
-    def end(self) -> Run | None:
-        """Forget the run under way and return what it gave."""
-        self.image = self._data = None
-        return self._run
+    def end(self) -> dict[Any, Run]:
+        """Forget the run under way and return what it gave, by image layer."""
+        done = {self._images[key][0]: run for key, run in self._runs.items()}
+        self._images, self._runs = {}, {}
+        return done
+
+    def works_on(self, image: Any) -> bool:
+        """Whether the run under way is on this image too."""
+        return image.unique_id in self._images
 
     def lost(self) -> str:
         """Return why the results of the run have no place to go any more; empty if they have."""
-        if not any(layer.unique_id == self.image.unique_id for layer in self._viewer.layers):
-            return f"{self.image.name!r} was removed meanwhile, so its result was dropped."
-        if planes.full_data(self.image) is not self._data:
-            return (
-                f"The data of {self.image.name!r} were replaced meanwhile, so the result was dropped. "
-                "Segment again."
-            )
+        there = {layer.unique_id for layer in self._viewer.layers}
+        for key, (image, data) in self._images.items():
+            if key not in there:
+                return f"{image.name!r} was removed meanwhile, so its result was dropped."
+            if planes.full_data(image) is not data:
+                return (
+                    f"The data of {image.name!r} were replaced meanwhile, so the result was dropped. "
+                    "Segment again."
+                )
         return ""
 
     def add(self, event: PlaneDone) -> None:
         """Take in a plane of the run. Planes of earlier runs stay beside it, if the phases are the same."""
-        scheme, only = event.result.segmentation.scheme, event.index
-        if self._run is None:
-            history, only = self.history(self.image), None
-            before = history.shown
-            self._run = Run(scheme)
-            if before is not None and before.scheme == scheme:
-                self._run.planes.update(before.planes)
-            self._run.planes[event.index] = event.result
-            history.add(self._run)
+        image, only = self._images[event.image][0], event.index
+        run = self._runs.get(event.image)
+        if run is None:
+            run, only = self._continued(image, event.result, self._inputs), None
+            self._provisional.pop(event.image, None)
+            self._runs[event.image] = run
+            run.planes[event.index] = event.result
+            self.history(image).add(run)
         else:
-            self._run.planes[event.index] = event.result
-        self._write(self.image, self._run, only)
+            run.planes[event.index] = event.result
+        self._write(image, run, only)
+
+    # -- what is not accepted yet -----------------------------------------------------------------
+
+    def propose(self, image: Any, index: planes.Index, result: PlaneResult, inputs: Inputs) -> None:
+        """Show a result of one plane without keeping it; only its pixels and its mark are written."""
+        layer = layers.find_layer(self._viewer, image, "phases")
+        known = self._provisional.get(image.unique_id)
+        if known is None or known.run.scheme != result.segmentation.scheme:
+            mark = None if layer is None else dict(layer.metadata)  # napari fills its own in place
+            known = _Provisional(self._continued(image, result, inputs), mark)
+            self._provisional[image.unique_id] = known
+        known.run.inputs, known.run.planes[index] = inputs, result
+        if layer is None or layer.data.shape != planes.data_shape(image):
+            self._write(image, known.run, None)
+            return
+        layers.remark(
+            layer,
+            _key(index),
+            summary(result.segmentation),
+            model=result.made.model_name,
+            source=result.made.source,
+        )
+        layers.write_plane(layer, index, result.segmentation.labels)
+
+    def preview(self, image: Any, index: planes.Index, labels: Any, window: tuple[slice, slice]) -> None:
+        """Show a part of a result that is under way."""
+        layers.write_window(layers.find_layer(self._viewer, image, "phases"), index, labels, window)
+
+    def accept(self, image: Any) -> bool:
+        """Keep what is provisional; False if nothing is."""
+        known = self._provisional.pop(image.unique_id, None)
+        if known is not None:
+            self.history(image).add(known.run)
+        return known is not None
+
+    def discard(self, image: Any) -> None:
+        """Drop what is provisional and show the last kept result again, on the planes that were touched."""
+        known, kept = self._provisional.pop(image.unique_id, None), self.history(image).shown
+        layer = layers.find_layer(self._viewer, image, "phases")
+        if known is None or kept is None or layer is None:
+            return
+        for index, result in known.run.planes.items():
+            if result is not kept.planes.get(index):
+                standing = self.standing(image, index)
+                layers.write_plane(layer, index, 0 if standing is None else standing.labels)
+        if known.mark is not None:
+            layer.metadata = known.mark
 
     # -- what is on show --------------------------------------------------------------------------
 
     def standing(self, image: Any, index: planes.Index) -> Segmentation | None:
         """Result on show of one plane, with the edits as they are now on top; None if there is none."""
-        run = self.history(image).shown
+        run = self.shown(image)
         result = run.planes.get(index) if run else None
         if result is None or result.segmentation.labels.shape != planes.data_shape(image)[-2:]:
             return None
@@ -86,19 +164,25 @@ class ResultKeeper:
             painted = None
         return with_edits(result, painted)
 
-    def step(self, image: Any, by: int) -> str:
-        """Show an earlier (-1) or later (1) run; returns a sentence on where that is."""
-        history = self.history(image)
-        run = history.step(by)
-        if run is None:
-            return ""
-        self._write(image, run, None)
-        return f"Result {history.position + 1} of {len(history.runs)}."
+    def step(self, image: Any, by: int) -> Run | None:
+        """Show an earlier (-1) or later (1) run and return it."""
+        run = self.history(image).step(by)
+        if run is not None:
+            self._write(image, run, None)
+        return run
+
+    def _continued(self, image: Any, result: PlaneResult, inputs: Inputs) -> Run:
+        """Return a new run that has the planes of the last kept one, where the phases are the same."""
+        scheme, before = result.segmentation.scheme, self.history(image).shown
+        run = Run(scheme, inputs=inputs)
+        if before is not None and before.scheme == scheme:
+            run.planes.update(before.planes)
+        return run
 
     def _write(self, image: Any, run: Run, only: planes.Index | None) -> None:
         """Write a run, or one plane of it, into the phases layer, and mark the layer."""
         written = run.planes if only is None else {only: run.planes[only]}
-        by_plane = {" ".join(map(str, index)): summary(r.segmentation) for index, r in run.planes.items()}
+        by_plane = {_key(index): summary(r.segmentation) for index, r in run.planes.items()}
         newest = next(reversed(written.values()))
         mark = {
             **summary(newest.segmentation),
@@ -112,3 +196,7 @@ class ResultKeeper:
         layers.show_result(self._viewer, image, run.scheme, maps, mark, clear=only is None)
         if active is not None and active in self._viewer.layers:
             self._viewer.layers.selection.active = active  # a new layer would take it
+
+
+def _key(index: planes.Index) -> str:
+    return " ".join(map(str, index))

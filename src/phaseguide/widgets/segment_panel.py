@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Qt
+import numpy as np
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -21,6 +22,8 @@ from qtpy.QtWidgets import (
 )
 
 from phaseguide.widgets.advanced_box import AdvancedBox
+from phaseguide.widgets.decision_bar import DecisionBar
+from phaseguide.widgets.inputs import FIELD, SPECIMEN, Inputs
 from phaseguide.widgets.layer_box import ImageBox
 from phaseguide.widgets.model_box import ModelBox
 from phaseguide.widgets.phase_table import PhaseTable
@@ -28,9 +31,27 @@ from phaseguide.widgets.preferences import SOURCES, Source, read_preferences
 from phaseguide.widgets.progress_line import ProgressLine
 from phaseguide.widgets.result_bar import ResultBar
 
+SCOPES = (
+    (FIELD, "This field", "Every plane is to have the expected values."),
+    (
+        SPECIMEN,
+        "Specimen",
+        "The mean of all planes, or of all open images, is to have the expected values, so that the scatter between "
+        "the fields stays. All are segmented together; live mode waits.",
+    ),
+)
+
+
+BY_HAND = ", then changed by hand"
+
 
 class SegmentPanel(QWidget):
-    """Everything that is seen. It scrolls where the window is low."""
+    """Everything that is seen. It scrolls where the window is low.
+
+    ``changed`` tells that the user has changed what a request is made of.
+    """
+
+    changed = Signal()
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
@@ -49,9 +70,22 @@ class SegmentPanel(QWidget):
             self.source_box.addItem(one.title, one)
             self.source_box.setItemData(self.source_box.count() - 1, one.tip, Qt.ItemDataRole.ToolTipRole)
         self.source_box.setCurrentIndex([one.key for one in SOURCES].index(source))
+        self.title = ""
+        self.scope_box = QComboBox()
+        for scope, title, tip in SCOPES:
+            self.scope_box.addItem(title, scope)
+            self.scope_box.setItemData(self.scope_box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        self.sources = QVBoxLayout()
         self.segment_button = QPushButton("Segment")
         self.stop_button = QPushButton("Stop")
         self.stop_button.setEnabled(False)
+        self.live_check = QCheckBox("Live")
+        self.live_check.setChecked(True)
+        self.live_check.setToolTip(
+            "Once there is a result, the mask follows the values while you change them. What it shows is on trial: "
+            "Accept keeps it, Cancel goes back."
+        )
+        self.decisions = DecisionBar()
         self.progress = ProgressLine()
         self.status = QLabel()
         self.status.setWordWrap(True)
@@ -59,6 +93,12 @@ class SegmentPanel(QWidget):
         self.results = ResultBar()
         self.advanced = AdvancedBox(advanced)
         self._lay_out()
+        self.show_source()
+        self.show_scope()
+        self.table.changed.connect(self._on_values)
+        self.source_box.currentIndexChanged.connect(self._on_source)
+        self.scope_box.currentIndexChanged.connect(self._on_scope)
+        self.advanced.changed.connect(self._on_advanced)
 
     @property
     def source(self) -> Source:
@@ -66,9 +106,58 @@ class SegmentPanel(QWidget):
         return self.source_box.currentData()
 
     @property
-    def uncertainty(self) -> float:
-        """How sure the expected values are, as a log-ratio standard deviation; 0 is exact."""
-        return 0.0 if self.advanced.value().exact else self.source.uncertainty
+    def scope(self) -> str:
+        """Whether the expected values are about this field or the whole specimen."""
+        return str(self.scope_box.currentData())
+
+    @property
+    def uncertainty(self) -> float | tuple[float, ...]:
+        """How sure the expected values are, as log-ratio standard deviations; 0 is exact."""
+        return self.table.uncertainty()
+
+    def inputs(self) -> Inputs:
+        """What is set for the ratio."""
+        table = self.table
+        return Inputs(
+            () if table.scheme is None else tuple(table.scheme.names),
+            tuple(None if np.isnan(box.share) else box.share for box in table.boxes),
+            table.spreads(),
+            self.source.key,
+            self.title,
+            self.scope,
+            self.advanced.value().exact,
+        )
+
+    def write(self, inputs: Inputs) -> None:
+        """Put back what was set, without telling of a change; values for other phases are left out."""
+        exact = self.advanced.controls["exact"]
+        controls = (self.source_box, self.scope_box, exact, self.table)
+        blocked = [control.blockSignals(True) for control in controls]
+        self.source_box.setCurrentIndex([one.key for one in SOURCES].index(inputs.source))
+        self.scope_box.setCurrentIndex(self.scope_box.findData(inputs.scope))
+        exact.setChecked(inputs.exact)
+        self.title = inputs.title
+        if inputs.phases == self.inputs().phases:
+            shares = [np.nan if share is None else share for share in inputs.shares]
+            self.table.write(shares, inputs.spreads)
+        for control, before in zip(controls, blocked, strict=True):
+            control.blockSignals(before)
+        self.show_source()
+        self.show_scope()
+
+    def show_scope(self) -> None:
+        """A specimen is segmented with all its planes, and not live."""
+        is_field = self.scope == FIELD
+        self.scope_box.setToolTip(self.scope_box.currentData(Qt.ItemDataRole.ToolTipRole))
+        self.planes_box.setEnabled(is_field)
+        self.live_check.setEnabled(is_field)
+
+    def show_source(self) -> None:
+        """Show what the choice of source, and of exact values, means for the ranges."""
+        exact = self.advanced.value().exact
+        self.source_box.setToolTip(f"Taken from: {self.title}." if self.title else self.source.tip)
+        self.source_box.setEnabled(not exact)
+        self.table.set_uncertainty(0.0 if exact else self.source.uncertainty)
 
     @property
     def all_planes(self) -> bool:
@@ -90,10 +179,34 @@ class SegmentPanel(QWidget):
         self.bar_check.setChecked(wanted)
         self._form.setRowVisible(self.bar_check, rows > 0)
 
+    def set_title(self, title: str) -> None:
+        """Say where the values in the boxes come from, other than from the source that was chosen."""
+        self.title = title
+        self.show_source()
+
+    def _on_values(self) -> None:
+        if self.title and not self.title.endswith(BY_HAND):
+            self.set_title(self.title + BY_HAND)
+        self.changed.emit()
+
+    def _on_source(self) -> None:
+        """A source that the user chooses says how sure every value is, and where it comes from."""
+        self.table.write([box.share for box in self.table.boxes], (None,) * len(self.table.boxes))
+        self.set_title("")
+        self.changed.emit()
+
+    def _on_scope(self) -> None:
+        self.show_scope()
+        self.changed.emit()
+
+    def _on_advanced(self) -> None:
+        self.show_source()
+        self.changed.emit()
+
     def _lay_out(self) -> None:
         content = QWidget()
         column = QVBoxLayout(content)
-        column.setContentsMargins(6, 6, 6, 6)
+        column.setContentsMargins(5, 6, 5, 6)
         self._form = form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Image", self.image_box)
@@ -108,11 +221,15 @@ class SegmentPanel(QWidget):
         source = QFormLayout()
         source.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         source.addRow("Source", self.source_box)
+        source.addRow("Applies to", self.scope_box)
         column.addLayout(source)
+        column.addLayout(self.sources)
         buttons = QHBoxLayout()
         buttons.addWidget(self.segment_button, 2)
         buttons.addWidget(self.stop_button, 1)
+        buttons.addWidget(self.live_check)
         column.addLayout(buttons)
+        column.addWidget(self.decisions)
         column.addWidget(self.progress)
         column.addWidget(self.status)
         column.addWidget(rule())

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
-from phaseguide.errors import ModelError, PhaseguideError
+from phaseguide.errors import ModelError, PhaseguideError, RatioError
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.device import Device
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.widgets import layers, planes
+from phaseguide.widgets.composition import Labels
+from phaseguide.widgets.decision_bar import ACCEPT, BACK, CANCEL, FORWARD, Keys
 from phaseguide.widgets.exporter import Exporter
-from phaseguide.widgets.history import History
-from phaseguide.widgets.inspection import describe_device, find_bar, find_device
-from phaseguide.widgets.job import PlaneDone, SessionStore, run_job
+from phaseguide.widgets.history import History, Run
+from phaseguide.widgets.info_bars import InfoBars
+from phaseguide.widgets.inspection import describe_device, find_device
+from phaseguide.widgets.job import PlaneDone, run_job
 from phaseguide.widgets.job_maker import make_job
+from phaseguide.widgets.live_mode import LiveMode
+from phaseguide.widgets.named_maps import named_maps
+from phaseguide.widgets.offered import OfferedRatio
+from phaseguide.widgets.offers import subscribe
 from phaseguide.widgets.phase_table import ALARM
 from phaseguide.widgets.result_keeper import ResultKeeper
 from phaseguide.widgets.runner import Runner, in_background
 from phaseguide.widgets.segment_panel import SegmentPanel
+from phaseguide.widgets.session_store import SessionStore
+
+if TYPE_CHECKING:
+    from phaseguide.segmentation.session import Session
 
 SETTLE_MS = 200
 """Edits and sliders are looked at when they have been quiet for so long."""
@@ -52,7 +65,8 @@ class SegmentWidget(QWidget):
         self.store = SessionStore()
         self.exporter = Exporter(self)
         self.results = ResultKeeper(napari_viewer)
-        self._bars: dict[Any, tuple[int, bool]] = {}
+        self.bars = InfoBars(self)
+        self.live = LiveMode(self)
         self._watched: set[Any] = set()
         self._dropped = ""
         self._notices: list[str] = []
@@ -60,10 +74,15 @@ class SegmentWidget(QWidget):
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)
-        self._settle.timeout.connect(self._refresh)
+        self._settle.timeout.connect(self.refresh)
+        decisions, results = self.panel.decisions, self.panel.results
+        buttons = (decisions.accept, decisions.cancel, results.back, results.forward)
+        self._keys = Keys(dict(zip((ACCEPT, CANCEL, BACK, FORWARD), buttons, strict=True)))
+        self._end_offers = subscribe(napari_viewer, self.take_offer)  # what the docks of other tools offer
         self._connect()
         self._on_model()
         self._on_image()
+        self.live.settle()
         self.panel.device_line.setText("looking …")
         QTimer.singleShot(100, self._find_device)  # importing torch would slow down what is being drawn now
 
@@ -89,22 +108,42 @@ class SegmentWidget(QWidget):
         if self.runner.running:
             return
         try:
-            job = make_job(self.viewer, self.panel, self._bar_rows())
+            job, images = make_job(self.viewer, self.panel, self.bars)
         except PhaseguideError as error:
             self.fail(error)
             return
-        self.results.begin(self.image)
+        self.live.pause()
+        self.results.begin(images, self.panel.inputs())
         self._dropped, self._notices = "", []
         self.say("Segmenting …")
         self.panel.progress.begin()
         self.runner.start(run_job, job, self.store)
-        self._show_state()
+        self.show_state()
 
     def stop(self) -> None:
         """Stop after the step under way."""
         self.panel.stop_button.setEnabled(False)
         self.say("Stopping after this step …")
         self.runner.stop()
+
+    def take_offer(self, offer: OfferedRatio) -> None:
+        """Write an offered ratio into the boxes, as one change: shares, uncertainties, where it comes from."""
+        table, spread = self.panel.table, offer.uncertainty
+        if table.scheme is None or len(offer.shares) != len(table.scheme):
+            known = (
+                "no model is chosen" if table.scheme is None else f"the model's are {table.scheme.describe()}"
+            )
+            self.fail(
+                RatioError(f"{offer.title}: has {len(offer.shares)} phases, but {known}. Choose its model.")
+            )
+            return
+        if spread is None:
+            spreads = table.spreads()
+        else:
+            spreads = spread if isinstance(spread, tuple) else (spread,) * len(offer.shares)
+        table.write(offer.shares, spreads)
+        self.panel.set_title(offer.title)
+        self.live.changed()
 
     def say(self, text: str, *, alarm: bool = False) -> None:
         """Put a sentence on the status line."""
@@ -123,8 +162,23 @@ class SegmentWidget(QWidget):
         """Plane of the image that is on show."""
         return planes.current_index(self.image, self.viewer.dims.point)
 
+    def current_session(self) -> Session | None:
+        """Return the session of the plane on show, if there is one for the chosen model and options.
+
+        Whoever uses it in a thread holds ``store.lock`` meanwhile.
+        """
+        path = self.panel.model_box.path
+        if self.image is None or path is None:
+            return None
+        place = (self.image.unique_id, self.current_plane())
+        return self.store.at(place, path, self.panel.advanced.value().options())
+
+    def named_maps(self) -> dict[str, Callable[[], Labels | None]]:
+        """Return functions that give the label maps of the plane on show, for whoever compares them."""
+        return named_maps(self)
+
     def history(self) -> History | None:
-        """Runs on the chosen image."""
+        """Results on the chosen image that were kept."""
         return None if self.image is None else self.results.history(self.image)
 
     def standing(self, index: planes.Index) -> Segmentation | None:
@@ -139,15 +193,17 @@ class SegmentWidget(QWidget):
             self.runner.stop()
             return
         self.results.add(event)
-        if self.image is not None and event.index == self.current_plane():
-            self._refresh()
+        if self.image is not None and (event.image, event.index) == (
+            self.image.unique_id,
+            self.current_plane(),
+        ):
+            self.refresh()
 
     def _on_ended(self, stopped_after: int, error: BaseException | None) -> None:
         seconds = self.panel.progress.seconds
         self.panel.progress.end()
         dropped = self._dropped or self.results.lost()
-        image = self.results.image
-        run = self.results.end()
+        done = self.results.end()
         if error is not None:
             self.store.forget()
             self.fail(error)
@@ -156,14 +212,18 @@ class SegmentWidget(QWidget):
         elif stopped_after >= 0:
             kept = f" {stopped_after} planes are done and kept." if stopped_after else " Nothing was changed."
             self.say(f"Stopped.{kept}")
-        elif run is not None:
-            self._finish(image, run.scheme, seconds)
-        self._show_state()
+        elif done:
+            self._finish(done, seconds)
+        self.live.run_done(done)
+        self.show_state()
 
-    def _finish(self, image: Any, scheme: PhaseScheme, seconds: float) -> None:
+    def _finish(self, done: dict[Any, Run], seconds: float) -> None:
         try:
-            edits = layers.ready_edits(self.viewer, image, scheme)
-            self._watch_edits(edits)
+            for image, run in done.items():
+                edits = layers.ready_edits(self.viewer, image, run.scheme)
+                self._watch_edits(edits)
+            chosen = self.image if self.image in done else next(iter(done))
+            edits, scheme = layers.find_layer(self.viewer, chosen, "edits"), done[chosen].scheme
             layers.hold_brush(self.viewer, edits, scheme)
         except PhaseguideError as error:
             self.fail(error)
@@ -171,37 +231,37 @@ class SegmentWidget(QWidget):
         took = f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
         sentence = f"Segmented in {took}. To correct, just paint: the brush is on {edits.name!r}."
         self.say(" ".join([sentence, *dict.fromkeys(self._notices)]))
-        self._refresh()
+        self.refresh()
 
     # -- keeping up -------------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        panel, runner = self.panel, self.runner
+        panel, runner, live = self.panel, self.runner, self.live
         panel.image_box.changed.connect(self._on_image)
         panel.model_box.changed.connect(self._on_model)
-        panel.model_box.failed.connect(self._on_model_failed)
-        panel.table.changed.connect(self._on_values)
-        panel.source_box.currentIndexChanged.connect(self._on_source)
-        panel.advanced.changed.connect(self._on_source)
+        panel.model_box.failed.connect(lambda message: self.fail(ModelError(message)))
+        panel.changed.connect(live.changed)
         panel.advanced.controls["device"].currentIndexChanged.connect(self._find_device)
-        panel.bar_check.toggled.connect(self._on_bar_check)
+        panel.bar_check.toggled.connect(lambda wanted: self.bars.want(self.image, wanted))
         panel.segment_button.clicked.connect(self.segment)
         panel.stop_button.clicked.connect(self.stop)
-        panel.results.stepped.connect(self._step_history)
+        panel.decisions.accept.clicked.connect(live.accept)
+        panel.decisions.cancel.clicked.connect(live.cancel)
+        panel.results.stepped.connect(live.step)
         panel.results.copy_table.connect(self.exporter.copy_table)
         panel.results.save_table.connect(self.exporter.save_table)
         panel.results.save_overlay.connect(self.exporter.save_overlay)
         panel.results.save_result.connect(self.exporter.save_result)
         runner.stepped.connect(panel.progress.show_step)
-        runner.noticed.connect(self._notices_append)
+        runner.noticed.connect(self._on_notice)
         runner.device_found.connect(self._on_device)
         runner.plane_done.connect(self._on_plane)
         runner.ended.connect(self._on_ended)
+        self.bars.found.connect(self._on_bar)
         self.viewer.dims.events.current_step.connect(self._settle_later)
         self.viewer.layers.events.removed.connect(self._on_removed)
-        self._on_source()
 
-    def _notices_append(self, message: str) -> None:
+    def _on_notice(self, message: str) -> None:
         self._notices.append(message)
         self.say(message)
 
@@ -209,47 +269,37 @@ class SegmentWidget(QWidget):
         self._settle.start()
 
     def _on_removed(self, event: Any) -> None:
-        if self.results.image is not None and event.value.unique_id == self.results.image.unique_id:
+        self.live.forget(event.value)
+        if self.results.works_on(event.value):
             self._dropped = self.results.lost()
             self.runner.stop()
         self._settle_later()
 
     def _on_model(self) -> None:
         self.panel.table.set_scheme(self.scheme)
+        self.live.leave()
         QTimer.singleShot(0, self.panel.fit_width)  # new rows have no style before the next turn
         self._settle_later()
 
-    def _on_model_failed(self, message: str) -> None:
-        self.fail(ModelError(message))
-
-    def _on_values(self) -> None:
-        history = self.history()
-        if history is not None and history.shown is not None and not self.runner.running:
-            self.say("Values changed. Press Segment to apply them.")
-
-    def _on_source(self, *_: Any) -> None:
-        self.panel.source_box.setToolTip(self.panel.source.tip)
-        self.panel.source_box.setEnabled(not self.panel.advanced.value().exact)
-        self.panel.table.set_uncertainty(self.panel.uncertainty)
-
     def _on_image(self) -> None:
         image = self.image
+        self.live.leave()
         self.panel.offer_planes(0 if image is None else planes.plane_count(image))
         if image is None:
             self.panel.image_info.setText("Open a micrograph, or a sample from File > Open Sample.")
             self.panel.offer_bar(0, False)
         else:
             self.panel.image_info.setText(layers.describe_image(image))
-            self.panel.offer_bar(*self._bars.get(image.unique_id, (0, True)))
+            self.panel.offer_bar(*self.bars.proposal(image))
             if image.unique_id not in self._watched:
                 self._watched.add(image.unique_id)
                 image.events.data.connect(self._on_data)
                 image.events.scale.connect(self._on_scale)
-                self._find_bar(image)
+                self.bars.look(image)
             edits = layers.find_layer(self.viewer, image, "edits")
             if edits is not None:
                 self._watch_edits(edits)
-        self._refresh()
+        self.refresh()
 
     def _on_scale(self, event: Any = None) -> None:
         if self.image is not None:
@@ -259,45 +309,21 @@ class SegmentWidget(QWidget):
         """Look at an image again whose data were replaced; the results on it belong to the old ones."""
         image = event.source
         self.results.forget(image)
-        self._bars.pop(image.unique_id, None)
-        self._find_bar(image)
+        self.live.forget(image)
+        self.bars.forget(image)
+        self.bars.look(image)
         if self.image is not None and image.unique_id == self.image.unique_id:
             self._on_image()
 
     def _watch_edits(self, edits: Any) -> None:
         for event in (edits.events.paint, edits.events.data, edits.events.set_data):
-            event.disconnect(self._settle_later)
-            event.connect(self._settle_later)
+            for call in (self._settle_later, self.live.edits_changed):
+                event.disconnect(call)
+                event.connect(call)
 
-    def _find_bar(self, image: Any) -> None:
-        known = image.metadata.get(layers.KEY, {}).get("info_bar_rows")
-        data = planes.full_data(image)
-        if known is not None:
-            self._bar_found((image.unique_id, int(known)))
-        elif type(data).__module__ == "numpy" and len(planes.data_shape(image)) >= 2:
-            index = (0,) * (len(planes.data_shape(image)) - 2)
-            read, key = planes.plane_reader(data, index, rgb=image.rgb), image.unique_id
-            in_background(self, lambda: (key, find_bar(read)), self._bar_found, self._nothing_found)
-
-    def _bar_found(self, found: tuple[Any, int]) -> None:
-        key, rows = found
-        self._bars[key] = (rows, rows > 0)
+    def _on_bar(self, key: Any) -> None:
         if self.image is not None and self.image.unique_id == key:
-            self.panel.offer_bar(*self._bars[key])
-
-    def _nothing_found(self, error: BaseException) -> None:
-        """An image that cannot be looked at is reported when it is segmented."""
-
-    def _bar_rows(self) -> int:
-        """Rows to exclude at the bottom of the chosen image."""
-        rows, wanted = (
-            self._bars.get(self.image.unique_id, (0, False)) if self.image is not None else (0, False)
-        )
-        return rows if wanted else 0
-
-    def _on_bar_check(self, wanted: bool) -> None:
-        if self.image is not None and self.image.unique_id in self._bars:
-            self._bars[self.image.unique_id] = (self._bars[self.image.unique_id][0], wanted)
+            self.panel.offer_bar(*self.bars.proposal(self.image))
 
     def _find_device(self, *_: Any) -> None:
         wish = self.panel.advanced.value().device
@@ -312,28 +338,30 @@ class SegmentWidget(QWidget):
         self.panel.device_line.setText(str(error))
         self.panel.device_line.setStyleSheet(ALARM)
 
-    def _step_history(self, by: int) -> None:
-        if self.image is not None:
-            self.say(self.results.step(self.image, by))
-            self._refresh()
-
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
         """Bring numbers and the shown map up to date with result, plane and edits."""
         standing = None if self.image is None else self.standing(self.current_plane())
         self.panel.table.show_result(standing)
         if standing is not None:
             layer = layers.find_layer(self.viewer, self.image, "phases")
             layers.update_plane(layer, self.current_plane(), standing.labels)
-        self._show_state(standing is not None)
+            self.live.measure(standing)
+        self.show_state(standing is not None)
 
-    def _show_state(self, plane_done: bool | None = None) -> None:
+    def show_state(self, plane_done: bool | None = None) -> None:
+        """Enable what can be done now, buttons and their keys."""
         busy = self.runner.running
         self.panel.segment_button.setEnabled(not busy)
         self.panel.stop_button.setEnabled(busy)
         if plane_done is None:
-            history = self.history()
-            plane_done = bool(history and history.shown and self.current_plane() in history.shown.planes)
-        self.panel.results.show_state(self.history(), busy=busy, plane_done=plane_done)
+            shown = None if self.image is None else self.results.shown(self.image)
+            plane_done = bool(shown and self.current_plane() in shown.planes)
+        can_accept, can_cancel = not busy and self.live.can_accept, not busy and self.live.in_series
+        self.panel.decisions.show_state(accept=can_accept, cancel=can_cancel)
+        self.panel.results.show_state(
+            self.history(), busy=busy, plane_done=plane_done, provisional=self.live.can_accept
+        )
+        self._keys.update()
 
     # -- the end ----------------------------------------------------------------------------------
 
@@ -346,8 +374,16 @@ class SegmentWidget(QWidget):
                 self.shut_down()
         return super().event(event)
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """Listen for keys: now this widget stands in a window."""
+        super().showEvent(event)
+        self._keys.join(self)
+
     def shut_down(self) -> None:
         """End a run under way; layers stay as they are."""
         self._settle.stop()
         self.panel.progress.end()
         self.runner.abandon()
+        self.live.worker.end()
+        self._end_offers()
+        self._keys.remove()

@@ -1,0 +1,79 @@
+"""``phaseguide benchmark large``: time and memory of images that do not fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from phaseguide.cli.benchmark import benchmark_app
+from phaseguide.cli.output import JsonOption, make_table, page, write_json
+from phaseguide.cli.progress import draw
+from phaseguide.errors import PhaseguideError
+
+if TYPE_CHECKING:
+    from phaseguide.evaluation.benchmark_large import LargeReport
+
+
+@benchmark_app.command()
+def large(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="M",
+            help="Name or file of a model. Default: a narrow net with random weights, so that what is "
+            "measured is everything around the network.",
+        ),
+    ] = None,
+    sizes: Annotated[
+        str, typer.Option(metavar="N,N,...", help="Sides of the square images in pixels.")
+    ] = "2048,4096,8192,16384",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves torch's default.")] = 0,
+    memory: Annotated[
+        int | None,
+        typer.Option(metavar="MB", help="Memory budget of a session in MB. Default: as in the widget."),
+    ] = None,
+    json_target: JsonOption = None,
+) -> None:
+    """Measure seconds per megapixel and peak memory on the CPU as images grow.
+
+    Each size is measured in a process of its own. The largest needs about 10 GB of free disk.
+
+    \b
+    [bold]Examples[/bold]
+      phaseguide benchmark large --json large.json
+      phaseguide benchmark large --sizes 2048,4096 --model uhcs
+    """  # noqa: D301
+    from phaseguide.evaluation.benchmark_large import benchmark_large
+    from phaseguide.models.zoo import find_model
+
+    try:
+        sides = [int(part) for part in sizes.split(",") if part.strip()]
+    except ValueError:
+        raise PhaseguideError(f"--sizes {sizes!r} is not understood. Write for example 2048,4096.") from None
+    path = None if model is None else find_model(model)
+    report = draw(benchmark_large(path, sizes=sides, threads=threads, memory_mb=memory))
+    _show(report, json_target)
+    write_json(json_target, report.to_dict())
+
+
+def _show(report: LargeReport, json_target: str | None) -> None:
+    console = page(json_target)
+    machine = report.machine
+    console.print(
+        f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, "
+        f"torch {machine['torch']}",
+        markup=False,
+    )
+    stages = ("first", "matching", "decode")
+    heads = [head for stage in stages for head in (f"{stage} s/Mpx", "GB")]
+    table = make_table(f"Large images with {report.model}", ("size", "loaded GB", *heads, "error px"))
+    for row in report.rows:
+        cells = [getattr(row, f"{stage}_{unit}") for stage in stages for unit in ("s", "gb")]
+        numbers = ["" if n is None else f"{n:.4f}" if i % 2 == 0 else f"{n:.2f}" for i, n in enumerate(cells)]
+        loaded = "" if row.loaded_gb is None else f"{row.loaded_gb:.2f}"
+        table.add_row(str(row.size), loaded, *numbers, f"{row.error_px:.1f}")
+    console.print(table)
+    console.print("GB is the most memory that was held up to then, the program itself included.")

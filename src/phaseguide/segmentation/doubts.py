@@ -1,0 +1,98 @@
+"""What should make a user doubt a result, in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phaseguide.models.card import Card
+from phaseguide.phases import EXCLUDED
+from phaseguide.ratios import Ratio, total_variation
+from phaseguide.segmentation.familiarity import Familiarity, scale_warning
+from phaseguide.segmentation.matching import Match
+
+USUAL = 0.15
+"""Total variation from which on a disagreement is told where a model's own is not known."""
+
+
+def conflict_limit(card: Card) -> float:
+    """Return the total variation between user and model above which a sentence says so, in [0, 1]."""
+    known = card.calibration.own_variation
+    return USUAL if known is None else known
+
+
+def describe_conflict(asked: Ratio, own: Ratio, imposed: Ratio, card: Card) -> str:
+    """Say in one sentence how far the user and the model are apart; empty if they are not.
+
+    Parameters
+    ----------
+    asked : ndarray, shape (K,)
+        Complete.
+    own, imposed : ndarray, shape (K,)
+    card : Card
+        Of the model.
+    """
+    gap, moved = total_variation(own, asked), total_variation(own, imposed)
+    limit = conflict_limit(card)
+    if gap <= limit:
+        return ""
+    usual = (
+        ""
+        if card.calibration.own_variation is None
+        else f" (on 95 % of known images the model was less than {limit * 100:.0f} % off)"
+    )
+    return (
+        f"The expected ratio differs from what the model sees in {gap * 100:.0f} % of the area{usual}; "
+        f"{moved * 100:.0f} % was moved. Check where, and whether the value belongs to this field."
+    )
+
+
+def describe_match(match: Match) -> str:
+    """Say why a map does not have the composition that was imposed; empty if it has."""
+    if not match.determinable:
+        return (
+            "The model's scores are the same all over this image, so no place is more one phase than "
+            "another: the ratio could not be imposed."
+        )
+    if not match.reachable:
+        return (
+            "The ratio cannot be reached exactly: your manual edits hold more of a phase than it allows; the "
+            "edits win."
+        )
+    return ""
+
+
+def describe_strangeness(
+    pixels: NDArray[Any],
+    edits: NDArray[np.uint8] | None,
+    card: Card,
+    pixel_size_um: float | None,
+    *,
+    invert: bool,
+) -> str:
+    """Say what about an image is unlike the training images; empty if nothing is known to be.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (H, W) or (H, W, C)
+    edits : ndarray of uint8, shape (H, W), or None
+        Rows that are excluded altogether at top or bottom, such as an information bar, are no part of the
+        picture.
+    card : Card
+        Of the model.
+    pixel_size_um : float or None
+        Of the image.
+    invert : bool
+        The image's contrast is inverted.
+    """
+    known = card.input.pixel_size_um
+    if card.familiarity is None:
+        return scale_warning(known, pixel_size_um) or ""
+    rows = slice(None)
+    if edits is not None:
+        seen = np.flatnonzero((edits != EXCLUDED).any(axis=1))
+        rows = slice(int(seen[0]), int(seen[-1]) + 1) if seen.size else rows
+    usual = Familiarity.from_dict(card.familiarity.model_dump(), pixel_size_um=known)
+    return usual.warning(pixels[rows], pixel_size_um, invert=invert) or ""

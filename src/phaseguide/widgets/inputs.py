@@ -1,0 +1,38 @@
+"""What the user has set for a ratio, as one value: to be kept with a result and put back with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FIELD, SPECIMEN = "field", "specimen"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Boxes and choices from which a request is made.
+
+    Attributes
+    ----------
+    phases : tuple of str
+        Names of the phases that the values are for.
+    shares : tuple of float or None
+        Area shares in [0, 1], None where open.
+    spreads : tuple of float or None
+        Log-ratio standard deviation that was set for a phase by itself, None where the source decides.
+    source : str
+        Key of the chosen source.
+    title : str
+        Where an offered ratio came from; empty for values that were typed.
+    scope : str
+        `FIELD` or `SPECIMEN`.
+    exact : bool
+        Whether the values are imposed exactly.
+    """
+
+    phases: tuple[str, ...] = ()
+    shares: tuple[float | None, ...] = ()
+    spreads: tuple[float | None, ...] = ()
+    source: str = ""
+    title: str = ""
+    scope: str = FIELD
+    exact: bool = False

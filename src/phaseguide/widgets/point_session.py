@@ -1,0 +1,111 @@
+"""A count under way: its answers, each written to disk at once, so that nothing is lost."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phaseguide.errors import PhaseguideError
+from phaseguide.estimation.point_count import UNNAMED
+from phaseguide.estimation.point_files import load_count, save_count
+from phaseguide.estimation.point_plan import PointPlan, propose_points
+from phaseguide.micrographs.records import sha256_of_array
+from phaseguide.models.zoo import user_model_folder
+from phaseguide.phases import PhaseScheme
+
+
+@dataclass
+class RunningCount:
+    """A plan, the answers so far, and the file that keeps them.
+
+    Attributes
+    ----------
+    plan : PointPlan
+    answers : ndarray of int64, shape (N,)
+    path : Path
+    """
+
+    plan: PointPlan
+    answers: NDArray[np.int64]
+    path: Path
+
+    @property
+    def position(self) -> int:
+        """Index of the point to show: the first without an answer; N if there is none."""
+        unnamed = np.flatnonzero(self.answers == UNNAMED)
+        return int(unnamed[0]) if unnamed.size else len(self.plan)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every point has an answer."""
+        return self.position == len(self.plan)
+
+    def answer(self, value: int) -> None:
+        """Answer the point on show and write the file; errors as in `save_count`."""
+        self.answers[self.position] = value
+        self.save()
+
+    def back(self) -> None:
+        """Withdraw the answer before the point on show."""
+        if self.position:
+            self.answers[self.position - 1] = UNNAMED
+            self.save()
+
+    def save(self, path: Path | None = None) -> None:
+        """Write the count to its file, or to another."""
+        save_count(self.path if path is None else path, self.plan, self.answers)
+
+    def discard(self) -> None:
+        """Remove the file."""
+        self.path.unlink(missing_ok=True)
+
+
+def count_folder() -> Path:
+    """Folder of the counts, beside the user's models."""
+    return user_model_folder().with_name("point_counts")
+
+
+def open_count(
+    name: str, labels: NDArray[np.uint8], scheme: PhaseScheme, count: int, map_note: str
+) -> RunningCount:
+    """Go on with an unfinished count on the very same map, or plan a new one.
+
+    Parameters
+    ----------
+    name : str
+        Name of the image, for the file.
+    labels : ndarray of uint8, shape (H, W)
+    scheme : PhaseScheme
+    count : int
+        Points of a new count.
+    map_note : str
+        See `PointPlan`.
+
+    Raises
+    ------
+    PointCountError, PhaseguideError
+        As `propose_points` and `save_count`.
+    """
+    stem = re.sub(r"[^\w.\-]+", "_", name).strip("._") or "image"
+    checksum = sha256_of_array(labels)[:12]
+    number = 0
+    while True:
+        number += 1
+        path = count_folder() / f"{stem}-{checksum}-{number}.json"
+        if not path.exists():
+            break
+        try:
+            plan, answers = load_count(path)
+        except PhaseguideError:  # a damaged file stays as it is
+            continue
+        if (answers == UNNAMED).any() and plan.scheme == scheme and plan.shape == labels.shape:
+            return RunningCount(plan, answers, path)
+    # Points of each new count on a map differ, and the plan keeps its seed.
+    plan = propose_points(labels, scheme, count, seed=number - 1, map_note=map_note)
+    running = RunningCount(plan, np.full(len(plan), UNNAMED, dtype=np.int64), path)
+    running.save()
+    return running

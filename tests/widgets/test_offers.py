@@ -1,0 +1,113 @@
+"""A ratio that another part offers: written into the boxes as one change, with its source in the record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from phaseguide.segmentation.request import Request
+from phaseguide.widgets.offered import OfferedRatio
+from phaseguide.widgets.offers import publish
+from widget_helpers import micrograph, type_into
+
+SHARES = np.array([np.nan, 0.35, 0.05])
+
+
+@pytest.fixture
+def done(widget: Any, viewer: Any, segment: Any) -> Any:
+    viewer.add_image(micrograph(), name="steel")
+    segment()
+    return widget
+
+
+def answered(widget: Any, qtbot: Any) -> None:
+    qtbot.waitUntil(lambda: widget.live._awaited is None, timeout=20_000)
+
+
+def test_an_offer_is_one_change(done: Any, viewer: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from phaseguide.segmentation.session import Session
+
+    asked: list[Request] = []
+    plain = Session.segment
+
+    def note(self: Any, request: Request, **more: Any) -> Any:
+        asked.append(request)
+        return plain(self, request, **more)
+
+    monkeypatch.setattr(Session, "segment", note)
+    publish(viewer, OfferedRatio(SHARES, (0.3, 0.05, 0.2), "painted share of 'steel edits'"))
+    answered(done, qtbot)
+    assert [box.text() for box in done.panel.table.boxes] == ["", "35.00", "5.00"]
+    assert len(asked) == 1 and asked[0].uncertainty == (0.3, 0.05, 0.2)
+    mark = viewer.layers["steel phases"].metadata["phaseguide"]
+    assert mark["source"] == "painted share of 'steel edits'"
+
+
+def test_one_uncertainty_for_all_or_none(done: Any, qtbot: Any) -> None:
+    done.take_offer(OfferedRatio(SHARES, 0.05, "a count"))
+    assert done.panel.uncertainty == (0.05, 0.05, 0.05)
+    before = done.panel.source_box.currentIndex()
+    done.take_offer(OfferedRatio(SHARES, None, "a preset"))
+    assert done.panel.source_box.currentIndex() == before and done.panel.title == "a preset"
+
+
+def test_a_number_that_was_changed_by_hand_is_told(done: Any, viewer: Any, qtbot: Any) -> None:
+    done.take_offer(OfferedRatio(SHARES, None, "a count"))
+    type_into(qtbot, done.panel.table.boxes[1], "36")
+    answered(done, qtbot)
+    mark = viewer.layers["steel phases"].metadata["phaseguide"]
+    assert mark["source"] == "a count, then changed by hand"
+
+
+def test_choosing_a_source_takes_its_uncertainty_for_every_phase(done: Any, qtbot: Any) -> None:
+    done.take_offer(OfferedRatio(SHARES, 0.05, "a count"))
+    done.panel.source_box.setCurrentIndex(0)
+    assert done.panel.uncertainty == 0.1 and done.panel.title == ""
+
+
+def test_cancel_takes_an_offer_back(done: Any, qtbot: Any) -> None:
+    before = done.panel.inputs()
+    done.take_offer(OfferedRatio(SHARES, 0.05, "a count"))
+    answered(done, qtbot)
+    done.live.cancel()
+    assert done.panel.inputs() == before
+
+
+def test_an_offer_for_other_phases_is_refused(done: Any, told: list[str]) -> None:
+    before = done.panel.inputs()
+    done.take_offer(OfferedRatio(np.array([0.5, 0.5]), 0.05, "a count"))
+    assert "2 phases" in told[0] and done.panel.inputs() == before
+
+
+def test_a_closed_widget_takes_nothing(done: Any, viewer: Any) -> None:
+    viewer.window.remove_dock_widget(done)
+    assert not publish(viewer, OfferedRatio(SHARES, 0.05, "a count"))
+
+
+def test_maps_by_name(done: Any, viewer: Any, qtbot: Any) -> None:
+    assert set(done.named_maps()) == {"Without guidance", "Result on show", "Result 1"}
+    done.take_offer(OfferedRatio(SHARES, None, "a count"))
+    answered(done, qtbot)
+    maps = {name: make() for name, make in done.named_maps().items()}
+    assert set(maps) == {"Without guidance", "Result on show", "Expected values", "Result 1"}
+    assert np.array_equal(maps["Result on show"], viewer.layers["steel phases"].data)
+    assert np.array_equal(maps["Without guidance"], maps["Result 1"])
+    exact = maps["Expected values"]
+    assert np.count_nonzero(exact == 2) / exact.size == pytest.approx(0.35, abs=1e-4)
+    assert not np.array_equal(exact, maps["Result on show"]), "that one weighs the values against the model"
+
+
+def test_the_session_of_the_plane_on_show(widget: Any, viewer: Any, segment: Any) -> None:
+    assert widget.current_session() is None
+    viewer.add_image(np.stack([micrograph(seed=i) for i in range(2)]), name="steel")
+    viewer.dims.set_point(0, 0)
+    segment()
+    session = widget.current_session()
+    assert session is not None and np.array_equal(session.pixels, micrograph(seed=0))
+    viewer.dims.set_point(0, 1)
+    assert widget.current_session() is None, "this plane was not segmented"
+    viewer.dims.set_point(0, 0)
+    widget.panel.advanced.controls["invert"].setChecked(True)
+    assert widget.current_session() is None, "made with other options"
