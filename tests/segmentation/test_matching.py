@@ -299,7 +299,6 @@ def test_a_phase_that_gets_nothing_has_the_offset_of_its_first_pixel():
     scores = smooth_field(3, 300)
     match = match_ratio(scores, [0.6, 0.4, 0])
     raised = scores.astype(np.float64) + match.offsets[:, None, None]
-    assert raised[2].max() <= raised.max()
     assert np.min(raised[:2].max(axis=0) - raised[2]) == pytest.approx(0, abs=1e-6)
 
 

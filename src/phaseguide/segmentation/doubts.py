@@ -49,6 +49,14 @@ def describe_conflict(asked: Ratio, own: Ratio, imposed: Ratio, card: Card) -> s
     )
 
 
+def describe_estimate(card: Card) -> str:
+    """Say how far a model's automatic estimate was off; empty where that is not known."""
+    error = card.calibration.auto_error_pp
+    if error is None:
+        return ""
+    return f"The model's own estimate was off by {error:.1f} percentage points a phase on known images."
+
+
 def describe_match(match: Match) -> str:
     """Say why a map does not have the composition that was imposed; empty if it has."""
     if not match.determinable:

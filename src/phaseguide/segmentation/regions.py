@@ -64,6 +64,11 @@ class Region:
     asked: Ratio
     uncertainty: Uncertainty = 0.3
 
+    @property
+    def asks(self) -> bool:
+        """Whether anything is asked of it."""
+        return not np.isnan(self.asked).all()
+
 
 @dataclass(frozen=True)
 class RegionShares:

@@ -17,7 +17,12 @@ from phaseguide.phases import EXCLUDED
 from phaseguide.ratios import Ratio, blend_ratios, complete_ratio, ratio_from_labels, validate_ratio
 from phaseguide.segmentation.channels import fit_channels
 from phaseguide.segmentation.device import Device, default_memory_mb
-from phaseguide.segmentation.doubts import describe_conflict, describe_match, describe_strangeness
+from phaseguide.segmentation.doubts import (
+    describe_conflict,
+    describe_estimate,
+    describe_match,
+    describe_strangeness,
+)
 from phaseguide.segmentation.islands import remove_small_islands, settle, smooth_scores
 from phaseguide.segmentation.matching import Match, Matcher, argmax_labels, match_ratio
 from phaseguide.segmentation.prior_shift import prior_shift
@@ -267,7 +272,9 @@ class Session:
         else:
             estimate, settled = yield from self._autoregression(request, own)
         match = self._match(estimate, request, conditioned=None)
-        notices = () if settled else (f"The estimate had not settled after {AUTO_ROUNDS} rounds.",)
+        notices = _sentences(describe_estimate(self.model.card))
+        if not settled:
+            notices += (f"The estimate had not settled after {AUTO_ROUNDS} rounds.",)
         yield Finished(
             self._result(
                 match.labels,

@@ -27,6 +27,8 @@ class Inputs:
         `FIELD` or `SPECIMEN`.
     exact : bool
         Whether the values are imposed exactly.
+    auto : bool
+        Whether the model is to find the ratio; the boxes are then empty.
     """
 
     phases: tuple[str, ...] = ()
@@ -36,3 +38,4 @@ class Inputs:
     title: str = ""
     scope: str = FIELD
     exact: bool = False
+    auto: bool = False

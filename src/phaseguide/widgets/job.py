@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.segmentation.device import Device
+from phaseguide.segmentation.regions import Region
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.widgets.composition import Made, PlaneResult, exclude_bar
 from phaseguide.widgets.planes import Index
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 class Plane:
     """One plane to segment: how to read it, what the user painted on it, its information bar.
 
-    ``image`` tells planes of several images apart; an image layer's id.
+    ``image`` tells planes of several images apart; an image layer's id. ``regions`` have ratios of their own.
     """
 
     index: Index
@@ -39,6 +40,7 @@ class Plane:
     edits_name: str = "edits"
     bar_rows: int = 0
     image: Hashable = None
+    regions: tuple[Region, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def run_job(job: Job, store: SessionStore, stop: threading.Event) -> Iterator[Jo
             yield DeviceFound(session.device)
             kind = session.device.kind
             height, width = session.pixels.shape[:2]
-            events = session.segment(job.request)
+            events = session.segment(replace(job.request, regions=plane.regions))
             begun, stage_begun, stage, segmentation = time.monotonic(), time.monotonic(), "", None
             encoded = False
             for event in events:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from phaseguide.errors import MicrographError, ModelError
+from phaseguide.errors import MicrographError, ModelError, RatioError
 from phaseguide.ratios import validate_ratio
 from phaseguide.segmentation.request import Request
 from phaseguide.widgets import layers, planes
@@ -13,6 +14,7 @@ from phaseguide.widgets.job import Job, Plane
 
 if TYPE_CHECKING:
     from phaseguide.phases import PhaseScheme
+    from phaseguide.segmentation.regions import Region
     from phaseguide.widgets.info_bars import InfoBars
     from phaseguide.widgets.segment_panel import SegmentPanel
 
@@ -44,19 +46,29 @@ def make_job(viewer: Any, panel: SegmentPanel, bars: InfoBars) -> tuple[Job, lis
     if len(shape) < 2:
         raise MicrographError(f"{image.name}: has shape {shape}; expected an image. Choose another layer.")
     specimen = panel.scope == SPECIMEN
+    if specimen and any(panel.regions_of(image, index, card.scheme) for index in planes.all_indices(image)):
+        raise RatioError(
+            "Regions belong to one field, but the values apply to the specimen. Choose This field, or no "
+            "layer for the regions."
+        )
     images = planes.fields_of(image, panel.image_box.layers) if specimen else [image]
     every = specimen or panel.all_planes
     shown = planes.current_index(image, viewer.dims.point)
+    todo = tuple(
+        replace(
+            make_plane(viewer, one, index, bars.rows(one)),
+            regions=panel.regions_of(one, index, card.scheme),
+        )
+        for one in images
+        for index in (planes.all_indices(one) if every else [shown])
+    )
+    regions = tuple(region for plane in todo for region in plane.regions)
     job = Job(
         path,
-        tuple(
-            make_plane(viewer, one, index, bars.rows(one))
-            for one in images
-            for index in (planes.all_indices(one) if every else [shown])
-        ),
+        todo,
         request,
         panel.advanced.value().options(),
-        source_of(panel, request),
+        source_of(panel, request, regions),
         specimen and request.asked is not None,
     )
     return job, images
@@ -93,6 +105,7 @@ def make_request(panel: SegmentPanel, scheme: PhaseScheme) -> Request:
     advanced, asked = panel.advanced.value(), panel.table.asked()
     return Request(
         asked=None if asked is None else validate_ratio(asked, scheme),
+        auto=panel.auto and asked is None,
         uncertainty=panel.uncertainty,
         mode=advanced.request_mode,
         smoothing_px=advanced.smoothing_px,
@@ -100,6 +113,8 @@ def make_request(panel: SegmentPanel, scheme: PhaseScheme) -> Request:
     )
 
 
-def source_of(panel: SegmentPanel, request: Request) -> str | None:
+def source_of(panel: SegmentPanel, request: Request, regions: tuple[Region, ...] = ()) -> str | None:
     """Where the values come from, in words for the record; None if there are none."""
-    return None if request.asked is None else panel.title or panel.source.title
+    if request.asked is None and not any(region.asks for region in (*request.regions, *regions)):
+        return None
+    return panel.title or panel.source.title

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
@@ -222,7 +223,10 @@ class LiveMode(QObject):
     def _wish(self, session: Session) -> LiveWish:
         widget = self._widget
         image, index = widget.image, widget.current_plane()
-        request = make_request(widget.panel, session.scheme)
+        request = replace(
+            make_request(widget.panel, session.scheme),
+            regions=widget.panel.regions_of(image, index, session.scheme),
+        )
         if self._plane is None or (self._plane.image, self._plane.index) != (image.unique_id, index):
             self._plane = make_plane(widget.viewer, image, index, widget.bars.rows(image))
         options = widget.panel.advanced.value().options()

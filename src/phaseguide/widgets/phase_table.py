@@ -19,6 +19,7 @@ from phaseguide.widgets.share_box import ShareBox
 
 HEADINGS = ("", "Phase", "Expected\narea %", "Range", "In mask\n(±1 px)", "Without\nguidance")
 TIPS = {4: FOUND_TIP, 5: UNGUIDED_TIP}
+ESTIMATED = "Nothing set: the model finds the ratio itself."
 ALARM = "color: #e5484d;"  # readable on napari's dark and light themes
 ROUNDING = 0.005
 
@@ -37,6 +38,7 @@ class PhaseTable(QWidget):
         self.scheme: PhaseScheme | None = None
         self.rows: list[PhaseLine] = []
         self.result: Segmentation | None = None
+        self._estimated = False
         self._uncertainty = 0.3
         self._remembered: dict[str, float] = {}
         self._grid = QWidget()
@@ -135,6 +137,11 @@ class PhaseTable(QWidget):
         self.blockSignals(blocked)
         self._update()
 
+    def set_estimated(self, estimated: bool) -> None:
+        """Say of empty boxes that the model finds the ratio, or that there is none."""
+        self._estimated = estimated
+        self._update()
+
     def set_uncertainty(self, uncertainty: float) -> None:
         """Show the ranges that a source means; 0 is exact."""
         self._uncertainty = uncertainty
@@ -184,7 +191,7 @@ class PhaseTable(QWidget):
         wrong, scalable = False, False
         if not self.rows or is_open.all():
             text = (
-                "Nothing set: segments without guidance."
+                (ESTIMATED if self._estimated else "Nothing set: segments without guidance.")
                 if self.rows
                 else "Choose a model to see its phases."
             )

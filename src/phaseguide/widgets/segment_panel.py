@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import Qt, Signal
@@ -30,6 +32,10 @@ from phaseguide.widgets.phase_table import PhaseTable
 from phaseguide.widgets.preferences import SOURCES, Source, read_preferences
 from phaseguide.widgets.progress_line import ProgressLine
 from phaseguide.widgets.result_bar import ResultBar
+
+if TYPE_CHECKING:
+    from phaseguide.phases import PhaseScheme
+    from phaseguide.segmentation.regions import Region
 
 SCOPES = (
     (FIELD, "This field", "Every plane is to have the expected values."),
@@ -75,7 +81,9 @@ class SegmentPanel(QWidget):
         for scope, title, tip in SCOPES:
             self.scope_box.addItem(title, scope)
             self.scope_box.setItemData(self.scope_box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
-        self.sources = QVBoxLayout()
+        self.sources, self.judging = QVBoxLayout(), QVBoxLayout()
+        self.regions_of: Callable[[Any, Any, PhaseScheme], tuple[Region, ...]] = lambda *_: ()
+        self.auto = False
         self.segment_button = QPushButton("Segment")
         self.stop_button = QPushButton("Stop")
         self.stop_button.setEnabled(False)
@@ -115,6 +123,19 @@ class SegmentPanel(QWidget):
         """How sure the expected values are, as log-ratio standard deviations; 0 is exact."""
         return self.table.uncertainty()
 
+    def ask_for_estimate(self) -> None:
+        """Let the model find the ratio: empties the boxes, and tells of the change."""
+        shares = [np.nan] * len(self.table.boxes)
+        self.table.write(shares, (None,) * len(shares))
+        self._set_auto(bool(shares))
+        self.set_title("")
+        self.changed.emit()
+
+    def choose(self, source: str | None, scope: str | None) -> None:
+        """Choose a source and a scope by their keys, where they are given, without telling of a change."""
+        now = self.inputs()
+        self.write(replace(now, source=source or now.source, scope=scope or now.scope))
+
     def inputs(self) -> Inputs:
         """What is set for the ratio."""
         table = self.table
@@ -126,6 +147,7 @@ class SegmentPanel(QWidget):
             self.title,
             self.scope,
             self.advanced.value().exact,
+            self.auto,
         )
 
     def write(self, inputs: Inputs) -> None:
@@ -137,6 +159,7 @@ class SegmentPanel(QWidget):
         self.scope_box.setCurrentIndex(self.scope_box.findData(inputs.scope))
         exact.setChecked(inputs.exact)
         self.title = inputs.title
+        self._set_auto(inputs.auto)
         if inputs.phases == self.inputs().phases:
             shares = [np.nan if share is None else share for share in inputs.shares]
             self.table.write(shares, inputs.spreads)
@@ -184,7 +207,12 @@ class SegmentPanel(QWidget):
         self.title = title
         self.show_source()
 
+    def _set_auto(self, auto: bool) -> None:
+        self.auto = auto
+        self.table.set_estimated(auto)
+
     def _on_values(self) -> None:
+        self._set_auto(False)
         if self.title and not self.title.endswith(BY_HAND):
             self.set_title(self.title + BY_HAND)
         self.changed.emit()
@@ -234,6 +262,7 @@ class SegmentPanel(QWidget):
         column.addWidget(self.status)
         column.addWidget(rule())
         column.addWidget(self.results)
+        column.addLayout(self.judging)
         column.addWidget(self.advanced)
         column.addStretch(1)
         area = QScrollArea()

@@ -31,6 +31,7 @@ from phaseguide.widgets.result_keeper import ResultKeeper
 from phaseguide.widgets.runner import Runner, in_background
 from phaseguide.widgets.segment_panel import SegmentPanel
 from phaseguide.widgets.session_store import SessionStore
+from phaseguide.widgets.side_tools import SideTools
 
 if TYPE_CHECKING:
     from phaseguide.segmentation.session import Session
@@ -79,6 +80,7 @@ class SegmentWidget(QWidget):
         buttons = (decisions.accept, decisions.cancel, results.back, results.forward)
         self._keys = Keys(dict(zip((ACCEPT, CANCEL, BACK, FORWARD), buttons, strict=True)))
         self._end_offers = subscribe(napari_viewer, self.take_offer)  # what the docks of other tools offer
+        self.tools = SideTools(self)
         self._connect()
         self._on_model()
         self._on_image()
@@ -102,6 +104,7 @@ class SegmentWidget(QWidget):
     def reset_choices(self, event: Any = None) -> None:
         """Read the viewer's layers again; napari calls this when they change."""
         self.panel.image_box.reset_choices()
+        self.tools.reset_choices()
 
     def segment(self) -> None:
         """Start segmenting, or say why not."""
@@ -346,6 +349,7 @@ class SegmentWidget(QWidget):
             layer = layers.find_layer(self.viewer, self.image, "phases")
             layers.update_plane(layer, self.current_plane(), standing.labels)
             self.live.measure(standing)
+        self.tools.refresh(standing)
         self.show_state(standing is not None)
 
     def show_state(self, plane_done: bool | None = None) -> None:
@@ -386,4 +390,5 @@ class SegmentWidget(QWidget):
         self.runner.abandon()
         self.live.worker.end()
         self._end_offers()
+        self.tools.shut_down()
         self._keys.remove()

@@ -1,0 +1,332 @@
+"""Area shares from painted pixels, second reading: *extrapolated* from strokes to the whole image.
+
+Strokes say what a phase looks like, not how much of it there is: an analyst paints a little of each. So a small
+classifier learns the looks from the painted pixels and is applied to the whole image, and what it finds is
+corrected for its own confusion. With q the mean of its class probabilities over the image, M[j, k] that of
+class j on pixels of phase k, and p the shares,
+
+    q = M p,    so    p = M^-1 q
+
+exactly, for any classifier, good or bad (probabilistic adjusted classify and count: Bella et al., ICDM 2010;
+the matrix method of Gart & Buck 1966). M is measured on strokes that the classifier did not learn from: strokes
+are dealt into folds, and each fold's classifier gives its own share of q and M, so that what one of them gets
+wrong by chance cancels in p. What remains unknown is how far M on these strokes is from M on the image; that
+error is found by resampling blocks of painted pixels (`phaseguide.estimation.bootstrap`).
+
+Probabilities are moved from even odds half way, on a logarithmic scale, towards the shares found so far
+(Saerens et al., Neural Comput. 14 (2002), 21, go all the way). Inside a phase the whole way would be
+sharpest; but at borders, where people do not paint, odds are even whatever the shares are.
+
+It is right when the strokes of each phase show how that phase looks everywhere in the image, however many
+of them there are. Islands of a look that was never painted, and strokes in the middle of islands only,
+where the phases are a few pixels fine, bias it; the interval does not know of that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from phaseguide.errors import MicrographError
+from phaseguide.estimation.bootstrap import block_bootstrap
+from phaseguide.estimation.painted import LEVEL, PaintedEstimate, check_painted
+from phaseguide.phases import PhaseScheme
+from phaseguide.ratios import Ratio
+
+Floats = NDArray[np.float64]
+
+BLOCK_PX = 64
+"""Side of the blocks that are resampled; longer strokes are cut at their borders into several witnesses."""
+
+FOLDS = 5
+MOST_TRAINING_PIXELS = 4000
+IMAGE_PIXELS = 40_000
+"""Pixels of the image on which q is measured; on a grid of these the mean is sharp to 0.2 pp and better."""
+
+TOWARDS_SHARES = 0.5
+FEW_STROKES = 5
+LEAST_APART = 0.15
+"""Least determinant of the 2 x 2 part of M for two phases (1 apart, 0 the same) that still tells them apart."""
+
+
+def extrapolated_share(
+    labels: ArrayLike,
+    features: NDArray[np.floating],
+    scheme: PhaseScheme,
+    *,
+    source: str = "labels",
+    seed: int = 0,
+) -> PaintedEstimate:
+    """Learn the painted phases, find them in the whole image, and correct for confusion.
+
+    Parameters
+    ----------
+    labels : array_like of int, shape (H, W)
+        0 nothing said, 1..K, 255 excluded.
+    features : ndarray of float, shape (h, w, D)
+        Of each pixel (`phaseguide.segmentation.pixel_features`), or of every n-th row and column; then the
+        labels are read there too.
+    scheme : PhaseScheme
+    source : str
+        File or layer, for errors.
+    seed : int
+        Which training pixels are drawn where there are more than enough, and where the grid begins.
+
+    Returns
+    -------
+    PaintedEstimate
+        NaN for phases that are not painted; the others then share the whole.
+
+    Raises
+    ------
+    MicrographError, SchemeError
+        See `check_painted`; or fewer than two phases painted; or a phase painted in one place only.
+    """
+    from scipy.stats import t as student
+
+    whole = check_painted(labels, scheme, source=source)
+    step = round(whole.shape[0] / features.shape[0])
+    painted = whole[::step, ::step]
+    if painted.shape != features.shape[:2]:
+        raise MicrographError(
+            f"{source} is {' x '.join(map(str, whole.shape))} px and does not fit the features of this image. "
+            "Use labels that were painted on it."
+        )
+    pieces = _cut(painted, len(scheme), max(1, BLOCK_PX // step))
+    phases = np.unique(pieces.phase)
+    if len(phases) < 2:
+        raise MicrographError(
+            f"{source}: extrapolating needs strokes on at least two phases, and only "
+            f"{scheme.phases[phases[0] - 1].name if len(phases) else 'none'} is painted. Paint another one."
+        )
+    lonely = [scheme.phases[k - 1].name for k in phases if np.count_nonzero(pieces.phase == k) < 2]
+    if lonely:
+        raise MicrographError(
+            f"{source}: {', '.join(lonely)} is painted in one place only. Extrapolating needs strokes in at "
+            f"least two places of each painted phase, better {FEW_STROKES} or more."
+        )
+    found = _Quantifier(pieces, phases, features, painted, seed).solve()
+    n = len(scheme)
+    shares, low, high = np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan)
+    at = phases - 1
+    half = student.ppf((1 + LEVEL) / 2, found.freedom) * found.deviation
+    inside = np.clip(found.shares, 0, 1)
+    shares[at] = inside / inside.sum()
+    low[at] = np.clip(np.minimum(found.shares - half, shares[at]), 0, 1)
+    high[at] = np.clip(np.maximum(found.shares + half, shares[at]), 0, 1)
+    alike = _look_alike(found.confusion)
+    for pair in alike:  # to first order M^-1 says nothing any more, and no interval follows from it
+        low[at[list(pair)]], high[at[list(pair)]] = 0.0, 1.0
+    pixels = np.bincount(whole.ravel(), minlength=256)[1 : n + 1].astype(np.int64)
+    counts = np.bincount(pieces.phase, minlength=n + 1)[1:].astype(np.int64)
+    warnings = _warnings(scheme, counts, phases, found.shares, half, alike)
+    return PaintedEstimate("extrapolated", shares, low, high, pixels, counts, warnings)
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    """Painted strokes cut into pieces by the squares of a grid, which are the pieces."""
+
+    pixel: NDArray[np.intp]
+    """Flat position of each painted pixel, (n,)."""
+    of_pixel: NDArray[np.intp]
+    """Piece of each painted pixel, (n,)."""
+    phase: NDArray[np.intp]
+    """Phase 1..K of each piece, (B,)."""
+    middle: Floats
+    """Row and column of the middle of each piece, (B, 2)."""
+    size: Floats
+    """Pixels of each piece, (B,)."""
+    side: int
+    """Of the squares."""
+
+    def blocks(self, side: float) -> NDArray[np.intp]:
+        """Number of the square of a grid in which each piece lies, (B,)."""
+        rows, columns = (self.middle // side).astype(np.intp).T
+        return np.asarray(rows * (columns.max() + 1) + columns, dtype=np.intp)
+
+
+def _cut(painted: NDArray[np.uint8], n_phases: int, side: int) -> _Pieces:
+    from scipy.ndimage import label as connect
+
+    pixel = np.flatnonzero((painted >= 1) & (painted <= n_phases))
+    phase = painted.ravel()[pixel].astype(np.intp)
+    rows, columns = np.divmod(pixel, painted.shape[1])
+    key = np.zeros((pixel.size, 4), dtype=np.int64)
+    key[:, 0], key[:, 2], key[:, 3] = phase, rows // side, columns // side
+    for k in np.unique(phase):
+        blobs, _ = connect(painted == k, structure=np.ones((3, 3)))
+        key[phase == k, 1] = blobs.ravel()[pixel[phase == k]]
+    piece, of_pixel = np.unique(key, axis=0, return_inverse=True)
+    of_pixel = of_pixel.reshape(-1)
+    size = np.bincount(of_pixel).astype(np.float64)
+    middle = np.stack([np.bincount(of_pixel, where) / size for where in (rows, columns)], axis=1)
+    return _Pieces(pixel, of_pixel, piece[:, 0].astype(np.intp), middle, size, side)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Shares of the painted phases (they may leave [0, 1]), their errors, and M."""
+
+    shares: Ratio
+    deviation: Floats
+    freedom: Floats
+    confusion: Floats
+
+
+class _Quantifier:
+    """Classifiers of all folds, and what they see on held-out strokes and on the image."""
+
+    def __init__(
+        self,
+        pieces: _Pieces,
+        phases: NDArray[np.intp],
+        features: NDArray[np.floating],
+        painted: NDArray[np.uint8],
+        seed: int,
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        flat = features.reshape(-1, features.shape[-1])
+        at_strokes = flat[pieces.pixel].astype(np.float32)
+        self.mean = at_strokes.mean(0)
+        self.scale = np.maximum(at_strokes.std(0), 1e-6)
+        self.strokes = (at_strokes - self.mean) / self.scale
+        rest = np.flatnonzero(painted.ravel() == 0)
+        every = max(1, rest.size // IMAGE_PIXELS)
+        self.image = (flat[rest[rng.integers(every) :: every]].astype(np.float32) - self.mean) / self.scale
+        self.pieces, self.phases = pieces, phases
+        self.column = np.searchsorted(phases, pieces.phase)
+        self.fold = _deal(pieces, phases)
+        self.part_painted = pieces.pixel.size / (pieces.pixel.size + rest.size)
+        self.models = [self._learn(fold, rng) for fold in range(self.fold.max() + 1)]
+
+    def solve(self) -> _Found:
+        """Shares of the whole image: what is painted counts as it is, the rest as it is extrapolated."""
+        count = len(self.phases)
+        known = np.bincount(self.column, self.pieces.size, count) / self.pieces.size.sum()
+        if not len(self.image):
+            return _Found(known, np.zeros(count), np.ones(count), np.eye(count))
+        seen, sums = self._look(np.zeros(count))
+        rest = _invert(self._confusion(sums)) @ seen
+        towards = np.clip(rest, 0.003, None)
+        seen, sums = self._look(TOWARDS_SHARES * np.log(count * towards / towards.sum()))
+        confusion = self._confusion(sums)
+        inverse = _invert(confusion)
+        rest = inverse @ seen
+        # To first order a piece moves p by -M^-1 (its mean response - M) p, weighted by its size.
+        totals = np.bincount(self.column, self.pieces.size, count)[self.column]
+        surprise = sums - self.pieces.size[:, None] * confusion.T[self.column]
+        influence = -(surprise @ inverse.T) * (rest[self.column] / totals)[:, None]
+        side = self.pieces.side
+        (deviation, freedom), (narrow, _) = (
+            block_bootstrap(influence, self.pieces.size, self.column, self.pieces.blocks(one))
+            for one in (side, side / 2)
+        )
+        # What neighbouring blocks share is missing; it falls with the side, so the step to half of it tells
+        # (lugsail: Vats & Flegal, Biometrika 109 (2022), 735).
+        deviation = np.sqrt(np.maximum(deviation**2, 2 * deviation**2 - narrow**2))
+        left = 1 - self.part_painted
+        return _Found(self.part_painted * known + left * rest, left * deviation, freedom, confusion)
+
+    def _look(self, shift: Floats) -> tuple[Floats, Floats]:
+        """Mean probabilities on the image (K,), and their sums over each piece (B, K), held out."""
+        seen, held_out = np.zeros(len(self.phases)), np.empty((len(self.strokes), len(self.phases)))
+        fold_of_pixel = self.fold[self.pieces.of_pixel]
+        for fold, (weights, bias) in enumerate(self.models):
+            seen += _probabilities(self.image, weights, bias + shift).mean(0) / len(self.models)
+            mine = fold_of_pixel == fold
+            held_out[mine] = _probabilities(self.strokes[mine], weights, bias + shift)
+        count = len(self.pieces.size)
+        sums = [np.bincount(self.pieces.of_pixel, column, count) for column in held_out.T]
+        return seen, np.stack(sums, axis=1)
+
+    def _confusion(self, sums: Floats) -> Floats:
+        """M[j, k]: mean probability of class j on held-out pixels of phase k."""
+        count = len(self.phases)
+        totals = np.bincount(self.column, self.pieces.size, count)
+        columns = [np.bincount(self.column, sums[:, j], count) / totals for j in range(count)]
+        return np.stack(columns)
+
+    def _learn(self, fold: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        """Weights (K, D) and biases (K,) of a logistic regression on all other folds, at even odds."""
+        from sklearn.linear_model import LogisticRegression
+
+        chosen = np.flatnonzero(self.fold[self.pieces.of_pixel] != fold)
+        if chosen.size > MOST_TRAINING_PIXELS:
+            chosen = rng.choice(chosen, MOST_TRAINING_PIXELS, replace=False)
+        model = LogisticRegression(C=1.0, max_iter=200, class_weight="balanced")
+        model.fit(self.strokes[chosen], self.column[self.pieces.of_pixel[chosen]])
+        weights, bias = np.asarray(model.coef_), np.asarray(model.intercept_)
+        if len(self.phases) == 2:  # one row tells the second class from the first
+            weights, bias = np.vstack([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
+        return weights, bias
+
+
+def _deal(pieces: _Pieces, phases: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Deal the pieces of each phase into folds, largest first and back and forth, so that all weigh alike."""
+    fewest = min(int(np.count_nonzero(pieces.phase == k)) for k in phases)
+    folds = min(FOLDS, fewest)
+    order = np.concatenate([np.arange(folds), np.arange(folds)[::-1]])
+    fold = np.empty(len(pieces.size), dtype=np.intp)
+    for k in phases:
+        mine = np.flatnonzero(pieces.phase == k)
+        mine = mine[np.argsort(-pieces.size[mine], kind="stable")]
+        fold[mine] = order[np.arange(mine.size) % (2 * folds)]
+    return fold
+
+
+def _probabilities(features: NDArray[np.float32], weights: Floats, bias: Floats) -> Floats:
+    logits = features @ weights.T.astype(np.float32) + bias
+    logits -= logits.max(1, keepdims=True)
+    np.exp(logits, out=logits)
+    probabilities: Floats = logits / logits.sum(1, keepdims=True)
+    return probabilities
+
+
+def _invert(confusion: Floats) -> Floats:
+    """Inverse of M, also where two of its columns are the same; `_look_alike` then tells."""
+    return np.asarray(np.linalg.inv(confusion + 1e-9 * np.eye(len(confusion))), dtype=np.float64)
+
+
+def _look_alike(confusion: Floats) -> list[tuple[int, int]]:
+    """Pairs of phases that the classifier cannot tell apart: their columns of M are nearly the same."""
+    count, pairs = len(confusion), []
+    for j in range(count):
+        for k in range(j + 1, count):
+            pair = confusion[np.ix_([j, k], [j, k])]
+            if np.linalg.det(pair / np.maximum(pair.sum(0), 1e-9)) < LEAST_APART:
+                pairs.append((j, k))
+    return pairs
+
+
+def _warnings(
+    scheme: PhaseScheme,
+    counts: NDArray[np.int64],
+    phases: NDArray[np.intp],
+    shares: Ratio,
+    half: Floats,
+    alike: list[tuple[int, int]],
+) -> tuple[str, ...]:
+    warnings = []
+    for phase, count in zip(scheme, counts, strict=True):
+        if not count:
+            warnings.append(
+                f"{phase.name} is not painted, so nothing is said about it and the others share the whole."
+            )
+        elif count < FEW_STROKES:
+            warnings.append(
+                f"{phase.name}: only {count} strokes. Paint {FEW_STROKES} or more in different places."
+            )
+    names = [scheme.phases[k - 1].name for k in phases]
+    warnings += [
+        f"The strokes of {names[j]} and {names[k]} look much alike, so their shares cannot be told."
+        for j, k in alike
+    ]
+    for name, share, width in zip(names, shares, half, strict=True):
+        if share + width < 0 or share - width > 1:
+            warnings.append(
+                f"The strokes of {name} do not look like the rest of the image. Paint it in more places."
+            )
+    return tuple(warnings)

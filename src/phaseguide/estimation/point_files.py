@@ -1,0 +1,186 @@
+"""A point count as files: the plan with its answers as JSON, the points to be named as a table."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from phaseguide.atomic import write_bytes, write_text
+from phaseguide.errors import SchemeError
+from phaseguide.estimation.point_count import UNCLEAR, UNNAMED, checked_answers
+from phaseguide.estimation.point_plan import PointCountError, PointPlan
+from phaseguide.phases import PhaseScheme, normalise_name
+
+FORMAT, VERSION = "phaseguide point count", 1
+COLUMNS = ("point", "x", "y", "phase")
+UNCLEAR_WORDS = ("unclear", "?")
+
+
+def save_count(path: str | Path, plan: PointPlan, answers: ArrayLike) -> None:
+    """Write a count, finished or not, as JSON; an older file is replaced only by a complete one.
+
+    Points are [row, column], answers phase labels, 0 unclear, null not named yet. What the map says at
+    the points is in the file too, but not in a form that is read by chance.
+
+    Raises
+    ------
+    PointCountError
+        Answers that do not belong to the plan.
+    PhaseguideError
+        The file cannot be written.
+    """
+    given = checked_answers(plan, answers)
+    data = {
+        "format": FORMAT,
+        "version": VERSION,
+        "phases": plan.scheme.to_dict()["phases"],
+        "shape": list(plan.shape),
+        "pixels": plan.pixels.tolist(),
+        "seed": plan.seed,
+        "strata": base64.b64encode(plan.strata.tobytes()).decode("ascii"),
+        "map_note": plan.map_note,
+        "points": np.stack([plan.rows, plan.columns], axis=1).tolist(),
+        "answers": [None if answer == UNNAMED else answer for answer in given.tolist()],
+    }
+    write_text(path, json.dumps(data, ensure_ascii=False) + "\n")
+
+
+def load_count(path: str | Path) -> tuple[PointPlan, NDArray[np.int64]]:
+    """Read what `save_count` wrote: the plan and the answers, shape (N,).
+
+    Raises
+    ------
+    PointCountError
+        Missing, damaged, or not a point count.
+    """
+    path = Path(path)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PointCountError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except ValueError as error:
+        raise PointCountError(f"{path}: is damaged or no point count ({error}).") from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise PointCountError(
+            f"{path}: is no point count. Choose the .json file that was written with the points."
+        )
+    if data.get("version") != VERSION:
+        raise PointCountError(f"{path}: was written by a newer Phase Guide. Update this one.")
+    try:
+        return _count_from(data, str(path))
+    except (PointCountError, SchemeError):
+        raise
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise PointCountError(
+            f"{path}: is damaged ({error!r}). Take a copy of it, or plan the count again."
+        ) from error
+
+
+def write_points(path: str | Path, plan: PointPlan) -> None:
+    """Write the points as CSV with an empty column ``phase``; x and y in px from the top left, from 0.
+
+    Raises
+    ------
+    PhaseguideError
+        The file cannot be written.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for number, (row, column) in enumerate(zip(plan.rows.tolist(), plan.columns.tolist(), strict=True), 1):
+        writer.writerow([number, column, row, ""])
+    write_bytes(path, buffer.getvalue().encode("utf-8-sig"))  # the mark lets Excel read names with accents
+
+
+def read_answers(path: str | Path, plan: PointPlan) -> NDArray[np.int64]:
+    """Read the answers from a table that `write_points` made; rows may be sorted anew or missing.
+
+    A phase is a name (case, accents and spaces ignored) or a label number, ``unclear`` or ``?``, or
+    nothing. Commas, semicolons and tabs are understood as separators.
+
+    Returns
+    -------
+    ndarray of int64, shape (N,)
+        1..K, `UNCLEAR` or `UNNAMED`.
+
+    Raises
+    ------
+    PointCountError
+        Not such a table, points of another plan, or an unknown phase; the line is named.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise PointCountError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except UnicodeDecodeError as error:
+        raise PointCountError(f"{path}: is not text in UTF-8. Save the table as CSV UTF-8.") from error
+    header = text.partition("\n")[0]
+    separator = next((mark for mark in (";", "\t") if mark in header), ",")
+    table = csv.DictReader(io.StringIO(text), delimiter=separator)
+    if not set(COLUMNS) <= set(table.fieldnames or ()):
+        raise PointCountError(
+            f"{path}: has no columns {', '.join(COLUMNS)}. Use the table that was proposed."
+        )
+    answers = np.full(len(plan), UNNAMED, dtype=np.int64)
+    for row in table:
+        where = f"{path}, line {table.line_num}"
+        if not any((row[name] or "").strip() for name in COLUMNS):
+            continue
+        try:
+            index, x, y = (int(row[name]) for name in COLUMNS[:3])
+        except (TypeError, ValueError) as error:
+            raise PointCountError(f"{where}: point, x and y must be whole numbers.") from error
+        if not 1 <= index <= len(plan) or (plan.columns[index - 1], plan.rows[index - 1]) != (x, y):
+            raise PointCountError(
+                f"{where}: point {index} at x {x}, y {y} is not in the plan. Give the plan that was written with "
+                "this table."
+            )
+        answers[index - 1] = _answer(row["phase"] or "", plan.scheme, where)
+    return answers
+
+
+def _answer(text: str, scheme: PhaseScheme, where: str) -> int:
+    if not text.strip():
+        return UNNAMED
+    if normalise_name(text) in UNCLEAR_WORDS:
+        return UNCLEAR
+    try:
+        return scheme.find(text).label
+    except SchemeError as error:
+        raise PointCountError(f"{where}: {error} A point that cannot be told is 'unclear'.") from error
+
+
+def _count_from(data: dict[str, Any], source: str) -> tuple[PointPlan, NDArray[np.int64]]:
+    scheme = PhaseScheme.from_dict(data, source=source)
+    height, width = (int(n) for n in data["shape"])
+    points = np.array(data["points"], dtype=np.int64).reshape(len(data["points"]), 2)
+    plan = PointPlan(
+        points[:, 0],
+        points[:, 1],
+        np.frombuffer(base64.b64decode(data["strata"], validate=True), dtype=np.uint8).copy(),
+        np.array(data["pixels"], dtype=np.int64),
+        (height, width),
+        scheme,
+        int(data["seed"]),
+        str(data["map_note"]),
+    )
+    inside = (plan.rows >= 0) & (plan.rows < height) & (plan.columns >= 0) & (plan.columns < width)
+    fits = plan.strata.shape == plan.rows.shape and plan.pixels.shape == (len(scheme) + 1,)
+    if not (
+        len(plan)
+        and fits
+        and inside.all()
+        and (plan.pixels >= 0).all()
+        and (plan.pixels[plan.strata] > 0).all()
+    ):
+        raise ValueError("points, strata and phases do not fit together")
+    answers = [UNNAMED if answer is None else int(answer) for answer in data["answers"]]
+    return plan, checked_answers(plan, answers)
