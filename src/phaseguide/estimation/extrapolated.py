@@ -18,8 +18,9 @@ Probabilities are moved from even odds half way, on a logarithmic scale, towards
 sharpest; but at borders, where people do not paint, odds are even whatever the shares are.
 
 It is right when the strokes of each phase show how that phase looks everywhere in the image, however many
-of them there are. Islands of a look that was never painted, and strokes in the middle of islands only,
-where the phases are a few pixels fine, bias it; the interval does not know of that.
+of them there are. People avoid what is hard to tell: borders, and islands that could be either. Such pixels
+are in doubt on the image, and more so than the strokes explain; their area widens the interval. Of an
+island whose look was never painted, but which the classifier is sure of, no interval can know.
 """
 
 from __future__ import annotations
@@ -46,6 +47,14 @@ IMAGE_PIXELS = 40_000
 """Pixels of the image on which q is measured; on a grid of these the mean is sharp to 0.2 pp and better."""
 
 TOWARDS_SHARES = 0.5
+LEAST_SHARE = 0.003
+REGULARISATION = 0.1
+
+UNSEEN_DOUBT = 1.5
+"""Standard deviation per unit of doubt on the image that the strokes do not explain. An area in even doubt
+has a quarter of itself as doubt, so twice this standard deviation is three quarters of that area.
+"""
+
 FEW_STROKES = 5
 LEAST_APART = 0.15
 """Least determinant of the 2 x 2 part of M for two phases (1 apart, 0 the same) that still tells them apart."""
@@ -135,17 +144,10 @@ class _Pieces:
     """Piece of each painted pixel, (n,)."""
     phase: NDArray[np.intp]
     """Phase 1..K of each piece, (B,)."""
-    middle: Floats
-    """Row and column of the middle of each piece, (B, 2)."""
+    block: NDArray[np.intp]
+    """Square of the grid in which each piece lies, (B,)."""
     size: Floats
     """Pixels of each piece, (B,)."""
-    side: int
-    """Of the squares."""
-
-    def blocks(self, side: float) -> NDArray[np.intp]:
-        """Number of the square of a grid in which each piece lies, (B,)."""
-        rows, columns = (self.middle // side).astype(np.intp).T
-        return np.asarray(rows * (columns.max() + 1) + columns, dtype=np.intp)
 
 
 def _cut(painted: NDArray[np.uint8], n_phases: int, side: int) -> _Pieces:
@@ -162,8 +164,8 @@ def _cut(painted: NDArray[np.uint8], n_phases: int, side: int) -> _Pieces:
     piece, of_pixel = np.unique(key, axis=0, return_inverse=True)
     of_pixel = of_pixel.reshape(-1)
     size = np.bincount(of_pixel).astype(np.float64)
-    middle = np.stack([np.bincount(of_pixel, where) / size for where in (rows, columns)], axis=1)
-    return _Pieces(pixel, of_pixel, piece[:, 0].astype(np.intp), middle, size, side)
+    block = piece[:, 2] * (painted.shape[1] // side + 1) + piece[:, 3]
+    return _Pieces(pixel, of_pixel, piece[:, 0].astype(np.intp), block.astype(np.intp), size)
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,22 @@ class _Found:
     deviation: Floats
     freedom: Floats
     confusion: Floats
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the classifiers see, on the image and on held-out strokes; K painted phases, B pieces."""
+
+    seen: Floats
+    """Mean probabilities on the image, q, (K,)."""
+    sums: Floats
+    """Sums of probabilities over each piece, (B, K)."""
+    confusion: Floats
+    """M[j, k]: mean probability of class j on strokes of phase k."""
+    doubt_on_image: Floats
+    """Mean of p (1 - p) over the image, (K,)."""
+    doubt_on_strokes: Floats
+    """Mean of p (1 - p) of class j over strokes of phase k, (K, K)."""
 
 
 class _Quantifier:
@@ -208,46 +226,46 @@ class _Quantifier:
         known = np.bincount(self.column, self.pieces.size, count) / self.pieces.size.sum()
         if not len(self.image):
             return _Found(known, np.zeros(count), np.ones(count), np.eye(count))
-        seen, sums = self._look(np.zeros(count))
-        rest = _invert(self._confusion(sums)) @ seen
-        towards = np.clip(rest, 0.003, None)
-        seen, sums = self._look(TOWARDS_SHARES * np.log(count * towards / towards.sum()))
-        confusion = self._confusion(sums)
-        inverse = _invert(confusion)
-        rest = inverse @ seen
+        look = self._look(np.zeros(count))
+        towards = np.clip(_invert(look.confusion) @ look.seen, LEAST_SHARE, None)
+        look = self._look(TOWARDS_SHARES * np.log(count * towards / towards.sum()))
+        inverse = _invert(look.confusion)
+        rest = inverse @ look.seen
         # To first order a piece moves p by -M^-1 (its mean response - M) p, weighted by its size.
         totals = np.bincount(self.column, self.pieces.size, count)[self.column]
-        surprise = sums - self.pieces.size[:, None] * confusion.T[self.column]
+        surprise = look.sums - self.pieces.size[:, None] * look.confusion.T[self.column]
         influence = -(surprise @ inverse.T) * (rest[self.column] / totals)[:, None]
-        side = self.pieces.side
-        (deviation, freedom), (narrow, _) = (
-            block_bootstrap(influence, self.pieces.size, self.column, self.pieces.blocks(one))
-            for one in (side, side / 2)
-        )
-        # What neighbouring blocks share is missing; it falls with the side, so the step to half of it tells
-        # (lugsail: Vats & Flegal, Biometrika 109 (2022), 735).
-        deviation = np.sqrt(np.maximum(deviation**2, 2 * deviation**2 - narrow**2))
+        spread, freedom = block_bootstrap(influence, self.pieces.size, self.column, self.pieces.block)
+        # Pixels that the strokes do not know: in doubt on the image, beyond what is in doubt on the strokes.
+        expected = (look.doubt_on_strokes * np.clip(rest, 0, 1)).sum(1) / np.clip(rest, 0, 1).sum()
+        unseen = np.maximum(look.doubt_on_image - expected, 0)
+        deviation = np.hypot(spread, UNSEEN_DOUBT * unseen)
         left = 1 - self.part_painted
-        return _Found(self.part_painted * known + left * rest, left * deviation, freedom, confusion)
+        return _Found(self.part_painted * known + left * rest, left * deviation, freedom, look.confusion)
 
-    def _look(self, shift: Floats) -> tuple[Floats, Floats]:
-        """Mean probabilities on the image (K,), and their sums over each piece (B, K), held out."""
-        seen, held_out = np.zeros(len(self.phases)), np.empty((len(self.strokes), len(self.phases)))
-        fold_of_pixel = self.fold[self.pieces.of_pixel]
+    def _look(self, shift: Floats) -> _Look:
+        """Apply all classifiers to the image, and each to the strokes that it did not learn from."""
+        count, pieces = len(self.phases), self.pieces
+        on_image = np.zeros((len(self.image), count))
+        held_out = np.empty((len(self.strokes), count))
+        fold_of_pixel = self.fold[pieces.of_pixel]
         for fold, (weights, bias) in enumerate(self.models):
-            seen += _probabilities(self.image, weights, bias + shift).mean(0) / len(self.models)
+            on_image += _probabilities(self.image, weights, bias + shift) / len(self.models)
             mine = fold_of_pixel == fold
             held_out[mine] = _probabilities(self.strokes[mine], weights, bias + shift)
-        count = len(self.pieces.size)
-        sums = [np.bincount(self.pieces.of_pixel, column, count) for column in held_out.T]
-        return seen, np.stack(sums, axis=1)
+        of_phase = self.column[pieces.of_pixel]
+        total = np.bincount(of_phase, minlength=count)
 
-    def _confusion(self, sums: Floats) -> Floats:
-        """M[j, k]: mean probability of class j on held-out pixels of phase k."""
-        count = len(self.phases)
-        totals = np.bincount(self.column, self.pieces.size, count)
-        columns = [np.bincount(self.column, sums[:, j], count) / totals for j in range(count)]
-        return np.stack(columns)
+        def by_phase(values: Floats) -> Floats:
+            return np.stack([np.bincount(of_phase, column, count) / total for column in values.T])
+
+        return _Look(
+            seen=on_image.mean(0),
+            sums=np.stack([np.bincount(pieces.of_pixel, p, len(pieces.size)) for p in held_out.T], axis=1),
+            confusion=by_phase(held_out),
+            doubt_on_image=(on_image * (1 - on_image)).mean(0),
+            doubt_on_strokes=by_phase(held_out * (1 - held_out)),
+        )
 
     def _learn(self, fold: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
         """Weights (K, D) and biases (K,) of a logistic regression on all other folds, at even odds."""
@@ -256,7 +274,7 @@ class _Quantifier:
         chosen = np.flatnonzero(self.fold[self.pieces.of_pixel] != fold)
         if chosen.size > MOST_TRAINING_PIXELS:
             chosen = rng.choice(chosen, MOST_TRAINING_PIXELS, replace=False)
-        model = LogisticRegression(C=1.0, max_iter=200, class_weight="balanced")
+        model = LogisticRegression(C=REGULARISATION, max_iter=200, class_weight="balanced")
         model.fit(self.strokes[chosen], self.column[self.pieces.of_pixel[chosen]])
         weights, bias = np.asarray(model.coef_), np.asarray(model.intercept_)
         if len(self.phases) == 2:  # one row tells the second class from the first

@@ -35,6 +35,7 @@ from phaseguide.widgets.result_bar import ResultBar
 
 if TYPE_CHECKING:
     from phaseguide.phases import PhaseScheme
+    from phaseguide.ratios import Ratio
     from phaseguide.segmentation.regions import Region
 
 SCOPES = (
@@ -201,6 +202,12 @@ class SegmentPanel(QWidget):
         self.bar_check.setText(f"Exclude the information bar ({rows} rows at the bottom)")
         self.bar_check.setChecked(wanted)
         self._form.setRowVisible(self.bar_check, rows > 0)
+
+    def take(self, shares: Ratio, spreads: tuple[float | None, ...], title: str) -> None:
+        """Write values that were offered into the boxes, without telling of a change."""
+        self.table.write(shares, spreads)
+        self._set_auto(False)
+        self.set_title(title)
 
     def set_title(self, title: str) -> None:
         """Say where the values in the boxes come from, other than from the source that was chosen."""

@@ -144,8 +144,7 @@ class SegmentWidget(QWidget):
             spreads = table.spreads()
         else:
             spreads = spread if isinstance(spread, tuple) else (spread,) * len(offer.shares)
-        table.write(offer.shares, spreads)
-        self.panel.set_title(offer.title)
+        self.panel.take(offer.shares, spreads, offer.title)
         self.live.changed()
 
     def say(self, text: str, *, alarm: bool = False) -> None:

@@ -1,0 +1,119 @@
+"""The parts around the table, in the whole widget: estimates, paste, painted labels, regions, disputed islands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication
+
+from phaseguide.widgets.segment_widget import SegmentWidget
+from tiny_models import NAMES
+from widget_helpers import SHAPE, micrograph, numbers, stroke
+
+WAIT = 30_000
+
+
+@pytest.fixture
+def segmented(
+    viewer: Any,
+    widget: SegmentWidget,
+    segment: Callable[[], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[Any, SegmentWidget]:
+    """A viewer with an image that was segmented once with a tiny model."""
+    monkeypatch.setenv("PHASEGUIDE_DATA_DIR", str(tmp_path))
+    viewer.add_image(micrograph(), name="steel")
+    segment()
+    return viewer, widget
+
+
+def settled(widget: SegmentWidget, qtbot: Any) -> None:
+    qtbot.waitUntil(lambda: widget.live.worker.idle, timeout=WAIT)
+
+
+def test_the_model_finds_the_ratio_and_typing_takes_it_back(segmented: Any, qtbot: Any) -> None:
+    _, widget = segmented
+    widget.panel.table.boxes[0].setValue(40.0)
+    settled(widget, qtbot)
+    widget.tools.ratio.auto_wanted.emit()
+    qtbot.waitUntil(
+        lambda: widget.panel.table.result is not None and widget.panel.table.result.asked is None,
+        timeout=WAIT,
+    )
+    result = widget.panel.table.result
+    assert widget.panel.table.asked() is None and result.imposed is not None and not result.constrained
+    assert "the model finds" in widget.panel.table.sum_line.text()
+    widget.panel.table.boxes[1].setValue(30.0)
+    qtbot.waitUntil(lambda: widget.panel.table.result.constrained, timeout=WAIT)
+    assert not widget.panel.auto
+
+
+def test_cells_of_a_spreadsheet_move_the_mask(segmented: Any, qtbot: Any) -> None:
+    _, widget = segmented
+    widget.panel.advanced.controls["exact"].setChecked(True)
+    QApplication.clipboard().setText("20\t30\t50")
+    qtbot.mouseClick(widget.tools.ratio.paste_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: widget.panel.table.result.constrained, timeout=WAIT)
+    settled(widget, qtbot)
+    assert [box.value() for box in widget.panel.table.boxes] == [20.0, 30.0, 50.0]
+    assert numbers(widget.panel.table.found) == pytest.approx([20, 30, 50], abs=0.1)
+
+
+def test_painted_shares_are_offered_with_their_uncertainty(segmented: Any, qtbot: Any) -> None:
+    viewer, widget = segmented
+    edits = viewer.layers["steel edits"]
+    widget.tools.painted_fold.expand()
+    for label, row in ((1, 20), (2, 45), (3, 70)):
+        for column in (10, 40, 70, 100):
+            edits.selected_label = label
+            stroke(edits, [(row, column), (row, column + 10)])
+    qtbot.waitUntil(lambda: widget.tools.painted.estimate is not None, timeout=WAIT)
+    qtbot.waitUntil(lambda: not widget.tools.painted.busy, timeout=WAIT)
+    shares = widget.tools.painted.estimate.shares
+    qtbot.mouseClick(widget.tools.painted.use_button, Qt.MouseButton.LeftButton)
+    assert widget.panel.table.asked() == pytest.approx(shares, abs=1e-4)
+    assert isinstance(widget.panel.uncertainty, tuple)
+    assert "steel edits" in widget.panel.title
+
+
+def test_a_region_gets_its_own_ratio(segmented: Any, qtbot: Any) -> None:
+    viewer, widget = segmented
+    tools = widget.tools
+    tools.regions_fold.expand()
+    shapes = viewer.add_shapes(
+        [np.array([[0, 0], [0, 60], [SHAPE[0], 60], [SHAPE[0], 0]])], shape_type="polygon", name="coating"
+    )
+    box = tools.regions.layer_box
+    box.setCurrentIndex(box.findText("coating"))
+    widget.panel.advanced.controls["exact"].setChecked(True)
+    tools.regions.blocks[0].boxes[0].setValue(60.0)
+    qtbot.waitUntil(lambda: bool(widget.panel.table.result.regions), timeout=WAIT)
+    settled(widget, qtbot)
+    part = next(p for p in widget.panel.table.result.regions if p.asked is not None)
+    assert part.achieved[0] == pytest.approx(0.6, abs=0.01)
+    assert widget.panel.table.result.constrained
+    shapes.data = [np.array([[500, 500], [500, 560], [560, 560]])]
+    qtbot.waitUntil(lambda: "outside the image" in widget.panel.status.text(), timeout=WAIT)
+
+
+def test_islands_that_flip_become_a_layer_of_their_own(segmented: Any, qtbot: Any) -> None:
+    viewer, widget = segmented
+    widget.panel.advanced.controls["exact"].setChecked(True)
+    widget.panel.table.boxes[0].setValue(60.0)
+    settled(widget, qtbot)
+    tools = widget.tools
+    tools.disputes_fold.expand()
+    tools.disputes.refresh()
+    tools.disputes.before.setCurrentText("Without guidance")
+    tools.disputes.after.setCurrentText("Expected values")
+    qtbot.mouseClick(tools.disputes.button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: any("disputed" in layer.name for layer in viewer.layers), timeout=WAIT)
+    layer = next(layer for layer in viewer.layers if "disputed" in layer.name)
+    assert layer.data.any() and not layer.editable
+    assert set(np.unique(layer.data)) <= set(range(len(NAMES) + 1))
