@@ -65,7 +65,8 @@ def draw_stated(axes: Any, report: dict[str, Any]) -> None:
     """Change of Dice against the stated uncertainty, for an expert who is 10 % off."""
     base = report["rows"][0]["dice_mean"]
     rows = sorted(
-        (r for r in report["rows"] if r["source"] == "expert:0.1"), key=lambda r: float(r["uncertainty"])
+        (r for r in report["rows"] if r["source"] == "expert:0.1" and r["scores"] == "calibrated"),
+        key=lambda r: float(r["uncertainty"]),
     )
     x = [max(r["uncertainty"], 0.01) for r in rows]
     axes.plot(x, [100 * (r["dice_mean"] - base) for r in rows], marker="o", label="mean of 20 draws")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -126,19 +125,16 @@ REQUESTS = {
 
 
 @pytest.fixture
-def in_bands(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def in_bands(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every step so small that a small image takes many."""
     monkeypatch.setattr(settling, "_CHUNK", 1 << 12)
     monkeypatch.setattr(settling, "_HELD", 1 << 16)
     monkeypatch.setattr(settling, "_SPREAD", 64)
     monkeypatch.setattr(islands, "_BAND", 1 << 13)
     monkeypatch.setattr(scratch, "_STEP", 1 << 14)
-    yield
 
 
-def test_a_small_budget_changes_nothing_but_the_memory(
-    tiny: LoadedModel, in_bands: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_small_budget_changes_nothing_but_the_memory(tiny: LoadedModel, in_bands: None) -> None:
     image = noise(420, 300)
     edits = np.zeros(image.shape, np.uint8)
     edits[:20], edits[60:70, 40:90] = 255, 2

@@ -101,7 +101,10 @@ def test_menu_and_widget_are_there() -> None:
 
     manager = PluginManager.instance()
     manifest = manager.get_manifest(PLUGIN)
-    assert [w.display_name for w in manifest.contributions.widgets] == ["Segment"]
+    assert [w.display_name for w in manifest.contributions.widgets] == [
+        "Segment",
+        "Point count",
+    ]
     (item,) = manifest.contributions.menus["napari/layers/segment"]
     assert manifest.contributions.commands[0].id == item.command
 

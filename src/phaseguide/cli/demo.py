@@ -64,7 +64,7 @@ def demo(
         else:
             page(json_target).print(
                 "Opening napari. When the segmentation is there, type for example 71 for spheroidite "
-                "and press Segment again.",
+                "into Expected area %: the mask follows.",
                 markup=False,
                 soft_wrap=True,
             )
@@ -114,9 +114,7 @@ def _show(field: DemoField, console: Console) -> None:
     console.print(f"asked: {RATIO_SOURCE}", markup=False)
     console.print(f"achieved: {CONSTRAINED}; own: without the ratio", markup=False)
     asked, own = (_distance(shares, field.true) for shares in (field.guided.asked, field.plain.own))
-    nearer = (
-        "the ratio can help" if asked < own else "the ratio can only mislead: this expert happened to be poor"
-    )
+    nearer = "the expert is the nearer one" if asked < own else "this expert happened to be poor"
     console.print(
         f"asked is {asked:.2f} points from the truth on average, own {own:.2f}: {nearer}", markup=False
     )
