@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 from phaseguide.evaluation.score_fit import HeadSample, fit_head
 from phaseguide.models.card import ScoreHeadCard
 from phaseguide.segmentation import score_head
-from phaseguide.segmentation.score_head import calibrate_scores, calibrated_image, head_inputs
+from phaseguide.segmentation.score_head import calibrate_scores, calibrated_image, head_inputs, recalibrated
 from phaseguide.segmentation.scratch import scratch_array
 
 RNG = np.random.default_rng(0)
@@ -51,6 +51,14 @@ def test_strips_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPatch) -> No
     on_disk[:] = SCORES
     result = calibrated_image(on_disk, lambda rows: IMAGE[rows], some)
     assert isinstance(result, np.memmap) and np.allclose(result, whole, atol=1e-4)
+
+
+def test_other_scores_of_the_same_image_need_no_second_look_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(score_head, "_STRIP", 16)
+    some = head([1.0, 3.0])
+    other = SCORES + RNG.normal(0, 1, SCORES.shape).astype(np.float32)
+    quick = recalibrated(SCORES, calibrate_scores(SCORES, IMAGE, some), other, some)
+    assert np.allclose(quick, calibrate_scores(other, IMAGE, some), atol=1e-4)
 
 
 def test_weights_of_another_size_are_refused() -> None:

@@ -113,7 +113,7 @@ def coverage(
     from phaseguide.estimation.coverage import coverage_study
 
     results = draw(coverage_study(fields, seed=seed))
-    columns = ("scenario", "reading", "covered %", "by phase", "bias pp", "half-width pp")
+    columns = ("scenario", "reading", "covered %", "by phase", "± pp", "blocks alone %")
     table = make_table("Coverage of 95 % intervals", columns, left=2)
     rows = []
     for one in results:
@@ -123,8 +123,8 @@ def coverage(
             one.scenario.reading,
             f"{one.covered.mean() * 100:.1f}",
             " ".join(f"{c * 100:.1f}" for c in one.covered),
-            " ".join(f"{b * 100:+.2f}" for b in one.bias),
             " ".join(f"{h * 100:.1f}" for h in one.half_width),
+            "" if one.covered_by_blocks is None else f"{one.covered_by_blocks.mean() * 100:.1f}",
         )
         rows.append(
             {
@@ -135,6 +135,9 @@ def coverage(
                 "covered": one.covered.tolist(),
                 "bias": one.bias.tolist(),
                 "half_width": one.half_width.tolist(),
+                "covered_by_blocks": None
+                if one.covered_by_blocks is None
+                else one.covered_by_blocks.tolist(),
             }
         )
     console = page(json_target)

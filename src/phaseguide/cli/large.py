@@ -67,13 +67,24 @@ def _show(report: LargeReport, json_target: str | None) -> None:
         f"torch {machine['torch']}",
         markup=False,
     )
-    stages = ("first", "matching", "decode")
-    heads = [head for stage in stages for head in (f"{stage} s/Mpx", "GB")]
-    table = make_table(f"Large images with {report.model}", ("size", "loaded GB", *heads, "error px"))
+    stages = {
+        "first": "first result",
+        "matching": "changed ratio, matching",
+        "decode": "changed ratio, decode",
+    }
+    columns = ("size", "", "s/Mpx", "CPU s/Mpx", "peak GB")
+    table = make_table(f"Large images with {report.model}", columns)
     for row in report.rows:
-        cells = [getattr(row, f"{stage}_{unit}") for stage in stages for unit in ("s", "gb")]
-        numbers = ["" if n is None else f"{n:.4f}" if i % 2 == 0 else f"{n:.2f}" for i, n in enumerate(cells)]
-        loaded = "" if row.loaded_gb is None else f"{row.loaded_gb:.2f}"
-        table.add_row(str(row.size), loaded, *numbers, f"{row.error_px:.1f}")
+        table.add_row(str(row.size), "model and image loaded", "", "", _text(row.loaded_gb))
+        for stage, name in stages.items():
+            cells = (getattr(row, f"{stage}_{unit}") for unit in ("s", "cpu_s", "gb"))
+            if getattr(row, f"{stage}_s") is not None:
+                table.add_row("", name, *map(_text, cells))
     console.print(table)
-    console.print("GB is the most memory that was held up to then, the program itself included.")
+    console.print("peak GB is the most memory held up to then, the program included.")
+    worst = max(row.error_px for row in report.rows)
+    console.print(f"Largest difference between imposed and achieved composition: {worst:.1f} px.")
+
+
+def _text(number: float | None) -> str:
+    return "" if number is None else f"{number:.3g}"

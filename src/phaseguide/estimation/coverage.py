@@ -14,12 +14,16 @@ from numpy.typing import NDArray
 
 from phaseguide.errors import MicrographError
 from phaseguide.estimation import synthetic
+from phaseguide.estimation.bootstrap import block_bootstrap
 from phaseguide.estimation.extrapolated import extrapolated_share
-from phaseguide.estimation.painted import PaintedEstimate, Reading, painted_share
+from phaseguide.estimation.painted import LEVEL, PaintedEstimate, Reading, painted_share
 from phaseguide.events import Finished, Progress
 from phaseguide.phases import PhaseScheme
 
 SHAPE = (384, 384)
+
+PLAIN_BLOCKS = 25
+"""Blocks of the plain bootstrap that painted shares are compared with."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ class Coverage:
         Mean error of the share.
     half_width : ndarray of float64, shape (K,)
         Mean half-width of the intervals.
+    covered_by_blocks : ndarray of float64, shape (K,), or None
+        For a painted share: the same of intervals from resampled blocks alone (`block_interval`).
     """
 
     scenario: Scenario
@@ -103,6 +109,7 @@ class Coverage:
     covered: NDArray[np.float64]
     bias: NDArray[np.float64]
     half_width: NDArray[np.float64]
+    covered_by_blocks: NDArray[np.float64] | None = None
 
 
 def coverage_study(
@@ -126,34 +133,68 @@ def coverage_study(
     rows = []
     for number, scenario in enumerate(scenarios):
         rng = np.random.default_rng([seed, number])
-        truths, estimates = [], []
+        truths, estimates, plain = [], [], []
         for field in range(fields):
             yield Progress(scenario.name, number * fields + field, len(scenarios) * fields)
             labels = synthetic.make_field(scenario.structure, SHAPE, scenario.shares, scenario.length_px, rng)
-            estimate = _estimate(scenario, labels, rng)
+            painted = _paint(scenario.paint, labels, rng)
+            estimate = _estimate(scenario, labels, painted, rng)
             if estimate is not None:
                 estimates.append(estimate)
                 truths.append([np.mean(labels == k + 1) for k in range(len(scenario.shares))])
-        rows.append(_compare(scenario, np.array(truths), estimates))
+                if scenario.reading == "painted":
+                    plain.append(block_interval(painted, len(scenario.shares)))
+        rows.append(_compare(scenario, np.array(truths), estimates, plain))
     yield Finished(tuple(rows))
 
 
-def _estimate(
-    scenario: Scenario, labels: NDArray[np.uint8], rng: np.random.Generator
-) -> PaintedEstimate | None:
-    """Paint and estimate; None where the paint does not suffice and a user would be told so."""
-    paint, n_phases = scenario.paint, len(scenario.shares)
-    scheme = PhaseScheme.from_names([f"phase {k + 1}" for k in range(n_phases)])
+def block_interval(
+    painted: NDArray[np.uint8], n_phases: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Interval for the field's shares from resampled square blocks alone, for comparison.
+
+    About `PLAIN_BLOCKS` blocks; Student's t; and the usual finite-population factor, 1 less the painted part.
+
+    Returns
+    -------
+    low, high : ndarray of float64, shape (K,)
+    """
+    from scipy.stats import t as student
+
+    where = np.nonzero(painted)
+    side = max(1, round(np.sqrt(len(where[0]) / PLAIN_BLOCKS)))
+    place = (where[0] // side) * (painted.shape[1] // side + 1) + where[1] // side
+    _, block = np.unique(place, return_inverse=True)
+    sizes = np.bincount(block).astype(np.float64)
+    counts = np.stack([np.bincount(block, painted[where] == k + 1) for k in range(n_phases)], axis=1)
+    shares = counts.sum(0) / sizes.sum()
+    same = np.zeros(len(sizes), dtype=np.intp)
+    influence = (counts - sizes[:, None] * shares) / sizes.sum()
+    deviation, freedom = block_bootstrap(influence, sizes, same, np.arange(len(sizes)))
+    half = student.ppf((1 + LEVEL) / 2, freedom) * deviation * np.sqrt(1 - sizes.sum() / painted.size)
+    return shares - half, shares + half
+
+
+def _paint(
+    paint: Rectangle | Patches | Strokes, labels: NDArray[np.uint8], rng: np.random.Generator
+) -> NDArray[np.uint8]:
     if isinstance(paint, Rectangle):
-        painted = synthetic.paint_rectangle(labels, paint.part, rng)
-    elif isinstance(paint, Patches):
-        painted = synthetic.paint_patches(labels, paint.count, paint.side, rng)
-    else:
-        painted = synthetic.paint_strokes(labels, paint.counts, rng, rim_px=paint.rim_px)
+        return synthetic.paint_rectangle(labels, paint.part, rng)
+    if isinstance(paint, Patches):
+        return synthetic.paint_patches(labels, paint.count, paint.side, rng)
+    return synthetic.paint_strokes(labels, paint.counts, rng, rim_px=paint.rim_px)
+
+
+def _estimate(
+    scenario: Scenario, labels: NDArray[np.uint8], painted: NDArray[np.uint8], rng: np.random.Generator
+) -> PaintedEstimate | None:
+    """Estimate; None where the paint does not suffice and a user would be told so."""
+    n_phases = len(scenario.shares)
+    scheme = PhaseScheme.from_names([f"phase {k + 1}" for k in range(n_phases)])
     try:
         if scenario.reading == "painted":
             return painted_share(painted, scheme)
-        noise = paint.noise if isinstance(paint, Strokes) else 1.0
+        noise = scenario.paint.noise if isinstance(scenario.paint, Strokes) else 1.0
         features = synthetic.make_features(labels, n_phases, rng, noise=noise)
         return extrapolated_share(painted, features, scheme)
     except MicrographError:
@@ -161,14 +202,19 @@ def _estimate(
 
 
 def _compare(
-    scenario: Scenario, truths: NDArray[np.float64], estimates: Sequence[PaintedEstimate]
+    scenario: Scenario,
+    truths: NDArray[np.float64],
+    estimates: Sequence[PaintedEstimate],
+    plain: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
 ) -> Coverage:
     low, high = (np.array([getattr(one, end) for one in estimates]) for end in ("low", "high"))
     shares = np.array([one.shares for one in estimates])
+    by_blocks = [(a <= truth) & (truth <= b) for (a, b), truth in zip(plain, truths, strict=False)]
     return Coverage(
         scenario,
         len(estimates),
         ((low <= truths) & (truths <= high)).mean(0),
         np.nanmean(shares - truths, axis=0),
         np.nanmean(high - low, axis=0) / 2,
+        np.mean(by_blocks, axis=0) if by_blocks else None,
     )

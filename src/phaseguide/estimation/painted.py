@@ -131,9 +131,10 @@ def painted_share(
 
     The interval is Wilson's with Student's quantile, on as many independent areas as the two-point
     correlation of the painted pixels says there are, and with the finite-population correction of that
-    correlation (`phaseguide.estimation.two_point`). Measured coverage: `phaseguide.estimation.coverage`.
-    It holds while the painted part is many islands wide. Below about ten islands in all it covers
-    about 90 % (a warning says so), and in bands that run through the painted part it is too narrow.
+    correlation (`phaseguide.estimation.two_point`). Measured on synthetic fields it covers 94-97 %, from
+    some hundred islands down to about ten in the painted part; resampled blocks alone cover 87 % there. It
+    is too narrow (about 87 %) for long bands that run through a small painted part, and means nothing where
+    the paint went to picked islands. Reproduce: ``phaseguide estimate coverage``.
 
     Parameters
     ----------
@@ -242,7 +243,7 @@ def _wilson(shares: Ratio, variance: Ratio, quantile: Ratio) -> tuple[Ratio, Rat
 def _painted_warnings(
     scheme: PhaseScheme, pixels: NDArray[np.int64], shares: Ratio, alone: Ratio
 ) -> tuple[str, ...]:
-    warnings = []
+    warnings, rough = [], []
     for phase, count, share, variance in zip(scheme, pixels, shares, alone, strict=True):
         areas = share / variance
         if not count:
@@ -256,8 +257,10 @@ def _painted_warnings(
         elif count < FEW_PIXELS:
             warnings.append(f"{phase.name}: only {count} painted px. Paint more of it.")
         elif areas < FEW_AREAS:
-            warnings.append(
-                f"{phase.name}: the painted part holds only about {max(1, round(areas))} separate areas of it, "
-                "so its interval is rough. Label a larger part."
-            )
+            rough.append(f"{max(1, round(areas))} of {phase.name}")
+    if rough:
+        warnings.append(
+            f"The painted part is worth few separate areas (about {', '.join(rough)}), so these intervals are "
+            "rough. Label a larger part."
+        )
     return tuple(warnings)

@@ -47,16 +47,19 @@ class LargeTask:
 class LargeRow:
     """Seconds a megapixel (10^6 px), and the highest resident memory so far in GB (10^9 bytes).
 
+    Each measurement has three numbers: ``_s`` on the clock, ``_cpu_s`` of the processor (all threads
+    added up; what other programs take is not in it), ``_gb`` the memory.
+
     Attributes
     ----------
     loaded_gb : float or None
         With the model and the image loaded, before any work; None where the system does not tell.
-    first_s, first_gb
+    first
         First result of a new image without a ratio, encoding included.
-    matching_s, matching_gb
+    matching
         After a changed ratio, by matching only; the second change, as the first one after an encoding
         looks at the scores once more.
-    decode_s, decode_gb
+    decode
         After a changed ratio, by the decoder and matching; None for a model without guidance.
     error_px : float
         Largest difference between imposed and achieved composition, in px.
@@ -70,10 +73,13 @@ class LargeRow:
     scratch: bool
     loaded_gb: float | None
     first_s: float
+    first_cpu_s: float
     first_gb: float | None
     matching_s: float
+    matching_cpu_s: float
     matching_gb: float | None
     decode_s: float | None
+    decode_cpu_s: float | None
     decode_gb: float | None
     error_px: float
 
@@ -191,16 +197,18 @@ def measure(task: LargeTask, on_stage: Callable[[str], None]) -> LargeRow:
     model = load_model(Path(task.model))
     guided = model.card.guidance.kind != "none"
     session = Session(model, benchmark_image(task.size), device="cpu", memory_mb=task.memory_mb)
-    loaded, errors = _peak_gb(), [0.0]
+    loaded, errors, megapixels = _peak_gb(), [0.0], task.size**2 / 1e6
 
-    def run(request: Request) -> tuple[float, Segmentation]:
-        seconds, result = _segment(session, request)
+    def run(request: Request) -> tuple[float, float, Segmentation]:
+        started, started_cpu = time.perf_counter(), time.process_time()
+        result = _segment(session, request)
+        seconds, cpu = time.perf_counter() - started, time.process_time() - started_cpu
         if result.imposed is not None:
             errors.append(float(np.abs(result.achieved - result.imposed).max()) * task.size**2)
-        return seconds / (task.size**2 / 1e6), result
+        return seconds / megapixels, cpu / megapixels, result
 
     on_stage(STAGES[0])
-    first, result = run(Request())
+    first, first_cpu, result = run(Request())
     own, first_gb = result.own, _peak_gb()
     del result
     rng = np.random.default_rng(0)
@@ -208,12 +216,12 @@ def measure(task: LargeTask, on_stage: Callable[[str], None]) -> LargeRow:
     ratios /= ratios.sum(1, keepdims=True)
     on_stage(STAGES[1])
     run(Request(asked=ratios[0], uncertainty=0.0, mode="matched"))
-    matching, _ = run(Request(asked=ratios[1], uncertainty=0.0, mode="matched"))
+    matching, matching_cpu, _ = run(Request(asked=ratios[1], uncertainty=0.0, mode="matched"))
     matching_gb = _peak_gb()
-    decode = None
+    decode = decode_cpu = None
     if guided:
         on_stage(STAGES[2])
-        decode, _ = run(Request(asked=ratios[2], uncertainty=0.0, mode="both"))
+        decode, decode_cpu, _ = run(Request(asked=ratios[2], uncertainty=0.0, mode="both"))
     return LargeRow(
         size=task.size,
         phases=len(model.card.scheme),
@@ -221,19 +229,21 @@ def measure(task: LargeTask, on_stage: Callable[[str], None]) -> LargeRow:
         scratch=isinstance(session.scores, np.memmap),
         loaded_gb=loaded,
         first_s=first,
+        first_cpu_s=first_cpu,
         first_gb=first_gb,
         matching_s=matching,
+        matching_cpu_s=matching_cpu,
         matching_gb=matching_gb,
         decode_s=decode,
+        decode_cpu_s=decode_cpu,
         decode_gb=_peak_gb() if guided else None,
         error_px=max(errors),
     )
 
 
-def _segment(session: Session, request: Request) -> tuple[float, Segmentation]:
-    started = time.perf_counter()
+def _segment(session: Session, request: Request) -> Segmentation:
     result: Segmentation = next(e.result for e in session.segment(request) if isinstance(e, Finished))
-    return time.perf_counter() - started, result
+    return result
 
 
 def _peak_gb() -> float | None:

@@ -50,13 +50,7 @@ def head_inputs(scores: Floats32, image: Floats32, head: ScoreHeadCard) -> Itera
     """
     from scipy.ndimage import gaussian_filter
 
-    highest = scores.max(axis=0)
-    total = np.zeros_like(highest)
-    for plane in scores:
-        total += np.exp(plane - highest)
-    highest += np.log(total)
-    for plane in scores:
-        yield np.maximum(plane - highest, np.float32(head.floor))
+    yield from _log_probabilities(scores, head)
     yield image
     square = image * image
     for sigma in head.sigmas:
@@ -64,6 +58,16 @@ def head_inputs(scores: Floats32, image: Floats32, head: ScoreHeadCard) -> Itera
         yield mean
         variance = gaussian_filter(square, sigma, truncate=_REACH) - mean * mean
         yield np.sqrt(np.maximum(variance, 0, out=variance), out=variance)
+
+
+def _log_probabilities(scores: Floats32, head: ScoreHeadCard) -> Iterator[Floats32]:
+    highest = scores.max(axis=0)
+    total = np.zeros_like(highest)
+    for plane in scores:
+        total += np.exp(plane - highest)
+    highest += np.log(total)
+    for plane in scores:
+        yield np.maximum(plane - highest, np.float32(head.floor))
 
 
 def calibrate_scores(scores: Floats32, image: Floats32, head: ScoreHeadCard) -> Floats32:
@@ -109,3 +113,33 @@ def calibrated_image(scores: Floats32, grey: Callable[[slice], Floats32], head: 
         release(scores)
         release(calibrated)
     return calibrated
+
+
+def recalibrated(before: Floats32, calibrated: Floats32, scores: Floats32, head: ScoreHeadCard) -> Floats32:
+    """Calibrate other scores of the same image; its surroundings need not be looked at again.
+
+    Parameters
+    ----------
+    before, calibrated : ndarray of float32, shape (K, H, W)
+        Scores of the image and what `calibrated_image` made of them.
+    scores : ndarray of float32, shape (K, H, W)
+        Other scores of the image, such as those of the network with another ratio.
+    head : ScoreHeadCard
+    """
+    weights = np.asarray(head.weights, dtype=np.float32)
+    result = empty_beside(calibrated)
+    for top in range(0, scores.shape[1], _STRIP):
+        rows = slice(top, top + _STRIP)
+        result[:, rows] = calibrated[:, rows]
+        pairs = zip(
+            _log_probabilities(np.asarray(scores[:, rows]), head),
+            _log_probabilities(np.asarray(before[:, rows]), head),
+            strict=True,
+        )
+        for column, (now, then) in zip(weights.T, pairs, strict=False):
+            now -= then
+            for plane, weight in zip(result[:, rows], column, strict=True):
+                plane += weight * now
+        for array in (before, calibrated, scores, result):
+            release(array)
+    return result

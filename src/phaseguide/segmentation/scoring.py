@@ -19,7 +19,7 @@ from phaseguide.segmentation.encoding import EncodedImage
 from phaseguide.segmentation.islands import smooth_scores
 from phaseguide.segmentation.matching import argmax_labels
 from phaseguide.segmentation.request import Preview
-from phaseguide.segmentation.score_head import calibrated_image
+from phaseguide.segmentation.score_head import calibrated_image, recalibrated
 from phaseguide.segmentation.tiling import Tile, tile_ratios
 
 Scores = NDArray[np.float32]
@@ -150,7 +150,10 @@ class Scoring:
         kept = self._matchable.get(conditioned)
         if kept is None or kept[0] != (key, sigma_px):
             self._matchable.pop(conditioned, None)  # memory for the new one
-            if head is not None:
+            if head is not None and conditioned and not sigma_px:
+                assert self._plain is not None
+                scores = recalibrated(self._plain, self.matchable(None, 0.0), scores, head)
+            elif head is not None:
                 scores = calibrated_image(scores, self._encoded.grey, head)
             if sigma_px:
                 scores = smooth_scores(scores, sigma_px)

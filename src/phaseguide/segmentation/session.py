@@ -209,6 +209,11 @@ class Session:
         else:
             yield from self._segment_asked(request, asked, own_labels, own, focus)
 
+    def prepare(self, request: Request) -> None:
+        """Do now what the first ratio would have to wait for; after a `segment`."""
+        if self.scores is not None:
+            self._ready_matcher(request, None)
+
     def _segment_asked(
         self, request: Request, asked: Ratio, own_labels: Labels, own: Ratio, focus: Window | None
     ) -> Iterator[SessionEvent]:
@@ -343,19 +348,25 @@ class Session:
 
     def _match(self, imposed: Ratio, request: Request, *, conditioned: Ratio | None) -> Match:
         """Match the calibrated scores, of the network with or without the ratio."""
-        scores = self._scoring.matchable(conditioned, request.smoothing_px)
-        # The last first look is kept: another number on the same scores then costs only the matching.
-        key = (id(scores), None if conditioned is None else tuple(conditioned.tolist()), request.smoothing_px)
-        if self._matcher is None or self._matcher[0] != key:
-            self._matcher = None
-            self._matcher = (key, Matcher(scores, self.edits))
-        match = self._matcher[1].match(imposed)
+        scores, matcher = self._ready_matcher(request, conditioned)
+        match = matcher.match(imposed)
         if not request.min_island_px:
             return match
         # Cleaning changes the composition, so matching runs again, last, on scores that hold
         # the cleaned islands where they now belong.
         cleaned = remove_small_islands(match.labels, request.min_island_px, self.edits)
         return match_ratio(settle(scores, cleaned, match.offsets), imposed, fixed=self.edits)
+
+    def _ready_matcher(
+        self, request: Request, conditioned: Ratio | None
+    ) -> tuple[NDArray[np.float32], Matcher]:
+        """Return what is matched; the last is kept, so that another number costs only the matching."""
+        scores = self._scoring.matchable(conditioned, request.smoothing_px)
+        key = (id(scores), None if conditioned is None else tuple(conditioned.tolist()), request.smoothing_px)
+        if self._matcher is None or self._matcher[0] != key:
+            self._matcher = None
+            self._matcher = (key, Matcher(scores, self.edits))
+        return scores, self._matcher[1]
 
     def _clean(self, labels: Labels, fixed: Labels | None, request: Request) -> Labels:
         return remove_small_islands(labels, request.min_island_px, fixed) if request.min_island_px else labels

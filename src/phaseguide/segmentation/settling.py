@@ -368,12 +368,16 @@ def _counts(labels: Labels, n_phases: int) -> Ints:
 
 
 def _least_rivals(field: Field, offsets: Floats) -> Floats:
-    """Return for each phase the offset at which it would get its first free pixel."""
-    phases = np.flatnonzero(np.isfinite(offsets))
+    """Return for each phase without an offset the one at which it would get its first free pixel."""
     least = np.full(len(field.z), np.inf)
+    rivals = np.flatnonzero(~np.isfinite(offsets))
     for _, block, free in field.free_blocks():
         scores = block if free is None else block[:, free]
-        if scores.shape[1]:
-            best = np.max(scores[phases] + offsets[phases, None], axis=0)
-            least = np.minimum(least, (best - scores).min(axis=1))
+        if not scores.shape[1]:
+            continue
+        best = np.full(scores.shape[1], -np.inf)
+        for k in np.flatnonzero(np.isfinite(offsets)):
+            np.maximum(best, scores[k] + offsets[k], out=best)
+        for k in rivals:
+            least[k] = min(least[k], float(np.min(best - scores[k])))
     return least

@@ -31,6 +31,7 @@ class Plane:
     """One plane to segment: how to read it, what the user painted on it, its information bar.
 
     ``image`` tells planes of several images apart; an image layer's id. ``regions`` have ratios of their own.
+    ``pixel_size_um`` is the edge of a pixel where that is known.
     """
 
     index: Index
@@ -41,6 +42,7 @@ class Plane:
     bar_rows: int = 0
     image: Hashable = None
     regions: tuple[Region, ...] = ()
+    pixel_size_um: float | None = None
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,10 @@ def run_job(job: Job, store: SessionStore, stop: threading.Event) -> Iterator[Jo
         settings = run_settings(job.request, job.options, session)
         made = Made(job.model_path, model.card.name, job.source, settings)
         yield PlaneDone(plane.index, PlaneResult(segmentation, made, edits, plane.bar_rows), plane.image)
+        if count == 1 and encoded:
+            yield Step("Getting ready to follow your values")
+            with store.lock:
+                session.prepare(job.request)
 
 
 def open_plane(
@@ -175,7 +181,7 @@ def open_plane(
     MicrographError, ModelError, SchemeError
         An image or edits that cannot be used.
     """
-    session = store.session(model, plane.read(), job.options, plane.name)
+    session = store.session(model, plane.read(), job.options, plane.name, plane.pixel_size_um)
     shape = (session.pixels.shape[0], session.pixels.shape[1])
     edits = checked_edits(plane, shape, session.scheme)
     session.set_edits(exclude_bar(edits, shape, plane.bar_rows))

@@ -91,6 +91,7 @@ def make_plane(viewer: Any, image: Any, index: planes.Index, bar_rows: int) -> P
         "" if edits is None else edits.name,
         bar_rows,
         image.unique_id,
+        pixel_size_um=layers.pixel_size_um(image),
     )
 
 

@@ -231,12 +231,16 @@ class PointCountWidget(QWidget):
 
     def _on_removed(self, event: Any) -> None:
         if self.counting and event.value.unique_id == self._image.unique_id:
+            QTimer.singleShot(0, self._image_is_gone)  # the viewer is still busy with removing it
+        self._settle.start()
+
+    def _image_is_gone(self) -> None:
+        if self.counting:
             self._leave()
             self._forget()
             self.say(
                 "The image was removed, so that the count ended. Its answers are kept in a file.", alarm=True
             )
-        self._settle.start()
 
     # -- what is shown ----------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from phaseguide.widgets.layers import KEY
 from phaseguide.widgets.planes import Index, data_shape
@@ -15,8 +16,7 @@ FIELD_PX = (150, 400)
 """Least and greatest side of the surroundings that are shown at first, in px of the image."""
 
 _SCREEN = 600.0  # about what a canvas has, in pixels of the screen
-_GAP, _ARM = 7.0, 26.0  # of the cross, in pixels of the screen
-_ARMS = ((-1, 0), (0, 1), (1, 0), (0, -1))
+_GAP, _HALF = 7, 34  # where the arms of the cross begin and end, in pixels of the screen
 
 
 def is_marked(viewer: Any) -> bool:
@@ -86,28 +86,27 @@ class PointMarker:
 
     def _draw(self, event: Any = None) -> None:
         """Draw the cross around the pixel, which stays free; it has the same size on the screen at any zoom."""
-        from napari.layers import Points
+        from napari.layers import Labels
+        from napari.utils.colormaps import DirectLabelColormap
 
         unit = 1 / self._viewer.scene.camera.zoom
-        middle = np.asarray(self._image.data_to_world((*self._index, *self._pixel)), dtype=np.float64)
-        places = np.repeat(middle[None], 4, axis=0)
-        places[:, -2:] += np.array(_ARMS) * (_GAP + _ARM / 2) * unit
+        middle = np.asarray(self._image.data_to_world((*self._index, *self._pixel)))[-2:]
+        place = {"scale": (unit, unit), "translate": middle - _HALF * unit}
         if self._cross is not None and self._cross in self._viewer.layers:
-            self._cross.data = places
-            self._cross.size = _ARM * unit
+            self._cross.scale, self._cross.translate = place["scale"], place["translate"]
             return
-        # Points and no Shapes: a Shapes layer that replaces another between two frames crashes napari 0.9.2.
-        self._cross = Points(
-            places,
-            size=_ARM * unit,
-            symbol=["vbar", "hbar", "vbar", "hbar"],
-            face_color="#ffee00",
-            border_color="black",  # a dark rim around a bright bar is seen on any grey
-            border_width=0.08,
+        # Drawn as labels: with Points or Shapes, napari 0.9.2 crashes now and then under software OpenGL when
+        # a layer is removed that was drawn a moment ago.
+        colours = {None: "transparent", 0: "transparent", 1: "black", 2: "#ffee00"}
+        self._cross = Labels(
+            _cross(),
             name=NAME,
+            opacity=1.0,
+            colormap=DirectLabelColormap(color_dict=colours),
             metadata={KEY: {"role": ROLE}},
-            units=self._image.units,
-            axis_labels=self._image.axis_labels,
+            units=self._image.units[-2:],
+            axis_labels=self._image.axis_labels[-2:],
+            **place,
         )
         self._viewer.add_layer(self._cross)  # becomes active, so that a drag cannot paint or move anything
         self._cross.editable = False
@@ -115,3 +114,15 @@ class PointMarker:
     def _pixel_size(self) -> float:
         """Edge of a pixel in world units; the geometric mean if it is not square."""
         return float(np.sqrt(np.prod(np.abs(self._image.scale[-2:]))))
+
+
+def _cross() -> NDArray[np.uint8]:
+    """Picture of the cross, shape (69, 69): 2 its arms, 1 a dark rim, so that it is seen on any grey."""
+    picture = np.zeros((2 * _HALF + 1, 2 * _HALF + 1), dtype=np.uint8)
+    for value, width in ((1, 2), (2, 1)):
+        gap, end = _GAP + 2 - width, _HALF + 1 - (2 - width)
+        for side in (slice(_HALF - end + 1, _HALF - gap + 1), slice(_HALF + gap, _HALF + end)):
+            middle = slice(_HALF - width + 1, _HALF + width)
+            picture[side, middle] = value
+            picture[middle, side] = value
+    return picture

@@ -68,11 +68,18 @@ class SessionStore:
             self._models[key] = model
         return self._models[key]
 
-    def session(self, model: LoadedModel, image: NDArray[Any], options: Options, name: str) -> Session:
+    def session(
+        self,
+        model: LoadedModel,
+        image: NDArray[Any],
+        options: Options,
+        name: str,
+        pixel_size_um: float | None = None,
+    ) -> Session:
         """Return the session of a plane, made now or earlier."""
         from phaseguide.segmentation.session import Session
 
-        key = (id(model), options, *_fingerprint(image))
+        key = (id(model), options, *_fingerprint(image), pixel_size_um)
         if key in self._sessions:
             self._sessions.move_to_end(key)
             session = self._sessions[key][0]
@@ -115,7 +122,7 @@ class SessionStore:
     def made_for(self, session: Session, image: NDArray[Any]) -> bool:
         """Whether a session was made for these very pixels."""
         fingerprint = _fingerprint(image)
-        return any(known is session and key[2:] == fingerprint for key, (known, _) in self._sessions.items())
+        return any(known is session and key[2:-1] == fingerprint for key, (known, _) in self._sessions.items())
 
     def forget(self) -> None:
         """Drop all sessions and models, after a failure or a change of device under them."""
