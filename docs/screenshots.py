@@ -15,7 +15,7 @@ os.environ["NAPARI_CONFIG"] = ""  # the pictures must not depend on anybody's se
 os.environ.setdefault("QT_FONT_DPI", "96")
 
 SAMPLE = "uhcs0220"
-WINDOW = (1500, 940)
+WINDOW = (1500, 1080)
 PANEL_WIDTH = 440
 
 
@@ -81,12 +81,41 @@ def main() -> None:
     expert = expert_ratio(true, 0.1, np.random.default_rng(0))
     for phase in sample.scheme.phases[1:3]:
         widget.panel.table.boxes[phase.label - 1].share = round(float(expert[phase.label - 1]), 3)
-    widget.segment()
-    wait(app, widget)
+    pump(app, 2)  # the mask follows live
     shoot("segment_with_ratio")
+    widget.panel.decisions.accept.click()
+
+    tools = widget.tools
+    tools.disputes_fold.expand()
+    tools.disputes.before.setCurrentText("Automatic estimate")
+    tools.disputes.after.setCurrentText("Expected values")
+    tools.disputes.compare()
+    pump(app, 3)
+    shoot("islands_that_flip")
+    viewer.layers.remove(next(layer for layer in viewer.layers if layer.name.endswith("disputed")))
+    tools.disputes_fold.collapse()
+
+    # Strokes along rows of the true labels stand for those of a user.
+    edits = viewer.layers[f"{SAMPLE} edits"]
+    for row in range(30, sample.labels.shape[0], 55):
+        edits.data[row : row + 5] = sample.labels[row : row + 5]
+    edits.refresh()
+    tools.painted_fold.expand()
+    tools.painted.extrapolated_button.click()
+    while tools.painted.busy:
+        pump(app, 0.1)
+    shoot("painted_labels")
+    tools.painted_fold.collapse()
 
     widget.panel.advanced.expand(animate=False)
     shoot("segment_advanced")
+    viewer.window.remove_dock_widget(dock)
+    edits.data[:] = 0
+    edits.refresh()
+    dock, _ = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Point count")
+    window.resizeDocks([dock], [PANEL_WIDTH], Qt.Orientation.Horizontal)
+    pump(app, 1)
+    shoot("point_count")
     viewer.close()
 
 

@@ -23,6 +23,10 @@ from widget_helpers import SHAPE, micrograph, type_into
 SCHEME = PhaseScheme.from_names(["ferrite", "pearlite", "carbide"])
 PLUGIN = "napari-phaseguide"
 
+FRAME_MS = 25
+"""Time to draw, as between any two actions of a person. Mesa's software renderer crashes now and then when a layer
+is made before the frame is drawn in which another one went."""
+
 
 def phase_map(shape: tuple[int, int] = SHAPE) -> np.ndarray:
     labels = np.ones(shape, dtype=np.uint8)
@@ -78,7 +82,7 @@ def key_presser(widget: Any, qtbot: Any) -> Callable[[Any], None]:
 
     def press(key: Any) -> None:
         QTest.keyClick(canvas, key)
-        qtbot.wait(1)
+        qtbot.wait(FRAME_MS)
 
     return press
 
@@ -86,6 +90,7 @@ def key_presser(widget: Any, qtbot: Any) -> Callable[[Any], None]:
 def click(qtbot: Any, button: Any) -> None:
     assert button.isVisible() and button.isEnabled()
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.wait(FRAME_MS)
 
 
 def under_cross(widget: Any, labels: np.ndarray) -> int:
@@ -274,6 +279,7 @@ def test_a_count_survives_the_widget(widget: Any, viewer: Any, qtbot: Any) -> No
     press(Qt.Key.Key_2)
     before = [layer.name for layer in viewer.layers if layer.name != NAME]
     viewer.window.remove_dock_widget(widget)
+    qtbot.wait(FRAME_MS)
     assert [layer.name for layer in viewer.layers] == before
     assert viewer.layers["steel phases"].visible
     press(Qt.Key.Key_3)
@@ -325,7 +331,9 @@ def test_image_replaced_on_the_way(widget: Any, viewer: Any, image: Any, qtbot: 
 def test_cross_and_map_removed_on_the_way(widget: Any, viewer: Any, qtbot: Any) -> None:
     press = begin(widget, qtbot)
     viewer.layers.remove(NAME)
+    qtbot.wait(FRAME_MS)
     viewer.layers.remove("steel phases")
+    qtbot.wait(FRAME_MS)
     press(Qt.Key.Key_1)
     assert NAME in viewer.layers and widget.count.position == 1
     press(Qt.Key.Key_Escape)
@@ -343,6 +351,7 @@ def test_two_docks_in_one_viewer(widget: Any, viewer: Any, qtbot: Any) -> None:
     assert not other.counting and "Pause it first" in other.panel.status.text()
     assert widget.counting
     widget.pause()
+    qtbot.wait(FRAME_MS)
     other.go_on()
     assert other.counting
 

@@ -20,26 +20,28 @@ if TYPE_CHECKING:
 def named_maps(widget: SegmentWidget) -> dict[str, Callable[[], Labels | None]]:
     """Return functions that give label maps, uint8 (H, W); to be called in a worker thread.
 
-    *Expected values* is the map that has the values of the boxes exactly, whatever their uncertainty.
-    It takes a matching; the others are there already.
+    *Automatic estimate* has the areas that the model finds itself, *Expected values* exactly those of the
+    boxes, whatever their uncertainty; both are matched on the same scores, so that they differ by their
+    areas alone. The others are there already.
     """
     index = widget.current_plane() if widget.image is not None else ()
     standing, history = widget.standing(index), widget.history()
     if standing is None or history is None:
         return {}
-    maps: dict[str, Callable[[], Labels | None]] = {
-        "Without guidance": lambda: standing.own_labels,
-        "Result on show": lambda: standing.labels,
-    }
+    maps: dict[str, Callable[[], Labels | None]] = {}
     session = widget.current_session()
     if session is not None:
         try:
             request = make_request(widget.panel, session.scheme)
         except PhaseguideError:  # the status line tells it when the user wants the values applied
             request = Request()
+        estimate = replace(request, asked=None, auto=True)
+        maps["Automatic estimate"] = lambda: _matched(session, estimate, widget.store)
         if request.asked is not None:
             exactly = replace(request, uncertainty=0.0, mode="matched")
             maps["Expected values"] = lambda: _matched(session, exactly, widget.store)
+    maps["Without guidance"] = lambda: standing.own_labels
+    maps["Result on show"] = lambda: standing.labels
     for number, run in enumerate(history.runs, start=1):
         result = run.planes.get(index)
         if result is not None and run.scheme == standing.scheme:

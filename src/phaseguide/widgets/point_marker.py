@@ -95,8 +95,8 @@ class PointMarker:
         if self._cross is not None and self._cross in self._viewer.layers:
             self._cross.scale, self._cross.translate = place["scale"], place["translate"]
             return
-        # Drawn as labels: with Points or Shapes, napari 0.9.2 crashes now and then under software OpenGL when
-        # a layer is removed that was drawn a moment ago.
+        # Drawn as labels: after a Points or Shapes layer is gone, software OpenGL crashes now and then in the
+        # frame that draws another new layer (napari 0.9.2, Mesa 22.3).
         colours = {None: "transparent", 0: "transparent", 1: "black", 2: "#ffee00"}
         self._cross = Labels(
             _cross(),
