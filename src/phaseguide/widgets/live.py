@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from phaseguide.segmentation.session import Session
     from phaseguide.widgets.session_store import SessionStore
 
-DECODE_REST_S = 0.25
+DECODE_REST_S = 0.18
 """The network looks again when the hand has rested so long."""
 
 MEASURE_REST_S = 0.5
