@@ -63,7 +63,9 @@ def run(
     excluded = None if fixed is None else np.where(fixed == EXCLUDED, np.uint8(EXCLUDED), np.uint8(0))
     own, _ = measure_regions(argmax_labels(scores, excluded), owner, len(checked), 3)
     imposed, _ = impose_regions(checked, (field_asked, 0.3), own, fully)
-    match = match_regions(scores, checked, owner, imposed, fixed=fixed, min_island_px=min_island_px)
+    match = match_regions(
+        scores, checked, owner, imposed, start=argmax_labels(scores), fixed=fixed, min_island_px=min_island_px
+    )
     return match, owner, imposed
 
 
@@ -157,6 +159,16 @@ def test_open_regions_are_measured_but_not_changed():
     assert np.isnan(imposed).all()
     np.testing.assert_array_equal(match.labels, argmax_labels(scores))
     np.testing.assert_allclose(match.achieved[1].sum(), 1)
+
+
+def test_what_nobody_asked_about_stays_as_the_map_without_a_ratio_has_it():
+    scores, start = field(), np.full(SHAPE, 3, np.uint8)  # such as the map of scores that are not calibrated
+    checked = check_regions([Region("weld", WELD, np.array([0.4, 0.5, 0.1]), 0.0)], SHAPE, SCHEME)
+    owner = regions_labels(checked, SHAPE)
+    imposed = np.array([[np.nan] * 3, [0.4, 0.5, 0.1]])
+    match = match_regions(scores, checked, owner, imposed, start=start)
+    assert (match.labels[~WELD] == 3).all()
+    assert match.achieved[1] == pytest.approx([0.4, 0.5, 0.1], abs=1e-3)
 
 
 def test_edits_and_exclusions_stay():

@@ -412,3 +412,40 @@ def test_calibrated_scores_take_part_in_matching_alone(guided: LoadedModel) -> N
     result = segment(calibrated, asked=np.array([0.3, 0.3, 0.4]), uncertainty=0.0)
     means = [image[result.labels == k].mean() for k in (1, 2, 3)]
     assert means[0] > means[1] > means[2], "the brightest pixels are the first phase"
+
+
+def test_regions_leave_the_rest_and_a_measured_region_as_without_a_ratio(guided: LoadedModel) -> None:
+    image = picture()
+    weights = np.zeros((3, 4))
+    weights[:, 3] = [3.0, 0.0, -3.0]
+    head = ScoreHeadCard(sigmas=[], weights=weights.tolist(), bias=[0.0, 0.0, 0.0])
+    calibration = guided.card.calibration.model_copy(update={"head": head})
+    session = Session(
+        dataclasses.replace(guided, card=guided.card.model_copy(update={"calibration": calibration})), image
+    )
+    coating, steel = halves(image.shape)
+    measured = dataclasses.replace(steel, asked=np.full(3, np.nan))
+    result = segment(session, regions=(coating, measured))
+    assert np.array_equal(result.labels[steel.mask], result.own_labels[steel.mask])
+    assert result.achieved == pytest.approx(result.imposed, abs=1e-3)
+    only = segment(session, regions=(measured,))
+    assert only.imposed is None and only.mode is None and not only.constrained
+    assert np.array_equal(only.labels, only.own_labels)
+
+
+def test_a_network_that_misses_its_ratio_is_told(guided: LoadedModel) -> None:
+    result = segment(Session(guided, picture()), asked=ASKED, uncertainty=0.0, mode="conditioned")
+    assert np.abs(result.achieved - ASKED).max() > 0.01, "else this tests nothing"
+    assert any("does not reach the ratio" in n for n in result.notices)
+
+
+def test_a_value_that_is_followed_only_so_far_is_told(guided: LoadedModel) -> None:
+    session = Session(guided, picture())
+    own = segment(session).own
+    k = int(own.argmax())
+    far, near = np.full(3, np.nan), np.full(3, np.nan)
+    far[k], near[k] = own[k] * 0.4, own[k] * 0.99
+    told = segment(session, asked=far, uncertainty=0.3)
+    assert any("Followed as far as" in n for n in told.notices)
+    for request in ({"asked": near, "uncertainty": 0.3}, {"asked": far, "uncertainty": 0.0}):
+        assert not any("Followed as far as" in n for n in segment(session, **request).notices)

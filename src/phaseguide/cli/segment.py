@@ -147,6 +147,11 @@ def segment(
             raise PhaseguideError(
                 f"{option} belongs to one image, but there are {len(files)}. Segment that one by itself."
             )
+    if regions is not None and wish.scope == "specimen":
+        raise PhaseguideError(
+            "--regions belong to one field, but the ratio is about the specimen. Leave one of them out, or add "
+            "--scope field."
+        )
     taken = existing_results(files, out, overlay=overlay)
     if taken and not overwrite:
         raise PhaseguideError(

@@ -13,7 +13,8 @@ population correction: of a field that is painted altogether nothing remains unk
 C is estimated on the painted pixels themselves: averaged over directions, corrected for having been centred
 on the estimated share (which makes covariances of a small part too small), and smoothed by a stretched
 exponential exp(-(r/l)^a), so that the noise of long lags does not enter. A variance from resampled blocks has
-no such model, but it is too small by a third where blocks touch, and noisy where they are few.
+no such model, but it is too small by a third where blocks touch, and noisy where they are few: such intervals
+hold the truth in 56-92 % of synthetic fields, these in 93-96 % (``phaseguide estimate coverage``).
 """
 
 from __future__ import annotations

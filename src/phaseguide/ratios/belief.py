@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from phaseguide.errors import RatioError
 from phaseguide.ratios.vector import FLOOR, Ratio, closed, complete_ratio
@@ -13,8 +13,8 @@ from phaseguide.ratios.vector import FLOOR, Ratio, closed, complete_ratio
 GROSS = 0.4
 """Standard deviations of the user's error from which a disagreement counts as gross (Huber's constant).
 
-Fixed on cross-validation folds for all sources alike: the largest tenth with which a ratio that is
-wrong by any of the errors studied does no harm (``docs/guidance.md``).
+Fixed on cross-validation folds for all sources alike: a step below the largest with which a ratio that is
+wrong by any of the errors studied did no harm (``docs/benchmarks/guidance.md``).
 """
 
 
@@ -77,6 +77,30 @@ def blend_ratios(asked: ArrayLike, own: ArrayLike, uncertainty: ArrayLike, own_e
     if is_open.any():
         imposed[is_open] = weights / weights.sum() * parts[-1]
     return closed(imposed)
+
+
+def held_back(
+    asked: ArrayLike, own: ArrayLike, uncertainty: ArrayLike, own_error: ArrayLike
+) -> NDArray[np.bool_]:
+    """Tell which asked phases are so far from ``own`` that `blend_ratios` follows them only to its limit.
+
+    Parameters
+    ----------
+    asked, own, uncertainty, own_error
+        As in `blend_ratios`.
+
+    Returns
+    -------
+    ndarray of bool, shape (K,)
+        False for open phases and for exact values.
+    """
+    said, seen = np.asarray(asked, dtype=np.float64), np.asarray(own, dtype=np.float64)
+    u = np.broadcast_to(np.asarray(uncertainty, dtype=np.float64), said.shape)
+    s = np.broadcast_to(np.asarray(own_error, dtype=np.float64), said.shape)
+    given = ~np.isnan(said) & (u > 0)
+    gap = np.abs(np.log(np.maximum(np.where(given, said, 1.0), FLOOR)) - np.log(np.maximum(seen, FLOOR)))
+    held: NDArray[np.bool_] = given & (gap / (s**2 + u**2) > GROSS / np.where(given, u, 1.0))
+    return held
 
 
 def _blend_parts(said: Ratio, seen: Ratio, u: Ratio, s: Ratio) -> Ratio:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.models.card import Card
-from phaseguide.phases import EXCLUDED
-from phaseguide.ratios import Ratio, total_variation
+from phaseguide.phases import EXCLUDED, PhaseScheme
+from phaseguide.ratios import FLOOR, Ratio, total_variation
 from phaseguide.segmentation.familiarity import Familiarity, scale_warning
 from phaseguide.segmentation.matching import Match
 
@@ -23,18 +23,18 @@ def conflict_limit(card: Card) -> float:
     return USUAL if known is None else known
 
 
-def describe_conflict(asked: Ratio, own: Ratio, imposed: Ratio, card: Card) -> str:
+def describe_conflict(asked: Ratio, own: Ratio, achieved: Ratio, card: Card) -> str:
     """Say in one sentence how far the user and the model are apart; empty if they are not.
 
     Parameters
     ----------
     asked : ndarray, shape (K,)
         Complete.
-    own, imposed : ndarray, shape (K,)
+    own, achieved : ndarray, shape (K,)
     card : Card
         Of the model.
     """
-    gap, moved = total_variation(own, asked), total_variation(own, imposed)
+    gap, moved = total_variation(own, asked), total_variation(own, achieved)
     limit = conflict_limit(card)
     if gap <= limit:
         return ""
@@ -46,6 +46,41 @@ def describe_conflict(asked: Ratio, own: Ratio, imposed: Ratio, card: Card) -> s
     return (
         f"The expected ratio differs from what the model sees in {gap * 100:.0f} % of the area{usual}; "
         f"{moved * 100:.0f} % was moved. Check where, and whether the value belongs to this field."
+    )
+
+
+def describe_limit(asked: Ratio, imposed: Ratio, held: NDArray[np.bool_], scheme: PhaseScheme) -> str:
+    """Say which values are so far from what the model sees that they are followed only so far; or nothing.
+
+    Parameters
+    ----------
+    asked, imposed : ndarray, shape (K,)
+    held : ndarray of bool, shape (K,)
+        From `phaseguide.ratios.held_back`.
+    scheme : PhaseScheme
+    """
+    parts = [
+        f"{phase.name} {asked[k] * 100:.1f} % only to {imposed[k] * 100:.1f} %"
+        for k, phase in enumerate(scheme)
+        if held[k]
+    ]
+    if not parts:
+        return ""
+    return (
+        f"Followed as far as such a value is believed against this model: {', '.join(parts)}. If it is surer "
+        "than its source says, choose another source or range."
+    )
+
+
+def describe_miss(imposed: Ratio, achieved: Ratio, scheme: PhaseScheme) -> str:
+    """Say that a network that knows the ratio did not come to it; empty within 0.1 percentage points."""
+    gaps = np.abs(achieved - imposed)
+    if gaps.max() <= FLOOR:
+        return ""
+    k = int(gaps.argmax())
+    return (
+        f"The network alone does not reach the ratio: {scheme.names[k]} has {achieved[k] * 100:.1f} %, "
+        f"{imposed[k] * 100:.1f} % was the aim. Let the ratio act on the mask, or on both, to reach it."
     )
 
 

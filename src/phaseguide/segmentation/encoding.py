@@ -177,8 +177,8 @@ class EncodedImage:
         return grey
 
     def _allocate(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        # Three arrays are kept at most: without a ratio, the same smoothed, and with a ratio.
-        fits = 3 * 4 * int(np.prod(shape)) <= self.memory // 2
+        # Five arrays are kept at most: without a ratio and with one, both calibrated, and one smoothed.
+        fits = 5 * 4 * int(np.prod(shape)) <= self.memory // 2
         return np.zeros(shape, dtype=np.float32) if fits else scratch_array(shape)
 
     def _decoded(

@@ -7,7 +7,7 @@ How a session uses it, with ``labels`` the map without any ratio::
     own, areas = measure_regions(labels, owner, len(regions), len(scheme))
     field = (request.asked, request.uncertainty)
     imposed, notices = impose_regions(regions, field, own, blend)
-    match = match_regions(scores, regions, owner, imposed, fixed=edits, min_island_px=...)
+    match = match_regions(scores, regions, owner, imposed, start=labels, fixed=edits, min_island_px=...)
     shares = report_regions(regions, field, own, areas, imposed, match.achieved)
     whole = whole_composition(imposed, own, areas)  # for a network that wants one ratio for the field
 
@@ -30,7 +30,7 @@ from phaseguide.errors import MicrographError, RatioError
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.ratios import Ratio, closed, validate_ratio
 from phaseguide.segmentation.islands import remove_small_islands, settle
-from phaseguide.segmentation.matching import Match, argmax_labels, match_ratio
+from phaseguide.segmentation.matching import Match, match_ratio
 
 Owner = NDArray[np.unsignedinteger[Any]]
 """Which region each pixel belongs to, (H, W): 0 the rest of the field, 1..R the regions in their order."""
@@ -286,6 +286,7 @@ def match_regions(
     owner: Owner,
     imposed: NDArray[np.float64],
     *,
+    start: NDArray[np.uint8],
     fixed: NDArray[np.uint8] | None = None,
     min_island_px: int = 0,
 ) -> RegionMatch:
@@ -300,7 +301,9 @@ def match_regions(
         From `regions_labels`.
     imposed : ndarray of float64, shape (R + 1, K)
         Composition of the rest of the field (row 0) and of each region; a row of NaN leaves its pixels as
-        the scores have them.
+        they are in ``start``.
+    start : ndarray of uint8, shape (H, W)
+        The map without any ratio; edits are laid on top of it.
     fixed : ndarray of uint8, shape (H, W), optional
         Manual edits: 0 free; 1..K this pixel *is* that phase; 255 excluded.
     min_island_px : int
@@ -316,11 +319,11 @@ def match_regions(
     RatioError, SchemeError, PhaseguideError
         As `match_ratio`.
     """
-    labels = argmax_labels(scores, fixed)
+    labels = start.copy() if fixed is None else np.where(fixed > 0, fixed, start)
     asked = np.flatnonzero(~np.isnan(imposed).any(axis=1)).tolist()
     parts = [_Part(row, owner, fixed) for row in asked]
     matches = [part.match(scores[:, part.rows], imposed[part.row], labels) for part in parts]
-    if min_island_px:
+    if min_island_px and parts:
         labels = remove_small_islands(labels, min_island_px, fixed)
         for at, part in enumerate(parts):
             aims = np.where(part.inside, labels[part.rows], np.uint8(EXCLUDED))

@@ -16,7 +16,7 @@ Mode = Literal["matched", "conditioned", "both"]
 Estimator = Literal["own", "autoregressive", "prior-shift"]
 
 AUTO: Estimator = "own"
-"""The automatic estimate: the best of the three on the cross-validation folds (``docs/guidance.md``)."""
+"""The automatic estimate: the best of the three on the cross-validation folds (``docs/benchmarks/guidance.md``)."""
 
 
 @dataclass(frozen=True)

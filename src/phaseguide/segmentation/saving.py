@@ -119,7 +119,7 @@ def make_record(
         See `save_segmentation`.
     """
     if source is None:
-        source = "not stated" if segmentation.asked is not None else _origin(segmentation)
+        source = "not stated" if segmentation.constrained else _origin(segmentation)
     return {
         "image": {
             "file": None if image_path is None else Path(image_path).name,

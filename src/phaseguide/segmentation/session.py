@@ -14,13 +14,22 @@ from phaseguide.micrographs.validation import check_image
 from phaseguide.models.card import FOUR_FLIPS, ViewCard
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.phases import EXCLUDED
-from phaseguide.ratios import Ratio, blend_ratios, complete_ratio, ratio_from_labels, validate_ratio
+from phaseguide.ratios import (
+    Ratio,
+    blend_ratios,
+    complete_ratio,
+    held_back,
+    ratio_from_labels,
+    validate_ratio,
+)
 from phaseguide.segmentation.channels import fit_channels
 from phaseguide.segmentation.device import Device, default_memory_mb
 from phaseguide.segmentation.doubts import (
     describe_conflict,
     describe_estimate,
+    describe_limit,
     describe_match,
+    describe_miss,
     describe_strangeness,
 )
 from phaseguide.segmentation.islands import remove_small_islands, settle, smooth_scores
@@ -196,7 +205,10 @@ class Session:
         if asked is not None and np.isnan(asked).all():
             asked = None
         if request.auto and (asked is not None or request.regions):
-            raise RatioError("A ratio was given, and the model is to estimate it. Choose one of the two.")
+            given = "A ratio" if asked is not None else "A region with its own ratio"
+            raise RatioError(
+                f"{given} was given, and the model is to estimate the ratio. Choose one of the two."
+            )
         yield from self._scoring.without_ratio(excluded_only(self.edits))
         own_labels, own = self._own_map(request)
         if request.regions:
@@ -229,7 +241,17 @@ class Session:
             if mode == "both":
                 yield from self._conditioned(imposed, request, focus)
             match = self._match(imposed, request, conditioned=imposed if mode == "both" else None)
-            labels, notices = match.labels, notices + _sentences(describe_match(match))
+            labels, notices = match.labels, _sentences(describe_match(match))
+        achieved = self._shares(labels)
+        if request.scope == "field":
+            held = held_back(asked, own, request.uncertainty, self.model.card.own_error)
+            notices = (
+                *_sentences(describe_conflict(complete_ratio(asked, own), own, achieved, self.model.card)),
+                *_sentences(describe_limit(asked, imposed, held, self.scheme)),
+                *notices,
+            )
+        if mode == "conditioned":
+            notices += _sentences(describe_miss(imposed, achieved, self.scheme))
         yield Finished(self._result(labels, request, own, own_labels, imposed, mode, notices))
 
     def _segment_regions(
@@ -253,11 +275,23 @@ class Session:
             yield from self._conditioned(conditioned, request, focus)
         scores = self._scoring.matchable(conditioned, request.smoothing_px)
         match = match_regions(
-            scores, regions, owner, imposed, fixed=self.edits, min_island_px=request.min_island_px
+            scores,
+            regions,
+            owner,
+            imposed,
+            start=own_labels,
+            fixed=self.edits,
+            min_island_px=request.min_island_px,
         )
         shares = report_regions(regions, field, owns, areas, imposed, match.achieved)
+        if np.isnan(imposed).all():  # the regions are only measured
+            labels = match.labels
+            yield Finished(self._result(labels, request, own, own_labels, regions=shares))
+            return
         whole = whole_composition(imposed, owns, areas)
         used: Mode = "both" if mode != "matched" else "matched"
+        if mode == "conditioned":
+            notices += ("Regions are always matched too: the network takes one ratio for the whole field.",)
         yield Finished(
             self._result(match.labels, request, own, own_labels, whole, used, notices + match.notices, shares)
         )

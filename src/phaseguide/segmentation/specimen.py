@@ -195,10 +195,11 @@ def segment_specimen(
 
 def _conflict(whole: Composition, card: Card) -> Iterator[Notice]:
     gap = total_variation(whole.own, complete_ratio(whole.asked, whole.own))
+    fields = f"{whole.fields} fields" if whole.fields > 1 else "one field"
     if gap > conflict_limit(card):
         yield Notice(
             f"The expected ratio of the specimen differs from the mean of what the model sees in its "
-            f"{whole.fields} fields in {gap * 100:.0f} % of the area. Check where, and whether these fields "
+            f"{fields} in {gap * 100:.0f} % of the area. Check where, and whether these fields "
             "stand for the specimen."
         )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from phaseguide.widgets.layers import KEY
 from phaseguide.widgets.planes import Index, data_shape
@@ -16,7 +15,8 @@ FIELD_PX = (150, 400)
 """Least and greatest side of the surroundings that are shown at first, in px of the image."""
 
 _SCREEN = 600.0  # about what a canvas has, in pixels of the screen
-_GAP, _HALF = 7, 34  # where the arms of the cross begin and end, in pixels of the screen
+_GAP, _ARM = 7.0, 26.0  # where the arms of the cross begin, and how long they are, in pixels of the screen
+_ARMS = ((-1, 0), (0, 1), (1, 0), (0, -1))
 
 
 def is_marked(viewer: Any) -> bool:
@@ -86,27 +86,26 @@ class PointMarker:
 
     def _draw(self, event: Any = None) -> None:
         """Draw the cross around the pixel, which stays free; it has the same size on the screen at any zoom."""
-        from napari.layers import Labels
-        from napari.utils.colormaps import DirectLabelColormap
+        from napari.layers import Points
 
         unit = 1 / self._viewer.scene.camera.zoom
-        middle = np.asarray(self._image.data_to_world((*self._index, *self._pixel)))[-2:]
-        place = {"scale": (unit, unit), "translate": middle - _HALF * unit}
+        middle = np.asarray(self._image.data_to_world((*self._index, *self._pixel)), dtype=np.float64)
+        places = np.repeat(middle[None], len(_ARMS), axis=0)
+        places[:, -2:] += np.array(_ARMS) * (_GAP + _ARM / 2) * unit
         if self._cross is not None and self._cross in self._viewer.layers:
-            self._cross.scale, self._cross.translate = place["scale"], place["translate"]
+            self._cross.data, self._cross.size = places, _ARM * unit
             return
-        # Drawn as labels: after a Points or Shapes layer is gone, software OpenGL crashes now and then in the
-        # frame that draws another new layer (napari 0.9.2, Mesa 22.3).
-        colours = {None: "transparent", 0: "transparent", 1: "black", 2: "#ffee00"}
-        self._cross = Labels(
-            _cross(),
+        self._cross = Points(
+            places,
+            size=_ARM * unit,
+            symbol=["vbar", "hbar", "vbar", "hbar"],
+            face_color="#ffee00",
+            border_color="black",  # a dark rim around a bright bar is seen on any grey
+            border_width=0.08,
             name=NAME,
-            opacity=1.0,
-            colormap=DirectLabelColormap(color_dict=colours),
             metadata={KEY: {"role": ROLE}},
-            units=self._image.units[-2:],
-            axis_labels=self._image.axis_labels[-2:],
-            **place,
+            units=self._image.units,
+            axis_labels=self._image.axis_labels,
         )
         self._viewer.add_layer(self._cross)  # becomes active, so that a drag cannot paint or move anything
         self._cross.editable = False
@@ -114,15 +113,3 @@ class PointMarker:
     def _pixel_size(self) -> float:
         """Edge of a pixel in world units; the geometric mean if it is not square."""
         return float(np.sqrt(np.prod(np.abs(self._image.scale[-2:]))))
-
-
-def _cross() -> NDArray[np.uint8]:
-    """Picture of the cross, shape (69, 69): 2 its arms, 1 a dark rim, so that it is seen on any grey."""
-    picture = np.zeros((2 * _HALF + 1, 2 * _HALF + 1), dtype=np.uint8)
-    for value, width in ((1, 2), (2, 1)):
-        gap, end = _GAP + 2 - width, _HALF + 1 - (2 - width)
-        for side in (slice(_HALF - end + 1, _HALF - gap + 1), slice(_HALF + gap, _HALF + end)):
-            middle = slice(_HALF - width + 1, _HALF + width)
-            picture[side, middle] = value
-            picture[middle, side] = value
-    return picture

@@ -94,6 +94,7 @@ class SessionStore:
             invert=options.invert,
             memory_mb=options.memory_mb,
             name=name,
+            pixel_size_um=pixel_size_um,
         )
         pixels = image.shape[0] * image.shape[1]
         flips = sum(view.zoom**2 for view in session.views)
@@ -122,7 +123,9 @@ class SessionStore:
     def made_for(self, session: Session, image: NDArray[Any]) -> bool:
         """Whether a session was made for these very pixels."""
         fingerprint = _fingerprint(image)
-        return any(known is session and key[2:-1] == fingerprint for key, (known, _) in self._sessions.items())
+        return any(
+            known is session and key[2:-1] == fingerprint for key, (known, _) in self._sessions.items()
+        )
 
     def forget(self) -> None:
         """Drop all sessions and models, after a failure or a change of device under them."""
