@@ -170,3 +170,13 @@ def test_coverage_tells_each_scenario(tmp_path: Path, monkeypatch: pytest.Monkey
     assert few[0].name in result.stdout and f"({few[1].name})" in result.stdout
     rows = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))["scenarios"]
     assert [row["meant"] for row in rows] == [True, False] and rows[0]["fields"] == 3
+
+
+def test_a_result_of_the_program_is_nobodys_paint(image: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    made = CliRunner().invoke(
+        app, ["segment", str(image), "--model", str(model), "--ratio", "1=30%", "--exact", "--out", str(out)]
+    )
+    assert made.exit_code == 0, made.output
+    result = run("painted", image, "--labels", out / "steel_labels.tif", "--model", model)
+    fails(result, "written by the program", "steel.json")

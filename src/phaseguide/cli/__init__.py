@@ -12,6 +12,7 @@ from phaseguide.cli import (
     estimate,
     evaluate,
     folds,
+    large,
     live,
     models,
     points,
@@ -21,7 +22,7 @@ from phaseguide.cli import (
 )
 from phaseguide.cli.guard import GuardedGroup
 
-__all__ = ["app", "folds", "live"]
+__all__ = ["app", "folds", "large", "live"]
 
 app = typer.Typer(
     name="phaseguide",

@@ -69,14 +69,21 @@ def painted(
 
     \b
     [bold]Examples[/bold]
-      phaseguide estimate painted steel.tif --labels steel_labels.tif -m uhcs
+      phaseguide estimate painted steel.tif --labels painted.tif -m uhcs
       phaseguide estimate painted steel.tif --labels strokes.tif -m uhcs --reading extrapolated --json -
     """  # noqa: D301
     from phaseguide.estimation.planes import estimate_planes
+    from phaseguide.micrographs.records import result_record
     from phaseguide.models.zoo import open_model
 
     if reading not in READINGS:
         raise PhaseguideError(f"--reading {reading!r} is not known. Choose {' or '.join(READINGS)}.")
+    if (record := result_record(labels)) is not None:
+        raise PhaseguideError(
+            f"{labels}: was written by the program ({record.name} is its record), so nobody painted it and an "
+            "interval would mean nothing. Give the label map of your own strokes; to measure a result, count points: "
+            "phaseguide estimate points."
+        )
     planes = _read_planes(image, labels, plane, exclude_info_bar)
     opened = open_model(model)
     estimate = draw(estimate_planes(planes, opened, reading, device=device))  # type: ignore[arg-type]

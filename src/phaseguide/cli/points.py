@@ -185,6 +185,8 @@ def _show_expected(plan: PointPlan, count: int, right: float) -> None:
     for k, phase in enumerate(plan.scheme):
         table.add_row(phase.name, percent(plan.weights[k + 1]), *(percent(e[k]) for e in errors.values()))
     console.print(table)
+    if plan.map_note:
+        console.print(plan.map_note, markup=False, soft_wrap=True)
 
 
 def _scheme_of(labels: Path, phases: str | None, array: Any) -> PhaseScheme:

@@ -61,6 +61,24 @@ def write_record(path: str | Path, record: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def result_record(labels: str | Path) -> Path | None:
+    """Return the record beside a label map that the program wrote; None for any other label map.
+
+    Parameters
+    ----------
+    labels : path
+        ``<stem>_labels.tif`` has its record in ``<stem>.json``.
+    """
+    path = Path(labels)
+    record = path.with_name(f"{path.stem.removesuffix('_labels')}.json")
+    try:
+        told = json.loads(record.read_text(encoding="utf-8"))
+        written = told["labels"] == path.name and "model" in told
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return record if written else None
+
+
 def _plain(value: Any) -> Any:
     """Turn a value into what JSON can hold."""
     if isinstance(value, Mapping):

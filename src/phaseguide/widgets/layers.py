@@ -39,6 +39,15 @@ def find_layer(viewer: ViewerModel, image: Image, role: str) -> Labels | None:
     return None
 
 
+def is_result(layer: Labels) -> bool:
+    """Whether the program made a layer, or wrote the file that it was opened from."""
+    from phaseguide.micrographs.records import result_record
+
+    if layer.metadata.get(KEY, {}).get("role", "edits") != "edits":
+        return True
+    return layer.source.path is not None and result_record(layer.source.path) is not None
+
+
 def geometry(image: Image) -> dict[str, Any]:
     """Where an image lies in the world: everything a layer on top of it must copy."""
     return {

@@ -125,9 +125,7 @@ class PaintedBox(QWidget):
         known = [
             layer
             for layer in self._viewer.layers
-            if isinstance(layer, Labels)
-            and not layer.multiscale
-            and layer.metadata.get(layers.KEY, {}).get("role", "edits") == "edits"
+            if isinstance(layer, Labels) and not layer.multiscale and not layers.is_result(layer)
         ]
         image = self._image()
         chosen = before or (None if image is None else layers.find_layer(self._viewer, image, "edits"))
@@ -234,7 +232,7 @@ class PaintedBox(QWidget):
                 f"{' x '.join(map(str, shape))} px. Choose a layer that was made for this image."
             )
         if self.pool_check.isChecked() and len(shape) > 2:
-            data, every = layer.data, planes.all_indices(image)
+            data, every = np.array(layer.data), planes.all_indices(image)  # the brush goes on meanwhile
             return lambda: pooled_share(data, every, scheme, source)
         labels = np.array(layer.data[planes.current_index(image, self._viewer.dims.point)])
         if self.reading == "painted":
