@@ -11,6 +11,7 @@ from phaseguide.cli import (
     demo,
     estimate,
     evaluate,
+    familiarity,
     folds,
     large,
     live,
@@ -22,7 +23,7 @@ from phaseguide.cli import (
 )
 from phaseguide.cli.guard import GuardedGroup
 
-__all__ = ["app", "folds", "large", "live"]
+__all__ = ["app", "familiarity", "folds", "large", "live"]
 
 app = typer.Typer(
     name="phaseguide",
