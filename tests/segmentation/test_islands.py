@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import label as connect
 
+from phaseguide.segmentation import islands
 from phaseguide.segmentation.islands import remove_small_islands, settle, smooth_scores
 from phaseguide.segmentation.matching import argmax_labels, match_ratio
 
@@ -123,3 +124,23 @@ def test_settling_leaves_excluded_pixels_and_the_input_alone():
     settled = settle(scores, np.ones((5, 5), np.uint8))
     assert np.all(argmax_labels(settled) == 1)
     np.testing.assert_array_equal(scores, before)
+
+
+@pytest.mark.parametrize("band", [1, 130, 700])
+def test_working_in_bands_changes_nothing(band, monkeypatch):
+    scores = np.random.default_rng(1).standard_normal((3, 45, 60)).astype(np.float32)
+    labels = speckled(1, 60)[:45]
+    fixed = np.zeros_like(labels)
+    fixed[10:12] = labels[10:12]
+
+    def results():
+        yield smooth_scores(scores, 1.7)
+        for min_px in (2, 9, 60):
+            cleaned = remove_small_islands(labels, min_px, fixed)
+            yield cleaned
+            yield settle(scores, cleaned, [0.1, -0.2, 0.1])
+
+    whole = list(results())
+    monkeypatch.setattr(islands, "_BAND", band)
+    for one, other in zip(whole, results(), strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -131,8 +131,8 @@ def painted_share(
 
     The interval is Wilson's with Student's quantile, on as many independent areas as the two-point
     correlation of the painted pixels says there are, and with the finite-population correction of that
-    correlation (`phaseguide.estimation.two_point`). Measured on synthetic fields it covers 93-96 %, from
-    some hundred islands down to about ten in the painted part, where resampled blocks alone cover 56-92 %. It
+    correlation (`phaseguide.estimation.two_point`). Measured on synthetic fields it covers 94-97 %, from
+    some hundred islands down to about ten in the painted part, where resampled blocks alone cover 60-94 %. It
     is too narrow (about 87 %) for long bands that run through a small painted part, and means nothing where
     the paint went to picked islands. Reproduce: ``phaseguide estimate coverage``.
 

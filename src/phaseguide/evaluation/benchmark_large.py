@@ -6,8 +6,6 @@ one size and writes lines of JSON: ``{"stage": ...}`` before each measurement, t
 
 from __future__ import annotations
 
-import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +19,7 @@ import phaseguide
 from phaseguide.errors import PhaseguideError
 from phaseguide.evaluation.benchmark import describe_machine
 from phaseguide.evaluation.benchmark_worker import benchmark_image, peak_memory_mb
-from phaseguide.evaluation.worker import worker_messages
+from phaseguide.evaluation.worker import serve, worker_messages
 from phaseguide.events import Finished, Progress
 
 if TYPE_CHECKING:
@@ -251,19 +249,5 @@ def _peak_gb() -> float | None:
     return None if peak is None else peak / 1000
 
 
-def main() -> None:
-    """Read a task, measure it, write the row."""
-
-    def say(message: dict[str, Any]) -> None:
-        sys.stdout.write(json.dumps(message) + "\n")
-        sys.stdout.flush()
-
-    task = LargeTask(**json.loads(sys.stdin.read()))
-    try:
-        say({"row": asdict(measure(task, lambda stage: say({"stage": stage})))})
-    except PhaseguideError as error:
-        say({"error": str(error)})
-
-
 if __name__ == "__main__":
-    main()
+    serve(LargeTask, measure)

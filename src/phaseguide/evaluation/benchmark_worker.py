@@ -6,19 +6,18 @@ lines of JSON: ``{"stage": ...}`` before each measurement, then ``{"row": ...}``
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.errors import PhaseguideError
+from phaseguide.evaluation.worker import serve
 from phaseguide.events import Finished
 
 if TYPE_CHECKING:
@@ -221,19 +220,5 @@ def _seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def main() -> None:
-    """Read a task, measure it, write the row."""
-
-    def say(message: dict[str, Any]) -> None:
-        sys.stdout.write(json.dumps(message) + "\n")
-        sys.stdout.flush()
-
-    task = Task(**json.loads(sys.stdin.read()))
-    try:
-        say({"row": asdict(measure(task, lambda stage: say({"stage": stage})))})
-    except PhaseguideError as error:
-        say({"error": str(error)})
-
-
 if __name__ == "__main__":
-    main()
+    serve(Task, measure)

@@ -6,8 +6,9 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 from phaseguide.errors import PhaseguideError
@@ -61,3 +62,25 @@ def worker_messages(module: str, task: dict[str, Any], what: str) -> Iterator[di
             worker.kill()
             worker.wait()
             worker.stdout.close()
+
+
+def serve(make_task: Callable[..., Any], measure: Callable[[Any, Callable[[str], None]], Any]) -> None:
+    """Be the worker: read a task, measure it, write stages, then the row or what the user can do.
+
+    Parameters
+    ----------
+    make_task : callable
+        Makes a task from the keys that `worker_messages` was given.
+    measure : callable
+        ``measure(task, say_stage)`` returns the row, a dataclass.
+    """
+
+    def say(message: dict[str, Any]) -> None:
+        sys.stdout.write(json.dumps(message) + "\n")
+        sys.stdout.flush()
+
+    task = make_task(**json.loads(sys.stdin.read()))
+    try:
+        say({"row": asdict(measure(task, lambda stage: say({"stage": stage})))})
+    except PhaseguideError as error:
+        say({"error": str(error)})

@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
 from phaseguide.segmentation.scratch import empty_beside, release
 
+Indices = NDArray[np.int32]
+
 _BAND = 1 << 22  # pixels a step
 _TRUNCATE = 3.0  # standard deviations at which the Gaussian ends
 _NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
@@ -76,20 +78,18 @@ def remove_small_islands(
     cleaned = labels.copy()
     if min_px <= 1:
         return cleaned
-    where, island, highest = _small_islands(labels, min_px, fixed)
-    pending = np.zeros(labels.shape, dtype=np.bool_)
-    pending[where] = True
+    (rows, columns), island, highest = _small_islands(labels, min_px, fixed)
+    cleaned[rows, columns] = NOT_CLASSIFIED  # no votes from there until they are decided
     while island.size:
-        votes = _count_votes(cleaned, pending, where, island, highest)
+        votes = _count_votes(cleaned, rows, columns, island, highest)
         decided = votes.max(axis=1) > 0
         winners = votes.argmax(axis=1).astype(np.uint8)
         done = decided[island]
         if not done.any():
             break
-        rows, columns = where
         cleaned[rows[done], columns[done]] = winners[island[done]]
-        pending[rows[done], columns[done]] = False
-        where, island = (rows[~done], columns[~done]), island[~done]
+        rows, columns, island = rows[~done], columns[~done], island[~done]
+    cleaned[rows, columns] = labels[rows, columns]
     return cleaned
 
 
@@ -158,19 +158,14 @@ def _bands(shape: tuple[int, ...], reach: int) -> Iterator[tuple[slice, slice]]:
         yield slice(start, stop), slice(max(0, start - reach), min(height, stop + reach))
 
 
-Where = tuple[NDArray[np.intp], NDArray[np.intp]]
-
-
 def _small_islands(
     labels: NDArray[np.uint8], min_px: int, fixed: NDArray[np.uint8] | None
-) -> tuple[Where, NDArray[np.int64], int]:
+) -> tuple[tuple[Indices, Indices], Indices, int]:
     """Return the pixels of all islands that must go, each one's island from 0, and the highest phase."""
     from scipy.ndimage import label as connect
 
-    rows_found: list[NDArray[np.intp]] = []
-    columns_found: list[NDArray[np.intp]] = []
-    islands: list[NDArray[np.int64]] = []
-    found = highest = 0
+    found: list[tuple[Indices, Indices, Indices]] = []
+    count = highest = 0
     # An island of fewer pixels cannot reach farther than that from the band: it is seen whole.
     for band, window in _bands(labels.shape, min_px):
         seen = labels[window]
@@ -178,45 +173,51 @@ def _small_islands(
             if phase in (NOT_CLASSIFIED, EXCLUDED):
                 continue
             highest = max(highest, int(phase))
-            parts, count = connect(seen == phase, structure=np.ones((3, 3)))
-            small = np.bincount(parts.ravel(), minlength=count + 1) < min_px
+            parts, n_parts = connect(seen == phase, structure=np.ones((3, 3)))
+            small = np.bincount(parts.ravel(), minlength=n_parts + 1) < min_px
             small[0] = False
             if fixed is not None:
                 small[parts[fixed[window] != NOT_CLASSIFIED]] = False
             rows, columns = np.nonzero(small[parts])
             number = parts[rows, columns]
             # Each belongs to the band in which its first row lies.
-            first = np.full(count + 1, -1, dtype=np.int64)
+            first = np.full(n_parts + 1, -1, dtype=np.int64)
             first[number[::-1]] = rows[::-1] + window.start
             mine = (first[number] >= band.start) & (first[number] < band.stop)
             names, island = np.unique(number[mine], return_inverse=True)
-            rows_found.append(rows[mine] + window.start)
-            columns_found.append(columns[mine])
-            islands.append(island.reshape(-1) + found)
-            found += names.size
-    if not islands:
-        return (np.zeros(0, np.intp), np.zeros(0, np.intp)), np.zeros(0, np.int64), highest
-    return (np.concatenate(rows_found), np.concatenate(columns_found)), np.concatenate(islands), highest
+            found.append(
+                (
+                    (rows[mine] + window.start).astype(np.int32),
+                    columns[mine].astype(np.int32),
+                    (island.reshape(-1) + count).astype(np.int32),
+                )
+            )
+            count += names.size
+    if not found:
+        return (np.zeros(0, np.int32), np.zeros(0, np.int32)), np.zeros(0, np.int32), highest
+    ys, xs, islands = (np.concatenate(part) for part in zip(*found, strict=True))
+    return (ys, xs), islands, highest
 
 
 def _count_votes(
-    labels: NDArray[np.uint8],
-    pending: NDArray[np.bool_],
-    where: Where,
-    island: NDArray[np.int64],
-    highest: int,
-) -> NDArray[np.int64]:
-    """Contacts of each island with each label that stays, shape (islands, highest phase + 1)."""
-    n_labels, n_islands = highest + 1, int(island.max()) + 1
-    votes = np.zeros(n_islands * n_labels, dtype=np.int64)
-    for dy, dx in _NEIGHBOURS:
-        rows, columns = where[0] + dy, where[1] + dx
-        # What is outside the image is no phase.
-        inside = (rows >= 0) & (rows < labels.shape[0]) & (columns >= 0) & (columns < labels.shape[1])
-        rows, columns = rows[inside], columns[inside]
-        seen = labels[rows, columns]
-        seen[pending[rows, columns] | (seen == EXCLUDED)] = NOT_CLASSIFIED
-        votes += np.bincount(island[inside] * n_labels + seen, minlength=votes.size)
-    table = votes.reshape(n_islands, n_labels)
+    labels: NDArray[np.uint8], rows: Indices, columns: Indices, island: Indices, highest: int
+) -> Indices:
+    """Contacts of each island with each phase, shape (islands, highest phase + 1)."""
+    n_labels, (height, width) = highest + 1, labels.shape
+    votes = np.zeros((int(island.max()) + 1) * n_labels, dtype=np.int32)
+    for start in range(0, island.size, _BAND):
+        part = slice(start, start + _BAND)
+        # Islands are numbered as they come, so that a part of the pixels has a short run of numbers.
+        lowest = int(island[part].min())
+        cell = (island[part] - lowest) * n_labels
+        for dy, dx in _NEIGHBOURS:
+            y, x = rows[part] + dy, columns[part] + dx
+            # What is outside the image is no phase.
+            inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+            seen = labels[y[inside], x[inside]]
+            seen[seen == EXCLUDED] = NOT_CLASSIFIED
+            counted = np.bincount(cell[inside] + seen)
+            votes[lowest * n_labels :][: counted.size] += counted.astype(np.int32)
+    table = votes.reshape(-1, n_labels)
     table[:, NOT_CLASSIFIED] = 0
     return table

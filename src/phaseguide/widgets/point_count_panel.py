@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -24,13 +23,14 @@ from qtpy.QtWidgets import (
 from phaseguide.estimation.point_plan import MOST_POINTS
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layer_box import ImageBox
+from phaseguide.widgets.scrolled_panel import ScrolledPanel
 
 DEFAULT_COUNT = 100
 KEYS = "1234567890"
 """Keys of the first ten phases; further ones have a button only."""
 
 
-class PointCountPanel(QWidget):
+class PointCountPanel(ScrolledPanel):
     """Everything that is seen: what can be expected, the counting, the result. It scrolls where it must."""
 
     def __init__(self, viewer: Any) -> None:
@@ -72,6 +72,7 @@ class PointCountPanel(QWidget):
     def show_state(self, *, counting: bool, startable: bool, paused: bool, done: bool) -> None:
         """Show the controls that make sense now."""
         self.setup.setVisible(not counting)
+        self.map_line.setVisible(not counting)  # it may tell areas
         self.image_box.setEnabled(not counting)
         self.counting.setVisible(counting)
         self.start_button.setVisible(startable)
@@ -114,21 +115,7 @@ class PointCountPanel(QWidget):
         column.addWidget(self.result_part)
         column.addWidget(self.status)
         column.addStretch(1)
-        area = QScrollArea()
-        area.setWidget(content)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(area)
-        self._area, self._content = area, content
-
-    def fit_width(self) -> None:
-        """Be wide enough that nothing is cut; to be called when a table changes."""
-        self._content.layout().activate()
-        bar = self._area.verticalScrollBar().sizeHint().width()
-        self.setMinimumWidth(max(320, self._content.minimumSizeHint().width() + bar))
+        self.show_content(content)
 
 
 class CountingBox(QWidget):

@@ -42,7 +42,7 @@ class PointMarker:
         camera, selection = viewer.scene.camera, viewer.layers.selection
         self._visible = [(layer, layer.visible) for layer in viewer.layers]
         self._selected, self._active = set(selection), selection.active
-        self._camera = (viewer.dims.ndisplay, tuple(camera.center), camera.zoom)
+        self._camera = (viewer.dims.ndisplay, tuple(camera.angles), tuple(camera.center), camera.zoom)
         self._step = tuple(viewer.dims.current_step)
 
     def begin(self) -> None:
@@ -75,12 +75,11 @@ class PointMarker:
         for layer, visible in self._visible:
             if layer in viewer.layers:
                 layer.visible = visible
-        viewer.layers.selection.clear()
-        viewer.layers.selection.update(layer for layer in self._selected if layer in viewer.layers)
-        if self._active is not None and self._active in viewer.layers:
-            viewer.layers.selection.active = self._active
-            viewer.layers.selection.update(layer for layer in self._selected if layer in viewer.layers)
-        viewer.dims.ndisplay, viewer.scene.camera.center, viewer.scene.camera.zoom = self._camera
+        there = [layer for layer in self._selected if layer in viewer.layers]
+        viewer.layers.selection.active = self._active if self._active in there else None
+        viewer.layers.selection.update(there)
+        camera = viewer.scene.camera
+        viewer.dims.ndisplay, camera.angles, camera.center, camera.zoom = self._camera
         if len(self._step) == viewer.dims.ndim:
             viewer.dims.current_step = self._step
 

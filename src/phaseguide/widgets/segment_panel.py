@@ -17,7 +17,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -32,6 +31,7 @@ from phaseguide.widgets.phase_table import PhaseTable
 from phaseguide.widgets.preferences import SOURCES, Source, read_preferences
 from phaseguide.widgets.progress_line import ProgressLine
 from phaseguide.widgets.result_bar import ResultBar
+from phaseguide.widgets.scrolled_panel import ScrolledPanel
 
 if TYPE_CHECKING:
     from phaseguide.phases import PhaseScheme
@@ -52,8 +52,8 @@ SCOPES = (
 BY_HAND = ", then changed by hand"
 
 
-class SegmentPanel(QWidget):
-    """Everything that is seen. It scrolls where the window is low.
+class SegmentPanel(ScrolledPanel):
+    """Everything that is seen.
 
     ``changed`` tells that the user has changed what a request is made of.
     """
@@ -272,15 +272,7 @@ class SegmentPanel(QWidget):
         column.addLayout(self.judging)
         column.addWidget(self.advanced)
         column.addStretch(1)
-        area = QScrollArea()
-        area.setWidget(content)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(area)
-        self._area, self._content = area, content
+        self.show_content(content)
         self.fit_width()
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -291,9 +283,7 @@ class SegmentPanel(QWidget):
     def fit_width(self) -> None:
         """Be wide enough that nothing is cut; to be called when the phases change."""
         self.table.fit()
-        self._content.layout().activate()
-        bar = self._area.verticalScrollBar().sizeHint().width()
-        self.setMinimumWidth(max(320, self._content.minimumSizeHint().width() + bar))
+        super().fit_width()
 
 
 def small_label() -> QLabel:

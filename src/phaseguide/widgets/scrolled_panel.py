@@ -1,0 +1,30 @@
+"""A panel of a dock widget: it scrolls where the window is low, and is as wide as what it holds."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+NARROWEST = 320
+
+
+class ScrolledPanel(QWidget):
+    """A widget whose content is given once by `show_content`."""
+
+    def show_content(self, content: QWidget) -> None:
+        """Put the content into a scroll area."""
+        area = QScrollArea()
+        area.setWidget(content)
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(area)
+        self._area, self._content = area, content
+
+    def fit_width(self) -> None:
+        """Be wide enough that nothing is cut; to be called when the content changes."""
+        self._content.layout().activate()
+        bar = self._area.verticalScrollBar().sizeHint().width()
+        self.setMinimumWidth(max(NARROWEST, self._content.minimumSizeHint().width() + bar))
