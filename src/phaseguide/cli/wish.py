@@ -194,7 +194,15 @@ def read_wish(
                 f"--scope specimen, --basis weight and --density say what a ratio means, but --ratio is {text}. "
                 'Give a ratio, for example --ratio "1=15%".'
             )
-        return Wish(text, auto=text.lower() == "auto", uncertainty=0.0, source=source)
+        # Nothing is asked of the field, but regions may ask, and the source says how sure that is.
+        form, _ = _with_source(_new_form(card, "", False, None), source, stated=False)
+        form = replace(form, uncertainty=form.uncertainty if unsure is None else unsure)
+        return Wish(
+            text,
+            auto=text.lower() == "auto",
+            uncertainty=form.uncertainties(scheme),
+            source=source,
+        )
     if preset is None:
         form = _new_form(card, text, as_weight, density)
     elif ratio is not None or basis is not None or density is not None:

@@ -23,11 +23,12 @@ from phaseguide.ratios import (
     blend_ratios,
     closed,
     complete_ratio,
+    held_back,
     shift_to_mean,
     total_variation,
     validate_ratio,
 )
-from phaseguide.segmentation.doubts import conflict_limit
+from phaseguide.segmentation.doubts import conflict_limit, describe_limit
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.session import Session
 from phaseguide.segmentation.stacks import area_px
@@ -178,6 +179,9 @@ def segment_specimen(
     whole = Composition(asked, mean, blend_ratios(asked, mean, request.uncertainty, error), len(seen))
     yield whole
     yield from _conflict(whole, card)
+    held = held_back(asked, mean, request.uncertainty, error)
+    if limit := describe_limit(asked, whole.imposed, held, card.scheme):
+        yield Notice(limit)
     for index, share in zip(seen, shift_to_mean(own, areas, whole.imposed), strict=True):
         field = fields[index]
         if index in kept:

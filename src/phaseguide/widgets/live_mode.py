@@ -84,7 +84,9 @@ class LiveMode(QObject):
     def can_accept(self) -> bool:
         """Whether there is, or soon will be, something on show that was not kept."""
         image = self._widget.image
-        return self.in_series and (self._awaited is not None or self._widget.results.is_provisional(image))
+        shown = self._awaited is not None or self._widget.results.is_provisional(image)
+        # With values that cannot be meant, what is on show is the answer to others.
+        return self.in_series and shown and not self._impossible
 
     def changed(self) -> None:
         """Answer changed values."""
@@ -270,6 +272,7 @@ class LiveMode(QObject):
             self._awaited, self._work_s = None, answer.work_s
             if not self._impossible:
                 widget.say(" ".join([ON_TRIAL, *done.notices]))
+            widget.tools.answered(done)
             widget.show_state()
             if self._accept_next:
                 self.accept()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QFont, QFontMetrics
 from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy
 
 from phaseguide.phases import Phase
@@ -73,7 +74,7 @@ class PhaseLine:
         """Ask for enough room; a wrapping label does not ask for its longest word by itself."""
         self.name.ensurePolished()
         words = [self.name.fontMetrics().horizontalAdvance(word) for word in self.name.text().split()]
-        self.name.setMinimumWidth(max(words, default=0) + 2)
+        self.name.setMinimumWidth(max(words, default=0) + 8)
         # Room for the widest numbers, so that a result does not move the columns.
         for label, widest in (
             (self.range, "88.8–88.8"),
@@ -83,5 +84,7 @@ class PhaseLine:
             (self.unguided.sensitivity, "88.8–88.8"),
         ):
             label.ensurePolished()
-            label.setMinimumWidth(label.fontMetrics().horizontalAdvance(widest) + 3)
+            bold = QFont(label.font())
+            bold.setBold(True)  # a range that was set for its phase
+            label.setMinimumWidth(QFontMetrics(bold).horizontalAdvance(widest) + 6)
             label.setMinimumHeight(label.fontMetrics().height())

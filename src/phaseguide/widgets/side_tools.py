@@ -68,6 +68,11 @@ class SideTools(QObject):
         if self.painted_fold.isExpanded():
             self.painted.refresh()
 
+    def answered(self, result: Segmentation) -> None:
+        """Show what a changed value has led to."""
+        self.regions.show_shares(result.regions)
+        self.disputes.refresh()
+
     def reset_choices(self) -> None:
         """Read the viewer's layers again."""
         self.painted.reset_choices()
