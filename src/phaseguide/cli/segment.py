@@ -82,7 +82,7 @@ def segment(
         typer.Option(
             metavar="FILE",
             help='JSON of parts with ratios of their own: {"regions": [{"name": "coating", "polygon": '
-            '\\[[row, column], ...], "ratio": "1=20%"}]}. --ratio is then about the rest of the image.',
+            '\\[\\[row, column], ...], "ratio": "1=20%"}]}. --ratio is then about the rest of the image.',
         ),
     ] = None,
     exclude_info_bar: Annotated[
