@@ -85,7 +85,7 @@ def test_parse_round_trip(ratio: Vector) -> None:
         ("ferrite=abc", "not understood"),
         ("ferrite=.", "not understood"),
         ("ferrite=nan", "not understood"),
-        ("ferrite=0,2", "'2' is not understood"),
+        ("ferrite=0,2", "0.2 with a point"),
         ("pearlite=0.2", "Unknown phase 'pearlite'.*1 ferrite, 2 bainite"),
         ("ferrite=0.2,1=0.2", "'ferrite' has two values"),
         ("ferrite=15", "Write 15% for percent"),
@@ -325,3 +325,9 @@ def test_guess_is_a_composition_that_misses_by_its_formula(true: Vector, accurac
 
 def test_guess_of_one_phase_is_that_phase() -> None:
     np.testing.assert_array_equal(guess_ratio([1.0], 0.5), [1.0])
+
+
+@pytest.mark.parametrize("text", ["1=17,5%", "1=0,175", "1=17,5%, 2=3%", "2=3%; 1: 17,5 %"])
+def test_a_decimal_comma_is_told_from_a_separator(text: str) -> None:
+    with pytest.raises(RatioError, match="with a point"):
+        parse_ratio(text, PhaseScheme.from_names(["a", "b", "c", "d"]))

@@ -126,5 +126,5 @@ def ratio_range(share: float, uncertainty: float) -> tuple[float, float]:
     if not 0 < share < 1:
         return (share, share)
     odds = (share * math.exp(sign * uncertainty) for sign in (-1, 1))
-    low, high = (weight / (weight + 1 - share) for weight in odds)
+    low, high = (min(1.0, weight / (weight + 1 - share)) for weight in odds)  # rounding may pass 1
     return (low, high)

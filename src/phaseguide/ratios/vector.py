@@ -19,6 +19,7 @@ FLOOR = 0.001
 SUM_TOLERANCE = 0.005
 """A full ratio may miss 100 % by this much (typed roundings such as 3 x 33.3) and is then scaled."""
 
+_DECIMAL_COMMA = re.compile(r"[=:]\s*(\d+,\d+\s*%?)\s*(?:[,;]|$)")
 _ENTRY = re.compile(r"(?P<name>.+?)\s*[=:]\s*(?P<value>[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(?P<percent>%?)")
 
 
@@ -42,6 +43,11 @@ def parse_ratio(text: str, scheme: PhaseScheme) -> Ratio:
     RatioError
         Not readable, unknown phase, a phase named twice, negative, or more than 100 %.
     """
+    if comma := _DECIMAL_COMMA.search(text):
+        raise RatioError(
+            f"Ratio {text!r}: a comma separates phases, so {comma[1]!r} cannot be read. Write "
+            f"{comma[1].replace(',', '.')} with a point."
+        )
     ratio = np.full(len(scheme), np.nan)
     for part in filter(None, (p.strip() for p in re.split(r"[,;]", text))):
         match = _ENTRY.fullmatch(part)
