@@ -84,9 +84,10 @@ class LiveMode(QObject):
     def can_accept(self) -> bool:
         """Whether there is, or soon will be, something on show that was not kept."""
         image = self._widget.image
-        shown = self._awaited is not None or self._widget.results.is_provisional(image)
         # With values that cannot be meant, what is on show is the answer to others.
-        return self.in_series and shown and not self._impossible
+        if not self.in_series or self._impossible:
+            return False
+        return self._awaited is not None or self._widget.results.is_provisional(image)
 
     def changed(self) -> None:
         """Answer changed values."""
