@@ -17,6 +17,7 @@ from phaseguide.segmentation.scratch import empty_beside, release
 Indices = NDArray[np.int32]
 
 _BAND = 1 << 22  # pixels a step
+_MEMBERS = 1 << 20  # pixels of islands a step
 _TRUNCATE = 3.0  # standard deviations at which the Gaussian ends
 _NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
 
@@ -79,16 +80,18 @@ def remove_small_islands(
     if min_px <= 1:
         return cleaned
     (rows, columns), island, highest = _small_islands(labels, min_px, fixed)
-    cleaned[rows, columns] = NOT_CLASSIFIED  # no votes from there until they are decided
+    for part in _parts(island.size):  # no votes from there until they are decided
+        cleaned[rows[part], columns[part]] = NOT_CLASSIFIED
     while island.size:
-        votes = _count_votes(cleaned, rows, columns, island, highest)
-        decided = votes.max(axis=1) > 0
-        winners = votes.argmax(axis=1).astype(np.uint8)
-        done = decided[island]
-        if not done.any():
+        winners = _vote(cleaned, rows, columns, island, highest)
+        waiting = np.empty(island.size, dtype=np.bool_)
+        for part in _parts(island.size):
+            winner = winners[island[part]]
+            cleaned[rows[part], columns[part]] = winner
+            waiting[part] = winner == NOT_CLASSIFIED
+        if waiting.all():
             break
-        cleaned[rows[done], columns[done]] = winners[island[done]]
-        rows, columns, island = rows[~done], columns[~done], island[~done]
+        rows, columns, island = rows[waiting], columns[waiting], island[waiting]
     cleaned[rows, columns] = labels[rows, columns]
     return cleaned
 
@@ -164,7 +167,9 @@ def _small_islands(
     """Return the pixels of all islands that must go, each one's island from 0, and the highest phase."""
     from scipy.ndimage import label as connect
 
-    found: list[tuple[Indices, Indices, Indices]] = []
+    ys: list[Indices] = []
+    xs: list[Indices] = []
+    islands: list[Indices] = []
     count = highest = 0
     # An island of fewer pixels cannot reach farther than that from the band: it is seen whole.
     for band, window in _bands(labels.shape, min_px):
@@ -185,28 +190,27 @@ def _small_islands(
             first[number[::-1]] = rows[::-1] + window.start
             mine = (first[number] >= band.start) & (first[number] < band.stop)
             names, island = np.unique(number[mine], return_inverse=True)
-            found.append(
-                (
-                    (rows[mine] + window.start).astype(np.int32),
-                    columns[mine].astype(np.int32),
-                    (island.reshape(-1) + count).astype(np.int32),
-                )
-            )
+            ys.append((rows[mine] + window.start).astype(np.int32))
+            xs.append(columns[mine].astype(np.int32))
+            islands.append((island.reshape(-1) + count).astype(np.int32))
             count += names.size
-    if not found:
-        return (np.zeros(0, np.int32), np.zeros(0, np.int32)), np.zeros(0, np.int32), highest
-    ys, xs, islands = (np.concatenate(part) for part in zip(*found, strict=True))
-    return (ys, xs), islands, highest
+    return (_joined(ys), _joined(xs)), _joined(islands), highest
 
 
-def _count_votes(
+def _joined(parts: list[Indices]) -> Indices:
+    """Concatenate and empty a list, so that its parts do not take memory any longer."""
+    whole = np.concatenate([*parts, np.zeros(0, np.int32)])
+    parts.clear()
+    return whole
+
+
+def _vote(
     labels: NDArray[np.uint8], rows: Indices, columns: Indices, island: Indices, highest: int
-) -> Indices:
-    """Contacts of each island with each phase, shape (islands, highest phase + 1)."""
+) -> NDArray[np.uint8]:
+    """The phase that each island touches most, of equals the lowest; 0 if it touches none."""
     n_labels, (height, width) = highest + 1, labels.shape
     votes = np.zeros((int(island.max()) + 1) * n_labels, dtype=np.int32)
-    for start in range(0, island.size, _BAND):
-        part = slice(start, start + _BAND)
+    for part in _parts(island.size):
         # Islands are numbered as they come, so that a part of the pixels has a short run of numbers.
         lowest = int(island[part].min())
         cell = (island[part] - lowest) * n_labels
@@ -220,4 +224,11 @@ def _count_votes(
             votes[lowest * n_labels :][: counted.size] += counted.astype(np.int32)
     table = votes.reshape(-1, n_labels)
     table[:, NOT_CLASSIFIED] = 0
-    return table
+    winners: NDArray[np.uint8] = table.argmax(axis=1).astype(np.uint8)
+    return winners
+
+
+def _parts(count: int) -> Iterator[slice]:
+    """Yield slices of a list of pixels: indexing with many at once makes sixteen bytes of each."""
+    for start in range(0, count, _MEMBERS):
+        yield slice(start, start + _MEMBERS)
