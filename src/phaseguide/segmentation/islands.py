@@ -92,6 +92,7 @@ def remove_small_islands(
         if waiting.all():
             break
         rows, columns, island = rows[waiting], columns[waiting], island[waiting]
+        island = (np.cumsum(winners == NOT_CLASSIFIED, dtype=np.int32) - 1)[island]
     cleaned[rows, columns] = labels[rows, columns]
     return cleaned
 
