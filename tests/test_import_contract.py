@@ -16,7 +16,7 @@ PACKAGE = ROOT / "src" / "phaseguide"
 
 ORDER = (
     "errors", "atomic", "events", "phases", "ratios", "micrographs", "datasets", "models", "segmentation",
-    "estimation", "evaluation", "training", "cli", "widgets",
+    "estimation", "projects", "evaluation", "training", "finetuning", "cli", "widgets",
 )  # fmt: skip
 GUI = {"napari", "qtpy", "superqt", "magicgui", "PyQt5", "PyQt6", "PySide2", "PySide6"}
 

@@ -35,6 +35,10 @@ class TrainingError(PhaseguideError):
     """A training run that cannot start or go on."""
 
 
+class ProjectError(PhaseguideError):
+    """A project folder that cannot be opened or changed, or a field that is frozen or gone."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of Python, numpy or torch means that memory ran out."""
     text = str(error).lower()
