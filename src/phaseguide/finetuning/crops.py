@@ -1,0 +1,166 @@
+"""Crops around labels: few windows that together hold every labelled pixel, in every view of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from phaseguide.finetuning.sources import Source
+from phaseguide.models.segmenter import normalise_image
+
+SYMMETRIES = 8
+"""Quarter turns and mirrored quarter turns of a crop."""
+
+MOST_WINDOWS = 400
+"""Windows of one source; beyond them labels are left out, evenly."""
+
+_STEP = 32
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square window of a source, at one zoom.
+
+    Attributes
+    ----------
+    source : int
+        Index of the source.
+    zoom : float
+    pixels : Tensor of float32, shape (C, crop, crop)
+        Normalised.
+    labels : Tensor of long, shape (crop, crop)
+        0 where nothing is taught.
+    ratio_of : int
+        Index of the source whose ratio the crop is a part of, -1 for none.
+    area : float
+        Pixels of the crop that are image and not padding, at zoom 1.
+    """
+
+    source: int
+    zoom: float
+    pixels: Tensor
+    labels: Tensor
+    ratio_of: int
+    area: float
+
+
+def label_crops(
+    sources: Sequence[Source],
+    labels: Sequence[NDArray[np.uint8] | None],
+    crop: int,
+    zooms: Sequence[float],
+) -> list[Crop]:
+    """Cut crops that together hold every label of every source, each in exactly one crop of a zoom."""
+    found: list[Crop] = []
+    for index, (source, marks) in enumerate(zip(sources, labels, strict=True)):
+        if marks is None or not marks.any():
+            continue
+        planes = torch.from_numpy(normalise_image(source.image))
+        for zoom in zooms:
+            image, scaled = zoomed(planes, torch.from_numpy(marks), zoom)
+            scaled = scaled.clone()
+            for top, left in covering_windows(scaled.numpy() > 0, crop):
+                found.append(_cut(index, zoom, image, scaled, top, left, crop, -1))
+                scaled[top : top + crop, left : left + crop] = 0
+    return found
+
+
+def field_crops(sources: Sequence[Source], crop: int) -> list[Crop]:
+    """Cut crops that tile each source with a ratio, without labels."""
+    found: list[Crop] = []
+    for index, source in enumerate(sources):
+        if source.ratio is None:
+            continue
+        planes = torch.from_numpy(normalise_image(source.image))
+        height, width = planes.shape[1:]
+        blank = torch.zeros((height, width), dtype=torch.uint8)
+        if source.labels is not None:
+            # What is excluded leaves the denominator of a ratio.
+            blank[torch.from_numpy(source.labels == 255)] = 255
+        for top in _starts(height, crop):
+            for left in _starts(width, crop):
+                found.append(_cut(index, 1.0, planes, blank, top, left, crop, index))
+    return found
+
+
+def zoomed(planes: Tensor, labels: Tensor, zoom: float) -> tuple[Tensor, Tensor]:
+    """Resample an image (C, H, W) linearly and its labels (H, W) to the nearest."""
+    if zoom == 1.0:
+        return planes, labels
+    size = [max(1, round(n * zoom)) for n in planes.shape[1:]]
+    image = F.interpolate(planes[None], size=size, mode="bilinear", align_corners=False, antialias=zoom < 1)[
+        0
+    ]
+    marks = F.interpolate(labels[None, None].float(), size=size, mode="nearest")[0, 0]
+    return image, marks.to(torch.uint8)
+
+
+def covering_windows(mask: NDArray[np.bool_], crop: int) -> list[tuple[int, int]]:
+    """Choose windows greedily, each where most of the mask is not covered yet.
+
+    Returns
+    -------
+    list of tuple of int
+        Top and left of each; together they hold the whole mask.
+    """
+    height, width = mask.shape
+    if height <= crop and width <= crop:
+        return [(0, 0)]
+    tops, lefts = _places(height, crop), _places(width, crop)
+    left_over = mask.copy()
+    windows: list[tuple[int, int]] = []
+    while left_over.any() and len(windows) < MOST_WINDOWS:
+        total = np.zeros((height + 1, width + 1), dtype=np.int64)
+        np.cumsum(np.cumsum(left_over, axis=0), axis=1, out=total[1:, 1:])
+        ends_y, ends_x = np.minimum(tops + crop, height), np.minimum(lefts + crop, width)
+        inside = (
+            total[np.ix_(ends_y, ends_x)]
+            - total[np.ix_(tops, ends_x)]
+            - total[np.ix_(ends_y, lefts)]
+            + total[np.ix_(tops, lefts)]
+        )
+        # Of equally good windows the one in the middle of them: labels want surroundings on all sides.
+        best = np.argwhere(inside == inside.max())
+        row, column = best[len(best) // 2]
+        top, left = int(tops[row]), int(lefts[column])
+        windows.append((top, left))
+        left_over[top : top + crop, left : left + crop] = False
+    return windows
+
+
+def turned(tensor: Tensor, symmetry: int) -> Tensor:
+    """Turn the last two axes by quarter turns (``symmetry`` 0 to 3), mirrored first (4 to 7)."""
+    mirrored = tensor.flip(-1) if symmetry >= 4 else tensor
+    return torch.rot90(mirrored, symmetry % 4, (-2, -1))
+
+
+def _places(size: int, crop: int) -> NDArray[np.int64]:
+    last = max(0, size - crop)
+    return np.unique(np.append(np.arange(0, last + 1, _STEP), last))
+
+
+def _starts(size: int, crop: int) -> list[int]:
+    """Starts of the fewest windows of one size that tile a side, spread evenly."""
+    count = -(-size // crop)
+    return [0] if count == 1 else [round(i * (size - crop) / (count - 1)) for i in range(count)]
+
+
+def _cut(
+    source: int, zoom: float, image: Tensor, labels: Tensor, top: int, left: int, crop: int, ratio_of: int
+) -> Crop:
+    pixels = image[:, top : top + crop, left : left + crop]
+    marks = labels[top : top + crop, left : left + crop].long()  # a copy, since the type differs
+    height, width = marks.shape
+    bottom, right = crop - height, crop - width
+    if bottom or right:
+        mode = "reflect" if bottom < height and right < width else "replicate"
+        pixels = F.pad(pixels[None], (0, right, 0, bottom), mode=mode)[0]
+        # What was mirrored in is no second observation.
+        marks = F.pad(marks, (0, right, 0, bottom), value=255)
+    return Crop(source, zoom, pixels.contiguous(), marks.contiguous(), ratio_of, height * width / zoom**2)

@@ -1,0 +1,282 @@
+"""What learns and how: the parts, their optimiser, one step, the moving average."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from phaseguide.finetuning.config import FinetuneConfig
+from phaseguide.finetuning.crops import SYMMETRIES, Crop, turned
+from phaseguide.finetuning.feature_cache import FeatureCache
+from phaseguide.finetuning.objective import label_loss, soft_shares, squared_ratio_loss, tolerant_ratio_loss
+from phaseguide.models.backbones import Features, is_batch_norm
+from phaseguide.models.segmenter import GuidedSegmenter
+from phaseguide.ratios import FLOOR
+from phaseguide.training.augmentation import jitter_brightness, random_grid, sample_crop
+from phaseguide.training.losses import crop_ratios
+from phaseguide.training.stages import update_average
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RATIO_NOISE = 0.5
+"""Largest log-ratio standard deviation of the ratios that the guidance is shown."""
+
+RATIO_DROPOUT = 0.5
+"""Share of fully labelled crops that are shown without their ratio."""
+
+FREE_CROP = 1.3
+"""Side of the window, in crops, out of which a freely augmented crop is taken."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything a run learns from, cut into crops.
+
+    Attributes
+    ----------
+    crops : list of Crop
+        First those around the user's labels, then rehearsal, then tiles of fields with a ratio.
+    taught, rehearsed : int
+        How many of each of the first two there are.
+    fields : dict of int to tuple
+        For each source with a ratio: indices of its tiles, the ratio (NaN where open), its tolerance.
+    """
+
+    crops: list[Crop]
+    taught: int
+    rehearsed: int
+    fields: dict[int, tuple[list[int], Tensor, float]]
+
+
+class Learner:
+    """A model that learns, its moving average, and the best so far.
+
+    Parameters
+    ----------
+    segmenter : GuidedSegmenter
+        The model to start from; it is not changed.
+    material : Material
+    config : FinetuneConfig
+    device : torch.device
+    steps : int
+        In all; the rate warms up and then falls along a half cosine.
+    """
+
+    def __init__(
+        self,
+        segmenter: GuidedSegmenter,
+        material: Material,
+        config: FinetuneConfig,
+        device: torch.device,
+        steps: int,
+    ) -> None:
+        self.config, self.device, self.steps = config, device, steps
+        self.model = copy.deepcopy(segmenter).to(device)
+        self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.guidance_start is not None:
+            for name, value in self.model.guidance.named_parameters():
+                if name.rpartition(".")[2] in ("gamma", "delta"):
+                    value.data.fill_(config.guidance_start)
+        self.average = copy.deepcopy(self.model).eval()
+        self.best = copy.deepcopy(self.average)
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.slowed = 1.0
+        self.take(material)
+        self.optimiser = self._optimiser()
+
+    def take(self, material: Material) -> None:
+        """Learn from this material from now on."""
+        self.material = material
+        self.cache: FeatureCache | None = None
+        if self.config.parts == "fast":
+            self.cache = FeatureCache(self.model, self.device, self.config.seed)
+        counts = torch.zeros(len(self.model.scheme))
+        for crop in material.crops[: material.taught + material.rehearsed]:
+            counts += torch.bincount(crop.labels.reshape(-1), minlength=256)[1 : len(counts) + 1]
+        self.counts = counts.to(self.device)
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Everything that a checkpoint must hold: the parts that learn, of each of the three models."""
+        return {
+            f"{which}/{name}": part
+            for which in ("model", "average", "best")
+            for name, part in self.parts(getattr(self, which)).items()
+        }
+
+    def parts(self, segmenter: GuidedSegmenter) -> dict[str, nn.Module]:
+        """The parts of a model that learn."""
+        net = segmenter.backbone.net
+        learning = {"decoder": net.decoder, "head": net.segmentation_head, "guidance": segmenter.guidance}
+        return learning if self.cache is not None else {"encoder": net.encoder, **learning}
+
+    def keep_as_best(self) -> None:
+        """Remember the averaged model."""
+        self.best.load_state_dict(self.average.state_dict())
+
+    def go_back(self) -> None:
+        """Return to the best model, at a tenth of the rate, with a fresh optimiser."""
+        self.model.load_state_dict(self.best.state_dict())
+        self.average.load_state_dict(self.best.state_dict())
+        self.slowed *= 0.1
+        self.optimiser = self._optimiser()
+
+    def step(self, number: int, batch: int) -> float:
+        """Learn from one batch and return its loss.
+
+        Parameters
+        ----------
+        number : int
+            Of the step, from 0.
+        batch : int
+            Crops with labels; tiles of a field with a ratio come on top, at most as many.
+        """
+        self._set_rate(number)
+        self._set_modes(batch)
+        with _own_randomness(self.config.seed, number, self.device):
+            loss = torch.zeros((), device=self.device)
+            if self.material.taught or self.material.rehearsed:
+                loss = loss + self._label_term(batch)
+            if self.material.fields and self.config.ratio_weight:
+                loss = loss + self.config.ratio_weight * self._field_term(number, batch)
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+        value = float(loss.detach())
+        nn.utils.clip_grad_norm_((p for g in self.optimiser.param_groups for p in g["params"]), 1.0)
+        self.optimiser.step()
+        if self.config.average:
+            for name, part in self.parts(self.average).items():
+                update_average(part, self.parts(self.model)[name], self.config.average, number)
+        else:
+            self.average.load_state_dict(self.model.state_dict())
+        return value
+
+    # -- the terms of the loss --------------------------------------------------------------------
+
+    def _label_term(self, batch: int) -> Tensor:
+        c, m = self.config, self.material
+        rehearsal = round(batch * c.rehearsal) if m.rehearsed and m.taught else (batch if m.rehearsed else 0)
+        picks = [self._draw(0, m.taught) for _ in range(batch - rehearsal)]
+        picks += [self._draw(m.taught, m.rehearsed) for _ in range(rehearsal)]
+        features, labels = self._batch(picks)
+        k = len(self.model.scheme)
+        ratios = self._shown(crop_ratios(labels, k))
+        labels = labels.to(self.device)
+        logits = self.model.decode(features, None if ratios is None else ratios.to(self.device))
+        loss = label_loss(
+            logits,
+            labels,
+            self.counts,
+            cross_entropy_weight=c.cross_entropy_weight,
+            dice_weight=c.dice_weight,
+        )
+        if c.ratio_loss == "mse":
+            known = (labels > 0) & (labels < 255)
+            true = torch.stack([(labels == i + 1).sum() for i in range(k)]).float() / known.sum().clamp_min(1)
+            kept = torch.where(known, labels, torch.full_like(labels, 255))
+            loss = loss + c.ratio_weight * squared_ratio_loss(soft_shares(logits, kept), true)
+        return loss
+
+    def _field_term(self, number: int, batch: int) -> Tensor:
+        """Compare the mean over tiles of one field with what was said about it."""
+        m = self.material
+        tiles, ratio, tolerance = list(m.fields.values())[number % len(m.fields)]
+        order = torch.randperm(len(tiles), generator=self.generator)[: max(2, batch)].tolist()
+        picks = [(tiles[i], int(torch.randint(SYMMETRIES, (1,), generator=self.generator))) for i in order]
+        features, labels = self._batch(picks)
+        # Every other time the guidance is told what it is then held to.
+        told = None
+        if number % 2 and not bool(torch.isnan(ratio).any()):
+            told = ratio[None].expand(len(picks), -1).to(self.device)
+        shares = soft_shares(self.model.decode(features, told), labels.to(self.device))
+        ratio = ratio.to(self.device)
+        if self.config.ratio_loss == "mse":
+            return squared_ratio_loss(shares, ratio)
+        return tolerant_ratio_loss(shares, ratio, tolerance)
+
+    # -- drawing ----------------------------------------------------------------------------------
+
+    def _draw(self, first: int, count: int) -> tuple[int, int]:
+        crop = first + int(torch.randint(count, (1,), generator=self.generator))
+        return crop, int(torch.randint(SYMMETRIES, (1,), generator=self.generator))
+
+    def _batch(self, picks: Sequence[tuple[int, int]]) -> tuple[Features, Tensor]:
+        crops = self.material.crops
+        if self.cache is not None:
+            labels = torch.stack([turned(crops[i].labels, symmetry) for i, symmetry in picks])
+            return self.cache.features(crops, picks), labels
+        images, marks = [], []
+        for i, symmetry in picks:
+            pixels, found = self._augmented(crops[i], symmetry)
+            images.append(pixels)
+            marks.append(found)
+        image = jitter_brightness(torch.stack(images), 0.1, self.generator)
+        image = image.to(self.device, memory_format=torch.channels_last)
+        return self.model.encode(image), torch.stack(marks)
+
+    def _augmented(self, crop: Crop, symmetry: int) -> tuple[Tensor, Tensor]:
+        """Warp, turn and zoom a crop; one whose labels would all fall outside is only turned."""
+        side = crop.labels.shape[0]
+        grid = random_grid(side, side, side, 0.25, self.generator)
+        pixels, labels = sample_crop(crop.pixels, crop.labels.to(torch.uint8), grid)
+        if bool(((labels > 0) & (labels < 255)).any()) or crop.ratio_of >= 0:
+            return pixels, labels
+        return turned(crop.pixels, symmetry), turned(crop.labels, symmetry)
+
+    def _shown(self, ratios: Tensor) -> Tensor | None:
+        """Ratios of fully labelled crops as a user would give them; None if there are none to show."""
+        if not len(self.model.guidance) or self.model.guidance_options.kind == "none":
+            return None
+        b, k = ratios.shape
+        spread = torch.rand(b, 1, generator=self.generator) * RATIO_NOISE
+        noisy = ratios.clamp_min(FLOOR) * torch.exp(torch.randn(b, k, generator=self.generator) * spread)
+        noisy = noisy / noisy.sum(1, keepdim=True)
+        dropped = torch.rand(b, 1, generator=self.generator) < RATIO_DROPOUT
+        noisy = torch.where(dropped, torch.full_like(noisy, torch.nan), noisy)
+        return None if bool(torch.isnan(noisy).any(1).all()) else noisy
+
+    # -- optimiser --------------------------------------------------------------------------------
+
+    def _optimiser(self) -> torch.optim.Optimizer:
+        c = self.config
+        for parameter in self.model.parameters():
+            parameter.requires_grad_(False)
+        groups: list[dict[str, Any]] = []
+        for name, part in self.parts(self.model).items():
+            part.requires_grad_(True)
+            rate = c.learning_rate * self.slowed * (c.encoder_rate if name == "encoder" else 1.0)
+            groups.append({"params": list(part.parameters()), "lr": rate, "peak": rate})
+        groups = [g for g in groups if g["params"]]
+        kind = torch.optim.AdamW if c.optimiser == "adamw" else torch.optim.Adam
+        return kind(groups, weight_decay=c.weight_decay)
+
+    def _set_rate(self, number: int) -> None:
+        import math
+
+        warm = min(10, max(1, self.steps // 10))
+        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, number / max(1, self.steps))))
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["peak"] * min(1.0, (number + 1) / warm) * fall
+
+    def _set_modes(self, batch: int) -> None:
+        self.model.train()
+        for module in self.model.modules():
+            # A handful of crops says little about the mean and spread of a feature.
+            if is_batch_norm(module) and batch < 8:
+                module.eval()
+        if self.cache is not None:
+            self.model.backbone.net.encoder.eval()
+
+
+@contextmanager
+def _own_randomness(seed: int, number: int, device: torch.device) -> Iterator[None]:
+    """Seed what draws from torch's own generator (dropout), so that a step is the same in every run."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed * 1_000_003 + number)
+        yield

@@ -1,0 +1,81 @@
+"""The loss of fine-tuning: labels where there are some, area shares where only a ratio is known."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from phaseguide.phases import EXCLUDED
+from phaseguide.ratios import FLOOR
+from phaseguide.training.losses import one_hot_labels
+
+BALANCE = 0.5
+"""Phases count by their labelled pixels to this power: 1 as painted, 0 all alike."""
+
+
+def label_loss(
+    logits: Tensor, labels: Tensor, counts: Tensor, *, cross_entropy_weight: float, dice_weight: float
+) -> Tensor:
+    """Cross-entropy and soft Dice over labelled pixels.
+
+    Strokes are no random sample: a phase is painted as much as the user happened to paint it. So a pixel
+    of a phase counts by ``(mean count / count) ** (1 - BALANCE)`` of the labelled pixels of all crops.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (B, K, H, W)
+    labels : Tensor of long, shape (B, H, W)
+        0 and 255 teach nothing.
+    counts : Tensor, shape (K,)
+        Labelled pixels of each phase in all crops.
+    """
+    target, mask = one_hot_labels(labels, logits.shape[1])
+    log_p = F.log_softmax(logits.float(), dim=1)
+    present = counts > 0
+    mean = counts[present].mean() if bool(present.any()) else counts.new_tensor(1.0)
+    weight = torch.where(present, (mean / counts.clamp_min(1)) ** (1 - BALANCE), torch.zeros_like(counts))
+    weighted = target * weight[None, :, None, None]
+    loss = -cross_entropy_weight * (weighted * log_p).sum() / weighted.sum().clamp_min(1)
+    if dice_weight:
+        p = log_p.exp() * mask
+        overlap, size = (p * target).sum((0, 2, 3)), target.sum((0, 2, 3))
+        dice = (2 * overlap + 1) / (p.sum((0, 2, 3)) + size + 1)
+        here = (size > 0).float()
+        loss = loss + dice_weight * ((1 - dice) * here).sum() / here.sum().clamp_min(1)
+    return loss
+
+
+def soft_shares(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean probability of each phase over the pixels of a batch that are not excluded, shape (K,)."""
+    keep = (labels != EXCLUDED)[:, None].float()
+    p = torch.softmax(logits.float(), dim=1) * keep
+    return p.sum((0, 2, 3)) / keep.sum().clamp_min(1)
+
+
+def tolerant_ratio_loss(shares: Tensor, ratio: Tensor, tolerance: float) -> Tensor:
+    """How far area shares are from a ratio, beyond what its tolerance allows.
+
+    Mean over the given phases of ``max(0, |log(share / ratio)| - tolerance)``, each weighted by the
+    square root of its ratio, so that a trace phase does not decide alone. This is learning from label
+    proportions (Quadrianto et al. 2009) with a dead zone as wide as the user's own doubt.
+
+    Parameters
+    ----------
+    shares : Tensor, shape (K,)
+    ratio : Tensor, shape (K,)
+        NaN where open.
+    tolerance : float
+        Log-ratio standard deviation.
+    """
+    given = ~torch.isnan(ratio)
+    wanted = ratio.nan_to_num().clamp_min(FLOOR)
+    apart = (torch.log(shares.clamp_min(FLOOR)) - torch.log(wanted)).abs()
+    weight = wanted.sqrt() * given
+    return (torch.relu(apart - tolerance) * weight).sum() / weight.sum().clamp_min(1e-6)
+
+
+def squared_ratio_loss(shares: Tensor, ratio: Tensor) -> Tensor:
+    """Mean squared error of area shares over the given phases, as published for the Phase Learning Module."""
+    given = ~torch.isnan(ratio)
+    return ((shares - ratio.nan_to_num()) ** 2 * given).sum() / given.sum().clamp_min(1)

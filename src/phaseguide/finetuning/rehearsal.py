@@ -1,0 +1,48 @@
+"""Crops that a shipped model was trained on, to be seen again while it learns something new."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phaseguide.datasets.folder import open_dataset
+from phaseguide.finetuning.sources import Source
+from phaseguide.models.card import Card
+from phaseguide.models.rephase import origin_by_name
+
+
+def rehearsal_folder() -> Path:
+    """Folder with a data set of training crops for each shipped model."""
+    return Path(str(files("phaseguide"))) / "rehearsal"
+
+
+def shipped_rehearsal(card: Card) -> list[Source]:
+    """Return the original training crops of a model or of the shipped model that it descends from.
+
+    Labels are those of the card's phases: a phase that the model no longer has is not classified.
+    """
+    folder = rehearsal_folder() / root_model(card)
+    if not folder.is_dir():
+        return []
+    dataset = open_dataset(folder)
+    assert dataset.scheme is not None
+    relabel = np.zeros(256, dtype=np.uint8)
+    relabel[255] = 255
+    for new, old in origin_by_name(dataset.scheme, card.scheme).items():
+        relabel[list(old)] = new
+    found = []
+    for item in dataset.labelled().items:
+        image = item.read_image().data
+        labels = relabel[item.read_labels(dataset.scheme, (image.shape[0], image.shape[1]))]
+        found.append(Source(f"rehearsal {item.stem}", image, labels, "full"))
+    channels = card.backbone.in_channels
+    return [s for s in found if (1 if s.image.ndim == 2 else s.image.shape[2]) == channels]
+
+
+def root_model(card: Card) -> str:
+    """Name of the shipped model that a model descends from; its own where it is not fine-tuned."""
+    record: Any = card.training
+    return str(record.get("root", card.name)) if isinstance(record, dict) else card.name

@@ -1,0 +1,75 @@
+"""Checkpoints of a fine-tuning run, and what can be told of one before it is taken up again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from phaseguide.errors import TrainingError
+from phaseguide.finetuning.config import FinetuneConfig
+from phaseguide.finetuning.learner import Learner
+from phaseguide.training.checkpoint import load_checkpoint, restore, save_checkpoint
+
+IDENTITY = ("config", "model", "data")
+REASONS = {
+    "config": "other settings",
+    "model": "another model to start from",
+    "data": "other labels, ratios or images",
+}
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A run that can go on: its name, the model it started from, how far it came, and its settings."""
+
+    name: str
+    start: str
+    epoch: int
+    epochs: int
+    config: FinetuneConfig
+
+
+def save_position(path: Path, learner: Learner, state: Mapping[str, Any]) -> None:
+    """Write a checkpoint; the one before survives until this one is complete."""
+    plain = {**state, "history": [dataclasses.asdict(h) for h in state["history"]]}
+    save_checkpoint(path, learner.modules(), learner.optimiser, learner.generator, plain)
+
+
+def load_position(path: Path, identity: Mapping[str, Any], learner: Learner | None = None) -> dict[str, Any]:
+    """Read a checkpoint, check that it belongs to this run, and put a learner where it was.
+
+    Raises
+    ------
+    TrainingError
+        Damaged, or of a run with other settings, labels or start.
+    """
+    tensors, state = load_checkpoint(path)
+    other = [REASONS[key] for key in IDENTITY if state.get(key) != identity[key]]
+    if other:
+        raise TrainingError(
+            f"{path.name}: is of a run with {' and '.join(other)}. Start afresh, or bring back what it had."
+        )
+    if learner is not None:
+        restore(tensors, state, learner.modules(), learner.optimiser, learner.generator)
+        learner.slowed = 0.1 ** state["setbacks"]
+    return state
+
+
+def read_interrupted(path: Path) -> Interrupted | None:
+    """Tell what a checkpoint is of; None where there is none or it cannot be read."""
+    if not path.exists():
+        return None
+    try:
+        _, state = load_checkpoint(path)
+        return Interrupted(
+            str(state["name"]),
+            str(state["start"]),
+            len(state["history"]),
+            int(state["config"]["epochs"]),
+            FinetuneConfig.from_dict(state["config"]),
+        )
+    except (TrainingError, KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,360 @@
+"""The fine-tuning generator: a model and sources in, events out, a better model with its card at the end."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import phaseguide
+from phaseguide.errors import TrainingError, is_out_of_memory
+from phaseguide.events import Finished, Notice, Progress
+from phaseguide.finetuning.config import FinetuneConfig
+from phaseguide.finetuning.control import Control
+from phaseguide.finetuning.events import Ending, FinetuneResult, Judgement, Preview, PreviewField
+from phaseguide.finetuning.feature_cache import FeatureCache
+from phaseguide.finetuning.judge import judge
+from phaseguide.finetuning.learner import Learner
+from phaseguide.finetuning.outcome import finished_model
+from phaseguide.finetuning.preparing import SMALLEST_CROP, Prepared, prepare
+from phaseguide.finetuning.previewing import Previewer
+from phaseguide.finetuning.rehearsal import shipped_rehearsal
+from phaseguide.finetuning.resuming import load_position, save_position
+from phaseguide.finetuning.sources import Source, data_sha256
+from phaseguide.models.model_file import LoadedModel, tensors_sha256
+from phaseguide.models.segmenter import GuidedSegmenter
+from phaseguide.segmentation.device import choose_device
+from phaseguide.training.events import EpochDone
+
+FinetuneEvent = Progress | Notice | EpochDone | Preview | Finished[FinetuneResult]
+
+FEWEST_STEPS = 8
+"""Steps of an epoch, however few crops there are."""
+
+SAVE_S = 5.0
+"""Least time between two checkpoints."""
+
+PAUSE_S = 0.1
+
+
+def finetune(
+    model: LoadedModel,
+    sources: Sequence[Source],
+    config: FinetuneConfig,
+    *,
+    name: str = "model",
+    rehearsal: Sequence[Source] | None = None,
+    checkpoint: Path | None = None,
+    control: Control | None = None,
+    preview: Callable[[], PreviewField | None] | None = None,
+) -> Iterator[FinetuneEvent]:
+    """Let a model learn from what the user painted.
+
+    Parameters
+    ----------
+    model : LoadedModel
+        Where to start; it is not changed.
+    sources : sequence of Source
+    config : FinetuneConfig
+    name : str
+        Name in the new card.
+    rehearsal : sequence of Source, optional
+        Labelled images that the model has learnt from, against forgetting. None takes those that ship
+        with the model, if there are any.
+    checkpoint : Path, optional
+        Written between epochs. If the file is there, the run goes on from it, and ends with the same
+        weights as an uninterrupted one (same device and thread count, no limit of minutes). The caller
+        removes it when the result is kept or no longer wanted.
+    control : Control, optional
+        Pauses the run, or stops it so that it finishes with the best model so far.
+    preview : callable, optional
+        Returns what the user is looking at, or None; called in this thread.
+
+    Yields
+    ------
+    Progress, Notice, EpochDone, Preview
+        As they happen; `Progress` after every step.
+    Finished of FinetuneResult
+        Last.
+
+    Raises
+    ------
+    TrainingError
+        Sources that cannot work, a checkpoint of another run, too little memory for the smallest crops.
+    """
+    config.validate()
+    torch.set_num_threads(config.used_threads())
+    yield from _Run(
+        model, sources, config, name, rehearsal, checkpoint, control or Control(), preview
+    ).events()
+
+
+class _Run:
+    """State of one run; `events` is the generator."""
+
+    def __init__(
+        self,
+        start: LoadedModel,
+        sources: Sequence[Source],
+        config: FinetuneConfig,
+        name: str,
+        rehearsal: Sequence[Source] | None,
+        checkpoint: Path | None,
+        control: Control,
+        preview: Callable[[], PreviewField | None] | None,
+    ) -> None:
+        self.start, self.sources, self.config, self.name = start, sources, config, name
+        self.checkpoint, self.control = checkpoint, control
+        self.device = choose_device(config.device).torch_device
+        self.rehearsal = shipped_rehearsal(start.card) if rehearsal is None else rehearsal
+        self.preview = Previewer(preview, config.preview_seconds, self.device)
+        self.batch, self.crop = config.batch, config.crop
+        self.history: list[EpochDone] = []
+        self.best_value = -np.inf
+        self.stale = self.setbacks = 0
+        self.spent, self.saved = 0.0, time.monotonic()
+        self.before: Judgement | None = None
+        self.after: Judgement | None = None
+        self.ended: Ending = "done"
+
+    def events(self) -> Iterator[FinetuneEvent]:
+        yield Progress("Preparing crops", 0, 1)
+        self._set_up()
+        if self.checkpoint is not None and self.checkpoint.exists():
+            self._resume(self.checkpoint)
+            yield Notice(f"Going on after epoch {len(self.history)} of {self.config.epochs}.")
+        yield Progress("Judging the model as it is", 0, 1)
+        self.before = self._judge(self.start.segmenter.to(self.device))
+        self.start.segmenter.to("cpu")
+        while len(self.history) < self.config.epochs and not self._over():
+            done = yield from self._epoch()
+            if done is None:
+                break
+            self.history.append(done)
+            self._save(last=False)
+            yield done
+        yield Progress("Judging the new model", 0, 1)
+        self.after = self._judge(self.learner.best)
+        self._save(last=True)
+        yield Finished(self._result())
+
+    # -- setting up -------------------------------------------------------------------------------
+
+    def _set_up(self) -> None:
+        prepared = prepare(self.start, self.sources, self.rehearsal, self.config, self.crop)
+        new = (
+            self.batch - round(self.batch * self.config.rehearsal)
+            if prepared.material.rehearsed
+            else self.batch
+        )
+        self.prepared, self.crop = prepared, prepared.crop
+        self.steps = max(FEWEST_STEPS, -(-prepared.material.taught // max(1, new)))
+        self.learner = Learner(
+            self.start.segmenter, prepared.material, self.config, self.device, self.steps * self.config.epochs
+        )
+        self._judging_cache()
+
+    def _judging_cache(self) -> None:
+        fast = self.learner.cache is not None
+        self.judging = FeatureCache(self.learner.model, self.device, self.config.seed) if fast else None
+
+    def _judge(self, segmenter: GuidedSegmenter) -> Judgement | None:
+        return judge(segmenter, self.prepared.judged, self.judging, self.device, self.prepared.split.sentence)
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "config": self.config.to_dict(),
+            "model": tensors_sha256(self.start.segmenter.state_dict()),
+            "data": data_sha256([*self.sources, *self.rehearsal]),
+        }
+
+    def _resume(self, path: Path) -> None:
+        state = load_position(path, self._identity())
+        if state["crop"] != self.crop:
+            self.crop = int(state["crop"])
+            self._set_up()
+        load_position(path, self._identity(), self.learner)
+        self.batch, self.stale, self.setbacks = state["batch"], state["stale"], state["setbacks"]
+        self.best_value = -np.inf if state["best"] is None else state["best"]
+        self.spent = state["spent"]
+        self.history = [EpochDone(**h) for h in state["history"]]
+
+    def _save(self, *, last: bool) -> None:
+        if self.checkpoint is None or (not last and time.monotonic() - self.saved < SAVE_S):
+            return
+        state = {
+            **self._identity(),
+            "name": self.name,
+            "start": self.start.card.name,
+            "crop": self.crop,
+            "batch": self.batch,
+            "stale": self.stale,
+            "setbacks": self.setbacks,
+            "best": None if np.isinf(self.best_value) else self.best_value,
+            "spent": self.spent,
+            "history": self.history,
+        }
+        save_position(self.checkpoint, self.learner, state)
+        self.saved = time.monotonic()
+
+    # -- an epoch ---------------------------------------------------------------------------------
+
+    def _epoch(self) -> Generator[FinetuneEvent, None, EpochDone | None]:
+        """Learn for an epoch and return what came of it; None where the run ended within it."""
+        started, losses = time.perf_counter(), []
+        number, total = len(self.history) * self.steps, self.steps * self.config.epochs
+        k = 0
+        while k < self.steps:
+            yield from self._wait()
+            if self._over():
+                break
+            loss = yield from self._step(number + k)
+            if not np.isfinite(loss):
+                yield self._back_off()
+                if self.setbacks > 1:
+                    break
+                continue
+            losses.append(loss)
+            k += 1
+            text = f"Learning (epoch {len(self.history) + 1} of {self.config.epochs})"
+            yield Progress(text, number + k, total)
+            shown = self.preview.look(self.learner.average, len(self.history), self.learner.cache is not None)
+            if shown is not None:
+                yield shown
+        seconds = time.perf_counter() - started
+        self.spent += seconds
+        if not losses:
+            return None
+        return self._done(float(np.mean(losses)), seconds)
+
+    def _step(self, number: int) -> Generator[FinetuneEvent, None, float]:
+        while True:
+            try:
+                return self.learner.step(number, self.batch)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                yield Notice(self._make_room())
+
+    def _make_room(self) -> str:
+        """Take smaller batches, then smaller crops, and say so."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        if self.batch == self.config.batch and self.batch > 1:
+            self.batch //= 2
+            return f"Memory ran out. Going on with {self.batch} crops a step instead of {self.config.batch}."
+        if self.crop // 2 < SMALLEST_CROP or self.crop < self.config.crop:
+            raise TrainingError(
+                f"Memory does not suffice even for {self.batch} crops of {self.crop} px. Close other programs, "
+                "learn the fast way, or choose --device cpu."
+            )
+        self.crop = self.crop // 2 // 32 * 32
+        prepared: Prepared = prepare(self.start, self.sources, self.rehearsal, self.config, self.crop)
+        self.prepared = prepared
+        self.learner.take(prepared.material)
+        self._judging_cache()
+        return f"Memory ran out again. Going on with crops of {self.crop} px."
+
+    def _back_off(self) -> Notice:
+        """Leave numbers that are none: return to the best model with a tenth of the rate, once."""
+        self.setbacks += 1
+        self.learner.go_back()
+        if self.setbacks > 1:
+            self.ended = "unstable"
+            return Notice(
+                "The loss left the numbers again, so learning ended with the best model so far. Lower the "
+                f"learning rate (now {self.config.learning_rate:g}), or check the images for wild values."
+            )
+        return Notice(
+            "The loss left the numbers. Going on from the best model so far at a tenth of the rate."
+        )
+
+    def _wait(self) -> Iterator[FinetuneEvent]:
+        """Stay here while paused; the state is safe meanwhile."""
+        if self.control.paused:
+            self._save(last=True)
+            while not self.control.wait(PAUSE_S):
+                yield Progress("Paused", len(self.history) * self.steps, self.steps * self.config.epochs)
+
+    def _over(self) -> bool:
+        limit = self.config.minutes * 60
+        if self.control.stopping:
+            self.ended = "stopped"
+        elif limit and self.spent + self.preview.spent >= limit:
+            self.ended = "time"
+        elif self.config.patience and self.stale >= self.config.patience:
+            self.ended = "early"
+        return self.ended != "done"
+
+    def _done(self, loss: float, seconds: float) -> EpochDone:
+        judged = self._judge(self.learner.average)
+        value = -loss if judged is None or judged.dice_mean is None else judged.dice_mean
+        best = value > self.best_value
+        if best:
+            self.best_value, self.stale = value, 0
+            self.learner.keep_as_best()
+        else:
+            self.stale += 1
+        done = len(self.history) + 1
+        ious = [] if judged is None else [s.iou for s in judged.phases if s.iou is not None]
+        return EpochDone(
+            stage=self.config.parts,
+            epoch=done,
+            epochs=self.config.epochs,
+            loss=loss,
+            miou=float(np.mean(ious)) if ious else None,
+            dice_mean=None if judged is None else judged.dice_mean,
+            accuracy=None,
+            fraction_mae=None if judged is None else judged.fraction_mae,
+            best=best,
+            seconds=seconds,
+            seconds_left=self.spent / done * (self.config.epochs - done),
+            gauges={
+                n: float(p.detach()) for n, p in self.learner.model.guidance.named_parameters() if p.ndim == 0
+            },
+        )
+
+    def _result(self) -> FinetuneResult:
+        better = None
+        if self.before is not None and self.after is not None:
+            was, now = self.before.dice_mean, self.after.dice_mean
+            better = None if was is None or now is None else now > was
+        record = self._record()
+        model = finished_model(
+            self.learner.best, self.name, self.start.card, self.sources, record, self.after
+        )
+        history = tuple(self.history)
+        return FinetuneResult(
+            model, self.before, self.after, history, self.ended, better, record, record["data_sha256"]
+        )
+
+    def _record(self) -> dict[str, Any]:
+        """Everything it takes to repeat the run, as JSON values."""
+        return {
+            "config": self.config.to_dict(),
+            "data_sha256": data_sha256(self.sources),
+            "sources": [
+                {"name": r.name, "kind": r.kind, "labelled": r.labelled, "shares": list(r.shares)}
+                for r in self.prepared.rows
+            ],
+            "rehearsal": len(self.rehearsal),
+            "validation": self.prepared.split.sentence,
+            "parent": self.start.card.name,
+            "parent_sha256": self.start.card.tensors_sha256,
+            "epochs": len(self.history),
+            "ended": self.ended,
+            "batch": self.batch,
+            "crop": self.crop,
+            "seconds": round(self.spent, 1),
+            "threads": torch.get_num_threads(),
+            "device": str(self.device),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "phaseguide": phaseguide.__version__,
+            "gauges": [h.gauges for h in self.history if h.gauges],
+        }

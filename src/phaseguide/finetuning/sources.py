@@ -1,0 +1,181 @@
+"""What a run learns from: images with edits, partly or fully labelled, or with only a ratio."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phaseguide.micrographs.records import sha256_of_array
+from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, PhaseScheme
+
+if TYPE_CHECKING:
+    from phaseguide.datasets.folder import Dataset
+    from phaseguide.projects.project import Project
+
+Kind = Literal["edits", "partial", "full", "ratio"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One image and what is known about it.
+
+    Attributes
+    ----------
+    name : str
+        Of the image, as messages and tables name it; no two sources of a run share one.
+    image : ndarray, shape (H, W) or (H, W, C)
+        Raw.
+    labels : ndarray of uint8, shape (H, W), or None
+        0 nobody has said, 1..K the phases, 255 excluded.
+    kind : {"edits", "partial", "full", "ratio"}
+        Edits; a partly painted layer; a fully labelled one; a ratio alone.
+    ratio : tuple of float or None, optional
+        Area shares of the image in [0, 1], None where open.
+    tolerance : float
+        How sure the ratio is, as a standard deviation in log-ratio space.
+    """
+
+    name: str
+    image: NDArray[Any]
+    labels: NDArray[np.uint8] | None
+    kind: Kind
+    ratio: tuple[float | None, ...] | None = None
+    tolerance: float = 0.1
+
+    def checksum(self) -> str:
+        """Checksum of everything that the image teaches."""
+        digest = hashlib.sha256(sha256_of_array(self.image).encode())
+        if self.labels is not None:
+            digest.update(sha256_of_array(self.labels).encode())
+        digest.update(repr((self.ratio, self.tolerance if self.ratio else 0.0)).encode())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """A line of the table of sources.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+    shares : tuple of float
+        Labelled share of the image per phase, in [0, 1].
+    labelled : int
+        Labelled pixels; excluded ones do not count.
+    problem : str
+        Why nothing can be learnt from it, or empty.
+    """
+
+    name: str
+    kind: str
+    shares: tuple[float, ...]
+    labelled: int
+    problem: str
+
+
+def describe_sources(sources: Sequence[Source], scheme: PhaseScheme) -> list[SourceRow]:
+    """Return a row a source; a source that cannot work says why instead of raising."""
+    counts: dict[str, int] = {}
+    for source in sources:
+        counts[source.name] = counts.get(source.name, 0) + 1
+    return [_describe(source, scheme, counts[source.name] > 1) for source in sources]
+
+
+def _describe(source: Source, scheme: PhaseScheme, twice: bool) -> SourceRow:
+    k = len(scheme)
+    problem = _image_problem(source)
+    shares, labelled = (0.0,) * k, 0
+    if source.labels is not None:
+        found = np.bincount(source.labels.reshape(-1), minlength=256)
+        labelled = int(found[1 : k + 1].sum())
+        shares = tuple(float(n) / source.labels.size for n in found[1 : k + 1])
+        foreign = [v for v in range(k + 1, EXCLUDED) if found[v]]
+        if foreign:
+            problem = problem or (
+                f"holds label {', '.join(map(str, foreign[:5]))}, but the phases are {scheme.describe()}. "
+                "Relabel it, or add the phase."
+            )
+    problem = problem or _ratio_problem(source, k)
+    if not problem and twice:
+        problem = "is named twice. Take one of the two away."
+    if not problem and not labelled and source.ratio is None:
+        problem = "has no label and no ratio. Paint on its edits layer, or say how much of a phase it has."
+    return SourceRow(source.name, source.kind, shares, labelled, problem)
+
+
+def _image_problem(source: Source) -> str:
+    image, labels = source.image, source.labels
+    if image.ndim not in (2, 3) or min(image.shape[:2]) < 2:
+        return f"is an array of shape {image.shape}, not an image. Choose one plane of it."
+    if labels is not None and labels.shape != image.shape[:2]:
+        return (
+            f"has labels of {' x '.join(map(str, labels.shape))} px, but the image is "
+            f"{' x '.join(map(str, image.shape[:2]))} px. Labels must match pixel by pixel."
+        )
+    finite = np.isfinite(image).any() if image.dtype.kind == "f" else True
+    return "" if finite else "has no finite pixel. Check the file."
+
+
+def _ratio_problem(source: Source, k: int) -> str:
+    if source.ratio is None:
+        return ""
+    given = [share for share in source.ratio if share is not None]
+    if len(source.ratio) != k:
+        return f"has a ratio of {len(source.ratio)} phases, but there are {k}. Give it again."
+    if not given:
+        return "has a ratio in which every phase is open. Say how much there is of one."
+    if min(given) < 0 or sum(given) > 1.0005:
+        return f"has a ratio of {sum(given):.1%} in all. Shares lie between 0 and 100 % together."
+    return ""
+
+
+def data_sha256(sources: Sequence[Source]) -> str:
+    """Checksum of all sources, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(f"{s.name} {s.checksum()}" for s in sources)).encode()).hexdigest()
+
+
+def sources_from_dataset(dataset: Dataset, scheme: PhaseScheme) -> Iterator[Source]:
+    """Read the labelled fields of a folder of pairs one by one; errors name the file."""
+    for item in dataset.labelled().items:
+        image = item.read_image().data
+        labels = item.read_labels(scheme, (image.shape[0], image.shape[1]))
+        kind: Kind = "partial" if bool((labels == NOT_CLASSIFIED).any()) else "full"
+        yield Source(item.stem, image, labels, kind)
+
+
+def sources_from_project(project: Project) -> Iterator[Source]:
+    """Read what the fields of a project teach, one by one: truth, edits on top of it, ratios.
+
+    Rejected fields teach nothing. A reviewed field teaches by its edits and its truth, like any other:
+    what a model has predicted is never taken for a label.
+    """
+    for field in project.fields:
+        if field.state == "rejected":
+            continue
+        truth, edits = project.read_truth(field.id), project.read_edits(field.id)
+        labels = merge_labels(truth, edits)
+        ratio = None if field.ratio is None else tuple(field.ratio.shares)
+        if labels is None and ratio is None:
+            continue
+        kind: Kind = "ratio" if labels is None else "edits"
+        if labels is not None and truth is not None:
+            kind = "partial" if bool((labels == NOT_CLASSIFIED).any()) else "full"
+        tolerance = 0.1 if field.ratio is None else field.ratio.uncertainty
+        yield Source(field.id, project.read_image(field.id).data, labels, kind, ratio, tolerance)
+
+
+def merge_labels(
+    truth: NDArray[np.uint8] | None, edits: NDArray[np.uint8] | None
+) -> NDArray[np.uint8] | None:
+    """Put edits on top of labels; None where neither says anything."""
+    if edits is not None and not edits.any():
+        edits = None
+    if truth is None or edits is None:
+        return edits if truth is None else truth
+    return np.where(edits == NOT_CLASSIFIED, truth, edits).astype(np.uint8)
