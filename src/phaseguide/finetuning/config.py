@@ -32,6 +32,9 @@ class FinetuneConfig:
     weight_decay : float
     cross_entropy_weight, dice_weight, ratio_weight : float
         Weights of the terms of the loss.
+    anchor_weight : float
+        Weight of what the model already says about pixels far from any label: who corrects a few places
+        has left the others as they are.
     ratio_loss : {"tolerant", "mse"}
         How area shares are compared: in log ratio beyond the tolerance of what was said, or as published.
     average : float
@@ -67,6 +70,7 @@ class FinetuneConfig:
     cross_entropy_weight: float = 1.0
     dice_weight: float = 0.5
     ratio_weight: float = 0.3
+    anchor_weight: float = 1.0
     ratio_loss: str = "tolerant"
     average: float = 0.95
     rehearsal: float = 0.25
@@ -131,6 +135,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "cross_entropy_weight": (0.0, 100.0),
     "dice_weight": (0.0, 100.0),
     "ratio_weight": (0.0, 100.0),
+    "anchor_weight": (0.0, 100.0),
     "average": (0.0, 0.9999),
     "rehearsal": (0.0, 0.9),
     "validation_share": (0.0, 0.5),
@@ -146,7 +151,8 @@ PRESETS: dict[str, FinetuneConfig] = {
     # 0.7 and 0.3; gamma and delta learnt from 0.5 (Phase Learning Module manuscript).
     "as published": FinetuneConfig(
         parts="thorough", epochs=40, batch=8, learning_rate=1e-5, encoder_rate=1.0, optimiser="adam",
-        weight_decay=0.0, cross_entropy_weight=0.7, dice_weight=0.7, ratio_weight=0.3, ratio_loss="mse",
+        weight_decay=0.0, cross_entropy_weight=0.7, dice_weight=0.7, ratio_weight=0.3, anchor_weight=0.0,
+        ratio_loss="mse",
         average=0.0, rehearsal=0.0, patience=0, guidance_start=0.5,
     ),
 }  # fmt: skip

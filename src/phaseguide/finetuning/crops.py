@@ -20,6 +20,9 @@ SYMMETRIES = 8
 MOST_WINDOWS = 400
 """Windows of one source; beyond them labels are left out, evenly."""
 
+NEAR = 16
+"""Where a label corrects the model, the model is likely to be wrong around it too, in px."""
+
 _STEP = 32
 
 
@@ -36,6 +39,8 @@ class Crop:
         Normalised.
     labels : Tensor of long, shape (crop, crop)
         0 where nothing is taught.
+    far : Tensor of bool, shape (crop, crop)
+        Pixels without a label that are farther than `NEAR` from any.
     ratio_of : int
         Index of the source whose ratio the crop is a part of, -1 for none.
     area : float
@@ -46,6 +51,7 @@ class Crop:
     zoom: float
     pixels: Tensor
     labels: Tensor
+    far: Tensor
     ratio_of: int
     area: float
 
@@ -163,4 +169,10 @@ def _cut(
         pixels = F.pad(pixels[None], (0, right, 0, bottom), mode=mode)[0]
         # What was mirrored in is no second observation.
         marks = F.pad(marks, (0, right, 0, bottom), value=255)
-    return Crop(source, zoom, pixels.contiguous(), marks.contiguous(), ratio_of, height * width / zoom**2)
+    painted = ((marks > 0) & (marks < 255)).float()
+    side = 2 * NEAR + 1
+    near = F.max_pool2d(painted[None, None], (side, 1), 1, (NEAR, 0))
+    near = F.max_pool2d(near, (1, side), 1, (0, NEAR))[0, 0]
+    far = (marks == 0) & (near == 0)
+    area = height * width / zoom**2
+    return Crop(source, zoom, pixels.contiguous(), marks.contiguous(), far, ratio_of, area)

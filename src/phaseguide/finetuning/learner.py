@@ -14,7 +14,13 @@ from torch import Tensor, nn
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.crops import SYMMETRIES, Crop, turned
 from phaseguide.finetuning.feature_cache import FeatureCache
-from phaseguide.finetuning.objective import label_loss, soft_shares, squared_ratio_loss, tolerant_ratio_loss
+from phaseguide.finetuning.objective import (
+    anchor_loss,
+    label_loss,
+    soft_shares,
+    squared_ratio_loss,
+    tolerant_ratio_loss,
+)  # fmt: skip
 from phaseguide.models.backbones import Features, is_batch_norm
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.ratios import FLOOR
@@ -67,6 +73,8 @@ class Learner:
     device : torch.device
     steps : int
         In all; the rate warms up and then falls along a half cosine.
+    anchored : bool
+        Whether the model knows its phases already, so that what it says far from labels is worth keeping.
     """
 
     def __init__(
@@ -76,6 +84,8 @@ class Learner:
         config: FinetuneConfig,
         device: torch.device,
         steps: int,
+        *,
+        anchored: bool,
     ) -> None:
         self.config, self.device, self.steps = config, device, steps
         self.model = copy.deepcopy(segmenter).to(device)
@@ -86,6 +96,7 @@ class Learner:
                     value.data.fill_(config.guidance_start)
         self.average = copy.deepcopy(self.model).eval()
         self.best = copy.deepcopy(self.average)
+        self.anchor = copy.deepcopy(self.average) if config.parts == "fast" and anchored else None
         self.generator = torch.Generator().manual_seed(config.seed)
         self.slowed = 1.0
         self.take(material)
@@ -176,6 +187,11 @@ class Learner:
             cross_entropy_weight=c.cross_entropy_weight,
             dice_weight=c.dice_weight,
         )
+        if c.anchor_weight and self.anchor is not None:
+            far = torch.stack([turned(m.crops[i].far, symmetry) for i, symmetry in picks]).to(self.device)
+            with torch.no_grad():
+                before = self.anchor.decode(features)
+            loss = loss + c.anchor_weight * anchor_loss(logits, before, far)
         if c.ratio_loss == "mse":
             known = (labels > 0) & (labels < 255)
             true = torch.stack([(labels == i + 1).sum() for i in range(k)]).float() / known.sum().clamp_min(1)

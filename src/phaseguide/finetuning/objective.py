@@ -46,6 +46,21 @@ def label_loss(
     return loss
 
 
+def anchor_loss(logits: Tensor, before: Tensor, where: Tensor) -> Tensor:
+    """Mean Kullback-Leibler divergence of the model to what it was before, over some pixels.
+
+    Learning without forgetting (Li, Hoiem 2016), on the very images that are learnt from.
+
+    Parameters
+    ----------
+    logits, before : Tensor, shape (B, K, H, W)
+    where : Tensor of bool, shape (B, H, W)
+    """
+    log_p, log_q = F.log_softmax(logits.float(), dim=1), F.log_softmax(before.float(), dim=1)
+    apart = (log_q.exp() * (log_q - log_p)).sum(1)
+    return (apart * where).sum() / where.sum().clamp_min(1)
+
+
 def soft_shares(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean probability of each phase over the pixels of a batch that are not excluded, shape (K,)."""
     keep = (labels != EXCLUDED)[:, None].float()

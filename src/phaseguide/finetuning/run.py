@@ -155,7 +155,12 @@ class _Run:
         self.prepared, self.crop = prepared, prepared.crop
         self.steps = max(FEWEST_STEPS, -(-prepared.material.taught // max(1, new)))
         self.learner = Learner(
-            self.start.segmenter, prepared.material, self.config, self.device, self.steps * self.config.epochs
+            self.start.segmenter,
+            prepared.material,
+            self.config,
+            self.device,
+            self.steps * self.config.epochs,
+            anchored=bool(self.start.card.training),
         )
         self._judging_cache()
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Literal
 
 import platformdirs
 
-from phaseguide.atomic import write_bytes
 from phaseguide.errors import ModelError
 from phaseguide.models.card import Card
 from phaseguide.models.model_file import read_card
+from phaseguide.models.new_file import write_new
 
 if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel
@@ -116,44 +116,54 @@ def add_model(path: str | Path, name: str | None = None) -> ZooEntry:
 
     model = load_model(path)
     name = name or Path(path).stem
-    _check_name(name)
+    check_name(name)
     taken = {entry.name for entry in list_models()}
     if name in taken:
-        raise ModelError(f"There is a model {name!r} already. Remove it first, or choose another name.")
+        raise ModelError(f"There is a model {name!r} already. Choose another name, or delete that one first.")
     target = user_model_folder() / f"{name}{SUFFIX}"
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    write_bytes(target, data)
+    write_new(target, data)
     return ZooEntry(name, target, "user", "", model.card)
 
 
-def remove_model(name: str) -> Path:
-    """Delete a model of the user's folder and return the file that is gone.
+def user_model_path(name: str) -> Path:
+    """Return the file of a model of the user's, which may be moved or deleted.
 
     Raises
     ------
     ModelError
-        Not a name, no such model, it is built in, or its file cannot be deleted.
+        Not a name, no such model, or it is built in.
     """
-    _check_name(name)
-    target = user_model_folder() / f"{name}{SUFFIX}"
-    if not target.is_file():
+    check_name(name)
+    path = user_model_folder() / f"{name}{SUFFIX}"
+    if not path.is_file():
         if (built_in_folder() / f"{name}{SUFFIX}").is_file():
             raise ModelError(f"Model {name!r} is built in and cannot be removed.")
-        raise ModelError(f"There is no model {name!r} among yours in {target.parent}.")
-    try:
-        target.unlink()
-    except OSError as error:
-        raise ModelError(
-            f"{target}: cannot be deleted ({error.strerror or error}). Close the programs that use it, and "
-            "check that you may write to its folder."
-        ) from error
-    return target
+        raise ModelError(f"There is no model {name!r} among yours in {path.parent}.")
+    return path
 
 
-def _check_name(name: str) -> None:
+def free_name(name: str) -> str:
+    """Return ``name``, or ``name-2``, ``name-3`` ... where a model has it already."""
+    taken = {entry.name for entry in list_models()}
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}-{number}"
+    return free
+
+
+def check_name(name: str) -> None:
+    """Make sure that a text can name a model.
+
+    Raises
+    ------
+    ModelError
+        It cannot.
+    """
     if not _is_name(name):
         raise ModelError(f"{name!r} cannot be a model name; use letters, digits, '-' and '_'.")
 

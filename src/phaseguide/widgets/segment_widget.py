@@ -23,6 +23,7 @@ from phaseguide.widgets.inspection import describe_device, find_device
 from phaseguide.widgets.job import PlaneDone, run_job
 from phaseguide.widgets.job_maker import make_job
 from phaseguide.widgets.live_mode import LiveMode
+from phaseguide.widgets.model_news import ModelFollower
 from phaseguide.widgets.named_maps import named_maps
 from phaseguide.widgets.offered import OfferedRatio
 from phaseguide.widgets.offers import subscribe
@@ -80,6 +81,7 @@ class SegmentWidget(QWidget):
         buttons = (decisions.accept, decisions.cancel, results.back, results.forward)
         self._keys = Keys(dict(zip((ACCEPT, CANCEL, BACK, FORWARD), buttons, strict=True)))
         self._end_offers = subscribe(napari_viewer, self.take_offer)  # what the docks of other tools offer
+        self.models = ModelFollower(self)
         self.tools = SideTools(self)
         self._connect()
         self._on_model()
@@ -389,5 +391,6 @@ class SegmentWidget(QWidget):
         self.runner.abandon()
         self.live.worker.end()
         self._end_offers()
+        self.models.end()
         self.tools.shut_down()
         self._keys.remove()
