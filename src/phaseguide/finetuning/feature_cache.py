@@ -60,6 +60,10 @@ class FeatureCache:
         side = crops[picks[0][0]].labels.shape
         return Features(joined, side[0], side[1])
 
+    def bytes_each(self) -> int:
+        """Mean size of what is kept, 0 while nothing is."""
+        return self._bytes // len(self._kept) if self._kept else 0
+
     def _maps(self, crops: Sequence[Crop], index: int, symmetry: int) -> list[Tensor]:
         key = (index, symmetry)
         if key in self._kept:

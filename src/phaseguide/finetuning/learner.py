@@ -89,7 +89,7 @@ class Learner:
     ) -> None:
         self.config, self.device, self.steps = config, device, steps
         self.model = copy.deepcopy(segmenter).to(device)
-        self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = self.model.to(memory_format=torch.channels_last)
         if config.guidance_start is not None:
             for name, value in self.model.guidance.named_parameters():
                 if name.rpartition(".")[2] in ("gamma", "delta"):
@@ -112,6 +112,11 @@ class Learner:
         for crop in material.crops[: material.taught + material.rehearsed]:
             counts += torch.bincount(crop.labels.reshape(-1), minlength=256)[1 : len(counts) + 1]
         self.counts = counts.to(self.device)
+
+    def forget_features(self) -> None:
+        """Drop features that were computed; they come again when they are needed."""
+        if self.cache is not None:
+            self.cache = FeatureCache(self.model, self.device, self.config.seed)
 
     def modules(self) -> dict[str, nn.Module]:
         """Everything that a checkpoint must hold: the parts that learn, of each of the three models."""

@@ -30,7 +30,7 @@ def finished_model(
     after: Judgement | None,
 ) -> LoadedModel:
     """Put a fine-tuned segmenter and its card together, on the CPU and in evaluation mode; nothing is saved."""
-    segmenter = segmenter.to("cpu").to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    segmenter = segmenter.to("cpu").to(memory_format=torch.contiguous_format)
     segmenter.requires_grad_(True)
     segmenter.eval()
     card = parent.model_copy(

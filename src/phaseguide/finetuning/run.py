@@ -19,7 +19,7 @@ from phaseguide.finetuning.control import Control
 from phaseguide.finetuning.events import Ending, FinetuneResult, Judgement, Preview, PreviewField
 from phaseguide.finetuning.feature_cache import FeatureCache
 from phaseguide.finetuning.judge import judge
-from phaseguide.finetuning.learner import Learner
+from phaseguide.finetuning.learner import Learner, Material
 from phaseguide.finetuning.outcome import finished_model
 from phaseguide.finetuning.preparing import SMALLEST_CROP, Prepared, prepare
 from phaseguide.finetuning.previewing import Previewer
@@ -94,6 +94,12 @@ def finetune(
     ).events()
 
 
+def steps_an_epoch(material: Material, config: FinetuneConfig) -> int:
+    """Steps in which every crop around a label can be seen once, besides rehearsal."""
+    new = config.batch - round(config.batch * config.rehearsal) if material.rehearsed else config.batch
+    return max(FEWEST_STEPS, -(-material.taught // max(1, new)))
+
+
 class _Run:
     """State of one run; `events` is the generator."""
 
@@ -147,13 +153,8 @@ class _Run:
 
     def _set_up(self) -> None:
         prepared = prepare(self.start, self.sources, self.rehearsal, self.config, self.crop)
-        new = (
-            self.batch - round(self.batch * self.config.rehearsal)
-            if prepared.material.rehearsed
-            else self.batch
-        )
         self.prepared, self.crop = prepared, prepared.crop
-        self.steps = max(FEWEST_STEPS, -(-prepared.material.taught // max(1, new)))
+        self.steps = steps_an_epoch(prepared.material, self.config)
         self.learner = Learner(
             self.start.segmenter,
             prepared.material,

@@ -1,0 +1,129 @@
+"""What a run will do, take and need, told before it starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from phaseguide.finetuning.config import FinetuneConfig
+from phaseguide.finetuning.feature_cache import BUDGET
+from phaseguide.finetuning.learner import Learner
+from phaseguide.finetuning.preparing import prepare
+from phaseguide.finetuning.rehearsal import shipped_rehearsal
+from phaseguide.finetuning.run import steps_an_epoch
+from phaseguide.finetuning.sources import Source, SourceRow
+from phaseguide.segmentation.device import choose_device
+
+if TYPE_CHECKING:
+    from phaseguide.models.model_file import LoadedModel
+
+MODEL_COPIES = 6
+"""Copies of the parameters that a run holds: model, average, best, anchor, and two of the optimiser."""
+
+ACTIVATION_BYTES = {"fast": 9_000, "thorough": 17_000}
+"""Memory of a step for a pixel of a crop beyond features and models; the peak of a process with `uhcs`
+(crops of 256 px, 4 and 8 a step) less what it held before the step."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do.
+
+    Attributes
+    ----------
+    rows : list of SourceRow
+    validation : str
+        What validates, in words.
+    crops, rehearsed, tiles : int
+        Crops around labels, of rehearsal, and tiles of fields with a ratio.
+    steps : int
+        In all, if it does not stop early.
+    seconds : float
+        Estimated from one step that was tried.
+    memory_bytes : int
+        Estimated beyond what the program holds already.
+    notes : list of str
+        What the user should know before the start.
+    """
+
+    rows: list[SourceRow]
+    validation: str
+    crops: int
+    rehearsed: int
+    tiles: int
+    steps: int
+    seconds: float
+    memory_bytes: int
+    notes: list[str]
+
+
+def plan(
+    model: LoadedModel,
+    sources: Sequence[Source],
+    config: FinetuneConfig,
+    *,
+    rehearsal: Sequence[Source] | None = None,
+) -> Plan:
+    """Prepare a run, try one step on a copy of the model, and tell what the whole will take.
+
+    Parameters
+    ----------
+    model, sources, config, rehearsal
+        As for `phaseguide.finetuning.run.finetune`.
+
+    Raises
+    ------
+    TrainingError
+        What cannot work; see `phaseguide.finetuning.preparing.check_sources`.
+    DeviceError
+        The device is not there.
+    """
+    config.validate()
+    torch.set_num_threads(config.used_threads())
+    known = shipped_rehearsal(model.card) if rehearsal is None else rehearsal
+    prepared = prepare(model, sources, known, config, config.crop)
+    material = prepared.material
+    steps = steps_an_epoch(material, config) * config.epochs
+    device = choose_device(config.device).torch_device
+    learner = Learner(model.segmenter, material, config, device, steps, anchored=bool(model.card.training))
+    learner.step(0, config.batch)  # the first one pays for what is set up once
+    learner.forget_features()
+    encoded = time.perf_counter()
+    learner.step(1, config.batch)
+    first = time.perf_counter()
+    learner.step(1, config.batch)
+    step = time.perf_counter() - first
+    variants = min(steps * config.batch, 8 * len(material.crops)) if config.parts == "fast" else 0
+    encoding = max(0.0, first - encoded - step) / config.batch * variants
+    pixels = config.batch * prepared.crop**2
+    parameters = sum(p.numel() * 4 for p in model.segmenter.parameters())
+    kept = 0 if learner.cache is None else learner.cache.bytes_each() * variants
+    memory = MODEL_COPIES * parameters + pixels * ACTIVATION_BYTES[config.parts] + min(kept, BUDGET)
+    seconds = steps * step + encoding
+    notes = []
+    if not prepared.judged:
+        notes.append(f"Validates on {prepared.split.sentence}.")
+    if config.minutes and seconds > config.minutes * 60:
+        notes.append(f"Will be stopped after {config.minutes:g} minutes, before all epochs are done.")
+    if material.rehearsed:
+        notes.append(f"{material.rehearsed} crops that the model was trained on are rehearsed.")
+    elif config.rehearsal and model.card.training:
+        notes.append(
+            "The model's training images are not at hand, so it may forget some of what they taught."
+        )
+    limit = config.minutes * 60 or seconds
+    return Plan(
+        prepared.rows,
+        prepared.split.sentence,
+        material.taught,
+        material.rehearsed,
+        len(material.crops) - material.taught - material.rehearsed,
+        steps,
+        min(seconds, limit),
+        int(memory),
+        notes,
+    )
