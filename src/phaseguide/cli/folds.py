@@ -13,7 +13,8 @@ import typer
 from phaseguide.cli.benchmark import benchmark_app
 from phaseguide.cli.output import DeviceOption, JsonOption, page, write_json
 from phaseguide.cli.progress import draw
-from phaseguide.cli.train import choose_scheme, parse_settings, print_epoch, read_inference
+from phaseguide.cli.train import choose_scheme, print_epoch
+from phaseguide.cli.train_settings import parse_settings, read_inference
 from phaseguide.errors import PhaseguideError
 from phaseguide.events import Finished
 from phaseguide.training.config import TrainingConfig

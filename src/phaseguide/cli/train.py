@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from click.core import ParameterSource
 
 from phaseguide.cli.output import (
     STANDARD_OUTPUT,
@@ -20,15 +19,18 @@ from phaseguide.cli.output import (
     write_json,
 )
 from phaseguide.cli.progress import draw, time_text
-from phaseguide.errors import ModelError, PhaseguideError, TrainingError
+from phaseguide.cli.train_project import make_config, train_project
+from phaseguide.cli.train_settings import CARD_KEYS, parse_settings, read_card_entries, with_entries
+from phaseguide.errors import PhaseguideError, TrainingError
 from phaseguide.events import Notice, Progress
+from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from phaseguide.datasets.folder import Dataset
-    from phaseguide.models.card import Card, InferenceCard
+    from phaseguide.models.card import Card
     from phaseguide.models.model_file import LoadedModel
     from phaseguide.models.segmenter import GuidedSegmenter
     from phaseguide.phases import PhaseScheme
@@ -36,22 +38,27 @@ if TYPE_CHECKING:
     from phaseguide.training.events import TrainingResult
 
 DEFAULTS = TrainingConfig()
-CARD_KEYS = (
-    "description",
-    "version",
-    "input",
-    "inference",
-    "calibration",
-    "scores",
-    "data_licence",
-    "model_licence",
-    "citation",
-)
 
 
 def train(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder with images/ and labels/.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Model file to write (.safetensors).")],
+    context: typer.Context,
+    dataset: Annotated[
+        Path | None, typer.Argument(metavar="[DATASET]", help="Folder with images/ and labels/.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Model file to write (.safetensors).")
+    ] = None,
+    project: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Fine-tune on a project instead; the model becomes a version of it."
+        ),
+    ] = None,
+    preset: Annotated[str, typer.Option(help="With --project: fast, thorough or 'as published'.")] = "fast",
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="With --project: do not go on with an interrupted run.")
+    ] = False,
+    use: Annotated[bool, typer.Option("--use", help="With --project: put the new version to use.")] = False,
     name: Annotated[str | None, typer.Option(help="Name of the model; default: that of the file.")] = None,
     phases: Annotated[
         str | None,
@@ -73,7 +80,13 @@ def train(
         ),
     ] = None,
     start: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Start from the weights of this model.")
+        str | None,
+        typer.Option(
+            "--from",
+            "--start",
+            metavar="MODEL",
+            help="Start from this model; with --project also one of its versions, or imagenet.",
+        ),
     ] = None,
     checkpoint: Annotated[
         Path | None,
@@ -129,6 +142,10 @@ def train(
       phaseguide train steel/ --out steel.safetensors --phases "ferrite,bainite"
       phaseguide train steel/ --out a.safetensors --checkpoint a.ckpt
       phaseguide train steel/ --out a.safetensors --set schedule=joint
+      phaseguide train --from uhcs --project heat-4711/ --preset thorough
+
+    With --project the model learns from the edits, labels and ratios of its
+    fields, and only settings that you give replace those of the preset.
 
     Stop with Ctrl-C; with --checkpoint the same command goes on where it stopped.
     """  # noqa: D301
@@ -136,6 +153,20 @@ def train(
     from phaseguide.models.zoo import SUFFIX, open_model
     from phaseguide.segmentation.device import choose_device
 
+    if project is not None:
+        if dataset is not None or out is not None:
+            raise TrainingError("With --project neither a DATASET nor --out is needed. Leave them out.")
+        given = {
+            key: context.params[key]
+            for key in ("epochs", "crop", "batch", "learning_rate", "patience", "seed", "threads", "device")
+            if context.get_parameter_source(key) is not ParameterSource.DEFAULT
+        }
+        given |= parse_settings(settings or [], FinetuneConfig)
+        finetuning = make_config(preset, given)
+        train_project(project, start, finetuning, name=name, fresh=fresh, use=use, json_target=json_target)
+        return
+    if dataset is None or out is None:
+        raise TrainingError("Give a DATASET and --out FILE, or a project with --project DIR.")
     if out.suffix != SUFFIX:
         raise TrainingError(f"{out}: a model file ends in {SUFFIX}. Change --out.")
     if out.exists() and not overwrite:
@@ -148,7 +179,7 @@ def train(
     config = TrainingConfig.from_dict({**options, **parse_settings(settings or [])})
     config.validate()
     choose_device(config.device)
-    extra = _read_card_entries(card)
+    extra = read_card_entries(card)
     folder = open_dataset(dataset).without(exclude or [])
     first = None if start is None else open_model(start)
     resolved = choose_scheme(folder, phases, scheme, first)
@@ -159,7 +190,7 @@ def train(
     if first is not None:
         # What the start was trained with belongs to the history of the new weights.
         trained = trained.model_copy(update={"training": {**trained.training, "start": first.card.training}})
-    saved = save_or_rescue(out, result.segmenter, _with_entries(trained, extra, card))
+    saved = save_or_rescue(out, result.segmenter, with_entries(trained, extra, card))
     _report(result, saved, out, json_target)
 
 
@@ -197,46 +228,6 @@ def save_or_rescue(out: Path, segmenter: GuidedSegmenter, card: Card) -> Card:
         except PhaseguideError:
             raise error from None
         raise TrainingError(f"{error} The trained model is safe in {rescued}.") from error
-
-
-def parse_settings(pairs: list[str]) -> dict[str, Any]:
-    """Read ``key=value`` pairs of `TrainingConfig`; each value must be of its default's type.
-
-    Raises
-    ------
-    TrainingError
-        Not a pair, an unknown key, or a value of another type.
-    """
-    fields = {f.name for f in dataclasses.fields(TrainingConfig)}
-    values: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        key = key.strip().replace("-", "_")
-        if not equals or key not in fields:
-            raise TrainingError(
-                f"--set {pair!r}: write key=value with a key out of {', '.join(sorted(fields))}."
-            )
-        default = getattr(DEFAULTS, key)
-        try:
-            value: Any = json.loads(text)
-        except ValueError:
-            value = text.strip()
-        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        if isinstance(default, str):
-            value = text.strip()
-        if type(value) is not type(default):
-            kind = {
-                "dict": "a JSON object",
-                "bool": "true or false",
-                "int": "a whole number",
-                "float": "a number",
-            }
-            raise TrainingError(
-                f"--set {pair!r}: {key} takes {kind[type(default).__name__]}, as {default!r}."
-            )
-        values[key] = value
-    return values
 
 
 def _train_folder(
@@ -309,45 +300,6 @@ def choose_scheme(
             "or give a file with --scheme."
         )
     return chosen
-
-
-def _read_card_entries(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: not a JSON file that can be read ({error}).") from error
-    foreign = sorted(set(entries) - set(CARD_KEYS)) if isinstance(entries, dict) else ["?"]
-    if foreign:
-        raise ModelError(f"{path}: {', '.join(foreign)} cannot be set. Use {', '.join(CARD_KEYS)}.")
-    return dict(entries)
-
-
-def read_inference(path: Path | None) -> InferenceCard | None:
-    """Read the entry ``inference`` of a card file; None where there is no file or no such entry."""
-    from pydantic import ValidationError
-
-    from phaseguide.models.card import InferenceCard
-
-    entries = _read_card_entries(path)
-    try:
-        return InferenceCard.model_validate(entries["inference"]) if "inference" in entries else None
-    except ValidationError as error:
-        raise ModelError(f"{path}: not valid in a card: {error}") from error
-
-
-def _with_entries(card: Card, entries: dict[str, Any], path: Path | None) -> Card:
-    from pydantic import ValidationError
-
-    if not entries:
-        return card
-    merged = {**card.model_dump(), **entries}
-    merged["scores"] = {**card.scores, **entries.get("scores", {})}
-    try:
-        return type(card).model_validate(merged)
-    except ValidationError as error:
-        raise ModelError(f"{path}: not valid in a card: {error}") from error
 
 
 def print_epoch(done: Any, console: Console) -> None:
