@@ -98,7 +98,8 @@ def _regrown(
 
     def build(n_phases: int) -> dict[str, Tensor]:
         phases = PhaseScheme.from_names(f"phase {i}" for i in range(1, n_phases + 1))
-        return GuidedSegmenter(old.backbone.options, old.guidance_options, phases).state_dict()
+        with torch.device("meta"):  # shapes are all that is wanted
+            return GuidedSegmenter(old.backbone.options, old.guidance_options, phases).state_dict()
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
