@@ -133,7 +133,7 @@ def covering_windows(mask: NDArray[np.bool_], crop: int) -> list[tuple[int, int]
         )
         # Of equally good windows the one in the middle of them: labels want surroundings on all sides.
         best = np.argwhere(inside == inside.max())
-        row, column = best[len(best) // 2]
+        row, column = best[np.square(best - best.mean(0)).sum(1).argmin()]
         top, left = int(tops[row]), int(lefts[column])
         windows.append((top, left))
         left_over[top : top + crop, left : left + crop] = False
