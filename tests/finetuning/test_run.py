@@ -216,7 +216,7 @@ def test_mixed_sources_learn_together(model: LoadedModel) -> None:
 
 def test_a_model_for_my_steel_learns_phases_that_no_model_knew() -> None:
     start = new_model(PhaseScheme.from_names(NAMES), name="my steel")
-    result, _ = run(finetune(start, [source()], dataclasses.replace(QUICK, epochs=8)))
+    result, _ = run(finetune(start, [source()], dataclasses.replace(QUICK, epochs=8, crop=128)))
     assert result.better is True
     assert result.model.card.scheme.names == NAMES
     assert result.model.card.training_ratio_mean != [1 / 3] * 3

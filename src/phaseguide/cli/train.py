@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from click.core import ParameterSource
 
 from phaseguide.cli.output import (
     STANDARD_OUTPUT,
@@ -159,7 +158,7 @@ def train(
         given = {
             key: context.params[key]
             for key in ("epochs", "crop", "batch", "learning_rate", "patience", "seed", "threads", "device")
-            if context.get_parameter_source(key) is not ParameterSource.DEFAULT
+            if getattr(context.get_parameter_source(key), "name", "") == "COMMANDLINE"
         }
         given |= parse_settings(settings or [], FinetuneConfig)
         finetuning = make_config(preset, given)
