@@ -178,8 +178,8 @@ def test_models_are_added_listed_shown_and_removed(tmp_path: Path) -> None:
     assert "carbide network" in run("models", "show", "bainite").stdout
     assert json.loads(run("models", "show", "bainite", "--json", "-").stdout)["name"] == "tiny-plm"
     fails(run("models", "add", model, "--name", "bainite"), "'bainite' already")
-    assert run("models", "remove", "bainite").exit_code == 0
-    fails(run("models", "remove", "bainite"), "no model 'bainite'")
+    assert run("models", "remove", "bainite", "--yes").exit_code == 0
+    fails(run("models", "remove", "bainite", "--yes"), "no model 'bainite'")
     fails(run("models", "show", tmp_path / "x.safetensors"), "no such model file")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from phaseguide.errors import ModelError
-from phaseguide.models import zoo
+from phaseguide.models import recycle, zoo
 from phaseguide.models.backbones import BackboneOptions
 from phaseguide.models.card import CalibrationCard, Card
 from phaseguide.models.model_file import METADATA_KEY, LoadedModel, load_model, read_card, save_model
@@ -142,11 +143,11 @@ def test_zoo_adds_lists_finds_and_removes(
         zoo.add_model(saved, "../evil")
     (zoo.user_model_folder() / "bad.safetensors").write_bytes(b"no")
     assert "not a model file" in next(e.problem for e in zoo.list_models() if e.name == "bad")
-    zoo.remove_model("mine")
+    recycle.recycle_model("mine")
     with pytest.raises(ModelError, match="no model 'mine'"):
         zoo.find_model("mine")
     with pytest.raises(ModelError, match="no model 'mine'"):
-        zoo.remove_model("mine")
+        recycle.recycle_model("mine")
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_names_never_lead_out_of_the_folder(saved: Path, tmp_path: Path, data_di
     outside = data_dir / "evil.safetensors"
     outside.write_bytes(b"precious")
     with pytest.raises(ModelError, match="cannot be a model name"):
-        zoo.remove_model(name)
+        recycle.recycle_model(name)
     with pytest.raises(ModelError):
         zoo.find_model(name)
     if name:  # without one, the file's own name is taken
@@ -190,9 +191,10 @@ def test_what_the_system_refuses_names_the_file(saved: Path, monkeypatch: pytest
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", refuse)
-        with pytest.raises(ModelError, match=r"mine\.safetensors: cannot be deleted .Permission denied"):
-            zoo.remove_model("mine")
+        patch.setattr(os, "replace", refuse)
+        with pytest.raises(ModelError, match=r"mine\.safetensors: cannot be moved .*Permission denied"):
+            recycle.recycle_model("mine")
+    assert not recycle.list_recycled()
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", refuse)
         with pytest.raises(ModelError, match=rf"{saved.name}: cannot be read .Permission denied"):

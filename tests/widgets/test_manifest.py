@@ -103,9 +103,12 @@ def test_menu_and_widget_are_there() -> None:
     manifest = manager.get_manifest(PLUGIN)
     assert [w.display_name for w in manifest.contributions.widgets] == [
         "Segment",
+        "Fine-tune",
         "Point count",
+        "Project",
+        "Models",
     ]
-    (item,) = manifest.contributions.menus["napari/layers/segment"]
+    item = manifest.contributions.menus["napari/layers/segment"][0]
     assert manifest.contributions.commands[0].id == item.command
 
 

@@ -8,6 +8,7 @@ import typer
 
 from phaseguide.cli import (
     benchmark,
+    benchmark_finetune,
     demo,
     estimate,
     evaluate,
@@ -17,13 +18,14 @@ from phaseguide.cli import (
     live,
     models,
     points,
+    project,
     segment,
     start_napari,
     train,
 )
 from phaseguide.cli.guard import GuardedGroup
 
-__all__ = ["app", "familiarity", "folds", "large", "live"]
+__all__ = ["app", "benchmark_finetune", "familiarity", "folds", "large", "live"]
 
 app = typer.Typer(
     name="phaseguide",
@@ -58,6 +60,7 @@ app.command()(segment.segment)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.add_typer(models.models_app, name="models")
+app.add_typer(project.project_app, name="project")
 app.add_typer(benchmark.benchmark_app, name="benchmark")
 estimate.estimate_app.add_typer(points.points_app, name="points")
 app.add_typer(estimate.estimate_app, name="estimate")

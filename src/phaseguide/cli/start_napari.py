@@ -1,4 +1,4 @@
-"""``phaseguide napari``: napari in a process of its own, with the Segment widget docked."""
+"""``phaseguide napari``: napari in a process of its own, with the Segment widget docked, or with a project open."""
 
 from __future__ import annotations
 
@@ -16,23 +16,37 @@ from phaseguide.errors import PhaseguideError
 
 OPEN_QT = "from qtpy.QtWidgets import QApplication; QApplication([])"
 LONGEST_TRY_S = 20  # Qt may have to be read from a slow disk
+PROJECT_FILE = "project.json"
 HOW_TO_INSTALL = 'Install it with: pip install "napari-phaseguide[all]"'
 
 
 def start_napari(
     image: Annotated[Path | None, typer.Argument(metavar="[IMAGE]", help="Image to open.")] = None,
+    project: Annotated[
+        Path | None, typer.Option("--project", metavar="DIR", help="Open this project folder.")
+    ] = None,
 ) -> None:
-    """Open napari with the Segment widget.
+    """Open napari with the Segment widget, and with a project if one is given.
 
     \b
     [bold]Examples[/bold]
       phaseguide napari
       phaseguide napari steel.tif
+      phaseguide napari --project heat-treatment
     """  # noqa: D301
     if not napari_is_installed():
         raise PhaseguideError(f"napari is not installed. {HOW_TO_INSTALL}")
     if image is not None and not image.exists():
         raise PhaseguideError(f"{image}: there is no such file. Check the path.")
+    if project is not None:
+        if not (project / PROJECT_FILE).is_file():
+            raise PhaseguideError(
+                f"{project}: is no project folder (it has no {PROJECT_FILE}). Make one with: phaseguide project "
+                "create, or in napari's Project dock."
+            )
+        images = [] if image is None else [str(image)]
+        run_python("-m", "phaseguide.widgets.project_start", str(project), *images)
+        return
     files = [] if image is None else [str(image)]
     run_python("-m", "napari", *files, "-w", "napari-phaseguide", "Segment")
 

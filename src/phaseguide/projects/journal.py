@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def append(folder: Path, event: str, details: dict[str, Any]) -> None:
+def append(folder: Path, event: str, details: Mapping[str, Any]) -> None:
     """Append a line and see it onto the disk.
 
     Raises
@@ -29,26 +30,34 @@ def append(folder: Path, event: str, details: dict[str, Any]) -> None:
     line = json.dumps({"time": now(), "event": event, **details}, ensure_ascii=False, default=str)
     path = folder / FILE
     try:
-        with path.open("ab") as file:
-            # A process that died in a line left no line end: its rest stays a line of its own.
-            torn = file.tell() > 0 and not _ends_a_line(path)
-            file.write(("\n" if torn else "").encode() + line.encode() + b"\n")
-            file.flush()
+        # Without a buffer a line is one write, so those of two processes do not run into each other.
+        with path.open("ab+", buffering=0) as file:
+            file.write((b"" if _ends_a_line(file) else b"\n") + line.encode() + b"\n")
             os.fsync(file.fileno())
     except OSError as error:
         raise ProjectError(
-            f"{path}: cannot be written ({error.strerror or error}). Free some space there, or check that you "
-            "may write to the project's folder."
+            f"{path}: {event!r} could not be added to the log ({error.strerror or error}); what it tells of is "
+            "done. Free some space there, or check that you may write to the project's folder."
         ) from error
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """Read all lines; one that a dying process left torn is passed over."""
+    """Read all lines, oldest first; one that a dying process left torn is passed over.
+
+    Raises
+    ------
+    ProjectError
+        It cannot be read.
+    """
     path = folder / FILE
-    if not path.exists():
+    try:
+        written = path.read_bytes()
+    except FileNotFoundError:
         return []
+    except OSError as error:
+        raise ProjectError(f"{path}: cannot be read ({error.strerror or error}).") from error
     lines = []
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for text in written.split(b"\n"):
         try:
             line = json.loads(text)
         except ValueError:
@@ -58,7 +67,9 @@ def read(folder: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _ends_a_line(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
+def _ends_a_line(file: Any) -> bool:
+    """Whether a log is empty or ends as it should; a process that died in a line left it open."""
+    if file.seek(0, os.SEEK_END) == 0:
+        return True
+    file.seek(-1, os.SEEK_END)
+    return bool(file.read(1) == b"\n")

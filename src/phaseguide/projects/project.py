@@ -1,32 +1,22 @@
-"""A project folder: every change is saved at once, whole or not at all, and then written into the log."""
+"""A project that is open: its fields, what is known of them, the versions of its model, its log."""
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.errors import PhaseguideError, ProjectError
-from phaseguide.micrographs.label_maps import read_label_map, write_label_map
-from phaseguide.micrographs.reading import Micrograph, read_micrograph
-from phaseguide.micrographs.records import sha256_of_file, write_record
+from phaseguide.errors import ProjectError
+from phaseguide.micrographs.reading import Micrograph
 from phaseguide.phases import PhaseScheme
-from phaseguide.projects import journal, relabelling, store
+from phaseguide.projects import images, journal, maps, relabelling, store, versions
+from phaseguide.projects.change import Change, changing, find_field, recover, starting
 from phaseguide.projects.lock import exclusive
-from phaseguide.projects.schema import (
-    AskedRatio,
-    FieldEntry,
-    ImageRef,
-    ProjectFile,
-    ResultEntry,
-    VersionEntry,
-)
+from phaseguide.projects.schema import AskedRatio, FieldEntry, ProjectFile, State, VersionEntry
 
 if TYPE_CHECKING:
     from phaseguide.models.card import Card
@@ -36,11 +26,20 @@ Labels = NDArray[np.uint8]
 
 
 class Project:
-    """A project that is open; made by `create` or `open`.
+    """A project; made by `create` or `open`.
 
-    Its folder holds ``project.json``, ``log.jsonl``, ``edits/``, ``truth/``, ``results/`` (label maps),
+    Its folder holds ``project.json``, ``log.jsonl``, ``edits/``, ``truth/`` and ``results/`` (label maps),
     ``models/`` (versions), ``training/`` (checkpoints) and ``recycle/`` (what was deleted or replaced).
-    Errors are `ProjectError` with a sentence; after one, the folder is what it was before.
+
+    Every change is on the disk when its method returns, whole or not at all, and then logged. Several
+    threads and programs may change one project: a change begins from what is on the disk. What a user or
+    the system can cause raises a `PhaseguideError`, most often `ProjectError`; the project is then as it was.
+
+    Attributes
+    ----------
+    folder : Path
+    file : ProjectFile
+        As this object last read or wrote it.
     """
 
     def __init__(self, folder: Path, file: ProjectFile) -> None:
@@ -58,29 +57,35 @@ class Project:
             Default: that of the folder.
         model : str
             Zoo name or path of the model in use.
+
+        Raises
+        ------
+        ProjectError, ModelError
+            The folder holds a project or cannot be written; there is no such model.
         """
         folder = Path(folder).resolve()
-        if (folder / store.FILE).exists():
-            raise ProjectError(f"{folder}: holds a project already. Open it, or choose another folder.")
-        file = ProjectFile(
-            name=name or folder.name,
-            created=journal.now(),
-            phases=scheme.to_dict()["phases"],
-            current=model,
-        )
-        store.write_file(folder, file)
+        phases = scheme.to_dict()["phases"]
+        file = ProjectFile(name=name or folder.name, created=journal.now(), phases=phases)
+        if model:
+            file = file.model_copy(update={"current": versions.name_of(folder, file, model)})
+        starting(folder, file)
         project = cls(folder, file)
-        project.log("created", name=file.name, phases=list(scheme.names), model=model)
+        project.log("created", name=file.name, phases=list(scheme.names), model=file.current)
         return project
 
     @classmethod
     def open(cls, folder: str | Path) -> Project:
-        """Open a project; its folder, or its ``project.json``, may be given."""
+        """Open a project by its folder, or by its ``project.json``.
+
+        Raises
+        ------
+        ProjectError
+            No project there, damaged, or written by a newer version.
+        """
         folder = Path(folder).resolve()
         folder = folder.parent if folder.name == store.FILE else folder
-        project = cls(folder, store.read_file(folder))
-        project.scheme  # noqa: B018 (a bad one is told now, not in the middle of work)
-        return project
+        recover(folder)
+        return cls(folder, store.read_file(folder))
 
     # -- what is in it ----------------------------------------------------------------------------
 
@@ -92,7 +97,7 @@ class Project:
     @property
     def scheme(self) -> PhaseScheme:
         """The phases of all fields."""
-        return PhaseScheme.from_dict({"phases": self.file.phases}, source=str(self.folder / store.FILE))
+        return store.scheme_of(self.file)
 
     @property
     def fields(self) -> tuple[FieldEntry, ...]:
@@ -101,7 +106,7 @@ class Project:
 
     @property
     def versions(self) -> tuple[VersionEntry, ...]:
-        """Models that were kept, oldest first; deleted ones are told by `VersionEntry.deleted`."""
+        """Models that were kept, oldest first, deleted ones too."""
         return tuple(self.file.versions)
 
     @property
@@ -110,14 +115,19 @@ class Project:
         return self.file.current
 
     def field(self, field_id: str) -> FieldEntry:
-        """Return a field."""
-        for entry in self.file.fields:
-            if entry.id == field_id:
-                return entry
-        known = ", ".join(entry.id for entry in self.file.fields) or "none yet"
-        raise ProjectError(f"{self.name}: there is no field {field_id!r}. Fields: {known}.")
+        """Return a field; `ProjectError` if there is none of that id."""
+        return find_field(self.file, field_id)
 
-    # -- fields -----------------------------------------------------------------------------------
+    def stale_fields(self) -> tuple[FieldEntry, ...]:
+        """Unreviewed fields whose result is of another model than the one in use."""
+        return tuple(field for field in self.fields if field.is_stale(self.current))
+
+    def mixed_versions(self) -> set[str]:
+        """Models that made the results of the fields that are not rejected, if they are several."""
+        used = {f.result.version for f in self.fields if f.result is not None and f.state != "rejected"}
+        return used if len(used) > 1 else set()
+
+    # -- images -----------------------------------------------------------------------------------
 
     def add_field(
         self,
@@ -132,105 +142,107 @@ class Project:
         Raises
         ------
         ProjectError
-            The image is a field already, or its ratio has another number of phases.
-        MicrographError
-            It cannot be read.
+            The image is in the project already, or is a stack.
+        MicrographError, RatioError
+            It cannot be read; the ratio does not fit the phases.
         """
-        path = Path(path).resolve()
-        image = read_micrograph(path)
-        reference = self._reference(path, detector)
-        for entry in self.file.fields:
-            if any(known.sha256 == reference.sha256 for known in entry.images):
-                raise ProjectError(f"{path}: is in the project already, as field {entry.id!r}.")
-        self._check_ratio(ratio)
-        entry = FieldEntry(
-            id=self._free_id(path.stem),
-            specimen=specimen,
-            name=path.stem,
-            images=[reference],
-            pixel_size_um=image.pixel_size_um,
-            ratio=ratio,
-        )
-        self._save(fields=[*self.file.fields, entry])
-        self.log("field added", field=entry.id, image=reference.path, specimen=specimen)
+        with self._changing() as change:
+            reference, image = images.refer(self.folder, path, detector, change.file)
+            stem = Path(path).stem
+            entry = FieldEntry(
+                id=images.free_id(stem, (field.id for field in change.file.fields)),
+                specimen=specimen,
+                name=stem,
+                images=[reference],
+                shape=image.data.shape[:2],
+                pixel_size_um=image.pixel_size_um,
+                ratio=None if ratio is None else ratio.checked(store.scheme_of(change.file)),
+            )
+            change.update(fields=[*change.file.fields, entry])
+            change.log("field added", field=entry.id, image=reference.path, specimen=specimen)
         return entry
 
     def add_image(self, field_id: str, path: str | Path, detector: str) -> FieldEntry:
-        """Add another detector's image of the same field."""
-        entry, path = self.field(field_id), Path(path).resolve()
-        there, more = self.read_image(field_id), read_micrograph(path)
-        if there.data.shape[:2] != more.data.shape[:2]:
-            raise ProjectError(
-                f"{path}: is {more.data.shape[0]} x {more.data.shape[1]} px, but field {field_id!r} is "
-                f"{there.data.shape[0]} x {there.data.shape[1]} px. Images of one field match pixel by pixel."
-            )
-        images = [*entry.images, self._reference(path, detector)]
-        return self._change(entry, "image added", {"image": images[-1].path}, images=images)
+        """Add the image of another detector to a field; errors as in `add_field`, or another size."""
+        with self._changing() as change:
+            entry = change.field(field_id)
+            reference, image = images.refer(self.folder, path, detector, change.file)
+            if image.data.shape[:2] != entry.shape:
+                raise ProjectError(
+                    f"{path}: is {image.data.shape[0]} x {image.data.shape[1]} px, but field {field_id!r} is "
+                    f"{entry.shape[0]} x {entry.shape[1]} px. Images of one field match pixel by pixel."
+                )
+            entry = entry.model_copy(update={"images": [*entry.images, reference]})
+            change.put(entry)
+            change.log("image added", field=field_id, image=reference.path, detector=detector)
+        return entry
 
     def read_image(self, field_id: str) -> Micrograph:
-        """Read the first image of a field.
+        """Read the first image of a field; `ProjectError` if it is gone or was replaced."""
+        return images.read_checked(self.folder, self.field(field_id))
 
-        Raises
-        ------
-        ProjectError
-            The file is gone, or is not what it was when it was added.
-        """
-        reference = self.field(field_id).images[0]
-        path = self._resolve(reference.path)
-        if not path.is_file():
-            raise ProjectError(
-                f"{path}: the image of field {field_id!r} is gone. Put it back there; edits and results are safe."
-            )
-        if sha256_of_file(path) != reference.sha256:
-            raise ProjectError(
-                f"{path}: is not the image that field {field_id!r} was made of (its checksum differs). Put the "
-                "old one back, or add this one as a new field."
-            )
-        return read_micrograph(path)
+    def relink(self, field_id: str, path: str | Path) -> FieldEntry:
+        """Say where an image of a field was moved to; `ProjectError` if the file is another one."""
+        with self._changing() as change:
+            entry = images.relinked(self.folder, change.field(field_id), path)
+            change.put(entry)
+            change.log("image moved", field=field_id, image=str(path))
+        return entry
+
+    # -- what is known of a field -----------------------------------------------------------------
 
     def set_ratio(self, field_id: str, ratio: AskedRatio | None) -> FieldEntry:
-        """Say what is known of a field's composition, or withdraw it."""
-        self._check_ratio(ratio)
-        told = None if ratio is None else ratio.model_dump()
-        return self._change(self.field(field_id), "ratio", {"ratio": told}, ratio=ratio)
+        """Say what is known of a field's composition, or withdraw it; `RatioError` if it cannot be meant."""
+        with self._changing() as change:
+            ratio = None if ratio is None else ratio.checked(store.scheme_of(change.file))
+            entry = change.field(field_id).model_copy(update={"ratio": ratio})
+            change.put(entry)
+            change.log("ratio", field=field_id, ratio=None if ratio is None else ratio.model_dump())
+        return entry
 
     def review(self, field_id: str) -> FieldEntry:
         """Freeze a field: no prediction, matching or fine-tuning changes it any more."""
-        return self._change(self.field(field_id), "reviewed", {}, state="reviewed", reason="")
+        return self._set_state(field_id, "reviewed")
 
     def reject(self, field_id: str, reason: str) -> FieldEntry:
-        """Leave a field out of everything, for a reason."""
+        """Leave a field out of everything; `ProjectError` without a reason."""
         if not reason.strip():
             raise ProjectError(f"Say why field {field_id!r} is rejected (out of focus, wrong specimen ...).")
-        told = {"reason": reason.strip()}
-        return self._change(self.field(field_id), "rejected", told, state="rejected", **told)
+        return self._set_state(field_id, "rejected", reason.strip())
 
     def reopen(self, field_id: str) -> FieldEntry:
         """Make a field unreviewed again."""
-        return self._change(self.field(field_id), "reopened", {}, state="unreviewed", reason="")
+        return self._set_state(field_id, "unreviewed")
+
+    def _set_state(self, field_id: str, state: State, reason: str = "") -> FieldEntry:
+        with self._changing() as change:
+            entry = change.field(field_id).model_copy(update={"state": state, "reason": reason})
+            change.put(entry)
+            change.log(state, field=field_id, **({"reason": reason} if reason else {}))
+        return entry
 
     # -- label maps -------------------------------------------------------------------------------
 
     def read_edits(self, field_id: str) -> Labels | None:
-        """What the user painted on a field, (H, W); None if nothing was saved yet."""
-        return self._read_map(self.field(field_id).edits)
+        """Read what the user painted on a field, uint8, shape (H, W); None if nothing was saved yet."""
+        return maps.read(self.folder, self.field(field_id).edits)
 
     def write_edits(self, field_id: str, edits: Labels) -> FieldEntry:
-        """Save what the user painted. Refused for a reviewed field."""
+        """Save what the user painted, shape (H, W). Refused for a reviewed field."""
         return self._write_map(field_id, "edits", edits)
 
     def read_truth(self, field_id: str) -> Labels | None:
-        """Labels of a field that were corrected elsewhere, (H, W); None if there are none."""
-        return self._read_map(self.field(field_id).truth)
+        """Read labels that were corrected elsewhere, uint8, shape (H, W); None if there are none."""
+        return maps.read(self.folder, self.field(field_id).truth)
 
     def write_truth(self, field_id: str, labels: Labels) -> FieldEntry:
-        """Take in labels that were corrected elsewhere. Refused for a reviewed field."""
+        """Take labels that were corrected elsewhere, shape (H, W), for true. Refused for a reviewed field."""
         return self._write_map(field_id, "truth", labels)
 
     def read_result(self, field_id: str) -> Labels | None:
-        """The last segmentation of a field, (H, W); None if there is none."""
+        """Read the last segmentation of a field, uint8, shape (H, W); None if there is none."""
         result = self.field(field_id).result
-        return None if result is None else self._read_map(result.labels)
+        return None if result is None else maps.read(self.folder, result.labels)
 
     def write_result(
         self,
@@ -244,43 +256,31 @@ class Project:
         achieved: list[float],
         constrained: bool,
     ) -> FieldEntry:
-        """Save a segmentation with its record. Refused for a field that is reviewed or rejected.
+        """Save a segmentation with its record. Refused for a reviewed or rejected field.
 
         Parameters
         ----------
+        field_id : str
         labels : ndarray of uint8, shape (H, W)
         record : mapping
-            As `phaseguide.segmentation.saving.make_record` makes it.
+            From `phaseguide.segmentation.saving.make_record`.
         version, model_sha256, own, achieved, constrained
-            See `ResultEntry`.
+            See `phaseguide.projects.schema.ResultEntry`.
         """
-        entry = self._open_field(field_id, "its result")
-        if entry.state == "rejected":
-            raise ProjectError(f"Field {field_id!r} is rejected ({entry.reason}). Reopen it to segment it.")
-        maps, told = f"results/{field_id}_labels.tif", f"results/{field_id}.json"
-        self._write(maps, labels, entry)
-        result = ResultEntry(
-            labels=maps, record=told, version=version, model_sha256=model_sha256, own=own,
-            achieved=achieved, constrained=constrained, time=journal.now(),
-        )  # fmt: skip
-        write_record(self.folder / told, {"labels": Path(maps).name, **record})
-        details = {"version": version, "own": own, "achieved": achieved, "constrained": constrained}
-        return self._change(entry, "segmented", details, result=result)
+        told = {"version": version, "own": own, "achieved": achieved, "constrained": constrained}
+        about = {**told, "model_sha256": model_sha256, "time": journal.now()}
+        with self._changing() as change:
+            entry = maps.write_result(change, field_id, labels, record, about)
+            change.log("segmented", field=field_id, **told)
+        return entry
 
-    def stale_fields(self) -> tuple[FieldEntry, ...]:
-        """Unreviewed fields whose result is of another model than the one in use."""
-        return tuple(
-            f
-            for f in self.file.fields
-            if f.state == "unreviewed" and f.result is not None and f.result.version != self.current
-        )
+    def _write_map(self, field_id: str, kind: maps.Kind, labels: Labels) -> FieldEntry:
+        with self._changing() as change:
+            entry = maps.write(change, field_id, kind, labels)
+            change.log(f"{kind} saved", field=field_id, labelled_px=int(np.count_nonzero(labels)))
+        return entry
 
-    def mixed_versions(self) -> set[str]:
-        """Models that the results of all fields that count were made by, if there are several."""
-        used = {f.result.version for f in self.file.fields if f.result and f.state != "rejected"}
-        return used if len(used) > 1 else set()
-
-    # -- versions of the model --------------------------------------------------------------------
+    # -- models -----------------------------------------------------------------------------------
 
     def add_version(
         self,
@@ -295,159 +295,104 @@ class Project:
         after: Mapping[str, Any] | None,
         note: str = "",
     ) -> VersionEntry:
-        """Keep a model as a new version; nothing is overwritten, and it is not in use yet."""
-        from phaseguide.models.model_file import save_model
+        """Keep a model as a new version; nothing is overwritten, and it is not in use yet.
 
-        number = len(self.file.versions) + 1
-        while (path := self.folder / f"models/v{number:03d}.safetensors").exists():
-            number += 1
-        name = f"v{number:03d}"
-        save_model(path, segmenter, card.model_copy(update={"version": name}))
-        version = VersionEntry(
-            id=name, file=f"models/{path.name}", sha256=sha256_of_file(path), parent=parent,
-            parent_sha256=parent_sha256, data_sha256=data_sha256, settings=dict(settings),
-            before=dict(before or {}), after=dict(after or {}), created=journal.now(), note=note,
-        )  # fmt: skip
-        self._save(versions=[*self.file.versions, version])
-        self.log("version kept", version=name, parent=parent, data=data_sha256)
-        return version
-
-    def version(self, version_id: str) -> VersionEntry:
-        """Return a version."""
-        for entry in self.file.versions:
-            if entry.id == version_id:
-                return entry
-        known = ", ".join(entry.id for entry in self.file.versions) or "none yet"
-        raise ProjectError(f"{self.name}: there is no version {version_id!r}. Versions: {known}.")
+        Its card is stored with the version's id. The other values: `phaseguide.projects.schema.VersionEntry`.
+        """
+        origin = {"parent": parent, "parent_sha256": parent_sha256, "data_sha256": data_sha256, "note": note}
+        judged = {"settings": dict(settings), "before": dict(before or {}), "after": dict(after or {})}
+        with self._changing() as change:
+            entry = versions.add(change, segmenter, card, **origin, **judged)
+            change.log("version kept", version=entry.id, sha256=entry.sha256, **origin)
+        return entry
 
     def version_path(self, version_id: str) -> Path:
-        """File of a version."""
-        entry = self.version(version_id)
-        path = self.folder / entry.file
-        if not path.is_file():
-            where = f" It was deleted to {store.RECYCLE}." if entry.deleted else ""
-            raise ProjectError(f"{path}: the model of version {version_id} is not there.{where}")
-        return path
+        """Return the file of a version; `ProjectError` if it was deleted or is gone."""
+        return versions.path(self.folder, self.file, version_id)
 
-    def model_path(self) -> Path:
-        """File of the model in use."""
-        from phaseguide.models.zoo import find_model
+    def delete_version(self, version_id: str) -> VersionEntry:
+        """Move a version's file to the recycle folder; refused for the one in use."""
+        with self._changing() as change:
+            entry = versions.delete(change, version_id)
+            change.log("version deleted", version=version_id, file=entry.file)
+        return entry
 
-        if not self.current:
-            raise ProjectError(f"{self.name}: no model is chosen yet. Choose one in the Segment widget.")
-        if any(v.id == self.current for v in self.file.versions):
-            return self.version_path(self.current)
-        return find_model(self.current)
+    def restore_version(self, version_id: str) -> VersionEntry:
+        """Bring a deleted version back from the recycle folder."""
+        with self._changing() as change:
+            entry = versions.restore(change, version_id)
+            change.log("version restored", version=version_id)
+        return entry
 
     def use(self, model: str) -> None:
-        """Put a version, or a model by zoo name or path, to use."""
-        if any(v.id == model for v in self.file.versions):
-            self.version_path(model)
-        self._save(current=model)
-        self.log("model in use", model=model)
+        """Put a model to use: a version, or a model by zoo name or path; raises if there is none."""
+        with self._changing() as change:
+            name = versions.name_of(self.folder, change.file, model)
+            change.update(current=name)
+            change.log("model in use", model=name)
 
-    def delete_version(self, version_id: str) -> None:
-        """Move a version's file to the recycle folder. The one in use is not deleted."""
-        entry = self.version(version_id)
-        if version_id == self.current:
-            raise ProjectError(f"Version {version_id} is in use. Put another one to use first.")
-        store.recycle(self.folder, self.folder / entry.file)
-        gone = entry.model_copy(update={"deleted": True})
-        self._save(versions=[gone if v.id == version_id else v for v in self.file.versions])
-        self.log("version deleted", version=version_id)
+    def name_of(self, model: str | Path) -> str:
+        """Return what the project calls a model: its version, else its zoo name, else its absolute path."""
+        return versions.name_of(self.folder, self.file, model)
+
+    def model_path(self) -> Path:
+        """Return the file of the model in use; raises if none is chosen or it is gone."""
+        if not self.current:
+            raise ProjectError(f"{self.name}: no model is in use yet. Choose one (phaseguide project use).")
+        return versions.model_path(self.folder, self.file, self.current)
 
     def change_scheme(self, scheme: PhaseScheme, relabel: Mapping[int, int]) -> None:
-        """Add, rename, recolour, merge or drop phases; all label maps follow at once.
+        """Add, rename, recolour, merge, reorder or drop phases; label maps, ratios and results follow.
+
+        Maps as they were go to the recycle folder.
 
         Parameters
         ----------
         scheme : PhaseScheme
+            The new phases.
         relabel : mapping of int to int
-            New label of each old one; labels of phases that are missing in it become not classified.
+            New label of each old one. A phase that is missing, or goes to 0, becomes not classified.
         """
-        relabelling.change_scheme(self, scheme, relabel)
+        with self._changing() as change:
+            relabelling.change_phases(change, scheme, relabel)
+            change.log("phases changed", **scheme.to_dict(), relabel={str(a): b for a, b in relabel.items()})
 
-    # -- training, log ----------------------------------------------------------------------------
+    # -- training and log -------------------------------------------------------------------------
 
     def training_folder(self) -> Path:
-        """Folder of checkpoints, made if it is missing."""
+        """Return the folder of checkpoints, made if it is missing; `ProjectError` if it cannot be."""
         folder = self.folder / "training"
         try:
             folder.mkdir(exist_ok=True)
         except OSError as error:
-            raise ProjectError(f"{folder}: cannot be made ({error.strerror or error}).") from error
+            reason = error.strerror or error
+            raise ProjectError(
+                f"{folder}: cannot be made ({reason}). Check that you may write there."
+            ) from error
         return folder
 
     def training_lock(self) -> AbstractContextManager[None]:
-        """Hold while a training runs; `ProjectError` where one is under way already."""
-        return exclusive(self.folder / "training" / "lock.json", "A training")
+        """Hold this while a training runs; `ProjectError` if one is under way, in whatever program."""
+        refusal = (
+            f"{self.folder}: a model is learning in this project already, in another napari or on the command "
+            "line. Wait for it, or stop it first."
+        )
+        return exclusive(self.folder / "training" / ".lock", refusal)
 
     def log(self, event: str, **details: Any) -> None:
-        """Append to the log."""
+        """Append a line to the log: the time, what happened, and JSON values that tell more."""
         journal.append(self.folder, event, details)
 
     def read_log(self) -> list[dict[str, Any]]:
-        """Everything that was logged, oldest first."""
+        """Read everything that was logged, oldest first; keys ``time`` and ``event`` are in every line."""
         return journal.read(self.folder)
 
-    # -- inside -----------------------------------------------------------------------------------
-
-    def replace_file(self, file: ProjectFile) -> None:
-        """Save a whole new state; for the modules of this package."""
-        store.write_file(self.folder, file)
-        self.file = file
-
-    def _save(self, **update: Any) -> None:
-        self.replace_file(self.file.model_copy(update=update))
-
-    def _change(self, entry: FieldEntry, event: str, details: dict[str, Any], **update: Any) -> FieldEntry:
-        changed = entry.model_copy(update=update)
-        self._save(fields=[changed if f.id == entry.id else f for f in self.file.fields])
-        self.log(event, field=entry.id, **details)
-        return changed
-
-    def _open_field(self, field_id: str, what: str) -> FieldEntry:
-        entry = self.field(field_id)
-        if entry.state == "reviewed":
-            raise ProjectError(
-                f"Field {field_id!r} is reviewed, so {what} stay as they are. Reopen it to change them."
-            )
-        return entry
-
-    def _write_map(self, field_id: str, kind: str, labels: Labels) -> FieldEntry:
-        entry = self._open_field(field_id, f"its {kind}")
-        self.scheme.check_labels(np.unique(labels).tolist(), source=f"field {field_id!r}, {kind}")
-        path = getattr(entry, kind) or f"{kind}/{field_id}_{kind}.tif"
-        self._write(path, labels, entry)
-        if getattr(entry, kind) == path:
-            return entry
-        return self._change(entry, f"{kind} saved", {}, **{kind: path})
-
-    def _write(self, path: str, labels: Labels, entry: FieldEntry) -> None:
-        write_label_map(self.folder / path, labels, entry.pixel_size_um)
-
-    def _read_map(self, path: str | None) -> Labels | None:
-        return None if path is None else read_label_map(self.folder / path)
-
-    def _reference(self, path: Path, detector: str) -> ImageRef:
-        inside = path.is_relative_to(self.folder)
-        text = path.relative_to(self.folder).as_posix() if inside else str(path)
-        return ImageRef(path=text, sha256=sha256_of_file(path), detector=detector)
-
-    def _resolve(self, path: str) -> Path:
-        return Path(path) if os.path.isabs(path) else self.folder / path
-
-    def _check_ratio(self, ratio: AskedRatio | None) -> None:
-        if ratio is not None and len(ratio.shares) != len(self.file.phases):
-            raise PhaseguideError(
-                f"A ratio of {len(ratio.shares)} phases was given, but the project's are {self.scheme.describe()}."
-            )
-
-    def _free_id(self, stem: str) -> str:
-        base = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "field"
-        taken = {entry.id.lower() for entry in self.file.fields}
-        number, free = 1, base
-        while free.lower() in taken:
-            number += 1
-            free = f"{base}-{number}"
-        return free
+    @contextmanager
+    def _changing(self) -> Iterator[Change]:
+        """Change the project, see it onto the disk, then into the log."""
+        with changing(self.folder) as change:
+            yield change
+            change.commit()
+            self.file = change.file
+            for event, details in change.events:
+                self.log(event, **details)

@@ -1,104 +1,111 @@
-"""Phases of a project added, renamed, merged or dropped: every label map follows, in one step.
-
-New maps are written beside the old ones, then ``project.json`` points to them, then the old ones go to the
-recycle folder: a process that dies anywhere in between leaves either all old or all new.
-"""
+"""Phases of a project added, renamed, merged or dropped: every label map, ratio and result follows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import ProjectError
 from phaseguide.micrographs.label_maps import read_label_map, write_label_map
-from phaseguide.phases import EXCLUDED, PhaseScheme
+from phaseguide.micrographs.records import write_record
+from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, PhaseScheme
 from phaseguide.projects import store
+from phaseguide.projects.change import Change
+from phaseguide.projects.maps import read_record
 from phaseguide.projects.schema import AskedRatio, FieldEntry
 
-if TYPE_CHECKING:
-    from phaseguide.projects.project import Project
+
+def change_phases(change: Change, scheme: PhaseScheme, relabel: Mapping[int, int]) -> None:
+    """Give a project other phases; label maps as they were go to the recycle folder.
+
+    Reviewed fields follow too: what was reviewed stays the same, under other numbers.
+
+    Parameters
+    ----------
+    change : Change
+    scheme : PhaseScheme
+        The new phases.
+    relabel : mapping of int to int
+        New label of each old one. A phase that is missing, or goes to 0, becomes not classified.
+
+    Raises
+    ------
+    ProjectError
+        A label that neither the old nor the new phases have.
+    """
+    old = store.scheme_of(change.file)
+    table = _table(relabel, old, scheme)
+    fields = [_follow(change, entry, table, old, scheme) for entry in change.file.fields]
+    change.update(phases=scheme.to_dict()["phases"], fields=fields)
 
 
-def change_scheme(project: Project, scheme: PhaseScheme, relabel: Mapping[int, int]) -> None:
-    """Carry out `Project.change_scheme`."""
-    old = project.scheme
-    for before, after in relabel.items():
-        if not 1 <= before <= len(old) or not 1 <= after <= len(scheme):
-            raise ProjectError(
-                f"Label {before} cannot become {after}: the phases were {old.describe()} "
-                f"and will be {scheme.describe()}."
-            )
+def _table(relabel: Mapping[int, int], old: PhaseScheme, new: PhaseScheme) -> NDArray[np.uint8]:
+    """New value of each of the 256 values of a label map."""
     table = np.zeros(256, dtype=np.uint8)
     table[EXCLUDED] = EXCLUDED
     for before, after in relabel.items():
+        if not 1 <= before <= len(old) or not NOT_CLASSIFIED <= after <= len(new):
+            raise ProjectError(
+                f"Label {before} cannot become {after}: the phases are {old.describe()}, and they would be "
+                f"{new.describe()}."
+            )
         table[before] = after
-    kept = all(relabel.get(p.label) == p.label for p in old)
-    replaced: list[Path] = []
-    fields = []
-    for entry in project.fields:
-        moved = entry if kept else _relabelled(project.folder, entry, table, replaced)
-        fields.append(_with_shares(moved, len(scheme), len(old), relabel))
-    project.replace_file(
-        project.file.model_copy(update={"phases": scheme.to_dict()["phases"], "fields": fields})
-    )
-    for path in replaced:
-        store.recycle(project.folder, path)
-    project.log("phases changed", phases=list(scheme.names), relabel={str(a): b for a, b in relabel.items()})
+    return table
 
 
-def _relabelled(
-    folder: Path, entry: FieldEntry, table: NDArray[np.uint8], replaced: list[Path]
+def _follow(
+    change: Change, entry: FieldEntry, table: NDArray[np.uint8], old: PhaseScheme, new: PhaseScheme
 ) -> FieldEntry:
-    update: dict[str, object] = {}
-    for kind in ("edits", "truth"):
-        path = getattr(entry, kind)
-        if path is not None:
-            update[kind] = _rewrite(folder, path, table, entry, replaced)
-    if entry.result is not None:
-        labels = _rewrite(folder, entry.result.labels, table, entry, replaced)
-        update["result"] = entry.result.model_copy(update={"labels": labels})
-    return entry.model_copy(update=update)
-
-
-def _rewrite(
-    folder: Path, path: str, table: NDArray[np.uint8], entry: FieldEntry, replaced: list[Path]
-) -> str:
-    old = folder / path
-    labels = table[read_label_map(old)]
-    base, number = old.stem.partition("~")[0], 1
-    while (new := old.with_name(f"{base}~{number}{old.suffix}")).exists():
-        number += 1
-    write_label_map(new, labels, entry.pixel_size_um)
-    replaced.append(old)
-    return new.relative_to(folder).as_posix()
-
-
-def _with_shares(entry: FieldEntry, k: int, k_old: int, relabel: Mapping[int, int]) -> FieldEntry:
-    """Add up the shares of merged phases; a phase that is new is open in a ratio and 0 in a result."""
+    targets = [int(label) for label in table[1 : len(old) + 1]]
+    result = entry.result
+    if targets != [phase.label for phase in old]:
+        for path in (entry.edits, entry.truth, None if result is None else result.labels):
+            if path is not None:
+                change.recycle_copy(path)
+                labels = table[read_label_map(change.folder / path)]
+                write_label_map(change.stage(path), labels, entry.pixel_size_um)
+        if result is not None:
+            _tell_record(change, result.record, targets, new)
     update: dict[str, object] = {}
     if entry.ratio is not None:
-        shares: list[float | None] = [None] * k
-        for label in range(1, k_old + 1):
-            share, target = entry.ratio.shares[label - 1], relabel.get(label)
-            if target is not None and share is not None:
-                shares[target - 1] = (shares[target - 1] or 0.0) + share
-        update["ratio"] = (
-            AskedRatio(**{**entry.ratio.model_dump(), "shares": shares})
-            if any(s is not None for s in shares)
-            else None
-        )
-    if entry.result is not None:
-        result = update.get("result", entry.result)
-        added = {}
-        for name in ("own", "achieved"):
-            sums = [0.0] * k
-            for label, share in enumerate(getattr(entry.result, name), start=1):
-                if label in relabel:
-                    sums[relabel[label] - 1] += share
-            added[name] = sums
-        update["result"] = result.model_copy(update=added)  # type: ignore[attr-defined]
+        update["ratio"] = follow_ratio(entry.ratio, targets, len(new))
+    if result is not None:
+        own, achieved = (_sums(shares, targets, len(new)) for shares in (result.own, result.achieved))
+        update["result"] = result.model_copy(update={"own": own, "achieved": achieved})
     return entry.model_copy(update=update)
+
+
+def _tell_record(change: Change, path: str, targets: Sequence[int], new: PhaseScheme) -> None:
+    """Add to a record what became of its labels; what it tells of how the map was made stays."""
+    record = read_record(change.folder / path)
+    step = {"new_label": {str(label): t for label, t in enumerate(targets, start=1)}, **new.to_dict()}
+    write_record(change.stage(path), {**record, "relabelled": [*record.get("relabelled", []), step]})
+
+
+def follow_ratio(ratio: AskedRatio, targets: Sequence[int], k_new: int) -> AskedRatio | None:
+    """Add up the shares of merged phases; a phase that is new, or has an open part, is open.
+
+    None where the ratio says nothing any more, or a phase is dropped that the field may have: nobody
+    knows what its pixels are now.
+    """
+    parents: list[list[float | None]] = [[] for _ in range(k_new)]
+    for share, target in zip(ratio.shares, targets, strict=True):
+        if target:
+            parents[target - 1].append(share)
+        elif share != 0:
+            return None
+    shares = [None if not given or None in given else sum(filter(None, given)) for given in parents]
+    if all(share is None for share in shares):
+        return None
+    return ratio.model_copy(update={"shares": shares})
+
+
+def _sums(shares: Sequence[float], targets: Sequence[int], k_new: int) -> list[float]:
+    """Add up the shares of merged phases; a phase that is new has none."""
+    sums = [0.0] * k_new
+    for share, target in zip(shares, targets, strict=True):
+        if target:
+            sums[target - 1] += share
+    return sums

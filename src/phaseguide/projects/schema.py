@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+from phaseguide.phases import PhaseScheme
+from phaseguide.ratios import DEFAULT_SOURCE, Ratio, find_source, validate_ratio
 
 SCHEMA_VERSION = 1
 
@@ -38,8 +42,20 @@ class AskedRatio(_Entry):
     """
 
     shares: list[float | None]
-    uncertainty: float = Field(ge=0)
-    source: str = "visual"
+    uncertainty: float = Field(ge=0, allow_inf_nan=False)
+    source: str = DEFAULT_SOURCE
+
+    @property
+    def asked(self) -> Ratio:
+        """The shares as an array, shape (K,), NaN where open."""
+        return np.array([np.nan if share is None else share for share in self.shares], dtype=np.float64)
+
+    def checked(self, scheme: PhaseScheme) -> AskedRatio:
+        """Return this ratio, scaled where it misses 100 % by rounding; `RatioError` if it cannot be meant."""
+        shares = [None if np.isnan(s) else float(s) for s in validate_ratio(self.asked, scheme)]
+        return self.model_copy(
+            update={"shares": shares, "source": find_source(self.source or DEFAULT_SOURCE).key}
+        )
 
 
 class ResultEntry(_Entry):
@@ -64,19 +80,40 @@ class ResultEntry(_Entry):
     record: str
     version: str
     model_sha256: str = ""
-    own: list[float]
-    achieved: list[float]
+    own: list[FiniteFloat]
+    achieved: list[FiniteFloat]
     constrained: bool
     time: str
 
 
 class FieldEntry(_Entry):
-    """A field of view: one image, or several of it by different detectors; the first one is segmented."""
+    """A field of view: one image, or several of it by different detectors; the first one is segmented.
+
+    Attributes
+    ----------
+    id : str
+        Names the field's files.
+    specimen, name : str
+        What the user calls them.
+    images : list of ImageRef
+    shape : tuple of int
+        (H, W) of every image and label map of the field, in px.
+    state : {"unreviewed", "reviewed", "rejected"}
+    reason : str
+        Why it was rejected.
+    pixel_size_um : float or None
+        Edge of a pixel in micrometres.
+    edits, truth : str or None
+        Label maps relative to the project's folder: what the user painted; labels corrected elsewhere.
+    ratio : AskedRatio or None
+    result : ResultEntry or None
+    """
 
     id: str
     specimen: str = ""
     name: str
     images: list[ImageRef] = Field(min_length=1)
+    shape: tuple[int, int]
     state: State = "unreviewed"
     reason: str = ""
     pixel_size_um: float | None = None
@@ -84,6 +121,10 @@ class FieldEntry(_Entry):
     truth: str | None = None
     ratio: AskedRatio | None = None
     result: ResultEntry | None = None
+
+    def is_stale(self, current: str) -> bool:
+        """Whether the result is of another model than the current one, and may be made again."""
+        return self.state == "unreviewed" and self.result is not None and self.result.version != current
 
 
 class VersionEntry(_Entry):
@@ -104,6 +145,7 @@ class VersionEntry(_Entry):
     created : str
         ISO 8601, UTC.
     note : str
+        The user's.
     deleted : bool
         Its file lies in the recycle folder.
     """

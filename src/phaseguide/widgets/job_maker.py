@@ -9,6 +9,7 @@ from phaseguide.errors import MicrographError, ModelError, RatioError
 from phaseguide.ratios import validate_ratio
 from phaseguide.segmentation.request import Request
 from phaseguide.widgets import layers, planes
+from phaseguide.widgets.frozen import check_not_frozen
 from phaseguide.widgets.inputs import SPECIMEN
 from phaseguide.widgets.job import Job, Plane
 
@@ -81,7 +82,10 @@ def make_plane(viewer: Any, image: Any, index: planes.Index, bar_rows: int) -> P
     ------
     MicrographError
         The edits have another shape than the image.
+    ProjectError
+        The field of the image is reviewed.
     """
+    check_not_frozen(image)
     edits = layers.find_layer(viewer, image, "edits")
     return Plane(
         index,

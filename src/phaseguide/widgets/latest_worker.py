@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
@@ -12,6 +13,9 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal
 
 from phaseguide.widgets.runner import Failed, as_user_error
+
+FINISH_S = 20.0
+"""Longest time that the end of the program waits for a stage under way."""
 
 Stages = Generator[Any, None, None]
 
@@ -53,6 +57,8 @@ class LatestWorker(QObject):
         if self._thread is None:
             self._thread = threading.Thread(target=self._state.work, name="phaseguide live", daemon=True)
             self._thread.start()
+            # Python kills daemon threads when it ends; one in the midst of torch would take the process down.
+            atexit.register(_finish, self._state, self._thread)
         self._state.ask(wish)
 
     def wait(self, seconds: float) -> bool:
@@ -73,6 +79,12 @@ class LatestWorker(QObject):
         events = self._state.take()
         if events:
             self.arrived.emit(events)
+
+
+def _finish(state: _State, thread: threading.Thread) -> None:
+    """Let a thread end at its next event, and wait for that."""
+    state.end()
+    thread.join(FINISH_S)
 
 
 class _State:

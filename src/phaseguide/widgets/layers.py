@@ -92,6 +92,9 @@ def show_result(
     if layer is None:
         layer = _add(viewer, image, data, f"{image.name} phases", scheme, 0.5, mark)
         layer.mouse_drag_callbacks.append(_hint)
+        edits = find_layer(viewer, image, "edits")
+        if edits is not None:  # what the user painted lies on top
+            viewer.layers.move(viewer.layers.index(layer), viewer.layers.index(edits))
     elif fresh:
         layer.data = data
     else:
@@ -185,11 +188,16 @@ def edits_of(layer: Labels | None, image: Image, index: Index) -> NDArray[Any] |
         return None
     shape = data_shape(image)
     if tuple(layer.data.shape) != shape:
-        raise MicrographError(
-            f"Layer {layer.name!r} is {' x '.join(map(str, layer.data.shape))} px, but {image.name!r} is "
-            f"{' x '.join(map(str, shape))} px. Rename or remove that layer; a fitting one is then made."
-        )
+        raise misfit(layer, image)
     return np.array(layer.data[index])
+
+
+def misfit(layer: Labels, image: Image) -> MicrographError:
+    """Return what to say of an edits layer that has another shape than its image."""
+    return MicrographError(
+        f"Layer {layer.name!r} is {' x '.join(map(str, layer.data.shape))} px, but {image.name!r} is "
+        f"{' x '.join(map(str, data_shape(image)))} px. Rename or remove that layer; a fitting one is then made."
+    )
 
 
 def dress(layer: Labels, scheme: PhaseScheme) -> None:

@@ -12,6 +12,7 @@ from phaseguide.errors import PhaseguideError
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.widgets import layers
 from phaseguide.widgets.composition import Made, PlaneResult
+from phaseguide.widgets.frozen import check_not_frozen
 from phaseguide.widgets.history import Run
 from phaseguide.widgets.inputs import FIELD, Inputs
 from phaseguide.widgets.job import Plane, run_settings
@@ -185,6 +186,11 @@ class LiveMode(QObject):
         """Show the result before (-1) or after (1), with its values; what is on trial is kept first."""
         widget = self._widget
         if widget.image is None:
+            return
+        try:
+            check_not_frozen(widget.image)
+        except PhaseguideError as error:
+            widget.say(str(error), alarm=True)
             return
         self.worker.drop()
         widget.results.accept(widget.image)

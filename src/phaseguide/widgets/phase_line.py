@@ -7,6 +7,7 @@ from qtpy.QtGui import QFont, QFontMetrics
 from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy
 
 from phaseguide.phases import Phase
+from phaseguide.widgets.brush_keys import key_of
 from phaseguide.widgets.range_button import NOTHING, RangeButton
 from phaseguide.widgets.share_box import ShareBox
 
@@ -57,6 +58,8 @@ class PhaseLine:
         swatch.setStyleSheet(f"background: {phase.colour}; border-radius: 2px;")
         swatch.setToolTip(f"Label {phase.label}")
         self.name = QLabel(phase.name)
+        key = key_of(phase.label)
+        self.name.setToolTip(f"Key {key} on the edits layer: brush with {phase.name}." if key else "")
         self.name.setWordWrap(True)
         self.name.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.box = ShareBox()

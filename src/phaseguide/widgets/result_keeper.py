@@ -7,7 +7,7 @@ from typing import Any
 
 from phaseguide.errors import MicrographError
 from phaseguide.segmentation.request import Segmentation
-from phaseguide.widgets import layers, planes
+from phaseguide.widgets import kept_results, layers, planes
 from phaseguide.widgets.composition import PlaneResult, summary, with_edits
 from phaseguide.widgets.history import History, Run
 from phaseguide.widgets.inputs import Inputs
@@ -40,6 +40,7 @@ class ResultKeeper:
         self._images: dict[Any, tuple[Any, Any]] = {}
         self._runs: dict[Any, Run] = {}
         self._inputs = Inputs()
+        kept_results.join(viewer, self)
 
     def history(self, image: Any) -> History:
         """Runs on an image that were kept."""
@@ -70,6 +71,8 @@ class ResultKeeper:
         """Forget the run under way and return what it gave, by image layer."""
         done = {self._images[key][0]: run for key, run in self._runs.items()}
         self._images, self._runs = {}, {}
+        for image in done:
+            kept_results.publish(self._viewer, self, image)
         return done
 
     def works_on(self, image: Any) -> bool:
@@ -135,6 +138,7 @@ class ResultKeeper:
         known = self._provisional.pop(image.unique_id, None)
         if known is not None:
             self.history(image).add(known.run)
+            kept_results.publish(self._viewer, self, image)
         return known is not None
 
     def discard(self, image: Any) -> None:
@@ -169,6 +173,7 @@ class ResultKeeper:
         run = self.history(image).step(by)
         if run is not None:
             self._write(image, run, None)
+            kept_results.publish(self._viewer, self, image)
         return run
 
     def _continued(self, image: Any, result: PlaneResult, inputs: Inputs) -> Run:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 NARROWEST = 320
+
+LAID_OUT_MS = 50
+"""After so long a part that has just appeared has its place."""
 
 
 class ScrolledPanel(QWidget):
@@ -22,6 +25,14 @@ class ScrolledPanel(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(area)
         self._area, self._content = area, content
+
+    def reveal(self, part: QWidget) -> None:
+        """Scroll until a part of the content is seen, once it has its place."""
+        later = QTimer(self)
+        later.setSingleShot(True)
+        later.timeout.connect(lambda: self._area.ensureWidgetVisible(part, 0, 8))
+        later.timeout.connect(later.deleteLater)
+        later.start(LAID_OUT_MS)
 
     def fit_width(self) -> None:
         """Be wide enough that nothing is cut; to be called when the content changes."""

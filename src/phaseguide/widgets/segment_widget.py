@@ -16,6 +16,7 @@ from phaseguide.segmentation.request import Segmentation
 from phaseguide.widgets import layers, planes
 from phaseguide.widgets.composition import Labels
 from phaseguide.widgets.decision_bar import ACCEPT, BACK, CANCEL, FORWARD, Keys
+from phaseguide.widgets.edit_tools import edit_tools
 from phaseguide.widgets.exporter import Exporter
 from phaseguide.widgets.history import History, Run
 from phaseguide.widgets.info_bars import InfoBars
@@ -67,6 +68,7 @@ class SegmentWidget(QWidget):
         self.store = SessionStore()
         self.exporter = Exporter(self)
         self.results = ResultKeeper(napari_viewer)
+        edit_tools(napari_viewer)  # brush keys and a log of edits, with or without a project
         self.bars = InfoBars(self)
         self.live = LiveMode(self)
         self._watched: set[Any] = set()

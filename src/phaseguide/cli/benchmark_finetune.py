@@ -1,0 +1,176 @@
+"""``phaseguide benchmark finetune``: how much a simulated user's strokes teach, and how fast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from phaseguide.cli.benchmark import benchmark_app
+from phaseguide.cli.output import DeviceOption, JsonOption, page, write_json
+from phaseguide.cli.progress import draw
+from phaseguide.errors import PhaseguideError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from phaseguide.finetuning.config import FinetuneConfig
+
+STORY_NAMES = {"new": "new steel", "known": "known steel", "places": "where to paint"}
+
+
+@benchmark_app.command()
+def finetune(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder with images/ and labels/.")],
+    folds_file: Annotated[
+        Path, typer.Option("--folds", metavar="FILE", help='JSON: {"A": ["image", ...], "B": [...]}.')
+    ],
+    models: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Models of these folds (phaseguide benchmark folds --out DIR)."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="Results, one a line; a run that was stopped goes on from it."),
+    ],
+    scheme: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A scheme.json where the folder has none.")
+    ] = None,
+    stories: Annotated[
+        str, typer.Option(metavar="new,known,places", help="Which stories; several with commas.")
+    ] = "new,known,places",
+    only: Annotated[str, typer.Option("--only", metavar="A,B,...", help="Only these folds.")] = "",
+    turns: Annotated[
+        int, typer.Option(min=0, help="Images of each fold that are painted in their turn; 0 for all.")
+    ] = 0,
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="M", help="Model of another material that a new steel starts from."),
+    ] = None,
+    new_preset: Annotated[
+        str, typer.Option(metavar="PRESET", help="How a new steel learns: fast, thorough or as published.")
+    ] = "thorough",
+    known_preset: Annotated[str, typer.Option(metavar="PRESET", help="How a known steel learns.")] = "fast",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any setting of the learning; may be repeated."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of the comparison of places.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of strokes, rehearsal, experts and learning.")] = 0,
+    development: Annotated[
+        str,
+        typer.Option(metavar="A", help="Fold that settings were chosen on; aims are also given without it."),
+    ] = "A",
+    device: DeviceOption = "cpu",
+    json_target: JsonOption = None,
+) -> None:
+    """Let a simulated user paint, and measure what is learnt on pixels and images that were not painted.
+
+    Stop with Ctrl-C at any time; the same command goes on where it stopped.
+
+    [bold]Example[/bold]
+
+    \b
+      phaseguide benchmark finetune data/steel --folds folds.json --models runs/steel --out finetune.jsonl
+    """  # noqa: D301
+    from phaseguide.cli.train import choose_scheme
+    from phaseguide.datasets.folder import open_dataset
+    from phaseguide.evaluation.benchmark import describe_machine
+    from phaseguide.evaluation.folds import read_folds
+    from phaseguide.finetuning.place_study import PlaceOptions
+    from phaseguide.finetuning.stories import StoryOptions
+    from phaseguide.finetuning.study import StudyOptions, finetune_study
+    from phaseguide.finetuning.study_report import summarise, to_markdown
+    from phaseguide.models.zoo import open_model
+
+    data = open_dataset(dataset)
+    configs = [_config(name, settings or [], device, seed) for name in (new_preset, known_preset)]
+    options = StudyOptions(
+        StoryOptions(new_config=configs[0], known_config=configs[1], seed=seed),
+        PlaceOptions(seeds=seeds),
+        start or "",
+    )
+    rows = draw(
+        finetune_study(
+            data,
+            read_folds(folds_file, data),
+            models,
+            choose_scheme(data, None, scheme, None),
+            out,
+            options,
+            stories=[_story(name) for name in _parts(stories)],
+            only=_parts(only),
+            turns=turns,
+            start=None if start is None else open_model(start),
+        ),
+        _print_row,
+    )
+    report = {
+        "machine": {**describe_machine(), "threads": configs[0].used_threads()},
+        "options": {"new": configs[0].to_dict(), "known": configs[1].to_dict(), "seed": seed, "start": start},
+        **summarise(rows, development),
+    }
+    page(json_target).print(to_markdown(report), markup=False, soft_wrap=True)
+    write_json(json_target, report)
+
+
+def _config(preset: str, settings: list[str], device: str, seed: int) -> FinetuneConfig:
+    """Return a preset with the settings of the command line."""
+    import json
+    from dataclasses import replace
+
+    from phaseguide.finetuning.config import PRESETS, FinetuneConfig
+
+    if preset not in PRESETS:
+        raise PhaseguideError(f"There is no preset {preset!r}. Choose {', '.join(PRESETS)}.")
+    base = replace(PRESETS[preset], device=device, seed=seed).to_dict()
+    for pair in settings:
+        key, equals, text = pair.partition("=")
+        if not equals or key.strip() not in base:
+            raise PhaseguideError(
+                f"--set {pair!r}: write key=value with a key out of {', '.join(sorted(base))}."
+            )
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text.strip()
+        if isinstance(value, str) != isinstance(base[key.strip()], str):
+            raise PhaseguideError(f"--set {pair!r}: {key.strip()} is for example {base[key.strip()]}.")
+        base[key.strip()] = value
+    config = FinetuneConfig.from_dict(base)
+    config.validate()
+    return config
+
+
+def _story(name: str) -> str:
+    if name not in STORY_NAMES:
+        raise PhaseguideError(f"There is no story {name!r}. Choose {', '.join(STORY_NAMES)}.")
+    return STORY_NAMES[name]
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _print_row(row: Any, console: Console) -> None:
+    """Print a result as it comes; other events are passed over."""
+    if not isinstance(row, dict):
+        return
+    import numpy as np
+
+    from phaseguide.evaluation.confusion import scores_from_confusion
+
+    dice = {
+        part: 100 * scores_from_confusion(np.array(row[part])).dice_mean
+        for part in ("unpainted", "others", "old")
+        if row.get(part) is not None
+    }
+    seconds = "" if row.get("round_s") is None else f", {row['round_s']:.0f} s"
+    console.print(
+        f"{row['story']}, fold {row['fold']}, {row['painted']}, {row['method']}, round {row['round']}: Dice "
+        + ", ".join(f"{part} {value:.1f}" for part, value in dice.items())
+        + f"; {row['painted_px']} px{seconds}",
+        markup=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,272 @@
+"""The report of the fine-tuning benchmark: Dice against rounds, pixels and seconds, with its spread over folds.
+
+Confusion matrices of the turns of a fold are added before Dice is taken, so that a phase that is rare
+in one image does not decide; the spread and the intervals are over folds. Places are compared image by image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from phaseguide.evaluation.confusion import scores_from_confusion
+from phaseguide.evaluation.fold_rows import paired_difference
+from phaseguide.finetuning.place_study import ENTROPY, PLACES, RANDOM, RANKED, RANKED_RATIO
+from phaseguide.finetuning.stories import (
+    GUIDED,
+    KNOWN_STEEL,
+    NEW_STEEL,
+    SUPERVISED,
+    Row,
+)
+
+Numbers = dict[str, Any]
+
+
+def summarise(rows: Sequence[Row], development: str = "") -> Numbers:
+    """Return the numbers of all stories.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Results of complete turns.
+    development : str
+        Fold on which settings were chosen; every aim is also given without it.
+
+    Returns
+    -------
+    dict
+        ``curves``: a row a story, method and round; ``aims``: what the stories were asked; ``places``: ways
+        of choosing where to paint, compared pairwise.
+    """
+    stories = [row for row in rows if row["story"] in (NEW_STEEL, KNOWN_STEEL)]
+    kept = [row for row in rows if row["fold"] != development]
+    return {
+        "development_fold": development,
+        "curves": _curves(stories),
+        "aims": {"all folds": _aims(stories), "without the development fold": _aims(_of(kept, stories))},
+        "places": _places([row for row in rows if row["story"] == PLACES], development),
+    }
+
+
+def _of(kept: Iterable[Row], stories: Sequence[Row]) -> list[Row]:
+    chosen = {id(row) for row in kept}
+    return [row for row in stories if id(row) in chosen]
+
+
+def _curves(rows: Sequence[Row]) -> list[Numbers]:
+    found = []
+    for story, method, number in dict.fromkeys((r["story"], r["method"], r["round"]) for r in rows):
+        here = [r for r in rows if (r["story"], r["method"], r["round"]) == (story, method, number)]
+        found.append(
+            {
+                "story": story,
+                "method": method,
+                "round": number,
+                "turns": len(here),
+                "painted_px": float(np.mean([r["painted_px"] for r in here])),
+                **{part: _spread(_by_fold(here, part)) for part in ("unpainted", "others", "old")},
+                "first_s": _seconds(r["first_s"] for r in here),
+                "round_s": _seconds(r["round_s"] for r in here),
+            }
+        )
+    return found
+
+
+def _by_fold(rows: Sequence[Row], part: str) -> dict[str, float]:
+    """Mean Dice over phases by fold, its turns pooled; empty where nothing was measured."""
+    found: dict[str, float] = {}
+    for fold in dict.fromkeys(r["fold"] for r in rows):
+        tables = [np.array(r[part]) for r in rows if r["fold"] == fold and r.get(part) is not None]
+        if tables and sum(int(t.sum()) for t in tables):
+            found[fold] = float(scores_from_confusion(np.sum(tables, axis=0)).dice_mean)
+    return found
+
+
+def _aims(rows: Sequence[Row]) -> Numbers:
+    """What the two stories were asked: share of the supervised network; gain, and what it costs the old folds."""
+    aims: Numbers = {}
+    new = [r for r in rows if r["story"] == NEW_STEEL]
+    last = max((r["round"] for r in new), default=None)
+    supervised = _by_fold([r for r in new if r["method"] == SUPERVISED], "others")
+    if supervised and last:
+        for method in dict.fromkeys(r["method"] for r in new if r["method"] != SUPERVISED):
+            reached = _by_fold([r for r in new if r["method"] == method and r["round"] == last], "others")
+            aims.setdefault("share_of_supervised", {})[method] = _spread(
+                {fold: reached[fold] / supervised[fold] for fold in reached}
+            )
+    known = [r for r in rows if r["story"] == KNOWN_STEEL]
+    last = max((r["round"] for r in known), default=None)
+    if last:
+        start = [r for r in known if r["method"] == GUIDED and r["round"] == 0]
+        for part, name in (("others", "gain_on_others"), ("old", "change_on_old")):
+            before = _by_fold(start, part)
+            for method in dict.fromkeys(r["method"] for r in known if r["round"] == last):
+                after = _by_fold([r for r in known if r["method"] == method and r["round"] == last], part)
+                if after:
+                    aims.setdefault(name, {})[method] = _spread({f: after[f] - before[f] for f in after})
+    firsts = [r["first_s"] for r in rows if r["method"] == GUIDED]
+    aims["first_improved_s"] = _seconds(firsts)
+    return aims
+
+
+def _places(rows: Sequence[Row], development: str) -> Numbers | None:
+    """Ways of choosing places, each against entropy alone and against random ones, image by image."""
+    if not rows:
+        return None
+    last = max(r["round"] for r in rows)
+    found: Numbers = {"round": last, "gain": {}, "differences": []}
+    gains: dict[tuple[str, str], dict[str, float]] = {}
+    for part in ("unpainted", "others"):
+        for way in dict.fromkeys(r["method"] for r in rows):
+            gains[way, part] = _gains(rows, way, part, last)
+    for way in dict.fromkeys(r["method"] for r in rows):
+        here = [r for r in rows if r["method"] == way and r["round"] == last]
+        found["gain"][way] = {
+            "unpainted": float(np.mean(list(gains[way, "unpainted"].values()))),
+            "others": float(np.mean(list(gains[way, "others"].values()))),
+            "painted_px": float(np.mean([r["painted_px"] for r in here])),
+            "corrected_px": float(np.mean([r["corrected_px"] for r in here])),
+            "images": len(gains[way, "others"]),
+            "seeds": len({r["seed"] for r in here}),
+        }
+    folds = {r["painted"]: r["fold"] for r in rows}
+    for ours in (RANKED, RANKED_RATIO):
+        for theirs in (ENTROPY, RANDOM):
+            for part in ("unpainted", "others"):
+                for which, keep in _selections(folds, development):
+                    one, two = (
+                        {s: v for s, v in gains[way, part].items() if keep(s)} for way in (ours, theirs)
+                    )
+                    if one:
+                        found["differences"].append(
+                            {
+                                "way": ours,
+                                "than": theirs,
+                                "on": part,
+                                "folds": which,
+                                **paired_difference(one, two),
+                            }
+                        )
+    return found
+
+
+def _selections(folds: dict[str, str], development: str) -> list[tuple[str, Callable[[str], bool]]]:
+    every: list[tuple[str, Callable[[str], bool]]] = [("all", lambda stem: True)]
+    if development:
+        every.append((f"without {development}", lambda stem: folds[stem] != development))
+    return every
+
+
+def _gains(rows: Sequence[Row], way: str, part: str, last: int) -> dict[str, float]:
+    """Mean over seeds of the Dice that a painted image's rounds gained, by image, in percentage points."""
+    found: dict[str, list[float]] = {}
+    for after in rows:
+        if after["method"] != way or after["round"] != last:
+            continue
+        before = next(
+            r
+            for r in rows
+            if r["round"] == 0 and all(r[key] == after[key] for key in ("fold", "painted", "method", "seed"))
+        )
+        one, two = (scores_from_confusion(np.array(r[part])).dice_mean for r in (before, after))
+        found.setdefault(after["painted"], []).append(100 * (two - one))
+    return {stem: float(np.mean(values)) for stem, values in found.items()}
+
+
+def _spread(values: dict[str, float]) -> Numbers | None:
+    """Mean, standard deviation and 95 % t interval over folds."""
+    if not values:
+        return None
+    from scipy import stats
+
+    numbers = np.array(list(values.values()))
+    n = numbers.size
+    std = float(numbers.std(ddof=1)) if n > 1 else 0.0
+    half = float(stats.t.ppf(0.975, n - 1)) * std / np.sqrt(n) if n > 1 else None
+    mean = float(numbers.mean())
+    return {
+        "mean": mean,
+        "std": std,
+        "low": None if half is None else mean - half,
+        "high": None if half is None else mean + half,
+        "folds": values,
+    }
+
+
+def _seconds(values: Iterable[float | None]) -> Numbers | None:
+    known = [v for v in values if v is not None]
+    if not known:
+        return None
+    return {"median": float(np.median(known)), "max": float(max(known)), "n": len(known)}
+
+
+def to_markdown(report: Numbers) -> str:
+    """Return the report as Markdown tables; Dice in percent, mean and standard deviation over folds."""
+    lines: list[str] = []
+    columns = ("method", "round", "painted px", "Dice, unpainted", "Dice, other images", "Dice, old images",
+               "first improved, s", "whole round, s")  # fmt: skip
+    for story in dict.fromkeys(r["story"] for r in report["curves"]):
+        lines += [f"## {story.capitalize()}", "", *_head(columns)]
+        for r in (r for r in report["curves"] if r["story"] == story):
+            cells = (
+                r["method"], str(r["round"]), f"{r['painted_px']:,.0f}",
+                *(_dice(r[p]) for p in ("unpainted", "others", "old")),
+                *("" if r[s] is None else f"{r[s]['median']:.1f}" for s in ("first_s", "round_s")),
+            )  # fmt: skip
+            lines.append(_line(cells))
+        lines.append("")
+    lines += _aims_text(report)
+    if report["places"] is not None:
+        lines += _places_text(report["places"])
+    return "\n".join(lines) + "\n"
+
+
+def _aims_text(report: Numbers) -> list[str]:
+    lines = ["## Aims", "", *_head(("what", "folds", "method", "mean", "95 % over folds", "by fold"))]
+    titles = {
+        "share_of_supervised": "share of the supervised network's Dice on other images, %",
+        "gain_on_others": "Dice gained on other images",
+        "change_on_old": "Dice change on old images",
+    }
+    for which, aims in report["aims"].items():
+        for name, title in titles.items():
+            for method, s in aims.get(name, {}).items():
+                interval = "" if s["low"] is None else f"{100 * s['low']:.2f} to {100 * s['high']:.2f}"
+                folds = ", ".join(f"{f} {100 * v:.2f}" for f, v in s["folds"].items())
+                lines.append(_line((title, which, method, f"{100 * s['mean']:.2f}", interval, folds)))
+        first = aims["first_improved_s"]
+        if first is not None:
+            text = f"median {first['median']:.1f}, longest {first['max']:.1f}"
+            lines.append(
+                _line(("first improved prediction, s", which, GUIDED, text, "", f"n = {first['n']}"))
+            )
+    return [*lines, ""]
+
+
+def _places_text(places: Numbers) -> list[str]:
+    lines = ["## Where to paint", "", *_head(("way", "painted px", "of these wrong before", "Dice gained, unpainted",
+                                              "Dice gained, other images", "images", "seeds"))]  # fmt: skip
+    for way, g in places["gain"].items():
+        cells = (way, f"{g['painted_px']:,.0f}", f"{g['corrected_px']:,.0f}", f"{g['unpainted']:+.2f}",
+                 f"{g['others']:+.2f}", str(g["images"]), str(g["seeds"]))  # fmt: skip
+        lines.append(_line(cells))
+    lines += ["", *_head(("way", "than", "on", "folds", "difference (95 % over images)", "p"))]
+    for d in places["differences"]:
+        gap = f"{d['mean']:+.2f} ({d['low']:+.2f} to {d['high']:+.2f})"
+        lines.append(_line((d["way"], d["than"], d["on"], d["folds"], gap, f"{d['p']:.3f}")))
+    return [*lines, ""]
+
+
+def _dice(spread: Numbers | None) -> str:
+    return "" if spread is None else f"{100 * spread['mean']:.1f} ± {100 * spread['std']:.1f}"
+
+
+def _head(columns: Sequence[str]) -> list[str]:
+    return [_line(columns), "|" + "---|" * len(columns)]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

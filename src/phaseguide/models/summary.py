@@ -1,0 +1,58 @@
+"""A card in a few words, for lists and documents: where a model comes from, and how good it was found to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from phaseguide.models.card import Card
+
+_WORDS = {"dice_mean": "Dice", "miou": "mIoU", "accuracy": "accuracy"}
+
+
+def parent_name(card: Card) -> str:
+    """Name of the model that this one was trained from; empty for one of its own."""
+    return str(card.training.get("parent", ""))
+
+
+def score_text(scores: Any) -> str:
+    """Write the scores of a card, or one of its entries, as a text; nested entries one after the other."""
+    if not isinstance(scores, Mapping):
+        return str(scores)
+    nested = [f"{name}: {score_text(value)}" for name, value in scores.items() if name != "note"]
+    if any(isinstance(value, Mapping) and "dice_mean" in value for value in scores.values()):
+        return "; ".join(nested) + (f". {scores['note']}" if "note" in scores else "")
+    known = [
+        f"{word} {scores[key] * 100:.2f} %" for key, word in _WORDS.items() if _is_number(scores.get(key))
+    ]
+    return ", ".join(known) or str(dict(scores))
+
+
+def main_score(card: Card) -> tuple[str, float] | None:
+    """Return the mean Dice that stands for a model, in [0, 1], and what it was measured on; None without one.
+
+    The first entry of the card that holds one, so the validation before studies over folds.
+    """
+    entries = sorted(card.scores.items(), key=lambda item: not item[0].startswith("validation"))
+    for name, value in entries:
+        if isinstance(value, Mapping) and _is_number(value.get("dice_mean")):
+            return name, float(value["dice_mean"])
+    return None
+
+
+def without_folders(value: Any) -> Any:
+    """Return a copy of JSON values in which each text that is the path of a file has lost its folders.
+
+    What leaves the house does not tell how its owner's disk is arranged.
+    """
+    if isinstance(value, Mapping):
+        return {key: without_folders(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_folders(item) for item in value]
+    if isinstance(value, str) and (value.startswith(("/", "~/", "\\\\")) or value[1:3] in (":\\", ":/")):
+        return value.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float | int) and not isinstance(value, bool)

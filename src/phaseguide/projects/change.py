@@ -1,0 +1,189 @@
+"""One change of a project: whatever files it touches, it happens whole or not at all.
+
+New files are written into a folder of their own. A list of what is to be moved where, written last, is the
+moment from which on the change has happened: a process that dies before leaves everything as it was, and of one
+that dies later the rest is moved by whoever opens or changes the project next (a redo log, as in databases).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from phaseguide.atomic import write_text
+from phaseguide.errors import ProjectError
+from phaseguide.projects import store
+from phaseguide.projects.lock import exclusive
+from phaseguide.projects.schema import FieldEntry, ProjectFile
+
+STAGING = ".staging"
+RECYCLE = "recycle"
+_COMMIT = "commit.json"
+_LOCK = ".lock"
+_WAIT_S = 20.0
+
+
+class Change:
+    """What is to happen; made by `changing`.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the project.
+    file : ProjectFile
+        As it is on the disk now.
+
+    Attributes
+    ----------
+    file : ProjectFile
+        As it will be.
+    events : list of tuple
+        Lines for the log: event and details.
+    """
+
+    def __init__(self, folder: Path, file: ProjectFile) -> None:
+        self.folder, self.file = folder, file
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self._before = file
+        self._moves: dict[str, str] = {}
+        self._recycle = ""
+
+    def field(self, field_id: str) -> FieldEntry:
+        """Return a field; `ProjectError` if there is none of that id."""
+        return find_field(self.file, field_id)
+
+    def put(self, entry: FieldEntry) -> None:
+        """Put an entry in the place of the one with the same id."""
+        self.update(fields=[entry if old.id == entry.id else old for old in self.file.fields])
+
+    def update(self, **values: Any) -> None:
+        """Change entries of the project file."""
+        self.file = self.file.model_copy(update=values)
+
+    def log(self, event: str, **details: Any) -> None:
+        """Tell of the change in the log, once it has happened."""
+        self.events.append((event, details))
+
+    def stage(self, target: str) -> Path:
+        """Return where to write a file that becomes ``target``, a path in the project's folder."""
+        staged = f"{STAGING}/{target}"
+        self._moves[staged] = target
+        return self.folder / staged
+
+    def move(self, source: str, target: str) -> None:
+        """Move a file within the project's folder."""
+        self._moves[source] = target
+
+    def recycled(self, source: str) -> str:
+        """Return where a file of the project goes in the recycle folder; each change has a folder there."""
+        if not self._recycle:
+            stamp, number = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S"), 1
+            self._recycle = f"{RECYCLE}/{stamp}"
+            while (self.folder / self._recycle).exists():
+                number += 1
+                self._recycle = f"{RECYCLE}/{stamp}-{number}"
+        return f"{self._recycle}/{source}"
+
+    def recycle_copy(self, source: str) -> None:
+        """Copy a file that will be replaced into the recycle folder."""
+        copy = self.stage(self.recycled(source))
+        try:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.folder / source, copy)
+        except OSError as error:
+            raise ProjectError(
+                f"{self.folder / source}: cannot be copied to {RECYCLE} ({error.strerror or error}). Free some "
+                "space there, and check that the file is still there."
+            ) from error
+
+    def commit(self) -> None:
+        """Make the change happen."""
+        if self.file != self._before:
+            store.write_file(self.stage(store.FILE), self.file)
+        if len(self._moves) > 1:
+            write_text(self.folder / STAGING / _COMMIT, json.dumps(self._moves))
+        _carry_out(self.folder, self._moves)
+
+
+@contextmanager
+def changing(folder: Path) -> Iterator[Change]:
+    """Prepare a change of a project, which happens when the body calls its `Change.commit`.
+
+    Changes by several threads and programs come one after the other, each from what the one before left.
+
+    Raises
+    ------
+    ProjectError
+        The folder cannot be written, or another program holds it for too long.
+    """
+    with _only_here(folder):
+        _finish(folder)
+        try:
+            yield Change(folder, store.read_file(folder))
+        finally:
+            if not (folder / STAGING / _COMMIT).exists():
+                shutil.rmtree(folder / STAGING, ignore_errors=True)
+
+
+def starting(folder: Path, file: ProjectFile) -> None:
+    """Make the first ``project.json`` of a folder; `ProjectError` if there is one."""
+    with _only_here(folder):
+        if (folder / store.FILE).exists():
+            raise ProjectError(f"{folder}: holds a project already. Open it, or choose another folder.")
+        store.write_file(folder / store.FILE, file)
+
+
+def recover(folder: Path) -> None:
+    """Finish what a process that died had begun to put in place; nothing is written if there is nothing."""
+    if (folder / STAGING / _COMMIT).exists():
+        with _only_here(folder):
+            _finish(folder)
+
+
+def find_field(file: ProjectFile, field_id: str) -> FieldEntry:
+    """Return a field; `ProjectError` if there is none of that id."""
+    for entry in file.fields:
+        if entry.id == field_id:
+            return entry
+    known = ", ".join(entry.id for entry in file.fields) or "none yet"
+    raise ProjectError(f"{file.name}: there is no field {field_id!r}. Fields: {known}.")
+
+
+def _only_here(folder: Path) -> Any:
+    refusal = f"{folder}: another program is changing this project for over {_WAIT_S:.0f} s. Try again when it is done."
+    return exclusive(folder / _LOCK, refusal, wait_s=_WAIT_S)
+
+
+def _finish(folder: Path) -> None:
+    commit = folder / STAGING / _COMMIT
+    try:
+        moves = json.loads(commit.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        moves = {}
+    except (OSError, ValueError) as error:
+        raise ProjectError(
+            f"{commit}: cannot be read ({error}). Bring the project back from a copy."
+        ) from error
+    _carry_out(folder, moves)
+    shutil.rmtree(folder / STAGING, ignore_errors=True)
+
+
+def _carry_out(folder: Path, moves: dict[str, str]) -> None:
+    """Move files to their places. What has been moved already is no longer where it came from."""
+    for source, target in moves.items():
+        try:
+            (folder / target).parent.mkdir(parents=True, exist_ok=True)
+            if (folder / source).exists():
+                os.replace(folder / source, folder / target)
+        except OSError as error:
+            raise ProjectError(
+                f"{folder / target}: cannot be put in place ({error.strerror or error}). Close the programs that "
+                "use it and try again; nothing is lost."
+            ) from error
+    (folder / STAGING / _COMMIT).unlink(missing_ok=True)

@@ -1,0 +1,122 @@
+"""Versions of the model: each is a file of its own with its parent, data and settings; none is written over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phaseguide.errors import ProjectError
+from phaseguide.micrographs.records import sha256_of_file
+from phaseguide.models.zoo import SUFFIX, find_model, list_models
+from phaseguide.projects.change import RECYCLE, Change
+from phaseguide.projects.journal import now
+from phaseguide.projects.schema import ProjectFile, VersionEntry
+
+if TYPE_CHECKING:
+    from phaseguide.models.card import Card
+    from phaseguide.models.segmenter import GuidedSegmenter
+
+
+def add(change: Change, segmenter: GuidedSegmenter, card: Card, **origin: Any) -> VersionEntry:
+    """Save a model as the next version; ``origin`` are the other entries of `VersionEntry`."""
+    from phaseguide.models.model_file import save_model
+
+    number = len(change.file.versions) + 1
+    while (change.folder / _file(number)).exists():  # somebody put it there
+        number += 1
+    target = _file(number)
+    name, staged = Path(target).stem, change.stage(target)
+    save_model(staged, segmenter, card.model_copy(update={"version": name}))
+    entry = VersionEntry(id=name, file=target, sha256=sha256_of_file(staged), created=now(), **origin)
+    change.update(versions=[*change.file.versions, entry])
+    return entry
+
+
+def delete(change: Change, version_id: str) -> VersionEntry:
+    """Move the file of a version to the recycle folder; its entry stays."""
+    entry = _find(change.file, version_id)
+    if version_id == change.file.current:
+        raise ProjectError(f"Version {version_id} is in use. Put another model to use first.")
+    path(change.folder, change.file, version_id)
+    recycled = change.recycled(entry.file)
+    change.move(entry.file, recycled)
+    return _put(change, entry.model_copy(update={"file": recycled, "deleted": True}))
+
+
+def restore(change: Change, version_id: str) -> VersionEntry:
+    """Bring a deleted version back."""
+    entry = _find(change.file, version_id)
+    target = f"models/{version_id}{SUFFIX}"
+    if not entry.deleted:
+        raise ProjectError(f"Version {version_id} was not deleted.")
+    if not (change.folder / entry.file).is_file() or (change.folder / target).exists():
+        raise ProjectError(
+            f"{change.folder / target}: version {version_id} cannot be brought back. Its file must be in "
+            f"{change.folder / entry.file}, and no other in its place."
+        )
+    change.move(entry.file, target)
+    return _put(change, entry.model_copy(update={"file": target, "deleted": False}))
+
+
+def path(folder: Path, file: ProjectFile, version_id: str) -> Path:
+    """Return the file of a version.
+
+    Raises
+    ------
+    ProjectError
+        No such version, it was deleted, or its file is gone.
+    """
+    entry = _find(file, version_id)
+    found = folder / entry.file
+    if entry.deleted:
+        raise ProjectError(f"Version {version_id} was deleted to {RECYCLE}. Restore it first.")
+    if not found.is_file():
+        raise ProjectError(
+            f"{found}: the model of version {version_id} is not there. Bring it back from a copy."
+        )
+    return found
+
+
+def model_path(folder: Path, file: ProjectFile, model: str) -> Path:
+    """Return the file of a model by version, zoo name or path.
+
+    Raises
+    ------
+    ProjectError, ModelError
+        There is none.
+    """
+    if any(entry.id == model for entry in file.versions):
+        return path(folder, file, model)
+    return find_model(model)
+
+
+def name_of(folder: Path, file: ProjectFile, model: str | Path) -> str:
+    """Return the one name that a project has for a model: version, else zoo name, else absolute path.
+
+    Raises
+    ------
+    ProjectError, ModelError
+        There is no such model.
+    """
+    found = model_path(folder, file, str(model)).resolve()
+    for entry in file.versions:
+        if (folder / entry.file).resolve() == found:
+            return entry.id
+    return next((entry.name for entry in list_models() if entry.path.resolve() == found), str(found))
+
+
+def _find(file: ProjectFile, version_id: str) -> VersionEntry:
+    for entry in file.versions:
+        if entry.id == version_id:
+            return entry
+    known = ", ".join(entry.id for entry in file.versions) or "none yet"
+    raise ProjectError(f"{file.name}: there is no version {version_id!r}. Versions: {known}.")
+
+
+def _put(change: Change, entry: VersionEntry) -> VersionEntry:
+    change.update(versions=[entry if old.id == entry.id else old for old in change.file.versions])
+    return entry
+
+
+def _file(number: int) -> str:
+    return f"models/v{number:03d}{SUFFIX}"

@@ -1,0 +1,274 @@
+"""The fields of a project as layers: one is on show, the last few are kept aside with their undo."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject
+
+from phaseguide.widgets import kept_results, layers
+from phaseguide.widgets.edit_tools import image_of
+from phaseguide.widgets.field_layers import (
+    FieldData,
+    Map,
+    add_image,
+    add_labels,
+    as_uint8,
+    is_restored,
+    layers_of,
+    read_field,
+    set_frozen,
+    show_result,
+    with_edits,
+)
+from phaseguide.widgets.parked_layers import ParkedLayers
+
+if TYPE_CHECKING:
+    from phaseguide.projects.project import Project
+    from phaseguide.projects.schema import FieldEntry
+    from phaseguide.widgets.open_project import OpenProject
+
+
+class FieldShow(QObject):
+    """At most one field of the open project is on show.
+
+    Parameters
+    ----------
+    owner : OpenProject
+    viewer : napari.viewer.Viewer
+        Held weakly.
+    """
+
+    def __init__(self, owner: OpenProject, viewer: Any) -> None:
+        super().__init__(owner)
+        self._owner = owner
+        self._viewer = weakref.ref(viewer)
+        self.current = ""
+        self._wanted = ""
+        self._images: dict[str, Any] = {}
+        self._below: dict[str, Map] = {}  # results as they were read, without later strokes
+        self._parked = ParkedLayers()
+        self._moving = False
+        viewer.layers.events.inserted.connect(self._on_inserted)
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    def id_of(self, image: Any) -> str:
+        """Return the id of the field that an image layer shows; "" for none."""
+        if image is None:
+            return ""
+        known = (i for i, one in self._images.items() if one.unique_id == image.unique_id)
+        return next(known, "")
+
+    def image_of(self, field_id: str) -> Any:
+        """Return the image layer of a field that is in the viewer, or None."""
+        image, viewer = self._images.get(field_id), self._viewer()
+        return image if image is not None and viewer is not None and image in viewer.layers else None
+
+    def show(self, field_id: str) -> None:
+        """Read a field and bring it into the viewer; the one that was there makes room."""
+        owner, project = self._owner, self._owner.project
+        if project is None or (field_id == self.current and self.image_of(field_id) is not None):
+            return
+        self._wanted = field_id
+        owner.autosave.save()
+        owner.worker.do(
+            lambda: read_field(project, field_id), lambda data: self._show(project, data), self._not_shown
+        )
+
+    def step(self, by: int) -> None:
+        """Show the next (1) or previous (-1) field of the list."""
+        project = self._owner.project
+        ids = [] if project is None else [entry.id for entry in project.fields]
+        if not ids:
+            return
+        start = self._wanted or self.current
+        at = ids.index(start) + by if start in ids else 0
+        if 0 <= at < len(ids):
+            self.show(ids[at])
+        else:
+            self._owner.said.emit("This is the last field." if by > 0 else "This is the first field.")
+
+    def reload(self) -> None:
+        """Read the field on show again from its files; all others when they are next shown."""
+        field_id = self.current
+        self.clear()
+        if field_id:
+            self.show(field_id)
+
+    def reload_result(self) -> None:
+        """Show what a run has written for the field on show; others follow when they are next shown."""
+        owner, project, field_id = self._owner, self._owner.project, self.current
+        if project is not None and field_id:
+            owner.worker.do(
+                lambda: read_field(project, field_id),
+                lambda data: self._renew(project, data),
+                self._not_shown,
+            )
+
+    def clear(self) -> None:
+        """Take the field on show out, and forget all layers."""
+        self._take_out()
+        self._wanted = ""
+        self._images.clear()
+        self._below.clear()
+        self._parked.clear()
+
+    def added(self, entry: FieldEntry) -> None:
+        """Tell of a field that was added; the first is shown."""
+        self._owner.said.emit(f"Added {entry.name or entry.id}.")
+        if not self.current and not self._wanted:
+            self.show(entry.id)
+
+    def adopt(self, image: Any, entry: FieldEntry) -> None:
+        """Make a layer that is there the image of a field; the field on show makes room."""
+        viewer, project = self._viewer(), self._owner.project
+        if viewer is None or project is None:
+            return
+        self._take_out()
+        self._images[entry.id] = image
+        image.events.data.connect(self._on_data)
+        self.current, self._wanted = entry.id, ""
+        self._owner.tools.adopt(layers.ready_edits(viewer, image, project.scheme))
+        self._owner.said.emit(f"Added {entry.name or entry.id}.")
+        self._owner.shown.emit(entry.id)
+
+    def overlay(self, field_id: str, edits: Any) -> None:
+        """Put edits on top of a result that was read; the Segment widget does so for its own."""
+        image, viewer = self.image_of(field_id), self._viewer()
+        phases = None if image is None else layers.find_layer(viewer, image, "phases")
+        below = self._below.get(field_id)
+        if below is not None and is_restored(phases):
+            layers.update_plane(phases, (), with_edits(below, as_uint8(edits.data)))
+
+    def follow_state(self, _: Any = None) -> None:
+        """Freeze the field on show if it is reviewed, and free it if it is not."""
+        viewer, entry = self._viewer(), self._owner.entry
+        image = None if entry is None else self.image_of(entry.id)
+        if viewer is not None and entry is not None and image is not None:
+            set_frozen(viewer, image, entry.state == "reviewed")
+
+    # -- layers come and go -----------------------------------------------------------------------
+
+    def _show(self, project: Project, data: FieldData) -> None:
+        viewer, field_id = self._viewer(), data.entry.id
+        if viewer is None or project is not self._owner.project or field_id != self._wanted:
+            return  # the user has gone on meanwhile
+        self._take_out()
+        self._moving = True
+        try:
+            parked = self._parked.take(field_id)
+            if parked is None:
+                image = self._images[field_id] = add_image(viewer, data)
+                image.events.data.connect(self._on_data)
+                add_labels(viewer, image, data, project.scheme)
+                self._remember_below(data)
+            else:
+                image = self._images[field_id]
+                for layer in parked.layers:
+                    viewer.add_layer(layer)
+                viewer.layers.selection.active = layers.ready_edits(viewer, image, project.scheme)
+                if parked.result != data.entry.result:
+                    self._replace_result(project, image, data)
+        finally:
+            self._moving = False
+        self.current, self._wanted = field_id, ""
+        set_frozen(viewer, image, data.entry.state == "reviewed")
+        if data.result is not None and data.entry.state == "unreviewed":
+            layers.hold_brush(viewer, layers.find_layer(viewer, image, "edits"), project.scheme)
+        viewer.reset_view()
+        self._owner.shown.emit(field_id)
+        self._owner.changed.emit()
+
+    def _not_shown(self, error: BaseException) -> None:
+        self._wanted = ""
+        self._owner.failed.emit(error)
+
+    def _renew(self, project: Project, data: FieldData) -> None:
+        image = self.image_of(data.entry.id)
+        if project is self._owner.project and image is not None:
+            self._replace_result(project, image, data)
+            self._owner.changed.emit()
+
+    def _replace_result(self, project: Project, image: Any, data: FieldData) -> None:
+        viewer = self._viewer()
+        for keeper in kept_results.keepers(viewer):
+            keeper.forget(image)  # else an older result of its would be put on show again
+        active = viewer.layers.selection.active
+        show_result(viewer, image, data, project.scheme)
+        if active is not None and active in viewer.layers:
+            viewer.layers.selection.active = active  # a new layer would take it
+        self._remember_below(data)
+
+    def _remember_below(self, data: FieldData) -> None:
+        self._below.pop(data.entry.id, None)
+        if data.result is not None:
+            self._below[data.entry.id] = data.result
+
+    def _take_out(self) -> None:
+        """Save the field on show and take its layers out; they are kept for a while, with their undo."""
+        viewer, project, field_id = self._viewer(), self._owner.project, self.current
+        image = self.image_of(field_id)
+        self.current = ""
+        if viewer is None or image is None or project is None:
+            return
+        self._owner.autosave.save()
+        self._moving = True
+        try:
+            mine = sorted(layers_of(viewer, image), key=viewer.layers.index)
+            self._parked.put(field_id, mine, project.field(field_id).result)
+            for layer in mine:
+                viewer.layers.remove(layer)
+        finally:
+            self._moving = False
+        for gone in [one for one in self._images if one not in self._parked]:
+            del self._images[gone]
+            self._below.pop(gone, None)
+
+    def _on_inserted(self, event: Any) -> None:
+        """Put stored edits back into an edits layer that was made anew: deleting a layer withdraws nothing."""
+        viewer, layer, project = self._viewer(), event.value, self._owner.project
+        if viewer is None or project is None or self._moving:
+            return
+        if layer.metadata.get(layers.KEY, {}).get("role") != "edits":
+            return
+        field_id = self.id_of(image_of(viewer, layer))
+        if field_id:
+            self._owner.autosave.save()
+            self._owner.worker.do(
+                lambda: project.read_edits(field_id),
+                lambda stored: self._put_back(layer, stored),
+                self._owner.failed.emit,
+            )
+
+    def _put_back(self, layer: Any, stored: Map | None) -> None:
+        if stored is None or stored.shape != layer.data.shape or not stored.any():
+            return
+        missing = (layer.data == 0) & (stored > 0)
+        layer.data[missing] = stored[missing]
+        layer.refresh()
+        self._owner.said.emit(f"The edits of the project were put back into {layer.name!r}.")
+
+    def _on_removed(self, event: Any) -> None:
+        if not self._moving:
+            field_id = self.id_of(event.value)
+            if field_id:
+                self._let_go(field_id)
+
+    def _on_data(self, event: Any) -> None:
+        """Let go of an image whose data were replaced: what is painted on it belongs to other pixels now."""
+        field_id = self.id_of(event.source)
+        if field_id:
+            self._let_go(field_id)
+            self._owner.said.emit(
+                f"The data of {event.source.name!r} were replaced, so it no longer shows the field of the project."
+            )
+
+    def _let_go(self, field_id: str) -> None:
+        self._owner.autosave.save()
+        self._images.pop(field_id, None)
+        self._below.pop(field_id, None)
+        self._parked.drop(field_id)
+        if field_id == self.current:
+            self.current = ""
+            self._owner.shown.emit("")

@@ -1,0 +1,159 @@
+"""The controls of the Fine-tune widget and how they are laid out; what they do is in `finetune_widget`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from phaseguide.phases import PhaseScheme
+from phaseguide.widgets.curves import Curves
+from phaseguide.widgets.finetune_form import FinetuneForm
+from phaseguide.widgets.finetune_result import FinetuneResultBox
+from phaseguide.widgets.fold import Fold
+from phaseguide.widgets.model_box import ModelBox
+from phaseguide.widgets.phases_editor import PhasesEditor
+from phaseguide.widgets.progress_line import ProgressLine
+from phaseguide.widgets.scrolled_panel import ScrolledPanel
+from phaseguide.widgets.segment_panel import rule, small_label
+from phaseguide.widgets.sources_table import SourcesTable
+
+IMPROVE, NEW, IMAGENET = "improve", "new", "imagenet"
+GOALS = (
+    (IMPROVE, "Improve the chosen model", "It goes on learning; phases may be added, merged or renamed."),
+    (
+        NEW,
+        "New model, from the chosen one",
+        "For a steel of its own: takes over what the chosen model has learnt to see, and phases of the same name.",
+    ),
+    (
+        IMAGENET,
+        "New model, from scratch",
+        "For a steel of its own: begins with an encoder that has only seen photographs (ImageNet).",
+    ),
+)
+
+
+class FinetunePanel(ScrolledPanel):
+    """Everything that is seen."""
+
+    def __init__(self, viewer: Any, opened: Callable[[], Any]) -> None:
+        super().__init__()
+        self.resume_line = small_label()
+        self.resume_button = QPushButton("Resume")
+        self.discard_button = QPushButton("Discard")
+        self.discard_button.setToolTip("Forget the interrupted run. Models, strokes and images stay.")
+        self.goal = QComboBox()
+        for place, (key, title, tip) in enumerate(GOALS):
+            self.goal.addItem(title, key)
+            self.goal.setItemData(place, tip, Qt.ItemDataRole.ToolTipRole)
+        self.model_box = ModelBox()
+        self.name = QLineEdit()
+        self.name.setToolTip("Name of the new model. A number is added where it is taken.")
+        self.phases = PhasesEditor()
+        self.phases_fold = Fold("Phases", self.phases)
+        self.sources = SourcesTable(viewer, self.scheme, opened)
+        self.form = FinetuneForm()
+        self.estimate = small_label()
+        self.start_button = QPushButton("Fine-tune")
+        self.pause_button = QPushButton("Pause")
+        self.stop_button = QPushButton("Stop")
+        self.stop_button.setToolTip("End now, with the best model so far.")
+        self.preview_check = QCheckBox("Preview of the field on show")
+        self.preview_check.setChecked(True)
+        self.preview_check.setToolTip("While it learns, what the model sees now, in a layer of its own.")
+        self.progress = ProgressLine()
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.curves = Curves()
+        self.curves_fold = Fold("Curves", self.curves)
+        self.result = FinetuneResultBox(viewer)
+        self.next_slot = QVBoxLayout()
+        self._lay_out()
+
+    def scheme(self) -> PhaseScheme | None:
+        """Phases of the model to be; None where there are none yet."""
+        return self.phases.scheme
+
+    def show_state(self, *, running: bool, paused: bool, startable: bool, stopping: bool) -> None:
+        """Enable what can be done now."""
+        self.settings.setEnabled(not running)
+        self.start_button.setEnabled(startable and not running)
+        self.pause_button.setEnabled(running and not stopping)
+        self.pause_button.setText("Go on" if paused else "Pause")
+        self.stop_button.setEnabled(running and not stopping)
+        self.resume_button.setEnabled(not running)
+        self.discard_button.setEnabled(not running)
+
+    def _lay_out(self) -> None:
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(6, 6, 6, 6)
+        self.resume_part = QWidget()
+        resume = QVBoxLayout(self.resume_part)
+        resume.setContentsMargins(0, 0, 0, 0)
+        resume.addWidget(self.resume_line)
+        resume.addLayout(_row(self.resume_button, self.discard_button))
+        resume.addWidget(rule())
+        self.resume_part.hide()
+        column.addWidget(self.resume_part)
+        self.settings = QWidget()
+        setup = QVBoxLayout(self.settings)
+        setup.setContentsMargins(0, 0, 0, 0)
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Goal", self.goal)
+        form.addRow("Model", self.model_box)
+        form.addRow("New name", self.name)
+        setup.addLayout(form)
+        setup.addWidget(self.phases_fold)
+        setup.addWidget(rule())
+        heading = QLabel("Learn from")
+        heading.setStyleSheet("font-weight: bold;")
+        setup.addWidget(heading)
+        setup.addWidget(self.sources)
+        setup.addWidget(rule())
+        setup.addWidget(self.form)
+        column.addWidget(self.settings)
+        column.addWidget(self.estimate)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.start_button, 2)
+        buttons.addWidget(self.pause_button, 1)
+        buttons.addWidget(self.stop_button, 1)
+        column.addLayout(buttons)
+        column.addWidget(self.preview_check)
+        column.addWidget(self.progress)
+        column.addWidget(self.status)
+        column.addWidget(self.curves_fold)
+        column.addWidget(self.result)
+        column.addWidget(rule())
+        column.addLayout(self.next_slot)
+        column.addStretch(1)
+        self.show_content(content)
+        self.fit_width()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Measure again: only now are fonts and styles those of the window."""
+        super().showEvent(event)
+        self.fit_width()
+
+
+def _row(*parts: QWidget) -> QHBoxLayout:
+    row = QHBoxLayout()
+    for part in parts:
+        row.addWidget(part)
+    return row

@@ -1,0 +1,63 @@
+"""How the places to paint next are found on the image that the user works on; in a worker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from phaseguide.errors import ModelError, TrainingError
+from phaseguide.widgets import layers, planes
+from phaseguide.widgets.next_places import Find
+
+if TYPE_CHECKING:
+    from phaseguide.finetuning.next_place import Place
+    from phaseguide.phases import PhaseScheme
+    from phaseguide.widgets.finetune_widget import FinetuneWidget
+
+
+def places_finder(widget: FinetuneWidget) -> tuple[Any, Find]:
+    """Return the image of a Fine-tune widget and a function that ranks its places.
+
+    The newest model counts: that of the last result, unless the user went back from it, else the one
+    that is chosen. A ratio that is complete counts too.
+
+    Raises
+    ------
+    PhaseguideError
+        No image, or no model.
+    """
+    image = widget.image
+    if image is None:
+        raise TrainingError("Open an image first.")
+    outcome, path = widget.outcome, widget.panel.model_box.path
+    fresh = outcome.result.model if outcome is not None and outcome.used != "old" else None
+    if fresh is None and path is None:
+        raise ModelError("Choose a model first: it says where it hesitates.")
+    index = planes.current_index(image, widget.viewer.dims.point)
+    read = planes.plane_reader(planes.full_data(image), index, rgb=image.rgb)
+    edits = layers.edits_of(layers.find_layer(widget.viewer, image, "edits"), image, index)
+    given = widget.panel.sources.given(image)
+    name, pixel_size = image.name, layers.pixel_size_um(image)
+
+    def find() -> tuple[tuple[Place, ...], PhaseScheme]:
+        from phaseguide.widgets.warm_up import warm_up
+
+        warm_up()
+        from phaseguide.finetuning.next_place import rank_places
+        from phaseguide.models.zoo import open_model
+        from phaseguide.segmentation.request import Request
+        from phaseguide.segmentation.session import Session, run_to_end
+
+        model = fresh if fresh is not None else open_model(path)  # type: ignore[arg-type]
+        session = Session(model, read(), flips=False, name=name, pixel_size_um=pixel_size)
+        run_to_end(session.segment(Request()))
+        assert session.scores is not None
+        scheme = model.card.scheme
+        known = None if edits is None else edits.astype(np.uint8)
+        if known is not None:
+            known[known > len(scheme)] = 255  # a phase that this model does not know needs no label of it
+        wanted = given if given is not None and len(given) == len(scheme) else None
+        return rank_places(np.asarray(session.scores), wanted, edits=known), scheme
+
+    return image, find

@@ -1,0 +1,254 @@
+"""What comes before a run: the model and its phases, the look at the sources, the estimate, the job."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from phaseguide.errors import ModelError, TrainingError
+from phaseguide.phases import PhaseScheme
+from phaseguide.widgets import layers
+from phaseguide.widgets.finetune_edits import EditsFollower, painted_for
+from phaseguide.widgets.finetune_job import Looked, StartCache, look
+from phaseguide.widgets.finetune_panel import IMAGENET, IMPROVE
+from phaseguide.widgets.finetune_spec import FinetuneJob, Start
+from phaseguide.widgets.finetune_storage import new_run_folder
+from phaseguide.widgets.finetune_words import describe_plan
+from phaseguide.widgets.latest_worker import LatestWorker, Rest, Stages
+from phaseguide.widgets.phase_table import ALARM
+from phaseguide.widgets.runner import Failed
+
+if TYPE_CHECKING:
+    from phaseguide.widgets.finetune_widget import FinetuneWidget
+
+SETTLE_MS = 600
+"""Strokes and settings are looked at when they have been quiet for so long ..."""
+
+ESTIMATE_S = 1.5
+"""... and the run is estimated, which takes a step of the network, when they have been for so much longer."""
+
+
+_TUNED = re.compile(r"-tuned(-\d+)?$")
+"""The end of a name that a fine-tuned model was given; it is not given twice, the number counts."""
+
+
+class FinetuneSetup(QObject):
+    """Follows the upper part of the panel; ``looked`` when something new is known about it, ``project_changed``
+    when another project was opened or closed.
+
+    Parameters
+    ----------
+    widget : FinetuneWidget
+    """
+
+    looked = Signal()
+    project_changed = Signal()
+
+    def __init__(self, widget: FinetuneWidget) -> None:
+        super().__init__(widget)
+        self._widget, self._panel = widget, widget.panel
+        self.models = StartCache()
+        self.found: Looked | None = None
+        self._worker = LatestWorker(self)
+        self._follower = EditsFollower(self._loose_edits)
+        self._project: Any = None
+        self.settle = QTimer(self)
+        self.settle.setSingleShot(True)
+        self.settle.setInterval(SETTLE_MS)
+        self.settle.timeout.connect(self._on_settled)
+        panel = self._panel
+        panel.goal.currentIndexChanged.connect(self._on_model)
+        panel.model_box.changed.connect(self._on_model)
+        panel.model_box.failed.connect(lambda message: widget.fail(ModelError(message)))
+        panel.phases.relabelled.connect(self._on_relabelled)
+        panel.phases.taken_back.connect(self._on_taken_back)
+        panel.phases.changed.connect(self._on_phases)
+        panel.sources.changed.connect(self.settle.start)
+        panel.form.changed.connect(self.settle.start)
+        self._worker.arrived.connect(self._on_looked)
+        widget.opened.changed.connect(self._on_project)
+
+    @property
+    def startable(self) -> bool:
+        """Whether everything that is known speaks for a start."""
+        found = self.found
+        if found is None or found.problem or not found.rows:
+            return False
+        return self.start_of() is not None and not any(row.problem for row in found.rows.values())
+
+    def begin(self) -> None:
+        """Take the open project's model, or the first that ships."""
+        self._project = self._widget.project
+        if self._project is not None and self._project.current:
+            self._panel.model_box.open_file(self._project.model_path())
+        self._on_model()
+        self.project_changed.emit()
+
+    def start_of(self) -> Start | None:
+        """The model to start from with its phases, or None where one of the two is missing."""
+        scheme, goal = self._panel.scheme(), self._panel.goal.currentData()
+        path = None if goal == IMAGENET else self._panel.model_box.path
+        if scheme is None or (path is None and goal != IMAGENET):
+            return None
+        origin = self._panel.phases.phases.origin() if goal == IMPROVE else ()
+        return Start(path, goal != IMPROVE, scheme, origin)
+
+    def look(self) -> None:
+        """Describe the sources and estimate the run, in the background."""
+        self.settle.stop()
+        if self._widget.runner.running:
+            return
+        self._panel.sources.propose()
+        start, specs, config = self.start_of(), self._panel.sources.specs(), self._panel.form.value()
+        name, models = self.name(), self.models
+        self._worker.ask(lambda: _unhurried(look(start, specs, config, name, models)))
+
+    def new_job(self) -> FinetuneJob:
+        """What is set, as a job; `PhaseguideError` where something is missing."""
+        start, specs, project = self.start_of(), self._panel.sources.specs(), self._widget.project
+        if start is None:
+            raise ModelError(
+                "Choose a model, or name two phases or more of the new one, before you fine-tune."
+            )
+        if not specs:
+            raise TrainingError(
+                "There is nothing to learn from. Paint on the edits layer of an image, or tick a source."
+            )
+        config = self._panel.form.value()
+        config.validate()
+        return FinetuneJob(start, specs, config, self.name(), project, new_run_folder(project))
+
+    def name(self) -> str:
+        """Name of the new model, as a file name can be."""
+        typed = self._panel.name.text().strip()
+        plain = "".join(c for c in typed if c.isalnum() or c in "-_ .").strip(". ")
+        return plain or self._panel.name.placeholderText() or "model"
+
+    def paint(self) -> None:
+        """Put the brush on the edits of the image that the user works on."""
+        widget = self._widget
+        image, scheme = widget.image, self._panel.scheme()
+        if image is None or scheme is None:
+            self._panel.phases_fold.expand()
+            words = "Open an image first." if image is None else "Name two phases or more first."
+            widget.say(words, alarm=True)
+            return
+        edits = layers.find_layer(widget.viewer, image, "edits")
+        if edits is None or not edits.data.any():
+            edits = layers.ready_edits(widget.viewer, image, scheme)
+        layers.hold_brush(widget.viewer, edits, scheme)
+        widget.say(f"Paint on {edits.name!r}: a few strokes a phase, in several places.")
+
+    def drop(self) -> None:
+        """Forget the look under way."""
+        self.settle.stop()
+        self._worker.drop()
+
+    def shut_down(self) -> None:
+        """Look no more."""
+        self.settle.stop()
+        self._worker.end()
+
+    def _on_settled(self) -> None:
+        if self._widget.isVisibleTo(self._widget.window()):  # else it is looked at when it comes to the front
+            self.look()
+
+    def _on_looked(self, events: list[Any]) -> None:
+        for event in events:
+            if isinstance(event, Failed):
+                self._panel.estimate.setText(str(event.error))
+            elif isinstance(event, Looked):
+                self.found = event
+                self._panel.sources.show_look(event)
+                plan = event.plan
+                text = event.problem if plan is None else describe_plan(plan, self._panel.form.value())
+                self._panel.estimate.setText(text or self._missing(event))
+                self._panel.estimate.setStyleSheet(ALARM if event.problem else "")
+        self._show()
+
+    def _missing(self, found: Looked) -> str:
+        if self.start_of() is None:
+            return "Choose a model, or name the phases of the new one."
+        if not found.rows:
+            return "Nothing to learn from yet: paint on an image, or add a folder."
+        wrong = any(row.problem for row in found.rows.values())
+        return "Untick what cannot work, or mend it." if wrong else "Estimating …"
+
+    # -- phases -----------------------------------------------------------------------------------
+
+    def _on_model(self, *_: Any) -> None:
+        """Begin with the phases of the model, or, for a new one, with those that are painted already."""
+        panel = self._panel
+        goal, card = panel.goal.currentData(), panel.model_box.card
+        old = None if card is None or goal == IMAGENET else card.scheme
+        panel.model_box.setEnabled(goal != IMAGENET)
+        if goal == IMPROVE:
+            scheme = old
+            panel.name.setPlaceholderText("" if card is None else f"{_TUNED.sub('', card.name)}-tuned")
+        else:
+            scheme = self._painted_scheme()
+            panel.name.setPlaceholderText("my-steel")
+            panel.phases_fold.expand()
+        panel.phases.begin(scheme, known=goal == IMPROVE, old=old if goal == IMPROVE else None)
+        self._follower.begin(scheme)
+        self._after_phases()
+
+    def _painted_scheme(self) -> PhaseScheme | None:
+        """Phases that the project has, or that the strokes in the viewer were painted for."""
+        if self._widget.project is not None:
+            return PhaseScheme.from_dict({"phases": self._widget.project.file.phases})
+        told = (painted_for(layer) for layer in self._panel.sources.edits() if layer.data.any())
+        return next((scheme for scheme in told if scheme is not None), None)
+
+    def _loose_edits(self) -> list[Any]:
+        """Edits layers that belong to no field of the project."""
+        sources = self._panel.sources
+        return [edits for edits in sources.edits() if not sources.is_field(edits)]
+
+    def _on_relabelled(self, relabel: dict[int, int]) -> None:
+        self._follower.relabel(relabel)
+        self._tell_project(relabel)
+
+    def _on_taken_back(self, relabel: dict[int, int]) -> None:
+        self._follower.take_back(relabel)
+        self._tell_project({new: old for old, new in sorted(relabel.items(), reverse=True) if new})
+
+    def _on_phases(self) -> None:
+        scheme, project = self._panel.phases.scheme, self._widget.project
+        if scheme is not None and project is not None:
+            known = PhaseScheme.from_dict({"phases": project.file.phases})
+            if known != scheme and len(known) <= len(scheme):
+                self._tell_project({p.label: p.label for p in known})
+        self._follower.dress(scheme)
+        self._after_phases()
+
+    def _tell_project(self, relabel: dict[int, int]) -> None:
+        scheme = self._panel.phases.scheme
+        if self._widget.project is not None and scheme is not None:
+            self._widget.opened.change_scheme(scheme, relabel)
+
+    def _after_phases(self) -> None:
+        self._panel.sources.propose()
+        self.settle.start()
+        self._show()
+
+    def _on_project(self) -> None:
+        """Read the fields again; another project also brings its model."""
+        self._panel.sources.reset_choices()
+        if self._widget.project is not self._project:
+            self.begin()
+
+    def _show(self) -> None:
+        self.looked.emit()
+        QTimer.singleShot(0, self._panel.fit_width)
+
+
+def _unhurried(looks: Iterator[Looked]) -> Stages:
+    """Rest between the first look and the second."""
+    for found in looks:
+        yield found
+        if found.plan is None and not found.problem:
+            yield Rest(ESTIMATE_S)

@@ -1,0 +1,289 @@
+"""The Models widget in a real viewer, with real clicks: every button, every question, nothing lost."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from phaseguide.models.model_file import read_card
+from phaseguide.models.recycle import list_recycled
+from phaseguide.models.sharing import with_card
+from phaseguide.models.zoo import add_model, list_models, user_model_folder
+from widget_helpers import micrograph
+
+PLUGIN = "napari-phaseguide"
+
+
+@pytest.fixture
+def models(viewer: Any, model_file: Path, tmp_path: Path) -> Any:
+    """The Models widget with one model of the user's, fine-tuned as its card says."""
+    card = read_card(model_file).model_copy(
+        update={
+            "training": {"parent": "uhcs", "sources": [{"name": "/home/anna/f1.tif"}]}, "version": "v002",
+            "scores": {"validation blocks": {"dice_mean": 0.913}},
+        }
+    )  # fmt: skip
+    file = tmp_path / "bainite.safetensors"
+    file.write_bytes(with_card(model_file.read_bytes(), card))
+    add_model(file)
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Models")
+    choose(widget, "bainite")
+    return widget
+
+
+def names() -> set[str]:
+    return {entry.name for entry in list_models() if entry.origin == "user"}
+
+
+def item(widget: Any, name: str) -> Any:
+    return next(i for i in widget.list.items() if i.text(0) == name)
+
+
+def choose(widget: Any, name: str) -> None:
+    widget.list.setCurrentItem(item(widget, name))
+
+
+@pytest.fixture
+def press(models: Any, qtbot: Any) -> Callable[..., None]:
+    """Click a button, answer the dialogs that it opens one after the other, and wait for the end."""
+    from qtpy.QtCore import Qt, QTimer
+    from qtpy.QtWidgets import QApplication
+
+    def click(key: str, *answers: Callable[[Any], None]) -> None:
+        waiting, open_dialogs = list(answers), []
+
+        def look() -> None:
+            dialog = QApplication.activeModalWidget()
+            if dialog is not None and dialog not in open_dialogs and waiting:
+                open_dialogs.append(dialog)
+                waiting.pop(0)(dialog)
+
+        timer = QTimer()
+        timer.timeout.connect(look)
+        timer.start(50)
+        qtbot.mouseClick(models.buttons[key], Qt.MouseButton.LeftButton)
+        timer.stop()
+        assert not waiting, "a question was not asked"
+        qtbot.waitUntil(lambda: not models._busy, timeout=60_000)
+
+    return click
+
+
+def button(qtbot: Any, name: str) -> Callable[[Any], None]:
+    from qtpy.QtCore import Qt
+    from qtpy.QtWidgets import QDialogButtonBox, QMessageBox
+
+    def answer(dialog: Any) -> None:
+        owner = dialog if isinstance(dialog, QMessageBox) else dialog.findChild(QDialogButtonBox)
+        kind = getattr(type(owner).StandardButton, name)
+        qtbot.mouseClick(owner.button(kind), Qt.MouseButton.LeftButton)
+
+    return answer
+
+
+def text(qtbot: Any, words: str) -> Callable[[Any], None]:
+    from qtpy.QtCore import Qt
+    from qtpy.QtWidgets import QLineEdit
+
+    def answer(dialog: Any) -> None:
+        line = dialog.findChild(QLineEdit)
+        line.selectAll()
+        qtbot.keyClicks(line, words)
+        qtbot.keyClick(line, Qt.Key.Key_Return)
+
+    return answer
+
+
+@pytest.fixture
+def file(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """What the file dialogs, which are the system's own, return."""
+    from qtpy.QtWidgets import QFileDialog
+
+    def set_path(path: Path) -> None:
+        for method in ("getSaveFileName", "getOpenFileName"):
+            monkeypatch.setattr(QFileDialog, method, lambda *_, **__: (str(path), ""))
+
+    return set_path
+
+
+def test_the_list_tells_name_score_parent_version_and_phases(models: Any) -> None:
+    cells = [item(models, "bainite").text(column) for column in range(5)]
+    assert cells[:4] == ["bainite", "91.3", "uhcs", "v002"] and "carbide network" in cells[4]
+    assert item(models, "uhcs").text(1) == "84.5"
+    assert "On validation blocks: Dice 91.30 %" in models.details.text()
+    assert "Fine-tuned from uhcs" in models.details.text()
+    choose(models, "uhcs")
+    assert not models.buttons["delete"].isEnabled() and models.buttons["export"].isEnabled()
+
+
+def test_save_as_export_import(
+    models: Any, press: Any, file: Any, tmp_path: Path, qtbot: Any, told: Any
+) -> None:
+    press("save_as", text(qtbot, "copy"))
+    assert names() == {"bainite", "copy"} and models.list.row.name == "copy"
+    choose(models, "bainite")
+    out = tmp_path / "out.safetensors"
+    file(out)
+    press("export")
+    assert out.read_bytes() == (user_model_folder() / "bainite.safetensors").read_bytes()
+    assert "out.safetensors" in models.status.text()
+    press("export")
+    assert "Choose another name" in models.status.text() and told
+    press("import_")
+    assert "out" in names()
+    press("import_", text(qtbot, "lab2"))
+    assert "lab2" in names() and models.list.row.name == "lab2"
+    (tmp_path / "bad.safetensors").write_bytes(b"no")
+    file(tmp_path / "bad.safetensors")
+    press("import_")
+    assert "not a model file" in models.status.text() and "bad" not in names()
+    assert all(models.buttons[k].isEnabled() for k in ("import_", "restore", "delete"))
+
+
+def test_delete_asks_and_restore_brings_back(models: Any, press: Any, qtbot: Any) -> None:
+    content = (user_model_folder() / "bainite.safetensors").read_bytes()
+    press("restore")
+    assert "No model was deleted" in models.status.text()
+    press("delete", button(qtbot, "No"))
+    assert names() == {"bainite"} and not list_recycled()
+    press("delete", button(qtbot, "Yes"))
+    assert names() == set() and "Restore" in models.status.text()
+    press("restore", button(qtbot, "Cancel"))
+    assert names() == set()
+    press("restore", button(qtbot, "Ok"))
+    assert (user_model_folder() / "bainite.safetensors").read_bytes() == content
+    assert models.list.row.name == "bainite" and not list_recycled()
+
+
+def test_restoring_beside_a_model_of_that_name_asks_for_another(
+    models: Any, press: Any, qtbot: Any, model_file: Path
+) -> None:
+    press("delete", button(qtbot, "Yes"))
+    add_model(model_file, "bainite")
+    press("restore", button(qtbot, "Ok"), text(qtbot, "old"))
+    assert names() == {"bainite", "old"}
+
+
+def test_share_fills_the_card(
+    models: Any, press: Any, file: Any, tmp_path: Path, qtbot: Any, told: Any
+) -> None:
+    out = tmp_path / "shared.safetensors"
+    file(out)
+    press("share", button(qtbot, "Save"))
+    assert "say what it is for" in models.status.text() and not out.exists() and told
+
+    def fill(dialog: Any) -> None:
+        assert not dialog.authors.isVisible()
+        qtbot.keyClicks(dialog.description, "TRIP steel")
+        qtbot.keyClicks(dialog.licence, "CC-BY-4.0")
+        button(qtbot, "Save")(dialog)
+
+    press("share", fill)
+    card = read_card(out)
+    assert (card.name, card.description, card.model_licence) == ("bainite", "TRIP steel", "CC-BY-4.0")
+    assert card.training["sources"] == [{"name": "f1.tif"}], "no folders of this disk"
+
+
+def test_share_for_bioimage_io_with_the_image_in_the_viewer(
+    models: Any, viewer: Any, press: Any, file: Any, tmp_path: Path, qtbot: Any
+) -> None:
+    spec = pytest.importorskip("bioimageio.spec")
+    image = micrograph((100, 140, 3))
+    viewer.add_image(image, name="field 7", rgb=True)
+    viewer.add_image(np.zeros((3, 64, 64)), name="stack")
+    file(tmp_path / "package.zip")
+
+    def fill(dialog: Any) -> None:
+        dialog.form.setCurrentIndex(1)
+        assert dialog.image.itemText(0) == "field 7"
+        assert dialog.image.count() == 2 and dialog.authors.isVisible()
+        qtbot.keyClicks(dialog.authors, "Ada; Bob")
+        qtbot.keyClicks(dialog.licence, "CC-BY-4.0")
+        button(qtbot, "Save")(dialog)
+
+    press("share", fill)
+    assert "package.zip" in models.status.text()
+    described = spec.load_model_description(tmp_path / "package.zip")
+    assert [a.name for a in described.authors] == ["Ada", "Bob"]
+    with zipfile.ZipFile(tmp_path / "package.zip") as archive:
+        assert "field 7" in archive.read("README.md").decode()
+
+
+def test_use_reaches_the_segment_widget(models: Any, viewer: Any, press: Any) -> None:
+    press("use")
+    assert "Open the Segment widget" in models.status.text()
+    _, segment = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    press("use")
+    assert segment.panel.model_box.path == models.list.row.path
+    assert "in use" in models.status.text()
+
+
+def test_versions_of_the_open_project_are_deleted_and_restored_there(
+    models: Any, press: Any, qtbot: Any, tmp_path: Path, told: list[str]
+) -> None:
+    project_module = pytest.importorskip("phaseguide.projects.project")
+    from phaseguide.models.model_file import load_model
+
+    model = load_model(user_model_folder() / "bainite.safetensors")
+    project = project_module.Project.create(tmp_path / "steel", model.card.scheme, model="bainite")
+    project.add_version(
+        model.segmenter, model.card, parent="bainite", parent_sha256="", data_sha256="", settings={},
+        before={}, after={},
+    )  # fmt: skip
+    models.opened.open(tmp_path / "steel")
+    choose(models, "v001")
+    assert models.list.row.parent == "bainite" and models.list.row.origin == "project"
+    content = models.list.row.path.read_bytes()
+    press("delete", button(qtbot, "Yes"))
+    assert "v001" not in [i.text(0) for i in models.list.items()]
+    press("restore", button(qtbot, "Ok"))
+    choose(models, "v001")
+    assert models.list.row.path.read_bytes() == content and "Restored v001" in models.status.text()
+    models.opened.project.use("v001")
+    told.clear()
+    press("delete", button(qtbot, "Yes"))
+    assert told and "in use" in models.status.text() and models.list.row.path.read_bytes() == content
+    models.opened.close()
+    assert "v001" not in [i.text(0) for i in models.list.items()]
+
+
+def test_deleting_what_the_open_project_uses_says_so(
+    models: Any, press: Any, tmp_path: Path, qtbot: Any
+) -> None:
+    project_module = pytest.importorskip("phaseguide.projects.project")
+    scheme = models.list.row.card.scheme
+    project_module.Project.create(tmp_path / "steel", scheme, name="steel", model="bainite")
+    models.opened.open(tmp_path / "steel")
+
+    def read(dialog: Any) -> None:
+        assert "project steel uses it" in dialog.text()
+        button(qtbot, "No")(dialog)
+
+    press("delete", read)
+    assert names() == {"bainite"}
+
+
+def test_the_widget_closes_while_it_works(
+    models: Any, viewer: Any, file: Any, tmp_path: Path, qtbot: Any
+) -> None:
+    from qtpy.QtCore import Qt
+
+    out = tmp_path / "out.safetensors"
+    file(out)
+    qtbot.mouseClick(models.buttons["export"], Qt.MouseButton.LeftButton)
+    viewer.window.remove_dock_widget(models)
+    qtbot.waitUntil(lambda: out.exists() and out.stat().st_size > 0, timeout=30_000)
+    qtbot.wait(200)
+
+
+def test_importing_the_widget_does_not_import_torch() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, phaseguide.widgets.models_widget; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
