@@ -80,6 +80,8 @@ def test_fields_are_run_with_their_ratios(folder: Path) -> None:
     done("ratio", folder, "field0", "ferrite=50%,2=0.3", "--source", "field", "--exact")
     shown = done("rerun", folder, "--device", "cpu")
     assert "field0" in shown and "50.00" in shown
+    assert "achieved of field0: constrained by your value, not independent" in shown
+    assert "achieved of field0: constrained by your value" in done("show", folder)
     project = Project.open(folder)
     assert project.field("field0").result.achieved[:2] == pytest.approx([0.5, 0.3], abs=1e-3)  # type: ignore[union-attr]
     assert "Nothing to do" in done("rerun", folder)

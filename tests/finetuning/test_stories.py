@@ -242,7 +242,7 @@ def test_a_missing_model_an_unknown_fold_and_an_unknown_story_are_named(
 ) -> None:
     with pytest.raises(PhaseguideError, match="Train the folds first"):
         run(data, tmp_path, tmp_path / "a.jsonl")
-    with pytest.raises(PhaseguideError, match="no fold 'Z'. Choose A, B"):
+    with pytest.raises(PhaseguideError, match=r"no fold 'Z'\. Choose A, B"):
         run(data, models, tmp_path / "a.jsonl", only=["Z"])
     with pytest.raises(PhaseguideError, match="no story 'old steel'"):
         run(data, models, tmp_path / "a.jsonl", stories=["old steel"])

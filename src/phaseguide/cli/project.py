@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,9 +24,13 @@ from phaseguide.cli.project_phases import phases_app
 from phaseguide.errors import ProjectError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from phaseguide.phases import PhaseScheme
     from phaseguide.projects.project import Project
     from phaseguide.projects.schema import FieldEntry
+
+RESULT_COLUMNS = ("model", "phase", "achieved", "own")
 
 project_app = typer.Typer(
     no_args_is_help=True,
@@ -99,10 +104,13 @@ def show(folder: Folder, json_target: JsonOption = None) -> None:
     project = open_with(folder)
     console = page(json_target)
     console.print(f"Model in use: {project.current or 'none yet'}", markup=False, soft_wrap=True)
-    fields = make_table(project.name, ("field", "specimen", "state", "known", "model", "area %"), left=6)
+    fields = make_table(
+        f"{project.name}, area %", ("field", "specimen", "state", "known", *RESULT_COLUMNS), left=6
+    )
     for entry in project.fields:
         fields.add_row(*_field_row(project, entry))
     console.print(fields)
+    _say_constrained(console, project.fields)
     if project.mixed_versions():
         console.print("Results are of several models. Segment again: phaseguide project rerun", markup=False)
     if project.versions:
@@ -184,11 +192,13 @@ def rerun(
     project = open_with(folder, fields or ())
     options: dict[str, Any] = {"device": device, "flips": flips, "exclude_info_bar": exclude_info_bar}
     outcome: Rerun = draw(run(project, fields or None, **options))
-    table = make_table("Results", ("field", "model", "area %"), left=3)
+    table = make_table("Area %", ("field", *RESULT_COLUMNS), left=3)
     for entry in outcome.done:
         table.add_row(entry.id, *_result_cells(project, entry))
     if outcome.done:
-        page(json_target).print(table)
+        console = page(json_target)
+        console.print(table)
+        _say_constrained(console, outcome.done)
     else:
         say("Nothing was segmented." if outcome.failed else "Nothing to do: every field has its result.")
     write_json(
@@ -242,11 +252,21 @@ def _field_row(project: Project, entry: FieldEntry) -> tuple[str, ...]:
     return entry.id, entry.specimen, state, known, *_result_cells(project, entry)
 
 
-def _result_cells(project: Project, entry: FieldEntry) -> tuple[str, str]:
-    """Model and area % of a result, one line a phase."""
-    if entry.result is None:
-        return "", ""
-    model = Path(entry.result.version).name
-    areas = zip(project.scheme.names, entry.result.achieved, strict=True)
-    shown = "\n".join(f"{name} {percent(share)}" for name, share in areas)
-    return f"{model}\n(not in use)" if entry.is_stale(project.current) else model, shown
+def _result_cells(project: Project, entry: FieldEntry) -> tuple[str, ...]:
+    """Cells of `RESULT_COLUMNS`, one line a phase."""
+    result = entry.result
+    if result is None:
+        return ("",) * len(RESULT_COLUMNS)
+    model = Path(result.version).name
+    told = f"{model}\n(not in use)" if entry.is_stale(project.current) else model
+    columns = (project.scheme.names, map(percent, result.achieved), map(percent, result.own))
+    return (told, *("\n".join(column) for column in columns))
+
+
+def _say_constrained(console: Console, entries: Iterable[FieldEntry]) -> None:
+    from phaseguide.segmentation.saving import CONSTRAINED
+
+    fields = [entry.id for entry in entries if entry.result is not None and entry.result.constrained]
+    if fields:
+        text = f"achieved of {', '.join(fields)}: {CONSTRAINED}; own: without the ratio"
+        console.print(text, markup=False, soft_wrap=True)

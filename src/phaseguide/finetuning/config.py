@@ -63,17 +63,17 @@ class FinetuneConfig:
     minutes: float = 0.0
     crop: int = 256
     batch: int = 4
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-4
     encoder_rate: float = 0.1
     optimiser: str = "adamw"
     weight_decay: float = 1e-3
     cross_entropy_weight: float = 1.0
     dice_weight: float = 0.5
     ratio_weight: float = 0.3
-    anchor_weight: float = 1.0
+    anchor_weight: float = 3.0
     ratio_loss: str = "tolerant"
     average: float = 0.95
-    rehearsal: float = 0.25
+    rehearsal: float = 0.5
     validation_share: float = 0.2
     validation_fields: tuple[str, ...] = ()
     patience: int = 8
@@ -146,7 +146,12 @@ LIMITS: dict[str, tuple[float, float]] = {
 
 PRESETS: dict[str, FinetuneConfig] = {
     "fast": FinetuneConfig(),
-    "thorough": FinetuneConfig(parts="thorough", epochs=30, learning_rate=1e-3, encoder_rate=0.3, patience=10),
+    "thorough": FinetuneConfig(parts="thorough", epochs=20, learning_rate=5e-4, encoder_rate=0.3),
+    # Phases that no model knew: nothing is there to be forgotten, and everything to be learnt.
+    "new steel": FinetuneConfig(
+        parts="thorough", epochs=15, learning_rate=1e-3, encoder_rate=0.5, anchor_weight=0.0, rehearsal=0.0,
+        patience=0,
+    ),
     # Adam 1e-5, batch 8, 40 epochs; Dice + cross-entropy and the mean squared error of the ratio at
     # 0.7 and 0.3; gamma and delta learnt from 0.5 (Phase Learning Module manuscript).
     "as published": FinetuneConfig(

@@ -37,8 +37,7 @@ RATIO_NOISE = 0.5
 RATIO_DROPOUT = 0.5
 """Share of fully labelled crops that are shown without their ratio."""
 
-FREE_CROP = 1.3
-"""Side of the window, in crops, out of which a freely augmented crop is taken."""
+_FAR = 256
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,16 @@ class Material:
     taught: int
     rehearsed: int
     fields: dict[int, tuple[list[int], Tensor, float]]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Features, labels (B, H, W), what is far from labels, and the image where the encoder learns too."""
+
+    features: Features
+    labels: Tensor
+    far: Tensor
+    image: Tensor | None
 
 
 class Learner:
@@ -96,7 +105,7 @@ class Learner:
                     value.data.fill_(config.guidance_start)
         self.average = copy.deepcopy(self.model).eval()
         self.best = copy.deepcopy(self.average)
-        self.anchor = copy.deepcopy(self.average) if config.parts == "fast" and anchored else None
+        self.anchor = copy.deepcopy(self.average) if anchored and config.anchor_weight else None
         self.generator = torch.Generator().manual_seed(config.seed)
         self.slowed = 1.0
         self.take(material)
@@ -180,11 +189,11 @@ class Learner:
         rehearsal = round(batch * c.rehearsal) if m.rehearsed and m.taught else (batch if m.rehearsed else 0)
         picks = [self._draw(0, m.taught) for _ in range(batch - rehearsal)]
         picks += [self._draw(m.taught, m.rehearsed) for _ in range(rehearsal)]
-        features, labels = self._batch(picks)
+        drawn = self._batch(picks)
         k = len(self.model.scheme)
-        ratios = self._shown(crop_ratios(labels, k))
-        labels = labels.to(self.device)
-        logits = self.model.decode(features, None if ratios is None else ratios.to(self.device))
+        ratios = self._shown(crop_ratios(drawn.labels, k))
+        labels = drawn.labels.to(self.device)
+        logits = self.model.decode(drawn.features, None if ratios is None else ratios.to(self.device))
         loss = label_loss(
             logits,
             labels,
@@ -192,11 +201,11 @@ class Learner:
             cross_entropy_weight=c.cross_entropy_weight,
             dice_weight=c.dice_weight,
         )
-        if c.anchor_weight and self.anchor is not None:
-            far = torch.stack([turned(m.crops[i].far, symmetry) for i, symmetry in picks]).to(self.device)
+        if self.anchor is not None:
             with torch.no_grad():
+                features = drawn.features if drawn.image is None else self.anchor.encode(drawn.image)
                 before = self.anchor.decode(features)
-            loss = loss + c.anchor_weight * anchor_loss(logits, before, far)
+            loss = loss + c.anchor_weight * anchor_loss(logits, before, drawn.far.to(self.device))
         if c.ratio_loss == "mse":
             known = (labels > 0) & (labels < 255)
             true = torch.stack([(labels == i + 1).sum() for i in range(k)]).float() / known.sum().clamp_min(1)
@@ -210,12 +219,12 @@ class Learner:
         tiles, ratio, tolerance = list(m.fields.values())[number % len(m.fields)]
         order = torch.randperm(len(tiles), generator=self.generator)[: max(2, batch)].tolist()
         picks = [(tiles[i], int(torch.randint(SYMMETRIES, (1,), generator=self.generator))) for i in order]
-        features, labels = self._batch(picks)
+        drawn = self._batch(picks)
         # Every other time the guidance is told what it is then held to.
         told = None
         if number % 2 and not bool(torch.isnan(ratio).any()):
             told = ratio[None].expand(len(picks), -1).to(self.device)
-        shares = soft_shares(self.model.decode(features, told), labels.to(self.device))
+        shares = soft_shares(self.model.decode(drawn.features, told), drawn.labels.to(self.device))
         ratio = ratio.to(self.device)
         if self.config.ratio_loss == "mse":
             return squared_ratio_loss(shares, ratio)
@@ -227,28 +236,28 @@ class Learner:
         crop = first + int(torch.randint(count, (1,), generator=self.generator))
         return crop, int(torch.randint(SYMMETRIES, (1,), generator=self.generator))
 
-    def _batch(self, picks: Sequence[tuple[int, int]]) -> tuple[Features, Tensor]:
+    def _batch(self, picks: Sequence[tuple[int, int]]) -> _Batch:
         crops = self.material.crops
         if self.cache is not None:
             labels = torch.stack([turned(crops[i].labels, symmetry) for i, symmetry in picks])
-            return self.cache.features(crops, picks), labels
-        images, marks = [], []
-        for i, symmetry in picks:
-            pixels, found = self._augmented(crops[i], symmetry)
-            images.append(pixels)
-            marks.append(found)
-        image = jitter_brightness(torch.stack(images), 0.1, self.generator)
+            far = torch.stack([turned(crops[i].far, symmetry) for i, symmetry in picks])
+            return _Batch(self.cache.features(crops, picks), labels, far, None)
+        drawn = [self._augmented(crops[i], symmetry) for i, symmetry in picks]
+        image = jitter_brightness(torch.stack([d[0] for d in drawn]), 0.1, self.generator)
         image = image.to(self.device, memory_format=torch.channels_last)
-        return self.model.encode(image), torch.stack(marks)
+        labels, far = torch.stack([d[1] for d in drawn]), torch.stack([d[2] for d in drawn])
+        return _Batch(self.model.encode(image), labels, far, image)
 
-    def _augmented(self, crop: Crop, symmetry: int) -> tuple[Tensor, Tensor]:
+    def _augmented(self, crop: Crop, symmetry: int) -> tuple[Tensor, Tensor, Tensor]:
         """Warp, turn and zoom a crop; one whose labels would all fall outside is only turned."""
         side = crop.labels.shape[0]
         grid = random_grid(side, side, side, 0.25, self.generator)
-        pixels, labels = sample_crop(crop.pixels, crop.labels.to(torch.uint8), grid)
+        # Labels and what is far from them go through one resampling.
+        pixels, marks = sample_crop(crop.pixels, crop.labels + _FAR * crop.far, grid)
+        labels, far = marks % _FAR, marks >= _FAR
         if bool(((labels > 0) & (labels < 255)).any()) or crop.ratio_of >= 0:
-            return pixels, labels
-        return turned(crop.pixels, symmetry), turned(crop.labels, symmetry)
+            return pixels, labels, far
+        return turned(crop.pixels, symmetry), turned(crop.labels, symmetry), turned(crop.far, symmetry)
 
     def _shown(self, ratios: Tensor) -> Tensor | None:
         """Ratios of fully labelled crops as a user would give them; None if there are none to show."""

@@ -7,17 +7,8 @@ from pathlib import Path
 from phaseguide.finetuning.events import FinetuneResult
 from phaseguide.models.card import Card
 from phaseguide.models.model_file import save_model
-from phaseguide.models.zoo import SUFFIX, list_models
-
-
-def free_name(folder: Path, name: str) -> str:
-    """Return ``name``, or ``name-2``, ``name-3`` ... where a file or a known model has it already."""
-    taken = {entry.name for entry in list_models()} | {path.stem for path in folder.glob(f"*{SUFFIX}")}
-    number, free = 1, name
-    while free in taken:
-        number += 1
-        free = f"{name}-{number}"
-    return free
+from phaseguide.models.new_file import claimed
+from phaseguide.models.zoo import SUFFIX, free_name
 
 
 def keep(result: FinetuneResult, folder: Path, name: str) -> tuple[Path, Card]:
@@ -42,7 +33,9 @@ def keep(result: FinetuneResult, folder: Path, name: str) -> tuple[Path, Card]:
     PhaseguideError
         The file cannot be written; nothing is lost, the result can be kept elsewhere.
     """
-    name = free_name(folder, name)
-    path = folder / f"{name}{SUFFIX}"
-    card = save_model(path, result.model.segmenter, result.model.card.model_copy(update={"name": name}))
-    return path, card
+    name = free_name(name)
+    while (path := folder / f"{name}{SUFFIX}").exists():  # the folder may be another than the user's
+        name = f"{name}-2"
+    with claimed(path):
+        card = result.model.card.model_copy(update={"name": name})
+        return path, save_model(path, result.model.segmenter, card)

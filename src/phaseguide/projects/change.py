@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -155,7 +155,7 @@ def find_field(file: ProjectFile, field_id: str) -> FieldEntry:
     raise ProjectError(f"{file.name}: there is no field {field_id!r}. Fields: {known}.")
 
 
-def _only_here(folder: Path) -> Any:
+def _only_here(folder: Path) -> AbstractContextManager[None]:
     refusal = f"{folder}: another program is changing this project for over {_WAIT_S:.0f} s. Try again when it is done."
     return exclusive(folder / _LOCK, refusal, wait_s=_WAIT_S)
 
@@ -176,14 +176,14 @@ def _finish(folder: Path) -> None:
 
 def _carry_out(folder: Path, moves: dict[str, str]) -> None:
     """Move files to their places. What has been moved already is no longer where it came from."""
-    for source, target in moves.items():
-        try:
+    try:
+        for source, target in moves.items():
             (folder / target).parent.mkdir(parents=True, exist_ok=True)
             if (folder / source).exists():
                 os.replace(folder / source, folder / target)
-        except OSError as error:
-            raise ProjectError(
-                f"{folder / target}: cannot be put in place ({error.strerror or error}). Close the programs that "
-                "use it and try again; nothing is lost."
-            ) from error
-    (folder / STAGING / _COMMIT).unlink(missing_ok=True)
+        (folder / STAGING / _COMMIT).unlink(missing_ok=True)
+    except OSError as error:
+        raise ProjectError(
+            f"{error.filename2 or error.filename or folder}: cannot be put in place ({error.strerror or error}). "
+            "Close the programs that use it; it is tried again when the project is next opened or changed."
+        ) from error

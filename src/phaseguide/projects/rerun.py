@@ -10,7 +10,7 @@ from phaseguide.events import Finished, Notice, Progress
 from phaseguide.micrographs.reading import Micrograph
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.projects.project import Project
-from phaseguide.projects.schema import FieldEntry
+from phaseguide.projects.schema import AskedRatio, FieldEntry
 from phaseguide.ratios import find_source
 from phaseguide.segmentation.batch import with_info_bar
 from phaseguide.segmentation.request import Request, Segmentation
@@ -152,7 +152,7 @@ def _segment(
         pixel_size_um=micrograph.pixel_size_um,
     )
     segmentation: Segmentation | None = None
-    for event in session.segment(_request(entry)):
+    for event in session.segment(_request(entry.ratio)):
         if isinstance(event, Finished):
             segmentation = event.result
         elif isinstance(event, Notice):
@@ -165,10 +165,11 @@ def _segment(
     yield Segmented(_save(project, entry, segmentation, session, micrograph, edits is not None))
 
 
-def _request(entry: FieldEntry) -> Request:
-    if entry.ratio is None:
+def _request(ratio: AskedRatio | None) -> Request:
+    if ratio is None:
         return Request()
-    return Request(asked=entry.ratio.asked, uncertainty=entry.ratio.uncertainty)
+    scope = find_source(ratio.source).scope
+    return Request(asked=ratio.asked, uncertainty=ratio.uncertainty, scope=scope)
 
 
 def _save(

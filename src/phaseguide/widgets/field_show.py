@@ -133,13 +133,14 @@ class FieldShow(QObject):
         self._owner.said.emit(f"Added {entry.name or entry.id}.")
         self._owner.shown.emit(entry.id)
 
-    def overlay(self, field_id: str, edits: Any) -> None:
+    def overlay(self, field_id: str, edits: Any, region: tuple[slice, ...]) -> None:
         """Put edits on top of a result that was read; the Segment widget does so for its own."""
         image, viewer = self.image_of(field_id), self._viewer()
         phases = None if image is None else layers.find_layer(viewer, image, "phases")
         below = self._below.get(field_id)
         if below is not None and is_restored(phases):
-            layers.update_plane(phases, (), with_edits(below, as_uint8(edits.data)))
+            phases.data[region] = with_edits(below[region], as_uint8(edits.data[region]))
+            phases.refresh(thumbnail=False, extent=False, highlight=False)
 
     def follow_state(self, _: Any = None) -> None:
         """Freeze the field on show if it is reviewed, and free it if it is not."""

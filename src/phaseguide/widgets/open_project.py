@@ -266,7 +266,7 @@ class OpenProject(QObject):
         entry, project = self.field_of(image), self.project
         if entry is None or project is None:
             return False
-        self.fields.overlay(entry.id, layer)
+        self.fields.overlay(entry.id, layer, edit.region)
         told = edit.to_dict(project.scheme)
         self.worker.do(lambda: project.log("edit", field=entry.id, **told), None, self._fail)
         self.autosave.changed(entry.id, lambda: as_uint8(layer.data))
