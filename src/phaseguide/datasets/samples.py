@@ -48,6 +48,32 @@ def sample_names() -> list[str]:
     return list(TITLES)
 
 
+def strokes_file(name: str) -> Path:
+    """File of the strokes that ship with a sample; see ``scripts/make_strokes.py``."""
+    return sample_dataset().folder / "strokes" / f"{name}_edits.tif"
+
+
+def open_strokes(name: str) -> NDArray[np.uint8]:
+    """Read the strokes that ship with a sample.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W)
+        1..K where somebody painted, else 0.
+
+    Raises
+    ------
+    DatasetError
+        There are none for this sample.
+    """
+    from phaseguide.micrographs.label_maps import read_label_map
+
+    path = strokes_file(name)
+    if not path.is_file():
+        raise DatasetError(f"No strokes ship with sample {name!r}.")
+    return read_label_map(path)
+
+
 def open_sample(name: str) -> Sample:
     """Read a sample.
 

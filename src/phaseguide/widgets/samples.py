@@ -19,6 +19,21 @@ def open_uhcs0495() -> list[LayerData]:
     return sample_layers("uhcs0495")
 
 
+def open_uhcs0220_strokes() -> list[LayerData]:
+    """Return layers of the sample uhcs0220 with strokes where the model `uhcs` is wrong."""
+    from phaseguide.datasets.samples import open_strokes
+    from phaseguide.widgets.appearance import phase_colormap, phase_features
+
+    name, scheme = "uhcs0220", open_sample("uhcs0220").scheme
+    edits: dict[str, Any] = {
+        "name": f"{name} edits",
+        "opacity": 0.9,
+        "colormap": phase_colormap(scheme),
+        "features": phase_features(scheme),
+    }
+    return [*sample_layers(name), (open_strokes(name), edits, "labels")]
+
+
 def sample_layers(name: str) -> list[LayerData]:
     """Return an image layer and, not visible, a labels layer with what people labelled."""
     from phaseguide.widgets.appearance import phase_colormap, phase_features
