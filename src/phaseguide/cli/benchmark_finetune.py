@@ -49,8 +49,8 @@ def finetune(
         typer.Option(metavar="M", help="Model of another material that a new steel starts from."),
     ] = None,
     new_preset: Annotated[
-        str, typer.Option(metavar="PRESET", help="How a new steel learns: fast, thorough or as published.")
-    ] = "thorough",
+        str, typer.Option(metavar="PRESET", help="How a new steel learns: a preset of fine-tuning.")
+    ] = "new steel",
     known_preset: Annotated[str, typer.Option(metavar="PRESET", help="How a known steel learns.")] = "fast",
     settings: Annotated[
         list[str] | None,

@@ -99,7 +99,7 @@ class Change:
         except OSError as error:
             raise ProjectError(
                 f"{self.folder / source}: cannot be copied to {RECYCLE} ({error.strerror or error}). Free some "
-                "space there, and check that the file is still there."
+                "space, and check that the file is there and that you may write to the project's folder."
             ) from error
 
     def commit(self) -> None:

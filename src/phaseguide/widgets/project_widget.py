@@ -33,6 +33,9 @@ from phaseguide.widgets.project_rerun import Rerun
 from phaseguide.widgets.runner import Failed
 
 SETTLE_MS = 150
+REST_MS = 1500
+"""The picture of a field follows its edits when so long nothing was painted."""
+
 IMAGES = "Micrographs (*.tif *.tiff *.png *.jpg *.jpeg *.bmp);;All files (*)"
 
 
@@ -59,6 +62,11 @@ class ProjectWidget(QWidget):
         self._known: dict[str, Any] = {}  # small images, by field and checksum
         self._signs: dict[str, Any] = {}  # what a picture was made of
         self._strokes: dict[str, int] = {}  # how often edits were saved
+        self._painted: set[str] = set()
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(REST_MS)
+        self._rest.timeout.connect(self._on_rest)
         self._shown_project: Any = None
         self._models: Any = None  # the model in use, and the versions, as they are listed
         self._docked = False
@@ -222,7 +230,15 @@ class ProjectWidget(QWidget):
         self._settle.start()
 
     def _on_saved(self, field_id: str) -> None:
-        self._strokes[field_id] = self._strokes.get(field_id, 0) + 1
+        self._painted.add(field_id)
+        self._rest.start()
+
+    def _on_rest(self) -> None:
+        """Make new pictures of what was painted; while strokes go on, the processor is theirs."""
+        for field_id in self._painted:
+            self._strokes[field_id] = self._strokes.get(field_id, 0) + 1
+        self._painted.clear()
+        self._settle.start()
 
     def _on_project(self) -> None:
         """Show another project, or the same with other phases."""
@@ -339,6 +355,7 @@ class ProjectWidget(QWidget):
         for signal, slot in self._heard():
             signal.disconnect(slot)
         self._settle.stop()
+        self._rest.stop()
         self.rerun.runner.abandon()
         self.pictures.end()
         self._keys.remove()

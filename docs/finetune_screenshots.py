@@ -1,0 +1,121 @@
+"""Make the pictures of the fine-tuning tutorial: ``python docs/finetune_screenshots.py [--out DIR] [--epochs N]``.
+
+Needs a display (or ``xvfb-run -a -s "-screen 0 1920x1200x24 -dpi 96"``) and the extra ``all``. Everything that is
+seen is done as a user does it, on the shipped sample with the shipped strokes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ["NAPARI_CONFIG"] = ""  # the pictures must not depend on anybody's settings
+os.environ.setdefault("QT_FONT_DPI", "96")
+# Neither may they depend on anybody's models, or leave one there.
+os.environ["PHASEGUIDE_DATA_DIR"] = tempfile.mkdtemp()
+
+from screenshots import pump, wait  # noqa: E402 (the environment comes first)
+
+WINDOW = (1500, 1080)
+PANEL_WIDTH = 440
+PATIENCE_S = 900
+
+
+def main() -> None:
+    """Segment, fine-tune, compare, keep, look where to paint next; then a project."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")
+    parser.add_argument("--epochs", type=int, default=8)
+    options = parser.parse_args()
+
+    from napari import Viewer
+    from napari.qt import get_qapp
+    from qtpy.QtCore import Qt
+
+    app = get_qapp()
+    viewer = Viewer(show=True, show_welcome_screen=False)
+    viewer.theme = "dark"
+    image = viewer.open_sample("napari-phaseguide", "uhcs0220-strokes")[0]
+    first, segment = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
+    dock, tune = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Fine-tune", tabify=True)
+    viewer.window.resize(*WINDOW)
+    window = dock.window()
+    window.resizeDocks([dock], [PANEL_WIDTH], Qt.Orientation.Horizontal)
+    pump(app, 3)
+    viewer.reset_view()
+
+    def shoot(name: str, bottom: bool = False) -> None:
+        pump(app, 0.5)
+        bar = tune.panel._area.verticalScrollBar()
+        bar.setValue(bar.maximum() if bottom else 0)
+        pump(app, 0.5)
+        viewer.screenshot(str(options.out / f"{name}.png"), canvas_only=False, flash=False)
+
+    def until(ready: Callable[[], Any]) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while not ready():
+            if time.monotonic() > end:
+                raise TimeoutError("the window does not get on")
+            pump(app, 0.1)
+
+    first.raise_()
+    segment.segment()
+    wait(app, segment)
+    dock.raise_()
+    viewer.layers.selection.active = image
+    until(lambda: tune.panel.start_button.isEnabled() and "About" in tune.panel.estimate.text())
+    shoot("finetune_ready")
+    tune.panel.form.amount.setValue(options.epochs)
+    tune.panel.start_button.click()
+    until(lambda: len(tune.panel.curves.points["Loss"].get("", ())) > 3)
+    shoot("finetune_learning", bottom=True)
+    until(lambda: not tune.runner.running)
+    shoot("finetune_end", bottom=True)
+    tune.results.compare()
+    until(lambda: tune.results.slider.maps is not None)
+    shoot("finetune_compare", bottom=True)
+    tune.results.slider.end()
+    tune.results.keep()
+    until(lambda: tune.outcome.used == "new" and not segment.runner.running)
+    tune.places.find()
+    until(lambda: tune.places.places)
+    shoot("finetune_places", bottom=True)
+    viewer.window.remove_dock_widget(dock)
+    viewer.window.remove_dock_widget(first)
+    viewer.layers.clear()
+    project_pictures(app, viewer, options.out)
+    viewer.close()
+
+
+def project_pictures(app: Any, viewer: Any, out: Path) -> None:
+    """Two samples as fields of a project."""
+    from qtpy.QtCore import Qt
+
+    from phaseguide.datasets.samples import open_sample, sample_names
+    from phaseguide.projects.project import Project
+    from phaseguide.projects.rerun import rerun
+
+    samples = [open_sample(name) for name in sample_names()]
+    folder = Path(tempfile.mkdtemp()) / "heat 4711"
+    project = Project.create(folder, samples[0].scheme, model="uhcs")
+    for sample in samples:
+        project.add_field(sample.image_path, specimen="heat 4711")
+    for _ in rerun(project):
+        pass
+    project.review(project.fields[0].id)
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Project")
+    dock.window().resizeDocks([dock], [PANEL_WIDTH], Qt.Orientation.Horizontal)
+    widget.open(folder)
+    pump(app, 3)
+    viewer.reset_view()
+    pump(app, 1)
+    viewer.screenshot(str(out / "project.png"), canvas_only=False, flash=False)
+
+
+if __name__ == "__main__":
+    main()
