@@ -19,7 +19,7 @@ os.environ.setdefault("QT_FONT_DPI", "96")
 # Neither may they depend on anybody's models, or leave one there.
 os.environ["PHASEGUIDE_DATA_DIR"] = tempfile.mkdtemp()
 
-from screenshots import pump, wait  # noqa: E402 (the environment comes first)
+from screenshots import pump, wait
 
 WINDOW = (1500, 1080)
 PANEL_WIDTH = 440

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_models import NAMES, tiny_image, tiny_labels, tiny_model
 from typer.testing import CliRunner
 
 from phaseguide.cli import app
@@ -19,6 +18,7 @@ from phaseguide.finetuning.sources import sources_from_project
 from phaseguide.models.model_file import load_model, read_card, tensors_sha256
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects.project import Project
+from tiny_models import NAMES, tiny_image, tiny_labels, tiny_model
 
 SHAPE = (96, 128)
 QUICK = ("--epochs", "2", "--crop", "64", "--batch", "2", "--threads", "1", "--device", "cpu")

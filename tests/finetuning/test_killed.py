@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_models import NAMES, tiny_image, tiny_labels, tiny_model
 
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects.project import Project
+from tiny_models import NAMES, tiny_image, tiny_labels, tiny_model
 
 SCRIPT = Path(__file__).with_name("killed_run.py")
 KILLS = 20

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_models import NAMES, tiny_image, tiny_labels, tiny_model
 
 from phaseguide.datasets.samples import open_sample
 from phaseguide.errors import TrainingError
@@ -28,6 +27,7 @@ from phaseguide.models.model_file import LoadedModel, load_model, tensors_sha256
 from phaseguide.models.zoo import open_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.training.events import EpochDone
+from tiny_models import NAMES, tiny_image, tiny_labels, tiny_model
 
 QUICK = FinetuneConfig(epochs=3, crop=64, batch=2, threads=1, device="cpu", preview_seconds=0.5)
 SHAPE = (128, 192)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_models import NAMES, tiny_dataset
 
 from phaseguide.datasets.folder import open_dataset
 from phaseguide.finetuning.sources import (
@@ -17,6 +16,7 @@ from phaseguide.finetuning.sources import (
     sources_from_dataset,
 )
 from phaseguide.phases import PhaseScheme
+from tiny_models import NAMES, tiny_dataset
 
 SCHEME = PhaseScheme.from_names(NAMES)
 IMAGE = np.arange(80, dtype=np.uint8).reshape(8, 10)

@@ -77,5 +77,4 @@ def test_the_window_stays_responsive(viewer: Any, qtbot: Any) -> None:
     dock.stop()
     qtbot.waitUntil(lambda: not dock.runner.running, timeout=120_000)
     print(f"\nstrokes alone: {describe(idle)}\nwhile learning: {describe(busy)}")
-    # On a machine that others keep busy, strokes alone are late too.
-    assert np.percentile(busy, 99) < max(100, 1.5 * np.percentile(idle, 99)) and busy.max() < 500
+    assert np.percentile(busy, 99) < 100 and busy.max() < 500

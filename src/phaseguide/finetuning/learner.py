@@ -31,6 +31,8 @@ from phaseguide.training.stages import update_average
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from phaseguide.models.card import Card
+
 RATIO_NOISE = 0.5
 """Largest log-ratio standard deviation of the ratios that the guidance is shown."""
 
@@ -83,7 +85,7 @@ class Learner:
     steps : int
         In all; the rate warms up and then falls along a half cosine.
     anchored : bool
-        Whether the model knows its phases already, so that what it says far from labels is worth keeping.
+        Whether what the model says far from labels is worth keeping; see `knows_its_phases`.
     """
 
     def __init__(
@@ -302,6 +304,19 @@ class Learner:
                 module.eval()
         if self.cache is not None:
             self.model.backbone.net.encoder.eval()
+
+
+def knows_its_phases(card: Card) -> bool:
+    """Whether a model, or one that it descends from, was trained on whole labelled images.
+
+    One that has only ever seen strokes is still learning everywhere.
+    """
+    record: Any = card.training
+    while isinstance(record, dict) and record:
+        if record.get("images"):
+            return True
+        record = record.get("start")
+    return False
 
 
 @contextmanager

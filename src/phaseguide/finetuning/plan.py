@@ -11,7 +11,7 @@ import torch
 
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.feature_cache import BUDGET
-from phaseguide.finetuning.learner import Learner
+from phaseguide.finetuning.learner import Learner, knows_its_phases
 from phaseguide.finetuning.preparing import prepare
 from phaseguide.finetuning.rehearsal import shipped_rehearsal
 from phaseguide.finetuning.run import steps_an_epoch
@@ -89,7 +89,7 @@ def plan(
     material = prepared.material
     steps = steps_an_epoch(material, config) * config.epochs
     device = choose_device(config.device).torch_device
-    learner = Learner(model.segmenter, material, config, device, steps, anchored=bool(model.card.training))
+    learner = Learner(model.segmenter, material, config, device, steps, anchored=knows_its_phases(model.card))
     learner.step(0, config.batch)  # the first one pays for what is set up once
     learner.forget_features()
     encoded = time.perf_counter()

@@ -19,7 +19,7 @@ from phaseguide.finetuning.control import Control
 from phaseguide.finetuning.events import Ending, FinetuneResult, Judgement, Preview, PreviewField
 from phaseguide.finetuning.feature_cache import FeatureCache
 from phaseguide.finetuning.judge import judge
-from phaseguide.finetuning.learner import Learner, Material
+from phaseguide.finetuning.learner import Learner, Material, knows_its_phases
 from phaseguide.finetuning.outcome import finished_model
 from phaseguide.finetuning.preparing import SMALLEST_CROP, Prepared, prepare
 from phaseguide.finetuning.previewing import Previewer
@@ -161,7 +161,7 @@ class _Run:
             self.config,
             self.device,
             self.steps * self.config.epochs,
-            anchored=bool(self.start.card.training),
+            anchored=knows_its_phases(self.start.card),
         )
         self._judging_cache()
 

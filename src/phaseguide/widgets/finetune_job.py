@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import os
+import sys
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from phaseguide.finetuning.events import PreviewField
     from phaseguide.finetuning.plan import Plan
     from phaseguide.models.model_file import LoadedModel
+
+LEARNING_NICENESS = 10
 
 PROGRESS_S = 0.2
 """Least time between two reports of the same stage."""
@@ -127,6 +131,13 @@ def look(
         yield replace(found, problem=str(error))
 
 
+def step_back() -> None:
+    """Let the window go first where it and this thread want the same core; only Linux ranks threads."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LEARNING_NICENESS)
+
+
 def run_finetune(
     job: FinetuneJob,
     models: StartCache,
@@ -149,6 +160,7 @@ def run_finetune(
 
     if not _learning.acquire(blocking=False):
         raise TrainingError("A model is learning already in this napari. Wait for it, or stop it first.")
+    step_back()
     with ExitStack() as held:
         held.callback(_learning.release)
         yield Progress("Loading the model", 0, 0)
