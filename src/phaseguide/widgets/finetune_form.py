@@ -15,7 +15,8 @@ from phaseguide.widgets.fold import Fold
 
 PRESET_TIPS = {
     "fast": "Decoder, head and guidance learn on features that are computed once. For a few strokes, in a minute.",
-    "thorough": "The encoder learns too, on freely augmented crops. Slower, better for a new steel.",
+    "thorough": "The encoder learns too, on freely augmented crops. Slower.",
+    "new steel": "For phases that no model knew: everything learns, nothing is held on to. Some minutes a round.",
     "as published": "Adam 1e-5, batch 8, 40 epochs, Dice + cross-entropy and squared ratio error at 0.7 / 0.3.",
 }
 EPOCHS, MINUTES = "epochs", "minutes"
