@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from phaseguide.cli import app
-from phaseguide.finetuning.config import FinetuneConfig
+from phaseguide.finetuning.config import PRESETS, FinetuneConfig
 from phaseguide.finetuning.run import finetune
 from phaseguide.finetuning.sources import sources_from_project
 from phaseguide.models.model_file import load_model, read_card, tensors_sha256
@@ -99,6 +99,7 @@ def test_what_cannot_work_is_said(project: Project, tmp_path: Path) -> None:
         (("--project", str(tmp_path / "nowhere")), "holds no project"),
         (("--project", folder, "--preset", "slow"), "no preset 'slow'"),
         (("--project", folder, "--set", "speed=3"), "--set 'speed=3'"),
+        (("--project", folder, "--set", "guidance_start=half"), "guidance_start takes a number or null"),
         (("--project", folder, "--out", "x.safetensors"), "neither a DATASET nor --out"),
         (("--project", folder, "--from", "nothing"), "There is no model 'nothing'"),
         ((), "--project DIR"),
@@ -106,6 +107,12 @@ def test_what_cannot_work_is_said(project: Project, tmp_path: Path) -> None:
         ran = train(*options)
         assert ran.exit_code != 0
         assert words in " ".join(f"{ran.output} {ran.exception}".split()), words
+
+
+def test_the_help_lists_every_preset() -> None:
+    ran = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "300"})
+    told = " ".join(ran.output.split())
+    assert all(name in told for name in PRESETS) and "new steel" in told
 
 
 def test_two_trainings_of_one_project_do_not_run_together(project: Project) -> None:

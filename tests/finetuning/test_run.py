@@ -197,7 +197,7 @@ def test_a_ratio_alone_moves_the_area_shares_towards_it(model: LoadedModel) -> N
         field = PreviewField(alone.image, None, 0)
         from phaseguide.finetuning.previewing import Previewer
 
-        shown = Previewer(lambda: field, 0.0, torch.device("cpu")).look(one.segmenter, 0, False)
+        shown = Previewer(None, 0.0, torch.device("cpu")).predict(one.segmenter, field, 0, frozen=False)
         return float((shown.labels == 1).mean())
 
     result, events = run(finetune(model, [alone], config))
@@ -231,10 +231,10 @@ def test_memory_that_runs_out_halves_the_batch_then_the_crop_then_gives_up(
     real = Learner.step
 
     def short(limit: int):
-        def step(self: Learner, number: int, batch: int) -> float:
+        def step(self: Learner, number: int, batch: int, done: float) -> float:
             if batch * self.material.crops[0].labels.numel() > limit:
                 raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
-            return real(self, number, batch)
+            return real(self, number, batch, done)
 
         return step
 
@@ -266,9 +266,9 @@ def test_a_loss_that_is_no_number_goes_back_once_then_ends_with_the_best(
 ) -> None:
     real, calls = Learner.step, []
 
-    def step(self: Learner, number: int, batch: int) -> float:
+    def step(self: Learner, number: int, batch: int, done: float) -> float:
         calls.append(number)
-        loss = real(self, number, batch)
+        loss = real(self, number, batch, done)
         return float("nan") if len(calls) in bad_steps else loss
 
     monkeypatch.setattr(Learner, "step", step)
@@ -296,6 +296,90 @@ def test_what_cannot_work_is_said_before_anything_is_learnt(
 ) -> None:
     with pytest.raises(TrainingError, match=words):
         run(finetune(model, sources, config))
+
+
+def test_what_judged_never_teaches_the_descendants_and_what_taught_never_judges(model: LoadedModel) -> None:
+    image = tiny_image(0, (384, 384))
+    truth = tiny_labels((384, 384))
+    first, more = np.zeros_like(truth), np.zeros_like(truth)
+    first[20:200:24, 5:-5] = truth[20:200:24, 5:-5]
+    more[:] = first
+    more[220:370:24, 5:-5] = truth[220:370:24, 5:-5]
+    config = dataclasses.replace(QUICK, epochs=1)
+    one, _ = run(finetune(model, [Source("f", image, first, "edits")], config))
+    two, _ = run(finetune(one.model, [Source("f", image, more, "edits")], config))
+    (was,), (now,) = one.record["blocks"].values(), two.record["blocks"].values()
+    assert was["held"] and all(block in now["held"] for block in was["held"])
+    assert len(now["held"]) > len(was["held"]), "new paint gives new judges"
+    for block in now["held"]:
+        assert block not in was["taught"] and block not in now["taught"]
+
+
+def test_a_pause_in_the_middle_of_an_epoch_goes_on_to_the_same_weights(
+    model: LoadedModel, tmp_path: Path
+) -> None:
+    checkpoint, control = tmp_path / "run.safetensors", Control()
+    whole, _ = run(finetune(model, [source()], QUICK))
+    for event in finetune(model, [source()], QUICK, checkpoint=checkpoint, control=control):
+        if isinstance(event, Progress) and "Learning" in event.stage and event.done == 11:
+            control.pause()
+        if isinstance(event, Progress) and event.stage == "Paused":
+            break  # as if the program died now
+    rest, _ = run(finetune(model, [source()], QUICK, checkpoint=checkpoint))
+    assert weights(rest) == weights(whole)
+
+
+def test_the_order_of_the_sources_and_other_draws_change_nothing(model: LoadedModel) -> None:
+    a, b = source("a"), source("b", labels=strokes(31))
+    start = new_model(PhaseScheme.from_names(NAMES))  # its decoder has dropout
+    first, _ = run(finetune(start, [a, b], QUICK))
+    torch.manual_seed(1234)
+    again, _ = run(finetune(start, [b, a], QUICK))
+    assert weights(first) == weights(again)
+
+
+def test_a_broken_preview_ends_the_previews_and_not_the_run(model: LoadedModel) -> None:
+    def broken() -> PreviewField:
+        raise OSError("the file is gone")
+
+    config = dataclasses.replace(QUICK, epochs=6)
+    result, events = run(finetune(model, [source()], config, preview=broken))
+    told = [e.message for e in events if isinstance(e, Notice)]
+    assert len(told) == 1 and "without previews" in told[0]
+    assert result.ended == "done"
+
+
+def test_threads_are_what_they_were_afterwards(model: LoadedModel) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        run(finetune(model, [source()], dataclasses.replace(QUICK, epochs=1)))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_fields_of_a_specimen_meet_its_ratio_in_the_mean(model: LoadedModel) -> None:
+    from phaseguide.finetuning.preparing import prepare
+
+    told = {"labels": None, "kind": "ratio", "ratio": (0.5, None, None), "group": "specimen 4711"}
+    own = source("c", labels=None, kind="ratio", ratio=(0.2, None, None))
+    made = prepare(model, [source("a", **told), source("b", **told), own], [], QUICK, QUICK.crop)
+    groups = made.material.fields
+    assert len(groups) == 2
+    assert len(groups["specimen 4711"][0]) == 2 * len(groups["field 2"][0])
+
+
+def test_a_model_that_has_grown_a_phase_is_not_held_to_what_it_said(model: LoadedModel) -> None:
+    from phaseguide.finetuning.learner import knows_its_phases
+    from phaseguide.models.rephase import origin_by_name, rephase
+
+    uhcs = open_model("uhcs")
+    assert knows_its_phases(uhcs.card)
+    assert not knows_its_phases(model.card), "nobody has trained the tiny one"
+    scheme = PhaseScheme.from_names((*uhcs.card.scheme.names, "austenite"))
+    grown = rephase(uhcs, scheme, origin_by_name(uhcs.card.scheme, scheme))
+    assert not knows_its_phases(grown.card)
 
 
 def test_the_plan_tells_what_the_run_then_does(model: LoadedModel) -> None:

@@ -273,7 +273,37 @@ def test_the_aims_are_taken_fold_by_fold_with_and_without_the_development_fold()
     kept = report["aims"]["without the development fold"]["share_of_supervised"][GUIDED]
     assert kept["mean"] == pytest.approx(0.85)
     assert kept["low"] < 0.85 < kept["high"]
-    assert "first improved" in to_markdown(report)
+
+
+def test_first_improved_counts_the_rounds_that_never_were_and_no_untrained_head() -> None:
+    def rounds(story: str, *firsts: float | None) -> list[dict[str, Any]]:
+        return [
+            a_row(story, "A", GUIDED, number, 80, first_s=first, round_s=30.0)
+            for number, first in enumerate(firsts, start=0 if story == NEW_STEEL else 1)
+        ]
+
+    rows = [
+        a_row(KNOWN_STEEL, "A", GUIDED, 0, 80),  # the model before: it has learnt nothing
+        *rounds(NEW_STEEL, 2.0, None, 14.0, 22.0),
+        *rounds(KNOWN_STEEL, None, None),
+        a_row(KNOWN_STEEL, "A", FOREST, 1, 80, first_s=1.0, round_s=1.0),
+        a_row(KNOWN_STEEL, "A", MATCHED, 1, 80),
+    ]
+    report = summarise(rows)
+    improved = report["aims"]["all folds"]["improved"]
+    assert improved[NEW_STEEL] == {"rounds": 3, "improved": 2, "median": 18.0, "max": 22.0}
+    assert improved[KNOWN_STEEL] == {"rounds": 2, "improved": 0, "median": None, "max": None}
+    curves = {(r["story"], r["method"], r["round"]): r["improved"] for r in report["curves"]}
+    assert curves[NEW_STEEL, GUIDED, 0] is None and curves[KNOWN_STEEL, FOREST, 1] is None
+    assert curves[KNOWN_STEEL, MATCHED, 1] is None and curves[KNOWN_STEEL, GUIDED, 0] is None
+    assert curves[NEW_STEEL, GUIDED, 1] == {"rounds": 1, "improved": 0, "median": None, "max": None}
+    text = to_markdown(report)
+    aims = [line for line in text.splitlines() if "first improved prediction" in line]
+    assert "new steel" in aims[0] and "2 of 3 rounds improved, median 18.0 s" in aims[0]
+    assert "longest 22.0 s" in aims[0]
+    assert "known steel" in aims[1] and "0 of 2 rounds improved" in aims[1] and "median" not in aims[1]
+    cells = [line.split(" | ") for line in text.splitlines() if line.startswith("| guided | 0 |")]
+    assert cells and all("improved" not in cell for row in cells for cell in row)
 
 
 def test_gain_and_cost_of_a_known_steel() -> None:
@@ -333,7 +363,7 @@ def test_the_command_runs_all_stories_and_writes_the_report(
         ("--stories", "old", "no story 'old'"),
         ("--known-preset", "quick", "no preset 'quick'"),
         ("--set", "epochs", "write key=value"),
-        ("--set", "epochs=many", "epochs is for example"),
+        ("--set", "epochs=many", "epochs takes a whole number"),
     ],
 )
 def test_the_command_names_what_it_does_not_know(

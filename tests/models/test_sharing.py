@@ -7,6 +7,7 @@ import os
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.torch import load_file
 
@@ -184,7 +185,37 @@ def test_scores_and_parents_in_a_few_words(model: Path) -> None:
     shipped = read_card(zoo.find_model("uhcs"))
     assert summary.main_score(shipped) == ("validation", pytest.approx(0.8448, abs=1e-4))
     empty = card.model_copy(update={"scores": {"validation blocks": {"dice_mean": None}}})
-    assert summary.main_score(empty) is None
+    assert summary.main_score(empty) is None and summary.score_basis(empty) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "where"),
+    [
+        (
+            "validation blocks",
+            "12 blocks of 48 px held out of the painted area (9,000 px)",
+            "held-out blocks",
+        ),
+        ("validation blocks", "all labels of field1, field2", "judge images"),
+        ("validation", "", "validation images"),
+        ("round robin", "", "round robin"),
+    ],
+)
+def test_a_score_says_what_it_was_measured_on(model: Path, name: str, source: str, where: str) -> None:
+    score = {"dice_mean": 0.9, **({"source": source} if source else {})}
+    basis = summary.score_basis(read_card(model).model_copy(update={"scores": {name: score}}))
+    assert basis is not None and basis.where == where and basis.meaning
+
+
+def test_judging_fields_and_blocks_are_named_as_the_list_of_models_tells_them_apart() -> None:
+    from phaseguide.finetuning.blocks import split_labels
+    from phaseguide.finetuning.sources import Source
+
+    labels = np.ones((200, 200), dtype=np.uint8)
+    sources = [Source(name, np.zeros(labels.shape, np.uint8), labels, "full") for name in ("f1", "f2")]
+    whole = split_labels(sources, 2, share=0.2, fields=["f2"]).sentence
+    assert whole.startswith("all labels of ")
+    assert not split_labels(sources, 2, share=0.2).sentence.startswith("all labels of ")
 
 
 def test_only_paths_lose_their_folders() -> None:

@@ -16,7 +16,7 @@ labels = st.lists(st.sampled_from([0, 1, 2, 3, 4, 255]), min_size=1, max_size=30
 
 
 def edited() -> EditedPhases:
-    return EditedPhases.of(PhaseScheme.from_names(NAMES), known=True)
+    return EditedPhases.of(PhaseScheme.from_names(NAMES), {k: (k,) for k in range(1, 5)})
 
 
 @given(labels, st.integers(0, 3), st.integers(0, 3))

@@ -64,7 +64,7 @@ def test_fields_teach_and_versions_are_kept(dock: Any, viewer: Any, qtbot: Any, 
     qtbot.waitUntil(lambda: dock.outcome.used == "new" and not dock.results.busy, timeout=30_000)
     (version,) = project.versions
     assert project.current == version.id and version.data_sha256 == dock.outcome.result.data_sha256
-    assert version.parent == str(model_file) and version.settings["epochs"] == 2
+    assert version.parent == str(model_file) and version.settings["config"]["epochs"] == 2
     assert dock.panel.model_box.path == project.version_path(version.id)
     click(qtbot, dock.panel.result.back)
     qtbot.waitUntil(lambda: dock.outcome.used == "old" and not dock.results.busy, timeout=30_000)

@@ -113,9 +113,13 @@ def file(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
 
 def test_the_list_tells_name_score_parent_version_and_phases(models: Any) -> None:
     cells = [item(models, "bainite").text(column) for column in range(5)]
-    assert cells[:4] == ["bainite", "91.3", "uhcs", "v002"] and "carbide network" in cells[4]
-    assert item(models, "uhcs").text(1) == "84.5"
-    assert "On validation blocks: Dice 91.30 %" in models.details.text()
+    assert (
+        cells[:4] == ["bainite", "91.3 on held-out blocks", "uhcs", "v002"] and "carbide network" in cells[4]
+    )
+    assert item(models, "uhcs").text(1) == "84.5 on validation images"
+    assert "no score of a whole image" in item(models, "bainite").toolTip(1)
+    assert "held out as a whole" in item(models, "uhcs").toolTip(1)
+    assert "On held-out blocks: Dice 91.30 %" in models.details.text()
     assert "Fine-tuned from uhcs" in models.details.text()
     choose(models, "uhcs")
     assert not models.buttons["delete"].isEnabled() and models.buttons["export"].isEnabled()

@@ -15,8 +15,6 @@ from phaseguide.errors import PhaseguideError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from phaseguide.finetuning.config import FinetuneConfig
-
 STORY_NAMES = {"new": "new steel", "known": "known steel", "places": "where to paint"}
 
 
@@ -75,9 +73,12 @@ def finetune(
       phaseguide benchmark finetune data/steel --folds folds.json --models runs/steel --out finetune.jsonl
     """  # noqa: D301
     from phaseguide.cli.train import choose_scheme
+    from phaseguide.cli.train_project import make_config
+    from phaseguide.cli.train_settings import parse_settings
     from phaseguide.datasets.folder import open_dataset
     from phaseguide.evaluation.benchmark import describe_machine
     from phaseguide.evaluation.folds import read_folds
+    from phaseguide.finetuning.config import FinetuneConfig
     from phaseguide.finetuning.place_study import PlaceOptions
     from phaseguide.finetuning.stories import StoryOptions
     from phaseguide.finetuning.study import StudyOptions, finetune_study
@@ -85,7 +86,8 @@ def finetune(
     from phaseguide.models.zoo import open_model
 
     data = open_dataset(dataset)
-    configs = [_config(name, settings or [], device, seed) for name in (new_preset, known_preset)]
+    given = {"device": device, "seed": seed, **parse_settings(settings or [], FinetuneConfig)}
+    configs = [make_config(name, given) for name in (new_preset, known_preset)]
     options = StudyOptions(
         StoryOptions(new_config=configs[0], known_config=configs[1], seed=seed),
         PlaceOptions(seeds=seeds),
@@ -113,34 +115,6 @@ def finetune(
     }
     page(json_target).print(to_markdown(report), markup=False, soft_wrap=True)
     write_json(json_target, report)
-
-
-def _config(preset: str, settings: list[str], device: str, seed: int) -> FinetuneConfig:
-    """Return a preset with the settings of the command line."""
-    import json
-    from dataclasses import replace
-
-    from phaseguide.finetuning.config import PRESETS, FinetuneConfig
-
-    if preset not in PRESETS:
-        raise PhaseguideError(f"There is no preset {preset!r}. Choose {', '.join(PRESETS)}.")
-    base = replace(PRESETS[preset], device=device, seed=seed).to_dict()
-    for pair in settings:
-        key, equals, text = pair.partition("=")
-        if not equals or key.strip() not in base:
-            raise PhaseguideError(
-                f"--set {pair!r}: write key=value with a key out of {', '.join(sorted(base))}."
-            )
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text.strip()
-        if isinstance(value, str) != isinstance(base[key.strip()], str):
-            raise PhaseguideError(f"--set {pair!r}: {key.strip()} is for example {base[key.strip()]}.")
-        base[key.strip()] = value
-    config = FinetuneConfig.from_dict(base)
-    config.validate()
-    return config
 
 
 def _story(name: str) -> str:

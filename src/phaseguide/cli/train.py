@@ -22,7 +22,7 @@ from phaseguide.cli.train_project import make_config, train_project
 from phaseguide.cli.train_settings import CARD_KEYS, parse_settings, read_card_entries, with_entries
 from phaseguide.errors import PhaseguideError, TrainingError
 from phaseguide.events import Notice, Progress
-from phaseguide.finetuning.config import FinetuneConfig
+from phaseguide.finetuning.config import PRESETS, FinetuneConfig
 from phaseguide.training.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ def train(
             metavar="DIR", help="Fine-tune on a project instead; the model becomes a version of it."
         ),
     ] = None,
-    preset: Annotated[str, typer.Option(help="With --project: fast, thorough or 'as published'.")] = "fast",
+    preset: Annotated[
+        str, typer.Option(metavar="NAME", help=f"With --project: {', '.join(PRESETS)}.")
+    ] = "fast",
     fresh: Annotated[
         bool, typer.Option("--fresh", help="With --project: do not go on with an interrupted run.")
     ] = False,

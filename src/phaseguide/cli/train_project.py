@@ -108,8 +108,9 @@ def load_start(project: Project, start: str | None, channels: int) -> tuple[Load
     """
     from phaseguide.finetuning.new_model import new_model
     from phaseguide.models.model_file import load_model
-    from phaseguide.models.rephase import origin_by_name, rephase
+    from phaseguide.models.rephase import rephase
     from phaseguide.models.zoo import open_model
+    from phaseguide.projects.lineage import origin_for
 
     scheme = project.scheme
     if start == IMAGENET or (start is None and not project.current):
@@ -123,7 +124,7 @@ def load_start(project: Project, start: str | None, channels: int) -> tuple[Load
     known = model.card.scheme
     if known.names == scheme.names:
         return model, ""
-    origin = origin_by_name(known, scheme)
+    origin = origin_for(project, known)
     new = [p.name for p in scheme if p.label not in origin]
     told = f"{model.card.name} knows {known.describe()}; the project has {scheme.describe()}."
     grown = f" New to it: {', '.join(new)}." if new else ""

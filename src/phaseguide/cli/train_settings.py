@@ -57,7 +57,7 @@ def parse_settings(
             value = text.strip()
         if isinstance(default, tuple):
             value = tuple(part.strip() for part in text.split(",") if part.strip())
-        if default is None and isinstance(value, (int, float)):
+        if default is None and isinstance(value, (int, float)) and not isinstance(value, bool):
             default = value = float(value)
         if type(value) is not type(default):
             kind = {
@@ -65,6 +65,7 @@ def parse_settings(
                 "bool": "true or false",
                 "int": "a whole number",
                 "float": "a number",
+                "NoneType": "a number or null",
             }
             raise TrainingError(
                 f"--set {pair!r}: {key} takes {kind[type(default).__name__]}, as {default!r}."

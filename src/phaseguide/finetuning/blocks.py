@@ -1,19 +1,32 @@
 """Which part of the painted area validates: whole blocks of it, never single pixels.
 
 Neighbouring pixels of a stroke are nearly the same pixel; a model judged on every fifth of them would
-be judged on what it has learnt. So blocks are held out, with a gap around them.
+be judged on what it has learnt. So blocks are held out, with a gap around them. A block that has judged a
+model never teaches the models that descend from it, and one that has taught never judges them: else every
+round after the first would be judged on what was learnt in the rounds before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.finetuning.sources import Source
+from phaseguide.micrographs.records import sha256_of_array
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
+
+if TYPE_CHECKING:
+    from phaseguide.models.card import Card
+
+Block = tuple[int, int]
+"""Row and column of a block in the grid of an image."""
+
+History = Mapping[str, tuple[frozenset[Block], frozenset[Block]]]
+"""For the checksum of an image: blocks that have judged, and blocks that have taught."""
 
 BLOCK = 48
 """Side of a block in px."""
@@ -37,12 +50,16 @@ class Split:
         Blocks, or whole sources, that validate.
     sentence : str
         What validates, in words a user reads.
+    blocks_by_image : dict
+        For the checksum of each image: blocks that are ``held`` and that have ``taught``, as row and column
+        of their grid; JSON values, to be kept with the model.
     """
 
     teach: tuple[NDArray[np.uint8] | None, ...]
     judge: tuple[NDArray[np.uint8] | None, ...]
     blocks: int
     sentence: str
+    blocks_by_image: dict[str, dict[str, list[list[int]]]]
 
 
 def split_labels(
@@ -51,6 +68,7 @@ def split_labels(
     *,
     share: float,
     fields: Sequence[str] = (),
+    history: History | None = None,
     seed: int = 0,
 ) -> Split:
     """Hold out whole sources, or blocks of the painted area.
@@ -66,11 +84,17 @@ def split_labels(
         In [0, 1); 0 holds out nothing.
     fields : sequence of str
         Names of sources that validate as a whole; blocks are then not drawn.
+    history : History, optional
+        What the models before have been taught and judged on; see `block_history`.
     seed : int
     """
+    images = [sha256_of_array(source.image) for source in sources]
     if fields:
-        return _whole_fields(sources, set(fields))
-    drawn = _draw(sources, n_phases, share, np.random.default_rng(seed)) if share > 0 else {}
+        return _whole_fields(sources, set(fields), images)
+    known = history or {}
+    before = [known.get(image, (frozenset(), frozenset())) for image in images]
+    rng = np.random.default_rng(seed)
+    drawn = _draw(sources, n_phases, share, before, rng) if share > 0 else {}
     teach: list[NDArray[np.uint8] | None] = []
     judge: list[NDArray[np.uint8] | None] = []
     for index, source in enumerate(sources):
@@ -90,20 +114,60 @@ def split_labels(
             "nothing: too little is painted to hold some of it out, so the training loss decides. Paint each "
             f"phase in {FEWEST_BLOCKS} places or more, or choose a field to validate on"
         )
-    return Split(tuple(teach), tuple(judge), count, sentence)
+    judging = {
+        image: [list(block) for block in sorted({*drawn.get(index, []), *before[index][0]})]
+        for index, image in enumerate(images)
+    }
+    return Split(tuple(teach), tuple(judge), count, sentence, _remembered(images, teach, judging))
 
 
-def _whole_fields(sources: Sequence[Source], fields: set[str]) -> Split:
+def block_history(card: Card) -> History:
+    """Read what a model and those it descends from were judged on and taught, by the checksum of the image."""
+    found: dict[str, tuple[frozenset[Block], frozenset[Block]]] = {}
+    record: Any = card.training
+    while isinstance(record, dict) and record:
+        for image, blocks in record.get("blocks", {}).items():
+            held, taught = found.get(image, (frozenset(), frozenset()))
+            found[image] = (
+                held | {(row, column) for row, column in blocks["held"]},
+                taught | {(row, column) for row, column in blocks["taught"]},
+            )
+        record = record.get("start")
+    return found
+
+
+def _remembered(
+    images: Sequence[str],
+    teach: Sequence[NDArray[np.uint8] | None],
+    held: Mapping[str, list[list[int]]],
+) -> dict[str, dict[str, list[list[int]]]]:
+    found = {}
+    for image, labels in zip(images, teach, strict=True):
+        taught = [] if labels is None else [list(place) for place, _ in _blocks(labels, EXCLUDED - 1)]
+        found[image] = {"held": held.get(image, []), "taught": taught}
+    return found
+
+
+def _whole_fields(sources: Sequence[Source], fields: set[str], images: Sequence[str]) -> Split:
     teach = tuple(None if s.name in fields else s.labels for s in sources)
     judge = tuple(s.labels if s.name in fields else None for s in sources)
     names = ", ".join(s.name for s in sources if s.name in fields)
-    return Split(teach, judge, len(fields), f"all labels of {names}")
+    held = {
+        image: [list(place) for place, _ in _blocks(labels, EXCLUDED - 1)]
+        for image, labels in zip(images, judge, strict=True)
+        if labels is not None
+    }
+    return Split(teach, judge, len(fields), f"all labels of {names}", _remembered(images, teach, held))
 
 
 def _draw(
-    sources: Sequence[Source], n_phases: int, share: float, rng: np.random.Generator
-) -> dict[int, list[tuple[int, int]]]:
-    """Blocks to hold out, by source, as (row, column) of their grid."""
+    sources: Sequence[Source],
+    n_phases: int,
+    share: float,
+    before: Sequence[tuple[frozenset[Block], frozenset[Block]]],
+    rng: np.random.Generator,
+) -> dict[int, list[Block]]:
+    """Blocks to hold out, by source: those held out before, and new ones that have not taught yet."""
     places, counts = [], []
     for index, source in enumerate(sources):
         if source.labels is None:
@@ -114,12 +178,13 @@ def _draw(
     if not counts:
         return {}
     table = np.array(counts)
-    held = np.zeros(len(table), dtype=np.bool_)
+    held = np.array([(row, column) in before[index][0] for index, row, column in places])
+    free = np.array([(row, column) not in before[index][1] for index, row, column in places])
     for k in np.argsort(table.sum(0)):
         having = np.flatnonzero(table[:, k])
         if having.size < FEWEST_BLOCKS:
             continue
-        for block in rng.permutation(having):
+        for block in rng.permutation(having[free[having]]):
             enough = table[held, k].sum() >= share * table[:, k].sum()
             if enough or (held[having].sum() + 1) * 4 > having.size:
                 break
@@ -128,7 +193,7 @@ def _draw(
             if held[block] or np.any((left < 0.5 * table.sum(0)) & (table[block] > 0)):
                 continue
             held[block] = True
-    drawn: dict[int, list[tuple[int, int]]] = {}
+    drawn: dict[int, list[Block]] = {}
     for block in np.flatnonzero(held):
         index, row, column = places[block]
         drawn.setdefault(index, []).append((row, column))

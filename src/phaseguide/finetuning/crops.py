@@ -13,6 +13,7 @@ from torch import Tensor
 
 from phaseguide.finetuning.sources import Source
 from phaseguide.models.segmenter import normalise_image
+from phaseguide.phases import EXCLUDED
 
 SYMMETRIES = 8
 """Quarter turns and mirrored quarter turns of a crop."""
@@ -62,17 +63,21 @@ def label_crops(
     crop: int,
     zooms: Sequence[float],
 ) -> list[Crop]:
-    """Cut crops that together hold every label of every source, each in exactly one crop of a zoom."""
+    """Cut crops that together hold every label of ``labels``, each in exactly one crop of a zoom.
+
+    ``Crop.far`` keeps away from all labels of the sources, also from those that are held out.
+    """
     found: list[Crop] = []
     for index, (source, marks) in enumerate(zip(sources, labels, strict=True)):
         if marks is None or not marks.any():
             continue
         planes = torch.from_numpy(normalise_image(source.image))
+        far = torch.from_numpy(_far(marks if source.labels is None else source.labels))
         for zoom in zooms:
             image, scaled = zoomed(planes, torch.from_numpy(marks), zoom)
-            scaled = scaled.clone()
+            scaled, (_, scaled_far) = scaled.clone(), zoomed(planes, far, zoom)
             for top, left in covering_windows(scaled.numpy() > 0, crop):
-                found.append(_cut(index, zoom, image, scaled, top, left, crop, -1))
+                found.append(_cut(index, zoom, image, scaled, scaled_far > 0, top, left, crop, -1))
                 scaled[top : top + crop, left : left + crop] = 0
     return found
 
@@ -88,10 +93,11 @@ def field_crops(sources: Sequence[Source], crop: int) -> list[Crop]:
         blank = torch.zeros((height, width), dtype=torch.uint8)
         if source.labels is not None:
             # What is excluded leaves the denominator of a ratio.
-            blank[torch.from_numpy(source.labels == 255)] = 255
+            blank[torch.from_numpy(source.labels == EXCLUDED)] = EXCLUDED
+        nowhere = torch.zeros_like(blank, dtype=torch.bool)
         for top in _starts(height, crop):
             for left in _starts(width, crop):
-                found.append(_cut(index, 1.0, planes, blank, top, left, crop, index))
+                found.append(_cut(index, 1.0, planes, blank, nowhere, top, left, crop, index))
     return found
 
 
@@ -157,22 +163,36 @@ def _starts(size: int, crop: int) -> list[int]:
     return [0] if count == 1 else [round(i * (size - crop) / (count - 1)) for i in range(count)]
 
 
+def _far(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """1 where nothing is labelled within `NEAR` px, else 0."""
+    from scipy.ndimage import maximum_filter
+
+    painted = ((labels > 0) & (labels < EXCLUDED)).astype(np.uint8)
+    near = maximum_filter(painted, size=2 * NEAR + 1, mode="constant")
+    far: NDArray[np.uint8] = ((near == 0) & (labels == 0)).astype(np.uint8)
+    return far
+
+
 def _cut(
-    source: int, zoom: float, image: Tensor, labels: Tensor, top: int, left: int, crop: int, ratio_of: int
+    source: int,
+    zoom: float,
+    image: Tensor,
+    labels: Tensor,
+    far: Tensor,
+    top: int,
+    left: int,
+    crop: int,
+    ratio_of: int,
 ) -> Crop:
-    pixels = image[:, top : top + crop, left : left + crop]
-    marks = labels[top : top + crop, left : left + crop].long()  # a copy, since the type differs
+    window = (slice(top, top + crop), slice(left, left + crop))
+    pixels, marks, away = image[:, *window], labels[window].long(), far[window].clone()
     height, width = marks.shape
     bottom, right = crop - height, crop - width
     if bottom or right:
         mode = "reflect" if bottom < height and right < width else "replicate"
         pixels = F.pad(pixels[None], (0, right, 0, bottom), mode=mode)[0]
         # What was mirrored in is no second observation.
-        marks = F.pad(marks, (0, right, 0, bottom), value=255)
-    painted = ((marks > 0) & (marks < 255)).float()
-    side = 2 * NEAR + 1
-    near = F.max_pool2d(painted[None, None], (side, 1), 1, (NEAR, 0))
-    near = F.max_pool2d(near, (1, side), 1, (0, NEAR))[0, 0]
-    far = (marks == 0) & (near == 0)
+        marks = F.pad(marks, (0, right, 0, bottom), value=EXCLUDED)
+        away = F.pad(away, (0, right, 0, bottom), value=False)
     area = height * width / zoom**2
-    return Crop(source, zoom, pixels.contiguous(), marks.contiguous(), far, ratio_of, area)
+    return Crop(source, zoom, pixels.contiguous(), marks.contiguous(), away, ratio_of, area)

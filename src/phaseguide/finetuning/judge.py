@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from phaseguide.errors import is_out_of_memory
 from phaseguide.evaluation.confusion import confusion_matrix, scores_from_confusion
 from phaseguide.finetuning.crops import Crop
 from phaseguide.finetuning.events import Judgement, PhaseScore
@@ -40,11 +42,28 @@ def judge(
     if not crops:
         return None
     k = len(segmenter.scheme)
-    total = np.zeros((k, k + 1), dtype=np.int64)
     segmenter.eval()
+    try:
+        total = _confusion(segmenter, crops, cache, device, k, AT_ONCE)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        total = _confusion(segmenter, crops, cache, device, k, 1)
+    return from_confusion(total, segmenter.scheme.names, source)
+
+
+def _confusion(
+    segmenter: GuidedSegmenter,
+    crops: Sequence[Crop],
+    cache: FeatureCache | None,
+    device: torch.device,
+    k: int,
+    at_once: int,
+) -> NDArray[np.int64]:
+    total = np.zeros((k, k + 1), dtype=np.int64)
     with torch.no_grad():
-        for start in range(0, len(crops), AT_ONCE):
-            part = range(start, min(start + AT_ONCE, len(crops)))
+        for start in range(0, len(crops), at_once):
+            part = range(start, min(start + at_once, len(crops)))
             if cache is None:
                 image = torch.stack([crops[i].pixels for i in part]).to(device)
                 features = segmenter.encode(image.contiguous(memory_format=torch.channels_last))
@@ -53,10 +72,10 @@ def judge(
             scores = segmenter.decode(features).float().cpu().numpy()
             for one, i in zip(scores, part, strict=True):
                 total += confusion_matrix(crops[i].labels.numpy(), argmax_labels(one), k)
-    return from_confusion(total, segmenter.scheme.names, source)
+    return total
 
 
-def from_confusion(total: np.ndarray, names: Sequence[str], source: str) -> Judgement:
+def from_confusion(total: NDArray[np.int64], names: Sequence[str], source: str) -> Judgement:
     """Read a judgement off a confusion matrix, shape (K, K + 1)."""
     scores = scores_from_confusion(total)
     pixels = total.sum(1)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.crops import SYMMETRIES, Crop, turned
+from phaseguide.finetuning.dropout import own_dropout
 from phaseguide.finetuning.feature_cache import FeatureCache
 from phaseguide.finetuning.objective import (
     anchor_loss,
@@ -22,6 +23,7 @@ from phaseguide.finetuning.objective import (
     tolerant_ratio_loss,
 )  # fmt: skip
 from phaseguide.models.backbones import Features, is_batch_norm
+from phaseguide.models.rephase import GROWN
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.ratios import FLOOR
 from phaseguide.training.augmentation import jitter_brightness, random_grid, sample_crop
@@ -29,8 +31,6 @@ from phaseguide.training.losses import crop_ratios
 from phaseguide.training.stages import update_average
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from phaseguide.models.card import Card
 
 RATIO_NOISE = 0.5
@@ -38,6 +38,9 @@ RATIO_NOISE = 0.5
 
 RATIO_DROPOUT = 0.5
 """Share of fully labelled crops that are shown without their ratio."""
+
+WARM = 0.02
+"""Share of a run in which the rate rises."""
 
 _FAR = 256
 
@@ -52,14 +55,15 @@ class Material:
         First those around the user's labels, then rehearsal, then tiles of fields with a ratio.
     taught, rehearsed : int
         How many of each of the first two there are.
-    fields : dict of int to tuple
-        For each source with a ratio: indices of its tiles, the ratio (NaN where open), its tolerance.
+    fields : dict of str to tuple
+        For each source with a ratio, or group of such: indices of its tiles, the ratio (NaN where open),
+        its tolerance.
     """
 
     crops: list[Crop]
     taught: int
     rehearsed: int
-    fields: dict[int, tuple[list[int], Tensor, float]]
+    fields: dict[str, tuple[list[int], Tensor, float]]
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,6 @@ class Learner:
     material : Material
     config : FinetuneConfig
     device : torch.device
-    steps : int
-        In all; the rate warms up and then falls along a half cosine.
     anchored : bool
         Whether what the model says far from labels is worth keeping; see `knows_its_phases`.
     """
@@ -94,11 +96,10 @@ class Learner:
         material: Material,
         config: FinetuneConfig,
         device: torch.device,
-        steps: int,
         *,
         anchored: bool,
     ) -> None:
-        self.config, self.device, self.steps = config, device, steps
+        self.config, self.device = config, device
         self.model = copy.deepcopy(segmenter).to(device)
         self.model = self.model.to(memory_format=torch.channels_last)
         if config.guidance_start is not None:
@@ -106,6 +107,8 @@ class Learner:
                 if name.rpartition(".")[2] in ("gamma", "delta"):
                     value.data.fill_(config.guidance_start)
         self.average = copy.deepcopy(self.model).eval()
+        self.dropping = torch.Generator()
+        own_dropout(self.model, self.dropping)
         self.best = copy.deepcopy(self.average)
         self.anchor = copy.deepcopy(self.average) if anchored and config.anchor_weight else None
         self.generator = torch.Generator().manual_seed(config.seed)
@@ -154,26 +157,28 @@ class Learner:
         self.slowed *= 0.1
         self.optimiser = self._optimiser()
 
-    def step(self, number: int, batch: int) -> float:
+    def step(self, number: int, batch: int, done: float) -> float:
         """Learn from one batch and return its loss.
 
         Parameters
         ----------
         number : int
             Of the step, from 0.
+        done : float
+            Share of the run that is over, in [0, 1]; the rate warms up and then falls along a half cosine.
         batch : int
             Crops with labels; tiles of a field with a ratio come on top, at most as many.
         """
-        self._set_rate(number)
+        self._set_rate(done)
         self._set_modes(batch)
-        with _own_randomness(self.config.seed, number, self.device):
-            loss = torch.zeros((), device=self.device)
-            if self.material.taught or self.material.rehearsed:
-                loss = loss + self._label_term(batch)
-            if self.material.fields and self.config.ratio_weight:
-                loss = loss + self.config.ratio_weight * self._field_term(number, batch)
-            self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+        self.dropping.manual_seed(self.config.seed * 1_000_003 + number)
+        loss = torch.zeros((), device=self.device)
+        if self.material.taught or self.material.rehearsed:
+            loss = loss + self._label_term(batch)
+        if self.material.fields and self.config.ratio_weight:
+            loss = loss + self.config.ratio_weight * self._field_term(number, batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
         value = float(loss.detach())
         nn.utils.clip_grad_norm_((p for g in self.optimiser.param_groups for p in g["params"]), 1.0)
         self.optimiser.step()
@@ -288,13 +293,11 @@ class Learner:
         kind = torch.optim.AdamW if c.optimiser == "adamw" else torch.optim.Adam
         return kind(groups, weight_decay=c.weight_decay)
 
-    def _set_rate(self, number: int) -> None:
-        import math
-
-        warm = min(10, max(1, self.steps // 10))
-        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, number / max(1, self.steps))))
+    def _set_rate(self, done: float) -> None:
+        warm = min(1.0, (done + 1e-3) / WARM)
+        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
         for group in self.optimiser.param_groups:
-            group["lr"] = group["peak"] * min(1.0, (number + 1) / warm) * fall
+            group["lr"] = group["peak"] * warm * fall
 
     def _set_modes(self, batch: int) -> None:
         self.model.train()
@@ -307,21 +310,15 @@ class Learner:
 
 
 def knows_its_phases(card: Card) -> bool:
-    """Whether a model, or one that it descends from, was trained on whole labelled images.
+    """Whether a model, or one that it descends from, was trained on whole labelled images of all its phases.
 
-    One that has only ever seen strokes is still learning everywhere.
+    One that has only ever seen strokes, or has been given phases since, is still learning everywhere.
     """
     record: Any = card.training
     while isinstance(record, dict) and record:
+        if record.get(GROWN):
+            return False
         if record.get("images"):
             return True
         record = record.get("start")
     return False
-
-
-@contextmanager
-def _own_randomness(seed: int, number: int, device: torch.device) -> Iterator[None]:
-    """Seed what draws from torch's own generator (dropout), so that a step is the same in every run."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed * 1_000_003 + number)
-        yield

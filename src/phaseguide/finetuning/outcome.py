@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from phaseguide.finetuning.events import Judgement
-from phaseguide.finetuning.rehearsal import root_model
+from phaseguide.finetuning.rehearsal import root_checksum
 from phaseguide.finetuning.sources import Source
 from phaseguide.models.card import CalibrationCard, Card
 from phaseguide.models.model_file import LoadedModel
@@ -37,7 +37,7 @@ def finished_model(
         update={
             "name": name,
             "description": f"Fine-tuned from {parent.name} on {len(sources)} images.",
-            "training": {**record, "root": root_model(parent), "start": parent.training},
+            "training": {**record, "root_sha256": root_checksum(parent), "start": parent.training},
             "scores": {} if after is None else {"validation blocks": after.to_dict()},
             "calibration": _calibration(parent),
             "familiarity": parent.familiarity if _familiar(parent, sources) else None,

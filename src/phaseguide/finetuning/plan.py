@@ -21,12 +21,12 @@ from phaseguide.segmentation.device import choose_device
 if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel
 
-MODEL_COPIES = 6
-"""Copies of the parameters that a run holds: model, average, best, anchor, and two of the optimiser."""
+MODEL_COPIES = 7
+"""Copies of the parameters that a run holds: the start, model, average, best, anchor, and two of the optimiser."""
 
-ACTIVATION_BYTES = {"fast": 9_000, "thorough": 17_000}
-"""Memory of a step for a pixel of a crop beyond features and models; the peak of a process with `uhcs`
-(crops of 256 px, 4 and 8 a step) less what it held before the step."""
+ACTIVATION_BYTES = {"fast": 900, "thorough": 3_200}
+"""Memory of a step for a pixel of its crops, beside models and features. Measured as the growth of a process
+over two steps of `uhcs` on a CPU (crops of 256 px): 830 to 1,030 fast, 3,040 to 3,420 thorough, at 8 and 4 a step."""
 
 
 @dataclass(frozen=True)
@@ -83,19 +83,32 @@ def plan(
         The device is not there.
     """
     config.validate()
+    threads = torch.get_num_threads()
     torch.set_num_threads(config.used_threads())
+    try:
+        return _plan(model, sorted(sources, key=lambda source: source.name), config, rehearsal)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _plan(
+    model: LoadedModel,
+    sources: Sequence[Source],
+    config: FinetuneConfig,
+    rehearsal: Sequence[Source] | None,
+) -> Plan:
     known = shipped_rehearsal(model.card) if rehearsal is None else rehearsal
     prepared = prepare(model, sources, known, config, config.crop)
     material = prepared.material
     steps = steps_an_epoch(material, config) * config.epochs
     device = choose_device(config.device).torch_device
-    learner = Learner(model.segmenter, material, config, device, steps, anchored=knows_its_phases(model.card))
-    learner.step(0, config.batch)  # the first one pays for what is set up once
+    learner = Learner(model.segmenter, material, config, device, anchored=knows_its_phases(model.card))
+    learner.step(0, config.batch, 0.5)  # the first one pays for what is set up once
     learner.forget_features()
     encoded = time.perf_counter()
-    learner.step(1, config.batch)
+    learner.step(1, config.batch, 0.5)
     first = time.perf_counter()
-    learner.step(1, config.batch)
+    learner.step(1, config.batch, 0.5)
     step = time.perf_counter() - first
     variants = min(steps * config.batch, 8 * len(material.crops)) if config.parts == "fast" else 0
     encoding = max(0.0, first - encoded - step) / config.batch * variants

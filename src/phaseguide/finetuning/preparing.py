@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from phaseguide.errors import TrainingError
-from phaseguide.finetuning.blocks import Split, split_labels
+from phaseguide.finetuning.blocks import Split, block_history, split_labels
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.crops import Crop, field_crops, label_crops
 from phaseguide.finetuning.learner import Material
@@ -82,6 +82,7 @@ def check_sources(
         len(scheme),
         share=config.validation_share,
         fields=config.validation_fields,
+        history=block_history(model.card),
         seed=config.seed,
     )
     taught = any(labels is not None and labels.any() for labels in split.teach)
@@ -109,16 +110,15 @@ def prepare(
     if config.rehearsal:
         crops += label_crops(rehearsal, [s.labels for s in rehearsal], crop, (1.0,))
     rehearsed = len(crops) - taught
-    fields: dict[int, tuple[list[int], torch.Tensor, float]] = {}
+    fields: dict[str, tuple[list[int], torch.Tensor, float]] = {}
     if config.ratio_weight:
         told = [replace(s, ratio=None) if s.name in config.validation_fields else s for s in sources]
         for tile in field_crops(told, crop):
             ratio = told[tile.ratio_of].ratio
             assert ratio is not None
             values = torch.tensor([float("nan") if share is None else share for share in ratio])
-            fields.setdefault(tile.ratio_of, ([], values, told[tile.ratio_of].tolerance))[0].append(
-                len(crops)
-            )
+            name = told[tile.ratio_of].group or f"field {tile.ratio_of}"
+            fields.setdefault(name, ([], values, told[tile.ratio_of].tolerance))[0].append(len(crops))
             crops.append(tile)
     judged = label_crops(sources, split.judge, crop, (1.0,))
     return Prepared(rows, split, Material(crops, taught, rehearsed, fields), judged, crop)

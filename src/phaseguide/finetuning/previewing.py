@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 
 import torch
 
+from phaseguide.events import Notice
 from phaseguide.finetuning.events import Preview, PreviewField
 from phaseguide.models.backbones import Features
 from phaseguide.models.segmenter import GuidedSegmenter, normalise_image
 from phaseguide.segmentation.matching import argmax_labels
+
+logger = logging.getLogger(__name__)
 
 
 class Previewer:
@@ -34,10 +38,9 @@ class Previewer:
         self._last = time.monotonic()
         self._key: Hashable = None
         self._features: Features | None = None
-        self.spent = 0.0
 
-    def look(self, segmenter: GuidedSegmenter, epoch: int, frozen: bool) -> Preview | None:
-        """Predict the field if it is time for it.
+    def look(self, segmenter: GuidedSegmenter, epoch: int, *, frozen: bool) -> Iterator[Preview | Notice]:
+        """Predict the field if it is time for it; what goes wrong ends the previews, never the run.
 
         Parameters
         ----------
@@ -48,15 +51,23 @@ class Previewer:
             The encoder does not learn, so that its features of an unchanged field are still good.
         """
         if self._ask is None or time.monotonic() - self._last < self._every:
-            return None
-        started = time.monotonic()
-        field = self._ask()
-        shown = None if field is None else self._predict(segmenter, field, epoch, frozen)
+            return
+        try:
+            field = self._ask()
+            if field is not None:
+                yield self.predict(segmenter, field, epoch, frozen=frozen)
+        except Exception as error:
+            logger.warning("a preview failed", exc_info=error)
+            self._ask = None
+            yield Notice(
+                f"Learning goes on without previews: the field on show could not be predicted ({error})."
+            )
         self._last = time.monotonic()
-        self.spent += self._last - started
-        return shown
 
-    def _predict(self, segmenter: GuidedSegmenter, field: PreviewField, epoch: int, frozen: bool) -> Preview:
+    def predict(
+        self, segmenter: GuidedSegmenter, field: PreviewField, epoch: int, *, frozen: bool
+    ) -> Preview:
+        """Predict a field now; parameters as for `look`."""
         with torch.no_grad():
             if not frozen or self._features is None or self._key != field.key:
                 planes = torch.from_numpy(normalise_image(field.pixels, field.limits))[None]

@@ -12,6 +12,7 @@ from phaseguide.datasets.folder import open_dataset
 from phaseguide.finetuning.sources import Source
 from phaseguide.models.card import Card
 from phaseguide.models.rephase import origin_by_name
+from phaseguide.models.zoo import list_models
 
 
 def rehearsal_folder() -> Path:
@@ -24,8 +25,9 @@ def shipped_rehearsal(card: Card) -> list[Source]:
 
     Labels are those of the card's phases: a phase that the model no longer has is not classified.
     """
-    folder = rehearsal_folder() / root_model(card)
-    if not folder.is_dir():
+    name = _shipped_name(card)
+    folder = rehearsal_folder() / (name or "")
+    if name is None or not folder.is_dir():
         return []
     dataset = open_dataset(folder)
     assert dataset.scheme is not None
@@ -42,7 +44,16 @@ def shipped_rehearsal(card: Card) -> list[Source]:
     return [s for s in found if (1 if s.image.ndim == 2 else s.image.shape[2]) == channels]
 
 
-def root_model(card: Card) -> str:
-    """Name of the shipped model that a model descends from; its own where it is not fine-tuned."""
+def root_checksum(card: Card) -> str:
+    """Checksum of the tensors of the model that a model descends from; its own where it is not fine-tuned."""
     record: Any = card.training
-    return str(record.get("root", card.name)) if isinstance(record, dict) else card.name
+    return str(record.get("root_sha256", "")) or card.tensors_sha256
+
+
+def _shipped_name(card: Card) -> str | None:
+    """Name of the shipped model that a model is, or descends from, whatever it is called now."""
+    wanted = root_checksum(card)
+    for entry in list_models():
+        if entry.origin == "built-in" and entry.card is not None and entry.card.tensors_sha256 == wanted:
+            return entry.name
+    return None

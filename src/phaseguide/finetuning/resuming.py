@@ -50,7 +50,8 @@ def load_position(path: Path, identity: Mapping[str, Any], learner: Learner | No
     other = [REASONS[key] for key in IDENTITY if state.get(key) != identity[key]]
     if other:
         raise TrainingError(
-            f"{path.name}: is of a run with {' and '.join(other)}. Start afresh, or bring back what it had."
+            f"{path.name}: is of a run with {' and '.join(other)}. Start afresh (--fresh on the command line), "
+            "or bring back what it had."
         )
     if learner is not None:
         restore(tensors, state, learner.modules(), learner.optimiser, learner.generator)

@@ -88,10 +88,15 @@ def finetune(
         Sources that cannot work, a checkpoint of another run, too little memory for the smallest crops.
     """
     config.validate()
+    threads = torch.get_num_threads()
     torch.set_num_threads(config.used_threads())
-    yield from _Run(
-        model, sources, config, name, rehearsal, checkpoint, control or Control(), preview
-    ).events()
+    # The order of crops decides what is drawn: it must not depend on who lists the sources.
+    ordered = sorted(sources, key=lambda source: source.name)
+    try:
+        run = _Run(model, ordered, config, name, rehearsal, checkpoint, control or Control(), preview)
+        yield from run.events()
+    finally:
+        torch.set_num_threads(threads)
 
 
 def steps_an_epoch(material: Material, config: FinetuneConfig) -> int:
@@ -119,11 +124,13 @@ class _Run:
         self.device = choose_device(config.device).torch_device
         self.rehearsal = shipped_rehearsal(start.card) if rehearsal is None else rehearsal
         self.preview = Previewer(preview, config.preview_seconds, self.device)
-        self.batch, self.crop = config.batch, config.crop
+        self.batch, self.crop, self.first_crop = config.batch, config.crop, 0
         self.history: list[EpochDone] = []
+        self.losses: list[float] = []
         self.best_value = -np.inf
         self.stale = self.setbacks = 0
         self.spent, self.saved = 0.0, time.monotonic()
+        self.epoch_began = time.perf_counter()
         self.before: Judgement | None = None
         self.after: Judgement | None = None
         self.ended: Ending = "done"
@@ -154,13 +161,13 @@ class _Run:
     def _set_up(self) -> None:
         prepared = prepare(self.start, self.sources, self.rehearsal, self.config, self.crop)
         self.prepared, self.crop = prepared, prepared.crop
+        self.first_crop = max(self.first_crop, prepared.crop)
         self.steps = steps_an_epoch(prepared.material, self.config)
         self.learner = Learner(
             self.start.segmenter,
             prepared.material,
             self.config,
             self.device,
-            self.steps * self.config.epochs,
             anchored=knows_its_phases(self.start.card),
         )
         self._judging_cache()
@@ -189,6 +196,7 @@ class _Run:
         self.best_value = -np.inf if state["best"] is None else state["best"]
         self.spent = state["spent"]
         self.history = [EpochDone(**h) for h in state["history"]]
+        self.losses, self.first_crop = state["losses"], state["first_crop"]
 
     def _save(self, *, last: bool) -> None:
         if self.checkpoint is None or (not last and time.monotonic() - self.saved < SAVE_S):
@@ -204,6 +212,8 @@ class _Run:
             "best": None if np.isinf(self.best_value) else self.best_value,
             "spent": self.spent,
             "history": self.history,
+            "losses": self.losses,
+            "first_crop": self.first_crop,
         }
         save_position(self.checkpoint, self.learner, state)
         self.saved = time.monotonic()
@@ -212,28 +222,28 @@ class _Run:
 
     def _epoch(self) -> Generator[FinetuneEvent, None, EpochDone | None]:
         """Learn for an epoch and return what came of it; None where the run ended within it."""
-        started, losses = time.perf_counter(), []
+        self.epoch_began = started = time.perf_counter()
         number, total = len(self.history) * self.steps, self.steps * self.config.epochs
-        k = 0
-        while k < self.steps:
+        while len(self.losses) < self.steps:
             yield from self._wait()
             if self._over():
                 break
-            loss = yield from self._step(number + k)
+            loss = yield from self._step(number + len(self.losses))
             if not np.isfinite(loss):
                 yield self._back_off()
                 if self.setbacks > 1:
                     break
                 continue
-            losses.append(loss)
-            k += 1
+            self.losses.append(loss)
             text = f"Learning (epoch {len(self.history) + 1} of {self.config.epochs})"
-            yield Progress(text, number + k, total)
-            shown = self.preview.look(self.learner.average, len(self.history), self.learner.cache is not None)
-            if shown is not None:
-                yield shown
+            yield Progress(text, number + len(self.losses), total)
+            yield from self.preview.look(
+                self.learner.average, len(self.history), frozen=self.learner.cache is not None
+            )
         seconds = time.perf_counter() - started
         self.spent += seconds
+        self.epoch_began = time.perf_counter()
+        losses, self.losses = self.losses, []
         if not losses:
             return None
         return self._done(float(np.mean(losses)), seconds)
@@ -241,11 +251,21 @@ class _Run:
     def _step(self, number: int) -> Generator[FinetuneEvent, None, float]:
         while True:
             try:
-                return self.learner.step(number, self.batch)
+                return self.learner.step(number, self.batch, self._share(number))
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 yield Notice(self._make_room())
+
+    def _share(self, number: int) -> float:
+        """Share of the run that is over, by steps or by the clock."""
+        by_steps = number / (self.steps * self.config.epochs)
+        limit = self.config.minutes * 60
+        return max(by_steps, self._clock() / limit) if limit else by_steps
+
+    def _clock(self) -> float:
+        """Seconds of learning so far."""
+        return self.spent + (time.perf_counter() - self.epoch_began)
 
     def _make_room(self) -> str:
         """Take smaller batches, then smaller crops, and say so."""
@@ -254,7 +274,7 @@ class _Run:
         if self.batch == self.config.batch and self.batch > 1:
             self.batch //= 2
             return f"Memory ran out. Going on with {self.batch} crops a step instead of {self.config.batch}."
-        if self.crop // 2 < SMALLEST_CROP or self.crop < self.config.crop:
+        if self.crop // 2 < SMALLEST_CROP or self.crop < self.first_crop:
             raise TrainingError(
                 f"Memory does not suffice even for {self.batch} crops of {self.crop} px. Close other programs, "
                 "learn the fast way, or choose --device cpu."
@@ -281,17 +301,19 @@ class _Run:
         )
 
     def _wait(self) -> Iterator[FinetuneEvent]:
-        """Stay here while paused; the state is safe meanwhile."""
+        """Stay here while paused; the state is safe meanwhile, in the middle of an epoch too."""
         if self.control.paused:
             self._save(last=True)
+            waiting = time.perf_counter()
             while not self.control.wait(PAUSE_S):
                 yield Progress("Paused", len(self.history) * self.steps, self.steps * self.config.epochs)
+            self.epoch_began += time.perf_counter() - waiting
 
     def _over(self) -> bool:
         limit = self.config.minutes * 60
         if self.control.stopping:
             self.ended = "stopped"
-        elif limit and self.spent + self.preview.spent >= limit:
+        elif limit and self._clock() >= limit:
             self.ended = "time"
         elif self.config.patience and self.stale >= self.config.patience:
             self.ended = "early"
@@ -350,6 +372,7 @@ class _Run:
             ],
             "rehearsal": len(self.rehearsal),
             "validation": self.prepared.split.sentence,
+            "blocks": self.prepared.split.blocks_by_image,
             "parent": self.start.card.name,
             "parent_sha256": self.start.card.tensors_sha256,
             "epochs": len(self.history),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from phaseguide.micrographs.records import sha256_of_array
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, PhaseScheme
+from phaseguide.ratios import find_source
 
 if TYPE_CHECKING:
     from phaseguide.datasets.folder import Dataset
@@ -38,6 +39,9 @@ class Source:
         Area shares of the image in [0, 1], None where open.
     tolerance : float
         How sure the ratio is, as a standard deviation in log-ratio space.
+    group : str
+        Sources of one group meet the ratio in the mean: fields of a specimen whose composition is known.
+        Empty: the ratio is this image's own.
     """
 
     name: str
@@ -46,13 +50,14 @@ class Source:
     kind: Kind
     ratio: tuple[float | None, ...] | None = None
     tolerance: float = 0.1
+    group: str = ""
 
     def checksum(self) -> str:
         """Checksum of everything that the image teaches."""
         digest = hashlib.sha256(sha256_of_array(self.image).encode())
         if self.labels is not None:
             digest.update(sha256_of_array(self.labels).encode())
-        digest.update(repr((self.ratio, self.tolerance if self.ratio else 0.0)).encode())
+        digest.update(repr((self.ratio, self.tolerance if self.ratio else 0.0, self.group)).encode())
         return digest.hexdigest()
 
 
@@ -167,7 +172,10 @@ def sources_from_project(project: Project) -> Iterator[Source]:
         if labels is not None and truth is not None:
             kind = "partial" if bool((labels == NOT_CLASSIFIED).any()) else "full"
         tolerance = 0.1 if field.ratio is None else field.ratio.uncertainty
-        yield Source(field.id, project.read_image(field.id).data, labels, kind, ratio, tolerance)
+        # What is known of the whole specimen is met by the mean of its fields, not by each of them.
+        whole = field.ratio is not None and find_source(field.ratio.source).scope == "specimen"
+        group = f"specimen {field.specimen}" if whole else ""
+        yield Source(field.id, project.read_image(field.id).data, labels, kind, ratio, tolerance, group)
 
 
 def merge_labels(

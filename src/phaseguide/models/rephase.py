@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from phaseguide.models.segmenter import GuidedSegmenter
 
+GROWN = "grown"
+"""Key of a card's training record: phases that were added or merged after that training."""
+
 Origin = Mapping[int, tuple[int, ...]]
 """For each new label the old labels it comes from: none for a new phase, several for merged ones."""
 
@@ -171,8 +174,10 @@ def _new_card(card: Card, scheme: PhaseScheme, rows: Sequence[tuple[int, ...]]) 
     same_phases = len(rows) == len(card.scheme) and all(len(parents) == 1 for parents in rows)
     if same_phases:
         calibration = _permuted(card.calibration, [parents[0] for parents in rows])
+    grown = [p.name for p, parents in zip(scheme, rows, strict=True) if len(parents) != 1]
     return card.model_copy(
         update={
+            "training": {**card.training, GROWN: grown} if grown and card.training else card.training,
             "phases": scheme.to_dict()["phases"],
             "training_ratio_mean": mean if same_phases else [share / total for share in mean],
             "training_ratio_spread": spread,

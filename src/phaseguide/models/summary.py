@@ -3,11 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from phaseguide.models.card import Card
 
 _WORDS = {"dice_mean": "Dice", "miou": "mIoU", "accuracy": "accuracy"}
+
+_CHOSEN = "The best epoch was chosen on the same pixels, so it is a little too good."
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What a score was measured on.
+
+    Attributes
+    ----------
+    where : str
+        In a few words, to stand behind "on".
+    meaning : str
+        What the number says, and what it does not, in sentences.
+    """
+
+    where: str
+    meaning: str
+
+
+BLOCKS = Basis(
+    "held-out blocks",
+    "Measured on blocks held out of the painted area of the images that it was fine-tuned on: mostly places where the "
+    f"older model was wrong, so no score of a whole image and not to be compared with one. {_CHOSEN}",
+)
+JUDGES = Basis(
+    "judge images",
+    "Measured on all labels of the images that were set to judge when it was fine-tuned, and on nothing else of them. "
+    f"It has not learnt from these images. {_CHOSEN}",
+)
+IMAGES = Basis(
+    "validation images",
+    f"Measured on labelled images that it has not learnt from, held out as a whole. {_CHOSEN}",
+)
 
 
 def parent_name(card: Card) -> str:
@@ -38,6 +73,20 @@ def main_score(card: Card) -> tuple[str, float] | None:
         if isinstance(value, Mapping) and _is_number(value.get("dice_mean")):
             return name, float(value["dice_mean"])
     return None
+
+
+def score_basis(card: Card) -> Basis | None:
+    """Return what `main_score` was measured on, so that unlike scores are told apart; None without one."""
+    found = main_score(card)
+    if found is None:
+        return None
+    name = found[0]
+    if name == "validation":
+        return IMAGES
+    if name == "validation blocks":
+        # Images that judge as a whole are kept under the same name; only the source tells.
+        return JUDGES if str(card.scores[name].get("source", "")).startswith("all labels of ") else BLOCKS
+    return Basis(name, f"Measured on what the model's card calls {name!r}.")
 
 
 def without_folders(value: Any) -> Any:

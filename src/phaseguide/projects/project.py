@@ -15,6 +15,7 @@ from phaseguide.micrographs.reading import Micrograph
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects import images, journal, maps, relabelling, store, versions
 from phaseguide.projects.change import Change, changing, find_field, recover, starting
+from phaseguide.projects.lineage import CHANGED, CREATED
 from phaseguide.projects.lock import exclusive
 from phaseguide.projects.schema import AskedRatio, FieldEntry, ProjectFile, State, VersionEntry
 
@@ -56,7 +57,7 @@ class Project:
         name : str
             Default: that of the folder.
         model : str
-            Zoo name or path of the model in use.
+            See `use`.
 
         Raises
         ------
@@ -70,7 +71,7 @@ class Project:
             file = file.model_copy(update={"current": versions.name_of(folder, file, model)})
         starting(folder, file)
         project = cls(folder, file)
-        project.log("created", name=file.name, phases=list(scheme.names), model=file.current)
+        project.log(CREATED, name=file.name, phases=list(scheme.names), model=file.current)
         return project
 
     @classmethod
@@ -130,12 +131,7 @@ class Project:
     # -- images -----------------------------------------------------------------------------------
 
     def add_field(
-        self,
-        path: str | Path,
-        *,
-        specimen: str = "",
-        detector: str = "",
-        ratio: AskedRatio | None = None,
+        self, path: str | Path, *, specimen: str = "", detector: str = "", ratio: AskedRatio | None = None
     ) -> FieldEntry:
         """Add an image as a new field. It stays where it is and is known by its checksum.
 
@@ -146,7 +142,7 @@ class Project:
         MicrographError, RatioError
             It cannot be read; the ratio does not fit the phases.
         """
-        with self._changing() as change:
+        with self.changing() as change:
             reference, image = images.refer(self.folder, path, detector, change.file)
             stem = Path(path).stem
             entry = FieldEntry(
@@ -164,7 +160,7 @@ class Project:
 
     def add_image(self, field_id: str, path: str | Path, detector: str) -> FieldEntry:
         """Add the image of another detector to a field; errors as in `add_field`, or another size."""
-        with self._changing() as change:
+        with self.changing() as change:
             entry = change.field(field_id)
             reference, image = images.refer(self.folder, path, detector, change.file)
             if image.data.shape[:2] != entry.shape:
@@ -183,7 +179,7 @@ class Project:
 
     def relink(self, field_id: str, path: str | Path) -> FieldEntry:
         """Say where an image of a field was moved to; `ProjectError` if the file is another one."""
-        with self._changing() as change:
+        with self.changing() as change:
             entry = images.relinked(self.folder, change.field(field_id), path)
             change.put(entry)
             change.log("image moved", field=field_id, image=str(path))
@@ -193,7 +189,7 @@ class Project:
 
     def set_ratio(self, field_id: str, ratio: AskedRatio | None) -> FieldEntry:
         """Say what is known of a field's composition, or withdraw it; `RatioError` if it cannot be meant."""
-        with self._changing() as change:
+        with self.changing() as change:
             ratio = None if ratio is None else ratio.checked(store.scheme_of(change.file))
             entry = change.field(field_id).model_copy(update={"ratio": ratio})
             change.put(entry)
@@ -215,7 +211,7 @@ class Project:
         return self._set_state(field_id, "unreviewed")
 
     def _set_state(self, field_id: str, state: State, reason: str = "") -> FieldEntry:
-        with self._changing() as change:
+        with self.changing() as change:
             entry = change.field(field_id).model_copy(update={"state": state, "reason": reason})
             change.put(entry)
             change.log(state, field=field_id, **({"reason": reason} if reason else {}))
@@ -269,13 +265,13 @@ class Project:
         """
         told = {"version": version, "own": own, "achieved": achieved, "constrained": constrained}
         about = {**told, "model_sha256": model_sha256, "time": journal.now()}
-        with self._changing() as change:
+        with self.changing() as change:
             entry = maps.write_result(change, field_id, labels, record, about)
             change.log("segmented", field=field_id, **told)
         return entry
 
     def _write_map(self, field_id: str, kind: maps.Kind, labels: Labels) -> FieldEntry:
-        with self._changing() as change:
+        with self.changing() as change:
             entry = maps.write(change, field_id, kind, labels)
             change.log(f"{kind} saved", field=field_id, labelled_px=int(np.count_nonzero(labels)))
         return entry
@@ -301,7 +297,7 @@ class Project:
         """
         origin = {"parent": parent, "parent_sha256": parent_sha256, "data_sha256": data_sha256, "note": note}
         judged = {"settings": dict(settings), "before": dict(before or {}), "after": dict(after or {})}
-        with self._changing() as change:
+        with self.changing() as change:
             entry = versions.add(change, segmenter, card, **origin, **judged)
             change.log("version kept", version=entry.id, sha256=entry.sha256, **origin)
         return entry
@@ -312,22 +308,22 @@ class Project:
 
     def delete_version(self, version_id: str) -> VersionEntry:
         """Move a version's file to the recycle folder; refused for the one in use."""
-        with self._changing() as change:
+        with self.changing() as change:
             entry = versions.delete(change, version_id)
             change.log("version deleted", version=version_id, file=entry.file)
         return entry
 
     def restore_version(self, version_id: str) -> VersionEntry:
         """Bring a deleted version back from the recycle folder."""
-        with self._changing() as change:
+        with self.changing() as change:
             entry = versions.restore(change, version_id)
             change.log("version restored", version=version_id)
         return entry
 
     def use(self, model: str) -> None:
-        """Put a model to use: a version, or a model by zoo name or path; raises if there is none."""
-        with self._changing() as change:
-            name = versions.name_of(self.folder, change.file, model)
+        """Put a model to use: a version, a model by zoo name or path, or "" for none; raises if there is none."""
+        with self.changing() as change:
+            name = versions.name_of(self.folder, change.file, model) if model else ""
             change.update(current=name)
             change.log("model in use", model=name)
 
@@ -341,21 +337,26 @@ class Project:
             raise ProjectError(f"{self.name}: no model is in use yet. Choose one (phaseguide project use).")
         return versions.model_path(self.folder, self.file, self.current)
 
-    def change_scheme(self, scheme: PhaseScheme, relabel: Mapping[int, int]) -> None:
+    def change_scheme(
+        self, scheme: PhaseScheme, relabel: Mapping[int, int], *, known: PhaseScheme | None = None
+    ) -> str:
         """Add, rename, recolour, merge, reorder or drop phases; label maps, ratios and results follow.
 
-        Maps as they were go to the recycle folder.
-
-        Parameters
-        ----------
-        scheme : PhaseScheme
-            The new phases.
-        relabel : mapping of int to int
-            New label of each old one. A phase that is missing, or goes to 0, becomes not classified.
+        Maps as they were go to the recycle folder. Parameters and what is returned:
+        `phaseguide.projects.relabelling.change_phases`. ``known``, if given, are the old phases that ``relabel``
+        speaks of; `ProjectError` if the project has others by now.
         """
-        with self._changing() as change:
-            relabelling.change_phases(change, scheme, relabel)
-            change.log("phases changed", **scheme.to_dict(), relabel={str(a): b for a, b in relabel.items()})
+        with self.changing() as change:
+            old = store.scheme_of(change.file)
+            if known is not None and known.names != old.names:
+                raise ProjectError(
+                    f"{self.name}: its phases are {old.describe()} by now, no longer {known.describe()}. They were not "
+                    "changed. Look at them, then change them again."
+                )
+            step = relabelling.change_phases(change, scheme, relabel)
+            moves = {str(a): b for a, b in relabel.items()}
+            change.log(CHANGED, before=list(old.names), **scheme.to_dict(), relabel=moves)
+        return step
 
     # -- training and log -------------------------------------------------------------------------
 
@@ -388,7 +389,7 @@ class Project:
         return journal.read(self.folder)
 
     @contextmanager
-    def _changing(self) -> Iterator[Change]:
+    def changing(self) -> Iterator[Change]:
         """Change the project, see it onto the disk, then into the log."""
         with changing(self.folder) as change:
             yield change

@@ -11,13 +11,13 @@ from phaseguide.errors import ProjectError
 from phaseguide.micrographs.label_maps import read_label_map, write_label_map
 from phaseguide.micrographs.records import write_record
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, PhaseScheme
-from phaseguide.projects import store
+from phaseguide.projects import phase_undo, store
 from phaseguide.projects.change import Change
 from phaseguide.projects.maps import read_record
 from phaseguide.projects.schema import AskedRatio, FieldEntry
 
 
-def change_phases(change: Change, scheme: PhaseScheme, relabel: Mapping[int, int]) -> None:
+def change_phases(change: Change, scheme: PhaseScheme, relabel: Mapping[int, int]) -> str:
     """Give a project other phases; label maps as they were go to the recycle folder.
 
     Reviewed fields follow too: what was reviewed stays the same, under other numbers.
@@ -30,15 +30,23 @@ def change_phases(change: Change, scheme: PhaseScheme, relabel: Mapping[int, int
     relabel : mapping of int to int
         New label of each old one. A phase that is missing, or goes to 0, becomes not classified.
 
+    Returns
+    -------
+    str
+        What undoes it (`phaseguide.projects.phase_undo.undo_scheme`); empty where only names or colours change.
+
     Raises
     ------
     ProjectError
         A label that neither the old nor the new phases have.
     """
-    old = store.scheme_of(change.file)
+    before, old = change.file, store.scheme_of(change.file)
     table = _table(relabel, old, scheme)
-    fields = [_follow(change, entry, table, old, scheme) for entry in change.file.fields]
+    staged: list[str] = []
+    fields = [_follow(change, entry, table, old, scheme, staged) for entry in before.fields]
     change.update(phases=scheme.to_dict()["phases"], fields=fields)
+    same = len(old) == len(scheme) and all(table[phase.label] == phase.label for phase in old)
+    return "" if same else phase_undo.remember(change, before, staged)
 
 
 def _table(relabel: Mapping[int, int], old: PhaseScheme, new: PhaseScheme) -> NDArray[np.uint8]:
@@ -56,8 +64,14 @@ def _table(relabel: Mapping[int, int], old: PhaseScheme, new: PhaseScheme) -> ND
 
 
 def _follow(
-    change: Change, entry: FieldEntry, table: NDArray[np.uint8], old: PhaseScheme, new: PhaseScheme
+    change: Change,
+    entry: FieldEntry,
+    table: NDArray[np.uint8],
+    old: PhaseScheme,
+    new: PhaseScheme,
+    staged: list[str],
 ) -> FieldEntry:
+    """Rewrite the label maps of a field, adding their paths to ``staged``, and return its entry."""
     targets = [int(label) for label in table[1 : len(old) + 1]]
     result = entry.result
     if targets != [phase.label for phase in old]:
@@ -66,7 +80,11 @@ def _follow(
                 change.recycle_copy(path)
                 labels = table[read_label_map(change.folder / path)]
                 write_label_map(change.stage(path), labels, entry.pixel_size_um)
+                staged.append(path)
         if result is not None:
+            if (change.folder / result.record).is_file():
+                change.recycle_copy(result.record)
+                staged.append(result.record)
             _tell_record(change, result.record, targets, new)
     update: dict[str, object] = {}
     if entry.ratio is not None:

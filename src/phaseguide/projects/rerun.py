@@ -47,11 +47,7 @@ RerunEvent = Progress | Notice | Segmented | Finished[Rerun]
 
 def fields_to_run(project: Project) -> tuple[FieldEntry, ...]:
     """Return the unreviewed fields that have no result of the current model."""
-    return tuple(
-        field
-        for field in project.fields
-        if field.is_stale(project.current) or (field.state == "unreviewed" and field.result is None)
-    )
+    return tuple(field for field in project.fields if field.is_due(project.current))
 
 
 def rerun(

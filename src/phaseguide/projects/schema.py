@@ -126,6 +126,10 @@ class FieldEntry(_Entry):
         """Whether the result is of another model than the current one, and may be made again."""
         return self.state == "unreviewed" and self.result is not None and self.result.version != current
 
+    def is_due(self, current: str) -> bool:
+        """Whether it is unreviewed and has no result of the current model."""
+        return self.is_stale(current) or (self.state == "unreviewed" and self.result is None)
+
 
 class VersionEntry(_Entry):
     """A model that was kept.

@@ -83,6 +83,11 @@ class Autosave(QObject):
         self._worker.wait()
         return not self._waiting
 
+    def drop(self, key: str) -> None:
+        """Do not write a key any more: what it has to say was written otherwise."""
+        self._waiting.pop(key, None)
+        self._told.discard(key)
+
     def forget(self) -> None:
         """Drop what waits, for a project that is no longer there."""
         self._timer.stop()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phaseguide.errors import PhaseguideError
 from phaseguide.finetuning.versions import keep
 from phaseguide.models.zoo import user_model_folder
 from phaseguide.widgets.finetune_spec import FinetuneJob
@@ -26,8 +27,8 @@ class Outcome:
         File of the new model, once it was kept; keeping again writes no second one.
     used : {"", "new", "old"}
         What the user decided to go on with.
-    before : str
-        The project's model before the new one was kept.
+    before : str or None
+        The project's model before the new one was kept, empty if none was in use; None until then.
     """
 
     result: FinetuneResult
@@ -35,7 +36,7 @@ class Outcome:
     start: LoadedModel
     kept: Path | None = None
     used: str = ""
-    before: str = ""
+    before: str | None = None
     version: str = ""
 
 
@@ -59,7 +60,7 @@ def keep_model(outcome: Outcome) -> Path:
         else:
             outcome.kept = _add_version(project, outcome)
     if project is not None:
-        outcome.before = outcome.before or str(project.current)
+        outcome.before = str(project.current) if outcome.before is None else outcome.before
         project.use(outcome.version)
     outcome.used = "new"
     discard_run(outcome.job.folder)
@@ -69,7 +70,7 @@ def keep_model(outcome: Outcome) -> Path:
 def go_back(outcome: Outcome) -> Path | None:
     """Use the model from before; to be called in a worker. Its file is returned, None if there was none."""
     project = outcome.job.project
-    if project is not None and outcome.used == "new" and outcome.before:
+    if project is not None and outcome.used == "new" and outcome.before is not None:
         project.use(outcome.before)
     outcome.used = "old"
     discard_run(outcome.job.folder)
@@ -81,13 +82,23 @@ def _add_version(project: Any, outcome: Outcome) -> Path:
     entry = project.add_version(
         result.model.segmenter,
         result.model.card,
-        parent=str(project.current) or outcome.start.card.name,
+        parent=_parent(project, outcome.job.start.path),
         parent_sha256=outcome.start.card.tensors_sha256,
         data_sha256=result.data_sha256,
-        settings=result.record.get("config", {}),
+        settings=result.record,
         before={} if result.before is None else result.before.to_dict(),
         after={} if result.after is None else result.after.to_dict(),
     )
     outcome.version = entry.id
     path: Path = project.version_path(entry.id)
     return path
+
+
+def _parent(project: Any, path: Path | None) -> str:
+    """What the project calls the model that was learnt from, whichever is in use by now."""
+    if path is None:
+        return "imagenet"
+    try:
+        return str(project.name_of(path))
+    except PhaseguideError:  # its file was deleted meanwhile
+        return str(path)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from phaseguide.errors import SchemeError
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.widgets import layers
+from phaseguide.widgets.edit_log import scheme_of
 from phaseguide.widgets.finetune_layers import rewrite_labels
 from phaseguide.widgets.finetune_phases import relabelled, taken_back
 
@@ -63,19 +64,13 @@ class EditsFollower:
     def _own(self) -> list[Any]:
         """Layers that were painted for the phases before the change, and not for some other model's."""
         known = self._scheme
-        return [layer for layer in self._edits() if known is not None and painted_for(layer) in (None, known)]
-
-
-def painted_for(layer: Any) -> PhaseScheme | None:
-    """Phases that a layer was painted for, or None if nobody knows."""
-    told = layer.metadata.get(layers.KEY, {}).get("scheme")
-    return None if told is None else PhaseScheme.from_dict(told, source=f"Layer {layer.name!r}")
+        return [layer for layer in self._edits() if known is not None and scheme_of(layer) in (None, known)]
 
 
 def check_names(
     labels: NDArray[np.uint8], painted: PhaseScheme | None, scheme: PhaseScheme, name: str
 ) -> None:
-    """Make sure that the numbers in a layer mean phases of the same name.
+    """Make sure that the numbers in a layer, or a field of a project, mean phases of the same name.
 
     Raises
     ------
@@ -88,6 +83,6 @@ def check_names(
     for old, new in zip(painted, scheme, strict=False):
         if old.label in present and normalise_name(old.name) != normalise_name(new.name):
             raise SchemeError(
-                f"Layer {name!r} was painted for {painted.describe()}, but the model has {scheme.describe()}. Choose "
+                f"{name!r} was painted for {painted.describe()}, but the model has {scheme.describe()}. Choose "
                 "its model, or rename or reorder the phases."
             )

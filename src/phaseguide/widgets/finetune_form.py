@@ -78,6 +78,7 @@ class FinetuneForm(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._base = PRESETS["fast"]
+        self._touched = False
         self.preset = QComboBox()
         for place, name in enumerate(PRESETS):
             self.preset.addItem(name, name)
@@ -121,6 +122,28 @@ class FinetuneForm(QWidget):
             **numbers,
         )
 
+    def propose(self, name: str) -> None:
+        """Choose a preset, unless the user has chosen one; numbers that the user has set stay."""
+        if self._touched or name == self.preset.currentData():
+            return
+        changed = {
+            knob.field: self.knobs[knob.field].value()
+            for knob in KNOBS
+            if self.knobs[knob.field].value() != _number(knob, getattr(self._base, knob.field))
+        }
+        unit, amount = self.unit.currentIndex(), self.amount.value()
+        own_length = self.unit.currentData() == MINUTES or amount != self._base.epochs
+        self.blockSignals(True)
+        self.preset.setCurrentIndex(self.preset.findData(name))
+        self._touched = False
+        for field, value in changed.items():
+            self.knobs[field].setValue(value)
+        if own_length:
+            self.unit.setCurrentIndex(unit)
+            self.amount.setValue(amount)
+        self.blockSignals(False)
+        self.changed.emit()
+
     def _write(self, config: FinetuneConfig) -> None:
         for knob in KNOBS:
             box = self.knobs[knob.field]
@@ -133,6 +156,7 @@ class FinetuneForm(QWidget):
         self._set_amount(config.epochs, 10_000)
 
     def _on_preset(self) -> None:
+        self._touched = True
         self._base = PRESETS[self.preset.currentData()]
         self._write(self._base)
         self.changed.emit()

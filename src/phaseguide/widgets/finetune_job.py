@@ -219,9 +219,8 @@ def predict(model: LoadedModel, field: PreviewField) -> NDArray[np.uint8]:
 
     from phaseguide.finetuning.previewing import Previewer
 
-    shown = Previewer(lambda: field, 0.0, torch.device("cpu")).look(model.segmenter.eval(), 0, False)
-    assert shown is not None
-    return shown.labels
+    shown = Previewer(None, 0.0, torch.device("cpu"))
+    return shown.predict(model.segmenter.eval(), field, 0, frozen=False).labels
 
 
 def fitted_field(field: PreviewField, model: LoadedModel) -> PreviewField:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,9 +35,9 @@ class EditedPhases:
     phases: tuple[EditedPhase, ...] = ()
 
     @classmethod
-    def of(cls, scheme: PhaseScheme, *, known: bool) -> EditedPhases:
-        """Begin with a scheme; ``known`` says that the model has these very phases."""
-        return cls(tuple(EditedPhase(p.name, p.colour, (p.label,) if known else ()) for p in scheme))
+    def of(cls, scheme: PhaseScheme, origin: Mapping[int, tuple[int, ...]]) -> EditedPhases:
+        """Begin with a scheme; ``origin`` tells for its labels the model's phases that they come from."""
+        return cls(tuple(EditedPhase(p.name, p.colour, tuple(origin.get(p.label, ()))) for p in scheme))
 
     def scheme(self) -> PhaseScheme:
         """Return the scheme; raises `SchemeError` for a missing or doubled name, or too few phases."""

@@ -20,7 +20,7 @@ def places_finder(widget: FinetuneWidget) -> tuple[Any, Find]:
     """Return the image of a Fine-tune widget and a function that ranks its places.
 
     The newest model counts: that of the last result, unless the user went back from it, else the one
-    that is chosen. A ratio that is complete counts too.
+    that is chosen. A ratio that is complete counts too, as far as it is believed beside what the model sees.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def places_finder(widget: FinetuneWidget) -> tuple[Any, Find]:
     index = planes.current_index(image, widget.viewer.dims.point)
     read = planes.plane_reader(planes.full_data(image), index, rgb=image.rgb)
     edits = layers.edits_of(layers.find_layer(widget.viewer, image, "edits"), image, index)
-    given = widget.panel.sources.given(image)
+    given = widget.panel.sources.complete_ratio(image)
     name, pixel_size = image.name, layers.pixel_size_um(image)
 
     def find() -> tuple[tuple[Place, ...], PhaseScheme]:
@@ -51,13 +51,17 @@ def places_finder(widget: FinetuneWidget) -> tuple[Any, Find]:
 
         model = fresh if fresh is not None else open_model(path)  # type: ignore[arg-type]
         session = Session(model, read(), flips=False, name=name, pixel_size_um=pixel_size)
-        run_to_end(session.segment(Request()))
-        assert session.scores is not None
         scheme = model.card.scheme
+        request = Request()
+        if given is not None and len(given[0]) == len(scheme):
+            request = Request(
+                asked=np.array(given[0], dtype=np.float64), uncertainty=given[1], mode="matched"
+            )
+        told = run_to_end(session.segment(request))
+        assert session.scores is not None
         known = None if edits is None else edits.astype(np.uint8)
         if known is not None:
             known[known > len(scheme)] = 255  # a phase that this model does not know needs no label of it
-        wanted = given if given is not None and len(given) == len(scheme) else None
-        return rank_places(np.asarray(session.scores), wanted, edits=known), scheme
+        return rank_places(np.asarray(session.scores), told.imposed, edits=known), scheme
 
     return image, find

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from phaseguide.errors import ModelError, TrainingError
+from phaseguide.errors import ModelError, PhaseguideError, TrainingError
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets import layers
-from phaseguide.widgets.finetune_edits import EditsFollower, painted_for
+from phaseguide.widgets.edit_log import scheme_of
+from phaseguide.widgets.finetune_edits import EditsFollower
 from phaseguide.widgets.finetune_job import Looked, StartCache, look
 from phaseguide.widgets.finetune_panel import IMAGENET, IMPROVE
+from phaseguide.widgets.finetune_project_phases import ProjectPhases
 from phaseguide.widgets.finetune_spec import FinetuneJob, Start
 from phaseguide.widgets.finetune_storage import new_run_folder
 from phaseguide.widgets.finetune_words import describe_plan
@@ -55,12 +57,14 @@ class FinetuneSetup(QObject):
         self._worker = LatestWorker(self)
         self._follower = EditsFollower(self._loose_edits)
         self._project: Any = None
+        self._in_project = ProjectPhases(widget.opened, self._on_refused)
+        self._moves: dict[int, int] = {}
         self.settle = QTimer(self)
         self.settle.setSingleShot(True)
         self.settle.setInterval(SETTLE_MS)
         self.settle.timeout.connect(self._on_settled)
         panel = self._panel
-        panel.goal.currentIndexChanged.connect(self._on_model)
+        panel.goal.currentIndexChanged.connect(self._on_goal)
         panel.model_box.changed.connect(self._on_model)
         panel.model_box.failed.connect(lambda message: widget.fail(ModelError(message)))
         panel.phases.relabelled.connect(self._on_relabelled)
@@ -80,10 +84,13 @@ class FinetuneSetup(QObject):
         return self.start_of() is not None and not any(row.problem for row in found.rows.values())
 
     def begin(self) -> None:
-        """Take the open project's model, or the first that ships."""
+        """Take the open project's model, or the first that ships; say so where the project's cannot be used."""
         self._project = self._widget.project
         if self._project is not None and self._project.current:
-            self._panel.model_box.open_file(self._project.model_path())
+            try:
+                self._panel.model_box.open_file(self._project.model_path())
+            except PhaseguideError as error:
+                self._widget.fail(error)
         self._on_model()
         self.project_changed.emit()
 
@@ -179,28 +186,49 @@ class FinetuneSetup(QObject):
 
     # -- phases -----------------------------------------------------------------------------------
 
+    def _on_goal(self) -> None:
+        """Propose the way of learning that was measured to suit the goal, then look at the model."""
+        self._panel.form.propose("fast" if self._panel.goal.currentData() == IMPROVE else "new steel")
+        self._on_model()
+
     def _on_model(self, *_: Any) -> None:
-        """Begin with the phases of the model, or, for a new one, with those that are painted already."""
-        panel = self._panel
+        """Begin with the project's phases; without a project with the model's, or for a new one the painted ones."""
+        panel, project = self._panel, self._widget.project
         goal, card = panel.goal.currentData(), panel.model_box.card
-        old = None if card is None or goal == IMAGENET else card.scheme
+        improve = goal == IMPROVE
+        old = card.scheme if improve and card is not None else None
         panel.model_box.setEnabled(goal != IMAGENET)
-        if goal == IMPROVE:
-            scheme = old
+        self._in_project.settle()
+        scheme = old if improve and project is None else self._painted_scheme()
+        origin = {} if scheme is None or old is None else self._origin(old, scheme)
+        if improve:
             panel.name.setPlaceholderText("" if card is None else f"{_TUNED.sub('', card.name)}-tuned")
         else:
-            scheme = self._painted_scheme()
             panel.name.setPlaceholderText("my-steel")
-            panel.phases_fold.expand()
-        panel.phases.begin(scheme, known=goal == IMPROVE, old=old if goal == IMPROVE else None)
+        if not improve or (old is not None and origin != {p.label: (p.label,) for p in old}):
+            panel.phases_fold.expand()  # what comes from what is worth a look
+        panel.phases.begin(scheme, origin, old)
+        self._in_project.begin(None if project is None else scheme)
         self._follower.begin(scheme)
         self._after_phases()
+
+    def _origin(self, old: PhaseScheme, scheme: PhaseScheme) -> dict[int, tuple[int, ...]]:
+        """What the phases to begin with come from, among the model's."""
+        from phaseguide.models.rephase import origin_by_name
+        from phaseguide.projects.lineage import origin_for
+
+        try:
+            if self._widget.project is not None:
+                return origin_for(self._widget.project, old)
+        except PhaseguideError as error:
+            self._widget.fail(error)
+        return origin_by_name(old, scheme)
 
     def _painted_scheme(self) -> PhaseScheme | None:
         """Phases that the project has, or that the strokes in the viewer were painted for."""
         if self._widget.project is not None:
             return PhaseScheme.from_dict({"phases": self._widget.project.file.phases})
-        told = (painted_for(layer) for layer in self._panel.sources.edits() if layer.data.any())
+        told = (scheme_of(layer) for layer in self._panel.sources.edits() if layer.data.any())
         return next((scheme for scheme in told if scheme is not None), None)
 
     def _loose_edits(self) -> list[Any]:
@@ -209,26 +237,23 @@ class FinetuneSetup(QObject):
         return [edits for edits in sources.edits() if not sources.is_field(edits)]
 
     def _on_relabelled(self, relabel: dict[int, int]) -> None:
+        self._moves = relabel
         self._follower.relabel(relabel)
-        self._tell_project(relabel)
 
     def _on_taken_back(self, relabel: dict[int, int]) -> None:
         self._follower.take_back(relabel)
-        self._tell_project({new: old for old, new in sorted(relabel.items(), reverse=True) if new})
 
     def _on_phases(self) -> None:
-        scheme, project = self._panel.phases.scheme, self._widget.project
-        if scheme is not None and project is not None:
-            known = PhaseScheme.from_dict({"phases": project.file.phases})
-            if known != scheme and len(known) <= len(scheme):
-                self._tell_project({p.label: p.label for p in known})
+        scheme, moves = self._panel.phases.scheme, self._moves
+        self._moves = {}
+        self._in_project.follow(self._panel.phases.depth, moves, scheme)
         self._follower.dress(scheme)
         self._after_phases()
 
-    def _tell_project(self, relabel: dict[int, int]) -> None:
-        scheme = self._panel.phases.scheme
-        if self._widget.project is not None and scheme is not None:
-            self._widget.opened.change_scheme(scheme, relabel)
+    def _on_refused(self, error: BaseException) -> None:
+        """Begin again with the phases that the project has: it could not follow the editor."""
+        self._on_model()
+        self._widget.fail(error)
 
     def _after_phases(self) -> None:
         self._panel.sources.propose()

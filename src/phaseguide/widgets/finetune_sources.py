@@ -20,6 +20,7 @@ from phaseguide.finetuning.sources import (
 )
 from phaseguide.phases import NOT_CLASSIFIED, PhaseScheme
 from phaseguide.widgets import layers, planes
+from phaseguide.widgets.finetune_edits import check_names
 from phaseguide.widgets.finetune_spec import as_labels
 
 Given = tuple[tuple[float | None, ...], float] | None
@@ -135,11 +136,19 @@ def folder_reader(folder: Path, scheme: PhaseScheme) -> Read:
     return read
 
 
-def field_reader(project: Any, field_id: str) -> Read:
-    """Return what reads one field of a project."""
+def field_reader(project: Any, field_id: str, scheme: PhaseScheme | None) -> Read:
+    """Return what reads one field of a project; refused where its numbers mean other phases than ``scheme``'s."""
 
     def read() -> Iterator[Source]:
-        yield from (s for s in sources_from_project(project) if s.name == field_id)
+        for source in sources_from_project(project):
+            if source.name != field_id:
+                continue
+            if scheme is not None and source.labels is not None:
+                check_names(source.labels, project.scheme, scheme, field_id)
+            if scheme is not None and source.ratio is not None:
+                every = np.arange(1, len(source.ratio) + 1, dtype=np.uint8)
+                check_names(every, project.scheme, scheme, field_id)
+            yield source
 
     return read
 

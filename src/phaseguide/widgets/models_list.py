@@ -10,13 +10,14 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.models.summary import main_score, parent_name, score_text
+from phaseguide.models.summary import main_score, parent_name, score_basis, score_text
 from phaseguide.models.zoo import list_models
 
 if TYPE_CHECKING:
     from phaseguide.models.card import Card
 
-COLUMNS = ("Name", "Dice %", "Parent", "Version", "Phases")
+DICE = "Dice %"
+COLUMNS = ("Name", DICE, "Parent", "Version", "Phases")
 ROLE = Qt.ItemDataRole.UserRole
 NARROW = 150
 
@@ -52,9 +53,17 @@ class ModelRow:
 
     @property
     def dice(self) -> str:
-        """Mean Dice in %; empty without scores."""
-        found = main_score(self.card) if self.card is not None else None
-        return f"{found[1] * 100:.1f}" if found is not None else ""
+        """Mean Dice in %, and what it was measured on; empty without scores."""
+        if self.card is None:
+            return ""
+        found, basis = main_score(self.card), score_basis(self.card)
+        return "" if found is None or basis is None else f"{found[1] * 100:.1f} on {basis.where}"
+
+    @property
+    def dice_meaning(self) -> str:
+        """What the Dice says and what it does not; empty without scores."""
+        basis = None if self.card is None else score_basis(self.card)
+        return "" if basis is None else f"Mean Dice over the phases, without a ratio. {basis.meaning}"
 
     def cells(self) -> tuple[str, ...]:
         """Texts of the columns."""
@@ -66,9 +75,9 @@ class ModelRow:
             return self.problem
         card = self.card
         parts = [card.description, f"Phases: {self.phases}."]
-        found = main_score(card)
-        if found is not None:
-            parts.append(f"On {found[0]}: {score_text(card.scores[found[0]])}.")
+        found, basis = main_score(card), score_basis(card)
+        if found is not None and basis is not None:
+            parts.append(f"On {basis.where}: {score_text(card.scores[found[0]])}.")
         if self.parent and self.parent not in card.description:
             parts.append(f"Fine-tuned from {self.parent}.")
         parts.append(f"Licence: {card.model_licence or 'not given'}. {self.path}")
@@ -130,10 +139,10 @@ class ModelsList(QTreeWidget):
             top.setFlags(Qt.ItemFlag.ItemIsEnabled)
             for row in group:
                 item = QTreeWidgetItem(top, list(row.cells()))
-                item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 item.setData(0, ROLE, row)
                 for column in range(len(COLUMNS)):
                     item.setToolTip(column, row.details())
+                item.setToolTip(COLUMNS.index(DICE), row.dice_meaning)
             top.setExpanded(True)
         self.blockSignals(False)
         items = self.items()

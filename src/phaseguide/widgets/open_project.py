@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,10 +134,23 @@ class OpenProject(QObject):
 
         self.worker.do(lambda: function(project), ended, self._fail)
 
-    def change_scheme(self, scheme: PhaseScheme, relabel: Mapping[int, int]) -> None:
-        """Give the project other phases; layers of its fields are read again with them."""
+    def change_phases(
+        self, change: Callable[[Project], None], done: Callable[[], None], refused: Callable[[Any], None]
+    ) -> None:
+        """Call what gives the project other phases, in its thread; layers of its fields are read again with them."""
+        project = self.project
+        if project is None:
+            return
         self.autosave.flush()
-        self.do(lambda project: project.change_scheme(scheme, relabel), lambda _: self.fields.reload())
+
+        def ended(told: Callable[[], None]) -> None:
+            self.fields.reload()
+            told()
+            self.changed.emit()
+
+        self.worker.do(
+            lambda: change(project), lambda _: ended(done), lambda error: ended(lambda: refused(error))
+        )
 
     def watch(self, window: QObject) -> None:
         """Save when a window is closed."""
@@ -235,11 +248,15 @@ class OpenProject(QObject):
                 f"{image.name!r}: the result on show is not kept yet. Press Accept or Cancel in the Segment "
                 "dock, then review it."
             )
-        self.autosave.save()
         phases, edits = (layers.find_layer(viewer, image, role) for role in ("phases", "edits"))
         painted = None if edits is None else as_uint8(edits.data)
         on_show = None if phases is None else with_edits(as_uint8(phases.data), painted)
-        self.do(lambda project: freeze_as_shown(project, field_id, on_show), self.fields.follow_state)
+
+        def frozen(_: Any) -> None:
+            self.autosave.drop(field_id)  # they are written, and could not be any more
+            self.fields.follow_state()
+
+        self.do(lambda project: freeze_as_shown(project, field_id, on_show, painted), frozen)
 
     def reject(self, reason: str) -> None:
         """Reject the field on show."""

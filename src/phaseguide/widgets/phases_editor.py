@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
@@ -63,19 +65,24 @@ class PhasesEditor(QWidget):
         self.undo_button.clicked.connect(self.undo)
         self._show()
 
-    def begin(self, scheme: PhaseScheme | None, *, known: bool, old: PhaseScheme | None = None) -> None:
+    def begin(
+        self,
+        scheme: PhaseScheme | None,
+        origin: Mapping[int, tuple[int, ...]],
+        old: PhaseScheme | None = None,
+    ) -> None:
         """Begin with the phases of a scheme, without telling of a change.
 
         Parameters
         ----------
         scheme : PhaseScheme or None
             None begins without a phase.
-        known : bool
-            The model has these very phases.
+        origin : mapping of int to tuple of int
+            Labels of the model's phases that each label comes from; a phase that is missing is new.
         old : PhaseScheme, optional
-            Phases of the model; they say what a phase comes from.
+            Phases of the model, if it is improved.
         """
-        self.phases = EditedPhases() if scheme is None else EditedPhases.of(scheme, known=known)
+        self.phases = EditedPhases() if scheme is None else EditedPhases.of(scheme, origin)
         self._names = {p.label: p.name for p in old or ()}
         self._steps.clear()
         self._show()
@@ -89,9 +96,9 @@ class PhasesEditor(QWidget):
             return None
 
     @property
-    def edited(self) -> bool:
-        """Whether anything was changed."""
-        return bool(self._steps)
+    def depth(self) -> int:
+        """How many changes can be taken back."""
+        return len(self._steps)
 
     def add(self) -> None:
         """Append a phase and let its name be typed."""

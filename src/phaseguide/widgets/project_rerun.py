@@ -130,12 +130,7 @@ class Rerun(QObject):
         project = self._widget.opened.project
         if project is None or not project.current:
             return []
-        stale = {entry.id for entry in project.stale_fields()}
-        return [
-            entry.id
-            for entry in project.fields
-            if entry.id in stale or (entry.state == "unreviewed" and entry.result is None)
-        ]
+        return [entry.id for entry in project.fields if entry.is_due(project.current)]
 
     def start(self) -> None:
         """Segment what is due, with everything that is painted."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phaseguide.errors import ProjectError
+from phaseguide.errors import PhaseguideError, ProjectError
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.widgets.composition import Made, area_shares
 from phaseguide.widgets.field_layers import Map
@@ -78,14 +76,30 @@ def store(project: Project, kept: Kept) -> None:
         project.use(version)
 
 
-def freeze_as_shown(project: Project, field_id: str, shown: Map | None) -> None:
-    """Mark a field as reviewed; the map that was reviewed, edits on top, becomes its result."""
+def freeze_as_shown(project: Project, field_id: str, shown: Map | None, edits: Map | None) -> None:
+    """Mark a field as reviewed; the map that was reviewed, edits on top, becomes its result.
+
+    The edits are written before, since a reviewed field takes none.
+
+    Raises
+    ------
+    ProjectError
+        They cannot be written. The field is not reviewed then.
+    """
+    from phaseguide.projects.maps import read_record
+
+    try:
+        _write_edits(project, field_id, edits)
+    except PhaseguideError as error:
+        raise ProjectError(
+            f"{error} Field {field_id!r} is not reviewed: its edits are not saved yet."
+        ) from error
     entry = project.field(field_id).result
     if entry is not None and shown is not None:
         stored = project.read_result(field_id)
         if stored is None or not np.array_equal(stored, shown):
             achieved = [float(share) for share in area_shares(shown, len(project.scheme))]
-            record = {**_read_record(project.folder / entry.record), "edits_on_top": True}
+            record = {**read_record(project.folder / entry.record), "edits_on_top": True}
             project.write_result(
                 field_id,
                 shown,
@@ -99,6 +113,15 @@ def freeze_as_shown(project: Project, field_id: str, shown: Map | None) -> None:
     project.review(field_id)
 
 
+def _write_edits(project: Project, field_id: str, edits: Map | None) -> None:
+    """Write edits that are not on the disk yet."""
+    if edits is None:
+        return
+    stored = project.read_edits(field_id)
+    if bool(edits.any()) if stored is None else not np.array_equal(stored, edits):
+        project.write_edits(field_id, edits)
+
+
 def check_phases(project: Project, scheme: PhaseScheme, model_name: str) -> None:
     """Raise `ProjectError` if a model's phases are not those of the project."""
     if scheme.names != project.scheme.names:
@@ -107,14 +130,6 @@ def check_phases(project: Project, scheme: PhaseScheme, model_name: str) -> None
             f"{scheme.describe()}. The result is on show and was not written into the project. Choose a model "
             "of the same phases."
         )
-
-
-def _read_record(path: Path) -> dict[str, Any]:
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
 
 
 def _with_areas(record: dict[str, Any], achieved: list[float]) -> dict[str, Any]:

@@ -108,10 +108,13 @@ class SourceLine(QWidget):
         """The ratio, or None."""
         return self.ratio.given()
 
-    def show_look(self, look: RowLook | None, scheme: PhaseScheme | None) -> None:
-        """Show what was found: labelled share per phase, and what is wrong."""
+    def show_look(self, look: RowLook | None, scheme: PhaseScheme | None, left_out: str = "") -> None:
+        """Show what was found: labelled share per phase, and what is wrong, or why it is left out anyway."""
         used = self.use.isChecked()
-        if look is None or not used:
+        if left_out:
+            self.shares.setText("")
+            self.problem.setText(_sentence(left_out))
+        elif look is None or not used:
             self.shares.setText("")
             self.problem.setText("")
         else:

@@ -10,12 +10,15 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from phaseguide.phases import PhaseScheme
+from phaseguide.ratios import SUM_TOLERANCE
 from phaseguide.widgets import layers
-from phaseguide.widgets.finetune_edits import check_names, painted_for
+from phaseguide.widgets.edit_log import scheme_of
+from phaseguide.widgets.finetune_edits import check_names
 from phaseguide.widgets.finetune_job import Looked
 from phaseguide.widgets.finetune_sources import (
     EDITS,
     NO_LABELS,
+    Given,
     field_reader,
     folder_reader,
     has_paint,
@@ -133,7 +136,7 @@ class SourcesTable(QWidget):
         scheme, opened = self._scheme(), self._opened()
         found = []
         for key, line in self.lines.items():
-            if not line.use.isChecked():
+            if not line.use.isChecked() or self._rejected(key):
                 continue
             if key in self._images:
                 read = self._layer_reader(key, opened, scheme)
@@ -142,14 +145,14 @@ class SourcesTable(QWidget):
                     continue
                 read = folder_reader(self._folders[key], scheme)
             else:
-                read = field_reader(opened.project, self._fields[key])
+                read = field_reader(opened.project, self._fields[key], scheme)
             found.append(SourceSpec(key, line.title.text(), read, line.validates.isChecked()))
         return tuple(found)
 
     def show_look(self, looked: Looked) -> None:
         """Show what was found about the lines."""
         for key, line in self.lines.items():
-            line.show_look(looked.rows.get(key), self._scheme())
+            line.show_look(looked.rows.get(key), self._scheme(), left_out=self._rejected(key))
 
     def edits(self) -> list[Any]:
         """Edits layers of the open images."""
@@ -160,14 +163,13 @@ class SourcesTable(QWidget):
         """Image layers by the key of their line."""
         return dict(self._images)
 
-    def given(self, image: Any) -> tuple[float, ...] | None:
-        """The ratio of an image, if it is complete and known."""
+    def complete_ratio(self, image: Any) -> Given:
+        """The ratio of an image and its uncertainty, if it is known of every phase and sums to 1."""
         line = self.lines.get(("image", image.unique_id))
         given = None if line is None else line.given()
         if given is None or any(share is None for share in given[0]):
             return None
-        shares = tuple(float(share or 0.0) for share in given[0])
-        return shares if abs(sum(shares) - 1) < 0.005 else None
+        return given if abs(sum(share or 0.0 for share in given[0]) - 1) < SUM_TOLERANCE else None
 
     def is_field(self, edits: Any) -> bool:
         """Whether an edits layer is of a field of the open project, which then looks after it."""
@@ -193,7 +195,7 @@ class SourcesTable(QWidget):
             misfit = layers.find_layer(self._viewer, image, "edits")
             if misfit is not None:
                 return refusal(layers.misfit(misfit, image))
-        painted = None if labels is None else painted_for(labels)
+        painted = None if labels is None else scheme_of(labels)
         return layer_reader(
             image,
             labels,
@@ -202,6 +204,14 @@ class SourcesTable(QWidget):
             truth=truth,
             check=None if scheme is None else lambda found, name: check_names(found, painted, scheme, name),
         )
+
+    def _rejected(self, key: Hashable) -> str:
+        """Why an image on show teaches nothing: its field is rejected; "" where it is not."""
+        opened, image = self._opened(), self._images.get(key)
+        field = None if opened is None or image is None else opened.field_of(image)
+        if field is None or field.state != "rejected":
+            return ""
+        return f"is rejected ({field.reason}) and teaches nothing. Reopen it in the Project dock to learn from it."
 
     def _labels_of(self, key: Hashable, image: Any) -> Any:
         chosen = self.lines[key].labels.currentData()
