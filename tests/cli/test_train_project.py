@@ -12,10 +12,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from phaseguide.cli import app
+from phaseguide.cli.train_project import load_start
 from phaseguide.finetuning.config import PRESETS, FinetuneConfig
 from phaseguide.finetuning.run import finetune
 from phaseguide.finetuning.sources import sources_from_project
 from phaseguide.models.model_file import load_model, read_card, tensors_sha256
+from phaseguide.models.rephase import rephase
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects.project import Project
 from tiny_models import NAMES, tiny_image, tiny_labels, tiny_model
@@ -126,3 +128,13 @@ def test_a_project_without_paint_says_what_to_do(project: Project) -> None:
     project.write_edits("field0", np.zeros(SHAPE, dtype=np.uint8))
     ran = train("--project", str(project.folder), *QUICK)
     assert "Paint some in napari" in " ".join(f"{ran.output} {ran.exception}".split())
+
+
+def test_renamed_and_merged_phases_keep_their_weights(project: Project) -> None:
+    project.change_scheme(PhaseScheme.from_names(["network", "matrix", "slats"]), {1: 2, 2: 1, 3: 3})
+    merged = PhaseScheme.from_names(["carbide", "matrix"])
+    project.change_scheme(merged, {1: 1, 2: 2, 3: 1})
+    model, notice = load_start(project, None, 1)
+    assert model.card.scheme.names == ("carbide", "matrix") and "New to it" not in notice
+    expected = rephase(load_model(project.model_path()), merged, {1: (2, 3), 2: (1,)}).segmenter
+    assert tensors_sha256(model.segmenter.state_dict()) == tensors_sha256(expected.state_dict())

@@ -55,6 +55,9 @@ def finetune(
         typer.Option("--set", metavar="KEY=VALUE", help="Any setting of the learning; may be repeated."),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of the comparison of places.")] = 3,
+    place_user: Annotated[
+        str, typer.Option(metavar="corrects|labels", help="In a place: only correct, or also confirm.")
+    ] = "labels",
     seed: Annotated[int, typer.Option(help="Seed of strokes, rehearsal, experts and learning.")] = 0,
     development: Annotated[
         str,
@@ -90,7 +93,7 @@ def finetune(
     configs = [make_config(name, given) for name in (new_preset, known_preset)]
     options = StudyOptions(
         StoryOptions(new_config=configs[0], known_config=configs[1], seed=seed),
-        PlaceOptions(seeds=seeds),
+        PlaceOptions(seeds=seeds, user=_user(place_user)),
         start or "",
     )
     rows = draw(
@@ -125,6 +128,15 @@ def _story(name: str) -> str:
 
 def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _user(text: str) -> str:
+    from phaseguide.finetuning.place_study import CORRECTS, LABELS
+
+    users = {"corrects": CORRECTS, "labels": LABELS}
+    if text not in users:
+        raise PhaseguideError(f"--place-user {text!r}: choose {' or '.join(users)}.")
+    return users[text]
 
 
 def _print_row(row: Any, console: Console) -> None:

@@ -1,8 +1,9 @@
 """Does it matter where to paint? Places by rank, by entropy alone and at random, with the same strokes' size.
 
-The simulated user visits some places of one image, chosen in one of several ways, and labels each: first
-what is wrong there, then what is right, until the place has had its pixels. So every way of choosing
-costs the same number of visits and of pixels. The model then learns, and is judged on the unpainted
+The simulated user visits some places of one image, chosen in one of several ways. One user labels each: first
+what is wrong there, then what is right, until the place has had its pixels, so that every way of choosing
+costs the same number of visits and of pixels. The other only corrects, as in the stories, so that the visits are
+the same and a place where nothing is wrong costs nothing. The model then learns, and is judged on the unpainted
 pixels of that image and on the other images of the fold.
 """
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from phaseguide.evaluation.ratio_source import draw_generator
 from phaseguide.events import Progress
 from phaseguide.finetuning.next_place import SIDE, rank_places
-from phaseguide.finetuning.simulated_user import labelling_strokes
+from phaseguide.finetuning.simulated_user import correcting_strokes, labelling_strokes
 from phaseguide.finetuning.stories import Row, StoryOptions, Turn, said
 from phaseguide.finetuning.study_data import Field, Strokes, cut_rehearsal, seeded
 from phaseguide.finetuning.study_methods import EXPERT_ERROR, NetworkMethod, counted, table
@@ -36,13 +37,19 @@ WAYS = (RANKED, RANKED_RATIO, ENTROPY, RANDOM)
 Window = tuple[slice, slice]
 
 
+CORRECTS, LABELS = "corrects", "corrects and confirms"
+USERS = {CORRECTS: correcting_strokes, LABELS: labelling_strokes}
+"""What the user does in a place: paint only what is wrong there, or also what is right, up to the same pixels."""
+
+
 @dataclass(frozen=True)
 class PlaceOptions:
-    """How places are compared: visits a round, rounds, and how many seeds each way gets."""
+    """How places are compared: visits a round, rounds, seeds of each way, and what the user does in a place."""
 
     visits: int = 8
     rounds: int = 1
     seeds: int = 3
+    user: str = LABELS
 
 
 def compare_places(turn: Turn, options: StoryOptions, how: PlaceOptions) -> Iterator[Progress | Row]:
@@ -66,7 +73,7 @@ def compare_places(turn: Turn, options: StoryOptions, how: PlaceOptions) -> Iter
         for number in range(how.rounds + 1):
             if number:
                 for way in ways:
-                    way.visit(turn, painted, how.visits, options.budget, number)
+                    way.visit(turn, painted, how, options.budget, number)
                     yield from said(
                         way.method.learn(way.strokes, painted),
                         f"{PLACES}, fold {turn.fold}, {way.method.name}",
@@ -90,14 +97,14 @@ class _Way:
     seed: int
     corrected: int = 0
 
-    def visit(self, turn: Turn, one: Field, visits: int, budget: float, number: int) -> None:
+    def visit(self, turn: Turn, one: Field, how: PlaceOptions, budget: float, number: int) -> None:
         """Choose places, and label each with its part of the pixels of a round."""
-        windows = CHOICES[self.method.name](self.method, one, self.strokes, visits, self.seed)
+        windows = CHOICES[self.method.name](self.method, one, self.strokes, how.visits, self.seed)
         predicted = self.method.predict(one)
         for index, window in enumerate(windows):
             within = np.zeros(one.truth.shape, dtype=np.bool_)
             within[window] = True
-            new = labelling_strokes(
+            new = USERS[how.user](
                 one.truth,
                 predicted,
                 self.strokes.of(one),
