@@ -74,6 +74,30 @@ def test_fields_teach_and_versions_are_kept(dock: Any, viewer: Any, qtbot: Any, 
     assert project.current == version.id and len(project.versions) == 1
 
 
+def test_the_dock_gives_the_weights_of_the_command(dock: Any, qtbot: Any, model_file: Path) -> None:
+    from typer.testing import CliRunner
+
+    from phaseguide.cli import app
+    from phaseguide.models.model_file import read_card
+
+    project = dock.project
+    dock.opened.show("field2")  # the field on show is read from its layers, and comes first in the table
+    qtbot.waitUntil(lambda: dock.opened.image_of("field2") is not None, timeout=30_000)
+    qtbot.waitUntil(lambda: "About" in dock.panel.estimate.text(), timeout=60_000)
+    click(qtbot, dock.panel.start_button)
+    qtbot.waitUntil(lambda: not dock.runner.running, timeout=120_000)
+    click(qtbot, dock.panel.result.keep)
+    qtbot.waitUntil(lambda: dock.outcome.used == "new" and not dock.results.busy, timeout=30_000)
+    options = ["--epochs", "2", "--crop", "96", "--from", str(model_file)]
+    ran = CliRunner().invoke(app, ["train", "--project", str(project.folder), *options])
+    assert ran.exit_code == 0, ran.output
+    again = Project.open(project.folder)
+    first, second = (read_card(again.version_path(name)) for name in ("v001", "v002"))
+    assert first.training["data_sha256"] == second.training["data_sha256"]
+    assert first.training["config"] == second.training["config"]
+    assert first.tensors_sha256 == second.tensors_sha256
+
+
 def test_a_training_elsewhere_is_said(dock: Any, qtbot: Any, told: list[str]) -> None:
     qtbot.waitUntil(lambda: "About" in dock.panel.estimate.text(), timeout=60_000)
     with Project.open(dock.project.folder).training_lock():

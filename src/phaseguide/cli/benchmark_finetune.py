@@ -55,6 +55,7 @@ def finetune(
         typer.Option("--set", metavar="KEY=VALUE", help="Any setting of the learning; may be repeated."),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of the comparison of places.")] = 3,
+    visits: Annotated[int, typer.Option(min=1, help="Places that the user visits in a round.")] = 8,
     place_user: Annotated[
         str, typer.Option(metavar="corrects|labels", help="In a place: only correct, or also confirm.")
     ] = "labels",
@@ -93,7 +94,7 @@ def finetune(
     configs = [make_config(name, given) for name in (new_preset, known_preset)]
     options = StudyOptions(
         StoryOptions(new_config=configs[0], known_config=configs[1], seed=seed),
-        PlaceOptions(seeds=seeds, user=_user(place_user)),
+        PlaceOptions(visits=visits, seeds=seeds, user=_user(place_user)),
         start or "",
     )
     rows = draw(

@@ -17,6 +17,7 @@ from phaseguide.ratios import find_source
 if TYPE_CHECKING:
     from phaseguide.datasets.folder import Dataset
     from phaseguide.projects.project import Project
+    from phaseguide.projects.schema import FieldEntry
 
 Kind = Literal["edits", "partial", "full", "ratio"]
 
@@ -172,10 +173,14 @@ def sources_from_project(project: Project) -> Iterator[Source]:
         if labels is not None and truth is not None:
             kind = "partial" if bool((labels == NOT_CLASSIFIED).any()) else "full"
         tolerance = 0.1 if field.ratio is None else field.ratio.uncertainty
-        # What is known of the whole specimen is met by the mean of its fields, not by each of them.
-        whole = field.ratio is not None and find_source(field.ratio.source).scope == "specimen"
-        group = f"specimen {field.specimen}" if whole else ""
-        yield Source(field.id, project.read_image(field.id).data, labels, kind, ratio, tolerance, group)
+        image = project.read_image(field.id).data
+        yield Source(field.id, image, labels, kind, ratio, tolerance, specimen_group(field))
+
+
+def specimen_group(field: FieldEntry) -> str:
+    """Group of a field whose ratio is of its whole specimen: the mean of its fields meets it, not each of them."""
+    whole = field.ratio is not None and find_source(field.ratio.source).scope == "specimen"
+    return f"specimen {field.specimen}" if whole else ""
 
 
 def merge_labels(

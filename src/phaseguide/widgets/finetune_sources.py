@@ -61,6 +61,8 @@ def layer_reader(
     given: Given,
     truth: Callable[[], Any] | None = None,
     check: Callable[[NDArray[np.uint8], str], None] | None = None,
+    name: str = "",
+    group: str = "",
 ) -> Read:
     """Return what reads the sources of an image layer: one a plane that has labels, or a ratio.
 
@@ -78,8 +80,10 @@ def layer_reader(
         Returns labels that lie below the edits, or None.
     check : callable, optional
         Gets labels and the layer's name; raises if their numbers mean other phases.
+    name, group : str
+        Of the sources; a field of a project is named as the command line names it, so that both learn alike.
     """
-    data, rgb, name = planes.full_data(image), image.rgb, image.name
+    data, rgb, name = planes.full_data(image), image.rgb, name or image.name
     painted: list[tuple[planes.Index, Any]] = []
     source = None if labels is None else labels.data
     for index in planes.all_indices(image):
@@ -107,6 +111,7 @@ def layer_reader(
                 merged,
                 given,
                 edits=edits and below is None,
+                group=group,
             )
         if not painted:
             yield Source(
@@ -164,7 +169,13 @@ def refusal(error: PhaseguideError) -> Read:
 
 
 def _source(
-    name: str, image: NDArray[Any], labels: NDArray[np.uint8] | None, given: Given, *, edits: bool
+    name: str,
+    image: NDArray[Any],
+    labels: NDArray[np.uint8] | None,
+    given: Given,
+    *,
+    edits: bool,
+    group: str,
 ) -> Source:
     if labels is None:
         kind: Kind = "ratio"
@@ -173,7 +184,7 @@ def _source(
     else:
         kind = "partial" if bool((labels == NOT_CLASSIFIED).any()) else "full"
     ratio, tolerance = (None, 0.1) if given is None else given
-    return Source(name, image, labels, kind, ratio, tolerance)
+    return Source(name, image, labels, kind, ratio, tolerance, group)
 
 
 def _by_name(

@@ -9,6 +9,7 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from phaseguide.finetuning.sources import specimen_group
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import SUM_TOLERANCE
 from phaseguide.widgets import layers
@@ -127,9 +128,16 @@ class SourcesTable(QWidget):
         for key, image in self._images.items():
             line = self.lines[key]
             line.ratio.set_scheme(self._scheme())
-            line.propose(has_paint(self._labels_of(key, image)) or line.given() is not None)
+            painted = has_paint(self._labels_of(key, image))
+            line.propose(painted or line.given() is not None or self._is_told(image))
         self.nothing.setVisible(not self.lines)
         self.paint_button.setEnabled(bool(self._images))
+
+    def _is_told(self, image: Any) -> bool:
+        """Whether the project knows labels or a ratio of the field that an image shows."""
+        opened = self._opened()
+        field = None if opened is None else opened.field_of(image)
+        return field is not None and (field.truth is not None or field.ratio is not None)
 
     def specs(self) -> tuple[SourceSpec, ...]:
         """What is ticked, to be read in a worker."""
@@ -187,9 +195,9 @@ class SourcesTable(QWidget):
         if field is not None and field.truth is not None and chosen == EDITS:
             project, field_id = opened.project, field.id
             truth = lambda: project.read_truth(field_id)  # noqa: E731
-        given = line.given()
+        given, group = line.given(), ""
         if given is None and field is not None and field.ratio is not None:
-            given = (tuple(field.ratio.shares), field.ratio.uncertainty)
+            given, group = (tuple(field.ratio.shares), field.ratio.uncertainty), specimen_group(field)
         labels = self._labels_of(key, image)
         if chosen == EDITS and labels is None:
             misfit = layers.find_layer(self._viewer, image, "edits")
@@ -202,6 +210,8 @@ class SourcesTable(QWidget):
             edits=chosen == EDITS,
             given=given,
             truth=truth,
+            name="" if field is None else field.id,
+            group=group,
             check=None if scheme is None else lambda found, name: check_names(found, painted, scheme, name),
         )
 
