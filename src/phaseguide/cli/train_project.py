@@ -136,10 +136,14 @@ def _report(
 ) -> None:
     console = page(json_target)
     console.print(judgement_table(result.before, result.after))
-    if result.better is False:
-        console.print("The new model is not better on what was held out. The old one stays in use.")
+    if result.better is not None:
+        console.print(f"The new model is {'better' if result.better else 'not better'} on what was held out.")
     console.print(f"Validated on {result.record['validation']}.", markup=False)
-    told = "in use" if in_use else f"kept; put it to use with phaseguide project use {version.id}"
+    told = (
+        "in use"
+        if in_use
+        else f"kept; put it to use with: phaseguide project use {project.folder} {version.id}"
+    )
     console.print(f"Version {version.id} of {project.name}: {told}.", markup=False, soft_wrap=True)
     write_json(
         json_target,
