@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.finetuning.control import Control
-from phaseguide.widgets.runner import BREATH_MS, Failed, guarded
+from phaseguide.widgets.runner import BREATH_MS, Failed, guarded, let_go
 
 
 class FinetuneRunner(QObject):
@@ -59,11 +59,7 @@ class FinetuneRunner(QObject):
         self.control.stop()
         worker, self._worker = self._worker, None
         if worker is not None:
-            for signal in (worker.yielded, worker.finished):
-                try:
-                    signal.disconnect()
-                except (TypeError, RuntimeError):  # nothing connected any more
-                    continue
+            let_go(worker)
 
     def _on_event(self, event: Any) -> None:
         if self._worker is None:

@@ -12,7 +12,7 @@ from phaseguide.events import Notice, Progress
 from phaseguide.widgets.job import Step
 from phaseguide.widgets.preferences import read_preferences
 from phaseguide.widgets.project_list import short
-from phaseguide.widgets.runner import BREATH_MS, Failed, guarded
+from phaseguide.widgets.runner import BREATH_MS, Failed, guarded, let_go
 
 if TYPE_CHECKING:
     from phaseguide.widgets.project_widget import ProjectWidget
@@ -66,11 +66,7 @@ class RerunRunner(QObject):
         self._stop.set()
         worker, self._worker = self._worker, None
         if worker is not None:
-            for signal in (worker.yielded, worker.finished):
-                try:
-                    signal.disconnect()
-                except (TypeError, RuntimeError):  # nothing connected any more
-                    continue
+            let_go(worker)
 
     def _on_event(self, event: Any) -> None:
         if self._worker is None:

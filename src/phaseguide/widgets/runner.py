@@ -57,6 +57,15 @@ def guarded(function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[An
     return run
 
 
+def let_go(worker: Any) -> None:
+    """Hear nothing of a worker any more."""
+    for signal in (worker.yielded, worker.finished):
+        try:
+            signal.disconnect()
+        except (TypeError, RuntimeError):  # nothing connected any more
+            continue
+
+
 class Runner(QObject):
     """One job at a time.
 
@@ -106,11 +115,7 @@ class Runner(QObject):
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.quit()
-            for signal in (worker.yielded, worker.finished):
-                try:
-                    signal.disconnect()
-                except (TypeError, RuntimeError):  # nothing connected any more
-                    continue
+            let_go(worker)
 
     def _on_event(self, event: Any) -> None:
         if self._worker is None:
