@@ -58,8 +58,8 @@ def test_imagenet_start_is_offline_and_grey_equals_repeated_grey(index: int) -> 
     name = f"tu-tf_efficientnet_lite{index}"
     grey = Backbone(BackboneOptions("unet", name, 1), 2).eval()
     colour = Backbone(BackboneOptions("unet", name, 3), 2).eval()
-    grey.load_imagenet()
-    colour.load_imagenet()
+    grey.load_pretrained()
+    colour.load_pretrained()
     image = torch.randn(1, 1, 64, 64)
     with torch.inference_mode():
         a = grey.net.encoder(image)[1:]
@@ -89,6 +89,6 @@ def test_what_cannot_be_built_says_why() -> None:
     with pytest.raises(ModelError, match="Cannot build unet"):
         Backbone(BackboneOptions("unet", "no-such-encoder"), 3)
     with pytest.raises(ModelError, match="no offline ImageNet weights"):
-        Backbone(BackboneOptions("unet", "resnet18"), 3).load_imagenet()
+        Backbone(BackboneOptions("unet", "resnet18"), 3).load_pretrained()
     with pytest.raises(ModelError, match="1 or 3 channels"):
-        Backbone(BackboneOptions("unet", ENCODER, 2), 3).load_imagenet()
+        Backbone(BackboneOptions("unet", ENCODER, 2), 3).load_pretrained()

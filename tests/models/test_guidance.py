@@ -18,6 +18,8 @@ ABLATIONS = {
 }
 KINDS = [
     ("additive", {}),
+    ("spatial", {"width": 8}),
+    ("spatial", {"width": 8, "coordinates": False}),
     ("ccrm", {}),
     ("ccrm", {"coordinates": False}),
     ("ccrm", {"use_gate": False}),
@@ -109,3 +111,23 @@ def test_class_ratio_maps_sum_to_one_and_follow_the_ratio() -> None:
 def test_impossible_guidance_is_refused(kind: str, options: dict[str, object], match: str) -> None:
     with pytest.raises(ModelError, match=match):
         build_guidance(kind, 8, 3, options)
+
+
+def test_spatial_guidance_places_the_ratio() -> None:
+    """With coordinates the same ratio adds something else at another place of a uniform field; without, it does not."""
+    inside = (slice(None), slice(None), slice(1, -1), slice(1, -1))  # a convolution pads its border
+    for coordinates in (True, False):
+        module = build_guidance("spatial", 4, 3, {"width": 8, "coordinates": coordinates})
+        with torch.no_grad():
+            for p in module.parameters():
+                p.normal_(std=0.3)
+            out = module(torch.zeros(1, 4, 9, 9), torch.tensor([[0.2, 0.3, 0.5]]))[inside]
+        spread = float(out.flatten(2).std(dim=2).max())
+        assert (spread > 0.01) == coordinates
+
+
+def test_spatial_guidance_as_in_the_slides() -> None:
+    module = build_guidance("spatial", 4, 3, {"gamma": 0.7, "delta": 0.3})
+    features = torch.randn(1, 4, 5, 5)
+    assert torch.allclose(module(features, torch.tensor([[0.2, 0.3, 0.5]])), 0.7 * features)
+    assert not any(name.endswith("strength") for name, _ in module.named_parameters())

@@ -20,6 +20,7 @@ from phaseguide.phases import PhaseScheme
 KINDS = {
     "none": {},
     "additive": {},
+    "spatial": {"width": 8},
     "plm": {"width": 8, "delta": 1.0},
     "ccrm": {"delta": 1.0, "coordinates": True},
 }
@@ -33,7 +34,7 @@ def model(kind: str) -> LoadedModel:
     segmenter = GuidedSegmenter(
         options, GuidanceOptions(kind, KINDS[kind], 2), PhaseScheme.from_names(NAMES)
     ).eval()
-    if kind == "additive":  # starts at zero, where every mistake would look right
+    if kind in ("additive", "spatial"):  # starts at zero, where every mistake would look right
         for parameter in segmenter.guidance.parameters():
             torch.nn.init.normal_(parameter, std=0.1)
     card = Card(

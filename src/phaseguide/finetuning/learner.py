@@ -142,9 +142,8 @@ class Learner:
 
     def parts(self, segmenter: GuidedSegmenter) -> dict[str, nn.Module]:
         """The parts of a model that learn."""
-        net = segmenter.backbone.net
-        learning = {"decoder": net.decoder, "head": net.segmentation_head, "guidance": segmenter.guidance}
-        return learning if self.cache is not None else {"encoder": net.encoder, **learning}
+        learning = {**segmenter.backbone.decoder_parts(), "guidance": segmenter.guidance}
+        return learning if self.cache is not None else {**segmenter.backbone.encoder_parts(), **learning}
 
     def keep_as_best(self) -> None:
         """Remember the averaged model."""
@@ -306,7 +305,8 @@ class Learner:
             if is_batch_norm(module) and batch < 8:
                 module.eval()
         if self.cache is not None:
-            self.model.backbone.net.encoder.eval()
+            for part in self.model.backbone.encoder_parts().values():
+                part.eval()
 
 
 def knows_its_phases(card: Card) -> bool:

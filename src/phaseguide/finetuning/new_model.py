@@ -84,6 +84,6 @@ def _fresh(scheme: PhaseScheme, channels: int, guidance: str, seed: int) -> Guid
         torch.manual_seed(seed)
         backbone = BackboneOptions(c.architecture, c.encoder, channels, dict(c.decoder))
         segmenter = GuidedSegmenter(backbone, options, scheme)
-    segmenter.backbone.load_imagenet()
+    segmenter.backbone.load_pretrained()
     segmenter.eval()
     return segmenter

@@ -1,13 +1,13 @@
-"""Backbones: encoder and decoder from segmentation-models-pytorch, through one registry.
+"""Backbones: encoder and decoder from segmentation-models-pytorch or Segment Anything, through one registry.
 
-Every backbone is split into ``encode`` (expensive, ratio-free, cached) and ``decode`` (cheap), and
-padded here to a multiple of 32, since most decoders refuse other sizes.
+Every backbone is split into ``encode`` (expensive, ratio-free, cached) and ``decode`` (cheap). Those of
+segmentation-models-pytorch are padded here to a multiple of 32, since most decoders refuse other sizes.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,7 +15,13 @@ from torch import Tensor, nn
 from phaseguide.errors import ModelError
 from phaseguide.models.pretrained import load_imagenet_weights
 
+if TYPE_CHECKING:
+    from phaseguide.models.sam.backbone import SamBackbone
+    from phaseguide.models.sam.prompts import Prompts
+
 STRIDE = 32
+SAM = "sam"
+"""The architecture that `phaseguide.models.sam` builds; the others are from segmentation-models-pytorch."""
 ARCHITECTURES = {
     "unet": "Unet",
     "unetplusplus": "UnetPlusPlus",
@@ -32,19 +38,23 @@ class BackboneOptions:
     Attributes
     ----------
     architecture : str
-        A key of `ARCHITECTURES`.
+        A key of `ARCHITECTURES`, or ``sam``.
     encoder : str
-        Any encoder name of segmentation-models-pytorch; ``tu-`` prefixes a timm model.
+        Any encoder name of segmentation-models-pytorch (``tu-`` prefixes a timm model); for ``sam`` a size:
+        ``vit_b``, ``vit_l`` or ``vit_h``.
     in_channels : int
         1 for grey, 3 for RGB.
     decoder : dict
         Further keyword arguments of the architecture, for example ``decoder_channels``.
+    adapter : dict
+        For ``sam`` alone; see `phaseguide.models.sam.backbone.SamBackbone`.
     """
 
     architecture: str = "unet"
     encoder: str = "tu-tf_efficientnet_lite0"
     in_channels: int = 1
     decoder: dict[str, Any] = field(default_factory=dict)
+    adapter: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON-compatible values."""
@@ -85,8 +95,11 @@ class Backbone(nn.Module):
         super().__init__()
         if options.architecture not in ARCHITECTURES:
             raise ModelError(
-                f"Unknown architecture {options.architecture!r}. Choose one of {', '.join(ARCHITECTURES)}."
+                f"Unknown architecture {options.architecture!r}. Choose one of "
+                f"{', '.join([*ARCHITECTURES, SAM])}."
             )
+        if options.adapter:
+            raise ModelError(f"Architecture {options.architecture!r} takes no adapters; only {SAM!r} does.")
         try:
             self.net = getattr(smp, ARCHITECTURES[options.architecture])(
                 encoder_name=options.encoder,
@@ -106,7 +119,40 @@ class Backbone(nn.Module):
         """Channels of the encoder's maps, from fine to coarse, without the image and without empty maps."""
         return [int(c) for c in self.net.encoder.out_channels[1:] if c > 0]
 
-    def load_imagenet(self) -> None:
+    def encoder_parts(self) -> dict[str, nn.Module]:
+        """What of the encoder may learn."""
+        return {"encoder": self.net.encoder}
+
+    def decoder_parts(self) -> dict[str, nn.Module]:
+        """What of the decoder may learn."""
+        return {"decoder": self.net.decoder, "head": self.net.segmentation_head}
+
+    @property
+    def takes_prompts(self) -> bool:
+        """Whether boxes and points have a say: not in this one."""
+        return False
+
+    def decode_prompted(self, features: Features, prompts: Prompts) -> Tensor:
+        """Refuse boxes and points."""
+        raise ModelError(
+            f"Boxes and points cannot guide a {self.options.architecture} model; Segment Anything models "
+            "with the mask decoder take them."
+        )
+
+    def preferred_tile(self, device_kind: str) -> int:
+        """Largest side in the network at once, px: a 1280 px field seen 1.5 times enlarged fits whole."""
+        return 1920
+
+    def preferred_overlap(self, tile: int) -> int:
+        """Overlap of neighbouring tiles of a side, px: about as far as these networks look."""
+        return 128
+
+    @property
+    def half_dtype(self) -> str:
+        """Name of torch's type for half precision on a GPU."""
+        return "float16"
+
+    def load_pretrained(self) -> None:
         """Start the encoder from ImageNet weights that come with the installation."""
         load_imagenet_weights(self.net.encoder, self.options.encoder, self.options.in_channels)
 
@@ -127,6 +173,21 @@ class Backbone(nn.Module):
         return logits[..., : features.height, : features.width]
 
 
+def build_backbone(options: BackboneOptions, n_phases: int) -> Backbone | SamBackbone:
+    """Build the backbone that the options name, with fresh weights.
+
+    Raises
+    ------
+    ModelError
+        Unknown architecture or encoder, options that do not go together, or a package that is missing.
+    """
+    if options.architecture == SAM:
+        from phaseguide.models.sam.backbone import SamBackbone
+
+        return SamBackbone(options, n_phases)
+    return Backbone(options, n_phases)
+
+
 def pad_to_stride(image: Tensor, stride: int = STRIDE) -> Tensor:
     """Pad right and bottom to a multiple of ``stride`` by reflection, or by replication if too small."""
     height, width = image.shape[-2:]
@@ -142,4 +203,13 @@ def is_batch_norm(module: nn.Module) -> bool:
     return isinstance(module, nn.modules.batchnorm._BatchNorm)
 
 
-__all__ = ["ARCHITECTURES", "Backbone", "BackboneOptions", "Features", "is_batch_norm", "pad_to_stride"]
+__all__ = [
+    "ARCHITECTURES",
+    "SAM",
+    "Backbone",
+    "BackboneOptions",
+    "Features",
+    "build_backbone",
+    "is_batch_norm",
+    "pad_to_stride",
+]

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from phaseguide.phases import PhaseScheme
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2 added what adapters sit on (`BackboneCard.adapter`); files of format 1 are read as they are."""
 
 DEFAULT_OWN_ERROR = 0.3
 """Composition error assumed for a model that nobody has calibrated, as log-ratio standard deviation."""
@@ -29,6 +30,7 @@ class BackboneCard(_Section):
     encoder: str
     in_channels: int = Field(ge=1, le=64)
     decoder: dict[str, Any] = {}
+    adapter: dict[str, Any] = {}
 
 
 class GuidanceCard(_Section):

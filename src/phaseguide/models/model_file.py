@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from phaseguide.atomic import write_bytes
-from phaseguide.errors import ModelError, PhaseguideError
+from phaseguide.errors import MissingBaseError, ModelError, PhaseguideError
 from phaseguide.models.card import FORMAT_VERSION, BackboneCard, Card, GuidanceCard
 
 if TYPE_CHECKING:
@@ -31,6 +31,17 @@ class LoadedModel:
     path: Path
 
 
+def _find_base(path: Path, sha256: str) -> None:
+    from phaseguide.models.sam.base_weights import find_base
+
+    try:
+        find_base(sha256)
+    except ModelError as error:
+        raise MissingBaseError(
+            f"{path}: holds adapters, and the weights below them are not at hand. {error}", sha256
+        ) from error
+
+
 def tensors_sha256(tensors: dict[str, Tensor]) -> str:
     """Checksum over names, types, shapes and bytes of all tensors, in order of name."""
     digest = hashlib.sha256()
@@ -39,6 +50,15 @@ def tensors_sha256(tensors: dict[str, Tensor]) -> str:
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
         digest.update(tensor.reshape(-1).view(_byte_type()).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _check_base_is_named(segmenter: GuidedSegmenter) -> None:
+    adapter = segmenter.backbone.options.adapter
+    if adapter and not adapter["base"] and not adapter["merged"]:
+        raise ModelError(
+            "This model sits on random base weights, which are good for measuring speed only. Start it from the "
+            "official weights (load_pretrained) and train it before it is saved."
+        )
 
 
 def _byte_type() -> Any:
@@ -68,12 +88,15 @@ def save_model(path: str | Path, segmenter: GuidedSegmenter, card: Card) -> Card
 
     Raises
     ------
+    ModelError
+        Adapters on random weights, which nobody could put together again.
     PhaseguideError
         The file cannot be written.
     """
     import torch
     from safetensors.torch import save
 
+    _check_base_is_named(segmenter)
     parameters = {name for name, _ in segmenter.named_parameters()}
     tensors = {
         name: (t.detach().cpu().to(torch.float16) if name in parameters else t.detach().cpu()).contiguous()
@@ -150,6 +173,28 @@ def read_card(path: str | Path) -> Card:
 
 def load_model(path: str | Path) -> LoadedModel:
     """Load a model file completely and check it.
+
+    Raises
+    ------
+    MissingBaseError
+        It holds adapters, and the weights that they sit on are not at hand.
+    ModelError
+        As `check_model`.
+    """
+    model = check_model(path)
+    adapter = model.card.backbone.adapter
+    if (base := adapter.get("base")) and not adapter.get("merged"):
+        _find_base(model.path, base)
+    return model
+
+
+def check_model(path: str | Path) -> LoadedModel:
+    """Check a model file completely, whether or not the weights that its adapters sit on are at hand.
+
+    Returns
+    -------
+    LoadedModel
+        To be run only if `load_model` returns it too.
 
     Raises
     ------

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from phaseguide.errors import ModelError
-from phaseguide.models.backbones import Backbone, BackboneOptions, Features
+from phaseguide.models.backbones import BackboneOptions, Features, build_backbone
 from phaseguide.models.guidance import build_guidance
 from phaseguide.phases import PhaseScheme
+
+if TYPE_CHECKING:
+    from phaseguide.models.sam.prompts import Prompts
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class GuidedSegmenter(nn.Module):
         super().__init__()
         self.scheme = scheme
         self.guidance_options = guidance
-        self.backbone = Backbone(backbone, len(scheme))
+        self.backbone = build_backbone(backbone, len(scheme))
         channels = self.backbone.channels
         if not 1 <= guidance.scales <= len(channels):
             raise ModelError(
@@ -73,7 +76,14 @@ class GuidedSegmenter(nn.Module):
         """Encode a normalised image, shape (B, in_channels, H, W); independent of any ratio."""
         return self.backbone.encode(image)
 
-    def decode(self, features: Features, ratio: Tensor | None = None) -> Tensor:
+    @property
+    def takes_prompts(self) -> bool:
+        """Whether boxes and points can guide the decoder."""
+        return self.backbone.takes_prompts
+
+    def decode(
+        self, features: Features, ratio: Tensor | None = None, prompts: Prompts | None = None
+    ) -> Tensor:
         """Return logits, shape (B, K, H, W).
 
         Parameters
@@ -82,11 +92,21 @@ class GuidedSegmenter(nn.Module):
             From `encode`.
         ratio : Tensor, shape (B, K), or None
             Rows sum to 1; NaN rows, or None, mean no ratio.
+        prompts : Prompts, optional
+            Boxes and points in px of the image that was encoded, the same for all samples.
+
+        Raises
+        ------
+        ModelError
+            Prompts for a decoder that takes none.
         """
         maps = list(features.maps)
         for level, module in enumerate(self.guidance, start=1):
             maps[-level] = module(maps[-level], ratio)
-        return self.backbone.decode(replace(features, maps=maps))
+        guided = replace(features, maps=maps)
+        if prompts is None or not len(prompts):
+            return self.backbone.decode(guided)
+        return self.backbone.decode_prompted(guided, prompts)
 
     def forward(self, image: Tensor, ratio: Tensor | None = None) -> Tensor:
         """Encode and decode."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from phaseguide.errors import ModelError
 from phaseguide.models.card import Card
-from phaseguide.models.model_file import METADATA_KEY, load_model
+from phaseguide.models.model_file import METADATA_KEY, check_model
 from phaseguide.models.new_file import write_new
 from phaseguide.models.summary import without_folders
 from phaseguide.models.zoo import SUFFIX, ZooEntry, add_model
@@ -68,7 +68,7 @@ def export_model(source: Path, target: Path) -> Path:
     PhaseguideError
         The file cannot be written.
     """
-    load_model(source)
+    check_model(source)
     target = _with_suffix(target)
     write_new(target, _read(source))
     return target
@@ -101,7 +101,7 @@ def share_model(source: Path, target: Path, text: ShareText) -> Path:
     ):
         if not value.strip():
             raise ModelError(f"{source.name}: say {what}; who gets the model has only its card to go by.")
-    model = load_model(source)
+    model = check_model(source)
     update = {key: value.strip() for key, value in asdict(text).items()}
     shared = model.card.model_copy(update={**update, "training": without_folders(model.card.training)})
     target = _with_suffix(target)

@@ -31,8 +31,9 @@ class ZooEntry:
     path : Path
     origin : {"built-in", "user"}
     problem : str
-        Why it cannot be used; empty when its card reads well.
+        Why it cannot be used; empty when its card reads well and nothing is missing.
     card : Card or None
+        None where it cannot be read. With a problem: base weights are missing, and can be had.
     """
 
     name: str
@@ -62,12 +63,20 @@ def list_models() -> list[ZooEntry]:
     )
     for folder, origin in origins:
         for path in sorted(folder.glob(f"*{SUFFIX}")):
-            try:
-                card, problem = read_card(path), ""
-            except ModelError as error:
-                card, problem = None, str(error)
+            card, problem = _look(path)
             entries.append(ZooEntry(path.stem, path, origin, problem, card))
     return entries
+
+
+def _look(path: Path) -> tuple[Card | None, str]:
+    """Card of a model, and what is wrong with it or lacking; no weights are read."""
+    from phaseguide.models.sam.base_presence import missing_base
+
+    try:
+        card = read_card(path)
+    except ModelError as error:
+        return None, str(error)
+    return card, missing_base(card)
 
 
 def find_model(name_or_path: str | Path) -> Path:
@@ -112,9 +121,9 @@ def add_model(path: str | Path, name: str | None = None) -> ZooEntry:
     PhaseguideError
         The copy cannot be written.
     """
-    from phaseguide.models.model_file import load_model
+    from phaseguide.models.model_file import check_model
 
-    model = load_model(path)
+    model = check_model(path)  # base weights may come later
     name = name or Path(path).stem
     check_name(name)
     taken = {entry.name for entry in list_models()}
@@ -126,7 +135,7 @@ def add_model(path: str | Path, name: str | None = None) -> ZooEntry:
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error}).") from error
     write_new(target, data)
-    return ZooEntry(name, target, "user", "", model.card)
+    return ZooEntry(name, target, "user", _look(target)[1], model.card)
 
 
 def user_model_path(name: str) -> Path:

@@ -67,7 +67,7 @@ def prepare(segmenter: GuidedSegmenter, stage: Stage, config: TrainingConfig) ->
     if guidance_only:
         groups = [{"params": list(segmenter.guidance.parameters()), "lr": rate * config.guidance_rate}]
     else:
-        encoder = list(segmenter.backbone.net.encoder.parameters())
+        encoder = [p for part in segmenter.backbone.encoder_parts().values() for p in part.parameters()]
         held = {id(p) for p in encoder}
         rest = [p for p in segmenter.parameters() if id(p) not in held and p.requires_grad]
         groups = [{"params": encoder, "lr": rate * config.encoder_rate}, {"params": rest, "lr": rate}]
@@ -82,9 +82,10 @@ def set_modes(segmenter: GuidedSegmenter, stage: Stage, batch: int) -> None:
     if stage.name == "guidance":
         segmenter.backbone.eval()
     elif batch < 8:
-        for module in segmenter.backbone.net.encoder.modules():
-            if is_batch_norm(module):
-                module.eval()
+        for part in segmenter.backbone.encoder_parts().values():
+            for module in part.modules():
+                if is_batch_norm(module):
+                    module.eval()
 
 
 def set_rate(optimiser: torch.optim.Optimizer, step: int, steps: int) -> None:

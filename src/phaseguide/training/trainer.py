@@ -128,7 +128,7 @@ class _Run:
             backbone = BackboneOptions(c.architecture, c.encoder, self.data.channels, dict(c.decoder))
             model = GuidedSegmenter(backbone, guidance, self.data.scheme)
         if c.imagenet:
-            model.backbone.load_imagenet()
+            model.backbone.load_pretrained()
         return model
 
     def events(self) -> Iterator[TrainingEvent]:

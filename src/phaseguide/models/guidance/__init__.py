@@ -14,10 +14,12 @@ from phaseguide.models.guidance.additive import AdditiveGuidance
 from phaseguide.models.guidance.base import Guidance, NoGuidance
 from phaseguide.models.guidance.ccrm import ClassRatioMapping
 from phaseguide.models.guidance.plm import PhaseLearningModule
+from phaseguide.models.guidance.spatial import SpatialGuidance
 
 GUIDANCE: dict[str, type[Guidance]] = {
     "none": NoGuidance,
     "additive": AdditiveGuidance,
+    "spatial": SpatialGuidance,
     "plm": PhaseLearningModule,
     "ccrm": ClassRatioMapping,
 }
@@ -30,7 +32,7 @@ def build_guidance(
 
     Parameters
     ----------
-    kind : {"none", "additive", "plm", "ccrm"}
+    kind : {"none", "additive", "spatial", "plm", "ccrm"}
     channels : int
         Channels C of the encoder output.
     n_phases : int
@@ -63,6 +65,7 @@ __all__ = [
     "Guidance",
     "NoGuidance",
     "PhaseLearningModule",
+    "SpatialGuidance",
     "build_guidance",
     "count_parameters",
 ]
