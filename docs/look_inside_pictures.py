@@ -1,0 +1,77 @@
+"""Make the pictures of ``docs/look_inside.md``: ``python docs/look_inside_pictures.py [--out DIR]``.
+
+Needs a display (or ``xvfb-run -a -s "-screen 0 1920x1200x24 -dpi 96"``) and the extra ``all``. The sheet is what
+``phaseguide look-inside`` writes; the window is what the menu entry *Look inside the model* leads to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+os.environ["NAPARI_CONFIG"] = ""  # the pictures must not depend on anybody's settings
+os.environ.setdefault("QT_FONT_DPI", "96")
+os.environ["PHASEGUIDE_DATA_DIR"] = tempfile.mkdtemp()
+
+from screenshots import PANEL_WIDTH, SAMPLE, WINDOW, pump, wait
+
+RATIO = "spheroidite=70%"
+
+
+def main() -> None:
+    """Write the sheet, then the window."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")
+    options = parser.parse_args()
+    write_sheet(options.out / "look_inside_sheet.png")
+    show_window(options.out / "look_inside.png")
+
+
+def write_sheet(path: Path) -> None:
+    """Run the command on the sample and keep its sheet."""
+    from phaseguide.datasets.samples import open_sample
+
+    folder = Path(tempfile.mkdtemp())
+    command = (
+        "-c",
+        "from phaseguide.cli import app; app()",
+        "look-inside",
+        str(open_sample(SAMPLE).image_path),
+    )
+    subprocess.run(
+        [sys.executable, *command, "--model", "uhcs", "--ratio", RATIO, "--out", str(folder)], check=True
+    )
+    path.write_bytes((folder / f"{SAMPLE}_inside.png").read_bytes())
+
+
+def show_window(path: Path) -> None:
+    """Look inside as a user does, with the base beside the image."""
+    from napari import Viewer
+    from napari._app_model import get_app_model
+    from napari.qt import get_qapp
+    from qtpy.QtCore import Qt
+
+    app = get_qapp()
+    viewer = Viewer(show=True, show_welcome_screen=False)
+    viewer.theme = "dark"
+    image = viewer.open_sample("napari-phaseguide", SAMPLE)[0]
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
+    viewer.window.resize(*WINDOW)
+    viewer.window._qt_window.resizeDocks([dock], [PANEL_WIDTH], Qt.Orientation.Horizontal)
+    pump(app, 2)
+    viewer.layers.selection.active = image
+    get_app_model().commands.execute_command("napari-phaseguide.look_inside").result()
+    wait(app, widget.tools.inside)
+    widget.tools.inside.beside.setChecked(True)
+    pump(app, 2)
+    widget.panel.reveal(widget.tools.inside_fold)
+    pump(app, 1)
+    viewer.screenshot(str(path), canvas_only=False, flash=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""``phaseguide look-inside``: what every block of a network makes of an image, as pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phaseguide.cli.output import DeviceOption, JsonOption, ModelOption, make_table, page, write_json
+from phaseguide.cli.progress import draw
+from phaseguide.errors import PhaseguideError
+
+NO_BASE = "none"
+
+
+def look_inside(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Image file.")],
+    model: ModelOption,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the pictures; made if missing.")],
+    ratio: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help='Show the guidance with these shares too: "ferrite=15%,2=0.3". Others are open.',
+        ),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="M|none",
+            help="Model whose encoder to compare with. Default: what the training began with (the model without "
+            "its adapters, its parent, or ImageNet weights), if that is at hand.",
+        ),
+    ] = None,
+    window: Annotated[
+        int, typer.Option(min=32, metavar="PX", help="Largest side of the part that is looked at.")
+    ] = 1024,
+    centre: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y", help="Middle of that part, px from the top left. Default: of the image."),
+    ] = None,
+    plane: Annotated[int, typer.Option(min=0, metavar="Z", help="Plane of a stack, from 0.")] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace pictures of an earlier run.")
+    ] = False,
+    device: DeviceOption = "auto",
+    json_target: JsonOption = None,
+) -> None:
+    """Show what every block of the encoder and the guidance see.
+
+    The first three principal components of a block's tokens become red, green
+    and blue. The encoder before and after training share one projection for
+    each block, so their colours can be compared; colours of different blocks
+    cannot. Writes NAME_inside.png (all on one sheet), NAME_inside.json and a
+    PNG of each block, in which a pixel is a token.
+
+    \b
+    [bold]Examples[/bold]
+      phaseguide look-inside steel.tif --model uhcs --out inside
+      phaseguide look-inside steel.tif -m uhcs --ratio "spheroidite=70%" --out inside
+      phaseguide look-inside large.tif -m mine --base uhcs --window 512 --centre 900,400 --out inside
+    """  # noqa: D301
+    from phaseguide.micrographs.reading import read_micrograph
+    from phaseguide.models.zoo import open_model
+    from phaseguide.ratios import parse_ratio
+    from phaseguide.segmentation.inside_base import find_base
+    from phaseguide.segmentation.inside_files import inside_files, save_inside, view_row
+    from phaseguide.segmentation.look_inside import look_inside as look
+
+    middle = _read_centre(centre)
+    stem = image.stem if plane == 0 else f"{image.stem}_{plane:03d}"
+    sheet = inside_files(out, stem).sheet
+    if sheet.exists() and not overwrite:
+        raise PhaseguideError(f"{sheet}: exists already. Choose another --out, or add --overwrite.")
+    micrograph = read_micrograph(image)
+    pixels = micrograph.data
+    if micrograph.is_stack:
+        if plane >= len(pixels):
+            raise PhaseguideError(f"{image}: has planes 0 to {len(pixels) - 1}, and no plane {plane}.")
+        pixels = pixels[plane]
+    elif plane:
+        raise PhaseguideError(f"{image}: is one plane and no stack. Leave --plane out.")
+    opened = open_model(model)
+    asked = None if ratio is None else parse_ratio(ratio, opened.card.scheme)
+    start = None
+    if base is None:
+        start = find_base(opened)
+    elif base != NO_BASE:
+        other = open_model(base)
+        start = (other.card.name, other.segmenter)
+    views = draw(
+        look(
+            opened,
+            pixels,
+            ratio=asked,
+            base=None if start is None else start[1],
+            device=device,
+            window=window,
+            centre=middle,
+            name=str(image),
+        )
+    )
+    base_name = "" if start is None else start[0]
+    files = save_inside(out, stem, views, pixels, model_name=opened.card.name, base_name=base_name)
+    table = make_table("Share of the variance %", ("encoder", "block", "red", "green", "blue", "px"), left=2)
+    for view in views:
+        shares = (f"{share * 100:.1f}" for share in view.explained)
+        table.add_row(view.encoder, view.name, *shares, f"{view.stride[0]:g}")
+    console = page(json_target)
+    console.print(table)
+    console.print("px: pixels of the image to a side of one token")
+    console.print(f"All on one sheet: {files.sheet}", markup=False, soft_wrap=True)
+    rows = [{**view_row(view), "file": str(path)} for view, path in zip(views, files.pictures, strict=True)]
+    write_json(
+        json_target, {"model": opened.card.name, "base": base_name, "sheet": str(files.sheet), "views": rows}
+    )
+
+
+def _read_centre(text: str | None) -> tuple[float, float] | None:
+    """Row and column from "X,Y".
+
+    Raises
+    ------
+    PhaseguideError
+        Not two numbers.
+    """
+    if text is None:
+        return None
+    try:
+        x, y = (float(part) for part in text.split(","))
+    except ValueError:
+        raise PhaseguideError(
+            f"--centre {text!r} is not understood. Write two numbers, for example 900,400."
+        ) from None
+    return y, x
