@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,16 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     """An empty folder in the place of the user's own models and caches."""
     folder = tmp_path_factory.mktemp("data")
     monkeypatch.setenv("PHASEGUIDE_DATA_DIR", str(folder))
+    monkeypatch.delenv("PHASEGUIDE_EMBEDDINGS", raising=False)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_features_of_other_tests() -> None:
+    """A test that counts how often an encoder runs finds nothing that another one has encoded."""
+    embeddings = sys.modules.get("phaseguide.segmentation.embeddings")
+    if embeddings is not None:
+        embeddings.MEMORY.clear()
 
 
 @pytest.fixture(scope="session")

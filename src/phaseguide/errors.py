@@ -27,8 +27,30 @@ class ModelError(PhaseguideError):
     """A model file that is damaged, foreign, too new, or made for other input."""
 
 
+class MissingBaseError(ModelError):
+    """A model file is sound, but the weights that its adapters sit on are not at hand.
+
+    Parameters
+    ----------
+    message : str
+    sha256 : str
+        Checksum that the model names them by.
+    """
+
+    def __init__(self, message: str, sha256: str = "") -> None:
+        super().__init__(message)
+        self.sha256 = sha256
+
+
 class DeviceError(PhaseguideError):
     """A compute device that is not there, or memory that does not suffice."""
+
+
+class WeightsTooLargeError(MemoryError):
+    """The weights of a network do not fit into a device's memory, whatever the size of the image.
+
+    No error for the user yet: whoever runs the network goes to another device, or tells.
+    """
 
 
 class TrainingError(PhaseguideError):
@@ -43,7 +65,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of Python, numpy or torch means that memory ran out."""
     text = str(error).lower()
     words = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
-    return isinstance(error, MemoryError) or any(w in text for w in words)
+    # torch's own class is known by its name here, where torch is not imported.
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or any(w in text for w in words)
 
 
 def describe_refusal(error: Exception) -> str | None:

@@ -288,7 +288,7 @@ def test_a_loss_that_is_no_number_goes_back_once_then_ends_with_the_best(
         ([source()], dataclasses.replace(QUICK, validation_fields=("field",)), "Every labelled source validates"),
         ([source()], dataclasses.replace(QUICK, crop=100), "multiple of 32"),
         ([source()], dataclasses.replace(QUICK, batch=0), "batch is 0"),
-        ([source()], dataclasses.replace(QUICK, parts="quick"), "fast or thorough"),
+        ([source()], dataclasses.replace(QUICK, parts="quick"), "fast, adapters or thorough"),
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_said_before_anything_is_learnt(

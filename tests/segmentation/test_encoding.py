@@ -38,7 +38,7 @@ class Pixelwise(nn.Module):
         self.encoded += 1
         return Features([image.float()], *image.shape[-2:])
 
-    def decode(self, features: Features, ratio: Tensor | None = None) -> Tensor:
+    def decode(self, features: Features, ratio: Tensor | None = None, prompts: None = None) -> Tensor:
         image = features.maps[0]
         logits = torch.cat([image, image**2], dim=1)
         return logits if ratio is None else logits + ratio[:, :, None, None]

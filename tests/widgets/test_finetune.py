@@ -452,6 +452,10 @@ def test_a_model_that_got_worse_says_so(dock: Any, viewer: Any, image: Any, qtbo
     assert alarm and "worse: mean Dice 80.0% → 70.0%" in text
     dock.panel.result.show_result(turned)
     assert "worse" in dock.panel.result.verdict.text() and "color" in dock.panel.result.verdict.styleSheet()
+    some = tuple(replace(s, pixels=400) for s in result.after.phases)
+    thin = replace(result.after, phases=(replace(some[0], pixels=12), *some[1:]), pixels=812)
+    told = verdict(replace(result, after=thin))[0]
+    assert f"Little is behind the numbers of {some[0].phase} (12 px)." in told and some[1].phase not in told
     unjudged = verdict(replace(result, before=None, after=None, better=None))
     assert unjudged[0].startswith("Nothing was held out") and not unjudged[1]
 

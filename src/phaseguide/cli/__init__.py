@@ -9,23 +9,28 @@ import typer
 from phaseguide.cli import (
     benchmark,
     benchmark_finetune,
+    benchmark_sam,
     demo,
+    embeddings,
     estimate,
     evaluate,
     familiarity,
     folds,
     large,
     live,
+    look_inside,
     models,
+    models_base,
     points,
     project,
     segment,
     start_napari,
     train,
+    zero_shot,
 )
 from phaseguide.cli.guard import GuardedGroup
 
-__all__ = ["app", "benchmark_finetune", "familiarity", "folds", "large", "live"]
+__all__ = ["app", "benchmark_finetune", "benchmark_sam", "familiarity", "folds", "large", "live", "zero_shot"]
 
 app = typer.Typer(
     name="phaseguide",
@@ -59,8 +64,11 @@ def _main(
 app.command()(segment.segment)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
+app.command(name="look-inside")(look_inside.look_inside)
+models.models_app.add_typer(models_base.base_app, name="base")
 app.add_typer(models.models_app, name="models")
 app.add_typer(project.project_app, name="project")
+app.add_typer(embeddings.embeddings_app, name="embeddings")
 app.add_typer(benchmark.benchmark_app, name="benchmark")
 estimate.estimate_app.add_typer(points.points_app, name="points")
 app.add_typer(estimate.estimate_app, name="estimate")

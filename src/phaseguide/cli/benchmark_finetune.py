@@ -59,6 +59,16 @@ def finetune(
     place_user: Annotated[
         str, typer.Option(metavar="corrects|labels", help="In a place: only correct, or also confirm.")
     ] = "labels",
+    place_ways: Annotated[
+        str,
+        typer.Option(metavar="WAY,...", help="ranked, ratio, entropy, random; oracles: mistakes, balanced."),
+    ] = "",
+    place_steel: Annotated[
+        str,
+        typer.Option(
+            metavar="known|new", help="Places for the fold's model, or after one stroke of each new phase."
+        ),
+    ] = "known",
     seed: Annotated[int, typer.Option(help="Seed of strokes, rehearsal, experts and learning.")] = 0,
     development: Annotated[
         str,
@@ -94,7 +104,13 @@ def finetune(
     configs = [make_config(name, given) for name in (new_preset, known_preset)]
     options = StudyOptions(
         StoryOptions(new_config=configs[0], known_config=configs[1], seed=seed),
-        PlaceOptions(visits=visits, seeds=seeds, user=_user(place_user)),
+        PlaceOptions(
+            visits=visits,
+            seeds=seeds,
+            user=_user(place_user),
+            ways=_ways(place_ways),
+            steel=_steel(place_steel),
+        ),
         start or "",
     )
     rows = draw(
@@ -138,6 +154,22 @@ def _user(text: str) -> str:
     if text not in users:
         raise PhaseguideError(f"--place-user {text!r}: choose {' or '.join(users)}.")
     return users[text]
+
+
+def _steel(text: str) -> str:
+    if text not in ("known", "new"):
+        raise PhaseguideError(f"--place-steel {text!r}: choose known or new.")
+    return STORY_NAMES[text]
+
+
+def _ways(text: str) -> tuple[str, ...]:
+    """Ways of choosing places by their words; all but the oracles where none is named."""
+    from phaseguide.finetuning.place_study import WAY_NAMES, WAYS
+
+    for word in _parts(text):
+        if word not in WAY_NAMES:
+            raise PhaseguideError(f"--place-ways {word!r}: choose {', '.join(WAY_NAMES)}.")
+    return tuple(WAY_NAMES[word] for word in _parts(text)) or WAYS
 
 
 def _print_row(row: Any, console: Console) -> None:

@@ -14,6 +14,7 @@ from phaseguide.cli.benchmark import benchmark_app
 from phaseguide.cli.output import DeviceOption, JsonOption, page, write_json
 from phaseguide.cli.progress import draw
 from phaseguide.cli.train import choose_scheme, print_epoch
+from phaseguide.cli.train_sam import dataset_config
 from phaseguide.cli.train_settings import parse_settings, read_inference
 from phaseguide.errors import PhaseguideError
 from phaseguide.events import Finished
@@ -78,7 +79,8 @@ def folds(
         raise PhaseguideError(f"There is no study {study!r}. Choose belief or conditioning.")
     data = open_dataset(dataset)
     resolved = choose_scheme(data, phases, scheme, None)
-    config = TrainingConfig.from_dict({"device": device, **parse_settings(settings or [])})
+    given = {"device": device, **parse_settings(settings or [])}
+    config = dataset_config(None, given, None, "", given["device"])
     events = _run(data, resolved, folds_file, config, out, starts, card, study, repeats, seed)
     report = draw(events, print_epoch)
     page(json_target).print(to_markdown(report), markup=False, soft_wrap=True)

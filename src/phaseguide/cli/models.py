@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from phaseguide.cli.models_network import (
+    as_json,
+    count_parameters,
+    merge_files,
+    network_rows,
+    parameter_table,
+)
 from phaseguide.cli.output import JsonOption, make_table, page, percent, write_json
 from phaseguide.errors import ModelError
 
@@ -21,7 +28,7 @@ NewName = Annotated[str | None, typer.Option(help="Name to choose it by; default
 models_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="List, show, add, copy, share, delete and restore models.",
+    help="List, show, add, copy, merge, share, delete and restore models.",
 )
 
 
@@ -42,7 +49,7 @@ def list_all(json_target: JsonOption = None) -> None:
     for entry in entries:
         card = entry.card
         size = entry.path.stat().st_size / 1e6
-        phases = ", ".join(card.scheme.names) if card else entry.problem
+        phases = "; ".join(t for t in (", ".join(card.scheme.names) if card else "", entry.problem) if t)
         parent = parent_name(card) if card else ""
         guidance, version = (card.guidance.kind, card.version) if card else ("", "")
         table.add_row(entry.name, entry.origin, phases, guidance, version, parent, f"{size:.1f} MB")
@@ -73,7 +80,7 @@ def show(
     name: NameArgument,
     json_target: JsonOption = None,
 ) -> None:
-    """Show the card of a model: phases, architecture, training, scores, licence.
+    """Show the card of a model: phases, architecture, parameters, training, scores, licence.
 
     [bold]Example[/bold]: phaseguide models show uhcs
     """
@@ -87,11 +94,16 @@ def show(
     for key, value in _card_rows(card, path):
         table.add_row(key, value)
     console.print(table)
+    counts, reason = count_parameters(card)
+    if counts:
+        console.print(parameter_table(counts))
+    else:
+        console.print(f"Parameters were not counted: {reason}", markup=False, soft_wrap=True)
     phases = make_table("Phases", ("label", "name", "colour", "mean area % in training"), left=3)
     for phase, share in zip(card.scheme, card.training_ratio_mean, strict=True):
         phases.add_row(str(phase.label), phase.name, phase.colour, percent(share))
     console.print(phases)
-    write_json(json_target, card.model_dump())
+    write_json(json_target, card.model_dump() | {"parameters": as_json(counts)})
 
 
 def _card_rows(card: Card, path: Path) -> list[tuple[str, str]]:
@@ -106,10 +118,7 @@ def _card_rows(card: Card, path: Path) -> list[tuple[str, str]]:
     rows = [
         ("file", f"{path} ({size})"),
         ("description", card.description),
-        (
-            "network",
-            f"{card.backbone.architecture}, encoder {card.backbone.encoder}, guidance {card.guidance.kind}",
-        ),
+        *network_rows(card),
         ("input", channels + (f", {pixel:g} µm a pixel" if pixel else "")),
         (
             "ratio acts",
@@ -178,6 +187,19 @@ def export(name: NameArgument, file: TargetArgument) -> None:
     from phaseguide.models.zoo import find_model
 
     _say(f"Exported {export_model(find_model(name), file)}")
+
+
+@models_app.command()
+def merge(name: NameArgument, file: TargetArgument) -> None:
+    """Write a model of Segment Anything with its adapters merged into the base weights, as one larger file.
+
+    That file needs no base weights, so it suits a machine that has none. A file that is there already stays.
+
+    [bold]Example[/bold]: phaseguide models merge bainite-sam bainite-sam-merged.safetensors
+    """
+    from phaseguide.models.zoo import find_model
+
+    merge_files(find_model(name), file)
 
 
 @models_app.command()

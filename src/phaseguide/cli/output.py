@@ -49,6 +49,16 @@ ModeOption = Annotated[
         help="Where the ratio acts: matched (mask), conditioned (network) or both. Default: the model's."
     ),
 ]
+TileOption = Annotated[
+    int | None,
+    typer.Option(
+        min=256,
+        max=8192,
+        metavar="PX",
+        help="Largest side in the network at once. Default: what suits the model and the device (Segment Anything: "
+        "512 on a CPU, 1024 on a GPU; others: 1920).",
+    ),
+]
 FlipsOption = Annotated[
     bool | None,
     typer.Option(

@@ -215,12 +215,14 @@ def _record_of(labels: Path) -> Path:
 def _map_note(record: Path, scheme: PhaseScheme) -> str:
     """What must stand beside the areas of a map that a user's ratio had a part in; empty for others."""
     from phaseguide.estimation.point_plan import constrained_note
+    from phaseguide.segmentation.saving import CONSTRAINED
 
     try:
         data = json.loads(record.read_text(encoding="utf-8"))
         if not data["ratio"]["constrained"]:
             return ""
         own = {str(row["name"]): float(row["own"]) for row in data["phases"]}
+        statement = str(data["ratio"].get("statement", CONSTRAINED))
     except (OSError, ValueError, KeyError, TypeError):  # no record, or none of ours
         return ""
-    return constrained_note(own)
+    return constrained_note(own, statement)

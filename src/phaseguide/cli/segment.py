@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from phaseguide.cli.embeddings import EmbeddingsLimitOption, EmbeddingsOption, read_embeddings
 from phaseguide.cli.guard import EXIT_SOME_FAILED, say_error
 from phaseguide.cli.output import (
     DeviceOption,
@@ -15,6 +16,7 @@ from phaseguide.cli.output import (
     JsonOption,
     ModelOption,
     ModeOption,
+    TileOption,
     check_mode,
     make_table,
     page,
@@ -41,6 +43,7 @@ from phaseguide.cli.wish import (
 from phaseguide.errors import PhaseguideError
 
 if TYPE_CHECKING:
+    from phaseguide.models.sam.prompts import Prompts
     from phaseguide.phases import PhaseScheme
     from phaseguide.segmentation.batch import ImageDone, ImageFailed
     from phaseguide.segmentation.regions import Region
@@ -85,6 +88,14 @@ def segment(
             '\\[\\[row, column], ...], "ratio": "1=20%"}]}. --ratio is then about the rest of the image.',
         ),
     ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="CSV of boxes and points that show a model which takes them where a phase is: columns "
+            'phase,top,left,bottom,right and phase,row,column; "not ferrite" at a point that is not it.',
+        ),
+    ] = None,
     exclude_info_bar: Annotated[
         bool,
         typer.Option(
@@ -99,6 +110,9 @@ def segment(
     ] = False,
     device: DeviceOption = "auto",
     flips: FlipsOption = None,
+    tile: TileOption = None,
+    embeddings: EmbeddingsOption = None,
+    embeddings_gb: EmbeddingsLimitOption = None,
     json_target: JsonOption = None,
 ) -> None:
     """Segment micrographs into phases.
@@ -142,7 +156,7 @@ def segment(
         material=material,
     )
     files = find_images(images)
-    for option, value in (("--edits", edits), ("--regions", regions)):
+    for option, value in (("--edits", edits), ("--regions", regions), ("--prompts", prompts)):
         if value is not None and len(files) > 1:
             raise PhaseguideError(
                 f"{option} belongs to one image, but there are {len(files)}. Segment that one by itself."
@@ -152,6 +166,11 @@ def segment(
             "--regions belong to one field, but the ratio is about the specimen. Leave one of them out, or add "
             "--scope field."
         )
+    if prompts is not None and wish.scope == "specimen":
+        raise PhaseguideError(
+            "--prompts belong to one field, but the ratio is about the specimen. Leave one of them out, or add "
+            "--scope field."
+        )
     taken = existing_results(files, out, overlay=overlay)
     if taken and not overwrite:
         raise PhaseguideError(
@@ -159,6 +178,7 @@ def segment(
             "Choose another --out, or add --overwrite."
         )
     choose_device(device)
+    kept = read_embeddings(embeddings, embeddings_gb)
     painted = None if edits is None else read_label_map(edits)
     opened = open_model(model)
     if save_preset is not None:
@@ -171,12 +191,15 @@ def segment(
         smoothing_px=smoothing,
         min_island_px=min_island,
         regions=() if regions is None else _read_regions(regions, files[0], opened.card.scheme, wish),
+        prompts=None if prompts is None else _read_prompts(prompts, files[0], opened.card.scheme),
     )
     options = BatchOptions(
         exclude_info_bar=exclude_info_bar,
         device=device,
         flips=flips,
+        tile=tile,
         overlay=overlay,
+        embeddings=kept,
         source=wish.source,
         scope=wish.scope,
         details=wish.details,
@@ -186,12 +209,23 @@ def segment(
 
 
 def _read_regions(path: Path, image: Path, scheme: PhaseScheme, wish: Wish) -> tuple[Region, ...]:
-    from phaseguide.micrographs.reading import read_micrograph
     from phaseguide.segmentation.region_files import read_regions
+
+    return read_regions(path, _shape_of(image), scheme, wish.uncertainty)
+
+
+def _read_prompts(path: Path, image: Path, scheme: PhaseScheme) -> Prompts:
+    from phaseguide.segmentation.prompt_files import read_prompts
+
+    return read_prompts(path, _shape_of(image), scheme)
+
+
+def _shape_of(image: Path) -> tuple[int, int]:
+    from phaseguide.micrographs.reading import read_micrograph
 
     micrograph = read_micrograph(image)
     height, width = micrograph.data.shape[1:3] if micrograph.is_stack else micrograph.data.shape[:2]
-    return read_regions(path, (height, width), scheme, wish.uncertainty)
+    return height, width
 
 
 def _report(
@@ -202,7 +236,7 @@ def _report(
     json_target: str | None,
 ) -> None:
     from phaseguide.segmentation.batch import ImageDone, ImageFailed
-    from phaseguide.segmentation.saving import CONSTRAINED, phase_rows
+    from phaseguide.segmentation.saving import constraint_note, phase_rows
 
     done = [o for o in outcomes if isinstance(o, ImageDone)]
     failed = [o for o in outcomes if isinstance(o, ImageFailed)]
@@ -229,8 +263,10 @@ def _report(
         console.print(wish.conversion, markup=False, soft_wrap=True)
     if done:
         console.print(table)
-        if any(o.segmentation.constrained for o in done):
-            console.print(f"achieved: {CONSTRAINED}; own: without the ratio", markup=False)
+        notes = dict.fromkeys(note for o in done if (note := constraint_note(o.segmentation)))
+        if notes:
+            rest = "without the ratio" + (" and without prompts" if request.prompts is not None else "")
+            console.print(f"achieved: {'; '.join(notes)}; own: {rest}", markup=False)
         elif wish.auto:
             console.print("imposed: the model's own estimate; no value of yours had a part in it")
         console.print("±1 px: achieved if every boundary of the phase lay 1 px further in or out")

@@ -18,12 +18,14 @@ from phaseguide.cli.output import (
     write_json,
 )
 from phaseguide.cli.progress import draw, time_text
-from phaseguide.cli.train_project import make_config, train_project
+from phaseguide.cli.train_project import train_project
+from phaseguide.cli.train_sam import base_checksum, dataset_config, sam_size
 from phaseguide.cli.train_settings import CARD_KEYS, parse_settings, read_card_entries, with_entries
 from phaseguide.errors import PhaseguideError, TrainingError
 from phaseguide.events import Notice, Progress
 from phaseguide.finetuning.config import PRESETS, FinetuneConfig
 from phaseguide.training.config import TrainingConfig
+from phaseguide.training.presets import TRAINING_PRESETS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,8 +56,13 @@ def train(
         ),
     ] = None,
     preset: Annotated[
-        str, typer.Option(metavar="NAME", help=f"With --project: {', '.join(PRESETS)}.")
-    ] = "fast",
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"With --project: {', '.join(PRESETS)}; default: adapters for a model that has some, else fast. "
+            f"With DATASET: {', '.join(TRAINING_PRESETS)}.",
+        ),
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="With --project: do not go on with an interrupted run.")
     ] = False,
@@ -86,7 +93,15 @@ def train(
             "--from",
             "--start",
             metavar="MODEL",
-            help="Start from this model; with --project also one of its versions, or imagenet.",
+            help="Start from this model, or sam:vit_b for Segment Anything; with --project also one of its "
+            "versions, or imagenet.",
+        ),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|SHA256",
+            help="Weights of Segment Anything to put adapters on; default: the official ones of the size.",
         ),
     ] = None,
     checkpoint: Annotated[
@@ -96,10 +111,10 @@ def train(
         ),
     ] = None,
     architecture: Annotated[
-        str, typer.Option(help="unet, unetplusplus, fpn, deeplabv3plus or segformer.")
+        str, typer.Option(help="unet, unetplusplus, fpn, deeplabv3plus, segformer or sam.")
     ] = DEFAULTS.architecture,
     encoder: Annotated[
-        str, typer.Option(help="Any encoder of segmentation-models-pytorch.")
+        str, typer.Option(help="Any encoder of segmentation-models-pytorch; of sam vit_b, vit_l or vit_h.")
     ] = DEFAULTS.encoder,
     guidance: Annotated[str, typer.Option(help="none, additive, plm or ccrm.")] = DEFAULTS.guidance,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the images.")] = DEFAULTS.epochs,
@@ -143,28 +158,32 @@ def train(
       phaseguide train steel/ --out steel.safetensors --phases "ferrite,bainite"
       phaseguide train steel/ --out a.safetensors --checkpoint a.ckpt
       phaseguide train steel/ --out a.safetensors --set schedule=joint
+      phaseguide train steel/ --out sam.safetensors --preset sam
       phaseguide train --from uhcs --project heat-4711/ --preset thorough
 
     With --project the model learns from the edits, labels and ratios of its
-    fields, and only settings that you give replace those of the preset.
+    fields. Only settings that you give replace those of the preset.
 
     Stop with Ctrl-C; with --checkpoint the same command goes on where it stopped.
     """  # noqa: D301
     from phaseguide.datasets.folder import open_dataset
     from phaseguide.models.zoo import SUFFIX, open_model
-    from phaseguide.segmentation.device import choose_device
 
+    given = {
+        key: context.params[key]
+        for key in ("epochs", "crop", "batch", "learning_rate", "patience", "seed", "threads", "device")
+        if getattr(context.get_parameter_source(key), "name", "") == "COMMANDLINE"
+    }
     if project is not None:
         if dataset is not None or out is not None:
             raise TrainingError("With --project neither a DATASET nor --out is needed. Leave them out.")
-        given = {
-            key: context.params[key]
-            for key in ("epochs", "crop", "batch", "learning_rate", "patience", "seed", "threads", "device")
-            if getattr(context.get_parameter_source(key), "name", "") == "COMMANDLINE"
-        }
+        if base is not None and not sam_size(start):
+            raise TrainingError("--base is for a new model: add --from sam:vit_b, or leave --base out.")
         given |= parse_settings(settings or [], FinetuneConfig)
-        finetuning = make_config(preset, given)
-        train_project(project, start, finetuning, name=name, fresh=fresh, use=use, json_target=json_target)
+        train_project(
+            project, start, preset, given, base=base_checksum(base), name=name, fresh=fresh, use=use,
+            json_target=json_target,
+        )  # fmt: skip
         return
     if dataset is None or out is None:
         raise TrainingError("Give a DATASET and --out FILE, or a project with --project DIR.")
@@ -172,17 +191,16 @@ def train(
         raise TrainingError(f"{out}: a model file ends in {SUFFIX}. Change --out.")
     if out.exists() and not overwrite:
         raise TrainingError(f"{out} exists already. Choose another --out, or add --overwrite.")
-    options = {
-        "architecture": architecture, "encoder": encoder, "guidance": guidance, "epochs": epochs, "crop": crop,
-        "batch": batch, "learning_rate": learning_rate, "patience": patience, "seed": seed, "threads": threads,
-        "device": device,
-    }  # fmt: skip
-    config = TrainingConfig.from_dict({**options, **parse_settings(settings or [])})
-    config.validate()
-    choose_device(config.device)
+    given |= {
+        key: context.params[key]
+        for key in ("architecture", "encoder", "guidance")
+        if getattr(context.get_parameter_source(key), "name", "") == "COMMANDLINE"
+    }
+    given |= parse_settings(settings or [])
+    config = dataset_config(preset, given, start, base_checksum(base), given.get("device", device))
     extra = read_card_entries(card)
     folder = open_dataset(dataset).without(exclude or [])
-    first = None if start is None else open_model(start)
+    first = None if start is None or sam_size(start) else open_model(start)
     resolved = choose_scheme(folder, phases, scheme, first)
     check_outputs(out, json_target, checkpoint)
     events = _train_folder(folder, resolved, config, validation or [], name or out.stem, first, checkpoint)

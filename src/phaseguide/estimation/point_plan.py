@@ -115,16 +115,18 @@ def propose_points(
     )
 
 
-def constrained_note(own: Mapping[str, float]) -> str:
-    """Return the `PointPlan.map_note` of a map that a user's ratio had a part in.
+def constrained_note(own: Mapping[str, float], statement: str = CONSTRAINED) -> str:
+    """Return the `PointPlan.map_note` of a map that a user's ratio or prompts had a part in.
 
     Parameters
     ----------
     own : mapping of str to float
         Area shares of the map without any ratio, by phase name.
+    statement : str
+        What the record, or the layer, says of the map.
     """
     shares = ", ".join(f"{name} {share * 100:.2f} %" for name, share in own.items())
-    return f"{CONSTRAINED}; without guidance it has {shares}. The estimate from points is a measurement."
+    return f"{statement}; without guidance it has {shares}. The estimate from points is a measurement."
 
 
 def stratum_pixels(labels: NDArray[np.integer], scheme: PhaseScheme) -> NDArray[np.int64]:

@@ -194,7 +194,9 @@ def measure(task: LargeTask, on_stage: Callable[[str], None]) -> LargeRow:
         torch.set_num_threads(task.threads)
     model = load_model(Path(task.model))
     guided = model.card.guidance.kind != "none"
-    session = Session(model, benchmark_image(task.size), device="cpu", memory_mb=task.memory_mb)
+    session = Session(
+        model, benchmark_image(task.size), device="cpu", memory_mb=task.memory_mb, embeddings="off"
+    )
     loaded, errors, megapixels = _peak_gb(), [0.0], task.size**2 / 1e6
 
     def run(request: Request) -> tuple[float, float, Segmentation]:

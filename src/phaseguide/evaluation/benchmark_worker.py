@@ -86,6 +86,7 @@ def measure(task: Task, on_stage: Callable[[str], None]) -> SpeedRow:
 
     from phaseguide.models.model_file import load_model
     from phaseguide.segmentation.device import choose_device
+    from phaseguide.segmentation.embeddings import MEMORY
     from phaseguide.segmentation.request import Request
     from phaseguide.segmentation.session import Session
 
@@ -98,7 +99,8 @@ def measure(task: Task, on_stage: Callable[[str], None]) -> SpeedRow:
     guided = model.card.guidance.kind != "none"
 
     def open_session(pixels: NDArray[Any]) -> Session:
-        return Session(model, pixels, device=task.device)
+        MEMORY.clear()  # every repeat encodes
+        return Session(model, pixels, device=task.device, embeddings="off")
 
     warm = open_session(image if device.kind == "cuda" else image[:256, :256])
     own = _run(warm.segment(Request())).own
@@ -178,11 +180,13 @@ def _plain_forward(model: LoadedModel, image: NDArray[Any], device: Any, repeats
 
     from phaseguide.models.segmenter import intensity_limits, normalise_image
     from phaseguide.segmentation.channels import fit_channels
-    from phaseguide.segmentation.tiling import DEFAULT_OVERLAP, DEFAULT_TILE, plan_tiles
+    from phaseguide.segmentation.tiling import plan_tiles
 
     pixels = fit_channels(image, model.segmenter.in_channels, "benchmark image")
     limits = intensity_limits(pixels)
-    tiles = plan_tiles(pixels.shape[0], pixels.shape[1], DEFAULT_TILE, DEFAULT_OVERLAP)
+    backbone = model.segmenter.backbone
+    tile = backbone.preferred_tile(device.kind)
+    tiles = plan_tiles(pixels.shape[0], pixels.shape[1], tile, backbone.preferred_overlap(tile))
     planes = [torch.from_numpy(normalise_image(pixels[t.window], limits))[None] for t in tiles]
     batches = [p.to(device.torch_device, memory_format=torch.channels_last) for p in planes]
 
@@ -192,7 +196,9 @@ def _plain_forward(model: LoadedModel, image: NDArray[Any], device: Any, repeats
         if device.kind == "cuda":
             torch.cuda.synchronize()
 
-    precision: Any = torch.autocast("cuda", dtype=torch.float16) if device.half else nullcontext()
+    precision: Any = (
+        torch.autocast("cuda", dtype=getattr(torch, backbone.half_dtype)) if device.half else nullcontext()
+    )
     with torch.inference_mode(), precision:
         if device.kind == "cuda":
             run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -15,9 +16,11 @@ class FinetuneConfig:
 
     Attributes
     ----------
-    parts : {"fast", "thorough"}
+    parts : {"fast", "adapters", "thorough"}
         ``fast``: guidance, decoder and head learn on encoder features that are computed once for each
-        crop, flip and quarter turn. ``thorough``: the encoder learns too, on freely augmented crops.
+        crop, flip and quarter turn. ``adapters``: the adapters of a Segment Anything model learn too, on the
+        same turned crops, so that the blocks before the first adapted one run once for each. ``thorough``: all
+        of the encoder that may learn does, on freely augmented crops.
     epochs : int
         Passes over the crops around the labels.
     minutes : float
@@ -27,7 +30,8 @@ class FinetuneConfig:
     batch : int
         Crops a step.
     learning_rate : float
-        Peak rate of decoder, head and guidance; the encoder gets ``encoder_rate`` times it.
+        Peak rate of decoder, head, guidance and adapters; an encoder without adapters gets ``encoder_rate``
+        times it.
     optimiser : {"adamw", "adam"}
     weight_decay : float
     cross_entropy_weight, dice_weight, ratio_weight : float
@@ -91,7 +95,8 @@ class FinetuneConfig:
                 raise TrainingError(f"{name} is {value}; it must lie between {low:g} and {high:g}.")
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
-                raise TrainingError(f"{name} is {getattr(self, name)!r}; choose {' or '.join(choices)}.")
+                wanted = f"{', '.join(choices[:-1])} or {choices[-1]}"
+                raise TrainingError(f"{name} is {getattr(self, name)!r}; choose {wanted}.")
         if self.crop % 32:
             raise TrainingError(
                 f"crop is {self.crop}; it must be a multiple of 32, for example {self.crop // 32 * 32 or 32}."
@@ -118,7 +123,7 @@ class FinetuneConfig:
 
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "parts": ("fast", "thorough"),
+    "parts": ("fast", "adapters", "thorough"),
     "optimiser": ("adamw", "adam"),
     "ratio_loss": ("tolerant", "mse"),
     "device": ("auto", "cpu", "cuda", "mps"),
@@ -146,6 +151,8 @@ LIMITS: dict[str, tuple[float, float]] = {
 
 PRESETS: dict[str, FinetuneConfig] = {
     "fast": FinetuneConfig(),
+    # Segment Anything has seen crops of 1024 px; smaller ones than these hold too little context for it.
+    "adapters": FinetuneConfig(parts="adapters", crop=512, batch=2, learning_rate=3e-4),
     "thorough": FinetuneConfig(parts="thorough", epochs=20, learning_rate=5e-4, encoder_rate=0.3),
     # Phases that no model knew: nothing is there to be forgotten, and everything to be learnt.
     "new steel": FinetuneConfig(
@@ -162,3 +169,8 @@ PRESETS: dict[str, FinetuneConfig] = {
     ),
 }  # fmt: skip
 """Settings by name, as the widget and the command line offer them."""
+
+
+def preset_for(adapter: Mapping[str, Any]) -> str:
+    """Name of the preset for improving a model, by its card's entry on adapters."""
+    return "adapters" if adapter.get("rank") and not adapter.get("merged") else "fast"

@@ -12,7 +12,7 @@ from phaseguide.errors import is_out_of_memory
 from phaseguide.evaluation.confusion import confusion_matrix, scores_from_confusion
 from phaseguide.finetuning.crops import Crop
 from phaseguide.finetuning.events import Judgement, PhaseScore
-from phaseguide.finetuning.feature_cache import FeatureCache
+from phaseguide.finetuning.feature_cache import FeatureCache, whole
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.segmentation.matching import argmax_labels
 
@@ -66,9 +66,9 @@ def _confusion(
             part = range(start, min(start + at_once, len(crops)))
             if cache is None:
                 image = torch.stack([crops[i].pixels for i in part]).to(device)
-                features = segmenter.encode(image.contiguous(memory_format=torch.channels_last))
+                features = whole(segmenter, image.contiguous(memory_format=torch.channels_last))
             else:
-                features = cache.features(crops, [(i, 0) for i in part])
+                features = cache.completed(segmenter, cache.features(crops, [(i, 0) for i in part]))
             scores = segmenter.decode(features).float().cpu().numpy()
             for one, i in zip(scores, part, strict=True):
                 total += confusion_matrix(crops[i].labels.numpy(), argmax_labels(one), k)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.crops import SYMMETRIES, Crop, turned
 from phaseguide.finetuning.dropout import own_dropout
-from phaseguide.finetuning.feature_cache import FeatureCache
+from phaseguide.finetuning.feature_cache import FeatureCache, cache_for, varied
 from phaseguide.finetuning.objective import (
     anchor_loss,
     label_loss,
@@ -26,8 +26,10 @@ from phaseguide.models.backbones import Features, is_batch_norm
 from phaseguide.models.rephase import GROWN
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.ratios import FLOOR
+from phaseguide.training.adapters import encoded
 from phaseguide.training.augmentation import jitter_brightness, random_grid, sample_crop
 from phaseguide.training.losses import crop_ratios
+from phaseguide.training.prompting import decode_shown
 from phaseguide.training.stages import update_average
 
 if TYPE_CHECKING:
@@ -68,12 +70,15 @@ class Material:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Features, labels (B, H, W), what is far from labels, and the image where the encoder learns too."""
+    """Features, labels (B, H, W), what is far from labels, and what was drawn: the image where it was augmented
+    freely, else crops and symmetries.
+    """
 
     features: Features
     labels: Tensor
     far: Tensor
     image: Tensor | None
+    picks: Sequence[tuple[int, int]] = ()
 
 
 class Learner:
@@ -119,9 +124,7 @@ class Learner:
     def take(self, material: Material) -> None:
         """Learn from this material from now on."""
         self.material = material
-        self.cache: FeatureCache | None = None
-        if self.config.parts == "fast":
-            self.cache = FeatureCache(self.model, self.device, self.config.seed)
+        self.forget_features()
         counts = torch.zeros(len(self.model.scheme))
         for crop in material.crops[: material.taught + material.rehearsed]:
             counts += torch.bincount(crop.labels.reshape(-1), minlength=256)[1 : len(counts) + 1]
@@ -129,8 +132,14 @@ class Learner:
 
     def forget_features(self) -> None:
         """Drop features that were computed; they come again when they are needed."""
-        if self.cache is not None:
-            self.cache = FeatureCache(self.model, self.device, self.config.seed)
+        parts, seed = self.config.parts, self.config.seed
+        self.cache = cache_for(parts, self.model, self.device, seed)
+        # The anchor does not learn at all, so that its features of a turned crop stay what they are.
+        self.anchor_cache = (
+            FeatureCache(self.anchor, self.device, seed)
+            if self.anchor is not None and parts == "adapters"
+            else None
+        )
 
     def modules(self) -> dict[str, nn.Module]:
         """Everything that a checkpoint must hold: the parts that learn, of each of the three models."""
@@ -143,7 +152,9 @@ class Learner:
     def parts(self, segmenter: GuidedSegmenter) -> dict[str, nn.Module]:
         """The parts of a model that learn."""
         learning = {**segmenter.backbone.decoder_parts(), "guidance": segmenter.guidance}
-        return learning if self.cache is not None else {**segmenter.backbone.encoder_parts(), **learning}
+        if self.config.parts == "fast":
+            return learning
+        return {**segmenter.backbone.encoder_parts(), **learning}
 
     def keep_as_best(self) -> None:
         """Remember the averaged model."""
@@ -199,7 +210,8 @@ class Learner:
         k = len(self.model.scheme)
         ratios = self._shown(crop_ratios(drawn.labels, k))
         labels = drawn.labels.to(self.device)
-        logits = self.model.decode(drawn.features, None if ratios is None else ratios.to(self.device))
+        ratios = None if ratios is None else ratios.to(self.device)
+        logits = decode_shown(self.model, drawn.features, ratios, labels, self.generator)
         loss = label_loss(
             logits,
             labels,
@@ -209,8 +221,7 @@ class Learner:
         )
         if self.anchor is not None:
             with torch.no_grad():
-                features = drawn.features if drawn.image is None else self.anchor.encode(drawn.image)
-                before = self.anchor.decode(features)
+                before = self.anchor.decode(self._features_of(self.anchor, drawn))
             loss = loss + c.anchor_weight * anchor_loss(logits, before, drawn.far.to(self.device))
         if c.ratio_loss == "mse":
             known = (labels > 0) & (labels < 255)
@@ -244,15 +255,32 @@ class Learner:
 
     def _batch(self, picks: Sequence[tuple[int, int]]) -> _Batch:
         crops = self.material.crops
-        if self.cache is not None:
+        if self.config.parts != "thorough":
             labels = torch.stack([turned(crops[i].labels, symmetry) for i, symmetry in picks])
             far = torch.stack([turned(crops[i].far, symmetry) for i, symmetry in picks])
-            return _Batch(self.cache.features(crops, picks), labels, far, None)
+            return _Batch(self._turned_features(picks), labels, far, None, picks)
         drawn = [self._augmented(crops[i], symmetry) for i, symmetry in picks]
         image = jitter_brightness(torch.stack([d[0] for d in drawn]), 0.1, self.generator)
         image = image.to(self.device, memory_format=torch.channels_last)
         labels, far = torch.stack([d[1] for d in drawn]), torch.stack([d[2] for d in drawn])
-        return _Batch(self.model.encode(image), labels, far, image)
+        return _Batch(encoded(self.model, self.model.encode, image), labels, far, image)
+
+    def _turned_features(self, picks: Sequence[tuple[int, int]]) -> Features:
+        """The model's features of crops that are only turned; gradients reach what of its encoder learns."""
+        crops = self.material.crops
+        if self.cache is not None:
+            return self.cache.completed(self.model, self.cache.features(crops, picks))
+        pixels = [varied(crops[i].pixels, i, symmetry, self.config.seed) for i, symmetry in picks]
+        image = torch.stack(pixels).to(self.device, memory_format=torch.channels_last)
+        return encoded(self.model, self.model.encode, image)
+
+    def _features_of(self, anchor: GuidedSegmenter, drawn: _Batch) -> Features:
+        """The anchor's features of a batch."""
+        if drawn.image is not None:
+            return encoded(anchor, anchor.encode, drawn.image)
+        if self.anchor_cache is not None:
+            return self.anchor_cache.features(self.material.crops, drawn.picks)
+        return drawn.features  # the encoder is the model's too
 
     def _augmented(self, crop: Crop, symmetry: int) -> tuple[Tensor, Tensor, Tensor]:
         """Warp, turn and zoom a crop; one whose labels would all fall outside is only turned."""
@@ -304,7 +332,7 @@ class Learner:
             # A handful of crops says little about the mean and spread of a feature.
             if is_batch_norm(module) and batch < 8:
                 module.eval()
-        if self.cache is not None:
+        if self.config.parts == "fast":
             for part in self.model.backbone.encoder_parts().values():
                 part.eval()
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from phaseguide.errors import ModelError
 from phaseguide.models.card import DEFAULT_OWN_ERROR, BackboneCard, CalibrationCard, Card, GuidanceCard
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.phases import PhaseScheme
 from phaseguide.training.config import RECOMMENDED, TrainingConfig
+from phaseguide.training.presets import training_config
 
 if TYPE_CHECKING:
     from phaseguide.models.segmenter import GuidedSegmenter
-
-DEFAULTS = TrainingConfig()
 
 
 def new_model(
@@ -24,7 +24,9 @@ def new_model(
     start: LoadedModel | None = None,
     channels: int = 1,
     name: str = "model",
-    guidance: str = DEFAULTS.guidance,
+    guidance: str = "",
+    sam: str = "",
+    adapter: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> LoadedModel:
     """Make an untrained model for the user's own phases.
@@ -34,19 +36,25 @@ def new_model(
     scheme : PhaseScheme
     start : LoadedModel, optional
         Takes over its encoder, its decoder, and what it knows of phases of the same name. None starts
-        from the ImageNet weights that come with the installation, with a fresh decoder.
+        from the ImageNet weights that come with the installation, with a fresh decoder, or with ``sam`` from
+        those of Segment Anything.
     channels : int
         1 for grey images, 3 for colour.
     name : str
-    guidance : {"ccrm", "plm", "additive", "none"}
-        Where there is no ``start``.
+    guidance : {"ccrm", "plm", "additive", "none"}, optional
+        Where there is no ``start``. Default: what suits the encoder.
+    sam : {"vit_b", "vit_l", "vit_h"}, optional
+        Start from the encoder and the mask decoder of Segment Anything of this size, instead of ImageNet.
+    adapter : mapping, optional
+        With ``sam``: rank, blocks and base of its adapters, where they are not to be the usual ones.
     seed : int
         For fresh weights.
 
     Raises
     ------
     ModelError
-        ``start`` was made for another number of channels.
+        ``start`` was made for another number of channels, or the weights of Segment Anything are not at hand;
+        the message says how to get them.
     """
     from phaseguide.models.rephase import origin_by_name, rephase
 
@@ -58,7 +66,11 @@ def new_model(
             )
         model = rephase(start, scheme, origin_by_name(start.card.scheme, scheme), seed=seed)
         return LoadedModel(model.segmenter, model.card.model_copy(update={"name": name}), Path())
-    segmenter = _fresh(scheme, channels, guidance, seed)
+    given: dict[str, Any] = {"guidance": guidance} if guidance else {}
+    if sam:
+        given |= {"architecture": "sam", "encoder": sam}
+    config = training_config(None, given, "cpu")
+    segmenter = _fresh(scheme, channels, config, {**config.adapter, **(adapter or {})}, seed)
     k = len(scheme)
     card = Card(
         name=name,
@@ -72,18 +84,21 @@ def new_model(
     return LoadedModel(segmenter, card, Path())
 
 
-def _fresh(scheme: PhaseScheme, channels: int, guidance: str, seed: int) -> GuidedSegmenter:
+def _fresh(
+    scheme: PhaseScheme, channels: int, config: TrainingConfig, adapter: dict[str, Any], seed: int
+) -> GuidedSegmenter:
     import torch
 
     from phaseguide.models.backbones import BackboneOptions
     from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 
-    c = DEFAULTS
-    options = GuidanceOptions(guidance, dict(RECOMMENDED.get(guidance, {})), c.guidance_scales)
+    c = config
+    guided = c.guidance_options or RECOMMENDED.get(c.guidance, {})
+    options = GuidanceOptions(c.guidance, dict(guided), c.guidance_scales)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        backbone = BackboneOptions(c.architecture, c.encoder, channels, dict(c.decoder))
+        backbone = BackboneOptions(c.architecture, c.encoder, channels, dict(c.decoder), adapter)
         segmenter = GuidedSegmenter(backbone, options, scheme)
-    segmenter.backbone.load_pretrained()
+        segmenter.backbone.load_pretrained()
     segmenter.eval()
     return segmenter

@@ -9,21 +9,24 @@ pixels of that image and on the other images of the fold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from phaseguide.errors import PhaseguideError
 from phaseguide.evaluation.ratio_source import draw_generator
 from phaseguide.events import Progress
+from phaseguide.finetuning.new_model import new_model
 from phaseguide.finetuning.next_place import SIDE, rank_places
-from phaseguide.finetuning.simulated_user import correcting_strokes, labelling_strokes
-from phaseguide.finetuning.stories import Row, StoryOptions, Turn, said
+from phaseguide.finetuning.simulated_user import correcting_strokes, first_strokes, labelling_strokes
+from phaseguide.finetuning.stories import KNOWN_STEEL, NEW_STEEL, Row, StoryOptions, Turn, said
 from phaseguide.finetuning.study_data import Field, Strokes, cut_rehearsal, seeded
 from phaseguide.finetuning.study_methods import EXPERT_ERROR, NetworkMethod, counted, table
-from phaseguide.phases import NOT_CLASSIFIED
+from phaseguide.models.model_file import LoadedModel
+from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
 from phaseguide.ratios import ratio_from_labels
 from phaseguide.ratios.simulated import expert_ratio
 from phaseguide.segmentation.request import Request
@@ -32,7 +35,19 @@ PLACES = "where to paint"
 
 RANKED, RANKED_RATIO = "ranked", "ranked, 10 % expert"
 ENTROPY, RANDOM = "entropy alone", "random"
+MISTAKES, BALANCED = "oracle, most mistakes", "oracle, mistakes by Dice"
 WAYS = (RANKED, RANKED_RATIO, ENTROPY, RANDOM)
+ORACLES = (MISTAKES, BALANCED)
+"""They know the true labels: how much there is to be gained at most by leading to what is wrong."""
+
+WAY_NAMES = {
+    "ranked": RANKED, "ratio": RANKED_RATIO, "entropy": ENTROPY, "random": RANDOM,
+    "mistakes": MISTAKES, "balanced": BALANCED,
+}  # fmt: skip
+"""Words for them on the command line."""
+
+RAREST_PX = 200
+"""A phase of less than this counts as having so much where mistakes are weighed, px."""
 
 Window = tuple[slice, slice]
 
@@ -44,52 +59,105 @@ USERS = {CORRECTS: correcting_strokes, LABELS: labelling_strokes}
 
 @dataclass(frozen=True)
 class PlaceOptions:
-    """How places are compared: visits a round, rounds, seeds of each way, and what the user does in a place."""
+    """How places are compared.
+
+    Attributes
+    ----------
+    visits, rounds, seeds : int
+        Places a round, rounds, and how often each way is run.
+    user : str
+        Of `USERS`: what is done in a place.
+    ways : tuple of str
+        Of `CHOICES`.
+    steel : str
+        `KNOWN_STEEL`: the fold's model is corrected. `NEW_STEEL`: a model that knows no phase learns one stroke of
+        each on the image; after that come the places.
+    """
 
     visits: int = 8
     rounds: int = 1
     seeds: int = 3
     user: str = LABELS
+    ways: tuple[str, ...] = WAYS
+    steel: str = KNOWN_STEEL
 
 
-def compare_places(turn: Turn, options: StoryOptions, how: PlaceOptions) -> Iterator[Progress | Row]:
-    """Paint one image of a known steel's new specimen in every way.
+def compare_places(
+    turn: Turn, options: StoryOptions, how: PlaceOptions, start: LoadedModel | None = None
+) -> Iterator[Progress | Row]:
+    """Paint one image in every way, each time from the same model and the same strokes.
 
     A seed decides the strokes, the random places, the expert's error and the order in which the network
     learns; it is the same for all ways. All are judged on the same pixels: those that none has painted.
+    A user who found nothing to correct leaves the model as it is.
 
     Yields
     ------
     Progress
     dict
         A row a way, seed and round; round 0 is the model before.
+
+    Raises
+    ------
+    PhaseguideError
+        A way that there is not.
     """
+    for name in how.ways:
+        if name not in CHOICES:
+            raise PhaseguideError(
+                f"There is no way {name!r} of choosing where to paint. Choose {', '.join(CHOICES)}."
+            )
     painted, others = turn.painted(1)[0], turn.others(1)
-    rehearsal = cut_rehearsal(turn.old, options.rehearsal_px, options.seed)[0] if options.rehearsal_px else []
     for index in range(how.seeds):
         seed = options.seed + index
-        config = replace(options.known_config, seed=seed)
-        ways = [_Way(NetworkMethod(way, turn.model, config, rehearsal), Strokes(), seed) for way in WAYS]
+        if how.steel == NEW_STEEL:
+            before, strokes = yield from _new_steel(turn, options, seed, start)
+        else:
+            before, strokes = _known_steel(turn, options, seed), Strokes()
+        ways = [_Way(before.renewed(way), strokes.copy(), seed) for way in how.ways]
         for number in range(how.rounds + 1):
             if number:
                 for way in ways:
                     way.visit(turn, painted, how, options.budget, number)
-                    yield from said(
-                        way.method.learn(way.strokes, painted),
-                        f"{PLACES}, fold {turn.fold}, {way.method.name}",
-                    )
+                    if way.strokes.pixels > strokes.pixels:
+                        yield from said(
+                            way.method.learn(way.strokes, painted),
+                            f"{PLACES}, fold {turn.fold}, {way.method.name}",
+                        )
             judged = painted.truth.copy()
             for way in ways:
                 judged[way.strokes.of(painted) > 0] = NOT_CLASSIFIED
             for way in ways:
-                yield _row(turn, way, replace(painted, truth=judged), others, number)
+                # Before the first visit all ways predict the same.
+                shown = way.method if number else before
+                yield _row(turn, way, shown, replace(painted, truth=judged), others, number)
+
+
+def _known_steel(turn: Turn, options: StoryOptions, seed: int) -> NetworkMethod:
+    """The fold's model, which rehearses what it was trained on."""
+    rehearsal = cut_rehearsal(turn.old, options.rehearsal_px, options.seed)[0] if options.rehearsal_px else []
+    return NetworkMethod(KNOWN_STEEL, turn.model, replace(options.known_config, seed=seed), rehearsal)
+
+
+def _new_steel(
+    turn: Turn, options: StoryOptions, seed: int, start: LoadedModel | None
+) -> Generator[Progress, None, tuple[NetworkMethod, Strokes]]:
+    """A model that has learnt one stroke of each phase, and these strokes."""
+    one, scheme, strokes = turn.painted(1)[0], turn.scheme, Strokes()
+    most, rng = int(options.budget * one.truth.size), seeded(seed, NEW_STEEL, turn.fold, one.stem, 0)
+    strokes.add(one, first_strokes(one.truth, len(scheme), most, rng))
+    channels = 1 if one.image.ndim == 2 else one.image.shape[2]
+    fresh = new_model(scheme, start=start, channels=channels, seed=seed)
+    method = NetworkMethod(NEW_STEEL, fresh, replace(options.new_config, seed=seed))
+    yield from said(method.learn(strokes, one), f"{PLACES}, fold {turn.fold}, first strokes")
+    return method, strokes
 
 
 @dataclass
 class _Way:
     """One way of choosing places: its model and its strokes.
 
-    ``corrected`` counts the painted pixels in which the prediction at the time was wrong.
+    ``corrected`` counts the painted pixels in which the prediction at the time was wrong; first strokes are none.
     """
 
     method: NetworkMethod
@@ -136,15 +204,12 @@ def _ranked_with_ratio(
 
 def _by_entropy(method: NetworkMethod, one: Field, strokes: Strokes, count: int, seed: int) -> list[Window]:
     """Places that do not overlap, in the order of their mean entropy: plain uncertainty sampling."""
-    from scipy.ndimage import uniform_filter
-
     z = _scores(method, one)
     p = np.exp(z - z.max(axis=0))
     p /= p.sum(axis=0)
     entropy = -(p * np.log(np.maximum(p, 1e-9))).sum(axis=0)
     entropy[strokes.of(one) > 0] = 0
-    mean = uniform_filter(entropy, SIDE, mode="constant")
-    return _apart(mean, count)
+    return _apart(_around(entropy), count)
 
 
 def _at_random(method: NetworkMethod, one: Field, strokes: Strokes, count: int, seed: int) -> list[Window]:
@@ -152,11 +217,46 @@ def _at_random(method: NetworkMethod, one: Field, strokes: Strokes, count: int, 
     return _apart(rng.random(one.truth.shape), count)
 
 
+def _by_mistakes(method: NetworkMethod, one: Field, strokes: Strokes, count: int, seed: int) -> list[Window]:
+    """Where most pixels are wrong: an oracle."""
+    return _apart(_around(_wrong(method, one, strokes)), count)
+
+
+def _by_dice(method: NetworkMethod, one: Field, strokes: Strokes, count: int, seed: int) -> list[Window]:
+    """Where mistakes cost most mean Dice: an oracle that gives rare phases their weight.
+
+    To first order a pixel of phase i taken for j costs ``1 / (A_i + B_i) + 1 / (A_j + B_j)``, with A the true
+    and B the predicted areas.
+    """
+    predicted, size = method.predict(one), len(method.model.card.scheme) + 1
+    known = (one.truth != NOT_CLASSIFIED) & (one.truth != EXCLUDED)
+    truth = np.where(known, one.truth, np.uint8(NOT_CLASSIFIED))
+    areas = sum(np.bincount(labels[known], minlength=size) for labels in (truth, predicted))
+    cost = 1 / np.maximum(areas, RAREST_PX)
+    return _apart(_around(_wrong(method, one, strokes) * (cost[truth] + cost[predicted])), count)
+
+
+def _wrong(method: NetworkMethod, one: Field, strokes: Strokes) -> NDArray[np.bool_]:
+    known = (one.truth != NOT_CLASSIFIED) & (one.truth != EXCLUDED) & (strokes.of(one) == NOT_CLASSIFIED)
+    wrong: NDArray[np.bool_] = known & (method.predict(one) != one.truth)
+    return wrong
+
+
+def _around(value: NDArray[Any]) -> NDArray[np.float64]:
+    """Mean over the window around each pixel."""
+    from scipy.ndimage import uniform_filter
+
+    mean: NDArray[np.float64] = uniform_filter(value.astype(np.float64), SIDE, mode="constant")
+    return mean
+
+
 CHOICES: dict[str, Callable[[NetworkMethod, Field, Strokes, int, int], list[Window]]] = {
     RANKED: _ranked,
     RANKED_RATIO: _ranked_with_ratio,
     ENTROPY: _by_entropy,
     RANDOM: _at_random,
+    MISTAKES: _by_mistakes,
+    BALANCED: _by_dice,
 }
 
 
@@ -184,17 +284,19 @@ def _scores(method: NetworkMethod, one: Field) -> NDArray[np.float32]:
     return np.asarray(scores)
 
 
-def _row(turn: Turn, way: _Way, judged: Field, others: Sequence[Field], number: int) -> Row:
-    k, method = len(turn.scheme), way.method
+def _row(
+    turn: Turn, way: _Way, shown: NetworkMethod, judged: Field, others: Sequence[Field], number: int
+) -> Row:
+    k = len(turn.scheme)
     return {
         "story": PLACES,
         "fold": turn.fold,
         "painted": judged.stem,
-        "method": method.name,
+        "method": way.method.name,
         "seed": way.seed,
         "round": number,
         "painted_px": way.strokes.pixels,
         "corrected_px": way.corrected,
-        "unpainted": table(counted([(judged.truth, method.predict(judged))], k)),
-        "others": table(counted([(one.truth, method.predict(one)) for one in others], k)),
+        "unpainted": table(counted([(judged.truth, shown.predict(judged))], k)),
+        "others": table(counted([(one.truth, shown.predict(one)) for one in others], k)),
     }

@@ -12,21 +12,16 @@ import torch
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.feature_cache import BUDGET
 from phaseguide.finetuning.learner import Learner, knows_its_phases
+from phaseguide.finetuning.memory import SAVING, held_bytes, needs_saving, step_bytes
 from phaseguide.finetuning.preparing import prepare
 from phaseguide.finetuning.rehearsal import shipped_rehearsal
 from phaseguide.finetuning.run import steps_an_epoch
 from phaseguide.finetuning.sources import Source, SourceRow
 from phaseguide.segmentation.device import choose_device
+from phaseguide.training.adapters import sam_backbone, save_memory
 
 if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel
-
-MODEL_COPIES = 7
-"""Copies of the parameters that a run holds: the start, model, average, best, anchor, and two of the optimiser."""
-
-ACTIVATION_BYTES = {"fast": 900, "thorough": 3_200}
-"""Memory of a step for a pixel of its crops, beside models and features. Measured as the growth of a process
-over two steps of `uhcs` on a CPU (crops of 256 px): 830 to 1,030 fast, 3,040 to 3,420 thorough, at 8 and 4 a step."""
 
 
 @dataclass(frozen=True)
@@ -103,21 +98,17 @@ def _plan(
     steps = steps_an_epoch(material, config) * config.epochs
     device = choose_device(config.device).torch_device
     learner = Learner(model.segmenter, material, config, device, anchored=knows_its_phases(model.card))
-    learner.step(0, config.batch, 0.5)  # the first one pays for what is set up once
-    learner.forget_features()
-    encoded = time.perf_counter()
-    learner.step(1, config.batch, 0.5)
-    first = time.perf_counter()
-    learner.step(1, config.batch, 0.5)
-    step = time.perf_counter() - first
-    variants = min(steps * config.batch, 8 * len(material.crops)) if config.parts == "fast" else 0
-    encoding = max(0.0, first - encoded - step) / config.batch * variants
-    pixels = config.batch * prepared.crop**2
-    parameters = sum(p.numel() * 4 for p in model.segmenter.parameters())
-    kept = 0 if learner.cache is None else learner.cache.bytes_each() * variants
-    memory = MODEL_COPIES * parameters + pixels * ACTIVATION_BYTES[config.parts] + min(kept, BUDGET)
-    seconds = steps * step + encoding
-    notes = []
+    frugal = needs_saving(learner, config.batch, prepared.crop)
+    if frugal:
+        save_memory(learner.model)
+    step, encoding = _timed(learner, config)
+    caches = [cache for cache in (learner.cache, learner.anchor_cache) if cache is not None]
+    variants = min(steps * config.batch, 8 * len(material.crops)) if caches else 0
+    kept = sum(min(cache.bytes_each() * variants, BUDGET) for cache in caches)
+    own = held_bytes(model.segmenter)
+    memory = own + step_bytes(learner.model, config.parts, prepared.crop, config.batch) + kept
+    seconds = steps * step + encoding * variants
+    notes = [SAVING] if frugal else []
     if not prepared.judged:
         notes.append(f"Validates on {prepared.split.sentence}.")
     if config.minutes and seconds > config.minutes * 60:
@@ -140,3 +131,19 @@ def _plan(
         int(memory),
         notes,
     )
+
+
+def _timed(learner: Learner, config: FinetuneConfig) -> tuple[float, float]:
+    """Seconds of a step, and of a variant of a crop that is computed once, from steps that are tried.
+
+    A large encoder, which has no batch norm and takes as long for each crop of a batch, is tried on one.
+    """
+    tried = 1 if sam_backbone(learner.model) is not None else config.batch
+    learner.step(0, tried, 0.5)  # the first one pays for what is set up once
+    learner.forget_features()
+    encoded = time.perf_counter()
+    learner.step(1, tried, 0.5)
+    first = time.perf_counter()
+    learner.step(1, tried, 0.5)
+    step = time.perf_counter() - first
+    return step * config.batch / tried, max(0.0, first - encoded - step) / tried

@@ -14,6 +14,7 @@ from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.crops import Crop, field_crops, label_crops
 from phaseguide.finetuning.learner import Material
 from phaseguide.finetuning.sources import Source, SourceRow, describe_sources
+from phaseguide.training.adapters import has_adapters
 
 if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel
@@ -51,10 +52,15 @@ def check_sources(
     Raises
     ------
     TrainingError
-        Nothing to learn from, a source that cannot work, another number of channels than the model's,
-        a validation field that is not there.
+        Adapters that are to learn and are not there, nothing to learn from, a source that cannot work,
+        another number of channels than the model's, a validation field that is not there.
     """
     config.validate()
+    if config.parts == "adapters" and not has_adapters(model.segmenter):
+        raise TrainingError(
+            f"Model {model.card.name!r} ({model.card.backbone.architecture}) has no adapters that could learn. Choose "
+            "the preset fast or thorough for it, or a Segment Anything model with adapters."
+        )
     scheme = model.card.scheme
     rows = describe_sources(sources, scheme)
     problems = [f"{row.name}: {row.problem}" for row in rows if row.problem]

@@ -17,9 +17,10 @@ from phaseguide.events import Finished, Notice, Progress
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.control import Control
 from phaseguide.finetuning.events import Ending, FinetuneResult, Judgement, Preview, PreviewField
-from phaseguide.finetuning.feature_cache import FeatureCache
+from phaseguide.finetuning.feature_cache import cache_for
 from phaseguide.finetuning.judge import judge
 from phaseguide.finetuning.learner import Learner, Material, knows_its_phases
+from phaseguide.finetuning.memory import SAVING, can_save, needs_saving
 from phaseguide.finetuning.outcome import finished_model
 from phaseguide.finetuning.preparing import SMALLEST_CROP, Prepared, prepare
 from phaseguide.finetuning.previewing import Previewer
@@ -29,6 +30,7 @@ from phaseguide.finetuning.sources import Source, data_sha256
 from phaseguide.models.model_file import LoadedModel, tensors_sha256
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.segmentation.device import choose_device
+from phaseguide.training.adapters import save_memory
 from phaseguide.training.events import EpochDone
 
 FinetuneEvent = Progress | Notice | EpochDone | Preview | Finished[FinetuneResult]
@@ -129,6 +131,7 @@ class _Run:
         self.losses: list[float] = []
         self.best_value = -np.inf
         self.stale = self.setbacks = 0
+        self.frugal = False
         self.spent, self.saved = 0.0, time.monotonic()
         self.epoch_began = time.perf_counter()
         self.before: Judgement | None = None
@@ -138,6 +141,9 @@ class _Run:
     def events(self) -> Iterator[FinetuneEvent]:
         yield Progress("Preparing crops", 0, 1)
         self._set_up()
+        if not self.frugal and needs_saving(self.learner, self.batch, self.crop):
+            self._be_frugal()
+            yield Notice(SAVING)
         if self.checkpoint is not None and self.checkpoint.exists():
             self._resume(self.checkpoint)
             yield Notice(f"Going on after epoch {len(self.history)} of {self.config.epochs}.")
@@ -171,18 +177,25 @@ class _Run:
             anchored=knows_its_phases(self.start.card),
         )
         self._judging_cache()
+        if self.frugal:
+            save_memory(self.learner.model)
 
     def _judging_cache(self) -> None:
-        fast = self.learner.cache is not None
-        self.judging = FeatureCache(self.learner.model, self.device, self.config.seed) if fast else None
+        self.judging = cache_for(self.config.parts, self.learner.model, self.device, self.config.seed)
+
+    def _be_frugal(self) -> None:
+        """Save memory from now on, also after crops were made smaller."""
+        self.frugal = True
+        save_memory(self.learner.model)
 
     def _judge(self, segmenter: GuidedSegmenter) -> Judgement | None:
         return judge(segmenter, self.prepared.judged, self.judging, self.device, self.prepared.split.sentence)
 
     def _identity(self) -> dict[str, Any]:
+        base = self.start.segmenter.backbone.options.adapter.get("base", "")
         return {
             "config": self.config.to_dict(),
-            "model": tensors_sha256(self.start.segmenter.state_dict()),
+            "model": tensors_sha256(self.start.segmenter.state_dict()) + (f" on {base}" if base else ""),
             "data": data_sha256([*self.sources, *self.rehearsal]),
         }
 
@@ -238,7 +251,7 @@ class _Run:
             text = f"Learning (epoch {len(self.history) + 1} of {self.config.epochs})"
             yield Progress(text, number + len(self.losses), total)
             yield from self.preview.look(
-                self.learner.average, len(self.history), frozen=self.learner.cache is not None
+                self.learner.average, len(self.history), frozen=self.config.parts == "fast"
             )
         seconds = time.perf_counter() - started
         self.spent += seconds
@@ -271,6 +284,9 @@ class _Run:
         """Take smaller batches, then smaller crops, and say so."""
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+        if not self.frugal and can_save(self.learner):
+            self._be_frugal()
+            return f"Memory ran out. {SAVING}"
         if self.batch == self.config.batch and self.batch > 1:
             self.batch //= 2
             return f"Memory ran out. Going on with {self.batch} crops a step instead of {self.config.batch}."

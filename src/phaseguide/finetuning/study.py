@@ -241,7 +241,7 @@ def _events(story: str, turn: Turn, options: StudyOptions, start: LoadedModel | 
         return new_steel(turn, options.story, start)
     if story == KNOWN_STEEL:
         return known_steel(turn, options.story)
-    return compare_places(turn, options.story, options.places)
+    return compare_places(turn, options.story, options.places, start)
 
 
 def _fold_model(folder: Path, name: str, scheme: PhaseScheme) -> LoadedModel:

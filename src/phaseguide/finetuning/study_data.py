@@ -33,6 +33,10 @@ class Strokes:
     fields: list[Field] = field(default_factory=list)
     labels: dict[str, Labels] = field(default_factory=dict)
 
+    def copy(self) -> Strokes:
+        """Return strokes that can be added to without changing these."""
+        return Strokes(list(self.fields), dict(self.labels))
+
     def add(self, one: Field, strokes: Labels) -> None:
         """Put new strokes on an image."""
         if one.stem not in self.labels:

@@ -89,6 +89,10 @@ class NetworkMethod:
         self._config, self._rehearsal = config, list(rehearsal)
         self._sessions: dict[str, Session] = {}
 
+    def renewed(self, name: str) -> NetworkMethod:
+        """Return a method that starts from the model as it is now."""
+        return NetworkMethod(name, self.model, self._config, self._rehearsal)
+
     def learn(self, strokes: Strokes, watched: Field) -> Learning:
         """Fine-tune on all strokes; previews of ``watched`` tell when the first was better."""
         from phaseguide.finetuning.run import finetune

@@ -13,7 +13,7 @@ import numpy as np
 
 from phaseguide.evaluation.confusion import scores_from_confusion
 from phaseguide.evaluation.fold_rows import paired_difference
-from phaseguide.finetuning.place_study import ENTROPY, PLACES, RANDOM, RANKED, RANKED_RATIO
+from phaseguide.finetuning.place_study import ENTROPY, PLACES, RANDOM
 from phaseguide.finetuning.stories import (
     FOREST,
     FOREST_OWN,
@@ -152,19 +152,21 @@ def _places(rows: Sequence[Row], development: str) -> Numbers | None:
     for part in ("unpainted", "others"):
         for way in dict.fromkeys(r["method"] for r in rows):
             gains[way, part] = _gains(rows, way, part, last)
-    for way in dict.fromkeys(r["method"] for r in rows):
+    ways = list(dict.fromkeys(r["method"] for r in rows))
+    for way in ways:
         here = [r for r in rows if r["method"] == way and r["round"] == last]
         found["gain"][way] = {
             "unpainted": float(np.mean(list(gains[way, "unpainted"].values()))),
             "others": float(np.mean(list(gains[way, "others"].values()))),
+            "right_pp": float(np.mean([_right(rows, r) for r in here])),
             "painted_px": float(np.mean([r["painted_px"] for r in here])),
             "corrected_px": float(np.mean([r["corrected_px"] for r in here])),
             "images": len(gains[way, "others"]),
             "seeds": len({r["seed"] for r in here}),
         }
     folds = {r["painted"]: r["fold"] for r in rows}
-    for ours in (RANKED, RANKED_RATIO):
-        for theirs in (ENTROPY, RANDOM):
+    for ours in (way for way in ways if way not in (ENTROPY, RANDOM)):
+        for theirs in (way for way in (ENTROPY, RANDOM) if way in ways):
             for part in ("unpainted", "others"):
                 for which, keep in _selections(folds, development):
                     one, two = (
@@ -191,19 +193,38 @@ def _selections(folds: dict[str, str], development: str) -> list[tuple[str, Call
 
 
 def _gains(rows: Sequence[Row], way: str, part: str, last: int) -> dict[str, float]:
-    """Mean over seeds of the Dice that a painted image's rounds gained, by image, in percentage points."""
+    """Mean over seeds of the Dice that a painted image's rounds gained, by image, in percentage points.
+
+    Over the phases that the images truly have: the Dice of any other is 0 while one pixel is taken for it,
+    and not defined from then on.
+    """
     found: dict[str, list[float]] = {}
     for after in rows:
         if after["method"] != way or after["round"] != last:
             continue
-        before = next(
-            r
-            for r in rows
-            if r["round"] == 0 and all(r[key] == after[key] for key in ("fold", "painted", "method", "seed"))
-        )
-        one, two = (scores_from_confusion(np.array(r[part])).dice_mean for r in (before, after))
-        found.setdefault(after["painted"], []).append(100 * (two - one))
+        one, two = (np.array(r[part]) for r in (_before(rows, after), after))
+        there = two.sum(1) > 0
+        gain = scores_from_confusion(two).dice[there].mean() - scores_from_confusion(one).dice[there].mean()
+        found.setdefault(after["painted"], []).append(100 * float(gain))
     return {stem: float(np.mean(values)) for stem, values in found.items()}
+
+
+def _before(rows: Sequence[Row], after: Row) -> Row:
+    """The row of round 0 that a later one started from."""
+    return next(
+        r
+        for r in rows
+        if r["round"] == 0 and all(r[key] == after[key] for key in ("fold", "painted", "method", "seed"))
+    )
+
+
+def _right(rows: Sequence[Row], after: Row) -> float:
+    """Share of the unpainted pixels that became right, percentage points."""
+    shares = [
+        np.trace(t[:, :-1]) / t.sum()
+        for t in (np.array(r["unpainted"]) for r in (_before(rows, after), after))
+    ]
+    return 100 * float(shares[1] - shares[0])
 
 
 def _spread(values: dict[str, float]) -> Numbers | None:
@@ -284,10 +305,11 @@ def _improved_text(found: Numbers | None) -> str:
 
 def _places_text(places: Numbers) -> list[str]:
     lines = ["## Where to paint", "", *_head(("way", "painted px", "of these wrong before", "Dice gained, unpainted",
-                                              "Dice gained, other images", "images", "seeds"))]  # fmt: skip
+                                              "Dice gained, other images", "unpainted right, pp", "images",
+                                              "seeds"))]  # fmt: skip
     for way, g in places["gain"].items():
         cells = (way, f"{g['painted_px']:,.0f}", f"{g['corrected_px']:,.0f}", f"{g['unpainted']:+.2f}",
-                 f"{g['others']:+.2f}", str(g["images"]), str(g["seeds"]))  # fmt: skip
+                 f"{g['others']:+.2f}", f"{g['right_pp']:+.2f}", str(g["images"]), str(g["seeds"]))  # fmt: skip
         lines.append(_line(cells))
     lines += ["", *_head(("way", "than", "on", "folds", "difference (95 % over images)", "p"))]
     for d in places["differences"]:

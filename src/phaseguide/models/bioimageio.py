@@ -90,6 +90,7 @@ def trace_unguided(segmenter: GuidedSegmenter) -> Any:
     """
     import torch
 
+    refuse_sam(segmenter.backbone.options.architecture)
     network = _unguided(copy.deepcopy(segmenter).to("cpu").float().eval())
     generator = torch.Generator().manual_seed(0)
     example, other = (
@@ -113,6 +114,23 @@ def trace_unguided(segmenter: GuidedSegmenter) -> Any:
             "network for all. Share it as a Phase Guide model file instead."
         )
     return traced
+
+
+def refuse_sam(architecture: str) -> None:
+    """Refuse what cannot be written as TorchScript for images of any size.
+
+    Raises
+    ------
+    ModelError
+        A model of Segment Anything, merged or not: its position embedding is fitted to each image.
+    """
+    from phaseguide.models.backbones import SAM
+
+    if architecture == SAM:
+        raise ModelError(
+            "Models of Segment Anything cannot be written for bioimage.io: their network is another one for every "
+            "size of image. Share it as a Phase Guide model file instead; merged, it needs no base weights."
+        )
 
 
 def example_image(card: Card) -> NDArray[Any]:
@@ -155,6 +173,7 @@ def export_bioimageio(
     """
     import torch
 
+    refuse_sam(model.card.backbone.architecture)
     spec, v0_5 = _library()
     text = _settle(model.card, text, v0_5)
     pixels = _test_pixels(model, image, image_name)
@@ -190,7 +209,7 @@ def _unguided(segmenter: GuidedSegmenter) -> nn.Module:
 
         def __init__(self) -> None:
             super().__init__()
-            self.net = segmenter.backbone.net
+            self.net: Any = segmenter.backbone.net
 
         def forward(self, image: Tensor) -> Tensor:
             logits: Tensor = self.net.segmentation_head(self.net.decoder(list(self.net.encoder(image))))

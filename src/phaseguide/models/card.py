@@ -32,6 +32,11 @@ class BackboneCard(_Section):
     decoder: dict[str, Any] = {}
     adapter: dict[str, Any] = {}
 
+    @property
+    def takes_prompts(self) -> bool:
+        """Whether boxes and points can guide the decoder; as `GuidedSegmenter.takes_prompts`, without the network."""
+        return self.architecture == "sam" and self.decoder.get("head", "mask") == "mask"
+
 
 class GuidanceCard(_Section):
     """Kind, options and scales of the guidance; see `phaseguide.models.segmenter.GuidanceOptions`."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from phaseguide.micrographs.reading import IMAGE_SUFFIXES, Micrograph, read_micr
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.phases import EXCLUDED
 from phaseguide.ratios import Scope
+from phaseguide.segmentation.embedding_files import EmbeddingFolder
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.saving import SavedFiles, result_files, save_segmentation
 from phaseguide.segmentation.session import Session
@@ -30,7 +31,6 @@ from phaseguide.segmentation.specimen import (
     segment_specimen,
 )
 from phaseguide.segmentation.stacks import save_stack, stack_files, together
-from phaseguide.segmentation.tiling import DEFAULT_TILE
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class BatchOptions:
         See `Session`.
     overlay : bool
         Write an overlay picture too.
+    embeddings
+        Where features are kept on disk, see `Session`.
     source : str, optional
         Where the ratio comes from, for the record.
     scope : {"field", "specimen"}
@@ -56,8 +58,9 @@ class BatchOptions:
     exclude_info_bar: bool = True
     device: str = "auto"
     flips: bool | None = None
-    tile: int = DEFAULT_TILE
+    tile: int | None = None
     overlay: bool = False
+    embeddings: EmbeddingFolder | Literal["off"] | None = None
     source: str | None = None
     scope: Scope = "field"
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -319,6 +322,7 @@ class _Reader:
             tile=options.tile,
             name=name,
             pixel_size_um=micrograph.pixel_size_um,
+            embeddings=options.embeddings,
         )
 
     def settings(
@@ -331,7 +335,7 @@ class _Reader:
             "smoothing_px": request.smoothing_px,
             "min_island_px": request.min_island_px,
             "views": [view.model_dump() for view in session.views],
-            "tile": options.tile,
+            "tile": session.tile,
             "info_bar_rows_excluded": self.read(path).info_bar_rows if options.exclude_info_bar else 0,
             "manual_edits": self.edits is not None,
         }

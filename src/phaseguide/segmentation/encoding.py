@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from phaseguide.models.backbones import Features
 from phaseguide.models.card import ViewCard
+from phaseguide.models.sam.prompts import Prompts
 from phaseguide.models.segmenter import GuidedSegmenter, intensity_limits, normalise_image
 from phaseguide.segmentation.device import Device
+from phaseguide.segmentation.embedding_files import EmbeddingFolder
+from phaseguide.segmentation.embeddings import Embeddings
 from phaseguide.segmentation.scratch import copy_beside, release, scratch_array
 from phaseguide.segmentation.tiling import Tile, blend_windows, plan_tiles
 
@@ -43,6 +46,13 @@ class EncodedImage:
     memory : int
         Budget in bytes for what grows with the image. Features beyond it are dropped and made again
         when needed; scores beyond it go to a memory-mapped scratch file.
+    folder : EmbeddingFolder, optional
+        Where features and scores without a ratio are kept on disk, and looked for; None: nowhere.
+
+    Attributes
+    ----------
+    embeddings : Embeddings
+        The features; those in memory are shared with other sessions on the same image.
     """
 
     def __init__(
@@ -56,6 +66,7 @@ class EncodedImage:
         views: Sequence[ViewCard],
         invert: bool,
         memory: int,
+        folder: EmbeddingFolder | None = None,
     ) -> None:
         self.segmenter = segmenter.to(device.torch_device).to(memory_format=torch.channels_last)
         self.pixels, self.device = pixels, device
@@ -67,11 +78,20 @@ class EncodedImage:
         side = max(overlap + 32, round(tile / max(1.0, *(view.zoom for view in self.views))))
         self.tiles = plan_tiles(self.height, self.width, side, overlap)
         self._windows = blend_windows(self.tiles, self.height, self.width, overlap)
-        self._kept: dict[tuple[int, int], Features] = {}
         self._first_view: dict[int, NDArray[np.float32]] = {}
-        self._kept_bytes = 0
+        self._first_view_bytes = 0
         # What else grows with the image is taken off: its pixels, label maps, masks of a step.
         self._room = self.memory // 2 - _BYTES_A_PIXEL * self.height * self.width
+        self.embeddings = Embeddings(
+            self.segmenter,
+            pixels,
+            limits=self.limits,
+            invert=invert,
+            device=device.kind,
+            precision=self._precision_name(),
+            room=self._room,
+            folder=folder,
+        )
 
     def scores(
         self,
@@ -97,15 +117,23 @@ class EncodedImage:
         total = self._allocate((len(self.segmenter.scheme), self.height, self.width))
         steps, done = len(self.tiles) * len(self.views), 0
         for index, tile in enumerate(self.tiles):
-            mean: NDArray[np.float32] | None = None
-            for number in range(len(self.views)):
-                features = self._features(index, tile, number)
-                view = self._decoded(features, tile, number, None if ratios is None else ratios[index])
-                mean = view if mean is None else mean + view
-                done += 1
+            kept = self.embeddings.scores(tile, self.views) if ratios is None else None
+            if kept is not None:
+                logits = kept
+                done += len(self.views)
                 yield done, steps
-            assert mean is not None
-            logits = mean / np.float32(len(self.views))
+            else:
+                mean: NDArray[np.float32] | None = None
+                for number in range(len(self.views)):
+                    features = self._features(tile, number)
+                    view = self._decoded(features, tile, number, None if ratios is None else ratios[index])
+                    mean = view if mean is None else mean + view
+                    done += 1
+                    yield done, steps
+                assert mean is not None
+                logits = mean / np.float32(len(self.views))
+                if ratios is None:
+                    self.embeddings.keep_scores(tile, self.views, logits)
             if on_tile is not None:
                 on_tile(tile, logits)
             down, across = self._windows[index]
@@ -117,26 +145,30 @@ class EncodedImage:
 
     def conditioned(
         self,
-        ratios: NDArray[np.float64],
+        ratios: NDArray[np.float64] | None,
         plain: NDArray[np.float32],
         focus: tuple[slice, slice] | None = None,
         look: Callable[[NDArray[np.float32]], None] = lambda _: None,
+        prompts: Prompts | None = None,
     ) -> Generator[tuple[int, int], None, NDArray[np.float32]]:
-        """Decode with a ratio; yields (tiles done, tiles in all) and returns the scores.
+        """Decode with a ratio, or prompts, or both; yields (tiles done, tiles in all) and returns the scores.
 
-        What the ratio changes is taken from the first view alone and added to the scores without one:
-        a change of the ratio then costs one pass of the decoder and not one a view.
+        What they change is taken from the first view alone and added to the scores without them:
+        a change then costs one pass of the decoder and not one a view. Without a ratio only tiles that have
+        prompts are decoded.
 
         Parameters
         ----------
-        ratios : ndarray, shape (T, K)
-            One complete ratio a tile.
+        ratios : ndarray, shape (T, K), or None
+            One complete ratio a tile; None for no ratio.
         plain : ndarray of float32, shape (K, H, W)
             What `scores` returned without a ratio.
         focus : (slice, slice), optional
             Tiles that touch these rows and columns come first.
         look : callable
             Called once with the scores, when those in ``focus`` are there.
+        prompts : Prompts, optional
+            In px of the image; each tile is shown what lies in it.
 
         Returns
         -------
@@ -144,12 +176,16 @@ class EncodedImage:
         """
         self.segmenter.to(self.device.torch_device)
         total = copy_beside(plain)
-        late = [i for i, tile in enumerate(self.tiles) if focus is not None and not _touches(tile, focus)]
-        order = [i for i in range(len(self.tiles)) if i not in set(late)] + late
+        shown = [self._prompts_of(tile, prompts) for tile in self.tiles]
+        todo = [i for i in range(len(self.tiles)) if ratios is not None or shown[i] is not None]
+        late = [i for i in todo if focus is not None and not _touches(self.tiles[i], focus)]
+        order = [i for i in todo if i not in set(late)] + late
         for done, index in enumerate(order, start=1):
             tile = self.tiles[index]
-            features = self._features(index, tile, 0)
-            change = self._decoded(features, tile, 0, ratios[index]) - self._unguided(index, tile, features)
+            features = self._features(tile, 0)
+            ratio = None if ratios is None else ratios[index]
+            change = self._decoded(features, tile, 0, ratio, shown[index])
+            change = change - self._unguided(index, tile, features)
             down, across = self._windows[index]
             weight = down[:, None] * across
             for whole, part in zip(total, change, strict=True):
@@ -167,8 +203,12 @@ class EncodedImage:
             kept = self._decoded(features, tile, 0, None)
             if self._kept_bytes + kept.nbytes <= self._room:
                 self._first_view[index] = kept
-                self._kept_bytes += kept.nbytes
+                self._first_view_bytes += kept.nbytes
         return kept
+
+    @property
+    def _kept_bytes(self) -> int:
+        return self.embeddings.held + self._first_view_bytes
 
     def grey(self, rows: slice) -> NDArray[np.float32]:
         """Rows of the image as the network sees them, colours averaged; shape (rows, W)."""
@@ -177,12 +217,27 @@ class EncodedImage:
         return grey
 
     def _allocate(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        # Five arrays are kept at most: without a ratio and with one, both calibrated, and one smoothed.
+        # Five arrays are kept at most: without a ratio and with one, both calibrated, and one smoothed (with
+        # boxes and points, which go to networks with tiles, one or two more).
         fits = 5 * 4 * int(np.prod(shape)) <= self.memory // 2
         return np.zeros(shape, dtype=np.float32) if fits else scratch_array(shape)
 
+    def _prompts_of(self, tile: Tile, prompts: Prompts | None) -> Prompts | None:
+        """What of the prompts lies in a tile, as its first view shows it; None for nothing."""
+        inside = None if prompts is None else prompts.within(tile.top, tile.left, tile.height, tile.width)
+        if inside is None or not len(inside):
+            return None
+        view = self.views[0]
+        height, width = (max(2, round(n * view.zoom)) for n in (tile.height, tile.width))
+        return inside.scaled(view.zoom).flipped(height, width, FLIP_AXES[view.flip])
+
     def _decoded(
-        self, features: Features, tile: Tile, number: int, ratio: NDArray[np.float64] | None
+        self,
+        features: Features,
+        tile: Tile,
+        number: int,
+        ratio: NDArray[np.float64] | None,
+        prompts: Prompts | None = None,
     ) -> NDArray[np.float32]:
         """Scores of one view of a tile, turned and scaled back."""
         given = None
@@ -190,19 +245,21 @@ class EncodedImage:
             given = torch.as_tensor(ratio, dtype=torch.float32, device=self.device.torch_device)[None]
         size = (tile.height, tile.width)
         with torch.inference_mode(), self._precision():
-            logits = self.segmenter.decode(features, given).float()
+            logits = self.segmenter.decode(features, given, prompts).float()
             logits = torch.flip(logits, FLIP_AXES[self.views[number].flip])
             if logits.shape[-2:] != size:
                 logits = F.interpolate(logits, size=size, mode="bilinear")
         scores: NDArray[np.float32] = logits[0].cpu().numpy()
         return scores
 
-    def _features(self, index: int, tile: Tile, number: int) -> Features:
+    def _features(self, tile: Tile, number: int) -> Features:
         """Features of one view of a tile; kept as far as the budget goes."""
-        kept = self._kept.get((index, number))
-        if kept is not None:
-            return kept
         view = self.views[number]
+        room = self._room - self._first_view_bytes
+        return self.embeddings.features(tile, view, lambda: self._encoded(tile, view), room)
+
+    def _encoded(self, tile: Tile, view: ViewCard) -> Features:
+        """Run the encoder on one view of a tile."""
         planes = normalise_image(self.pixels[tile.window], self.limits, invert=self.invert)
         with torch.inference_mode(), self._precision():
             image = torch.from_numpy(planes)[None].to(self.device.torch_device)
@@ -210,17 +267,18 @@ class EncodedImage:
                 size = [max(2, round(n * view.zoom)) for n in image.shape[-2:]]
                 image = F.interpolate(image, size=size, mode="bilinear", antialias=view.zoom < 1)
             image = torch.flip(image, FLIP_AXES[view.flip]).contiguous(memory_format=torch.channels_last)
-            features = self.segmenter.encode(image)
-        size_bytes = features.nbytes()
-        if self._kept_bytes + size_bytes <= self._room:
-            self._kept[index, number] = features
-            self._kept_bytes += size_bytes
-        return features
+            return self.segmenter.encode(image)
 
     def _precision(self) -> AbstractContextManager[Any]:
         if self.device.half:
-            return torch.autocast(self.device.kind, dtype=torch.float16)
+            dtype = getattr(torch, self.segmenter.backbone.half_dtype)
+            return torch.autocast(self.device.kind, dtype=dtype)
         return nullcontext()
+
+    def _precision_name(self) -> str:
+        kind = self.device.kind
+        with self._precision():
+            return str(torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32)
 
 
 def _touches(tile: Tile, window: tuple[slice, slice]) -> bool:

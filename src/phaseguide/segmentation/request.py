@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from phaseguide.models.sam.prompts import Prompts
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import Ratio
 from phaseguide.segmentation.regions import Region, RegionShares
@@ -46,6 +47,8 @@ class Request:
         How ``auto`` finds the ratio. Own: measure the map without one. Auto-regressive: feed that back until
         it settles. Prior-shift: see `phaseguide.segmentation.prior_shift`. Calibrated scores are then
         matched to it.
+    prompts : Prompts, optional
+        Boxes and points that the network is shown, where it can take them; a ratio acts on what it then sees.
     """
 
     asked: Ratio | None = None
@@ -57,6 +60,7 @@ class Request:
     regions: tuple[Region, ...] = ()
     scope: Literal["field", "specimen"] = "field"
     estimator: Estimator = AUTO
+    prompts: Prompts | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Segmentation:
         1..K, and 255 where excluded.
     asked : ndarray, shape (K,), or None
     own : ndarray, shape (K,)
-        Area shares of the map without any ratio (and without manual phases).
+        Area shares of the map without any ratio and without prompts (and without manual phases).
     imposed : ndarray, shape (K,), or None
         What the map should have: the blend of asked and own, or the estimate of ``auto``.
     achieved : ndarray, shape (K,)
@@ -82,6 +86,8 @@ class Segmentation:
         What the user should know about this result.
     regions : tuple of RegionShares
         What is known of each region, and of the rest of the field; empty without regions.
+    prompts : Prompts or None
+        Boxes and points that the network was shown.
     """
 
     labels: NDArray[np.uint8]
@@ -95,11 +101,17 @@ class Segmentation:
     uncertainty: float | tuple[float, ...] | None
     notices: tuple[str, ...]
     regions: tuple[RegionShares, ...] = ()
+    prompts: Prompts | None = None
+
+    @property
+    def has_ratio(self) -> bool:
+        """Whether a user's ratio, of the field or of a region, had a part in the areas."""
+        return self.asked is not None or any(part.asked is not None for part in self.regions)
 
     @property
     def constrained(self) -> bool:
-        """Whether a user's value had a part in the areas, so that they are no measurement."""
-        return self.asked is not None or any(part.asked is not None for part in self.regions)
+        """Whether what a user said had a part in the areas, so that they are no measurement."""
+        return self.has_ratio or self.prompts is not None
 
 
 @dataclass(frozen=True)

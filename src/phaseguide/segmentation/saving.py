@@ -21,12 +21,16 @@ from phaseguide.micrographs.records import sha256_of_array, sha256_of_file, writ
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.ratios import Ratio
+from phaseguide.segmentation.prompts import prompt_rows
 from phaseguide.segmentation.region_files import region_rows
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.segmentation.sensitivity import boundary_sensitivity
 
 CONSTRAINED = "constrained by your value, not independent"
 """What stands beside every area share that a user's ratio had a part in."""
+
+SHOWN = "guided by your boxes and points, not independent"
+"""The same where the network was shown prompts; see `constraint_note` for both."""
 
 LABELS_ENDING = "_labels.tif"
 RECORD_ENDING = ".json"
@@ -119,7 +123,7 @@ def make_record(
         See `save_segmentation`.
     """
     if source is None:
-        source = "not stated" if segmentation.constrained else _origin(segmentation)
+        source = "not stated" if segmentation.has_ratio else _origin(segmentation)
     return {
         "image": {
             "file": None if image_path is None else Path(image_path).name,
@@ -140,16 +144,24 @@ def make_record(
             "uncertainty": segmentation.uncertainty,
             "mode": segmentation.mode,
             "constrained": segmentation.constrained,
-            "statement": CONSTRAINED if segmentation.constrained else "no value of a user had a part in it",
+            "statement": constraint_note(segmentation) or "no value of a user had a part in it",
         },
         "phases": phase_rows(segmentation),
         "regions": region_rows(segmentation.regions, segmentation.scheme),
+        "prompts": prompt_rows(segmentation.prompts, segmentation.scheme),
         "excluded": float((segmentation.labels == EXCLUDED).mean()),
         "notices": list(segmentation.notices),
         "settings": dict(settings or {}),
         "versions": _versions(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def constraint_note(segmentation: Segmentation) -> str:
+    """Return what must stand beside the area shares of a result; empty if they are the model's alone."""
+    if segmentation.prompts is None:
+        return CONSTRAINED if segmentation.has_ratio else ""
+    return f"{CONSTRAINED}; {SHOWN}" if segmentation.has_ratio else SHOWN
 
 
 def phase_rows(segmentation: Segmentation) -> list[dict[str, Any]]:

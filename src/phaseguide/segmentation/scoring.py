@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.errors import DeviceError, is_out_of_memory
+from phaseguide.errors import DeviceError, WeightsTooLargeError, is_out_of_memory
 from phaseguide.events import Notice, Progress
 from phaseguide.models.card import ViewCard
 from phaseguide.models.model_file import LoadedModel
+from phaseguide.models.sam.prompts import Prompts
 from phaseguide.phases import EXCLUDED
 from phaseguide.ratios import Ratio, ratio_from_labels
 from phaseguide.segmentation.device import choose_device
+from phaseguide.segmentation.embedding_files import EmbeddingFolder
+from phaseguide.segmentation.embeddings import MEMORY
 from phaseguide.segmentation.encoding import EncodedImage
 from phaseguide.segmentation.islands import smooth_scores
 from phaseguide.segmentation.matching import argmax_labels
 from phaseguide.segmentation.request import Preview
 from phaseguide.segmentation.score_head import calibrated_image, recalibrated
+from phaseguide.segmentation.stages import ENCODING, READING
 from phaseguide.segmentation.tiling import Tile, tile_ratios
 
 Scores = NDArray[np.float32]
@@ -45,6 +49,8 @@ class Scoring:
         Budget in bytes.
     name : str
         What to call the image in errors.
+    folder : EmbeddingFolder, optional
+        Where embeddings are kept on disk.
     """
 
     def __init__(
@@ -53,22 +59,27 @@ class Scoring:
         pixels: NDArray[Any],
         device: str,
         *,
-        tile: int,
-        overlap: int,
+        tile: int | None,
+        overlap: int | None,
         views: Sequence[ViewCard],
         invert: bool,
         memory: int,
         name: str,
+        folder: EmbeddingFolder | None = None,
     ) -> None:
         self.model, self.pixels, self.name = model, pixels, name
         self.device = choose_device(device)
+        backbone = model.segmenter.backbone
+        tile = backbone.preferred_tile(self.device.kind) if tile is None else tile
+        self._tile = max(SMALLEST_TILE, tile // 32 * 32)
+        overlap = backbone.preferred_overlap(self._tile) if overlap is None else overlap
         self._options: dict[str, Any] = {
-            "overlap": min(max(0, overlap), max(SMALLEST_TILE, tile) // 2),
+            "overlap": min(max(0, overlap), self._tile // 2),
             "views": views,
             "invert": invert,
             "memory": memory,
+            "folder": folder,
         }
-        self._tile = max(SMALLEST_TILE, tile // 32 * 32)
         self.generation = 0
         self.forget()
 
@@ -77,6 +88,11 @@ class Scoring:
         """The views of the image that are averaged."""
         views: Sequence[ViewCard] = self._options["views"]
         return views
+
+    @property
+    def tile(self) -> int:
+        """Largest side in the network at once, px; it shrinks when memory runs out."""
+        return self._tile
 
     @property
     def plain(self) -> Scores | None:
@@ -89,9 +105,10 @@ class Scoring:
         self._encoded: EncodedImage | None = None
         self._plain: Scores | None = None
         self._tile_shares: NDArray[np.float64] | None = None
-        self._conditioned: tuple[tuple[float, ...], Scores] | None = None
+        # By whether a ratio acts, or prompts alone: the last ones and what the network made of them.
+        self._guided: dict[bool, tuple[tuple[Any, ...], Scores]] = {}
         self._smoothed: tuple[float, Scores] | None = None
-        self._matchable: dict[bool, tuple[tuple[Any, ...], Scores]] = {}
+        self._matchable: dict[bool | None, tuple[tuple[Any, ...], Scores]] = {}
 
     def without_ratio(self, excluded: NDArray[np.uint8] | None) -> Generator[Progress | Notice, None, Scores]:
         """Return the scores without a ratio, shape (K, H, W)."""
@@ -103,22 +120,32 @@ class Scoring:
             except (RuntimeError, MemoryError) as error:
                 yield Notice(self._fall_back(error))
 
-    def with_ratio(
-        self, imposed: Ratio, excluded: NDArray[np.uint8] | None, focus: Window | None = None
+    def guided(
+        self,
+        imposed: Ratio | None,
+        prompts: Prompts | None,
+        excluded: NDArray[np.uint8] | None,
+        focus: Window | None = None,
     ) -> Generator[Progress | Notice | Preview, None, Scores]:
-        """Return the scores of the network conditioned on a ratio; tiles in ``focus`` come first.
+        """Return the scores of the network that is told a ratio, or shown prompts, or both.
 
-        Out of memory falls back to smaller tiles and then to the CPU, with a notice.
+        Tiles in ``focus`` come first. Out of memory falls back to smaller tiles and then to the CPU, with a notice.
         """
         while True:
             yield from self.without_ratio(excluded)
             try:
-                return (yield from self._decode(imposed, excluded, focus))
+                return (yield from self._decode(imposed, prompts, excluded, focus))
             except (RuntimeError, MemoryError) as error:
                 yield Notice(self._fall_back(error))
 
-    def smoothed(self, sigma_px: float) -> Scores:
-        """Return the scores without a ratio, smoothed; the last smoothing is kept."""
+    def smoothed(self, sigma_px: float, *, prompted: bool = False) -> Scores:
+        """Return the scores without a ratio, of the last prompts or without any, smoothed.
+
+        The last smoothing of those without prompts is kept.
+        """
+        if prompted:
+            scores = self._guided[False][1]
+            return smooth_scores(scores, sigma_px) if sigma_px else scores
         assert self._plain is not None
         if not sigma_px:
             return self._plain
@@ -126,30 +153,31 @@ class Scoring:
             self._smoothed = (sigma_px, smooth_scores(self._plain, sigma_px))
         return self._smoothed[1]
 
-    def matchable(self, imposed: Ratio | None, sigma_px: float) -> Scores:
+    def matchable(self, imposed: Ratio | None, sigma_px: float, prompts: Prompts | None = None) -> Scores:
         """Return what ratio matching works on: calibrated where the model can, then smoothed.
 
         Parameters
         ----------
-        imposed : ndarray, shape (K,), or None
-            That of the last `with_ratio`, whose scores are then taken; None for those without a ratio.
+        imposed, prompts
+            Those of the last `guided` with a ratio, or with prompts alone, whose scores are then taken; None
+            for both: those without.
         sigma_px : float
         """
-        conditioned = imposed is not None
+        conditioned = imposed is not None or prompts is not None
+        which = imposed is not None if conditioned else None
         scores: Scores | None = self._plain
-        key: tuple[float, ...] = ()
-        if conditioned:
-            assert self._conditioned is not None
-            key, scores = self._conditioned
+        key: tuple[Any, ...] = ()
+        if which is not None:
+            key, scores = self._guided[which]
         assert scores is not None and self._encoded is not None
         head = self.model.card.calibration.head
         if head is None and not sigma_px:
             return scores
         if head is None and not conditioned:
             return self.smoothed(sigma_px)
-        kept = self._matchable.get(conditioned)
+        kept = self._matchable.get(which)
         if kept is None or kept[0] != (key, sigma_px):
-            self._matchable.pop(conditioned, None)  # memory for the new one
+            self._matchable.pop(which, None)  # memory for the new one
             if head is not None and conditioned and not sigma_px:
                 assert self._plain is not None
                 scores = recalibrated(self._plain, self.matchable(None, 0.0), scores, head)
@@ -158,10 +186,10 @@ class Scoring:
             if sigma_px:
                 scores = smooth_scores(scores, sigma_px)
             kept = ((key, sigma_px), scores)
-            self._matchable[conditioned] = kept
+            self._matchable[which] = kept
         return kept[1]
 
-    def _encode(self, excluded: NDArray[np.uint8] | None) -> Generator[Progress, None, Scores]:
+    def _encode(self, excluded: NDArray[np.uint8] | None) -> Generator[Progress | Notice, None, Scores]:
         shares: list[Ratio] = []
         n_phases = len(self.model.card.scheme)
 
@@ -174,7 +202,10 @@ class Scoring:
             self._encoded = EncodedImage(
                 self.model.segmenter, self.pixels, self.device, tile=self._tile, **self._options
             )
-        yield Progress("Encoding the image", 0, len(self._encoded.tiles) * len(self.views))
+        tiles, embeddings = self._encoded.tiles, self._encoded.embeddings
+        made = embeddings.made
+        stage = READING if embeddings.at_hand(tiles[0], self.views) else ENCODING
+        yield Progress(stage, 0, len(tiles) * len(self.views))
         work = self._encoded.scores(None, measure)
         while True:
             try:
@@ -182,16 +213,29 @@ class Scoring:
             except StopIteration as end:
                 plain: Scores = end.value
                 break
-            yield Progress("Encoding the image", done, total)
+            yield from self._told()
+            yield Progress(ENCODING if embeddings.made > made else stage, done, total)
+        yield from self._told()
         self._tile_shares = np.array(shares)
         return plain
 
+    def _told(self) -> Iterator[Notice]:
+        """What there is to say about the embeddings, once."""
+        notices = [] if self._encoded is None else self._encoded.embeddings.notices
+        while notices:
+            yield Notice(notices.pop(0))
+
     def _decode(
-        self, imposed: Ratio, excluded: NDArray[np.uint8] | None, focus: Window | None
-    ) -> Generator[Progress | Preview, None, Scores]:
-        key = tuple(imposed.tolist())
-        if self._conditioned is not None and self._conditioned[0] == key:
-            return self._conditioned[1]
+        self,
+        imposed: Ratio | None,
+        prompts: Prompts | None,
+        excluded: NDArray[np.uint8] | None,
+        focus: Window | None,
+    ) -> Generator[Progress | Notice | Preview, None, Scores]:
+        has_ratio = imposed is not None
+        key = (() if imposed is None else tuple(imposed.tolist()), () if prompts is None else prompts.key)
+        if (kept := self._guided.get(has_ratio)) is not None and kept[0] == key:
+            return kept[1]
         assert self._encoded is not None and self._plain is not None
         seen: list[Preview] = []
 
@@ -200,9 +244,11 @@ class Scoring:
                 fixed = None if excluded is None else excluded[focus]
                 seen.append(Preview(argmax_labels(scores[:, *focus], fixed), focus))
 
-        ratios = self._ratios_of_tiles(imposed, excluded)
-        self._conditioned = None  # memory for the new one
-        work = self._encoded.conditioned(ratios, self._plain, focus, look)
+        ratios = None if imposed is None else self._ratios_of_tiles(imposed, excluded)
+        kept = None
+        self._guided.pop(has_ratio, None)  # memory for the new one
+        stage = "Decoding with the ratio" if has_ratio else "Decoding with boxes and points"
+        work = self._encoded.conditioned(ratios, self._plain, focus, look, prompts)
         while True:
             try:
                 done, total = next(work)
@@ -211,8 +257,9 @@ class Scoring:
                 break
             if seen:
                 yield seen.pop()
-            yield Progress("Decoding with the ratio", done, total)
-        self._conditioned = (key, scores)
+            yield from self._told()
+            yield Progress(stage, done, total)
+        self._guided[has_ratio] = (key, scores)
         return scores
 
     def _ratios_of_tiles(self, imposed: Ratio, excluded: NDArray[np.uint8] | None) -> NDArray[np.float64]:
@@ -239,16 +286,26 @@ class Scoring:
         if not is_out_of_memory(error):
             raise error
         self.forget()
+        MEMORY.clear()
         if self.device.kind == "cuda":
             torch.cuda.empty_cache()
-        if self._tile > SMALLEST_TILE:
+        too_large = isinstance(error, WeightsTooLargeError)  # smaller tiles would not help
+        if self._tile > SMALLEST_TILE and not too_large:
             fits = max(self.pixels.shape[:2])
             self._tile = max(SMALLEST_TILE, min(self._tile, fits) // 2 // 32 * 32)
             self._options["overlap"] = min(self._options["overlap"], self._tile // 4)
             return f"Out of memory on {self.device.name}; trying again with tiles of {self._tile} px."
         if self.device.kind != "cpu":
+            name = self.device.name
             self.device = choose_device("cpu")
+            if too_large:
+                return f"Not enough memory on {name} for the weights of the model; going on with the CPU."
             return "Out of memory on the GPU even with small tiles; going on with the CPU."
+        if too_large:
+            raise DeviceError(
+                f"Not enough memory for the model {self.model.card.name!r}: {error}. Close other programs, or take "
+                "a model with a smaller encoder."
+            ) from error
         raise DeviceError(
             f"Not enough memory for {self.name} even in tiles of {SMALLEST_TILE} px. Close other programs, "
             "or crop the image."

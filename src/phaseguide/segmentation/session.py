@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +33,11 @@ from phaseguide.segmentation.doubts import (
     describe_miss,
     describe_strangeness,
 )
+from phaseguide.segmentation.embedding_files import EmbeddingFolder, usual_embedding_folder
 from phaseguide.segmentation.islands import remove_small_islands, settle, smooth_scores
 from phaseguide.segmentation.matching import Match, Matcher, argmax_labels, match_ratio
 from phaseguide.segmentation.prior_shift import prior_shift
+from phaseguide.segmentation.prompts import check_prompts
 from phaseguide.segmentation.regions import (
     RegionShares,
     check_regions,
@@ -47,7 +50,6 @@ from phaseguide.segmentation.regions import (
 )
 from phaseguide.segmentation.request import Mode, Preview, Request, Segmentation
 from phaseguide.segmentation.scoring import SMALLEST_TILE, Scoring, Window, excluded_only
-from phaseguide.segmentation.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
 
 __all__ = ["SMALLEST_TILE", "Session", "SessionEvent", "run_to_end"]
 
@@ -56,6 +58,20 @@ Labels = NDArray[np.uint8]
 
 AUTO_ROUNDS = 10
 AUTO_SETTLED = 0.001
+
+
+@dataclass(frozen=True)
+class _Maps:
+    """Maps that no ratio had a part in, with their area shares.
+
+    ``own`` is that of the model alone. ``seen`` is what it sees when it is shown the user's prompts, which a
+    ratio is weighed against; the same where there are none.
+    """
+
+    own_labels: Labels
+    own: Ratio
+    seen_labels: Labels
+    seen: Ratio
 
 
 class Session:
@@ -70,8 +86,9 @@ class Session:
         Manual edits: 1..K is that phase, 255 excluded, 0 nothing said. See `set_edits`.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
-    tile, overlap : int
-        Largest side in the network at once (after zooming, where views zoom) and overlap of tiles, px.
+    tile, overlap : int, optional
+        Largest side in the network at once (after zooming, where views zoom) and overlap of tiles, px; None: what
+        suits the model's backbone, on this device.
     flips : bool, optional
         Average over mirrored and zoomed views of the image: as the model's card says (None), in any
         case (True: the card's views, or the four flips where it names one view only), or never.
@@ -83,6 +100,9 @@ class Session:
         What to call the image in errors.
     pixel_size_um : float, optional
         Edge of a pixel in micrometres; to tell an image of another scale than the model knows.
+    embeddings : EmbeddingFolder or "off", optional
+        Where features and scores without a ratio are kept on disk for later sessions. None: as the variable
+        PHASEGUIDE_EMBEDDINGS says, which by default is nowhere.
 
     Raises
     ------
@@ -97,13 +117,14 @@ class Session:
         *,
         edits: NDArray[np.uint8] | None = None,
         device: str = "auto",
-        tile: int = DEFAULT_TILE,
-        overlap: int = DEFAULT_OVERLAP,
+        tile: int | None = None,
+        overlap: int | None = None,
         flips: bool | None = None,
         invert: bool = False,
         memory_mb: int | None = None,
         name: str = "image",
         pixel_size_um: float | None = None,
+        embeddings: EmbeddingFolder | Literal["off"] | None = None,
     ) -> None:
         check_image(image, name)
         self.model, self.scheme, self.name = model, model.card.scheme, name
@@ -118,10 +139,12 @@ class Session:
             invert=invert,
             memory=(memory_mb or default_memory_mb()) * 1_000_000,
             name=name,
+            folder=_choose_folder(embeddings),
         )
         self._invert, self._pixel_size_um = invert, pixel_size_um
         self._strange: tuple[str, ...] | None = None
         self._own: tuple[tuple[float, ...], Labels, Ratio] | None = None
+        self._seen: tuple[tuple[Any, ...], Labels, Ratio] | None = None
         self._matcher: tuple[tuple[Any, ...], Matcher] | None = None
         self.edits: Labels | None = None
         self.set_edits(edits)
@@ -130,6 +153,11 @@ class Session:
     def device(self) -> Device:
         """The device that the work runs on; it may change when memory runs out."""
         return self._scoring.device
+
+    @property
+    def tile(self) -> int:
+        """Largest side in the network at once, px; it shrinks when memory runs out."""
+        return self._scoring.tile
 
     @property
     def views(self) -> Sequence[ViewCard]:
@@ -170,7 +198,7 @@ class Session:
             edits = np.array(edits, dtype=np.uint8)
             same = self.edits is not None and np.array_equal(edits, self.edits)
         if not same:
-            self._own = self._matcher = None
+            self._own = self._seen = self._matcher = None
             self.edits = edits
 
     def segment(self, request: Request, focus: Window | None = None) -> Iterator[SessionEvent]:
@@ -190,14 +218,14 @@ class Session:
         Progress, Notice
             While working.
         Preview
-            At most once, when the network has looked at ``focus`` with the ratio.
+            At most once, when the network has looked at ``focus`` with the ratio or the prompts.
         Finished of Segmentation
             Last.
 
         Raises
         ------
-        RatioError, MicrographError
-            A ratio, or a region, that cannot be meant.
+        RatioError, MicrographError, SchemeError
+            A ratio, a region, or a prompt that cannot be meant.
         DeviceError
             Not even the smallest tile fits into memory on the CPU.
         """
@@ -209,27 +237,30 @@ class Session:
             raise RatioError(
                 f"{given} was given, and the model is to estimate the ratio. Choose one of the two."
             )
+        request = yield from self._usable_prompts(request)
         yield from self._scoring.without_ratio(excluded_only(self.edits))
-        own_labels, own = self._own_map(request)
+        alone = asked is None and not request.regions and not request.auto
+        maps = yield from self._maps(request, focus if alone else None)
         if request.regions:
-            yield from self._segment_regions(request, asked, own_labels, own, focus)
+            yield from self._segment_regions(request, asked, maps, focus)
         elif request.auto:
-            yield from self._segment_auto(request, own_labels, own)
+            yield from self._segment_auto(request, maps)
         elif asked is None:
-            labels = argmax_labels(self._scoring.smoothed(request.smoothing_px), self.edits)
-            yield Finished(self._result(self._clean(labels, self.edits, request), request, own, own_labels))
+            labels = argmax_labels(self._seen_scores(request), self.edits)
+            yield Finished(self._result(self._clean(labels, self.edits, request), request, maps))
         else:
-            yield from self._segment_asked(request, asked, own_labels, own, focus)
+            yield from self._segment_asked(request, asked, maps, focus)
 
     def prepare(self, request: Request) -> None:
         """Do now what the first ratio would have to wait for; after a `segment`."""
         if self.scores is not None:
-            self._ready_matcher(request, None)
+            self._ready_matcher(replace(request, prompts=None), None)
 
     def _segment_asked(
-        self, request: Request, asked: Ratio, own_labels: Labels, own: Ratio, focus: Window | None
+        self, request: Request, asked: Ratio, maps: _Maps, focus: Window | None
     ) -> Iterator[SessionEvent]:
         mode = yield from self._mode(request)
+        own = maps.seen
         imposed = self._blend(asked, own, request.uncertainty)
         notices: tuple[str, ...] = ()
         if request.scope == "field":
@@ -252,64 +283,66 @@ class Session:
             )
         if mode == "conditioned":
             notices += _sentences(describe_miss(imposed, achieved, self.scheme))
-        yield Finished(self._result(labels, request, own, own_labels, imposed, mode, notices))
+        yield Finished(self._result(labels, request, maps, imposed, mode, notices))
 
     def _segment_regions(
         self,
         request: Request,
         asked: Ratio | None,
-        own_labels: Labels,
-        own: Ratio,
+        maps: _Maps,
         focus: Window | None,
     ) -> Iterator[SessionEvent]:
         shape = (self.pixels.shape[0], self.pixels.shape[1])
         regions = check_regions(request.regions, shape, self.scheme)
         mode = yield from self._mode(request)
         owner = regions_labels(regions, shape)
-        owns, areas = measure_regions(own_labels, owner, len(regions), len(self.scheme))
+        seen, areas = measure_regions(maps.seen_labels, owner, len(regions), len(self.scheme))
+        owns = seen
+        if maps.seen_labels is not maps.own_labels:
+            owns, _ = measure_regions(maps.own_labels, owner, len(regions), len(self.scheme))
         field = (asked, request.uncertainty)
-        imposed, notices = impose_regions(regions, field, owns, self._blend)
+        imposed, notices = impose_regions(regions, field, seen, self._blend)
         conditioned = None
         if mode != "matched":
-            conditioned = whole_composition(imposed, owns, areas)
+            conditioned = whole_composition(imposed, seen, areas)
             yield from self._conditioned(conditioned, request, focus)
-        scores = self._scoring.matchable(conditioned, request.smoothing_px)
+        scores = self._scoring.matchable(conditioned, request.smoothing_px, request.prompts)
         match = match_regions(
             scores,
             regions,
             owner,
             imposed,
-            start=own_labels,
+            start=maps.seen_labels,
             fixed=self.edits,
             min_island_px=request.min_island_px,
         )
         shares = report_regions(regions, field, owns, areas, imposed, match.achieved)
         if np.isnan(imposed).all():  # the regions are only measured
             labels = match.labels
-            yield Finished(self._result(labels, request, own, own_labels, regions=shares))
+            yield Finished(self._result(labels, request, maps, regions=shares))
             return
-        whole = whole_composition(imposed, owns, areas)
+        whole = whole_composition(imposed, seen, areas)
         used: Mode = "both" if mode != "matched" else "matched"
         if mode == "conditioned":
             notices += ("Regions are always matched too: the network takes one ratio for the whole field.",)
         yield Finished(
-            self._result(match.labels, request, own, own_labels, whole, used, notices + match.notices, shares)
+            self._result(match.labels, request, maps, whole, used, notices + match.notices, shares)
         )
 
-    def _segment_auto(self, request: Request, own_labels: Labels, own: Ratio) -> Iterator[SessionEvent]:
+    def _segment_auto(self, request: Request, maps: _Maps) -> Iterator[SessionEvent]:
         """Let the model find the ratio, and match the calibrated scores to it."""
         if request.estimator == "prior-shift":
             excluded = None if self.edits is None else self.edits == EXCLUDED
             estimate = prior_shift(
-                self._scoring.matchable(None, request.smoothing_px),
+                self._scoring.matchable(None, request.smoothing_px, request.prompts),
                 self.model.card.training_ratio_mean,
                 excluded,
             )
             settled = True
         elif request.estimator == "own":
-            estimate, settled = own, True
+            estimate, settled = maps.seen, True
         else:
-            estimate, settled = yield from self._autoregression(request, own)
+            estimate, settled = yield from self._autoregression(request, maps.seen)
         match = self._match(estimate, request, conditioned=None)
         notices = _sentences(describe_estimate(self.model.card))
         if not settled:
@@ -318,8 +351,7 @@ class Session:
             self._result(
                 match.labels,
                 request,
-                own,
-                own_labels,
+                maps,
                 estimate,
                 "matched",
                 notices + _sentences(describe_match(match)),
@@ -366,9 +398,40 @@ class Session:
     def _conditioned(
         self, imposed: Ratio, request: Request, focus: Window | None
     ) -> Generator[Progress | Notice | Preview, None, NDArray[np.float32]]:
-        """Scores of the network that knows the ratio, smoothed if asked."""
-        scores = yield from self._scoring.with_ratio(imposed, excluded_only(self.edits), focus)
+        """Scores of the network that knows the ratio, and the prompts, smoothed if asked."""
+        excluded = excluded_only(self.edits)
+        scores = yield from self._scoring.guided(imposed, request.prompts, excluded, focus)
         return smooth_scores(scores, request.smoothing_px) if request.smoothing_px else scores
+
+    def _usable_prompts(self, request: Request) -> Generator[Notice, None, Request]:
+        """Return the request with the prompts that the network will be shown, or with none."""
+        if request.prompts is None or not len(request.prompts):
+            return replace(request, prompts=None)
+        if not self.model.segmenter.takes_prompts:
+            yield Notice(f"Model {self.model.card.name!r} takes no boxes and points; they are left out.")
+            return replace(request, prompts=None)
+        check_prompts(request.prompts, (self.pixels.shape[0], self.pixels.shape[1]), self.scheme)
+        return request
+
+    def _maps(
+        self, request: Request, focus: Window | None
+    ) -> Generator[Progress | Notice | Preview, None, _Maps]:
+        """The maps without a ratio: of the model alone, and with the prompts."""
+        if request.prompts is None:
+            return _Maps(*self._own_map(request), *self._own_map(request))
+        excluded = excluded_only(self.edits)
+        yield from self._scoring.guided(None, request.prompts, excluded, focus)
+        own = self._own_map(request)  # now, since memory may have run out and all of it begun anew
+        sizes = (self._scoring.generation, request.smoothing_px, request.min_island_px)
+        key = (sizes, request.prompts.key)
+        if self._seen is None or self._seen[0] != key:
+            labels = self._clean(argmax_labels(self._seen_scores(request), excluded), excluded, request)
+            self._seen = (key, labels, self._shares(labels))
+        return _Maps(*own, *self._seen[1:])
+
+    def _seen_scores(self, request: Request) -> NDArray[np.float32]:
+        """Scores without a ratio, with the prompts that the network was shown last, if any; smoothed."""
+        return self._scoring.smoothed(request.smoothing_px, prompted=request.prompts is not None)
 
     def _own_map(self, request: Request) -> tuple[Labels, Ratio]:
         """The map without a ratio and its shares; the last one is kept."""
@@ -395,8 +458,10 @@ class Session:
         self, request: Request, conditioned: Ratio | None
     ) -> tuple[NDArray[np.float32], Matcher]:
         """Return what is matched; the last is kept, so that another number costs only the matching."""
-        scores = self._scoring.matchable(conditioned, request.smoothing_px)
-        key = (id(scores), None if conditioned is None else tuple(conditioned.tolist()), request.smoothing_px)
+        scores = self._scoring.matchable(conditioned, request.smoothing_px, request.prompts)
+        ratio = None if conditioned is None else tuple(conditioned.tolist())
+        shown = None if request.prompts is None else request.prompts.key
+        key = (id(scores), ratio, shown, request.smoothing_px)
         if self._matcher is None or self._matcher[0] != key:
             self._matcher = None
             self._matcher = (key, Matcher(scores, self.edits))
@@ -415,8 +480,7 @@ class Session:
         self,
         labels: Labels,
         request: Request,
-        own: Ratio,
-        own_labels: Labels,
+        maps: _Maps,
         imposed: Ratio | None = None,
         mode: Mode | None = None,
         notices: tuple[str, ...] = (),
@@ -427,14 +491,15 @@ class Session:
             labels=labels,
             scheme=self.scheme,
             asked=asked,
-            own=own,
+            own=maps.own,
             imposed=imposed,
             achieved=self._shares(labels),
-            own_labels=own_labels,
+            own_labels=maps.own_labels,
             mode=mode,
             uncertainty=None if asked is None else request.uncertainty,
             notices=notices + self._strangeness(),
             regions=regions,
+            prompts=request.prompts,
         )
 
 
@@ -447,6 +512,12 @@ def _choose_views(model: LoadedModel, flips: bool | None) -> Sequence[ViewCard]:
     if flips is False:
         return (ViewCard(),)
     return FOUR_FLIPS if flips and len(views) == 1 else views
+
+
+def _choose_folder(wish: EmbeddingFolder | Literal["off"] | None) -> EmbeddingFolder | None:
+    if wish == "off":
+        return None
+    return usual_embedding_folder() if wish is None else wish
 
 
 def run_to_end(events: Iterator[Any]) -> Any:

@@ -10,11 +10,6 @@ from numpy.typing import NDArray
 
 from phaseguide.ratios import Ratio, shift_to_mean
 
-DEFAULT_TILE = 1920
-"""Largest side in the network at once, px: a 1280 px field seen 1.5 times enlarged fits whole."""
-
-DEFAULT_OVERLAP = 128
-
 STRIDE = 32
 """Pixels of the image to one of the coarsest features, in every backbone."""
 

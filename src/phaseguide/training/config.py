@@ -23,15 +23,19 @@ class TrainingConfig:
     ----------
     architecture, encoder, decoder
         See `phaseguide.models.backbones.BackboneOptions`.
+    adapter : dict
+        For architecture ``sam``: rank, blocks and base of the adapters; see
+        `phaseguide.models.sam.backbone.SamBackbone`. Without a base, the official one of the size.
     imagenet : bool
-        Start the encoder from the ImageNet weights that come with the installation.
+        Start the encoder from the ImageNet weights that come with the installation; for ``sam`` the decoder
+        from that of the base.
     guidance : str
         ``none``, ``additive``, ``plm`` or ``ccrm``.
     guidance_options : dict
         Keyword arguments of the guidance module; empty: those that were found best, see
         `RECOMMENDED`.
     guidance_scales : int
-        How many of the encoder's maps are guided, from the coarsest; see `GuidanceOptions`.
+        How many of the encoder's maps are guided, from the coarsest; see `GuidanceOptions`. ``sam`` has one.
     schedule : str
         ``staged``: first backbone without ratios, then the guidance module alone on the frozen
         backbone, so that a missing ratio costs nothing. ``guidance``: only the second of these, on
@@ -45,6 +49,8 @@ class TrainingConfig:
         Side of the square crops in px, a multiple of 32.
     batch : int
         Crops a step. Below 8 the batch norms of the encoder keep their statistics.
+    checkpointing : bool
+        For ``sam``: compute blocks of the encoder again for the gradient instead of keeping what is in them.
     learning_rate : float
         Peak rate of decoder and guidance; the encoder gets ``encoder_rate`` times it.
     weight_decay : float
@@ -76,6 +82,7 @@ class TrainingConfig:
     decoder: dict[str, Any] = field(
         default_factory=lambda: {"decoder_pyramid_channels": 128, "decoder_segmentation_channels": 64}
     )
+    adapter: dict[str, Any] = field(default_factory=dict)
     imagenet: bool = True
     guidance: str = "ccrm"
     guidance_options: dict[str, Any] = field(default_factory=dict)
@@ -88,6 +95,7 @@ class TrainingConfig:
     epochs: int = 45
     crop: int = 256
     batch: int = 4
+    checkpointing: bool = False
     learning_rate: float = 1.5e-3
     encoder_rate: float = 0.5
     weight_decay: float = 1e-2
@@ -147,6 +155,10 @@ class TrainingConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON-compatible values."""
         return asdict(self)
+
+    def is_recorded_as(self, data: dict[str, Any]) -> bool:
+        """Whether these are the settings of a record, which may be older than some of the settings."""
+        return bool(data) and {**TrainingConfig().to_dict(), **data} == self.to_dict()
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> TrainingConfig:

@@ -78,7 +78,7 @@ def cross_validate(
         split = {"train": [i.stem for i in data.train], "validation": [i.stem for i in data.validation]}
         if path.exists():
             record = read_card(path).training
-            if record.get("config") != config.to_dict() or record.get("images") != split:
+            if not config.is_recorded_as(record.get("config", {})) or record.get("images") != split:
                 raise TrainingError(
                     f"{path}: is a model of other settings or images. Choose another folder, or delete it."
                 )

@@ -21,12 +21,14 @@ from phaseguide.models.card import BackboneCard, CalibrationCard, Card, Guidance
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
 from phaseguide.ratios import FLOOR
 from phaseguide.segmentation.device import choose_device
+from phaseguide.training.adapters import encoded, sam_backbone, save_memory
 from phaseguide.training.augmentation import jitter_brightness, random_grid, sample_crop
 from phaseguide.training.checkpoint import load_checkpoint, restore, save_checkpoint
 from phaseguide.training.config import RECOMMENDED, TrainingConfig
 from phaseguide.training.data import TrainingData, familiarity_card
 from phaseguide.training.events import EpochDone, TrainingResult
 from phaseguide.training.losses import crop_ratios, segmentation_loss
+from phaseguide.training.prompting import decode_shown
 from phaseguide.training.stages import (
     Stage,
     noisy_ratios,
@@ -101,6 +103,8 @@ class _Run:
         self.generator = torch.Generator().manual_seed(config.seed)
         self.stages = plan_stages(config)
         self.model = self._build(start).to(self.device)
+        if config.checkpointing:
+            save_memory(self.model)
         self.model = self.model.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model).eval()
         self.best = copy.deepcopy(self.average)
@@ -125,9 +129,15 @@ class _Run:
             torch.manual_seed(c.seed)
             if start is not None:
                 return with_guidance(start, guidance)
-            backbone = BackboneOptions(c.architecture, c.encoder, self.data.channels, dict(c.decoder))
+            backbone = BackboneOptions(
+                c.architecture, c.encoder, self.data.channels, dict(c.decoder), dict(c.adapter)
+            )
             model = GuidedSegmenter(backbone, guidance, self.data.scheme)
-        if c.imagenet:
+            if (sam := sam_backbone(model)) is not None:
+                if c.imagenet:
+                    sam.load_pretrained()  # draws numbers where there are more phases than masks
+                _ = sam.base  # what is wrong with it is known before the first step
+        if sam is None and c.imagenet:
             model.backbone.load_pretrained()
         return model
 
@@ -202,9 +212,9 @@ class _Run:
         images = images.to(self.device, memory_format=torch.channels_last)
         labels = labels.to(self.device)
         with torch.set_grad_enabled(stage.name != "guidance"):
-            features = self.model.encode(images)
+            features = encoded(self.model, self.model.encode, images)
         given = None if given is None else given.to(self.device)
-        logits = self.model.decode(features, given)
+        logits = decode_shown(self.model, features, given, labels, self.generator)
         loss = segmentation_loss(
             logits,
             labels,
@@ -267,7 +277,7 @@ class _Run:
     def _resume(self) -> tuple[int, int, torch.optim.AdamW]:
         assert self.checkpoint is not None
         tensors, state = load_checkpoint(self.checkpoint)
-        if state["config"] != self.config.to_dict() or state["images"] != self._images():
+        if not self.config.is_recorded_as(state["config"]) or state["images"] != self._images():
             raise TrainingError(
                 f"{self.checkpoint}: this checkpoint belongs to a run with other settings or images. "
                 "Delete it to start afresh, or run with the old ones."

@@ -14,6 +14,7 @@ from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.ratios import ratio_from_labels
 from phaseguide.segmentation.matching import argmax_labels
 from phaseguide.training.data import TrainingImage
+from phaseguide.training.tiled import decode_field, encode_field
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ def validate(segmenter: GuidedSegmenter, images: Sequence[TrainingImage], device
     segmenter.eval()
     with torch.inference_mode():
         for item in images:
-            scores = segmenter(item.image[None].to(device))[0].float().cpu().numpy()
-            predicted = argmax_labels(scores)
+            image = item.image[None].to(device)
+            predicted = argmax_labels(decode_field(segmenter, image, encode_field(segmenter, image)))
             labels = item.labels.numpy()
             total += confusion_matrix(labels, predicted, k)
             known = (labels > 0) & (labels < 255)

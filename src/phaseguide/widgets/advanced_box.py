@@ -9,7 +9,8 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QSpinBox, QWidget
 from superqt import QCollapsible
 
-from phaseguide.widgets.preferences import Advanced
+from phaseguide.widgets.embeddings_row import EmbeddingsRow
+from phaseguide.widgets.preferences import AUTOMATIC, Advanced
 
 
 class AdvancedBox(QCollapsible):
@@ -33,6 +34,8 @@ class AdvancedBox(QCollapsible):
                 form.addRow(control)
             else:
                 form.addRow(field.metadata["title"], control)
+        self.embeddings = EmbeddingsRow()
+        form.addRow("On disk", self.embeddings)
         self.setContent(content)
         self.collapse(animate=False)
 
@@ -54,7 +57,9 @@ def _control(about: Any, value: Any, changed: Any) -> QWidget:
         return combo
     if "low" in about:
         spin: Any = _CalmDouble() if isinstance(value, float) else _CalmSpin()
-        spin.setRange(about["low"], about["high"])
+        lowest = about["low"] - about["step"] if about["automatic"] else about["low"]
+        spin.setRange(lowest, about["high"])  # one step below the lowest number stands for automatic
+        spin.setSpecialValueText("automatic" if about["automatic"] else "")
         spin.setSingleStep(about["step"])
         spin.setSuffix(about["unit"])
         spin.setValue(value)
@@ -69,7 +74,10 @@ def _control(about: Any, value: Any, changed: Any) -> QWidget:
 def _read(control: Any) -> Any:
     if isinstance(control, QComboBox):
         return control.currentData()
-    return control.isChecked() if isinstance(control, QCheckBox) else control.value()
+    if isinstance(control, QCheckBox):
+        return control.isChecked()
+    automatic = control.specialValueText() and control.value() == control.minimum()
+    return AUTOMATIC if automatic else control.value()
 
 
 class _Calm:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.ratios import Ratio
 from phaseguide.segmentation.request import Segmentation
-from phaseguide.segmentation.saving import CONSTRAINED
+from phaseguide.segmentation.saving import constraint_note
 
 Labels = NDArray[np.uint8]
 
@@ -118,14 +118,14 @@ def table_rows(image: str, plane: str, segmentation: Segmentation) -> list[Phase
     def percent(shares: Ratio | None, k: int) -> float | None:
         return None if shares is None or np.isnan(shares[k]) else float(shares[k]) * 100
 
-    note = CONSTRAINED if segmentation.constrained else ""
+    note = constraint_note(segmentation)
     return [
         PhaseRow(
             image,
             plane,
             phase.name,
             percent(segmentation.asked, k),
-            percent(segmentation.imposed, k) if segmentation.constrained else None,
+            percent(segmentation.imposed, k) if segmentation.has_ratio else None,
             float(segmentation.achieved[k]) * 100,
             float(segmentation.own[k]) * 100,
             note,
@@ -170,5 +170,5 @@ def summary(segmentation: Segmentation) -> dict[str, object]:
         "own": by_name(segmentation.own, scheme),
         "mode": segmentation.mode,
         "uncertainty": segmentation.uncertainty,
-        "note": CONSTRAINED if segmentation.constrained else "",
+        "note": constraint_note(segmentation),
     }

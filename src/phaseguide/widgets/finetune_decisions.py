@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from phaseguide.errors import PhaseguideError
 from phaseguide.finetuning.versions import keep
 from phaseguide.models.zoo import user_model_folder
-from phaseguide.widgets.finetune_spec import FinetuneJob
+from phaseguide.widgets.finetune_spec import FinetuneJob, Start
 from phaseguide.widgets.finetune_storage import discard_run
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _add_version(project: Any, outcome: Outcome) -> Path:
     entry = project.add_version(
         result.model.segmenter,
         result.model.card,
-        parent=_parent(project, outcome.job.start.path),
+        parent=_parent(project, outcome.job.start),
         parent_sha256=outcome.start.card.tensors_sha256,
         data_sha256=result.data_sha256,
         settings=result.record,
@@ -94,10 +94,11 @@ def _add_version(project: Any, outcome: Outcome) -> Path:
     return path
 
 
-def _parent(project: Any, path: Path | None) -> str:
+def _parent(project: Any, start: Start) -> str:
     """What the project calls the model that was learnt from, whichever is in use by now."""
+    path = start.path
     if path is None:
-        return "imagenet"
+        return f"sam:{start.sam}" if start.sam else "imagenet"
     try:
         return str(project.name_of(path))
     except PhaseguideError:  # its file was deleted meanwhile

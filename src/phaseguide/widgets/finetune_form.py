@@ -15,6 +15,7 @@ from phaseguide.widgets.fold import Fold
 
 PRESET_TIPS = {
     "fast": "Decoder, head and guidance learn on features that are computed once. For a few strokes, in a minute.",
+    "adapters": "The adapters of a Segment Anything model learn too, with its decoder and guidance.",
     "thorough": "The encoder learns too, on freely augmented crops. Slower.",
     "new steel": "For phases that no model knew: everything learns, nothing is held on to. Some minutes a round.",
     "as published": "Adam 1e-5, batch 8, 40 epochs, Dice + cross-entropy and squared ratio error at 0.7 / 0.3.",
@@ -38,9 +39,14 @@ class Knob:
 KNOBS = (
     Knob("crop", "Crop side", "Side of the crops around the labels.", step=32, suffix=" px"),
     Knob("batch", "Crops a step", "More is steadier and takes more memory."),
-    Knob("learning_rate", "Learning rate", "Peak rate of decoder, head and guidance.", 6, 1e-4),
+    Knob("learning_rate", "Learning rate", "Peak rate of decoder, head, guidance and adapters.", 6, 1e-4),
     Knob(
-        "encoder_rate", "Encoder learns", "Rate of the encoder, as a part of the learning rate.", 2, 0.1, " ×"
+        "encoder_rate",
+        "Encoder learns",
+        "Rate of an encoder without adapters, as a part of the learning rate.",
+        2,
+        0.1,
+        " ×",
     ),
     Knob(
         "rehearsal",

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QLabel,
     QLineEdit,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -31,7 +32,10 @@ from phaseguide.widgets.scrolled_panel import ScrolledPanel
 from phaseguide.widgets.segment_panel import rule, small_label
 from phaseguide.widgets.sources_table import SourcesTable
 
-IMPROVE, NEW, IMAGENET = "improve", "new", "imagenet"
+IMPROVE, NEW, IMAGENET, SAM = "improve", "new", "imagenet", "sam"
+SAM_SIZE = "vit_b"
+"""The size that is offered; the larger ones are for the command line."""
+
 GOALS = (
     (IMPROVE, "Improve the chosen model", "It goes on learning; phases may be added, merged or renamed."),
     (
@@ -43,6 +47,12 @@ GOALS = (
         IMAGENET,
         "New model, from scratch",
         "For a steel of its own: begins with an encoder that has only seen photographs (ImageNet).",
+    ),
+    (
+        SAM,
+        "New model, from Segment Anything ViT-B",
+        "For a steel of its own: adapters, guidance and decoder learn on a large encoder that has seen a billion "
+        "masks in photographs. For a GPU, or for patience.",
     ),
 )
 
@@ -68,6 +78,9 @@ class FinetunePanel(ScrolledPanel):
         self.sources = SourcesTable(viewer, self.scheme, opened)
         self.form = FinetuneForm()
         self.estimate = small_label()
+        # What is missing can take a paragraph to say, which is higher than a label thinks before it is laid out.
+        self.estimate.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
+        self.estimate.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.start_button = QPushButton("Fine-tune")
         self.pause_button = QPushButton("Pause")
         self.stop_button = QPushButton("Stop")

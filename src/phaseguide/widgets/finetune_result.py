@@ -26,6 +26,9 @@ ENDED = {
 FEW_PIXELS = 200
 """Below so many validation pixels a score says little."""
 
+FEW_PIXELS_A_PHASE = 50
+"""And below so many of one phase, about one dab of a brush, its own score does."""
+
 
 class FinetuneResultBox(QWidget):
     """Table, verdict, Keep, Go back, Compare, and the slider of the comparison."""
@@ -169,6 +172,8 @@ def verdict(result: FinetuneResult) -> tuple[str, bool]:
         text += f" But {worst}."
     if after.pixels < FEW_PIXELS:
         text += f" Only {after.pixels} px are behind these numbers: they say little."
+    elif thin := [f"{s.phase} ({s.pixels} px)" for s in after.phases if 0 < s.pixels < FEW_PIXELS_A_PHASE]:
+        text += f" Little is behind the numbers of {', '.join(thin)}."
     return text, not result.better
 
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from phaseguide.errors import ModelError, PhaseguideError, TrainingError
+from phaseguide.finetuning.config import preset_for
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets import layers
 from phaseguide.widgets.edit_log import scheme_of
 from phaseguide.widgets.finetune_edits import EditsFollower
 from phaseguide.widgets.finetune_job import Looked, StartCache, look
-from phaseguide.widgets.finetune_panel import IMAGENET, IMPROVE
+from phaseguide.widgets.finetune_panel import IMAGENET, IMPROVE, SAM, SAM_SIZE
 from phaseguide.widgets.finetune_project_phases import ProjectPhases
 from phaseguide.widgets.finetune_spec import FinetuneJob, Start
 from phaseguide.widgets.finetune_storage import new_run_folder
@@ -97,11 +98,11 @@ class FinetuneSetup(QObject):
     def start_of(self) -> Start | None:
         """The model to start from with its phases, or None where one of the two is missing."""
         scheme, goal = self._panel.scheme(), self._panel.goal.currentData()
-        path = None if goal == IMAGENET else self._panel.model_box.path
-        if scheme is None or (path is None and goal != IMAGENET):
+        path = None if goal in (IMAGENET, SAM) else self._panel.model_box.path
+        if scheme is None or (path is None and goal not in (IMAGENET, SAM)):
             return None
         origin = self._panel.phases.phases.origin() if goal == IMPROVE else ()
-        return Start(path, goal != IMPROVE, scheme, origin)
+        return Start(path, goal != IMPROVE, scheme, origin, SAM_SIZE if goal == SAM else "")
 
     def look(self) -> None:
         """Describe the sources and estimate the run, in the background."""
@@ -187,8 +188,7 @@ class FinetuneSetup(QObject):
     # -- phases -----------------------------------------------------------------------------------
 
     def _on_goal(self) -> None:
-        """Propose the way of learning that was measured to suit the goal, then look at the model."""
-        self._panel.form.propose("fast" if self._panel.goal.currentData() == IMPROVE else "new steel")
+        """Look at the model, for which another way of learning may suit the goal."""
         self._on_model()
 
     def _on_model(self, *_: Any) -> None:
@@ -197,7 +197,8 @@ class FinetuneSetup(QObject):
         goal, card = panel.goal.currentData(), panel.model_box.card
         improve = goal == IMPROVE
         old = card.scheme if improve and card is not None else None
-        panel.model_box.setEnabled(goal != IMAGENET)
+        panel.form.propose(self._preset())
+        panel.model_box.setEnabled(goal not in (IMAGENET, SAM))
         self._in_project.settle()
         scheme = old if improve and project is None else self._painted_scheme()
         origin = {} if scheme is None or old is None else self._origin(old, scheme)
@@ -211,6 +212,15 @@ class FinetuneSetup(QObject):
         self._in_project.begin(None if project is None else scheme)
         self._follower.begin(scheme)
         self._after_phases()
+
+    def _preset(self) -> str:
+        """The way of learning that suits goal and model."""
+        goal, card = self._panel.goal.currentData(), self._panel.model_box.card
+        if goal == SAM:
+            return "adapters"
+        known = {} if goal == IMAGENET or card is None else card.backbone.adapter
+        suits = preset_for(known)
+        return suits if goal == IMPROVE or suits == "adapters" else "new steel"
 
     def _origin(self, old: PhaseScheme, scheme: PhaseScheme) -> dict[int, tuple[int, ...]]:
         """What the phases to begin with come from, among the model's."""

@@ -26,19 +26,22 @@ class Start:
     Attributes
     ----------
     path : Path or None
-        None starts from ImageNet weights.
+        None starts from ImageNet weights, or from those of Segment Anything.
     fresh : bool
         A new model: takes over what ``path`` knows of phases of the same name. Else ``path`` is improved.
     scheme : PhaseScheme
         Phases of the new model.
     origin : tuple of tuple of int
         For each phase of ``scheme`` the phases of the old model that it comes from; unused with ``fresh``.
+    sam : str
+        Size of Segment Anything to start from; empty: another start.
     """
 
     path: Path | None
     fresh: bool
     scheme: PhaseScheme
     origin: tuple[tuple[int, ...], ...] = ()
+    sam: str = ""
 
     def load(self, channels: int, name: str) -> LoadedModel:
         """Load the model and give it the phases; to be called in a worker.
@@ -53,7 +56,7 @@ class Start:
         Raises
         ------
         ModelError
-            A file that cannot be used, or phases that do not come from it.
+            A file that cannot be used, phases that do not come from it, or weights that are not at hand.
         """
         from phaseguide.models.zoo import open_model
 
@@ -62,7 +65,7 @@ class Start:
             from phaseguide.finetuning.new_model import new_model
 
             count = channels if old is None else old.segmenter.in_channels
-            return new_model(self.scheme, start=old, channels=count, name=name)
+            return new_model(self.scheme, start=old, channels=count, name=name, sam=self.sam)
         if old is None:
             raise ModelError("No model is chosen. Choose one to improve, or make a new one.")
         if old.card.scheme == self.scheme and self.origin in ((), _unchanged(self.scheme)):
@@ -78,6 +81,7 @@ class Start:
             "fresh": self.fresh,
             "scheme": self.scheme.to_dict(),
             "origin": [list(labels) for labels in self.origin],
+            "sam": self.sam,
         }
 
     @classmethod
@@ -90,6 +94,7 @@ class Start:
             bool(data["fresh"]),
             PhaseScheme.from_dict(data["scheme"]),
             origin,
+            str(data.get("sam", "")),
         )
 
 

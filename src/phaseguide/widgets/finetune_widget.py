@@ -82,11 +82,9 @@ class FinetuneWidget(QWidget):
     @property
     def image(self) -> Any:
         """The image that the user works on: the selected one, or the one below a selected layer."""
-        from napari.layers import Image
-
         active = self.viewer.layers.selection.active
-        images = [layer for layer in self.viewer.layers if isinstance(layer, Image)]
-        if active is not None and not isinstance(active, Image):
+        images = layers.micrographs(self.viewer)
+        if active is not None and not any(one is active for one in images):
             owner = active.metadata.get(layers.KEY, {}).get("image_id")
             active = next((one for one in images if one.unique_id == owner), None)
         return active if active is not None else (images[-1] if images else None)

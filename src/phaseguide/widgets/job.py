@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.events import Finished, Notice, Progress
+from phaseguide.models.sam.prompts import Prompts
 from phaseguide.segmentation.device import Device
 from phaseguide.segmentation.regions import Region
 from phaseguide.segmentation.request import Request, Segmentation
+from phaseguide.segmentation.stages import ENCODING, READING
 from phaseguide.widgets.composition import Made, PlaneResult, exclude_bar
 from phaseguide.widgets.planes import Index
 from phaseguide.widgets.session_store import Options, SessionStore
@@ -25,12 +27,15 @@ if TYPE_CHECKING:
     from phaseguide.phases import PhaseScheme
     from phaseguide.segmentation.session import Session
 
+KEPT = "What the network saw in this image was kept, so it was not encoded again."
+
 
 @dataclass(frozen=True)
 class Plane:
     """One plane to segment: how to read it, what the user painted on it, its information bar.
 
-    ``image`` tells planes of several images apart; an image layer's id. ``regions`` have ratios of their own.
+    ``image`` tells planes of several images apart; an image layer's id. ``regions`` have ratios of their own;
+    ``prompts`` are boxes and points that the network is shown.
     ``pixel_size_um`` is the edge of a pixel where that is known.
     """
 
@@ -42,6 +47,7 @@ class Plane:
     bar_rows: int = 0
     image: Hashable = None
     regions: tuple[Region, ...] = ()
+    prompts: Prompts | None = None
     pixel_size_um: float | None = None
 
 
@@ -134,9 +140,9 @@ def run_job(job: Job, store: SessionStore, stop: threading.Event) -> Iterator[Jo
             yield DeviceFound(session.device)
             kind = session.device.kind
             height, width = session.pixels.shape[:2]
-            events = session.segment(replace(job.request, regions=plane.regions))
+            events = session.segment(replace(job.request, regions=plane.regions, prompts=plane.prompts))
             begun, stage_begun, stage, segmentation = time.monotonic(), time.monotonic(), "", None
-            encoded = False
+            encoded = kept = False
             for event in events:
                 if stop.is_set():
                     events.close()  # type: ignore[attr-defined]
@@ -145,7 +151,8 @@ def run_job(job: Job, store: SessionStore, stop: threading.Event) -> Iterator[Jo
                 if isinstance(event, Progress):
                     if event.stage != stage:
                         stage, stage_begun = event.stage, time.monotonic()
-                    encoded = encoded or event.stage.startswith("Encoding")
+                    encoded = encoded or event.stage == ENCODING
+                    kept = kept or event.stage == READING
                     pace = store.pace(session, job.options)
                     expected = None if pace is None or not encoded else pace * height * width
                     yield _step(prefix, event, number, count, started, stage_begun, expected)
@@ -156,6 +163,8 @@ def run_job(job: Job, store: SessionStore, stop: threading.Event) -> Iterator[Jo
             assert isinstance(segmentation, Segmentation)
             if encoded:
                 store.remember_pace(session, job.options, time.monotonic() - begun)
+            elif kept:
+                yield Notice(KEPT)
             store.place((plane.image, plane.index), session)
             if session.device.kind != kind:  # it fell back, and took the shared network along
                 yield DeviceFound(session.device)
@@ -165,7 +174,7 @@ def run_job(job: Job, store: SessionStore, stop: threading.Event) -> Iterator[Jo
         settings = run_settings(job.request, job.options, session)
         made = Made(job.model_path, model.card.name, job.source, settings)
         yield PlaneDone(plane.index, PlaneResult(segmentation, made, edits, plane.bar_rows), plane.image)
-        if count == 1 and encoded:
+        if count == 1 and (encoded or kept):
             yield Step("Getting ready to follow your values")
             with store.lock:
                 session.prepare(job.request)
@@ -192,6 +201,7 @@ def run_settings(request: Request, options: Options, session: Session) -> dict[s
     """What the record tells about a run beyond the ratio."""
     return {
         **asdict(options),
+        "tile": session.tile,
         "smoothing_px": request.smoothing_px,
         "min_island_px": request.min_island_px,
         "device": session.device.kind,

@@ -32,8 +32,8 @@ def make_job(viewer: Any, panel: SegmentPanel, bars: InfoBars) -> tuple[Job, lis
 
     Raises
     ------
-    MicrographError, ModelError, RatioError
-        No image, no model, or a ratio that cannot be meant.
+    MicrographError, ModelError, RatioError, SchemeError
+        No image, no model, or a ratio, a region or a prompt that cannot be meant.
     """
     image, card, path = panel.image_box.layer, panel.model_box.card, panel.model_box.path
     if image is None:
@@ -52,6 +52,11 @@ def make_job(viewer: Any, panel: SegmentPanel, bars: InfoBars) -> tuple[Job, lis
             "Regions belong to one field, but the values apply to the specimen. Choose This field, or no "
             "layer for the regions."
         )
+    if specimen and any(panel.prompts_of(image, index, card.scheme) for index in planes.all_indices(image)):
+        raise RatioError(
+            "Boxes and points belong to one field, but the values apply to the specimen. Choose This field, or no "
+            "layers for boxes and points (under Advanced)."
+        )
     images = planes.fields_of(image, panel.image_box.layers) if specimen else [image]
     every = specimen or panel.all_planes
     shown = planes.current_index(image, viewer.dims.point)
@@ -59,6 +64,7 @@ def make_job(viewer: Any, panel: SegmentPanel, bars: InfoBars) -> tuple[Job, lis
         replace(
             make_plane(viewer, one, index, bars.rows(one)),
             regions=panel.regions_of(one, index, card.scheme),
+            prompts=panel.prompts_of(one, index, card.scheme),
         )
         for one in images
         for index in (planes.all_indices(one) if every else [shown])

@@ -7,6 +7,8 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox
 
+from phaseguide.widgets.layers import micrographs
+
 
 class ImageBox(QComboBox):
     """Image layers of a viewer; it follows the image layer that the user selects."""
@@ -47,10 +49,8 @@ class ImageBox(QComboBox):
 
     def reset_choices(self, event: Any = None) -> None:
         """Read the viewer's layers again."""
-        from napari.layers import Image
-
         before = self.layer
-        layers = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        layers = micrographs(self._viewer)
         self.blockSignals(True)
         self.clear()
         self._layers = layers

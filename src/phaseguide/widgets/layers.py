@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 
 KEY = "phaseguide"
 
+INSIDE = "inside"
+"""Role of the pictures of what is inside a network: images, but no micrographs."""
+
+
+def micrographs(viewer: ViewerModel) -> list[Image]:
+    """Image layers that the user may segment: all but those that the program has made."""
+    from napari.layers import Image
+
+    images = [layer for layer in viewer.layers if isinstance(layer, Image)]
+    return [image for image in images if image.metadata.get(KEY, {}).get("role") != INSIDE]
+
 
 def find_layer(viewer: ViewerModel, image: Image, role: str) -> Labels | None:
     """Return the image's layer of a role ("phases" or "edits"), or None.

@@ -235,6 +235,7 @@ class LiveMode(QObject):
         request = replace(
             make_request(widget.panel, session.scheme),
             regions=widget.panel.regions_of(image, index, session.scheme),
+            prompts=widget.panel.prompts_of(image, index, session.scheme),
         )
         if self._plane is None or (self._plane.image, self._plane.index) != (image.unique_id, index):
             self._plane = make_plane(widget.viewer, image, index, widget.bars.rows(image))
@@ -250,7 +251,7 @@ class LiveMode(QObject):
                 run_settings(request, options, session),
             ),
             widget.panel.inputs(),
-            layers.view_of(widget.viewer, image, larger_than=options.tile),
+            layers.view_of(widget.viewer, image, larger_than=session.tile),
         )
 
     def _on_arrived(self, events: list[Any]) -> None:

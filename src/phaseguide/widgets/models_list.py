@@ -34,7 +34,7 @@ class ModelRow:
     card : Card or None
         None where it cannot be read.
     problem : str
-        Why not.
+        Why not; or that base weights are missing, which Use gets.
     version, parent : str
     """
 
@@ -67,7 +67,13 @@ class ModelRow:
 
     def cells(self) -> tuple[str, ...]:
         """Texts of the columns."""
-        return (self.name, self.dice, self.parent, self.version, self.phases or self.problem)
+        return (
+            self.name,
+            self.dice,
+            self.parent,
+            self.version,
+            "; ".join(t for t in (self.phases, self.problem) if t),
+        )
 
     def details(self) -> str:
         """Everything in sentences, for the lines below the list."""
@@ -75,6 +81,8 @@ class ModelRow:
             return self.problem
         card = self.card
         parts = [card.description, f"Phases: {self.phases}."]
+        if self.problem:
+            parts.insert(0, f"It {self.problem}; press Use to get them.")
         found, basis = main_score(card), score_basis(card)
         if found is not None and basis is not None:
             parts.append(f"On {basis.where}: {score_text(card.scores[found[0]])}.")
@@ -105,10 +113,12 @@ def model_rows(project: Any) -> list[ModelRow]:
 
 def _version_row(project: Any, version: Any) -> ModelRow:
     from phaseguide.models.model_file import read_card
+    from phaseguide.models.sam.base_presence import missing_base
 
     path = project.folder / version.file
     try:
-        card, problem = read_card(path), ""
+        card = read_card(path)
+        problem = missing_base(card)
     except PhaseguideError as error:
         card, problem = None, str(error)
     return ModelRow(version.id, "project", path, card, problem, version.id, version.parent)

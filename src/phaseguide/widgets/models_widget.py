@@ -19,8 +19,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from phaseguide.models.merged_file import has_adapters
 from phaseguide.models.zoo import SUFFIX, ZooEntry, free_name
 from phaseguide.widgets import model_news, planes
+from phaseguide.widgets.layers import micrographs
 from phaseguide.widgets.models_list import ModelRow, ModelsList, model_rows
 from phaseguide.widgets.open_project import open_project
 from phaseguide.widgets.phase_table import ALARM
@@ -36,6 +38,7 @@ BUTTONS = (
     ("use", "Use", "Segment with this model from now on; the Segment widget takes it."),
     ("save_as", "Save as…", "Copy this model among yours under another name."),
     ("export", "Export…", "Write a copy of this model to a file, byte for byte."),
+    ("merge", "Merge…", "Write a copy that holds its base weights too, for a machine that has none. Larger."),
     ("share", "Share…", "Fill in the card and write one file to hand over, or a package for bioimage.io."),
     ("import_", "Import…", "Add a model from a file, after checking it completely."),
     ("delete", "Delete…", "Move this model to the recycle folder."),
@@ -104,6 +107,23 @@ class ModelsWidget(QWidget):
         path = row and self._ask_file("Export the model", f"{row.name}{SUFFIX}", MODELS)
         if path:
             self._work("Exporting …", lambda: export_model(row.path, path), self._written)
+
+    def merge(self) -> None:
+        """Ask for a file and write the model with its adapters merged into the base weights."""
+        row = self.list.row
+        path = row and self._ask_file("Merge the model", f"{row.name}-merged{SUFFIX}", MODELS)
+        if not path:
+            return
+
+        def write() -> Path:
+            from phaseguide.models.merged_file import merging_model
+            from phaseguide.widgets.warm_up import import_torch
+
+            import_torch()
+            *_, end = merging_model(row.path, path)
+            return end.result
+
+        self._work(f"Merging {row.name} …", write, self._written)
 
     def share(self) -> None:
         """Ask what the model says about itself, then for a file, and write it."""
@@ -218,6 +238,7 @@ class ModelsWidget(QWidget):
         sound = row is not None and row.card is not None
         for key in ("use", "save_as", "export", "share"):
             self.buttons[key].setEnabled(sound and not self._busy)
+        self.buttons["merge"].setEnabled(sound and not self._busy and has_adapters(row.card))
         ships = row is None or row.origin == "built-in"
         self.buttons["delete"].setEnabled(not ships and not self._busy)
         self.buttons["delete"].setToolTip(
@@ -271,11 +292,7 @@ class ModelsWidget(QWidget):
         self._work("Writing the package …", write, self._written)
 
     def _plain_images(self) -> list[Any]:
-        from napari.layers import Image
-
-        return [
-            one for one in self.viewer.layers if isinstance(one, Image) and len(planes.data_shape(one)) == 2
-        ]
+        return [one for one in micrographs(self.viewer) if len(planes.data_shape(one)) == 2]
 
     def _ask_name(self, title: str, question: str, name: str) -> str | None:
         text, given = QInputDialog.getText(self, title, question, text=name)

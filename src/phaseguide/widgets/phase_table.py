@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxL
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.ratios import SUM_TOLERANCE, Ratio
 from phaseguide.segmentation.request import Segmentation
-from phaseguide.segmentation.saving import CONSTRAINED
+from phaseguide.segmentation.saving import CONSTRAINED, constraint_note
 from phaseguide.widgets.phase_line import FOUND_TIP, UNGUIDED_TIP, PhaseLine
 from phaseguide.widgets.range_button import RangeButton
 from phaseguide.widgets.share_box import ShareBox
@@ -164,7 +164,10 @@ class PhaseTable(QWidget):
             row.unguided.show_share(None if result is None else float(result.own[k]))
         constrained = result is not None and result.constrained
         self.note.setVisible(constrained)
-        if constrained and result.imposed is not None:
+        if constrained:
+            self.note.setText(f"In mask: {constraint_note(result)}.")
+            self.note.setToolTip("")
+        if constrained and result.has_ratio and result.imposed is not None:
             aims = ", ".join(
                 f"{p.name} {share * 100:.2f} %"
                 for p, share in zip(result.scheme, result.imposed, strict=True)

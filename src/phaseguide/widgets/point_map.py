@@ -61,5 +61,5 @@ def find_map(viewer: Any, image: Any) -> PointMap:
         raise PointCountError(f"{planes.plane_name(layer.name, index)!r} is empty. Segment it first.")
     scheme = PhaseScheme.from_dict(mark["scheme"], source=f"layer {layer.name!r}")
     made = mark.get("planes", {}).get(" ".join(map(str, index)), mark)
-    note = constrained_note(made["own"]) if made.get("note") and made.get("own") else ""
+    note = constrained_note(made["own"], made["note"]) if made.get("note") and made.get("own") else ""
     return PointMap(image, layer, index, labels, scheme, note)

@@ -8,21 +8,32 @@ from typing import Any
 from phaseguide.ratios.sources import DEFAULT_SOURCE, SOURCES
 from phaseguide.ratios.sources import Source as Source  # for the widgets, which take all of this from here
 from phaseguide.segmentation.request import Mode
-from phaseguide.segmentation.tiling import DEFAULT_TILE
 from phaseguide.widgets.session_store import Options
 
 PLUGIN = "napari-phaseguide"
+
+AUTOMATIC = 0
+"""Of a number that may be left to the program."""
 
 
 def _choice(default: str, title: str, choices: dict[str, str], tip: str) -> Any:
     return field(default=default, metadata={"title": title, "choices": choices, "tip": tip})
 
 
-def _number(default: float, title: str, low: float, high: float, step: float, unit: str, tip: str) -> Any:
-    return field(
-        default=default,
-        metadata={"title": title, "low": low, "high": high, "step": step, "unit": unit, "tip": tip},
-    )
+def _number(
+    default: float,
+    title: str,
+    low: float,
+    high: float,
+    step: float,
+    unit: str,
+    tip: str,
+    *,
+    automatic: bool = False,
+) -> Any:
+    """A number from ``low`` to ``high``; with ``automatic`` also 0, which leaves the choice to the program."""
+    about = {"title": title, "low": low, "high": high, "step": step, "unit": unit, "tip": tip}
+    return field(default=default, metadata={**about, "automatic": automatic})
 
 
 def _flag(title: str, tip: str) -> Any:
@@ -76,7 +87,15 @@ class Advanced:
         "Segment four mirrored copies and average: a little better, four times slower.",
     )
     tile: int = _number(
-        DEFAULT_TILE, "Tile side", 256, 8192, 32, " px", "Largest side that goes through the network at once."
+        AUTOMATIC,
+        "Tile side",
+        256,
+        8192,
+        32,
+        " px",
+        "Largest side that goes through the network at once. Automatic: what suits the model and the device; for "
+        "Segment Anything 512 on a CPU and 1024 on a GPU, for the others 1920.",
+        automatic=True,
     )
     memory_mb: int = _number(
         4096,
@@ -87,11 +106,26 @@ class Advanced:
         " MB",
         "For features and scores; beyond it a scratch file is used.",
     )
+    keep_embeddings: bool = _flag(
+        "Keep embeddings on disk",
+        "Keep what the network sees in an image, so that the image opens in a moment the next time, and with models "
+        "that were fine-tuned from this one. About 100 MB for 1024 x 1024 px.",
+    )
+    embeddings_gb: float = _number(
+        10.0,
+        "At most",
+        0.1,
+        10_000.0,
+        1.0,
+        " GB",
+        "What is kept on disk of all images; those used least recently go first.",
+    )
 
     def options(self) -> Options:
         """What a session is made with."""
         flips = {"model": None, "on": True, "off": False}[self.flips]
-        return Options(self.device, self.tile, flips, self.invert, self.memory_mb)
+        kept = self.embeddings_gb if self.keep_embeddings else None
+        return Options(self.device, self.tile or None, flips, self.invert, self.memory_mb, kept)
 
     @property
     def request_mode(self) -> Mode | None:
@@ -110,9 +144,8 @@ def read_preferences() -> tuple[Advanced, str]:
         stored = get_plugin_settings(PLUGIN).segment
     except (ImportError, KeyError, AttributeError):
         return Advanced(), DEFAULT_SOURCE
-    names = {f.name for f in fields(Advanced)}
-    chosen = {
-        name: getattr(stored, name) for name in ("device", "flips", "tile", "memory_mb") if name in names
-    }
+    known = {f.name for f in fields(Advanced)}
+    names = ("device", "flips", "tile", "memory_mb", "keep_embeddings", "embeddings_gb")
+    chosen = {name: getattr(stored, name) for name in names if name in known and hasattr(stored, name)}
     source = str(getattr(stored, "usual_source", DEFAULT_SOURCE))
     return Advanced(**chosen), source if source in {s.key for s in SOURCES} else DEFAULT_SOURCE

@@ -118,10 +118,7 @@ class ProjectWidget(QWidget):
 
     def add_layers(self) -> None:
         """Add the image layers that come from files."""
-        from napari.layers import Image
-
-        images = [one for one in self.viewer.layers if isinstance(one, Image)]
-        new = [one for one in images if self.opened.field_of(one) is None]
+        new = [one for one in layers.micrographs(self.viewer) if self.opened.field_of(one) is None]
         if not new:
             self.say("Every open image is in the project already.")
             return

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from phaseguide.widgets.advanced_box import AdvancedBox
+from phaseguide.widgets.base_weights_panel import BaseWeightsPanel
 from phaseguide.widgets.decision_bar import DecisionBar
 from phaseguide.widgets.inputs import FIELD, SPECIMEN, Inputs
 from phaseguide.widgets.layer_box import ImageBox
@@ -34,6 +35,7 @@ from phaseguide.widgets.result_bar import ResultBar
 from phaseguide.widgets.scrolled_panel import ScrolledPanel
 
 if TYPE_CHECKING:
+    from phaseguide.models.sam.prompts import Prompts
     from phaseguide.phases import PhaseScheme
     from phaseguide.ratios import Ratio
     from phaseguide.segmentation.regions import Region
@@ -70,6 +72,7 @@ class SegmentPanel(ScrolledPanel):
         self.bar_check = QCheckBox()
         self.bar_check.setChecked(True)
         self.model_box = ModelBox()
+        self.base_weights = BaseWeightsPanel()
         self.device_line = small_label()
         self.table = PhaseTable()
         self.source_box = QComboBox()
@@ -84,6 +87,7 @@ class SegmentPanel(ScrolledPanel):
             self.scope_box.setItemData(self.scope_box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self.sources, self.judging = QVBoxLayout(), QVBoxLayout()
         self.regions_of: Callable[[Any, Any, PhaseScheme], tuple[Region, ...]] = lambda *_: ()
+        self.prompts_of: Callable[[Any, Any, PhaseScheme], Prompts | None] = lambda *_: None
         self.auto = False
         self.segment_button = QPushButton("Segment")
         self.stop_button = QPushButton("Stop")
@@ -249,6 +253,7 @@ class SegmentPanel(ScrolledPanel):
         form.addRow("Planes", self.planes_box)
         form.addRow("", self.bar_check)
         form.addRow("Model", self.model_box)
+        form.addRow(self.base_weights)
         form.addRow("Device", self.device_line)
         column.addLayout(form)
         column.addWidget(rule())

@@ -14,6 +14,7 @@ from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.device import Device
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.widgets import layers, planes
+from phaseguide.widgets.base_weights_follower import BaseWeightsFollower
 from phaseguide.widgets.composition import Labels
 from phaseguide.widgets.decision_bar import ACCEPT, BACK, CANCEL, FORWARD, Keys
 from phaseguide.widgets.edit_tools import edit_tools
@@ -84,6 +85,7 @@ class SegmentWidget(QWidget):
         self._keys = Keys(dict(zip((ACCEPT, CANCEL, BACK, FORWARD), buttons, strict=True)))
         self._end_offers = subscribe(napari_viewer, self.take_offer)  # what the docks of other tools offer
         self.models = ModelFollower(self)
+        self.weights = BaseWeightsFollower(self)
         self.tools = SideTools(self)
         self._connect()
         self._on_model()
@@ -212,7 +214,8 @@ class SegmentWidget(QWidget):
         done = self.results.end()
         if error is not None:
             self.store.forget()
-            self.fail(error)
+            if not self.weights.take(error):
+                self.fail(error)
         elif dropped:
             self.say(dropped, alarm=True)
         elif stopped_after >= 0:
@@ -394,5 +397,6 @@ class SegmentWidget(QWidget):
         self.live.worker.end()
         self._end_offers()
         self.models.end()
+        self.weights.shut_down()
         self.tools.shut_down()
         self._keys.remove()

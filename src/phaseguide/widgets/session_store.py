@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.segmentation.tiling import DEFAULT_TILE
-
 if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel
     from phaseguide.segmentation.session import Session
@@ -21,13 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """What a session is made with; see `phaseguide.segmentation.session.Session`."""
+    """What a session is made with; see `phaseguide.segmentation.session.Session`.
+
+    ``embeddings_gb`` is how much may be kept on disk of all images; None: nothing, unless the variable
+    PHASEGUIDE_EMBEDDINGS names a folder.
+    """
 
     device: str = "auto"
-    tile: int = DEFAULT_TILE
+    tile: int | None = None
     flips: bool | None = None
     invert: bool = False
     memory_mb: int = 4096
+    embeddings_gb: float | None = None
 
 
 class SessionStore:
@@ -77,6 +80,7 @@ class SessionStore:
         pixel_size_um: float | None = None,
     ) -> Session:
         """Return the session of a plane, made now or earlier."""
+        from phaseguide.segmentation.embedding_files import embedding_folder, usual_wish
         from phaseguide.segmentation.session import Session
 
         key = (id(model), options, *_fingerprint(image), pixel_size_um)
@@ -85,6 +89,7 @@ class SessionStore:
             session = self._sessions[key][0]
             session.name = name
             return session
+        kept, wish = options.embeddings_gb, usual_wish()
         session = Session(
             model,
             image,
@@ -95,6 +100,7 @@ class SessionStore:
             memory_mb=options.memory_mb,
             name=name,
             pixel_size_um=pixel_size_um,
+            embeddings=None if kept is None else embedding_folder(wish, kept) or embedding_folder("on", kept),
         )
         pixels = image.shape[0] * image.shape[1]
         flips = sum(view.zoom**2 for view in session.views)

@@ -69,7 +69,7 @@ def read_outlines(layer: Shapes, image: Image, index: Index) -> list[Outline]:
     index : tuple of int
         A plane of the image.
     """
-    to_image = _transform(layer, image, index)
+    to_image = transform_to(layer, image, index)
     names = shape_names(layer)
     order = sorted(range(len(names)), key=lambda row: (layer.z_index[row], row))
     return [
@@ -105,10 +105,10 @@ def _ellipse(box: NDArray[np.float64]) -> NDArray[np.float64]:
     return outline
 
 
-def _transform(
-    layer: Shapes, image: Image, index: Index
+def transform_to(
+    layer: Layer, image: Image, index: Index
 ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """From data of the shapes, (N, D), to data of the image, (N, its dimensions)."""
+    """From data of a layer, (N, D), to data of the image, (N, its dimensions)."""
     inside = len(data_shape(image))
     here = np.array(image.data_to_world((*index, 0, 0)), dtype=np.float64)
     factors = _unit_factors(layer, image)

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from phaseguide.models.bioimageio_description import PackageText
+from phaseguide.models.sam.base_presence import is_sam
 from phaseguide.models.sharing import ShareText
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class ShareDialog(QDialog):
         self.setWindowTitle(f"Share {name}")
         text = replace(ShareText.from_card(card), name=name)
         self.form = QComboBox()
-        self.form.addItems(FORMS)
+        # bioimage.io takes no model of Segment Anything; see `phaseguide.models.bioimageio.refuse_sam`.
+        self.form.addItems(FORMS[:1] if is_sam(card) else FORMS)
         self.name, self.licence, self.data_licence = (
             QLineEdit(value) for value in (text.name, text.model_licence, text.data_licence)
         )

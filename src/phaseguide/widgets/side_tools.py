@@ -1,4 +1,4 @@
-"""The parts of the Segment widget around the table: where a ratio comes from, regions, disputed islands."""
+"""The parts of the Segment widget around the table: sources of ratios, regions, disputed islands, look inside."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from phaseguide.ratios import Ratio
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.widgets.disputes_box import DisputesBox
 from phaseguide.widgets.fold import Fold
+from phaseguide.widgets.inside_box import InsideBox, make_wish
 from phaseguide.widgets.painted_box import PaintedBox
+from phaseguide.widgets.prompts_box import PromptsBox
 from phaseguide.widgets.ratio_tools import RatioTools
 from phaseguide.widgets.regions_box import RegionsBox
 
@@ -37,14 +39,19 @@ class SideTools(QObject):
         self.painted = PaintedBox(viewer, lambda: widget.image, widget.current_session, lambda: widget.scheme)
         self.regions = RegionsBox(viewer, lambda: widget.image)
         self.disputes = DisputesBox(viewer, lambda: widget.image, lambda: widget.scheme, widget.named_maps)
-        panel.regions_of = self.regions.regions
+        self.inside = InsideBox(viewer, lambda: make_wish(viewer, panel), lambda: widget.image, widget.store)
+        self.prompts = PromptsBox(viewer, lambda: widget.image)
+        panel.regions_of, panel.prompts_of = self.regions.regions, self.prompts.prompts
+        panel.advanced.content().layout().addRow(self.prompts)
         panel.sources.addWidget(self.ratio)
         self.painted_fold = Fold("From painted labels", self.painted)
         self.regions_fold = Fold("Regions with their own ratio", self.regions)
         self.disputes_fold = Fold("Islands that flip", self.disputes)
         panel.sources.addWidget(self.painted_fold)
         panel.sources.addWidget(self.regions_fold)
+        self.inside_fold = Fold("Inside the network", self.inside)
         panel.judging.addWidget(self.disputes_fold)
+        panel.judging.addWidget(self.inside_fold)
         self.painted.set_active(False)
         self.painted_fold.toggled.connect(self.painted.set_active)
         self.ratio.offered.connect(widget.take_offer)
@@ -54,10 +61,13 @@ class SideTools(QObject):
         self.ratio.failed.connect(widget.fail)
         self.painted.offered.connect(widget.take_offer)
         self.regions.changed.connect(panel.changed)
+        self.prompts.changed.connect(panel.changed)
+        panel.model_box.changed.connect(self._on_model)
         self.disputes.working.connect(lambda _: widget.show_state())
         panel.source_box.currentIndexChanged.connect(self._on_source)
         panel.advanced.changed.connect(self._on_source)
         self._on_source()
+        self._on_model()
 
     def refresh(self, standing: Segmentation | None) -> None:
         """Follow the chosen image, model and plane, and the result on show."""
@@ -77,10 +87,12 @@ class SideTools(QObject):
         """Read the viewer's layers again."""
         self.painted.reset_choices()
         self.regions.reset_choices()
+        self.prompts.reset_choices()
 
     def shut_down(self) -> None:
         """Hear nothing more of layers."""
         self.painted.shut_down()
+        self.inside.shut_down()
 
     def _own(self) -> Ratio | None:
         standing = self._widget.standing(self._widget.current_plane()) if self._widget.image else None
@@ -96,6 +108,13 @@ class SideTools(QObject):
 
     def _take_state(self, state: dict[str, Any]) -> None:
         self._widget.panel.choose(state.get("source"), state.get("scope"))
+
+    def _on_model(self) -> None:
+        """Offer boxes and points where the model takes them."""
+        card = self._widget.panel.model_box.card
+        takes = card is not None and card.backbone.takes_prompts
+        self.prompts.set_scheme(card.scheme if takes else None)
+        self._widget.panel.advanced.content().layout().setRowVisible(self.prompts, takes)
 
     def _on_source(self, *_: Any) -> None:
         panel = self._widget.panel

@@ -95,11 +95,7 @@ class SourcesTable(QWidget):
 
     def reset_choices(self, event: Any = None) -> None:
         """Read the viewer's layers and the open project again."""
-        from napari.layers import Image
-
-        images = {
-            ("image", layer.unique_id): layer for layer in self._viewer.layers if isinstance(layer, Image)
-        }
+        images = {("image", layer.unique_id): layer for layer in layers.micrographs(self._viewer)}
         opened = self._opened()
         fields = {} if opened is None else self._closed_fields(opened, images.values())
         for key in [*self._images, *self._fields]:

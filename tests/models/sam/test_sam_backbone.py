@@ -93,6 +93,8 @@ def test_a_box_and_a_point_are_encoded_as_official(base: str, tmp_path: Path) ->
     prompts = Prompts(
         np.array([[10.0, 20.0, 60.0, 80.0]]), np.array([2]), np.array([[30.0, 40.0]]), np.array([-1])
     )
+    with torch.no_grad():
+        head.prompt_phases.zero_()  # the official ones stand for no phase
     tokens = head._prompt_tokens(prompts, 16, 16, torch.device("cpu"))
     coordinates, kind = torch.tensor([[[40.0, 30.0]]]), torch.tensor([[0.0]])
     corners = torch.tensor([[20.0, 10.0, 80.0, 60.0]])

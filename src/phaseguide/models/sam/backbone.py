@@ -104,7 +104,7 @@ class SamBackbone(nn.Module):
 
     @property
     def half_dtype(self) -> str:
-        """Name of torch's type for half precision on a GPU: some tokens exceed the range of float16."""
+        """Name of torch's type for half precision on a GPU: as wide in range as single precision."""
         return "bfloat16"
 
     def encoder_checksum(self) -> str:
@@ -233,21 +233,29 @@ class SamBackbone(nn.Module):
         """
         if self._base is None:
             sha256 = self.options.adapter["base"]
-            self._base = open_base(self.shape, sha256) if sha256 else random_base(self.shape)
+            # Made under inference mode, the weights could neither be merged nor be learnt through later.
+            with torch.inference_mode(False):
+                self._base = open_base(self.shape, sha256) if sha256 else random_base(self.shape)
         return self._base
 
     def _attach(self, device: torch.device) -> None:
         """Give the encoder the base weights on a device."""
         if self._attached == device or not self._slots:
             return
-        tensors = self.base.on(device)
-        for module, name, key, rows in self._slots:
-            # A plain attribute, so that nothing that walks over parameters finds it.
-            object.__setattr__(module, name, tensors[key] if rows is None else tensors[key][rows])
+        # Whatever is made under inference mode could not be learnt through later.
+        with torch.inference_mode(False):
+            tensors = self.base.on(device)
+            for module, name, key, rows in self._slots:
+                # A plain attribute, so that nothing that walks over parameters finds it.
+                object.__setattr__(module, name, tensors[key] if rows is None else tensors[key][rows])
+        if self._attached is not None:
+            self.base.leave(self._attached)
         self._attached = device
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SamBackbone:
-        """Copy what may learn; the base stays shared."""
+        """Copy what may learn; the base stays shared, also a random one that was not drawn yet."""
+        if self._slots and not self.options.adapter["base"]:
+            _ = self.base
         if self._base is not None:
             memo[id(self._base)] = self._base
         for module, name, _, _ in self._slots:

@@ -54,6 +54,11 @@ class BaseWeights:
                 raise _too_large(error, self.shape) from error
         return self._on[device]
 
+    def leave(self, device: torch.device) -> None:
+        """Keep no copy on a device other than the CPU; models that use one hold it as long as they need it."""
+        if device.type != "cpu":
+            self._on.pop(device, None)
+
 
 _bases: OrderedDict[tuple[str, str], BaseWeights] = OrderedDict()
 _lock = Lock()

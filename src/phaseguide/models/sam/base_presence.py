@@ -19,6 +19,11 @@ def named_base(card: Card) -> str:
     return "" if adapter.get("merged") else str(adapter.get("base", ""))
 
 
+def is_sam(card: Card) -> bool:
+    """Whether a model is one of Segment Anything, merged or not."""
+    return card.backbone.architecture == "sam"
+
+
 def base_title(sha256: str, encoder: str) -> str:
     """Name base weights as people do: ``SAM ViT-B weights``; those that are not official with their checksum."""
     title = f"SAM {size_title(size_of_checksum(sha256) or encoder)} weights"

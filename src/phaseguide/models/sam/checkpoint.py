@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +30,7 @@ def read_checkpoint(path: Path, shape: SamShape) -> dict[str, Tensor]:
     Returns
     -------
     dict of str to Tensor
-        Tensors by their official names, on the CPU; mapped from the file where its format allows it.
+        Tensors by their official names, on the CPU.
 
     Raises
     ------
@@ -133,8 +132,8 @@ def _load(path: Path) -> Any:
     if not path.is_file():
         raise ModelError(f"{path}: there is no such file of weights.")
     try:
-        # Files in the older format cannot be mapped and are read as a whole.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        # Not mapped: a program that writes over the file would take this one down with it.
+        return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         if is_out_of_memory(error):
             raise

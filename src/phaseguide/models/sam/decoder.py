@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from phaseguide.models.sam.checkpoint import DECODER, PROMPTS, official_package
 from phaseguide.models.sam.prompts import Prompts
-from phaseguide.models.sam.shapes import SamShape
+from phaseguide.models.sam.shapes import PATCH, SamShape
 
 OFFICIAL_MASKS = 3
 """Masks that the official decoder proposes at once; their tokens and networks start those of the phases."""
@@ -20,7 +20,7 @@ class MaskHead(nn.Module):
     """SAM's mask decoder with one mask token a phase, beside SAM's own single-mask token: K + 1.
 
     Softmax is over the K masks. No prompt is needed; boxes and points that stand for a phase are further
-    tokens that the phases' tokens can attend to.
+    tokens that the phases' tokens can attend to, and evidence where they lie.
 
     Parameters
     ----------
@@ -55,7 +55,11 @@ class MaskHead(nn.Module):
         self.no_mask = nn.Parameter(torch.randn(1, c))
         # Inside and outside of a point, two corners of a box (as official); and whose prompt it is.
         self.point_kinds = nn.Parameter(torch.randn(4, c))
-        self.prompt_phases = nn.Parameter(torch.zeros(n_phases, c))
+        # Not zeros: prompts of all phases would then be alike, and hundreds of steps do not tell them apart.
+        self.prompt_phases = nn.Parameter(torch.randn(n_phases, c))
+        # What prompts cover is evidence in its place too, added to the logits; so that they mean something before
+        # a decoder has learnt, over thousands of steps, what the place of a token means.
+        self.prompt_weights = nn.Parameter(torch.ones(n_phases))
 
     def forward(self, features: Tensor, prompts: Prompts | None = None) -> Tensor:
         """Return logits at four times the resolution of the features.
@@ -86,13 +90,25 @@ class MaskHead(nn.Module):
             code = torch.baddbmm(bias, code, weight)
             code = F.relu(code) if layer + 1 < len(self.weights) else code
         masks: Tensor = torch.einsum("kbc,bchw->bkhw", code, upscaled)
+        if prompts is not None and len(prompts):
+            masks = masks + self._prompt_evidence(prompts, h, w, features.device)
         return masks
 
     def _prompt_tokens(self, prompts: Prompts, height: int, width: int, device: torch.device) -> Tensor:
         points, kinds, phases = prompts.tokens(height * 16, width * 16)
-        where: Tensor = self.pe_layer._pe_encoding(torch.as_tensor(points, dtype=torch.float32, device=device))
+        where: Tensor = self.pe_layer._pe_encoding(
+            torch.as_tensor(points, dtype=torch.float32, device=device)
+        )
         kind = self.point_kinds[torch.as_tensor(kinds, device=device)]
         return where + kind + self.prompt_phases[torch.as_tensor(phases, device=device)]
+
+    def _prompt_evidence(self, prompts: Prompts, height: int, width: int, device: torch.device) -> Tensor:
+        """What prompts add to the logits, shape (1, K, 4 h, 4 w)."""
+        covered = torch.as_tensor(
+            prompts.coverage(height, width, PATCH, len(self.phase_tokens)), device=device
+        )
+        weighted = covered[None] * self.prompt_weights[:, None, None]
+        return F.interpolate(weighted, scale_factor=4, mode="bilinear")
 
     def load_official(self, state: Mapping[str, Tensor]) -> None:
         """Start from the official decoder and prompt encoder.

@@ -98,3 +98,37 @@ class Prompts:
         # SAM's points stand in the middle of a pixel.
         shares = (np.array(places, dtype=np.float64).reshape(-1, 2) + 0.5) / (width, height)
         return shares, kinds, phases
+
+    def coverage(self, rows: int, columns: int, cell: int, n_phases: int) -> NDArray[np.float32]:
+        """How much of each cell of an image the prompts cover, by phase.
+
+        Parameters
+        ----------
+        rows, columns : int
+            Cells down and across.
+        cell : int
+            Side of a cell, px. A point stands for a square of this size.
+        n_phases : int
+            K.
+
+        Returns
+        -------
+        ndarray of float32, shape (K, rows, columns)
+            In [-1, 1]; negative where a point says that the phase is not there.
+        """
+        half = np.array([-1, -1, 1, 1]) * cell / 2
+        squares = np.tile(self.points, 2) + half
+        covered = np.zeros((n_phases, rows, columns), dtype=np.float32)
+        for boxes, labels in ((self.boxes, self.box_phases), (squares, self.point_phases)):
+            for (top, left, bottom, right), label in zip(boxes, labels, strict=True):
+                down = _shares(top, bottom, rows, cell)
+                part = np.outer(down, _shares(left, right, columns, cell))
+                covered[abs(int(label)) - 1] += np.sign(label) * part
+        return np.clip(covered, -1, 1)
+
+
+def _shares(low: float, high: float, count: int, cell: int) -> NDArray[np.float64]:
+    """Share of each cell along one axis that lies between two places in px."""
+    edges = np.arange(count + 1) * cell - 0.5
+    covered: NDArray[np.float64] = np.minimum(edges[1:], high) - np.maximum(edges[:-1], low)
+    return np.maximum(covered, 0) / cell

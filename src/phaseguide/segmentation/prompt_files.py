@@ -1,0 +1,130 @@
+"""Prompts in files: boxes and points as rows of a CSV file, for the command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+
+from phaseguide.errors import MicrographError, PhaseguideError
+from phaseguide.models.sam.prompts import Prompts
+from phaseguide.phases import PhaseScheme
+from phaseguide.segmentation.prompts import check_box, check_point, check_prompts, parse_meaning
+
+BOX = ("top", "left", "bottom", "right")
+POINT = ("row", "column")
+FORM = (
+    "Expected a first line with the columns phase,top,left,bottom,right for boxes, or phase,row,column for points, "
+    "or all of them with empty cells; rows and columns in pixels."
+)
+
+
+def read_prompts(path: str | Path, shape: tuple[int, int], scheme: PhaseScheme) -> Prompts:
+    """Read boxes and points from a CSV file.
+
+    The first line names the columns, in any order: ``phase`` with ``top,left,bottom,right`` for boxes, or with
+    ``row,column`` for points, or with both, where each line fills the one or the other. Rows and columns are in
+    px, (0, 0) the centre of the top left pixel. ``phase`` is a name or a label number; ``not ferrite`` at a point
+    says that this is not ferrite. Semicolons and tabs separate cells as well as commas; empty lines and lines
+    that begin with ``#`` are left out.
+
+    Parameters
+    ----------
+    path : str or Path
+    shape : (int, int)
+        Height and width of the image that the prompts are on.
+    scheme : PhaseScheme
+
+    Raises
+    ------
+    MicrographError
+        The file cannot be read or is of another form, or a place cannot be meant; the line is named.
+    SchemeError
+        A phase that is not there, or too many prompts.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise MicrographError(
+            f"{path}: cannot be read ({error.strerror or error}). Check the path."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise MicrographError(f"{path}: is no text in UTF-8. {FORM}") from error
+    lines = [
+        (number, line) for number, line in enumerate(text.splitlines(), start=1) if _says_something(line)
+    ]
+    if not lines:
+        raise MicrographError(f"{path}: is empty. {FORM}")
+    separator = next((mark for mark in (";", "\t") if mark in lines[0][1]), ",")
+    columns = [name.strip().casefold() for name in _cells(lines[0][1], separator)]
+    unknown = [name for name in columns if name not in ("phase", *BOX, *POINT)]
+    whole = all(name in columns for name in BOX) or all(name in columns for name in POINT)
+    if unknown or "phase" not in columns or not whole or len(set(columns)) < len(columns):
+        raise MicrographError(f"{path}: the first line is {lines[0][1].strip()!r}. {FORM}")
+    boxes, box_phases, points, point_phases = [], [], [], []
+    for number, line in lines[1:]:
+        try:
+            place, label = _read(columns, _cells(line, separator), shape, scheme)
+        except PhaseguideError as error:
+            raise type(error)(f"{path}, line {number}: {error}") from error
+        if len(place) == len(BOX):
+            boxes.append(place)
+            box_phases.append(label)
+        else:
+            points.append(place)
+            point_phases.append(label)
+    if not boxes and not points:
+        raise MicrographError(f"{path}: holds no boxes and no points, only their heading.")
+    prompts = Prompts(
+        np.array(boxes, dtype=np.float64).reshape(-1, 4),
+        np.array(box_phases, dtype=np.int64),
+        np.array(points, dtype=np.float64).reshape(-1, 2),
+        np.array(point_phases, dtype=np.int64),
+    )
+    try:
+        check_prompts(prompts, shape, scheme)
+    except PhaseguideError as error:
+        raise type(error)(f"{path}: {error}") from error
+    return prompts
+
+
+def _says_something(line: str) -> bool:
+    return bool(line.strip(" \t,;")) and not line.lstrip().startswith("#")
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    return next(csv.reader(io.StringIO(line), delimiter=separator))
+
+
+def _read(
+    columns: list[str], cells: list[str], shape: tuple[int, int], scheme: PhaseScheme
+) -> tuple[list[float], int]:
+    """Read one line: a place of four numbers or of two, and what is there."""
+    if any(cell.strip() for cell in cells[len(columns) :]):
+        raise MicrographError(f"there are {len(cells)} cells, but {len(columns)} columns.")
+    given = {name: cell.strip() for name, cell in zip(columns, cells, strict=False) if cell.strip()}
+    if "phase" not in given:
+        raise MicrographError("no phase is given. Write its name or number.")
+    label = parse_meaning(given.pop("phase"), scheme)
+    for names, kind in ((BOX, "box"), (POINT, "point")):
+        if set(given) == set(names):
+            place = [_number(name, given[name]) for name in names]
+            if kind == "box":
+                check_box(place, label, shape, "The box")
+            else:
+                check_point(place, shape, "The point")
+            return place, label
+    got = ", ".join(given) or "nothing"
+    raise MicrographError(
+        f"a box needs top, left, bottom and right, a point row and column; this line has {got}."
+    )
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise MicrographError(f"{name} is {text!r}, which is no number. Write pixels, such as 120.") from None

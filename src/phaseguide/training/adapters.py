@@ -1,0 +1,82 @@
+"""What Segment Anything models need beside others while they learn: half the bytes on a GPU, blocks computed twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import torch
+
+from phaseguide.errors import TrainingError
+from phaseguide.models.backbones import SAM, Features
+from phaseguide.models.sam.backbone import SamBackbone
+from phaseguide.models.segmenter import GuidedSegmenter
+
+T = TypeVar("T")
+
+
+def sam_backbone(segmenter: GuidedSegmenter) -> SamBackbone | None:
+    """The backbone of a Segment Anything model, None for any other."""
+    return segmenter.backbone if isinstance(segmenter.backbone, SamBackbone) else None
+
+
+def has_adapters(segmenter: GuidedSegmenter) -> bool:
+    """Whether a model has adapters that can learn on a base that stays as it is."""
+    return "adapters" in segmenter.backbone.encoder_parts()
+
+
+def encoded(segmenter: GuidedSegmenter, encode: Callable[[T], Features], value: T) -> Features:
+    """Run an encoder, or a part of it, as learning does.
+
+    A Segment Anything encoder runs in bfloat16 where the GPU computes in it, forwards and backwards; what it
+    returns is float32 again, so that guidance, decoder and losses are as precise as ever. Any other network,
+    and any on the CPU, runs as it is.
+
+    Parameters
+    ----------
+    segmenter : GuidedSegmenter
+    encode : callable
+        Its ``encode``, or `SamBackbone.encode_frozen` or ``encode_adapted``.
+    value : Tensor or Features
+        What ``encode`` takes.
+    """
+    first = value.maps[0] if isinstance(value, Features) else value
+    assert isinstance(first, torch.Tensor)
+    with _precision(segmenter, first.device):
+        features = encode(value)
+    return replace(features, maps=[m.float() for m in features.maps])
+
+
+def save_memory(segmenter: GuidedSegmenter) -> None:
+    """Keep only what passes between the encoder's blocks, and compute the rest again for the gradient.
+
+    Raises
+    ------
+    TrainingError
+        Not a Segment Anything model.
+    """
+    sam = sam_backbone(segmenter)
+    if sam is None:
+        raise TrainingError(
+            f"checkpointing is true, but a {segmenter.backbone.options.architecture} model has no blocks to compute "
+            f"twice; only architecture {SAM} has. Leave it out."
+        )
+    sam.save_memory(True)
+
+
+def saves_memory(segmenter: GuidedSegmenter) -> bool:
+    """Whether `save_memory` is on."""
+    sam = sam_backbone(segmenter)
+    return sam is not None and bool(sam.encoder.grad_checkpointing)
+
+
+def _precision(segmenter: GuidedSegmenter, device: torch.device) -> AbstractContextManager[Any]:
+    if (
+        sam_backbone(segmenter) is not None
+        and device.type == "cuda"
+        and torch.cuda.is_bf16_supported(including_emulation=False)
+    ):
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    return nullcontext()
