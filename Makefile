@@ -1,7 +1,8 @@
 # make demo and make test work on a bare Debian 12 with git, make and python3-venv.
 PYTHON ?= python3
 BIN := .venv/bin
-PYTEST_ARGS ?=
+# Two files of tests at a time, each process with one thread; PYTEST_ARGS= runs one after the other.
+PYTEST_ARGS ?= -n 2 --dist loadgroup
 
 .PHONY: help setup setup-dev demo test lint clean
 
@@ -18,7 +19,7 @@ demo: setup ## segment a sample micrograph: in napari, or headless where there i
 
 test: setup ## run every test under a virtual screen
 	@scripts/system_packages.sh
-	scripts/headless.sh $(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 scripts/headless.sh $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: setup-dev ## ruff and mypy
 	$(BIN)/ruff check .

@@ -22,7 +22,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-slow", action="store_true", help="also run the tests that take over a minute")
 
 
+USES_THE_SCREEN = {"test_live.py", "test_demo.py", "test_display.py"}
+"""Files outside tests/widgets that open a window."""
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        # Where tests run side by side, a file stays together, and all windows are on one side: they share one
+        # screen, and only one can have the keyboard.
+        screen = "widgets" in item.path.parts or item.path.name in USES_THE_SCREEN
+        item.add_marker(pytest.mark.xdist_group("screen" if screen else item.path.name))
     if not config.getoption("--run-slow"):
         for item in items:
             if "slow" in item.keywords:

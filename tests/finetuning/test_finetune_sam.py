@@ -14,6 +14,7 @@ import torch
 from phaseguide.errors import ModelError, TrainingError
 from phaseguide.events import Finished, Notice
 from phaseguide.finetuning import memory
+from phaseguide.finetuning import plan as plan_module
 from phaseguide.finetuning.config import PRESETS, FinetuneConfig, preset_for
 from phaseguide.finetuning.events import FinetuneResult
 from phaseguide.finetuning.feature_cache import FeatureCache, cache_for
@@ -25,10 +26,11 @@ from phaseguide.finetuning.resuming import read_interrupted
 from phaseguide.finetuning.run import finetune
 from phaseguide.finetuning.sources import Source
 from phaseguide.finetuning.versions import keep
-from phaseguide.models.backbones import BackboneOptions
+from phaseguide.models.backbones import BackboneOptions, Features
 from phaseguide.models.model_file import LoadedModel, load_model, tensors_sha256
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 from phaseguide.phases import PhaseScheme
+from phaseguide.segmentation.embeddings import MEMORY
 from phaseguide.training.adapters import saves_memory
 from phaseguide.training.events import EpochDone
 from sam_files import offer_base
@@ -269,6 +271,39 @@ def test_little_memory_is_seen_before_the_first_step(base: str, monkeypatch: pyt
     assert [e.message for e in events if isinstance(e, Notice)] == [memory.SAVING]
     _, fast = run(finetune(start, [source()], dataclasses.replace(config, parts="fast")))
     assert not [e for e in fast if isinstance(e, Notice)], "nothing is computed twice where nothing is kept"
+
+
+def test_kept_embeddings_make_way_for_learning(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    step, held = Learner.step, []
+    MEMORY.put(("image", "features", "cpu"), Features([torch.zeros(8)], 64, 64), room=1_000)
+
+    def failing(self: Learner, number: int, batch: int, done: float) -> float:
+        held.append(MEMORY.held("image"))
+        if len(held) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+        return step(self, number, batch, done)
+
+    monkeypatch.setattr(Learner, "step", failing)
+    run(finetune(experienced_sam(base, SCHEME), [source()], dataclasses.replace(QUICK, epochs=1)))
+    assert held[0] > 0 and held[1] == 0
+
+
+def test_another_stroke_is_only_counted_again(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = experienced_sam(base, SCHEME)
+    config = dataclasses.replace(QUICK, learning_rate=1e-3, epochs=50)
+    first = plan(start, [source()], config)
+
+    def forbidden(*_: Any, **__: Any) -> None:
+        raise AssertionError("a learner was built")
+
+    monkeypatch.setattr(plan_module, "Learner", forbidden)
+    assert plan(start, [source()], config) == first
+    more = plan(start, [source(), source("another", 1), source("third", 2)], config)
+    assert more.crops > first.crops and more.steps > first.steps
+    assert more.seconds / more.steps == pytest.approx(first.seconds / first.steps, rel=0.5)
+    for change in ({"crop": 96}, {"batch": 3}, {"parts": "fast"}, {"threads": 2}):
+        with pytest.raises(AssertionError, match="a learner was built"):
+            plan(start, [source()], dataclasses.replace(config, **change))
 
 
 def test_the_estimate_counts_the_base_once_and_grows_with_what_learns(base: str) -> None:

@@ -283,3 +283,20 @@ def test_meanings_in_words() -> None:
         with pytest.raises(SchemeError, match="1 ferrite, 2 not resolved"):
             parse_meaning(text, SCHEME)
     assert prompt_rows(None, SCHEME) == []
+
+
+@pytest.mark.parametrize(
+    ("box", "told"),
+    [
+        ((10, 10, 60, 60), False),
+        ((-1, -1, 101, 121), False),
+        ((10, 10, 1800, 60), True),
+        ((-50, 10, 60, 60), True),
+    ],
+)
+def test_a_box_far_over_the_border_is_told(box: tuple[int, int, int, int], told: bool) -> None:
+    from phaseguide.segmentation.prompts import describe_overhang
+
+    prompts = Prompts(np.array([box], dtype=np.float64), np.array([1]))
+    sentence = describe_overhang(prompts, (100, 120))
+    assert bool(sentence) == told and (not told or ("Box 1" in sentence and "100 rows" in sentence))

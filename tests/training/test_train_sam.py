@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from phaseguide.training.trainer import _Run, train
 from phaseguide.training.validation import validate
 from sam_files import offer_base
 from sam_steel import uhcs_data
+from textures import config as unet_config
 from textures import data
 
 
@@ -225,3 +227,37 @@ def test_a_large_field_is_validated_in_the_tiles_it_is_segmented_in(
         assert len(features) == 2 * 3 and max(f.width for f in features) <= 64
         tiled = decode_field(model, image, features)
     assert tiled.shape == whole.shape and abs(tiled - whole).mean() < abs(whole).std()
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_memory_that_runs_out_names_what_takes_less(
+    base: str, monkeypatch: pytest.MonkeyPatch, checkpointing: bool
+) -> None:
+    told = _told_without_memory(monkeypatch, config(base, checkpointing=checkpointing))
+    assert "2 crops of 64 px" in told and "--batch 1" in told and "--crop 32" in told
+    assert ("--set checkpointing=true" in told) is not checkpointing
+
+
+def test_a_network_without_blocks_is_offered_no_checkpointing(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = _told_without_memory(monkeypatch, unet_config(batch=4))
+    assert "--batch 2" in told and "checkpointing" not in told
+
+
+def test_other_faults_of_a_step_are_not_called_memory(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Run, "_step", _raises(RuntimeError("shapes do not fit")))
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        run(config(base))
+
+
+def _told_without_memory(monkeypatch: pytest.MonkeyPatch, cfg: TrainingConfig) -> str:
+    monkeypatch.setattr(_Run, "_step", _raises(torch.OutOfMemoryError("CUDA out of memory.")))
+    with pytest.raises(TrainingError) as caught:
+        run(cfg)
+    return str(caught.value)
+
+
+def _raises(error: Exception) -> Callable[..., float]:
+    def fail(*_: Any) -> float:
+        raise error
+
+    return fail

@@ -126,3 +126,13 @@ def test_the_tutorial_uses_the_words_on_show(dock: Any) -> None:
     for button in buttons:
         assert f"**{button.text()}**" in text, button.text()
     assert "Start from" not in text
+
+
+def test_it_starts_from_the_model_that_the_user_segments_with(image: Any, model_file: Path) -> None:
+    from napari import current_viewer
+
+    window = current_viewer().window
+    _, segment = window.add_plugin_dock_widget("napari-phaseguide", "Segment")
+    segment.panel.model_box.open_file(model_file)
+    _, tune = window.add_plugin_dock_widget("napari-phaseguide", "Fine-tune")
+    assert tune.panel.model_box.path == model_file.resolve()

@@ -105,3 +105,15 @@ def test_a_new_model_from_segment_anything_says_what_it_needs(
     assert start.sam == "vit_b" and Start.from_dict(start.to_dict()) == start
     old = {name: value for name, value in start.to_dict().items() if name != "sam"}
     assert Start.from_dict(old).sam == "", "runs that were interrupted before there was a choice"
+
+
+def test_an_estimate_without_memory_says_so(
+    dock: Any, viewer: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 80 GB.")
+
+    monkeypatch.setattr("phaseguide.finetuning.plan.plan", fail)
+    paint_bands(viewer, viewer.layers["steel"], dock.panel.scheme())
+    told = estimate(dock, qtbot, "more memory than there is")
+    assert "smaller crops" in told and "DefaultCPUAllocator" not in told

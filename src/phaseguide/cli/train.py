@@ -116,7 +116,7 @@ def train(
     encoder: Annotated[
         str, typer.Option(help="Any encoder of segmentation-models-pytorch; of sam vit_b, vit_l or vit_h.")
     ] = DEFAULTS.encoder,
-    guidance: Annotated[str, typer.Option(help="none, additive, plm or ccrm.")] = DEFAULTS.guidance,
+    guidance: Annotated[str, typer.Option(help="none, additive, spatial, plm or ccrm.")] = DEFAULTS.guidance,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the images.")] = DEFAULTS.epochs,
     crop: Annotated[
         int, typer.Option(help="Side of the square crops in px, a multiple of 32.")

@@ -110,7 +110,7 @@ class Learner:
         if config.guidance_start is not None:
             for name, value in self.model.guidance.named_parameters():
                 if name.rpartition(".")[2] in ("gamma", "delta"):
-                    value.data.fill_(config.guidance_start)
+                    torch.nn.init.constant_(value, config.guidance_start)
         self.average = copy.deepcopy(self.model).eval()
         self.dropping = torch.Generator()
         own_dropout(self.model, self.dropping)

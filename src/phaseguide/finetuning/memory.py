@@ -118,6 +118,19 @@ def can_save(learner: Learner) -> bool:
     return sam is not None and learner.config.parts != "fast" and not saves_memory(learner.model)
 
 
+def will_need_saving(
+    segmenter: GuidedSegmenter, parts: str, device: torch.device, batch: int, crop: int
+) -> bool:
+    """Whether a learner that is not set up yet would run out of memory, and could do with less."""
+    sam, free = sam_backbone(segmenter), free_bytes(device)
+    if sam is None or free is None or parts == "fast":
+        return False
+    there = 0
+    if not sam.options.adapter["merged"]:
+        there = sum(t.numel() * t.element_size() for t in sam.base.encoder.values())
+    return held_bytes(segmenter) - there + step_bytes(segmenter, parts, crop, batch) > free
+
+
 def needs_saving(learner: Learner, batch: int, crop: int) -> bool:
     """Whether a learner that is set up would run out of memory in its steps, and could do with less."""
     free = free_bytes(learner.device)

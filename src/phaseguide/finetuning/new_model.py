@@ -41,7 +41,7 @@ def new_model(
     channels : int
         1 for grey images, 3 for colour.
     name : str
-    guidance : {"ccrm", "plm", "additive", "none"}, optional
+    guidance : {"ccrm", "plm", "spatial", "additive", "none"}, optional
         Where there is no ``start``. Default: what suits the encoder.
     sam : {"vit_b", "vit_l", "vit_h"}, optional
         Start from the encoder and the mask decoder of Segment Anything of this size, instead of ImageNet.

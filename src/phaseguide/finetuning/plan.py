@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,8 @@ import torch
 
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.feature_cache import BUDGET
-from phaseguide.finetuning.learner import Learner, knows_its_phases
-from phaseguide.finetuning.memory import SAVING, held_bytes, needs_saving, step_bytes
+from phaseguide.finetuning.learner import Learner, Material, knows_its_phases
+from phaseguide.finetuning.memory import SAVING, held_bytes, step_bytes, will_need_saving
 from phaseguide.finetuning.preparing import prepare
 from phaseguide.finetuning.rehearsal import shipped_rehearsal
 from phaseguide.finetuning.run import steps_an_epoch
@@ -22,6 +22,33 @@ from phaseguide.training.adapters import sam_backbone, save_memory
 
 if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel
+
+MOST_KEPT = 32
+"""Settings whose measurement is remembered."""
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What steps that were tried took.
+
+    Attributes
+    ----------
+    step, encoding : float
+        Seconds of a step, and of a variant of a crop that is computed once.
+    memory_bytes : int
+        Of a step, beside models and features.
+    variant_bytes : tuple of int
+        For each cache of features: the size of a variant in it.
+    """
+
+    step: float
+    encoding: float
+    memory_bytes: int
+    variant_bytes: tuple[int, ...]
+
+
+_measured: dict[tuple[Hashable, ...], _Measured] = {}
+"""Of this process: another stroke changes neither a step's time nor its memory, and a large encoder takes long."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +65,7 @@ class Plan:
     steps : int
         In all, if it does not stop early.
     seconds : float
-        Estimated from one step that was tried.
+        Estimated from steps that were tried.
     memory_bytes : int
         Estimated beyond what the program holds already.
     notes : list of str
@@ -63,7 +90,9 @@ def plan(
     *,
     rehearsal: Sequence[Source] | None = None,
 ) -> Plan:
-    """Prepare a run, try one step on a copy of the model, and tell what the whole will take.
+    """Prepare a run, try steps on a copy of the model, and tell what the whole will take.
+
+    Steps are tried once for a kind of model, settings and device; later plans only count crops anew.
 
     Parameters
     ----------
@@ -97,17 +126,12 @@ def _plan(
     material = prepared.material
     steps = steps_an_epoch(material, config) * config.epochs
     device = choose_device(config.device).torch_device
-    learner = Learner(model.segmenter, material, config, device, anchored=knows_its_phases(model.card))
-    frugal = needs_saving(learner, config.batch, prepared.crop)
-    if frugal:
-        save_memory(learner.model)
-    step, encoding = _timed(learner, config)
-    caches = [cache for cache in (learner.cache, learner.anchor_cache) if cache is not None]
-    variants = min(steps * config.batch, 8 * len(material.crops)) if caches else 0
-    kept = sum(min(cache.bytes_each() * variants, BUDGET) for cache in caches)
-    own = held_bytes(model.segmenter)
-    memory = own + step_bytes(learner.model, config.parts, prepared.crop, config.batch) + kept
-    seconds = steps * step + encoding * variants
+    frugal = will_need_saving(model.segmenter, config.parts, device, config.batch, prepared.crop)
+    found = _measure(model, material, config, device, prepared.crop, frugal=frugal)
+    variants = min(steps * config.batch, 8 * len(material.crops)) if found.variant_bytes else 0
+    kept = sum(min(size * variants, BUDGET) for size in found.variant_bytes)
+    memory = held_bytes(model.segmenter) + found.memory_bytes + kept
+    seconds = steps * found.step + found.encoding * variants
     notes = [SAVING] if frugal else []
     if not prepared.judged:
         notes.append(f"Validates on {prepared.split.sentence}.")
@@ -131,6 +155,42 @@ def _plan(
         int(memory),
         notes,
     )
+
+
+def _measure(
+    model: LoadedModel,
+    material: Material,
+    config: FinetuneConfig,
+    device: torch.device,
+    crop: int,
+    *,
+    frugal: bool,
+) -> _Measured:
+    """Try steps, or remember what they took: it hangs on the shape of the network, and not on its weights."""
+    anchored = knows_its_phases(model.card)
+    key = (
+        repr(model.segmenter.backbone.options),
+        repr(model.segmenter.guidance_options),
+        len(model.segmenter.scheme),
+        *(config.parts, crop, config.batch, str(device), torch.get_num_threads(), frugal),
+        # which terms the loss has
+        anchored and bool(config.anchor_weight),
+        bool(material.taught or material.rehearsed),
+        bool(material.fields and config.ratio_weight),
+    )
+    if key in _measured:
+        return _measured[key]
+    learner = Learner(model.segmenter, material, config, device, anchored=anchored)
+    if frugal:
+        save_memory(learner.model)
+    step, encoding = _timed(learner, config)
+    caches = [cache for cache in (learner.cache, learner.anchor_cache) if cache is not None]
+    memory = step_bytes(learner.model, config.parts, crop, config.batch)
+    found = _Measured(step, encoding, memory, tuple(cache.bytes_each() for cache in caches))
+    while len(_measured) >= MOST_KEPT:
+        _measured.pop(next(iter(_measured)), None)
+    _measured[key] = found
+    return found
 
 
 def _timed(learner: Learner, config: FinetuneConfig) -> tuple[float, float]:

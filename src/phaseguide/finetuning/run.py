@@ -22,7 +22,7 @@ from phaseguide.finetuning.judge import judge
 from phaseguide.finetuning.learner import Learner, Material, knows_its_phases
 from phaseguide.finetuning.memory import SAVING, can_save, needs_saving
 from phaseguide.finetuning.outcome import finished_model
-from phaseguide.finetuning.preparing import SMALLEST_CROP, Prepared, prepare
+from phaseguide.finetuning.preparing import SMALLEST_CROP, prepare
 from phaseguide.finetuning.previewing import Previewer
 from phaseguide.finetuning.rehearsal import shipped_rehearsal
 from phaseguide.finetuning.resuming import load_position, save_position
@@ -165,16 +165,14 @@ class _Run:
     # -- setting up -------------------------------------------------------------------------------
 
     def _set_up(self) -> None:
-        prepared = prepare(self.start, self.sources, self.rehearsal, self.config, self.crop)
+        start = self.start
+        prepared = prepare(start, self.sources, self.rehearsal, self.config, self.crop)
         self.prepared, self.crop = prepared, prepared.crop
         self.first_crop = max(self.first_crop, prepared.crop)
         self.steps = steps_an_epoch(prepared.material, self.config)
+        anchored = knows_its_phases(start.card)
         self.learner = Learner(
-            self.start.segmenter,
-            prepared.material,
-            self.config,
-            self.device,
-            anchored=knows_its_phases(self.start.card),
+            start.segmenter, prepared.material, self.config, self.device, anchored=anchored
         )
         self._judging_cache()
         if self.frugal:
@@ -257,9 +255,7 @@ class _Run:
         self.spent += seconds
         self.epoch_began = time.perf_counter()
         losses, self.losses = self.losses, []
-        if not losses:
-            return None
-        return self._done(float(np.mean(losses)), seconds)
+        return self._done(float(np.mean(losses)), seconds) if losses else None
 
     def _step(self, number: int) -> Generator[FinetuneEvent, None, float]:
         while True:
@@ -281,7 +277,10 @@ class _Run:
         return self.spent + (time.perf_counter() - self.epoch_began)
 
     def _make_room(self) -> str:
-        """Take smaller batches, then smaller crops, and say so."""
+        """Let go of kept features of images, take smaller batches, then smaller crops, and say so."""
+        from phaseguide.segmentation.embeddings import MEMORY
+
+        MEMORY.clear()  # on a GPU they may hold what a step needs
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         if not self.frugal and can_save(self.learner):
@@ -296,9 +295,8 @@ class _Run:
                 "learn the fast way, or choose --device cpu."
             )
         self.crop = self.crop // 2 // 32 * 32
-        prepared: Prepared = prepare(self.start, self.sources, self.rehearsal, self.config, self.crop)
-        self.prepared = prepared
-        self.learner.take(prepared.material)
+        self.prepared = prepare(self.start, self.sources, self.rehearsal, self.config, self.crop)
+        self.learner.take(self.prepared.material)
         self._judging_cache()
         return f"Memory ran out again. Going on with crops of {self.crop} px."
 
@@ -364,10 +362,8 @@ class _Run:
         )
 
     def _result(self) -> FinetuneResult:
-        better = None
-        if self.before is not None and self.after is not None:
-            was, now = self.before.dice_mean, self.after.dice_mean
-            better = None if was is None or now is None else now > was
+        was, now = (None if j is None else j.dice_mean for j in (self.before, self.after))
+        better = None if was is None or now is None else now > was
         record = self._record()
         model = finished_model(
             self.learner.best, self.name, self.start.card, self.sources, record, self.after

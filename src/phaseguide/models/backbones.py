@@ -152,6 +152,9 @@ class Backbone(nn.Module):
         """Name of torch's type for half precision on a GPU."""
         return "float16"
 
+    def share_base(self, other: Backbone | SamBackbone) -> None:
+        """Take over what another backbone does not count among its weights: here all is."""
+
     def load_pretrained(self) -> None:
         """Start the encoder from ImageNet weights that come with the installation."""
         load_imagenet_weights(self.net.encoder, self.options.encoder, self.options.in_channels)

@@ -117,6 +117,7 @@ def with_guidance(segmenter: GuidedSegmenter, guidance: GuidanceOptions) -> Guid
     """Return a new segmenter with the backbone of another one, weights included, and fresh guidance."""
     new = GuidedSegmenter(segmenter.backbone.options, guidance, segmenter.scheme)
     new.backbone.load_state_dict(segmenter.backbone.state_dict())
+    new.backbone.share_base(segmenter.backbone)
     return new
 
 

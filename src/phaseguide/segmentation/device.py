@@ -69,6 +69,15 @@ def choose_device(wish: str = "auto") -> Device:
     return Device("cpu", f"CPU, {threads} thread{'s' if threads != 1 else ''}", reason, half=False)
 
 
+def computes_bfloat16(kind: str) -> bool:
+    """Whether a device has bfloat16 of its own; older NVIDIA cards only imitate it, slower than single precision."""
+    import torch
+
+    return kind != "cuda" or (
+        torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    )
+
+
 def _why_no_cuda() -> str:
     import torch
 

@@ -24,7 +24,9 @@ from phaseguide.segmentation.tiling import Tile
 FORMAT = 1
 """To be raised when images are normalised or cut into views in another way."""
 
-_LIBRARIES = ("torch", "timm", "segmentation-models-pytorch")
+_LIBRARIES = (
+    "torch", "timm", "segmentation-models-pytorch", "segment-anything", "peft", "napari-phaseguide",
+)  # fmt: skip
 _BAND_BYTES = 1 << 24
 _ENCODER = ("backbone.net.encoder.", "backbone.encoder.")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
 from uuid import uuid4
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 import torch
@@ -152,6 +152,7 @@ class Embeddings:
     ) -> None:
         encoder, model = encoder_checksum(segmenter), model_checksum(segmenter)
         self._encoder, self._model = encoder or f"unknown {uuid4().hex}", model or ""
+        self._segmenter, self._named = ref(segmenter), encoder is not None and model is not None
         self._image = image_checksum(pixels, limits, invert=invert)
         self._device, self._precision = torch.device(device), f"{device} {precision}"
         self._folder = folder if encoder is not None else None
@@ -189,6 +190,8 @@ class Embeddings:
         if kept is None:
             kept = make()
             self.made += 1
+            if self._changed():
+                return kept
         MEMORY.put(key, kept, room)
         if self._writes and not on_disk:
             self._write_features(name, about, kept)
@@ -205,7 +208,7 @@ class Embeddings:
 
     def keep_scores(self, tile: Tile, views: Sequence[ViewCard], scores: NDArray[np.float32]) -> None:
         """Keep on disk what `scores` is to return the next time."""
-        if self._writes:
+        if self._writes and not self._changed():
             about = about_scores(self._model, tile, views, self._precision)
             self._write(about_name(about), about, [scores], {})
 
@@ -216,6 +219,13 @@ class Embeddings:
         names = [about_name(about_features(self._encoder, tile, view, self._precision)) for view in views]
         device = str(self._device)
         return all(MEMORY.get((self._owner, name, device)) is not None or self._has(name) for name in names)
+
+    def _changed(self) -> bool:
+        """Whether somebody has trained the model since; what it makes now belongs to another one."""
+        segmenter = self._segmenter()
+        if segmenter is None or not self._named:
+            return False
+        return (encoder_checksum(segmenter), model_checksum(segmenter)) != (self._encoder, self._model)
 
     def _has(self, name: str) -> bool:
         return self._folder is not None and self._folder.has(self._image, name)

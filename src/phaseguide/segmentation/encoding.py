@@ -15,7 +15,7 @@ from phaseguide.models.backbones import Features
 from phaseguide.models.card import ViewCard
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.models.segmenter import GuidedSegmenter, intensity_limits, normalise_image
-from phaseguide.segmentation.device import Device
+from phaseguide.segmentation.device import Device, computes_bfloat16
 from phaseguide.segmentation.embedding_files import EmbeddingFolder
 from phaseguide.segmentation.embeddings import Embeddings
 from phaseguide.segmentation.scratch import copy_beside, release, scratch_array
@@ -270,9 +270,9 @@ class EncodedImage:
             return self.segmenter.encode(image)
 
     def _precision(self) -> AbstractContextManager[Any]:
-        if self.device.half:
-            dtype = getattr(torch, self.segmenter.backbone.half_dtype)
-            return torch.autocast(self.device.kind, dtype=dtype)
+        name = self.segmenter.backbone.half_dtype
+        if self.device.half and (name != "bfloat16" or computes_bfloat16(self.device.kind)):
+            return torch.autocast(self.device.kind, dtype=getattr(torch, name))
         return nullcontext()
 
     def _precision_name(self) -> str:

@@ -11,6 +11,9 @@ from phaseguide.errors import MicrographError, SchemeError
 from phaseguide.models.sam.prompts import MOST, Prompts
 from phaseguide.phases import PhaseScheme
 
+SLIP = 0.02
+"""A box may reach so much of the image's longer side over its border without a word."""
+
 NOT = "not"
 """Word before a phase that a point is not."""
 
@@ -118,6 +121,32 @@ def check_prompts(prompts: Prompts, shape: tuple[int, int], scheme: PhaseScheme)
     for number, point in enumerate(prompts.points, start=1):
         check_point(point, shape, f"Point {number}")
     prompts.validate(len(scheme))
+
+
+def describe_overhang(prompts: Prompts, shape: tuple[int, int]) -> str:
+    """Name the boxes that reach over the image's border by more than a hand's slip; empty where none does.
+
+    They are cut at the border, which is what a box drawn by hand means; a mistyped number is told.
+
+    Parameters
+    ----------
+    prompts : Prompts
+    shape : (int, int)
+        Height and width of the image.
+    """
+    slip = SLIP * max(shape)
+    over = [
+        f"box {number}"
+        for number, (top, left, bottom, right) in enumerate(prompts.boxes, start=1)
+        if min(top, left) < -slip or bottom > shape[0] + slip or right > shape[1] + slip
+    ]
+    if not over:
+        return ""
+    said = ", ".join(over).capitalize()
+    return (
+        f"{said} reach{'es' if len(over) == 1 else ''} far over the border of the image ({shape[0]} rows, {shape[1]} "
+        "columns) and is cut there. Is that what was meant?"
+    )
 
 
 def describe_prompts(prompts: Prompts) -> str:

@@ -37,7 +37,7 @@ from phaseguide.segmentation.embedding_files import EmbeddingFolder, usual_embed
 from phaseguide.segmentation.islands import remove_small_islands, settle, smooth_scores
 from phaseguide.segmentation.matching import Match, Matcher, argmax_labels, match_ratio
 from phaseguide.segmentation.prior_shift import prior_shift
-from phaseguide.segmentation.prompts import check_prompts
+from phaseguide.segmentation.prompts import check_prompts, describe_overhang
 from phaseguide.segmentation.regions import (
     RegionShares,
     check_regions,
@@ -410,7 +410,10 @@ class Session:
         if not self.model.segmenter.takes_prompts:
             yield Notice(f"Model {self.model.card.name!r} takes no boxes and points; they are left out.")
             return replace(request, prompts=None)
-        check_prompts(request.prompts, (self.pixels.shape[0], self.pixels.shape[1]), self.scheme)
+        shape = (self.pixels.shape[0], self.pixels.shape[1])
+        check_prompts(request.prompts, shape, self.scheme)
+        if overhang := describe_overhang(request.prompts, shape):
+            yield Notice(overhang)
         return request
 
     def _maps(

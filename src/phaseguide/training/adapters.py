@@ -13,6 +13,7 @@ from phaseguide.errors import TrainingError
 from phaseguide.models.backbones import SAM, Features
 from phaseguide.models.sam.backbone import SamBackbone
 from phaseguide.models.segmenter import GuidedSegmenter
+from phaseguide.segmentation.device import computes_bfloat16
 
 T = TypeVar("T")
 
@@ -73,10 +74,6 @@ def saves_memory(segmenter: GuidedSegmenter) -> bool:
 
 
 def _precision(segmenter: GuidedSegmenter, device: torch.device) -> AbstractContextManager[Any]:
-    if (
-        sam_backbone(segmenter) is not None
-        and device.type == "cuda"
-        and torch.cuda.is_bf16_supported(including_emulation=False)
-    ):
+    if sam_backbone(segmenter) is not None and device.type == "cuda" and computes_bfloat16("cuda"):
         return torch.autocast("cuda", dtype=torch.bfloat16)
     return nullcontext()

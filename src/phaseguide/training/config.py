@@ -30,7 +30,7 @@ class TrainingConfig:
         Start the encoder from the ImageNet weights that come with the installation; for ``sam`` the decoder
         from that of the base.
     guidance : str
-        ``none``, ``additive``, ``plm`` or ``ccrm``.
+        ``none``, ``additive``, ``spatial``, ``plm`` or ``ccrm``.
     guidance_options : dict
         Keyword arguments of the guidance module; empty: those that were found best, see
         `RECOMMENDED`.
@@ -145,7 +145,7 @@ class TrainingConfig:
             raise TrainingError(f"schedule is {self.schedule!r}; choose staged, guidance or joint.")
         if self.schedule == "guidance" and self.guidance == "none":
             raise TrainingError(
-                "schedule is 'guidance', but guidance is 'none'. Choose additive, plm or ccrm."
+                "schedule is 'guidance', but guidance is 'none'. Choose additive, spatial, plm or ccrm."
             )
         if self.crop % 32:
             raise TrainingError(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from phaseguide.errors import TrainingError
+from phaseguide.errors import TrainingError, is_out_of_memory
 from phaseguide.evaluation.calibration import own_error
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.backbones import BackboneOptions
@@ -21,7 +21,7 @@ from phaseguide.models.card import BackboneCard, CalibrationCard, Card, Guidance
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
 from phaseguide.ratios import FLOOR
 from phaseguide.segmentation.device import choose_device
-from phaseguide.training.adapters import encoded, sam_backbone, save_memory
+from phaseguide.training.adapters import encoded, sam_backbone, save_memory, saves_memory
 from phaseguide.training.augmentation import jitter_brightness, random_grid, sample_crop
 from phaseguide.training.checkpoint import load_checkpoint, restore, save_checkpoint
 from phaseguide.training.config import RECOMMENDED, TrainingConfig
@@ -183,7 +183,12 @@ class _Run:
             step = epoch * self.steps + k
             set_rate(optimiser, step, total)
             set_modes(self.model, stage, self.config.batch)
-            loss = self._step(stage, optimiser)
+            try:
+                loss = self._step(stage, optimiser)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise TrainingError(self._too_large()) from error
             update_average(self.average, self.model, self.config.average, step)
             if not math.isfinite(loss):
                 raise TrainingError(
@@ -193,6 +198,20 @@ class _Run:
             losses.append(loss)
             yield Progress(f"Training ({stage.name}, epoch {epoch + 1} of {stage.epochs})", step + 1, total)
         return self._judge(stage, epoch, float(np.mean(losses)), started)
+
+    def _too_large(self) -> str:
+        """Say what of this run takes less memory."""
+        c = self.config
+        crops = "1 crop" if c.batch == 1 else f"{c.batch} crops"
+        less = [f"fewer crops a step (--batch {c.batch // 2})"] if c.batch > 1 else []
+        if c.crop >= 64:
+            less.append(f"smaller crops (--crop {c.crop // 64 * 32})")
+        if sam_backbone(self.model) is not None and not saves_memory(self.model):
+            less.append("less memory for each, in more time (--set checkpointing=true)")
+        advice = (
+            f"Take {', or '.join(less)}." if less else "Close other programs, or choose another --device."
+        )
+        return f"Memory ran out in a step with {crops} of {c.crop} px. {advice}"
 
     def _step(self, stage: Stage, optimiser: torch.optim.AdamW) -> float:
         c = self.config

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.errors import PhaseguideError, TrainingError
+from phaseguide.errors import PhaseguideError, TrainingError, is_out_of_memory
 from phaseguide.events import Notice, Progress
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.control import Control
@@ -44,6 +44,11 @@ LEARNING_NICENESS = 10
 
 PROGRESS_S = 0.2
 """Least time between two reports of the same stage."""
+
+TOO_LITTLE_MEMORY = (
+    "This needs more memory than there is. Take fewer crops a step or smaller crops, learn the fast way, "
+    "which leaves the encoder as it is, or choose another device."
+)
 
 _learning = threading.Lock()
 
@@ -129,6 +134,10 @@ def look(
         yield replace(found, plan=plan(model, plain, with_validation(config, held)))
     except PhaseguideError as error:
         yield replace(found, problem=str(error))
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        yield replace(found, problem=TOO_LITTLE_MEMORY)
 
 
 def step_back() -> None:

@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from phaseguide.errors import ModelError, PhaseguideError, TrainingError
 from phaseguide.finetuning.config import preset_for
 from phaseguide.phases import PhaseScheme
-from phaseguide.widgets import layers
+from phaseguide.widgets import layers, model_news
 from phaseguide.widgets.edit_log import scheme_of
 from phaseguide.widgets.finetune_edits import EditsFollower
 from phaseguide.widgets.finetune_job import Looked, StartCache, look
@@ -85,13 +85,18 @@ class FinetuneSetup(QObject):
         return self.start_of() is not None and not any(row.problem for row in found.rows.values())
 
     def begin(self) -> None:
-        """Take the open project's model, or the first that ships; say so where the project's cannot be used."""
+        """Take the open project's model, or the one the user segments with, or the first that ships.
+
+        Where the project's cannot be used, say so.
+        """
         self._project = self._widget.project
         if self._project is not None and self._project.current:
             try:
                 self._panel.model_box.open_file(self._project.model_path())
             except PhaseguideError as error:
                 self._widget.fail(error)
+        elif (path := model_news.chosen(self._widget.viewer)) is not None:
+            self._panel.model_box.open_file(path)
         self._on_model()
         self.project_changed.emit()
 

@@ -1,4 +1,4 @@
-"""Where one dock tells of a model that is to be used from now on, and the Segment widget, if open, takes it."""
+"""Where docks tell of models: the Segment widget of the one it is set to, others of one that it is to take."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 _listeners: weakref.WeakKeyDictionary[Any, list[weakref.WeakMethod[Callable[[Path], None]]]] = (
     weakref.WeakKeyDictionary()
 )
+
+_chosen: weakref.WeakKeyDictionary[Any, Path] = weakref.WeakKeyDictionary()
+
+
+def chosen(viewer: Any) -> Path | None:
+    """Return the model that the Segment widget was last set to; None if none was open."""
+    return _chosen.get(_plain(viewer))
 
 
 def subscribe(viewer: Any, listener: Callable[[Path], None]) -> Callable[[], None]:
@@ -53,6 +60,13 @@ class ModelFollower(QObject):
         super().__init__(widget)
         self._widget = widget
         self.end = subscribe(widget.viewer, self.take)
+        widget.panel.model_box.changed.connect(self._note)
+        self._note()
+
+    def _note(self) -> None:
+        path = self._widget.panel.model_box.path
+        if path is not None:
+            _chosen[_plain(self._widget.viewer)] = path
 
     def take(self, path: Path) -> None:
         """Choose the model; an image that has a result gets a new one."""

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from phaseguide.errors import ModelError
-from phaseguide.models.backbones import BackboneOptions, Features, pad_to_stride
+from phaseguide.models.backbones import Backbone, BackboneOptions, Features, pad_to_stride
 from phaseguide.models.sam.base import BaseWeights, open_base, random_base
 from phaseguide.models.sam.decoder import HEADS, MaskHead
 from phaseguide.models.sam.encoder import build_encoder, to_sam_pixels
@@ -219,6 +219,11 @@ class SamBackbone(nn.Module):
     def save_memory(self, enable: bool = True) -> None:
         """Keep only the tokens between blocks for the backward pass and compute the rest again."""
         self.encoder.set_grad_checkpointing(enable)
+
+    def share_base(self, other: Backbone | SamBackbone) -> None:
+        """Sit on the base that another backbone sits on, also where it is random."""
+        if isinstance(other, SamBackbone) and other._slots:
+            self._base, self._attached = other.base, None
 
     # -- the base ----------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ def read_checkpoint(path: Path, shape: SamShape) -> dict[str, Tensor]:
         Missing, truncated, no checkpoint of Segment Anything, or one of another size.
     """
     state = _load(path)
-    if not isinstance(state, dict) or f"{ENCODER}pos_embed" not in state:
+    if not _is_official(state):
         raise ModelError(
             f"{path}: is no checkpoint of Segment Anything. Choose an official file (sam_vit_b_01ec64.pth or "
             "its larger sisters), or one saved in the same format."
@@ -51,7 +52,20 @@ def read_checkpoint(path: Path, shape: SamShape) -> dict[str, Tensor]:
             f"{path}: holds {f'a {other} model' if other else 'a model of another shape'}, but {shape.name} is "
             f"needed. Choose a checkpoint of {shape.name}" + (f", or the size {other}." if other else ".")
         )
-    return {name: state[name] for name in expected}
+    # Some checkpoints are kept in half precision, or as parameters that would ask for gradients.
+    return {name: state[name].detach().float() for name in expected}
+
+
+def _is_official(state: Any) -> bool:
+    """Whether something that was read has the names and kinds of a Segment Anything checkpoint."""
+    from torch import Tensor
+
+    return (
+        isinstance(state, dict)
+        and f"{ENCODER}pos_embed" in state
+        and all(isinstance(name, str) and isinstance(t, Tensor) for name, t in state.items())
+        and all(t.is_floating_point() for t in state.values())
+    )
 
 
 def expected_shapes(shape: SamShape) -> dict[str, tuple[int, ...]]:
@@ -121,9 +135,16 @@ def official_package() -> Any:
     except ImportError as error:
         raise ModelError(
             "Segment Anything models need the packages segment-anything and peft. Install them with: "
-            'pip install "napari-phaseguide[sam]"'
+            "pip install segment-anything peft"
         ) from error
     return modeling
+
+
+_UNREADABLE = (
+    RuntimeError, OSError, EOFError, ValueError, LookupError, AttributeError, TypeError, struct.error,
+    pickle.UnpicklingError,
+)  # fmt: skip
+"""What reading damaged bytes as weights may end in."""
 
 
 def _load(path: Path) -> Any:
@@ -134,12 +155,12 @@ def _load(path: Path) -> Any:
     try:
         # Not mapped: a program that writes over the file would take this one down with it.
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except _UNREADABLE as error:
         if is_out_of_memory(error):
             raise
         raise ModelError(
             f"{path}: cannot be read as weights; it is truncated, damaged or no checkpoint "
-            f"({str(error).splitlines()[0][:120]}). Get the file again."
+            f"({(str(error) or type(error).__name__).splitlines()[0][:120]}). Get the file again."
         ) from error
 
 

@@ -55,6 +55,11 @@ class SplitQKV(nn.Module):
             return torch.cat([self.q(tokens), self.k(tokens), self.v(tokens)], dim=-1)
         return F.linear(tokens, self._weight(), self.fused_bias)
 
+    def train(self, mode: bool = True) -> SplitQKV:
+        """As of any module; what was summed is forgotten, since fused optimisers change weights unseen."""
+        self._summed = None
+        return super().train(mode)
+
     def _weight(self) -> Tensor:
         """The fused weights with what the adapters add; kept until one of them changes."""
         if self.q.disable_adapters:
@@ -65,8 +70,10 @@ class SplitQKV(nn.Module):
         if self._summed is None or self._summed[0] != key:
             weight = self.fused_weight.clone()
             width = weight.shape[1]
-            for index, layer in ((0, self.q), (2, self.v)):
-                weight[index * width : (index + 1) * width] += layer.get_delta_weight(ADAPTER)
+            # In full precision, whatever the caller runs in: it is kept for all.
+            with torch.autocast(weight.device.type, enabled=False):
+                for index, layer in ((0, self.q), (2, self.v)):
+                    weight[index * width : (index + 1) * width] += layer.get_delta_weight(ADAPTER)
             self._summed = (key, weight)
         return self._summed[1]
 
@@ -90,9 +97,7 @@ def add_adapters(encoder: Any, rank: int, first: int) -> None:
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
-        raise ModelError(
-            'LoRA needs the package peft. Install it with: pip install "napari-phaseguide[sam]"'
-        ) from error
+        raise ModelError("LoRA needs the package peft. Install it with: pip install peft") from error
     for block in list(encoder.blocks)[first:]:
         block.attn.qkv = SplitQKV(block.attn.qkv)
     # lora_alpha = r makes the factor 1.

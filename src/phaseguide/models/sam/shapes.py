@@ -103,5 +103,7 @@ def find_shape(name: str) -> SamShape:
         There is none of that name.
     """
     if name not in SHAPES:
-        raise ModelError(f"There is no Segment Anything encoder {name!r}. Choose one of {', '.join(SHAPES)}.")
+        raise ModelError(
+            f"There is no Segment Anything encoder {name!r}. Choose one of {', '.join(OFFICIAL)}."
+        )
     return SHAPES[name]
