@@ -117,7 +117,13 @@ def train(
         str, typer.Option(help="Any encoder of segmentation-models-pytorch; of sam vit_b, vit_l or vit_h.")
     ] = DEFAULTS.encoder,
     guidance: Annotated[str, typer.Option(help="none, additive, spatial, plm or ccrm.")] = DEFAULTS.guidance,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the images.")] = DEFAULTS.epochs,
+    epochs: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Passes over the images; guidance then learns alone for --set guidance_epochs=11 more.",
+        ),
+    ] = DEFAULTS.epochs,
     crop: Annotated[
         int, typer.Option(help="Side of the square crops in px, a multiple of 32.")
     ] = DEFAULTS.crop,

@@ -188,6 +188,9 @@ def _report(
     console.print(judgement_table(result.before, result.after))
     if result.better is not None:
         console.print(f"The new model is {'better' if result.better else 'not better'} on what was held out.")
+    if result.after is not None and result.after.unjudged:
+        unknown = ", ".join(result.after.unjudged)
+        console.print(f"Nothing was held out of {unknown}: what became of that is not known.", markup=False)
     console.print(f"Validated on {result.record['validation']}.", markup=False)
     told = (
         "in use"

@@ -92,6 +92,11 @@ class Judgement:
     pixels: int
     source: str
 
+    @property
+    def unjudged(self) -> tuple[str, ...]:
+        """Phases of which no pixel was held out, so that nothing is known of them."""
+        return tuple(s.phase for s in self.phases if not s.pixels)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {

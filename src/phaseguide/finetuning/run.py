@@ -165,14 +165,13 @@ class _Run:
     # -- setting up -------------------------------------------------------------------------------
 
     def _set_up(self) -> None:
-        start = self.start
-        prepared = prepare(start, self.sources, self.rehearsal, self.config, self.crop)
+        prepared = prepare(self.start, self.sources, self.rehearsal, self.config, self.crop)
         self.prepared, self.crop = prepared, prepared.crop
         self.first_crop = max(self.first_crop, prepared.crop)
         self.steps = steps_an_epoch(prepared.material, self.config)
-        anchored = knows_its_phases(start.card)
+        anchored = knows_its_phases(self.start.card)
         self.learner = Learner(
-            start.segmenter, prepared.material, self.config, self.device, anchored=anchored
+            self.start.segmenter, prepared.material, self.config, self.device, anchored=anchored
         )
         self._judging_cache()
         if self.frugal:

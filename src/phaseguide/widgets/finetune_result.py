@@ -174,6 +174,8 @@ def verdict(result: FinetuneResult) -> tuple[str, bool]:
         text += f" Only {after.pixels} px are behind these numbers: they say little."
     elif thin := [f"{s.phase} ({s.pixels} px)" for s in after.phases if 0 < s.pixels < FEW_PIXELS_A_PHASE]:
         text += f" Little is behind the numbers of {', '.join(thin)}."
+    if after.unjudged:
+        text += f" Nothing was held out of {', '.join(after.unjudged)}: what became of that is not known."
     return text, not result.better
 
 
