@@ -105,7 +105,9 @@ def test_add_and_forget(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGINT of another process")
 def test_ctrl_c_keeps_what_was_downloaded_and_says_so(server: Server, data_dir: Path) -> None:
     server.content, server.pause_s = CONTENT * 10, 0.02
-    code = "from phaseguide.cli import app; app()"
+    # A process that was started in the background ignores Ctrl-C, and so do its children.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "from phaseguide.cli import app; app()"
     command = [sys.executable, "-c", code, "models", "base", "get", "vit_b", "--mirror", server.address]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     part = data_dir / "bases" / f"{NAME}.part"

@@ -270,10 +270,12 @@ class EncodedImage:
             return self.segmenter.encode(image)
 
     def _precision(self) -> AbstractContextManager[Any]:
+        if not self.device.half:
+            return nullcontext()
         name = self.segmenter.backbone.half_dtype
-        if self.device.half and (name != "bfloat16" or computes_bfloat16(self.device.kind)):
-            return torch.autocast(self.device.kind, dtype=getattr(torch, name))
-        return nullcontext()
+        if name == "bfloat16" and not computes_bfloat16(self.device.kind):
+            return nullcontext()
+        return torch.autocast(self.device.kind, dtype=getattr(torch, name))
 
     def _precision_name(self) -> str:
         kind = self.device.kind
