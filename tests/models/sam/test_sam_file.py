@@ -104,14 +104,14 @@ def test_two_models_switch_on_one_base(saved: Path, base: str) -> None:
 def test_a_merged_file_needs_no_base(saved: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     model = load_model(saved)
     merged = merge_adapters(model.segmenter)
-    with torch.no_grad():
-        before = merged(image())
     save_model(tmp_path / "merged.safetensors", merged, model.card)
+    for parameter in merged.parameters():  # files hold half precision
+        parameter.data = parameter.data.half().float()
     monkeypatch.setenv("PHASEGUIDE_SAM_WEIGHTS", str(tmp_path / "nowhere"))
     with torch.no_grad():
-        after = load_model(tmp_path / "merged.safetensors").segmenter(image())
-    assert torch.allclose(after, before, atol=0.02)
-    assert float((after.argmax(1) == before.argmax(1)).float().mean()) > 0.98
+        after, before = load_model(tmp_path / "merged.safetensors").segmenter(image()), merged(image())
+    assert before.std() > 0.01
+    assert torch.allclose(after, before, atol=1e-6)
 
 
 def test_a_missing_base_is_told(
