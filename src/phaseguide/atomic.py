@@ -1,15 +1,22 @@
-"""Write a file so that it is either complete or untouched: temporary name, fsync, rename."""
+"""Write a file so that it is either complete or untouched: temporary name, fsync, rename. Or several at once."""
 
 from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from phaseguide.errors import PhaseguideError
+from phaseguide.errors import OutputError, PhaseguideError
+
+_PREFIX = ".phaseguide-"
+_STALE_S = 24 * 3600
+Refusal = Callable[[Path], str]
+"""Says why the file at a path must stay; empty where it may be replaced."""
 
 
 @contextmanager
@@ -79,6 +86,134 @@ def check_writable(path: str | Path) -> None:
                 temporary.unlink()
 
 
+def write_together(
+    files: Mapping[Path, bytes], refusal: Refusal | None = None, *, without: Iterable[Path] = ()
+) -> None:
+    """Write several files so that all are new, or all are as they were.
+
+    Parameters
+    ----------
+    files : mapping of Path to bytes
+        In the order in which they take their places: what tells of the others comes last.
+    refusal : callable, optional
+        Asked about every file that is there already, when its turn has come; None keeps them all. A name that
+        is free stays free for nobody else: a file that appears meanwhile is not replaced.
+    without : iterable of Path
+        Files that go, since they belong to what is replaced.
+
+    Raises
+    ------
+    OutputError
+        A file must stay. Nothing was changed.
+    PhaseguideError
+        A file cannot be written. Nothing was changed.
+    """
+    staged: dict[Path, Path] = {}
+    before: dict[Path, Path | None] = {}
+    try:
+        for path, data in files.items():
+            with _naming(path):
+                staged[path] = _temporary_beside(path)
+                with staged[path].open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                staged[path].chmod(_mode_for(path))
+        for path in (*without, *files):
+            with _naming(path):
+                kept = _copy_beside(path, refusal)
+                if kept is None and path in staged:
+                    _put_new(staged[path], path)
+                before[path] = kept
+                if kept is not None and path in staged:
+                    os.replace(staged[path], path)
+                elif kept is not None:
+                    path.unlink()
+    except BaseException:
+        for path, kept in reversed(before.items()):
+            with suppress(OSError):
+                if kept is not None:
+                    os.replace(kept, path)
+                else:
+                    path.unlink()
+        raise
+    finally:
+        for temporary in (*staged.values(), *before.values()):
+            if temporary is not None:
+                with suppress(OSError):
+                    temporary.unlink()
+
+
+def sweep(folder: str | Path) -> None:
+    """Remove what a killed program left half written in a folder, once it is a day old."""
+    with suppress(OSError):
+        for path in Path(folder).glob(f"{_PREFIX}*"):
+            with suppress(OSError):
+                if time.time() - path.lstat().st_mtime > _STALE_S:
+                    path.unlink()
+
+
+def existing_parent(path: str | Path) -> Path:
+    """Return the nearest folder above a path that is there (or what is in the folder's place)."""
+    folder = Path(path).absolute().parent
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def check_place(path: str | Path) -> None:
+    """Make sure that a file of this name could be made, without making its folder. Errors as in `replacing`."""
+    path, folder = Path(path), existing_parent(path)
+    with _naming(path):
+        longest = _longest_name(folder)
+        if any(len(os.fsencode(part)) > longest for part in path.parts):
+            raise OSError(errno.ENAMETOOLONG, f"a name in it is longer than the {longest} bytes that the disk takes")
+        if len(os.fsencode(path.absolute())) >= 4096 and os.name == "posix":
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+        handle, name = tempfile.mkstemp(dir=folder, prefix=_PREFIX)
+        os.close(handle)
+        os.unlink(name)
+
+
+def _longest_name(folder: Path) -> int:
+    try:
+        return int(os.pathconf(folder, "PC_NAME_MAX"))
+    except (AttributeError, OSError, ValueError):  # Windows has no pathconf
+        return 255
+
+
+def _copy_beside(path: Path, refusal: Refusal | None) -> Path | None:
+    """Keep a second name of a file that may be replaced; None where there is no file."""
+    if not os.path.lexists(path):
+        return None
+    reason = f"{path}: exists already. Choose another name." if refusal is None else refusal(path)
+    if reason:
+        raise OutputError(reason)
+    copy = _temporary_beside(path)
+    copy.unlink()
+    try:
+        os.link(path, copy)
+    except OSError:  # a disk that knows no links
+        shutil.copy2(path, copy)
+    return copy
+
+
+def _put_new(temporary: Path, path: Path) -> None:
+    """Give a complete file a name, if that is still free."""
+    try:
+        os.link(temporary, path)
+        return
+    except FileExistsError as error:
+        raise OutputError(f"{path}: appeared while this was worked on, and stays. Choose another name.") from error
+    except OSError:
+        pass  # a disk that knows no links
+    try:
+        path.open("xb").close()
+    except FileExistsError as error:
+        raise OutputError(f"{path}: appeared while this was worked on, and stays. Choose another name.") from error
+    os.replace(temporary, path)
+
+
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
     """Turn an `OSError` into a `PhaseguideError` that names the file."""
@@ -94,7 +229,9 @@ def _naming(path: Path) -> Iterator[None]:
 def _temporary_beside(path: Path) -> Path:
     """Make an empty file in the folder of ``path``, which is created if it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    # A name of its own length, since one made of the target's could be longer than the disk takes.
+    suffix = path.suffix if len(os.fsencode(path.suffix)) <= 16 else ""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX, suffix=suffix)
     os.close(handle)
     return Path(name)
 

@@ -1,4 +1,4 @@
-"""JSON that somebody else may have written: bounded in size, nesting and numbers before anything uses it."""
+"""JSON that somebody else may have written, bounded before anything uses it; and JSON to be written."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from phaseguide.files import read_plain
+from phaseguide.plain_text import readable
 
 MOST_BYTES = 64 * 1024 * 1024
 MOST_NESTING = 64
@@ -62,6 +63,23 @@ def read_json(path: str | Path, most_bytes: int = MOST_BYTES) -> Any:
         It is too large, or no sound JSON; with a reason that fits into a sentence.
     """
     return parse_json(read_plain(path, most_bytes))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return a value as indented JSON in UTF-8.
+
+    It succeeds whatever its texts hold: bytes of a file name that are no text become a readable escape.
+    """
+    text = json.dumps(_readable(value), indent=2, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode("utf-8")
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, str):
+        return readable(value)
+    if isinstance(value, dict):
+        return {_readable(key): _readable(item) for key, item in value.items()}
+    return [_readable(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _items(outer: dict[str, Any] | list[Any]) -> list[Any]:

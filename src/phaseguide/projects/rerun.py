@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from phaseguide.errors import PhaseguideError, ProjectError
+from phaseguide.errors import PhaseguideError, ProjectError, as_user_error
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.micrographs.reading import Micrograph
 from phaseguide.models.model_file import LoadedModel
@@ -16,7 +16,6 @@ from phaseguide.segmentation.batch import with_info_bar
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.saving import make_record
 from phaseguide.segmentation.session import Session
-from phaseguide.segmentation.specimen import as_user_error
 
 
 @dataclass(frozen=True)
@@ -103,10 +102,8 @@ def rerun(
                 if isinstance(event, Segmented):
                     done.append(event.entry)
                 yield at if isinstance(event, Progress) and len(ids) > 1 else event
-        except (PhaseguideError, OSError, MemoryError, RuntimeError) as error:
+        except Exception as error:  # whatever is wrong with one field, the others go on
             told = as_user_error(error, field_id)
-            if told is None:
-                raise
             failed[field_id] = told
             yield Notice(f"{field_id}: {told}")
     yield Finished(Rerun(tuple(done), failed))

@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike
 
-from phaseguide.errors import PhaseguideError, RatioError, describe_refusal
+from phaseguide.errors import PhaseguideError, RatioError, as_user_error
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.card import Card
 from phaseguide.ratios import (
@@ -231,19 +231,5 @@ def _attempt(
                 yield event
         assert segmentation is not None
         return FieldDone(index, session, segmentation)
-    except (PhaseguideError, OSError, MemoryError, RuntimeError) as error:
-        told = as_user_error(error, field.name)
-        if told is None:
-            raise
-        return FieldFailed(index, told)
-
-
-def as_user_error(error: Exception, name: str) -> PhaseguideError | None:
-    """Return what a user or the system caused as a new error, None for an error of the program.
-
-    A new one, since the one that was raised holds the frames of an image, and so its arrays.
-    """
-    if isinstance(error, PhaseguideError):
-        return type(error)(str(error))
-    message = describe_refusal(error)
-    return None if message is None else PhaseguideError(f"{name}: {message}")
+    except Exception as error:  # whatever is wrong with one field, the others go on
+        return FieldFailed(index, as_user_error(error, field.name))

@@ -1,0 +1,39 @@
+"""Names and notes of somebody else as plain text: nothing in them acts on a terminal, a file or a page."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#&!])")
+
+
+def readable(text: str) -> str:
+    """Return a text that is Unicode: bytes of a file name that are none are written as ``\\xfc``."""
+    return "".join(f"\\x{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else _whole(c) for c in text)
+
+
+def visible(text: str) -> str:
+    """Return a text that can be printed: what would act on a terminal, or turn the text round, is escaped.
+
+    Line breaks and tabs stay.
+    """
+    return "".join(_escaped(c) if _acts(c) else c for c in readable(text))
+
+
+def in_markdown(text: str) -> str:
+    """Return a text for a cell of a Markdown table: shown as it is, on one line."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(visible(text).split()))
+
+
+def _whole(character: str) -> str:
+    return _escaped(character) if "\ud800" <= character <= "\udfff" else character
+
+
+def _acts(character: str) -> bool:
+    turns = unicodedata.bidirectional(character) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+    return turns or (unicodedata.category(character) in ("Cc", "Zl", "Zp") and character not in "\n\t")
+
+
+def _escaped(character: str) -> str:
+    return ascii(character)[1:-1]
