@@ -75,6 +75,7 @@ def check_writable(path: str | Path) -> None:
     touched. The folder is created if it is missing. Errors as in `replacing`.
     """
     path = Path(path)
+    check_name(path)
     with _naming(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -156,21 +157,33 @@ def sweep(folder: str | Path) -> None:
 def existing_parent(path: str | Path) -> Path:
     """Return the nearest folder above a path that is there (or what is in the folder's place)."""
     folder = Path(path).absolute().parent
-    while not os.path.lexists(folder) and folder != folder.parent:
+    while not _is_there(folder) and folder != folder.parent:
         folder = folder.parent
     return folder
 
 
+def _is_there(path: Path) -> bool:
+    try:
+        return os.path.lexists(path)
+    except ValueError:  # a null character
+        return False
+
+
+def check_name(path: str | Path) -> None:
+    """Make sure that the disk takes names as long as those in a path. Errors as in `replacing`."""
+    path, longest = Path(path), _longest_name(existing_parent(path))
+    with _naming(path):
+        if any(len(os.fsencode(part)) > longest for part in path.parts):
+            raise OSError(
+                errno.ENAMETOOLONG, f"a name in it is longer than the {longest} bytes that the disk takes"
+            )
+
+
 def check_place(path: str | Path) -> None:
     """Make sure that a file of this name could be made, without making its folder. Errors as in `replacing`."""
-    path, folder = Path(path), existing_parent(path)
-    with _naming(path):
-        longest = _longest_name(folder)
-        if any(len(os.fsencode(part)) > longest for part in path.parts):
-            raise OSError(errno.ENAMETOOLONG, f"a name in it is longer than the {longest} bytes that the disk takes")
-        if len(os.fsencode(path.absolute())) >= 4096 and os.name == "posix":
-            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
-        handle, name = tempfile.mkstemp(dir=folder, prefix=_PREFIX)
+    check_name(path)
+    with _naming(Path(path).parent):
+        handle, name = tempfile.mkstemp(dir=existing_parent(path), prefix=_PREFIX)
         os.close(handle)
         os.unlink(name)
 
@@ -204,13 +217,17 @@ def _put_new(temporary: Path, path: Path) -> None:
         os.link(temporary, path)
         return
     except FileExistsError as error:
-        raise OutputError(f"{path}: appeared while this was worked on, and stays. Choose another name.") from error
+        raise OutputError(
+            f"{path}: appeared while this was worked on, and stays. Choose another name."
+        ) from error
     except OSError:
         pass  # a disk that knows no links
     try:
         path.open("xb").close()
     except FileExistsError as error:
-        raise OutputError(f"{path}: appeared while this was worked on, and stays. Choose another name.") from error
+        raise OutputError(
+            f"{path}: appeared while this was worked on, and stays. Choose another name."
+        ) from error
     os.replace(temporary, path)
 
 

@@ -111,7 +111,7 @@ def describe_refusal(error: Exception) -> str | None:
     if is_out_of_memory(error):
         return "Not enough memory. Close other programs, or choose a smaller image or another --device."
     if isinstance(error, RecursionError):
-        return "Something in it is nested too deep to be read. Give a sound file."
+        return "Something in a file is nested too deep to be read. Give a sound file."
     if not isinstance(error, OSError):
         return None
     file = f"{error.filename}: " if error.filename is not None else ""
@@ -130,8 +130,7 @@ def as_user_error(error: Exception, name: str) -> PhaseguideError:
         return PhaseguideError(f"{name}: {message}")
     _log.error("unexpected error with %s", name, exc_info=error)
     return UnexpectedError(
-        f"{name}: unexpected error in Phase Guide ({type(error).__name__}: {error}). Nothing was written of it; "
-        "please report this with the log."
+        f"{name}: unexpected error in Phase Guide ({type(error).__name__}: {error}). Please report it with the log."
     )
 
 

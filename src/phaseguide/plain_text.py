@@ -9,7 +9,7 @@ _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#&!])")
 
 
 def readable(text: str) -> str:
-    """Return a text that is Unicode: bytes of a file name that are none are written as ``\\xfc``."""
+    """Return a text that is Unicode: bytes of a file name that are none are written by their numbers."""
     return "".join(f"\\x{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else _whole(c) for c in text)
 
 
@@ -31,7 +31,17 @@ def _whole(character: str) -> str:
 
 
 def _acts(character: str) -> bool:
-    turns = unicodedata.bidirectional(character) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+    turns = unicodedata.bidirectional(character) in (
+        "LRE",
+        "RLE",
+        "LRO",
+        "RLO",
+        "PDF",
+        "LRI",
+        "RLI",
+        "FSI",
+        "PDI",
+    )
     return turns or (unicodedata.category(character) in ("Cc", "Zl", "Zp") and character not in "\n\t")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from phaseguide import __version__
 from phaseguide.cli import app
 from phaseguide.cli.output import UncertaintyOption, resolve_uncertainty, write_json
 from phaseguide.errors import PhaseguideError
@@ -19,6 +20,7 @@ from phaseguide.models import zoo
 from phaseguide.ratios import ratio_range
 
 DATA = {"phase": "Widmanstätten µ", "file": "bad\udcff.png"}
+TOLD = {"phaseguide": __version__, "phase": "Widmanstätten µ", "file": "bad\\xff.png"}
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-16"])
@@ -27,7 +29,7 @@ def test_json_is_utf8_whatever_the_locale(monkeypatch: pytest.MonkeyPatch, encod
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
     write_json("-", DATA)
     text = raw.getvalue().decode("utf-8")
-    assert json.loads(text) == DATA and "Widmanstätten µ" in text
+    assert json.loads(text) == TOLD and "Widmanstätten µ" in text
 
 
 def test_json_goes_to_a_stream_without_bytes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,10 +94,15 @@ def test_what_the_system_refuses_is_one_sentence(
     assert result.stderr.count("\n") == 1 and "Traceback" not in result.stderr
 
 
-def test_an_error_of_the_program_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_program_is_a_sentence_and_its_traceback_is_logged(
+    monkeypatch: pytest.MonkeyPatch, data_dir: Path
+) -> None:
     monkeypatch.setattr(zoo, "list_models", lambda: _raise(RuntimeError("shapes differ")))
     result = CliRunner().invoke(app, ["models", "list"])
-    assert isinstance(result.exception, RuntimeError)
+    assert result.exit_code == 70 and result.stderr.count("\n") == 1 and "Traceback" not in result.stderr
+    assert "RuntimeError: shapes differ" in result.stderr and "errors.log" in result.stderr
+    log = (data_dir / "errors.log").read_text(encoding="utf-8")
+    assert "Traceback" in log and "shapes differ" in log
 
 
 def test_a_reader_that_leaves_is_no_error_to_talk_about(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,9 +96,16 @@ def test_nothing_is_overwritten_silently(image: Path, model: Path, tmp_path: Pat
     kept = tmp_path / "steel_labels.tif"
     kept.write_bytes(b"mine")
     fails(run(image, "-m", model, "--out", tmp_path), "steel_labels.tif exists already", "--overwrite")
+    fails(
+        run(image, "-m", model, "--out", tmp_path, "--overwrite"), "steel_labels.tif", "no record", "It stays"
+    )
     assert kept.read_bytes() == b"mine"
-    assert run(image, "-m", model, "--out", tmp_path, "--overwrite").exit_code == 0
-    assert kept.read_bytes() != b"mine"
+    kept.unlink()
+    assert run(image, "-m", model, "--out", tmp_path).exit_code == 0
+    first = kept.read_bytes()
+    fails(run(image, "-m", model, "--out", tmp_path, "--ratio", "1=90%"), "exists already", "--overwrite")
+    assert run(image, "-m", model, "--out", tmp_path, "--ratio", "1=90%", "--overwrite").exit_code == 0
+    assert kept.read_bytes() != first
 
 
 def test_edits_are_kept(image: Path, model: Path, tmp_path: Path) -> None:

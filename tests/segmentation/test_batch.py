@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,16 +16,15 @@ from phaseguide.events import Finished, Notice, Progress
 from phaseguide.micrographs import read_label_map, read_micrograph
 from phaseguide.micrographs.reading import Micrograph
 from phaseguide.models.model_file import load_model
-from phaseguide.segmentation import batch
+from phaseguide.segmentation import batch, saving
 from phaseguide.segmentation.batch import (
     BatchOptions,
     ImageDone,
     ImageFailed,
-    existing_results,
-    find_images,
     segment_files,
     with_info_bar,
 )
+from phaseguide.segmentation.image_files import find_images
 from phaseguide.segmentation.request import Request
 from tiny_models import tiny_image, tiny_model
 
@@ -72,10 +72,6 @@ def test_one_bad_image_does_not_stop_the_others(tmp_path: Path) -> None:
     failed, done = events[-1].result
     assert isinstance(failed, ImageFailed) and "bad.png" in str(failed.error)
     assert isinstance(done, ImageDone) and done.files.labels.exists() and done.files.record.exists()
-    assert existing_results([bad, good], tmp_path / "out", overlay=True) == [
-        done.files.labels,
-        done.files.record,
-    ]
 
 
 def test_a_stopped_batch_leaves_whole_files_only(tmp_path: Path) -> None:
@@ -145,15 +141,69 @@ def test_what_the_system_refuses_for_one_image_does_not_stop_the_others(
     assert isinstance(done, ImageDone)
 
 
-def test_errors_of_the_program_are_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
+        KeyError("x"),
+        RecursionError(),
+        ZeroDivisionError(),
+    ],
+)
+def test_a_fault_of_the_program_with_one_image_is_told_and_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
     model = load_model(tiny_model(tmp_path, "none"))
+    read = batch.read_micrograph
 
-    def failing(_: Path) -> Micrograph:
-        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+    def failing(path: Path) -> Micrograph:
+        if path.stem == "a":
+            raise error
+        return read(path)
 
     monkeypatch.setattr(batch, "read_micrograph", failing)
-    with pytest.raises(RuntimeError, match="mat1"):
-        list(segment_files([save(tmp_path / "a.png")], model, Request(), tmp_path, BatchOptions()))
+    images = [save(tmp_path / "a.png"), save(tmp_path / "b.png")]
+    failed, done = list(segment_files(images, model, Request(), tmp_path, BatchOptions(device="cpu")))[
+        -1
+    ].result
+    assert isinstance(failed, ImageFailed) and "a.png" in str(failed.error) and isinstance(done, ImageDone)
+    if not isinstance(error, RecursionError):
+        assert type(error).__name__ in str(failed.error) and "unexpected error with" in caplog.text
+
+
+def test_a_stop_by_the_user_is_no_fault_of_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(_: Path) -> Micrograph:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batch, "read_micrograph", stopped)
+    model = load_model(tiny_model(tmp_path, "none"))
+    with pytest.raises(KeyboardInterrupt):
+        list(
+            segment_files([save(tmp_path / "a.png")], model, Request(), tmp_path, BatchOptions(device="cpu"))
+        )
+
+
+@pytest.mark.parametrize("scope", ["field", "specimen"])
+def test_an_image_that_vanishes_or_a_record_that_cannot_be_written_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scope: Any
+) -> None:
+    images = [save(tmp_path / f"{name}.png", seed) for seed, name in enumerate("abc")]
+    (tmp_path / "out" / "b.json").mkdir(parents=True)  # in the way of the record
+    model = load_model(tiny_model(tmp_path, "none"))
+    hashed = saving.sha256_of_file
+
+    def vanished(path: Path) -> str:
+        if path.name == "a.png":
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        return hashed(path)
+
+    monkeypatch.setattr(saving, "sha256_of_file", vanished)
+    request = Request(asked=np.array([0.4, np.nan, np.nan]))
+    options = BatchOptions(device="cpu", scope=scope)
+    outcomes = list(segment_files(images, model, request, tmp_path / "out", options))[-1].result
+    assert [type(o).__name__ for o in outcomes] == ["ImageFailed", "ImageFailed", "ImageDone"]
+    assert "a.png" in str(outcomes[0].error) and "b.json" in str(outcomes[1].error)
+    assert not (tmp_path / "out" / "b_labels.tif").exists(), "a map without its record"
 
 
 def save_stack(path: Path, planes: int = 3) -> Path:
@@ -181,8 +231,6 @@ def test_every_plane_of_a_stack_is_segmented(tmp_path: Path) -> None:
     assert record["phases"][0]["achieved"] == pytest.approx(0.3, abs=1e-3)
     assert record["ratio"]["source"] == "XRD"
     assert (record["settings"]["scope"], record["settings"]["basis"]) == ("field", "area")
-    taken = existing_results([stack, plain], out, overlay=True)
-    assert sorted(p.name for p in taken) == sorted(p.name for p in out.iterdir())
 
 
 def test_a_specimen_is_all_images_and_planes_together(tmp_path: Path) -> None:

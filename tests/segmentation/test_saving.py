@@ -67,21 +67,20 @@ def test_a_result_without_a_ratio_is_not_called_constrained(model: LoadedModel, 
     assert record["image"]["file"] is None
 
 
-def test_a_full_disk_names_the_file_and_keeps_the_old_one(
+def test_a_full_disk_names_the_file_and_keeps_the_old_result(
     model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = segmented(model)
-    old = tmp_path / "a_labels.tif"
-    old.write_bytes(b"old")
+    save_segmentation(tmp_path, "a", result, model, None, tiny_image(), None)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
 
     def no_space(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(atomic_os, "fsync", no_space)
     with pytest.raises(PhaseguideError, match=r"a_labels\.tif.*No space left"):
-        save_segmentation(tmp_path, "a", result, model, None, tiny_image(), None)
-    assert [p.name for p in tmp_path.iterdir()] == ["a_labels.tif"]
-    assert old.read_bytes() == b"old"
+        save_segmentation(tmp_path, "a", result, model, None, tiny_image(1), None, overlay=True)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize("kind", ["uint8", "uint16", "float32", "rgb", "constant"])

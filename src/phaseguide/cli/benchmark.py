@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from phaseguide.cli.limits import REPEATS, THREADS, read_sides
 from phaseguide.cli.output import JsonOption, make_table, page, write_json
 from phaseguide.cli.progress import draw
-from phaseguide.errors import PhaseguideError
 
 if TYPE_CHECKING:
     from phaseguide.evaluation.benchmark import SpeedReport
@@ -39,9 +39,9 @@ def speed(
             help="cpu, cuda or mps; may be repeated. Default: the CPU, and CUDA where there is one."
         ),
     ] = None,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves torch's default.")] = 0,
+    threads: Annotated[int, typer.Option(**THREADS)] = 0,
     repeats: Annotated[
-        int, typer.Option(min=1, help="Of each measurement on small images; the median counts.")
+        int, typer.Option(**REPEATS, help="Of each measurement on small images; the median counts.")
     ] = 3,
     json_target: JsonOption = None,
 ) -> None:
@@ -57,7 +57,7 @@ def speed(
     from phaseguide.evaluation.benchmark import benchmark_speed
     from phaseguide.models.zoo import find_model
 
-    sides = _parse_sizes(sizes)
+    sides = read_sides(sizes)
     events = benchmark_speed(
         find_model(model), sizes=sides, devices=device or None, threads=threads, repeats=repeats
     )
@@ -66,20 +66,12 @@ def speed(
     write_json(json_target, report.to_dict())
 
 
-def _parse_sizes(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise PhaseguideError(f"--sizes {text!r} is not understood. Write for example 512,1024.") from None
-
-
 def _show(report: SpeedReport, json_target: str | None) -> None:
     console = page(json_target)
     machine: dict[str, Any] = report.machine
     console.print(
         f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, torch {machine['torch']}"
         + (f", {machine['gpu']}" if machine["gpu"] else ""),
-        markup=False,
     )
     starts = make_table("Start-up", ("import", "s"))
     for name, seconds in report.import_s.items():

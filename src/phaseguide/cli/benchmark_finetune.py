@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phaseguide.cli.benchmark import benchmark_app
+from phaseguide.cli.limits import MOST_REPEATS, REPEATS, SEED
 from phaseguide.cli.output import DeviceOption, JsonOption, page, write_json
 from phaseguide.cli.progress import draw
 from phaseguide.errors import PhaseguideError
@@ -40,7 +41,10 @@ def finetune(
     ] = "new,known,places",
     only: Annotated[str, typer.Option("--only", metavar="A,B,...", help="Only these folds.")] = "",
     turns: Annotated[
-        int, typer.Option(min=0, help="Images of each fold that are painted in their turn; 0 for all.")
+        int,
+        typer.Option(
+            min=0, max=MOST_REPEATS, help="Images of each fold that are painted in their turn; 0 for all."
+        ),
     ] = 0,
     start: Annotated[
         str | None,
@@ -54,8 +58,8 @@ def finetune(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any setting of the learning; may be repeated."),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds of the comparison of places.")] = 3,
-    visits: Annotated[int, typer.Option(min=1, help="Places that the user visits in a round.")] = 8,
+    seeds: Annotated[int, typer.Option(**REPEATS, help="Seeds of the comparison of places.")] = 3,
+    visits: Annotated[int, typer.Option(**REPEATS, help="Places that the user visits in a round.")] = 8,
     place_user: Annotated[
         str, typer.Option(metavar="corrects|labels", help="In a place: only correct, or also confirm.")
     ] = "labels",
@@ -69,7 +73,7 @@ def finetune(
             metavar="known|new", help="Places for the fold's model, or after one stroke of each new phase."
         ),
     ] = "known",
-    seed: Annotated[int, typer.Option(help="Seed of strokes, rehearsal, experts and learning.")] = 0,
+    seed: Annotated[int, typer.Option(**SEED, help="Seed of strokes, rehearsal, experts and learning.")] = 0,
     development: Annotated[
         str,
         typer.Option(metavar="A", help="Fold that settings were chosen on; aims are also given without it."),
@@ -133,7 +137,7 @@ def finetune(
         "options": {"new": configs[0].to_dict(), "known": configs[1].to_dict(), "seed": seed, "start": start},
         **summarise(rows, development),
     }
-    page(json_target).print(to_markdown(report), markup=False, soft_wrap=True)
+    page(json_target).print(to_markdown(report), soft_wrap=True)
     write_json(json_target, report)
 
 
@@ -190,6 +194,5 @@ def _print_row(row: Any, console: Console) -> None:
         f"{row['story']}, fold {row['fold']}, {row['painted']}, {row['method']}, round {row['round']}: Dice "
         + ", ".join(f"{part} {value:.1f}" for part, value in dice.items())
         + f"; {row['painted_px']} px{seconds}",
-        markup=False,
         soft_wrap=True,
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phaseguide.cli.benchmark import benchmark_app
+from phaseguide.cli.limits import REPEATS, THREADS
 from phaseguide.cli.output import JsonOption, page, write_json
 from phaseguide.cli.progress import draw
 
@@ -20,7 +21,7 @@ def sam(
     size: Annotated[
         str, typer.Option(metavar="S", help="Size of the encoder: vit_b, vit_l, vit_h or vit_tiny.")
     ] = "vit_b",
-    rank: Annotated[int, typer.Option(min=1, help="Rank of the adapters.")] = 512,
+    rank: Annotated[int, typer.Option(min=1, max=4096, help="Rank of the adapters.")] = 512,
     only: Annotated[
         str,
         typer.Option(
@@ -33,8 +34,8 @@ def sam(
         list[str] | None,
         typer.Option(help="cpu or cuda; may be repeated. Default: the CPU, and CUDA where there is one."),
     ] = None,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves torch's default.")] = 0,
-    repeats: Annotated[int, typer.Option(min=1, help="Rounds of the encoder; the median counts.")] = 3,
+    threads: Annotated[int, typer.Option(**THREADS)] = 0,
+    repeats: Annotated[int, typer.Option(**REPEATS, help="Rounds of the encoder; the median counts.")] = 3,
     quick: Annotated[
         bool,
         typer.Option(
@@ -64,7 +65,7 @@ def sam(
     parts = tuple(part.strip() for part in only.split(",") if part.strip())
     devices = tuple(device) if device else None
     report = draw(benchmark_sam(plan, parts=parts, devices=devices, threads=threads), _print_row)
-    page(json_target).print(to_markdown(report), markup=False, soft_wrap=True)
+    page(json_target).print(to_markdown(report), soft_wrap=True)
     write_json(json_target, report.to_dict())
 
 
@@ -78,6 +79,5 @@ def _print_row(row: Any, console: Console) -> None:
     seconds = row.change_s if hasattr(row, "change_s") else row.wall_s
     console.print(
         f"{row.encoder}, {row.side} px, {row.device}, {name}: {median(seconds):.3g} s",
-        markup=False,
         soft_wrap=True,
     )

@@ -65,7 +65,6 @@ def demo(
             page(json_target).print(
                 "Opening napari. When the segmentation is there, type for example 71 for spheroidite "
                 "into Expected area %: the mask follows.",
-                markup=False,
                 soft_wrap=True,
             )
             run_python("-m", "phaseguide.widgets.demo", WINDOW_SAMPLE, model)
@@ -81,7 +80,7 @@ def demo(
     for field in fields:
         _show(field, console)
         _save(field, opened, out)
-    console.print(f"Label maps, records and overlay pictures are in {out}", markup=False, soft_wrap=True)
+    console.print(f"Label maps, records and overlay pictures are in {out}", soft_wrap=True)
     write_json(json_target, {"model": opened.card.name, "samples": [f.to_dict() for f in fields]})
 
 
@@ -111,12 +110,12 @@ def _show(field: DemoField, console: Console) -> None:
         _score(field.guided_scores.dice_mean),
     )
     console.print(table)
-    console.print(f"asked: {RATIO_SOURCE}", markup=False)
-    console.print(f"achieved: {CONSTRAINED}; own: without the ratio", markup=False)
+    console.print(f"asked: {RATIO_SOURCE}")
+    console.print(f"achieved: {CONSTRAINED}; own: without the ratio")
     asked, own = (_distance(shares, field.true) for shares in (field.guided.asked, field.plain.own))
     nearer = "the expert is the nearer one" if asked < own else "this expert happened to be poor"
     console.print(
-        f"asked is {asked:.2f} points from the truth on average, own {own:.2f}: {nearer}", markup=False
+        f"asked is {asked:.2f} points from the truth on average, own {own:.2f}: {nearer}",
     )
     console.print()
 

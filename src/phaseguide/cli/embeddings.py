@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from phaseguide.cli.limits import finite
 from phaseguide.cli.output import JsonOption, page, write_json
 from phaseguide.errors import PhaseguideError
 
@@ -27,6 +28,9 @@ EmbeddingsLimitOption = Annotated[
     float | None,
     typer.Option(
         "--embeddings-gb",
+        min=0.0,
+        max=1e6,
+        callback=finite,
         metavar="GB",
         help="How much may be kept; the images used least recently go first. Default: 10.",
     ),
@@ -57,7 +61,7 @@ def show(folder: FolderOption = None, json_target: JsonOption = None) -> None:
     kept = _folder(folder)
     images, size = kept.images(), kept.size()
     console = page(json_target)
-    console.print(f"Folder: {kept.path}", markup=False, soft_wrap=True)
+    console.print(f"Folder: {kept.path}", soft_wrap=True)
     if images:
         count = "1 image" if len(images) == 1 else f"{len(images)} images"
         console.print(f"{count}, {size_text(size)}")
@@ -83,7 +87,7 @@ def clear(folder: FolderOption = None) -> None:
     """  # noqa: D301
     kept = _folder(folder)
     freed = kept.clear()
-    page(None).print(f"{size_text(freed)} freed in {kept.path}", markup=False, soft_wrap=True)
+    page(None).print(f"{size_text(freed)} freed in {kept.path}", soft_wrap=True)
 
 
 def read_embeddings(wish: str | None, limit_gb: float | None) -> EmbeddingFolder | Literal["off"]:

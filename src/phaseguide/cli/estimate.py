@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phaseguide.cli.guard import say_notice
+from phaseguide.cli.limits import PLANE, SEED
 from phaseguide.cli.output import DeviceOption, JsonOption, ModelOption, make_table, page, percent, write_json
 from phaseguide.cli.progress import draw
 from phaseguide.errors import MicrographError, PhaseguideError
@@ -51,7 +52,7 @@ def painted(
     ] = "painted",
     plane: Annotated[
         int | None,
-        typer.Option(min=0, metavar="Z", help="One plane of a stack, from 0. Default: all, pooled."),
+        typer.Option(**PLANE, help="One plane of a stack, from 0. Default: all, pooled."),
     ] = None,
     exclude_info_bar: Annotated[
         bool,
@@ -104,8 +105,10 @@ def painted(
 
 @estimate_app.command()
 def coverage(
-    fields: Annotated[int, typer.Option(min=2, metavar="N", help="Synthetic fields in each scenario.")] = 400,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other fields.")] = 0,
+    fields: Annotated[
+        int, typer.Option(min=2, max=10**6, metavar="N", help="Synthetic fields in each scenario.")
+    ] = 400,
+    seed: Annotated[int, typer.Option(**SEED, help="Another seed draws other fields.")] = 0,
     json_target: JsonOption = None,
 ) -> None:
     """Measure how often the 95 % intervals hold the truth on synthetic fields.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from phaseguide.cli.limits import REPEATS, SEED
 from phaseguide.cli.output import (
     DeviceOption,
     ExactOption,
@@ -42,9 +43,9 @@ def evaluate(
     uncertainty: UncertaintyOption = None,
     exact: ExactOption = False,
     mode: ModeOption = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the expert's errors.")] = 0,
+    seed: Annotated[int, typer.Option(**SEED, help="Seed of the expert's errors.")] = 0,
     repeats: Annotated[
-        int, typer.Option(min=1, metavar="R", help="Draws of expert:S, repeats of guess:A.")
+        int, typer.Option(**REPEATS, metavar="R", help="Draws of expert:S, repeats of guess:A.")
     ] = 20,
     only: Annotated[
         list[str] | None, typer.Option(metavar="STEM", help="Evaluate only this image; may be repeated.")
@@ -106,7 +107,6 @@ def show_study(result: StudyResult, json_target: str | None) -> None:
     console.print(
         f"{result.model} on {images} image{'s' if images != 1 else ''}: {', '.join(how)}",
         style="bold",
-        markup=False,
         soft_wrap=True,
     )
     table = make_table("", ("phase", "Dice %", "IoU %"))

@@ -38,7 +38,7 @@ def familiarity(
     from phaseguide.evaluation.familiarity_study import familiarity_study, rates_table
     from phaseguide.evaluation.folds import read_folds
     from phaseguide.micrographs.reading import read_micrograph
-    from phaseguide.segmentation.batch import find_images
+    from phaseguide.segmentation.image_files import find_images
 
     data = open_dataset(dataset)
     folds = read_folds(folds_file, data)
@@ -51,5 +51,5 @@ def familiarity(
             raise PhaseguideError(f"--other {other!r} is not understood. Write NAME=FOLDER.")
         foreign[name] = [read_micrograph(path).data for path in find_images([Path(folder)])]
     rates = draw(familiarity_study(images, folds, foreign))
-    page(json_target).print(rates_table(rates), markup=False, soft_wrap=True)
+    page(json_target).print(rates_table(rates), soft_wrap=True)
     write_json(json_target, {"rates": [asdict(rate) for rate in rates]})

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from phaseguide.cli.benchmark import benchmark_app
+from phaseguide.cli.limits import REPEATS, SEED
 from phaseguide.cli.output import DeviceOption, JsonOption, page, write_json
 from phaseguide.cli.progress import draw
 from phaseguide.cli.train import choose_scheme, print_epoch
@@ -58,8 +59,8 @@ def folds(
             help="belief: ratios of every quality, by matching. conditioning: what the network does with one.",
         ),
     ] = "belief",
-    repeats: Annotated[int, typer.Option(min=1, help="Draws of the simulated expert.")] = 20,
-    seed: Annotated[int, typer.Option(help="Seed of these draws.")] = 0,
+    repeats: Annotated[int, typer.Option(**REPEATS, help="Draws of the simulated expert.")] = 20,
+    seed: Annotated[int, typer.Option(**SEED, help="Seed of these draws.")] = 0,
     device: DeviceOption = "auto",
     json_target: JsonOption = None,
 ) -> None:
@@ -83,7 +84,7 @@ def folds(
     config = dataset_config(None, given, None, "", given["device"])
     events = _run(data, resolved, folds_file, config, out, starts, card, study, repeats, seed)
     report = draw(events, print_epoch)
-    page(json_target).print(to_markdown(report), markup=False, soft_wrap=True)
+    page(json_target).print(to_markdown(report), soft_wrap=True)
     write_json(json_target, report)
     if calibrate is not None:
         _write_calibration(calibrate, report["calibration"])

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phaseguide.cli.benchmark import benchmark_app
+from phaseguide.cli.limits import THREADS, read_sides
 from phaseguide.cli.output import JsonOption, make_table, page, write_json
 from phaseguide.cli.progress import draw
-from phaseguide.errors import PhaseguideError
 
 if TYPE_CHECKING:
     from phaseguide.evaluation.benchmark_large import LargeReport
@@ -30,10 +30,15 @@ def large(
     sizes: Annotated[
         str, typer.Option(metavar="N,N,...", help="Sides of the square images in pixels.")
     ] = "2048,4096,8192,16384",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves torch's default.")] = 0,
+    threads: Annotated[int, typer.Option(**THREADS)] = 0,
     memory: Annotated[
         int | None,
-        typer.Option(metavar="MB", help="Memory budget of a session in MB. Default: as in the widget."),
+        typer.Option(
+            min=1,
+            max=10**8,
+            metavar="MB",
+            help="Memory budget of a session in MB. Default: as in the widget.",
+        ),
     ] = None,
     json_target: JsonOption = None,
 ) -> None:
@@ -49,10 +54,7 @@ def large(
     from phaseguide.evaluation.benchmark_large import benchmark_large
     from phaseguide.models.zoo import find_model
 
-    try:
-        sides = [int(part) for part in sizes.split(",") if part.strip()]
-    except ValueError:
-        raise PhaseguideError(f"--sizes {sizes!r} is not understood. Write for example 2048,4096.") from None
+    sides = read_sides(sizes)
     path = None if model is None else find_model(model)
     report = draw(benchmark_large(path, sizes=sides, threads=threads, memory_mb=memory))
     _show(report, json_target)
@@ -65,7 +67,6 @@ def _show(report: LargeReport, json_target: str | None) -> None:
     console.print(
         f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, "
         f"torch {machine['torch']}",
-        markup=False,
     )
     stages = {
         "first": "first result",

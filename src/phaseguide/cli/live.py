@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phaseguide.cli.benchmark import benchmark_app
+from phaseguide.cli.limits import REPEATS, THREADS, read_sides
 from phaseguide.cli.output import JsonOption, ModelOption, make_table, page, write_json
 from phaseguide.cli.progress import draw
 from phaseguide.cli.start_napari import HOW_TO_INSTALL, has_display, napari_is_installed
@@ -22,8 +23,8 @@ def live(
     sizes: Annotated[
         str, typer.Option(metavar="N,N,...", help="Sides of the square images in pixels.")
     ] = "1024,4096",
-    changes: Annotated[int, typer.Option(min=1, help="How many changes of a value to measure.")] = 60,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves torch's default.")] = 0,
+    changes: Annotated[int, typer.Option(**REPEATS, help="How many changes of a value to measure.")] = 60,
+    threads: Annotated[int, typer.Option(**THREADS)] = 0,
     json_target: JsonOption = None,
 ) -> None:
     """Measure live mode in a real viewer: from a changed value to the mask on the screen.
@@ -41,10 +42,7 @@ def live(
     from phaseguide.evaluation.benchmark_live import benchmark_live
     from phaseguide.models.zoo import find_model
 
-    try:
-        sides = [int(part) for part in sizes.split(",") if part.strip()]
-    except ValueError:
-        raise PhaseguideError(f"--sizes {sizes!r} is not understood. Write for example 1024,4096.") from None
+    sides = read_sides(sizes)
     path = find_model(model)
     if not napari_is_installed():
         raise PhaseguideError(f"napari is not installed. {HOW_TO_INSTALL}")
@@ -64,7 +62,6 @@ def _show(report: LiveReport, json_target: str | None) -> None:
     console.print(
         f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, "
         f"napari {machine['napari']}, {machine['opengl']}",
-        markup=False,
     )
     columns = ("measured, ms", "size", "n", "p50", "p95", "p99", "max")
     table = make_table(f"Live mode with {report.model}", columns)

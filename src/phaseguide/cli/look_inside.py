@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from phaseguide.cli.limits import PLANE
 from phaseguide.cli.output import DeviceOption, JsonOption, ModelOption, make_table, page, write_json
 from phaseguide.cli.progress import draw
 from phaseguide.errors import PhaseguideError
@@ -34,13 +35,14 @@ def look_inside(
         ),
     ] = None,
     window: Annotated[
-        int, typer.Option(min=32, metavar="PX", help="Largest side of the part that is looked at.")
+        int,
+        typer.Option(min=32, max=65_536, metavar="PX", help="Largest side of the part that is looked at."),
     ] = 1024,
     centre: Annotated[
         str | None,
         typer.Option(metavar="X,Y", help="Middle of that part, px from the top left. Default: of the image."),
     ] = None,
-    plane: Annotated[int, typer.Option(min=0, metavar="Z", help="Plane of a stack, from 0.")] = 0,
+    plane: Annotated[int, typer.Option(**PLANE, help="Plane of a stack, from 0.")] = 0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace pictures of an earlier run.")
     ] = False,
@@ -110,7 +112,7 @@ def look_inside(
     console = page(json_target)
     console.print(table)
     console.print("px: pixels of the image to a side of one token")
-    console.print(f"All on one sheet: {files.sheet}", markup=False, soft_wrap=True)
+    console.print(f"All on one sheet: {files.sheet}", soft_wrap=True)
     rows = [{**view_row(view), "file": str(path)} for view, path in zip(views, files.pictures, strict=True)]
     write_json(
         json_target, {"model": opened.card.name, "base": base_name, "sheet": str(files.sheet), "views": rows}

@@ -71,7 +71,7 @@ def list_all(json_target: JsonOption = None) -> None:
         console.print(table)
     else:
         console.print("There are no models yet. Train one (phaseguide train --help) or add a file.")
-    console.print(f"Your models are in {user_model_folder()}", markup=False, soft_wrap=True)
+    console.print(f"Your models are in {user_model_folder()}", soft_wrap=True)
     write_json(json_target, rows)
 
 
@@ -98,7 +98,7 @@ def show(
     if counts:
         console.print(parameter_table(counts))
     else:
-        console.print(f"Parameters were not counted: {reason}", markup=False, soft_wrap=True)
+        console.print(f"Parameters were not counted: {reason}", soft_wrap=True)
     phases = make_table("Phases", ("label", "name", "colour", "mean area % in training"), left=3)
     for phase, share in zip(card.scheme, card.training_ratio_mean, strict=True):
         phases.add_row(str(phase.label), phase.name, phase.colour, percent(share))
@@ -107,8 +107,6 @@ def show(
 
 
 def _card_rows(card: Card, path: Path) -> list[tuple[str, str]]:
-    from rich.markup import escape
-
     from phaseguide.models.summary import parent_name, score_text
 
     size = f"{path.stat().st_size / 1e6:.1f} MB"
@@ -137,7 +135,7 @@ def _card_rows(card: Card, path: Path) -> list[tuple[str, str]]:
         ("model licence", card.model_licence),
         ("citation", card.citation),
     ]
-    return [(key, escape(value)) for key, value in rows if value]
+    return [(key, value) for key, value in rows if value]
 
 
 @models_app.command()
@@ -327,4 +325,4 @@ def restore(
 
 
 def _say(text: str) -> None:
-    page(None).print(text, markup=False, soft_wrap=True)
+    page(None).print(text, soft_wrap=True)

@@ -31,24 +31,22 @@ def list_all(json_target: JsonOption = None) -> None:
 
     [bold]Example[/bold]: phaseguide models base list
     """
-    from rich.markup import escape
-
     from phaseguide.cli.progress import draw
     from phaseguide.models.sam.base_weights import bases_folder, listing
 
     entries: list[BaseEntry] = draw(listing())
     table = make_table("Base weights", ("size", "file", "checksum", "where", "on disk"), left=4)
     for entry in entries:
-        where = "not on this computer" if entry.path is None else escape(str(entry.path.parent))
+        where = "not on this computer" if entry.path is None else str(entry.path.parent)
         megabytes = f"{entry.bytes / 1e6:.0f} MB" if entry.path is not None else ""
-        table.add_row(entry.size, escape(entry.name), entry.sha256[:12], where, megabytes)
+        table.add_row(entry.size, entry.name, entry.sha256[:12], where, megabytes)
     console = page(json_target)
     console.print(table)
     for entry in entries:
         for text in (entry.problem, entry.note):
             if text:
-                console.print(f"{entry.size or entry.name}: {text}", markup=False, soft_wrap=True)
-    console.print(f"Downloads go to {bases_folder()}", markup=False, soft_wrap=True)
+                console.print(f"{entry.size or entry.name}: {text}", soft_wrap=True)
+    console.print(f"Downloads go to {bases_folder()}", soft_wrap=True)
     write_json(json_target, [_row(entry) for entry in entries])
 
 
@@ -147,4 +145,4 @@ def forget(file: FileArgument) -> None:
 
 
 def _say(text: str) -> None:
-    page(None).print(text, markup=False, soft_wrap=True)
+    page(None).print(text, soft_wrap=True)

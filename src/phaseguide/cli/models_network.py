@@ -78,4 +78,4 @@ def merge_files(source: Path, target: Path) -> None:
 
     path = draw(merging_model(source, target))
     size = path.stat().st_size / 1e6
-    page(None).print(f"Merged into {path} ({size:.0f} MB)", markup=False, soft_wrap=True)
+    page(None).print(f"Merged into {path} ({size:.0f} MB)", soft_wrap=True)

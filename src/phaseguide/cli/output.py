@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from phaseguide.errors import PhaseguideError
+from phaseguide.errors import OutputError, PhaseguideError
+from phaseguide.json_files import json_bytes, read_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,9 +20,51 @@ if TYPE_CHECKING:
 
 STANDARD_OUTPUT = "-"
 
+MARK = "phaseguide"
+"""Key by which a file of numbers tells that the program wrote it, with its version."""
+
+
+def _check_json(target: str | None) -> str | None:
+    """Refuse a file that cannot be written or must stay, before the command begins."""
+    if target is None or target == STANDARD_OUTPUT:
+        return target
+    from phaseguide.atomic import check_place
+
+    path = Path(target)
+    if not target.strip() or path.is_dir():
+        raise PhaseguideError(
+            f"--json {target!r}: is no file name. Give a new file, or - for standard output."
+        )
+    if os.path.lexists(path) and (reason := _why_json_kept(path)):
+        raise OutputError(reason)
+    check_place(path)
+    return target
+
+
+def _why_json_kept(path: Path, new: Any = None) -> str:
+    """Say why a file may not be replaced by numbers; empty where it holds numbers of an earlier run."""
+    refusal = f"{path}: is there already, and no run of Phase Guide wrote numbers to it. It stays; choose another name."
+    if path.is_symlink() or not path.is_file():
+        return refusal
+    try:
+        old = read_json(path)
+    except (OSError, ValueError):
+        return refusal
+    if isinstance(old, list):
+        rows = [*old, *(new if isinstance(new, list) else ())]
+        alike = all(isinstance(row, dict) and set(row) == set(rows[0]) for row in rows)
+        return "" if alike and not isinstance(new, dict) else refusal
+    return "" if isinstance(old, dict) and isinstance(old.get(MARK), str) else refusal
+
+
 JsonOption = Annotated[
     str | None,
-    typer.Option("--json", metavar="FILE", help="Write the numbers as JSON to FILE; - is standard output."),
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        callback=_check_json,
+        help="Write the numbers as JSON to FILE; - is standard output. Only numbers of an earlier run are replaced.",
+    ),
 ]
 DeviceOption = Annotated[
     str, typer.Option(help="Where to compute: auto, cpu, cuda or mps. auto takes the fastest there is.")
@@ -69,25 +113,36 @@ FlipsOption = Annotated[
 
 def page(json_target: str | None) -> Console:
     """Return the console for tables: standard output, unless JSON goes there."""
-    from rich.console import Console
+    from phaseguide.cli.console import PlainConsole
 
-    console = Console(stderr=json_target == STANDARD_OUTPUT, highlight=False)
+    console = PlainConsole(stderr=json_target == STANDARD_OUTPUT)
     if not console.is_terminal:
         console.width = max(console.width, 100)  # a file or a pipe has no width; rich would take 80
     return console
 
 
 def write_json(target: str | None, data: Mapping[str, Any] | Sequence[Any]) -> None:
-    """Write JSON to a file or to standard output (``-``); None writes nothing."""
+    """Write JSON to a file or to standard output (``-``); None writes nothing.
+
+    An object says that Phase Guide wrote it, so that a later run may replace the file; a list is replaced by
+    one of the same kind.
+
+    Raises
+    ------
+    OutputError
+        There is a file that the program did not write.
+    """
     if target is None:
         return
-    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    # JSON is UTF-8 whatever the locale; bytes of a file name that are no text become JSON escapes.
-    encoded = text.encode("utf-8", "backslashreplace")
-    if target != STANDARD_OUTPUT:
-        from phaseguide.atomic import write_bytes
+    from phaseguide import __version__
 
-        write_bytes(target, encoded)
+    told = {MARK: __version__, **data} if isinstance(data, Mapping) else list(data)
+    encoded = json_bytes(told)
+    if target != STANDARD_OUTPUT:
+        from phaseguide.atomic import write_together
+
+        path = Path(target)
+        write_together({path: encoded}, lambda there: _why_json_kept(there, told))
         return
     sys.stdout.flush()
     raw = getattr(sys.stdout, "buffer", None)
@@ -101,12 +156,11 @@ def write_json(target: str | None, data: Mapping[str, Any] | Sequence[Any]) -> N
 def make_table(title: str, columns: Iterable[str], *, left: int = 1) -> Table:
     """Return an empty table; the first ``left`` columns are text, the others numbers."""
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
 
     names = list(columns)
     table = Table(
-        title=escape(title) or None,
+        title=title or None,
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phaseguide.cli.guard import say_notice
+from phaseguide.cli.limits import PLANE, SEED, finite
 from phaseguide.cli.output import JsonOption, make_table, page, percent, write_json
 from phaseguide.errors import PhaseguideError
 
@@ -32,8 +33,8 @@ def propose(
         Path, typer.Argument(metavar="LABELS", help="Label map: 0 not classified, 1..K, 255 excluded.")
     ],
     out: Annotated[Path, typer.Option(metavar="FILE.csv", help="Table of points to be filled in.")],
-    count: Annotated[int, typer.Option(min=1, metavar="N", help="Points in all.")] = 100,
-    plane: Annotated[int, typer.Option(min=0, metavar="Z", help="Plane of a stack, from 0.")] = 0,
+    count: Annotated[int, typer.Option(min=1, max=10**6, metavar="N", help="Points in all.")] = 100,
+    plane: Annotated[int, typer.Option(**PLANE, help="Plane of a stack, from 0.")] = 0,
     phases: Annotated[
         str | None,
         typer.Option(
@@ -43,9 +44,14 @@ def propose(
     ] = None,
     right: Annotated[
         float,
-        typer.Option(min=0, max=1, help="How often the map is assumed to be right, for the expected errors."),
+        typer.Option(
+            min=0,
+            max=1,
+            callback=finite,
+            help="How often the map is assumed to be right, for the expected errors.",
+        ),
     ] = 0.9,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other points.")] = 0,
+    seed: Annotated[int, typer.Option(**SEED, help="Another seed draws other points.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier table.")] = False,
 ) -> None:
     """Draw random points, more on rare phases, and say how sharp the estimate will be.
@@ -85,7 +91,7 @@ def propose(
     save_count(plan_path, plan, np.full(len(plan), UNNAMED))
     write_points(out, plan)
     _show_expected(plan, count, right)
-    page(None).print(f"{len(plan)} points: {out}, plan: {plan_path}", markup=False, soft_wrap=True)
+    page(None).print(f"{len(plan)} points: {out}, plan: {plan_path}", soft_wrap=True)
 
 
 @points_app.command()
@@ -186,7 +192,7 @@ def _show_expected(plan: PointPlan, count: int, right: float) -> None:
         table.add_row(phase.name, percent(plan.weights[k + 1]), *(percent(e[k]) for e in errors.values()))
     console.print(table)
     if plan.map_note:
-        console.print(plan.map_note, markup=False, soft_wrap=True)
+        console.print(plan.map_note, soft_wrap=True)
 
 
 def _scheme_of(labels: Path, phases: str | None, array: Any) -> PhaseScheme:

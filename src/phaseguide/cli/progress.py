@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from phaseguide.events import Finished, Notice, Progress
+from phaseguide.plain_text import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,11 +25,12 @@ def draw(events: Iterator[Any], on_event: Callable[[Any, Console], None] | None 
     on_event : callable, optional
         Gets the events of other kinds and the console to print on.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    console = Console(stderr=True)
+    from phaseguide.cli.console import PlainConsole
+
+    console = PlainConsole(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
@@ -41,9 +43,7 @@ def draw(events: Iterator[Any], on_event: Callable[[Any, Console], None] | None 
                 if isinstance(event, Progress):
                     task = _show(bars, task, event)
                 elif isinstance(event, Notice):
-                    console.print(
-                        event.message, style="yellow", markup=False, highlight=False, soft_wrap=True
-                    )
+                    console.print(event.message, style="yellow", soft_wrap=True)
                 elif isinstance(event, Finished):
                     result = event.result
                 elif on_event is not None:
@@ -58,11 +58,11 @@ def draw(events: Iterator[Any], on_event: Callable[[Any, Console], None] | None 
 def _show(bars: Any, task: Any, event: Progress) -> Any:
     """Move the bar; work of another size gets a new one, since its speed says nothing of the next."""
     old = next(t for t in bars.tasks if t.id == task)
-    total = event.total or None
+    total, stage = event.total or None, visible(event.stage)
     if old.total != total or event.done < old.completed:
         bars.remove_task(task)
-        task = bars.add_task(event.stage, total=total)
-    bars.update(task, description=event.stage, completed=event.done)
+        task = bars.add_task(stage, total=total)
+    bars.update(task, description=stage, completed=event.done)
     return task
 
 

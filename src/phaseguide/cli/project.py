@@ -84,7 +84,7 @@ def add(
       phaseguide project add heat-4711 scans/ --specimen 4711-A
       phaseguide project add heat-4711 scans/a_bse.tif --to a --detector BSE
     """  # noqa: D301
-    from phaseguide.segmentation.batch import find_images
+    from phaseguide.segmentation.image_files import find_images
 
     project = open_with(folder)
     for path in find_images(images):
@@ -103,7 +103,7 @@ def show(folder: Folder, json_target: JsonOption = None) -> None:
     """
     project = open_with(folder)
     console = page(json_target)
-    console.print(f"Model in use: {project.current or 'none yet'}", markup=False, soft_wrap=True)
+    console.print(f"Model in use: {project.current or 'none yet'}", soft_wrap=True)
     fields = make_table(
         f"{project.name}, area %", ("field", "specimen", "state", "known", *RESULT_COLUMNS), left=6
     )
@@ -112,7 +112,7 @@ def show(folder: Folder, json_target: JsonOption = None) -> None:
     console.print(fields)
     _say_constrained(console, project.fields)
     if project.mixed_versions():
-        console.print("Results are of several models. Segment again: phaseguide project rerun", markup=False)
+        console.print("Results are of several models. Segment again: phaseguide project rerun")
     if project.versions:
         versions = make_table("Versions", ("version", "parent", "kept", "note"), left=4)
         for version in project.versions:
@@ -215,7 +215,7 @@ def rerun(
 @project_app.command()
 def log(
     folder: Folder,
-    last: Annotated[int, typer.Option(min=1, metavar="N", help="Only the last N lines.")] = 20,
+    last: Annotated[int, typer.Option(min=1, max=10**9, metavar="N", help="Only the last N lines.")] = 20,
     json_target: JsonOption = None,
 ) -> None:
     """Show what happened in a project.
@@ -226,7 +226,7 @@ def log(
     console = page(json_target)
     for line in lines:
         details = ", ".join(f"{key} {value}" for key, value in line.items() if key not in ("time", "event"))
-        console.print(f"{line.get('time')}  {line.get('event')}: {details}", markup=False, soft_wrap=True)
+        console.print(f"{line.get('time')}  {line.get('event')}: {details}", soft_wrap=True)
     write_json(json_target, lines)
 
 
@@ -269,4 +269,4 @@ def _say_constrained(console: Console, entries: Iterable[FieldEntry]) -> None:
     fields = [entry.id for entry in entries if entry.result is not None and entry.result.constrained]
     if fields:
         text = f"achieved of {', '.join(fields)}: {CONSTRAINED}; own: without the ratio"
-        console.print(text, markup=False, soft_wrap=True)
+        console.print(text, soft_wrap=True)

@@ -34,4 +34,4 @@ def open_with(folder: Path, fields: Iterable[str] = ()) -> Project:
 
 def say(text: str) -> None:
     """Write a sentence to standard output, as it is."""
-    page(None).print(text, markup=False, soft_wrap=True)
+    page(None).print(text, soft_wrap=True)

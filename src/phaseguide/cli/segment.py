@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phaseguide.cli.embeddings import EmbeddingsLimitOption, EmbeddingsOption, read_embeddings
-from phaseguide.cli.guard import EXIT_SOME_FAILED, say_error
+from phaseguide.cli.guard import EXIT_SOME_FAILED, say_error, say_notice
+from phaseguide.cli.limits import MOST_PIXELS, MOST_SMOOTHING, finite
 from phaseguide.cli.output import (
+    STANDARD_OUTPUT,
     DeviceOption,
     FlipsOption,
     JsonOption,
@@ -68,11 +70,23 @@ def segment(
     save_preset: SavePresetOption = None,
     mode: ModeOption = None,
     smoothing: Annotated[
-        float, typer.Option(min=0.0, metavar="PX", help="Smooth the scores by this many pixels; 0 is off.")
+        float,
+        typer.Option(
+            min=0.0,
+            max=MOST_SMOOTHING,
+            callback=finite,
+            metavar="PX",
+            help="Smooth the scores by this many pixels; 0 is off.",
+        ),
     ] = 0.0,
     min_island: Annotated[
         int,
-        typer.Option(min=0, metavar="PX", help="Islands of fewer pixels join their surroundings; 0 is off."),
+        typer.Option(
+            min=0,
+            max=MOST_PIXELS,
+            metavar="PX",
+            help="Islands of fewer pixels join their surroundings; 0 is off.",
+        ),
     ] = 0,
     edits: Annotated[
         Path | None,
@@ -138,13 +152,16 @@ def segment(
     from phaseguide.micrographs.label_maps import read_label_map
     from phaseguide.models.model_file import read_card
     from phaseguide.models.zoo import find_model, open_model
-    from phaseguide.segmentation.batch import BatchOptions, existing_results, find_images, segment_files
+    from phaseguide.segmentation.batch import BatchOptions, segment_files
     from phaseguide.segmentation.device import choose_device
+    from phaseguide.segmentation.image_files import find_images
+    from phaseguide.segmentation.precheck import check_channels, check_results
     from phaseguide.segmentation.request import Request
 
     acts = check_mode(mode)
+    card = read_card(find_model(model))
     wish = read_wish(
-        read_card(find_model(model)),
+        card,
         ratio=ratio,
         basis=basis,
         density=density,
@@ -155,7 +172,8 @@ def segment(
         preset=preset,
         material=material,
     )
-    files = find_images(images)
+    files = find_images(images, say_notice)
+    check_channels(card)
     for option, value in (("--edits", edits), ("--regions", regions), ("--prompts", prompts)):
         if value is not None and len(files) > 1:
             raise PhaseguideError(
@@ -171,12 +189,8 @@ def segment(
             "--prompts belong to one field, but the ratio is about the specimen. Leave one of them out, or add "
             "--scope field."
         )
-    taken = existing_results(files, out, overlay=overlay)
-    if taken and not overwrite:
-        raise PhaseguideError(
-            f"{taken[0]} exists already{f', with {len(taken) - 1} more' if len(taken) > 1 else ''}. "
-            "Choose another --out, or add --overwrite."
-        )
+    numbers = [] if json_target in (None, STANDARD_OUTPUT) else [json_target]
+    check_results(files, out, overlay=overlay, replace=overwrite, others=numbers)
     choose_device(device)
     kept = read_embeddings(embeddings, embeddings_gb)
     painted = None if edits is None else read_label_map(edits)
@@ -199,6 +213,7 @@ def segment(
         flips=flips,
         tile=tile,
         overlay=overlay,
+        replace=overwrite,
         embeddings=kept,
         source=wish.source,
         scope=wish.scope,
@@ -260,17 +275,17 @@ def _report(
         tabulate(f"mean of {len(done)} images", mean)
     console = page(json_target)
     if wish.conversion:
-        console.print(wish.conversion, markup=False, soft_wrap=True)
+        console.print(wish.conversion, soft_wrap=True)
     if done:
         console.print(table)
         notes = dict.fromkeys(note for o in done if (note := constraint_note(o.segmentation)))
         if notes:
             rest = "without the ratio" + (" and without prompts" if request.prompts is not None else "")
-            console.print(f"achieved: {'; '.join(notes)}; own: {rest}", markup=False)
+            console.print(f"achieved: {'; '.join(notes)}; own: {rest}")
         elif wish.auto:
             console.print("imposed: the model's own estimate; no value of yours had a part in it")
         console.print("±1 px: achieved if every boundary of the phase lay 1 px further in or out")
-        console.print(f"Results in {done[0].files.labels.parent}", markup=False, soft_wrap=True)
+        console.print(f"Results in {done[0].files.labels.parent}", soft_wrap=True)
     write_json(
         json_target,
         {

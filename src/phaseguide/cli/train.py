@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from phaseguide.cli.limits import SEED, THREADS
 from phaseguide.cli.output import (
     STANDARD_OUTPUT,
     DeviceOption,
@@ -133,11 +134,9 @@ def train(
         int, typer.Option(min=0, help="Stop after this many validations without a better one; 0 never does.")
     ] = DEFAULTS.patience,
     seed: Annotated[
-        int, typer.Option(help="The same seed, images and threads give the same model.")
+        int, typer.Option(**SEED, help="The same seed, images and threads give the same model.")
     ] = DEFAULTS.seed,
-    threads: Annotated[
-        int, typer.Option(min=0, help="CPU threads; 0 leaves torch's default.")
-    ] = DEFAULTS.threads,
+    threads: Annotated[int, typer.Option(**THREADS)] = DEFAULTS.threads,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any other setting of the run; may be repeated."),
@@ -338,7 +337,7 @@ def print_epoch(done: Any, console: Console) -> None:
         text += f", validation mIoU {percent(done.miou)} %, Dice {percent(done.dice_mean)} %"
         text += ", best so far" if done.best else ""
     text += "".join(f", {name} {value:.2f}" for name, value in done.gauges.items())
-    console.print(f"{text}; {time_text(done.seconds_left)} left", markup=False, soft_wrap=True)
+    console.print(f"{text}; {time_text(done.seconds_left)} left", soft_wrap=True)
 
 
 def _report(result: TrainingResult, card: Card, out: Path, json_target: str | None) -> None:
@@ -354,7 +353,7 @@ def _report(result: TrainingResult, card: Card, out: Path, json_target: str | No
     console.print(table)
     if result.stopped_early:
         console.print("Stopped early, since the validation did not improve.")
-    console.print(f"Model written to {out}", markup=False, soft_wrap=True)
+    console.print(f"Model written to {out}", soft_wrap=True)
     write_json(
         json_target,
         {

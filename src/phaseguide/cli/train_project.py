@@ -190,14 +190,14 @@ def _report(
         console.print(f"The new model is {'better' if result.better else 'not better'} on what was held out.")
     if result.after is not None and result.after.unjudged:
         unknown = ", ".join(result.after.unjudged)
-        console.print(f"Nothing was held out of {unknown}: what became of that is not known.", markup=False)
-    console.print(f"Validated on {result.record['validation']}.", markup=False)
+        console.print(f"Nothing was held out of {unknown}: what became of that is not known.")
+    console.print(f"Validated on {result.record['validation']}.")
     told = (
         "in use"
         if in_use
         else f"kept; put it to use with: phaseguide project use {project.folder} {version.id}"
     )
-    console.print(f"Version {version.id} of {project.name}: {told}.", markup=False, soft_wrap=True)
+    console.print(f"Version {version.id} of {project.name}: {told}.", soft_wrap=True)
     write_json(
         json_target,
         {

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from phaseguide.cli.benchmark import benchmark_app
+from phaseguide.cli.limits import REPEATS, SEED
 from phaseguide.cli.output import DeviceOption, JsonOption, page, write_json
 from phaseguide.cli.progress import draw
 
@@ -24,7 +25,7 @@ def zero_shot(
             metavar="FILE", help="File of its weights. Default: the official one, wherever it lies."
         ),
     ] = None,
-    points: Annotated[int, typer.Option(min=1, help="Clicks a phase and image.")] = 5,
+    points: Annotated[int, typer.Option(**REPEATS, help="Clicks a phase and image.")] = 5,
     prompts: Annotated[
         str,
         typer.Option(
@@ -44,8 +45,8 @@ def zero_shot(
     scheme: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A scheme.json where the folder has none.")
     ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Draws of the clicks.")] = 3,
-    seed: Annotated[int, typer.Option(help="Seed of these draws.")] = 0,
+    repeats: Annotated[int, typer.Option(**REPEATS, help="Draws of the clicks.")] = 3,
+    seed: Annotated[int, typer.Option(**SEED, help="Seed of these draws.")] = 0,
     device: DeviceOption = "auto",
     json_target: JsonOption = None,
 ) -> None:
@@ -78,5 +79,5 @@ def zero_shot(
         device=device,
     )
     report = draw(events)
-    page(json_target).print(to_markdown(report), markup=False, soft_wrap=True)
+    page(json_target).print(to_markdown(report), soft_wrap=True)
     write_json(json_target, report)

@@ -147,6 +147,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "patience": (0, 10_000),
     "preview_seconds": (0.5, 3600.0),
     "threads": (0, 1024),
+    "seed": (0, 2**31 - 1),
 }
 
 PRESETS: dict[str, FinetuneConfig] = {

@@ -68,6 +68,11 @@ def write_label_map(path: str | Path, labels: ArrayLike, pixel_size_um: float | 
     PhaseguideError
         The file cannot be written.
     """
+    write_bytes(path, label_map_bytes(labels, pixel_size_um, str(path)))
+
+
+def label_map_bytes(labels: ArrayLike, pixel_size_um: float | None, path: str) -> bytes:
+    """Return what `write_label_map` writes; ``path`` is for its errors."""
     import tifffile
 
     array = np.asarray(labels)
@@ -93,4 +98,4 @@ def write_label_map(path: str | Path, labels: ArrayLike, pixel_size_um: float | 
         metadata["unit"] = "um"
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, array, imagej=True, compression="zlib", resolution=resolution, metadata=metadata)
-    write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()

@@ -11,26 +11,25 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.errors import MicrographError, PhaseguideError
+from phaseguide.errors import MicrographError, PhaseguideError, as_user_error
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.micrographs.reading import IMAGE_SUFFIXES, Micrograph, read_micrograph
+from phaseguide.micrographs.reading import Micrograph, read_micrograph
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.phases import EXCLUDED
 from phaseguide.ratios import Scope
 from phaseguide.segmentation.embedding_files import EmbeddingFolder
 from phaseguide.segmentation.request import Request, Segmentation
-from phaseguide.segmentation.saving import SavedFiles, result_files, save_segmentation
+from phaseguide.segmentation.saving import SavedFiles, save_segmentation
 from phaseguide.segmentation.session import Session
 from phaseguide.segmentation.specimen import (
     Composition,
     Field,
     FieldDone,
     FieldFailed,
-    as_user_error,
     segment_fields,
     segment_specimen,
 )
-from phaseguide.segmentation.stacks import save_stack, stack_files, together
+from phaseguide.segmentation.stacks import save_stack, together
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,8 @@ class BatchOptions:
         See `Session`.
     overlay : bool
         Write an overlay picture too.
+    replace : bool
+        Whether results of an earlier run may be replaced.
     embeddings
         Where features are kept on disk, see `Session`.
     source : str, optional
@@ -60,6 +61,7 @@ class BatchOptions:
     flips: bool | None = None
     tile: int | None = None
     overlay: bool = False
+    replace: bool = True
     embeddings: EmbeddingFolder | Literal["off"] | None = None
     source: str | None = None
     scope: Scope = "field"
@@ -98,59 +100,6 @@ GroupEvent = Progress | Notice | Composition | ImageDone | ImageFailed
 BatchEvent = GroupEvent | Finished[tuple[ImageDone | ImageFailed, ...]]
 
 
-def find_images(paths: Sequence[str | Path]) -> list[Path]:
-    """List the image files of paths; of a folder, its images (or those of its ``images/``).
-
-    Label maps and overlays that stand beside their image (``x_labels.tif`` beside ``x.png``) are results
-    of an earlier run and left out.
-
-    Raises
-    ------
-    MicrographError
-        A path that is not there, a folder without images, or two images that would give results of
-        the same name.
-    """
-    found: list[Path] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            inside = _images_of(path / "images" if (path / "images").is_dir() else path)
-            if not inside:
-                raise MicrographError(
-                    f"{path}: holds no images (TIFF, PNG, JPEG or BMP). Choose another folder."
-                )
-            found.extend(inside)
-        elif path.exists():
-            found.append(path)
-        else:
-            raise MicrographError(f"{path}: there is no such file or folder. Check the path.")
-    found = list(dict.fromkeys(found))
-    by_stem: dict[str, Path] = {}
-    for path in found:
-        other = by_stem.setdefault(path.stem, path)
-        if other != path:
-            raise MicrographError(
-                f"{other} and {path}: their results would have the same name, {path.stem}_labels.tif. "
-                "Rename one, or segment them into different folders."
-            )
-    return found
-
-
-def _images_of(folder: Path) -> list[Path]:
-    files = [
-        p for p in sorted(folder.iterdir())
-        if p.is_file() and not p.name.startswith(".") and p.suffix.lower() in IMAGE_SUFFIXES
-    ]  # fmt: skip
-    stems = {p.stem for p in files}
-
-    def is_result(path: Path) -> bool:
-        return any(
-            path.stem.endswith(end) and path.stem.removesuffix(end) in stems
-            for end in ("_labels", "_overlay")
-        )
-
-    return [p for p in files if not is_result(p)]
-
-
 def segment_files(
     images: Sequence[Path],
     model: LoadedModel,
@@ -167,7 +116,7 @@ def segment_files(
     Parameters
     ----------
     images : sequence of Path
-        From `find_images`.
+        From `phaseguide.segmentation.image_files.find_images`.
     model : LoadedModel
     request : Request
         The same for all.
@@ -221,8 +170,8 @@ def _segment_group(
             yield Progress(f"Reading {path.name}", 0, 0)
         try:
             count = reader.planes(path)
-        except (PhaseguideError, OSError, MemoryError, RuntimeError) as error:
-            yield _failed(path, error)
+        except Exception as error:  # whatever is wrong with one image, the others go on
+            yield ImageFailed(path, as_user_error(error, str(path)))
             continue
         for plane in range(count):
             name = f"{path.name}, plane {plane}" if count > 1 else path.name
@@ -241,8 +190,11 @@ def _segment_group(
             path = places[event.index]
             done[path].append(event.segmentation)
             if path not in failed and len(done[path]) == places.count(path):
-                settings = reader.settings(path, event.session, request, composition)
-                yield from _save(reader.read(path), done.pop(path), model, out_dir, options, settings)
+                try:
+                    settings = reader.settings(path, event.session, request, composition)
+                    yield from _save(reader.read(path), done.pop(path), model, out_dir, options, settings)
+                except Exception as error:
+                    yield ImageFailed(path, as_user_error(error, str(path)))
         elif not isinstance(event, Finished):
             composition = event if isinstance(event, Composition) else composition
             yield event
@@ -252,14 +204,6 @@ def _is_specimen(request: Request, options: BatchOptions) -> bool:
     return options.scope == "specimen" and request.asked is not None
 
 
-def _failed(path: Path, error: Exception) -> ImageFailed:
-    """Report what a user or the system caused; raise an error of the program."""
-    told = as_user_error(error, str(path))
-    if told is None:
-        raise error
-    return ImageFailed(path, told)
-
-
 def _save(
     micrograph: Micrograph,
     planes: Sequence[Segmentation],
@@ -267,7 +211,7 @@ def _save(
     out_dir: Path,
     options: BatchOptions,
     settings: Mapping[str, Any],
-) -> Iterator[Notice | ImageDone | ImageFailed]:
+) -> Iterator[Notice | ImageDone]:
     """Write the result of one image, and say what its user should know."""
     path, stack = micrograph.path, micrograph.is_stack
     whole = together(planes) if stack else planes[0]
@@ -276,15 +220,16 @@ def _save(
     for message in whole.notices:
         yield Notice(f"{path.name}: {message}")
     about = (model, path, micrograph.data, micrograph.pixel_size_um)
-    extras: dict[str, Any] = {"overlay": options.overlay, "source": options.source, "settings": settings}
-    try:
-        if stack:
-            files = save_stack(out_dir, path.stem, planes, *about, **extras)
-        else:
-            files = save_segmentation(out_dir, path.stem, whole, *about, **extras)
-    except (PhaseguideError, OSError, MemoryError, RuntimeError) as error:
-        yield _failed(path, error)
-        return
+    extras: dict[str, Any] = {
+        "overlay": options.overlay,
+        "source": options.source,
+        "settings": settings,
+        "replace": options.replace,
+    }
+    if stack:
+        files = save_stack(out_dir, path.stem, planes, *about, **extras)
+    else:
+        files = save_segmentation(out_dir, path.stem, whole, *about, **extras)
     # Views into the stack: the maps are there once.
     maps = zip(planes, whole.labels, whole.own_labels, strict=True) if stack else ()
     parts = tuple(replace(plane, labels=labels, own_labels=own) for plane, labels, own in maps)
@@ -374,14 +319,3 @@ def with_info_bar(micrograph: Micrograph, edits: NDArray[np.uint8] | None) -> ND
     bar = fixed[shape[0] - micrograph.info_bar_rows :]
     bar[bar == 0] = EXCLUDED
     return fixed
-
-
-def existing_results(images: Sequence[Path], out_dir: Path, *, overlay: bool) -> list[Path]:
-    """Files that `segment_files` would replace, whether an image is a stack or not."""
-    taken: dict[Path, None] = {}
-    for path in images:
-        for names in (result_files, stack_files):
-            files = names(out_dir, path.stem, overlay=overlay)
-            there = (files.labels, files.record, files.overlay)
-            taken |= {file: None for file in there if file is not None and file.exists()}
-    return list(taken)

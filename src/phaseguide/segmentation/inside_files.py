@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.atomic import write_bytes, write_text
+from phaseguide.micrographs.records import write_result
 from phaseguide.models.segmenter import intensity_limits
+from phaseguide.plain_text import visible
 from phaseguide.segmentation.look_inside import InsideView, Side
 from phaseguide.segmentation.saving import png_bytes
 
@@ -52,11 +52,12 @@ def save_inside(
     *,
     model_name: str,
     base_name: str = "",
+    replace: bool = True,
 ) -> InsideFiles:
     """Write ``<stem>_inside.png`` (the sheet), ``<stem>_inside.json`` and a PNG of each view.
 
     In the PNGs of the views a pixel is a token. The table says which pixels of the image it covers.
-    Older files of these names are replaced.
+    All of them change together or not at all; see `phaseguide.micrographs.records.write_result`.
 
     Parameters
     ----------
@@ -68,20 +69,22 @@ def save_inside(
         The whole image.
     model_name, base_name : str
         For titles; the base's is empty where there is none, or where it is the model without adapters.
+    replace : bool
+        Whether files of an earlier look may be replaced.
 
     Raises
     ------
+    OutputError
+        A file that no earlier look wrote has one of the names.
     PhaseguideError
         A file cannot be written.
     """
     files = inside_files(out_dir, stem, views)
-    for path, view in zip(files.pictures, views, strict=True):
-        write_bytes(path, png_bytes(view.rgb))
+    parts = {path: png_bytes(view.rgb) for path, view in zip(files.pictures, views, strict=True)}
+    parts[files.sheet] = sheet_png(views, image, model_name=model_name, base_name=base_name)
     rows = [{**view_row(view), "file": path.name} for path, view in zip(files.pictures, views, strict=True)]
-    write_text(
-        files.table, json.dumps({"model": model_name, "base": base_name, "views": rows}, indent=2) + "\n"
-    )
-    write_bytes(files.sheet, sheet_png(views, image, model_name=model_name, base_name=base_name))
+    table = {"model": model_name, "base": base_name, "views": rows}
+    write_result(files.table, table, parts, replace=replace)
     return files
 
 
@@ -135,16 +138,16 @@ def sheet_png(
         for axis in axes[row]:
             axis.set_axis_off()
         axes[row, 0].imshow(part, cmap="gray")
-        axes[row, 0].set_title(words[kind], fontsize=9, fontweight="bold")
+        axes[row, 0].set_title(visible(words[kind]), fontsize=9, fontweight="bold", parse_math=False)
         for axis, view in zip(axes[row, 1:], cells, strict=False):
             if view is not None:
                 axis.imshow(view.rgb, interpolation="nearest", extent=_extent(view))
                 axis.set(xlim=(0, width), ylim=(height, 0))
-                axis.set_title(_title(view), fontsize=7)
+                axis.set_title(visible(_title(view)), fontsize=7, parse_math=False)
     figure.suptitle(
-        f"Inside {model_name}: principal components 1, 2, 3 of the tokens as red, green, blue; per block one "
-        "projection for both encoders" if len(sides) > 1 else
-        f"Inside {model_name}: principal components 1, 2, 3 of the tokens as red, green, blue",
+        f"Inside {visible(model_name)}: principal components 1, 2, 3 of the tokens as red, green, blue"
+        + ("; per block one projection for both encoders" if len(sides) > 1 else ""),
+        parse_math=False,
         fontsize=9,
         wrap=True,
     )  # fmt: skip

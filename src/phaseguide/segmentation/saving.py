@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import phaseguide
-from phaseguide.atomic import write_bytes
 from phaseguide.errors import MicrographError
-from phaseguide.micrographs.label_maps import write_label_map
-from phaseguide.micrographs.records import sha256_of_array, sha256_of_file, write_record
+from phaseguide.micrographs.label_maps import label_map_bytes
+from phaseguide.micrographs.records import sha256_of_array, sha256_of_file, write_result
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.ratios import Ratio
@@ -65,11 +64,13 @@ def save_segmentation(
     overlay: bool = False,
     source: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    replace: bool = True,
 ) -> SavedFiles:
     """Write ``<stem>_labels.tif``, ``<stem>.json`` and, if wanted, ``<stem>_overlay.png``.
 
-    Older files of these names are replaced, each only when the new one is complete; whether that is
-    wanted is for the caller to ask (`result_files`).
+    All of them change together or not at all. An earlier result of these names is replaced; whether that is
+    wanted is for the caller to ask (`result_files`). Files that are no result stay: see
+    `phaseguide.micrographs.records.write_result`.
 
     Parameters
     ----------
@@ -88,9 +89,13 @@ def save_segmentation(
         Where the ratio comes from, in the user's words ("EBSD of this field").
     settings : mapping, optional
         Further settings of the run (smoothing, device ...), JSON values.
+    replace : bool
+        Whether an earlier result of these names may be replaced.
 
     Raises
     ------
+    OutputError
+        A file that no earlier result wrote has one of the names.
     PhaseguideError
         A file cannot be written.
     """
@@ -98,10 +103,10 @@ def save_segmentation(
     record = make_record(
         segmentation, model, image_path, image, pixel_size_um, source=source, settings=settings
     )
-    write_label_map(files.labels, segmentation.labels, pixel_size_um)
+    parts = {files.labels: label_map_bytes(segmentation.labels, pixel_size_um, str(files.labels))}
     if files.overlay is not None:
-        write_bytes(files.overlay, png_bytes(overlay_image(image, segmentation.labels, segmentation.scheme)))
-    write_record(files.record, {"labels": files.labels.name, **record})
+        parts[files.overlay] = png_bytes(overlay_image(image, segmentation.labels, segmentation.scheme))
+    write_result(files.record, {"labels": files.labels.name, **record}, parts, replace=replace)
     return files
 
 

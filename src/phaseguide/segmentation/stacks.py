@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.atomic import write_bytes
-from phaseguide.micrographs.label_maps import write_label_map
-from phaseguide.micrographs.records import write_record
+from phaseguide.micrographs.label_maps import label_map_bytes
+from phaseguide.micrographs.records import write_result
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
 from phaseguide.ratios import Ratio, closed
@@ -78,6 +77,7 @@ def save_stack(
     overlay: bool = False,
     source: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    replace: bool = True,
 ) -> SavedFiles:
     """Write the label maps of a stack as one file, and one record with a part for each plane.
 
@@ -98,10 +98,10 @@ def save_stack(
         }
         for index, plane in enumerate(planes)
     ]
-    write_label_map(files.labels, whole.labels, pixel_size_um)
+    parts = {files.labels: label_map_bytes(whole.labels, pixel_size_um, str(files.labels))}
     if files.overlay is not None:
-        write_bytes(files.overlay, _overlay_bytes(image, planes))
-    write_record(files.record, {"labels": files.labels.name, **record})
+        parts[files.overlay] = _overlay_bytes(image, planes)
+    write_result(files.record, {"labels": files.labels.name, **record}, parts, replace=replace)
     return files
 
 

@@ -136,6 +136,7 @@ class TrainingConfig:
             "patience": (0, 100_000),
             "validate_every": (1, 100_000),
             "threads": (0, 1024),
+            "seed": (0, 2**31 - 1),
         }
         for name, (low, high) in limits.items():
             value = getattr(self, name)
