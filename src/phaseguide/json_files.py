@@ -65,12 +65,12 @@ def read_json(path: str | Path, most_bytes: int = MOST_BYTES) -> Any:
     return parse_json(read_plain(path, most_bytes))
 
 
-def json_bytes(value: Any) -> bytes:
-    """Return a value as indented JSON in UTF-8.
+def json_bytes(value: Any, indent: int | None = 2) -> bytes:
+    """Return a value as JSON in UTF-8.
 
     It succeeds whatever its texts hold: bytes of a file name that are no text become a readable escape.
     """
-    text = json.dumps(_readable(value), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_readable(value), indent=indent, ensure_ascii=False, allow_nan=False)
     return (text + "\n").encode("utf-8")
 
 

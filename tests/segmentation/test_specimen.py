@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from phaseguide.errors import DeviceError, RatioError
+from phaseguide.errors import DeviceError, RatioError, UnexpectedError
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.ratios import blend_ratios

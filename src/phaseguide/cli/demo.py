@@ -9,6 +9,7 @@ import typer
 
 from phaseguide.cli.guard import say_notice
 from phaseguide.cli.output import (
+    STANDARD_OUTPUT,
     DeviceOption,
     JsonOption,
     make_table,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel
 
 WINDOW_SAMPLE = "uhcs0220"
+WITHOUT = "_without_ratio"
 
 
 def demo(
@@ -69,11 +71,16 @@ def demo(
             )
             run_python("-m", "phaseguide.widgets.demo", WINDOW_SAMPLE, model)
             return
+    from phaseguide.datasets.samples import sample_names
     from phaseguide.evaluation.demo import demonstrate
     from phaseguide.models.zoo import open_model
     from phaseguide.segmentation.device import choose_device
+    from phaseguide.segmentation.precheck import check_results
 
     choose_device(device)
+    stems = [stem for name in sample_names() for stem in (name, f"{name}{WITHOUT}")]
+    numbers = [] if json_target in (None, STANDARD_OUTPUT) else [json_target]
+    check_results([Path(stem) for stem in stems], out, overlay=True, replace=True, others=numbers)
     opened = open_model(model)
     fields = draw(demonstrate(opened, device=device))
     console = page(json_target)
@@ -137,7 +144,7 @@ def _save(field: DemoField, model: LoadedModel, out: Path) -> None:
     sample = field.sample
     for stem, segmentation, source in (
         (sample.name, field.guided, RATIO_SOURCE),
-        (f"{sample.name}_without_ratio", field.plain, None),
+        (f"{sample.name}{WITHOUT}", field.plain, None),
     ):
         save_segmentation(
             out, stem, segmentation, model, sample.image_path, sample.image, None, overlay=True, source=source

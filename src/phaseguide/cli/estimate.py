@@ -74,7 +74,7 @@ def painted(
       phaseguide estimate painted steel.tif --labels strokes.tif -m uhcs --reading extrapolated --json -
     """  # noqa: D301
     from phaseguide.estimation.planes import estimate_planes
-    from phaseguide.micrographs.records import result_record
+    from phaseguide.micrographs.records import record_of_another, result_record
     from phaseguide.models.zoo import open_model
 
     if reading not in READINGS:
@@ -84,6 +84,11 @@ def painted(
             f"{labels}: was written by the program ({record.name} is its record), so nobody painted it and an "
             "interval would mean nothing. Give the label map of your own strokes; to measure a result, count points: "
             "phaseguide estimate points."
+        )
+    if (record := record_of_another(labels)) is not None:
+        raise PhaseguideError(
+            f"{labels}: {record.name} beside it is the record of another label map, so this one was changed or "
+            "replaced since the program wrote it. If it is your own painting, give it another name."
         )
     planes = _read_planes(image, labels, plane, exclude_info_bar)
     opened = open_model(model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +15,10 @@ from phaseguide.cli.output import DeviceOption, JsonOption, page, write_json
 from phaseguide.cli.progress import draw
 from phaseguide.cli.train import choose_scheme, print_epoch
 from phaseguide.cli.train_sam import dataset_config
-from phaseguide.cli.train_settings import parse_settings, read_inference
+from phaseguide.cli.train_settings import parse_settings, read_card_entries, read_inference
 from phaseguide.errors import PhaseguideError
 from phaseguide.events import Finished
+from phaseguide.json_files import json_bytes
 from phaseguide.training.config import TrainingConfig
 
 
@@ -73,6 +73,7 @@ def folds(
     \b
       phaseguide benchmark folds data/steel --folds folds.json --out runs/steel --json folds-result.json
     """  # noqa: D301
+    from phaseguide.atomic import check_writable
     from phaseguide.datasets.folder import open_dataset
     from phaseguide.evaluation.fold_report import to_markdown
 
@@ -82,6 +83,9 @@ def folds(
     resolved = choose_scheme(data, phases, scheme, None)
     given = {"device": device, **parse_settings(settings or [])}
     config = dataset_config(None, given, None, "", given["device"])
+    if calibrate is not None:
+        read_card_entries(calibrate if calibrate.exists() else None)
+        check_writable(calibrate)
     events = _run(data, resolved, folds_file, config, out, starts, card, study, repeats, seed)
     report = draw(events, print_epoch)
     page(json_target).print(to_markdown(report), soft_wrap=True)
@@ -92,14 +96,10 @@ def folds(
 
 def _write_calibration(path: Path, calibration: dict[str, Any]) -> None:
     """Put the calibration into a card file; its other entries stay."""
-    from phaseguide.atomic import write_text
+    from phaseguide.atomic import write_bytes
 
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except (OSError, ValueError) as error:
-        raise PhaseguideError(f"{path}: not a card file ({error}). Choose another.") from error
-    text = json.dumps({**entries, "calibration": calibration}, indent=2, ensure_ascii=False)
-    write_text(path, text + "\n")
+    entries = read_card_entries(path if path.exists() else None)
+    write_bytes(path, json_bytes({**entries, "calibration": calibration}))
 
 
 def _run(

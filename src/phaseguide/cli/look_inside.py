@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -69,12 +70,12 @@ def look_inside(
     from phaseguide.segmentation.inside_base import find_base
     from phaseguide.segmentation.inside_files import inside_files, save_inside, view_row
     from phaseguide.segmentation.look_inside import look_inside as look
+    from phaseguide.segmentation.precheck import check_parts
 
     middle = _read_centre(centre)
     stem = image.stem if plane == 0 else f"{image.stem}_{plane:03d}"
-    sheet = inside_files(out, stem).sheet
-    if sheet.exists() and not overwrite:
-        raise PhaseguideError(f"{sheet}: exists already. Choose another --out, or add --overwrite.")
+    planned = inside_files(out, stem)
+    check_parts([planned.sheet, planned.table], planned.table, replace=overwrite)
     micrograph = read_micrograph(image)
     pixels = micrograph.data
     if micrograph.is_stack:
@@ -104,7 +105,9 @@ def look_inside(
         )
     )
     base_name = "" if start is None else start[0]
-    files = save_inside(out, stem, views, pixels, model_name=opened.card.name, base_name=base_name)
+    files = save_inside(
+        out, stem, views, pixels, model_name=opened.card.name, base_name=base_name, replace=overwrite
+    )
     table = make_table("Share of the variance %", ("encoder", "block", "red", "green", "blue", "px"), left=2)
     for view in views:
         shares = (f"{share * 100:.1f}" for share in view.explained)
@@ -131,6 +134,8 @@ def _read_centre(text: str | None) -> tuple[float, float] | None:
         return None
     try:
         x, y = (float(part) for part in text.split(","))
+        if not (math.isfinite(x) and math.isfinite(y)):
+            raise ValueError("not finite")
     except ValueError:
         raise PhaseguideError(
             f"--centre {text!r} is not understood. Write two numbers, for example 900,400."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +11,8 @@ import typer
 from phaseguide.cli.guard import say_notice
 from phaseguide.cli.limits import PLANE, SEED, finite
 from phaseguide.cli.output import JsonOption, make_table, page, percent, write_json
-from phaseguide.errors import PhaseguideError
+from phaseguide.errors import OutputError, PhaseguideError
+from phaseguide.json_files import read_json
 
 if TYPE_CHECKING:
     from phaseguide.estimation.point_count import PointCountEstimate
@@ -68,8 +69,9 @@ def propose(
     """  # noqa: D301
     import numpy as np
 
+    from phaseguide.atomic import check_place, write_together
     from phaseguide.estimation.point_count import UNNAMED
-    from phaseguide.estimation.point_files import save_count, write_points
+    from phaseguide.estimation.point_files import count_bytes, points_bytes, why_plan_kept
     from phaseguide.estimation.point_plan import propose_points
     from phaseguide.micrographs import read_label_map
 
@@ -78,9 +80,14 @@ def propose(
         raise PhaseguideError(
             f"{out}: the table cannot end in .json, where its plan goes. Call it points.csv."
         )
-    there = [path for path in (out, plan_path) if path.exists()]
+    there = [path for path in (out, plan_path) if os.path.lexists(path)]
     if there and not overwrite:
-        raise PhaseguideError(f"{there[0]}: exists already. Give another name, or --overwrite to replace it.")
+        raise OutputError(f"{there[0]}: exists already. Give another name, or --overwrite to replace it.")
+    for path in (out, plan_path):
+        check_place(path)
+    for path in there:
+        if reason := why_plan_kept(path):
+            raise OutputError(reason)
     array = read_label_map(labels)
     if array.ndim == 3:
         if plane >= len(array):
@@ -88,8 +95,8 @@ def propose(
         array = array[plane]
     scheme = _scheme_of(labels, phases, array)
     plan = propose_points(array, scheme, count, seed, _map_note(_record_of(labels), scheme))
-    save_count(plan_path, plan, np.full(len(plan), UNNAMED))
-    write_points(out, plan)
+    files = {out: points_bytes(plan), plan_path: count_bytes(plan, np.full(len(plan), UNNAMED))}
+    write_together(files, why_plan_kept if overwrite else None)
     _show_expected(plan, count, right)
     page(None).print(f"{len(plan)} points: {out}, plan: {plan_path}", soft_wrap=True)
 
@@ -197,6 +204,7 @@ def _show_expected(plan: PointPlan, count: int, right: float) -> None:
 
 def _scheme_of(labels: Path, phases: str | None, array: Any) -> PhaseScheme:
     """Phases from the option, from the record beside the label map, or simply numbered."""
+    from phaseguide.micrographs.records import record_of_another
     from phaseguide.phases import EXCLUDED, PhaseScheme
 
     if phases is not None:
@@ -205,6 +213,11 @@ def _scheme_of(labels: Path, phases: str | None, array: Any) -> PhaseScheme:
         return PhaseScheme.from_names(name.strip() for name in phases.split(","))
     record = _record_of(labels)
     if record.is_file():
+        if record_of_another(labels) is not None:
+            say_notice(
+                f"{labels}: was changed or replaced since {record.name} beside it was written. The names of the phases "
+                "are taken from there all the same; see --phases."
+            )
         return PhaseScheme.read(record)
     last = int(array[array != EXCLUDED].max(initial=0))
     if not last:
@@ -224,7 +237,7 @@ def _map_note(record: Path, scheme: PhaseScheme) -> str:
     from phaseguide.segmentation.saving import CONSTRAINED
 
     try:
-        data = json.loads(record.read_text(encoding="utf-8"))
+        data = read_json(record)
         if not data["ratio"]["constrained"]:
             return ""
         own = {str(row["name"]): float(row["own"]) for row in data["phases"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +23,7 @@ from phaseguide.cli.progress import draw, time_text
 from phaseguide.cli.train_project import train_project
 from phaseguide.cli.train_sam import base_checksum, dataset_config, sam_size
 from phaseguide.cli.train_settings import CARD_KEYS, parse_settings, read_card_entries, with_entries
-from phaseguide.errors import PhaseguideError, TrainingError
+from phaseguide.errors import ModelError, OutputError, PhaseguideError, TrainingError
 from phaseguide.events import Notice, Progress
 from phaseguide.finetuning.config import PRESETS, FinetuneConfig
 from phaseguide.training.config import TrainingConfig
@@ -194,8 +195,7 @@ def train(
         raise TrainingError("Give a DATASET and --out FILE, or a project with --project DIR.")
     if out.suffix != SUFFIX:
         raise TrainingError(f"{out}: a model file ends in {SUFFIX}. Change --out.")
-    if out.exists() and not overwrite:
-        raise TrainingError(f"{out} exists already. Choose another --out, or add --overwrite.")
+    check_free(out, overwrite)
     given |= {
         key: context.params[key]
         for key in ("architecture", "encoder", "guidance")
@@ -214,7 +214,7 @@ def train(
     if first is not None:
         # What the start was trained with belongs to the history of the new weights.
         trained = trained.model_copy(update={"training": {**trained.training, "start": first.card.training}})
-    saved = save_or_rescue(out, result.segmenter, with_entries(trained, extra, card))
+    saved = save_or_rescue(out, result.segmenter, with_entries(trained, extra, card), overwrite=overwrite)
     _report(result, saved, out, json_target)
 
 
@@ -222,13 +222,39 @@ def check_outputs(out: Path, json_target: str | None, checkpoint: Path | None) -
     """Raise `PhaseguideError` now if a file that the run will write cannot be written."""
     from phaseguide.atomic import check_writable
 
-    numbers = None if json_target in (None, STANDARD_OUTPUT) else json_target
-    for path in (out, numbers, checkpoint):
-        if path is not None:
-            check_writable(path)
+    numbers = None if json_target in (None, STANDARD_OUTPUT) else Path(json_target)
+    paths = [path for path in (out, numbers, checkpoint) if path is not None]
+    if len({os.path.realpath(path).casefold() for path in paths}) < len(paths):
+        raise TrainingError("--out, --json and --checkpoint must be different files. Choose other names.")
+    for path in paths:
+        check_writable(path)
 
 
-def save_or_rescue(out: Path, segmenter: GuidedSegmenter, card: Card) -> Card:
+def check_free(out: Path, overwrite: bool) -> None:
+    """Make sure that a model may be written to a file: a free name, or with ``overwrite`` a model's.
+
+    Raises
+    ------
+    OutputError
+        A file must stay.
+    """
+    from phaseguide.models.model_file import read_card
+
+    if not os.path.lexists(out):
+        return
+    if not overwrite:
+        raise OutputError(f"{out} exists already. Choose another --out, or add --overwrite.")
+    try:
+        if out.is_symlink():
+            raise ModelError("a link")
+        read_card(out)
+    except ModelError as error:
+        raise OutputError(
+            f"{out}: is there already, and is no model of Phase Guide. It stays; choose another --out."
+        ) from error
+
+
+def save_or_rescue(out: Path, segmenter: GuidedSegmenter, card: Card, *, overwrite: bool = True) -> Card:
     """Save a trained model; where that fails, save it into the user's data folder and say so.
 
     Raises
@@ -240,6 +266,7 @@ def save_or_rescue(out: Path, segmenter: GuidedSegmenter, card: Card) -> Card:
     from phaseguide.models.zoo import user_model_folder
 
     try:
+        check_free(out, overwrite)  # once more: the training may have taken a night
         return save_model(out, segmenter, card)
     except PhaseguideError as error:
         folder, number = user_model_folder() / "rescued", 1

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phaseguide.errors import ModelError, TrainingError
 from phaseguide.finetuning.config import FinetuneConfig
+from phaseguide.json_files import parse_json, read_json
 from phaseguide.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from phaseguide.models.card import Card, InferenceCard
 
+_LARGE = 10**300
 CARD_KEYS = (
     "description",
     "version",
@@ -48,16 +49,16 @@ def parse_settings(
             )
         default = getattr(defaults, key)
         try:
-            value: Any = json.loads(text)
+            value: Any = parse_json(text)
         except ValueError:
             value = text.strip()
-        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        if isinstance(default, float) and type(value) is int and abs(value) < _LARGE:
             value = float(value)
         if isinstance(default, str):
             value = text.strip()
         if isinstance(default, tuple):
             value = tuple(part.strip() for part in text.split(",") if part.strip())
-        if default is None and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if default is None and type(value) in (int, float) and abs(value) < _LARGE:
             default = value = float(value)
         if type(value) is not type(default):
             kind = {
@@ -79,7 +80,7 @@ def read_card_entries(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = read_json(path)
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: not a JSON file that can be read ({error}).") from error
     foreign = sorted(set(entries) - set(CARD_KEYS)) if isinstance(entries, dict) else ["?"]

@@ -5,22 +5,25 @@ from __future__ import annotations
 import base64
 import csv
 import io
-import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from phaseguide.atomic import write_bytes, write_text
+from phaseguide.atomic import write_bytes
 from phaseguide.errors import SchemeError
 from phaseguide.estimation.point_count import UNCLEAR, UNNAMED, checked_answers
 from phaseguide.estimation.point_plan import PointCountError, PointPlan
+from phaseguide.files import read_plain
+from phaseguide.json_files import MOST_BYTES, json_bytes, parse_json, read_json
 from phaseguide.phases import PhaseScheme, normalise_name
 
 FORMAT, VERSION = "phaseguide point count", 1
 COLUMNS = ("point", "x", "y", "phase")
 UNCLEAR_WORDS = ("unclear", "?")
+_EMPTY_ROW = re.compile(r"(\d+,\d+,\d+,)?\r?")
 
 
 def save_count(path: str | Path, plan: PointPlan, answers: ArrayLike) -> None:
@@ -36,6 +39,11 @@ def save_count(path: str | Path, plan: PointPlan, answers: ArrayLike) -> None:
     PhaseguideError
         The file cannot be written.
     """
+    write_bytes(path, count_bytes(plan, answers))
+
+
+def count_bytes(plan: PointPlan, answers: ArrayLike) -> bytes:
+    """Return what `save_count` writes."""
     given = checked_answers(plan, answers)
     data = {
         "format": FORMAT,
@@ -49,7 +57,7 @@ def save_count(path: str | Path, plan: PointPlan, answers: ArrayLike) -> None:
         "points": np.stack([plan.rows, plan.columns], axis=1).tolist(),
         "answers": [None if answer == UNNAMED else answer for answer in given.tolist()],
     }
-    write_text(path, json.dumps(data, ensure_ascii=False) + "\n")
+    return json_bytes(data, indent=None)
 
 
 def load_count(path: str | Path) -> tuple[PointPlan, NDArray[np.int64]]:
@@ -62,7 +70,7 @@ def load_count(path: str | Path) -> tuple[PointPlan, NDArray[np.int64]]:
     """
     path = Path(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except OSError as error:
         raise PointCountError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except ValueError as error:
@@ -91,12 +99,38 @@ def write_points(path: str | Path, plan: PointPlan) -> None:
     PhaseguideError
         The file cannot be written.
     """
+    write_bytes(path, points_bytes(plan))
+
+
+def points_bytes(plan: PointPlan) -> bytes:
+    """Return what `write_points` writes."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
     for number, (row, column) in enumerate(zip(plan.rows.tolist(), plan.columns.tolist(), strict=True), 1):
         writer.writerow([number, column, row, ""])
-    write_bytes(path, buffer.getvalue().encode("utf-8-sig"))  # the mark lets Excel read names with accents
+    return buffer.getvalue().encode("utf-8-sig")  # the mark lets Excel read names with accents
+
+
+def why_plan_kept(path: Path) -> str:
+    """Say why a plan or a table of points may not be replaced; empty where nobody has named a point in it."""
+    refusal = (
+        f"{path}: is there already, and is no table or plan without answers. It stays; give another name."
+    )
+    if path.is_symlink():
+        return refusal
+    try:
+        data = read_plain(path, MOST_BYTES)
+        told = parse_json(data) if data[:1] == b"{" else None
+    except (OSError, ValueError):
+        return refusal
+    if isinstance(told, dict):
+        answers = told.get("answers")
+        unnamed = isinstance(answers, list) and not any(answer is not None for answer in answers)
+        return "" if told.get("format") == FORMAT and unnamed else refusal
+    rows = data.decode("utf-8-sig", "replace").split("\n")
+    untouched = rows[0] == ",".join(COLUMNS) and all(_EMPTY_ROW.fullmatch(row) for row in rows[1:])
+    return "" if untouched else refusal
 
 
 def read_answers(path: str | Path, plan: PointPlan) -> NDArray[np.int64]:

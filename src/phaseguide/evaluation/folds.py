@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from phaseguide.datasets.folder import Dataset
 from phaseguide.errors import DatasetError
+from phaseguide.files import is_safe_name
+from phaseguide.json_files import read_json
 
 Folds = dict[str, tuple[str, ...]]
 
@@ -23,12 +24,16 @@ def read_folds(path: str | Path, dataset: Dataset) -> Folds:
     """
     path = Path(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
         folds = {str(name): tuple(str(s) for s in stems) for name, stems in data.items()}
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise DatasetError(
             f'{path}: not a folds file ({error}). Expected {{"A": ["image", ...], "B": [...]}}.'
         ) from error
+    if odd := [name for name in folds if not is_safe_name(name)]:
+        raise DatasetError(
+            f"{path}: a fold cannot be called {odd[0]!r}, since a file is named after it. Use letters and digits."
+        )
     if len(folds) < 2 or not all(folds.values()):
         raise DatasetError(f"{path}: needs at least two folds with an image each.")
     seen: dict[str, str] = {}

@@ -1,0 +1,89 @@
+"""Which image files a command is about: what was named, without the results of earlier runs."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from phaseguide.errors import MicrographError
+from phaseguide.micrographs.reading import IMAGE_SUFFIXES
+from phaseguide.micrographs.records import files_of_results
+from phaseguide.plain_text import readable
+
+
+def find_images(paths: Sequence[str | Path], left_out: Callable[[str], None] = lambda _: None) -> list[Path]:
+    """List the image files of paths; of a folder, its images (or those of its ``images/``).
+
+    Results of an earlier run are left out: what a record beside it names, and label maps and overlays that
+    are named after another of the images (``x_labels.tif`` and ``x.png``).
+
+    Parameters
+    ----------
+    paths : sequence of path
+    left_out : callable
+        Told which of the files that were named themselves are results, in a sentence.
+
+    Raises
+    ------
+    MicrographError
+        A path that is not there, a folder without images, nothing but results, or two images that would give
+        results of the same name, also on a disk that takes ``A`` for ``a`` or accents in another form.
+    """
+    found: list[Path] = []
+    named: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = _images_of(path / "images" if (path / "images").is_dir() else path)
+            if not inside:
+                raise MicrographError(
+                    f"{path}: holds no images (TIFF, PNG, JPEG or BMP). Choose another folder."
+                )
+            found.extend(inside)
+        elif path.exists():
+            named.append(path)
+            found.append(path)
+        else:
+            raise MicrographError(f"{path}: there is no such file or folder. Check the path.")
+    results = _results_among(list(dict.fromkeys(named)))
+    found = [path for path in dict.fromkeys(found) if path not in results]
+    if results:
+        names = ", ".join(path.name for path in results)
+        told = f"{names}: label maps or pictures of an earlier result, not micrographs"
+        if not found:
+            raise MicrographError(f"{told}. Name the images that they were made of.")
+        left_out(f"{told}; left out.")
+    by_name: dict[str, Path] = {}
+    for path in found:
+        other = by_name.setdefault(unicodedata.normalize("NFC", path.stem.casefold()), path)
+        if other != path:
+            raise MicrographError(
+                f"{other} and {path}: their results would have the same name, {path.stem}_labels.tif"
+                f"{'' if other.stem == path.stem else ', on a disk that does not tell such letters apart'}. "
+                "Rename one, or segment them into different folders."
+            )
+    return found
+
+
+def _images_of(folder: Path) -> list[Path]:
+    files = [
+        p for p in sorted(folder.iterdir())
+        if p.is_file() and not p.name.startswith(".") and p.suffix.lower() in IMAGE_SUFFIXES
+    ]  # fmt: skip
+    results = _results_among(files)
+    return [path for path in files if path not in results]
+
+
+def _results_among(files: Sequence[Path]) -> dict[Path, None]:
+    """Those of some files that an earlier run wrote."""
+    made = {folder: files_of_results(folder) for folder in {path.parent for path in files}}
+    named = {(path.parent, path.stem) for path in files}
+    return {
+        path: None
+        for path in files
+        if readable(path.name) in made[path.parent]
+        or any(
+            path.stem.endswith(end) and (path.parent, path.stem.removesuffix(end)) in named
+            for end in ("_labels", "_overlay")
+        )
+    }
