@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from phaseguide import atomic
-from phaseguide.errors import PhaseguideError
+from phaseguide.errors import OutputError, PhaseguideError
 
 
 def no_space(*_args: object) -> None:
@@ -107,3 +109,98 @@ def test_the_check_fails_as_writing_would(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(PhaseguideError, match=r"x\.json: cannot be written .*space"):
         atomic.check_writable(tmp_path / "x.json")
     assert sorted(os.listdir(tmp_path)) == ["file", "taken"]
+
+
+OLD = {"a_labels.tif": b"old map", "a_overlay.png": b"old picture", "a.json": b"old record"}
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def write_old(folder: Path) -> dict[Path, bytes]:
+    for name, data in OLD.items():
+        (folder / name).write_bytes(data)
+    return {folder / name: b"new" for name in OLD}
+
+
+def test_files_that_belong_together_change_together(tmp_path: Path) -> None:
+    files = {tmp_path / "new" / name: b"1" for name in OLD}
+    atomic.write_together(files)
+    assert files_of(tmp_path / "new") == dict.fromkeys(OLD, b"1")
+    with pytest.raises(OutputError, match="exists already"):
+        atomic.write_together(dict.fromkeys(files, b"2"))
+    assert files_of(tmp_path / "new") == dict.fromkeys(OLD, b"1")
+    gone = tmp_path / "new" / "a_overlay.png"
+    atomic.write_together({path: b"2" for path in files if path != gone}, lambda _: "", without=[gone])
+    assert files_of(tmp_path / "new") == {"a_labels.tif": b"2", "a.json": b"2"}
+
+
+@pytest.mark.parametrize("step", range(9))
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+def test_whatever_step_fails_all_are_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, links: bool
+) -> None:
+    files = {**write_old(tmp_path), tmp_path / "fresh": b"new"}
+    steps = iter(range(100))
+
+    def failing(function: Any) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
+            if next(steps) == step:
+                no_space()
+            return function(*arguments, **options)
+
+        return call
+
+    replace, link = os.replace, os.link
+
+    def no_links(*_: Any) -> None:
+        raise OSError(errno.EPERM, "no links")
+
+    monkeypatch.setattr(os, "link", failing(link) if links else no_links)
+    monkeypatch.setattr(os, "fsync", failing(lambda _: None))
+    monkeypatch.setattr(os, "replace", failing(replace))
+    monkeypatch.setattr(atomic.shutil, "copy2", failing(shutil.copy2))
+    try:
+        atomic.write_together(files, lambda _: "")
+    except PhaseguideError:
+        assert files_of(tmp_path) == OLD
+    else:
+        assert files_of(tmp_path) == {**dict.fromkeys(OLD, b"new"), "fresh": b"new"}
+
+
+def test_a_file_that_appears_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = tmp_path / "b.json"
+    fsync = os.fsync
+
+    def appears(handle: int) -> None:
+        late.write_bytes(b"somebody's")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", appears)
+    with pytest.raises(OutputError, match=r"b\.json"):
+        atomic.write_together({tmp_path / "a": b"1", late: b"2"})
+    assert files_of(tmp_path) == {"b.json": b"somebody's"}
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_free_name_is_taken_only_if_it_is_still_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    target = tmp_path / "a"
+    monkeypatch.setattr(atomic, "_copy_beside", lambda path, _: target.write_bytes(b"theirs") and None)
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *_: no_space())
+    with pytest.raises(OutputError, match="appeared while"):
+        atomic.write_together({target: b"ours"})
+    assert files_of(tmp_path) == {"a": b"theirs"}
+
+
+def test_what_a_killed_program_left_is_swept_after_a_day(tmp_path: Path) -> None:
+    for name, age in ((".phaseguide-old.tif", 2), (".phaseguide-new.tif", 0), (".other", 2)):
+        (tmp_path / name).write_bytes(b"")
+        then = (tmp_path / name).stat().st_mtime - age * 24 * 3600
+        os.utime(tmp_path / name, (then, then))
+    atomic.sweep(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".other", ".phaseguide-new.tif"]
+    atomic.sweep(tmp_path / "nowhere")

@@ -182,7 +182,7 @@ def check_name(path: str | Path) -> None:
 def check_place(path: str | Path) -> None:
     """Make sure that a file of this name could be made, without making its folder. Errors as in `replacing`."""
     check_name(path)
-    with _naming(Path(path).parent):
+    with _naming(Path(path)):
         handle, name = tempfile.mkstemp(dir=existing_parent(path), prefix=_PREFIX)
         os.close(handle)
         os.unlink(name)

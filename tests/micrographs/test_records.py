@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from phaseguide.errors import PhaseguideError
+from phaseguide.errors import OutputError, PhaseguideError
 from phaseguide.micrographs import sha256_of_array, sha256_of_file, write_record
+from phaseguide.micrographs.records import record_of_another, result_record, why_kept, write_result
 
 
 def test_sha256_of_file(tmp_path: Path) -> None:
@@ -65,3 +67,72 @@ def test_what_json_cannot_hold_is_a_programming_error_and_leaves_the_old_record(
     with pytest.raises(TypeError):
         write_record(tmp_path / "a.json", {"new": object()})
     assert json.loads((tmp_path / "a.json").read_text()) == {"old": 1}
+
+
+def write_parts(folder: Path, stem: str, data: bytes, **options: bool) -> Path:
+    labels = folder / f"{stem}_labels.tif"
+    write_result(folder / f"{stem}.json", {"labels": labels.name, "model": {}}, {labels: data}, **options)
+    return labels
+
+
+def test_a_record_tells_its_own_map_from_another(tmp_path: Path) -> None:
+    a, b = write_parts(tmp_path, "a", b"map of a"), write_parts(tmp_path, "b", b"map of b")
+    assert result_record(a) == tmp_path / "a.json" and record_of_another(a) is None
+    a.write_bytes(b.read_bytes())
+    assert result_record(a) is None and record_of_another(a) == tmp_path / "a.json"
+    assert (
+        result_record(tmp_path / "c_labels.tif") is None
+        and record_of_another(tmp_path / "c_labels.tif") is None
+    )
+
+
+def test_records_of_earlier_versions_and_foreign_ones(tmp_path: Path) -> None:
+    labels, record = tmp_path / "a_labels.tif", tmp_path / "a.json"
+    labels.write_bytes(b"map")
+    record.write_text('{"labels": "a_labels.tif", "model": {}}')
+    assert result_record(labels) == record and why_kept(labels, record) == ""
+    for text in (
+        '{"labels": "a_labels.tif"}',
+        '{"labels": 1, "model": 1}',
+        "[" * 10_000,
+        "",
+        '{"parts": [], "model": 1}',
+    ):
+        record.write_text(text)
+        assert result_record(labels) is None
+        assert "stays" in why_kept(labels, record) and "stays" in why_kept(record, record)
+
+
+def test_a_new_result_takes_the_whole_place_of_the_old_one(tmp_path: Path) -> None:
+    labels = write_parts(tmp_path, "a", b"1")
+    overlay, painted = tmp_path / "a_overlay.png", tmp_path / "a_notes.png"
+    parts = {labels: b"2", overlay: b"picture", painted: b"drawn"}
+    write_result(tmp_path / "a.json", {"labels": labels.name, "model": {}}, parts)
+    painted.write_bytes(b"drawn over by hand")
+    write_parts(tmp_path, "a", b"3")
+    assert not overlay.exists(), "a picture of the old result beside the new one"
+    assert painted.read_bytes() == b"drawn over by hand" and labels.read_bytes() == b"3"
+    with pytest.raises(OutputError, match="exists already"):
+        write_parts(tmp_path, "a", b"4", replace=False)
+    labels.write_bytes(b"painted")
+    with pytest.raises(OutputError, match="changed or replaced since"):
+        write_parts(tmp_path, "a", b"5")
+    assert labels.read_bytes() == b"painted" and result_record(labels) is None
+
+
+def test_a_record_of_somebody_else_makes_nothing_go(tmp_path: Path) -> None:
+    mine = tmp_path / "micrograph.tif"
+    mine.write_bytes(b"precious")
+    told = {"model": {}, "labels": "a_labels.tif", "parts": {"micrograph.tif": sha256_of_file(mine)}}
+    (tmp_path / "a.json").write_text(json.dumps(told))
+    write_parts(tmp_path, "a", b"1")
+    assert mine.read_bytes() == b"precious"
+
+
+def test_a_name_that_is_no_text_is_recorded_readably(tmp_path: Path) -> None:
+    labels = write_parts(tmp_path, os.fsdecode(b"Gef\xfcge"), b"map")
+    assert result_record(labels) is not None
+    assert (
+        json.loads(labels.with_name(os.fsdecode(b"Gef\xfcge.json")).read_bytes())["labels"]
+        == "Gef\\xfcge_labels.tif"
+    )

@@ -62,7 +62,7 @@ def check_results(
     for other in others:
         if _spelling(Path(other)) in mine:
             raise OutputError(f"{other}: is the name of a result of this run too. Choose another name.")
-    check_place(out / "x")
+    check_place(next(target for targets in planned.values() for target in targets))
     _check_room(images, out, overlay=overlay)
     sweep(out)
 
