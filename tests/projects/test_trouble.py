@@ -233,9 +233,9 @@ def test_one_training_at_a_time_and_a_dead_one_blocks_nobody(project: Project) -
 
 
 def test_a_program_that_holds_the_project_for_long_is_waited_for_only_so_long(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project,
 ) -> None:
-    monkeypatch.setattr(change_module, "_WAIT_S", 0.1)
+    project.wait_s = 0.1
     with (
         exclusive(project.folder / ".lock", ""),
         pytest.raises(ProjectError, match="another program is changing this project"),

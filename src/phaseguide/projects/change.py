@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -18,15 +18,14 @@ from typing import Any
 
 from phaseguide.atomic import write_text
 from phaseguide.errors import ProjectError
-from phaseguide.projects import store
+from phaseguide.json_files import read_json
+from phaseguide.projects import places, store
 from phaseguide.projects.lock import exclusive
+from phaseguide.projects.places import COMMIT, LOCK, RECYCLE, STAGING
 from phaseguide.projects.schema import FieldEntry, ProjectFile
 
-STAGING = ".staging"
-RECYCLE = "recycle"
-_COMMIT = "commit.json"
-_LOCK = ".lock"
-_WAIT_S = 20.0
+WAIT_S = 20.0
+"""How long a change waits for another program, where nobody says otherwise."""
 
 
 class Change:
@@ -105,44 +104,58 @@ class Change:
     def commit(self) -> None:
         """Make the change happen."""
         if self.file != self._before:
-            store.write_file(self.stage(store.FILE), self.file)
+            places.check_told(self.folder, self.file)
+            store.write_file(self.stage(places.FILE), self.file)
         if len(self._moves) > 1:
-            write_text(self.folder / STAGING / _COMMIT, json.dumps(self._moves))
+            write_text(self.folder / COMMIT, json.dumps(self._moves))
         _carry_out(self.folder, self._moves)
 
 
 @contextmanager
-def changing(folder: Path) -> Iterator[Change]:
+def changing(folder: Path, wait_s: Callable[[], float] = lambda: WAIT_S) -> Iterator[Change]:
     """Prepare a change of a project, which happens when the body calls its `Change.commit`.
 
     Changes by several threads and programs come one after the other, each from what the one before left.
 
+    Parameters
+    ----------
+    folder : Path
+    wait_s : callable
+        How long to wait for another program; see `phaseguide.projects.lock.exclusive`.
+
     Raises
     ------
+    ProjectBusyError
+        Another program holds it for longer.
     ProjectError
-        The folder cannot be written, or another program holds it for too long.
+        The folder cannot be written.
     """
-    with _only_here(folder):
+    places.check_folder(folder)
+    with _only_here(folder, wait_s):
         _finish(folder)
         try:
             yield Change(folder, store.read_file(folder))
         finally:
-            if not (folder / STAGING / _COMMIT).exists():
+            if not (folder / COMMIT).exists():
                 shutil.rmtree(folder / STAGING, ignore_errors=True)
 
 
 def starting(folder: Path, file: ProjectFile) -> None:
     """Make the first ``project.json`` of a folder; `ProjectError` if there is one."""
     with _only_here(folder):
-        if (folder / store.FILE).exists():
+        if (folder / places.FILE).exists():
             raise ProjectError(f"{folder}: holds a project already. Open it, or choose another folder.")
-        store.write_file(folder / store.FILE, file)
+        store.write_file(folder / places.FILE, file)
 
 
-def recover(folder: Path) -> None:
-    """Finish what a process that died had begun to put in place; nothing is written if there is nothing."""
-    if (folder / STAGING / _COMMIT).exists():
-        with _only_here(folder):
+def recover(folder: Path, wait_s: float = WAIT_S) -> None:
+    """Finish what a process that died had begun to put in place; nothing is written if there is nothing.
+
+    What a list of somebody else wants to move out of the folder, or into it, is refused with a `ProjectError`.
+    """
+    places.check_folder(folder)
+    if (folder / COMMIT).exists():
+        with _only_here(folder, lambda: wait_s):
             _finish(folder)
 
 
@@ -155,15 +168,18 @@ def find_field(file: ProjectFile, field_id: str) -> FieldEntry:
     raise ProjectError(f"{file.name}: there is no field {field_id!r}. Fields: {known}.")
 
 
-def _only_here(folder: Path) -> AbstractContextManager[None]:
-    refusal = f"{folder}: another program is changing this project for over {_WAIT_S:.0f} s. Try again when it is done."
-    return exclusive(folder / _LOCK, refusal, wait_s=_WAIT_S)
+def _only_here(folder: Path, wait_s: Callable[[], float] = lambda: WAIT_S) -> AbstractContextManager[None]:
+    refusal = (
+        f"{folder}: another program is changing this project, or hangs while it does. Try again when it is done, "
+        "or end it."
+    )
+    return exclusive(folder / LOCK, refusal, wait_s)
 
 
 def _finish(folder: Path) -> None:
-    commit = folder / STAGING / _COMMIT
+    commit = folder / COMMIT
     try:
-        moves = json.loads(commit.read_text(encoding="utf-8"))
+        moves = read_json(commit)
     except FileNotFoundError:
         moves = {}
     except (OSError, ValueError) as error:
@@ -176,12 +192,13 @@ def _finish(folder: Path) -> None:
 
 def _carry_out(folder: Path, moves: dict[str, str]) -> None:
     """Move files to their places. What has been moved already is no longer where it came from."""
+    places.check_moves(folder, moves)
     try:
         for source, target in moves.items():
             (folder / target).parent.mkdir(parents=True, exist_ok=True)
             if (folder / source).exists():
                 os.replace(folder / source, folder / target)
-        (folder / STAGING / _COMMIT).unlink(missing_ok=True)
+        (folder / COMMIT).unlink(missing_ok=True)
     except OSError as error:
         raise ProjectError(
             f"{error.filename2 or error.filename or folder}: cannot be put in place ({error.strerror or error}). "

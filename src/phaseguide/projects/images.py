@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from phaseguide.errors import ProjectError
+from phaseguide.files import UnsafePathError, path_inside
 from phaseguide.micrographs.reading import Micrograph, read_micrograph
 from phaseguide.micrographs.records import sha256_of_file
 from phaseguide.micrographs.validation import check_image
@@ -93,4 +94,12 @@ def free_id(stem: str, taken: Iterable[str]) -> str:
 
 
 def _told(folder: Path, path: Path) -> str:
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+    """A file inside the folder is told relative to it, so that the project can be moved as a whole."""
+    if not path.is_relative_to(folder):
+        return str(path)
+    try:
+        told = path.relative_to(folder).as_posix()
+        path_inside(folder, told)
+        return told
+    except UnsafePathError:  # a colon or a backslash in its name, which other systems read in their own way
+        return str(path)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from phaseguide.errors import ProjectError
+from phaseguide.files import open_plain
+from phaseguide.json_files import parse_json
 
 FILE = "log.jsonl"
 
@@ -51,7 +53,8 @@ def read(folder: Path) -> list[dict[str, Any]]:
     """
     path = folder / FILE
     try:
-        written = path.read_bytes()
+        with open_plain(path) as file:
+            written = file.read()
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -59,7 +62,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
     lines = []
     for text in written.split(b"\n"):
         try:
-            line = json.loads(text)
+            line = parse_json(text)
         except ValueError:
             continue
         if isinstance(line, dict):

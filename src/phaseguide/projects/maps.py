@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -11,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import ProjectError
+from phaseguide.json_files import read_json
 from phaseguide.micrographs.label_maps import read_label_map, write_label_map
 from phaseguide.micrographs.records import write_record
 from phaseguide.phases import NOT_CLASSIFIED
-from phaseguide.projects import store
+from phaseguide.projects import places, store
 from phaseguide.projects.change import Change
 from phaseguide.projects.schema import FieldEntry, ResultEntry
 from phaseguide.segmentation.saving import result_files
@@ -25,13 +25,13 @@ Kind = Literal["edits", "truth"]
 
 def read(folder: Path, path: str | None) -> Labels | None:
     """Read a label map of a field; None if there is none."""
-    return None if path is None else read_label_map(folder / path)
+    return None if path is None else read_label_map(places.own_file(folder, path))
 
 
 def read_record(path: Path) -> dict[str, Any]:
     """Read the record of a result; empty where it is gone or was changed into something else."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel, ConfigDict
+
 from phaseguide.errors import ProjectError
+from phaseguide.json_files import read_json
 from phaseguide.micrographs.records import sha256_of_file, write_record
-from phaseguide.projects import store
+from phaseguide.projects import places, store
 from phaseguide.projects.lineage import TAKEN_BACK
 from phaseguide.projects.schema import FieldEntry, ProjectFile
 
@@ -20,6 +22,25 @@ if TYPE_CHECKING:
 
 FILE = "phases.json"
 _TOLD = ("edits", "truth", "ratio", "result")
+
+
+class _Field(BaseModel):
+    """What was said of a field before and after."""
+
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+
+class _Remembered(BaseModel):
+    """What `remember` wrote: phases and fields before and after, files in the recycle folder, checksums after."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    before: list[dict[str, Any]]
+    after: list[dict[str, Any]]
+    fields: dict[str, _Field]
+    recycled: list[str]
+    sha256: dict[str, str]
 
 
 def remember(change: Change, before: ProjectFile, staged: Iterable[str]) -> str:
@@ -73,29 +94,29 @@ def undo_scheme(project: Project, step: str) -> None:
         Phases, labels or ratios were changed since, or the recycle folder was emptied. Nothing is changed.
     """
     with project.changing() as change:
-        told = _read(change.folder / step)
-        if change.file.phases != told["after"]:
+        told = _read(change.folder, step)
+        if change.file.phases != told.after:
             raise _refusal(project, step, "its phases were changed again")
-        known = told["fields"]
+        known = told.fields
         for entry in change.file.fields:
-            if _said(entry) != known.get(entry.id, {"after": _NOTHING})["after"]:
+            if _said(entry) != (known[entry.id].after if entry.id in known else _NOTHING):
                 raise _refusal(project, step, f"something was written on field {entry.id!r}")
-        for path, checksum in told["sha256"].items():
+        for path, checksum in told.sha256.items():
             if _checksum(change.folder / path) != checksum:
                 raise _refusal(project, step, f"{path} was written")
-        for path in told["recycled"]:
+        for path in told.recycled:
             _bring_back(change, f"{Path(step).parent.as_posix()}/{path}", path)
         fields = [
-            FieldEntry.model_validate({**entry.model_dump(), **known[entry.id]["before"]})
+            FieldEntry.model_validate({**entry.model_dump(), **known[entry.id].before})
             if entry.id in known
             else entry
             for entry in change.file.fields
         ]
-        change.update(phases=told["before"], fields=fields)
+        change.update(phases=told.before, fields=fields)
         change.log(TAKEN_BACK, **store.scheme_of(change.file).to_dict(), step=step)
 
 
-_NOTHING = dict.fromkeys(_TOLD)
+_NOTHING: dict[str, Any] = dict.fromkeys(_TOLD)
 
 
 def _said(entry: FieldEntry) -> dict[str, Any]:
@@ -124,13 +145,15 @@ def _bring_back(change: Change, recycled: str, path: str) -> None:
         ) from error
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(folder: Path, step: str) -> _Remembered:
     try:
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        told = _Remembered.model_validate(read_json(places.own_file(folder, step, places.RECYCLE)))
     except (OSError, ValueError) as error:
         raise ProjectError(
-            f"{path}: cannot be read ({error}), so the change of the phases cannot be taken back."
+            f"{folder / step}: cannot be read ({error}), so the change of the phases cannot be taken back."
         ) from error
+    for path in (*told.recycled, *told.sha256):
+        places.own_file(folder, path, "edits", "truth", "results")
     return told
 
 

@@ -14,7 +14,7 @@ from phaseguide.errors import ProjectError
 from phaseguide.micrographs.reading import Micrograph
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects import images, journal, maps, relabelling, store, versions
-from phaseguide.projects.change import Change, changing, find_field, recover, starting
+from phaseguide.projects.change import WAIT_S, Change, changing, find_field, recover, starting
 from phaseguide.projects.lineage import CHANGED, CREATED
 from phaseguide.projects.lock import exclusive
 from phaseguide.projects.schema import AskedRatio, FieldEntry, ProjectFile, State, VersionEntry
@@ -41,10 +41,13 @@ class Project:
     folder : Path
     file : ProjectFile
         As this object last read or wrote it.
+    wait_s : float
+        How long a change waits for a program that is changing the project too; then it raises
+        `ProjectBusyError`. May be set at any time from any thread, also to shorten a wait under way.
     """
 
-    def __init__(self, folder: Path, file: ProjectFile) -> None:
-        self.folder, self.file = folder, file
+    def __init__(self, folder: Path, file: ProjectFile, wait_s: float = WAIT_S) -> None:
+        self.folder, self.file, self.wait_s = folder, file, wait_s
 
     @classmethod
     def create(cls, folder: str | Path, scheme: PhaseScheme, *, name: str = "", model: str = "") -> Project:
@@ -391,7 +394,7 @@ class Project:
     @contextmanager
     def changing(self) -> Iterator[Change]:
         """Change the project, see it onto the disk, then into the log."""
-        with changing(self.folder) as change:
+        with changing(self.folder, lambda: self.wait_s) as change:
             yield change
             change.commit()
             self.file = change.file

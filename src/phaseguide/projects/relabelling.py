@@ -14,6 +14,7 @@ from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, PhaseScheme
 from phaseguide.projects import phase_undo, store
 from phaseguide.projects.change import Change
 from phaseguide.projects.maps import read_record
+from phaseguide.projects.places import own_file
 from phaseguide.projects.schema import AskedRatio, FieldEntry
 
 
@@ -78,7 +79,7 @@ def _follow(
         for path in (entry.edits, entry.truth, None if result is None else result.labels):
             if path is not None:
                 change.recycle_copy(path)
-                labels = table[read_label_map(change.folder / path)]
+                labels = table[read_label_map(own_file(change.folder, path))]
                 write_label_map(change.stage(path), labels, entry.pixel_size_um)
                 staged.append(path)
         if result is not None:

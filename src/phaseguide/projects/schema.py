@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
@@ -12,6 +12,7 @@ from phaseguide.ratios import DEFAULT_SOURCE, Ratio, find_source, validate_ratio
 
 SCHEMA_VERSION = 1
 
+Edge = Annotated[int, Field(gt=0, le=1_000_000)]
 State = Literal["unreviewed", "reviewed", "rejected"]
 
 
@@ -113,10 +114,10 @@ class FieldEntry(_Entry):
     specimen: str = ""
     name: str
     images: list[ImageRef] = Field(min_length=1)
-    shape: tuple[int, int]
+    shape: tuple[Edge, Edge]
     state: State = "unreviewed"
     reason: str = ""
-    pixel_size_um: float | None = None
+    pixel_size_um: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     edits: str | None = None
     truth: str | None = None
     ratio: AskedRatio | None = None

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from phaseguide.errors import ProjectError, SchemeError
+from phaseguide.json_files import read_json
 from phaseguide.micrographs.records import write_record
 from phaseguide.phases import PhaseScheme
+from phaseguide.projects import places
+from phaseguide.projects.places import FILE
 from phaseguide.projects.schema import SCHEMA_VERSION, ProjectFile
-
-FILE = "project.json"
 
 
 def read_file(folder: Path) -> ProjectFile:
@@ -21,11 +21,11 @@ def read_file(folder: Path) -> ProjectFile:
     Raises
     ------
     ProjectError
-        No project there, damaged, or of a newer version.
+        No project there, damaged, of a newer version, or with ids and paths that lead elsewhere.
     """
     path = folder / FILE
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ProjectError(
             f"{folder}: holds no project ({FILE} is missing). Create one there, or choose another folder."
@@ -49,6 +49,7 @@ def read_file(folder: Path) -> ProjectFile:
         raise _damaged(path, f"{place}: {first['msg']}") from error
     except SchemeError as error:
         raise _damaged(path, str(error)) from error
+    places.check_told(folder, file)
     return file
 
 
