@@ -21,7 +21,7 @@ from phaseguide.errors import ProjectError
 from phaseguide.json_files import read_json
 from phaseguide.projects import store
 from phaseguide.projects.lock import exclusive
-from phaseguide.projects.places import LOCK, RECYCLE, STAGING, check_folder, check_move, inside
+from phaseguide.projects.places import LOCK, RECYCLE, STAGING, check_folder, check_move, own_file
 from phaseguide.projects.schema import FieldEntry, ProjectFile
 
 _COMMIT = "commit.json"
@@ -108,7 +108,7 @@ class Change:
         copy = self.stage(self.recycled(source))
         try:
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(inside(self.folder, source), copy)
+            shutil.copyfile(own_file(self.folder, source), copy)
         except OSError as error:
             raise ProjectError(
                 f"{self.folder / source}: cannot be copied to {RECYCLE} ({error.strerror or error}). Free some "
@@ -225,8 +225,8 @@ def _finish(folder: Path) -> None:
 
 def _unsound(commit: Path, what: str) -> ProjectError:
     return ProjectError(
-        f"{commit}: {what}. It tells what a program that ended in mid-change had still to do; nothing was touched. "
-        "Bring the project back from a copy."
+        f"{commit}: {what}. It tells what a program that ended in mid-change had still to do. Nothing was touched; "
+        "bring the project back from a copy."
     )
 
 

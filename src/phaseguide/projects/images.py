@@ -10,7 +10,7 @@ from phaseguide.errors import ProjectError
 from phaseguide.micrographs.reading import Micrograph, read_micrograph
 from phaseguide.micrographs.records import sha256_of_file
 from phaseguide.micrographs.validation import check_image
-from phaseguide.projects.places import inside
+from phaseguide.projects.places import own_file
 from phaseguide.projects.schema import FieldEntry, ImageRef, ProjectFile
 
 
@@ -49,7 +49,7 @@ def read_checked(folder: Path, entry: FieldEntry) -> Micrograph:
         The file is gone, or is not what it was when it was added.
     """
     reference = entry.images[0]
-    path = Path(reference.path) if reference.is_elsewhere else inside(folder, reference.path)
+    path = Path(reference.path) if reference.is_elsewhere else own_file(folder, reference.path)
     if not path.is_file():
         raise ProjectError(
             f"{path}: the image of field {entry.id!r} is not there any more. Put it back, or tell where it is now "
@@ -106,7 +106,7 @@ def _told(folder: Path, path: Path) -> str:
         return str(path)
     told = path.relative_to(folder).as_posix()
     try:
-        inside(folder, told)
+        own_file(folder, told)
     except ProjectError:  # a name that another system could not have
         return str(path)
     return told

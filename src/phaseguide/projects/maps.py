@@ -16,7 +16,7 @@ from phaseguide.micrographs.records import write_record
 from phaseguide.phases import NOT_CLASSIFIED
 from phaseguide.projects import store
 from phaseguide.projects.change import Change
-from phaseguide.projects.places import inside
+from phaseguide.projects.places import own_file
 from phaseguide.projects.schema import FieldEntry, ResultEntry, field_file
 
 Labels = NDArray[np.uint8]
@@ -39,7 +39,7 @@ def read(folder: Path, entry: FieldEntry, kind: Kind) -> Labels | None:
         path = entry.edits if kind == "edits" else entry.truth
     if path is None:
         return None
-    labels = read_label_map(inside(folder, path))
+    labels = read_label_map(own_file(folder, path))
     _check_shape(labels, entry, f"{folder / path}: the labels")
     return labels
 

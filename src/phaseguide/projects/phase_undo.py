@@ -14,7 +14,7 @@ from phaseguide.json_files import read_json
 from phaseguide.micrographs.records import sha256_of_file, write_record
 from phaseguide.projects import store
 from phaseguide.projects.lineage import TAKEN_BACK
-from phaseguide.projects.places import PHASES_STEP, inside
+from phaseguide.projects.places import PHASES_STEP, own_file
 from phaseguide.projects.schema import AskedRatio, FieldEntry, ProjectFile, ResultEntry
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def undo_scheme(project: Project, step: str) -> None:
             if _said(entry) != (told.fields[entry.id].after if entry.id in told.fields else _Said()):
                 raise _refusal(project, step, f"something was written on field {entry.id!r}")
         for path, checksum in told.sha256.items():
-            if _checksum(inside(change.folder, path)) != checksum:
+            if _checksum(own_file(change.folder, path)) != checksum:
                 raise _refusal(project, step, f"{path} was written")
         for path in told.recycled:
             _bring_back(change, f"{Path(step).parent.as_posix()}/{path}", path)
@@ -138,7 +138,7 @@ def _bring_back(change: Change, recycled: str, path: str) -> None:
     staged = change.stage(path)
     try:
         staged.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(inside(change.folder, recycled), staged)
+        shutil.copyfile(own_file(change.folder, recycled), staged)
     except OSError as error:
         raise ProjectError(
             f"{change.folder / recycled}: cannot be brought back ({error.strerror or error}), so the phases stay "
@@ -147,7 +147,7 @@ def _bring_back(change: Change, recycled: str, path: str) -> None:
 
 
 def _read(folder: Path, step: str) -> _Step:
-    path = inside(folder, step)
+    path = own_file(folder, step)
     try:
         return _Step.model_validate(read_json(path))
     except (OSError, ValueError) as error:

@@ -42,12 +42,15 @@ def check_folder(folder: Path) -> None:
             told = Path(entry.path).relative_to(folder).as_posix()
             if entry.is_symlink():
                 if told in _NEVER_LINKS or entry.is_dir():
-                    raise _refusal(entry.path, "is a link. Replace it by what it points to")
-                inside(folder, told)
+                    raise _refusal(
+                        entry.path,
+                        "is a link, so what is written there could lie elsewhere. Put what it means in its place",
+                    )
+                own_file(folder, told)
             elif entry.is_dir(follow_symlinks=False):
                 todo.extend(_entries(entry.path))
             elif not entry.is_file(follow_symlinks=False):
-                raise _refusal(entry.path, "is a pipe, a socket or a device. Remove it")
+                raise _refusal(entry.path, "is not a plain file but a pipe, a socket or a device. Remove it")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise no_project(folder) from error
     except OSError as error:
@@ -56,7 +59,7 @@ def check_folder(folder: Path) -> None:
         ) from error
 
 
-def inside(folder: Path, told: str) -> Path:
+def own_file(folder: Path, told: str) -> Path:
     """Return the file of a project by its path in the folder; `ProjectError` if it leads elsewhere."""
     try:
         return path_inside(folder, told)
@@ -92,8 +95,8 @@ def check_move(folder: Path, source: str, target: str) -> None:
         raise _refusal(
             str(folder), f"something in it would move {source[:120]!r} to {target[:120]!r}. Get a sound copy"
         )
-    inside(folder, source)
-    inside(folder, target)
+    own_file(folder, source)
+    own_file(folder, target)
 
 
 def is_recycled(told: str, kept: str) -> bool:
@@ -126,4 +129,4 @@ def _is_place(told: str) -> bool:
 
 
 def _refusal(path: str, what: str) -> ProjectError:
-    return ProjectError(f"{path}: {what}; nothing was touched.")
+    return ProjectError(f"{path}: {what}. Nothing was touched.")

@@ -11,7 +11,7 @@ from phaseguide.errors import ProjectError, RatioError, SchemeError
 from phaseguide.json_files import read_json
 from phaseguide.micrographs.records import write_record
 from phaseguide.phases import PhaseScheme
-from phaseguide.projects.places import FILE, inside, no_project
+from phaseguide.projects.places import FILE, no_project, own_file
 from phaseguide.projects.schema import SCHEMA_VERSION, ProjectFile
 
 
@@ -25,7 +25,7 @@ def read_file(folder: Path) -> ProjectFile:
     """
     path = folder / FILE
     try:
-        data = read_json(inside(folder, FILE))
+        data = read_json(own_file(folder, FILE))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise no_project(folder) from error
     except OSError as error:
@@ -74,7 +74,7 @@ def _checked(folder: Path, data: Any) -> ProjectFile:
                     raise ValueError(f"the result of field {entry.id!r} has {len(shares)} area shares")
             for image in entry.images:
                 if not image.is_elsewhere:
-                    inside(folder, image.path)
+                    own_file(folder, image.path)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"

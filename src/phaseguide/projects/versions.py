@@ -10,7 +10,7 @@ from phaseguide.micrographs.records import sha256_of_file
 from phaseguide.models.zoo import find_model, list_models
 from phaseguide.projects.change import Change
 from phaseguide.projects.journal import now
-from phaseguide.projects.places import RECYCLE, inside
+from phaseguide.projects.places import RECYCLE, own_file
 from phaseguide.projects.schema import ProjectFile, VersionEntry, version_file
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def path(folder: Path, file: ProjectFile, version_id: str) -> Path:
     entry = _find(file, version_id)
     if entry.deleted:
         raise ProjectError(f"Version {version_id} was deleted to {RECYCLE}. Restore it first.")
-    found = inside(folder, entry.file)
+    found = own_file(folder, entry.file)
     if not found.is_file():
         raise ProjectError(
             f"{found}: the model of version {version_id} is not there. Bring it back from a copy."
