@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from phaseguide.errors import ProjectError
 from phaseguide.micrographs.reading import Micrograph
 from phaseguide.phases import PhaseScheme
-from phaseguide.projects import images, journal, maps, relabelling, store, versions
+from phaseguide.projects import images, journal, maps, places, relabelling, store, versions
 from phaseguide.projects.change import WAIT_S, Change, changing, find_field, recover, starting
 from phaseguide.projects.lineage import CHANGED, CREATED
 from phaseguide.projects.lock import exclusive
@@ -87,7 +87,7 @@ class Project:
             No project there, damaged, or written by a newer version.
         """
         folder = Path(folder).resolve()
-        folder = folder.parent if folder.name == store.FILE else folder
+        folder = folder.parent if folder.name == places.FILE else folder
         recover(folder)
         return cls(folder, store.read_file(folder))
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from phaseguide.errors import ProjectError
 from phaseguide.micrographs.records import sha256_of_file
 from phaseguide.models.zoo import SUFFIX, find_model, list_models
-from phaseguide.projects.change import RECYCLE, Change
+from phaseguide.projects.change import Change
 from phaseguide.projects.journal import now
+from phaseguide.projects.places import RECYCLE
 from phaseguide.projects.schema import ProjectFile, VersionEntry
 
 if TYPE_CHECKING:
