@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "phaseguide"
 
 ORDER = (
-    "errors", "files", "json_files", "atomic", "events", "phases", "ratios", "micrographs", "datasets", "models",
+    "errors", "files", "text_files", "json_files", "atomic", "events", "phases", "ratios", "micrographs", "datasets", "models",
     "segmentation",
     "estimation", "projects", "evaluation", "training", "finetuning", "cli", "widgets",
 )  # fmt: skip

@@ -61,7 +61,7 @@ def test_other_integers_are_written_as_uint8(tmp_path: Path, dtype: type) -> Non
     [
         np.full((4, 4), 256),
         np.full((4, 4), -1),
-        np.full((4, 4), 1.0),
+        np.full((4, 4), 1.5),
         np.zeros(4, np.uint8),
         np.zeros((0, 4), np.uint8),
     ],
