@@ -47,7 +47,9 @@ def as_image_array(data: Any, name: str) -> NDArray[Any]:
             raise MicrographError(
                 f"{name}: holds values of type {pixels.dtype}, not grey values. Export it as 8 or 16 bit."
             )
-    return np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("="))
+    if not pixels.dtype.isnative:
+        pixels = pixels.astype(pixels.dtype.newbyteorder("="))
+    return np.ascontiguousarray(pixels)
 
 
 def as_label_array(data: Any, name: str) -> NDArray[np.uint8]:

@@ -47,13 +47,16 @@ def full_range(samples: Pixels, bits: int) -> Pixels:
     if bits >= 8 or samples.dtype.kind not in "ub":
         return samples
     top = 2**bits - 1
-    return (np.arange(top + 1) * 255 // top).astype(np.uint8)[samples.astype(np.uint8)]
+    table: Pixels = (np.arange(top + 1) * 255 // top).astype(np.uint8)
+    spread: Pixels = table[samples.astype(np.uint8)]
+    return spread
 
 
 def from_palette(indices: Pixels, palette: Pixels) -> Pixels:
     """Return the colours of indices; ``palette`` has shape (3, N) and 16-bit values or, as some write, 8-bit ones."""
     table = palette.T >> 8 if palette.max() > 255 else palette.T
-    return table.astype(np.uint8)[indices.astype(np.intp)]
+    shown: Pixels = table.astype(np.uint8)[indices.astype(np.intp)]
+    return shown
 
 
 def without_premultiplication(colours: Pixels, alpha: Pixels) -> Pixels:

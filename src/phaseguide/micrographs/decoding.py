@@ -28,9 +28,9 @@ def decode(path: Path, *, as_labels: bool = False) -> Decoded:
     MicrographError
         Missing, a folder, not permitted, empty, not an image, damaged, incomplete, or too large.
     """
-    if path.is_dir():
-        raise MicrographError(f"{path}: is a folder, not an image. Choose a file in it.")
     try:
+        if path.is_dir():
+            raise MicrographError(f"{path}: is a folder, not an image. Choose a file in it.")
         with open_plain(path) as file:
             start = file.read(4)
     except FileNotFoundError as error:

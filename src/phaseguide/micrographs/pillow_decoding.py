@@ -48,7 +48,7 @@ def decode_other(path: Path, *, as_labels: bool) -> Decoded:
         if as_labels and not _is_lossless(image, path):
             raise MicrographError(lossy_sentence(str(image.format)))
         width, height = image.size
-        deep = image.format == "PNG" and image.tile and image.tile[0].args in _DEEP
+        deep = image.format == "PNG" and any(tile[3] in _DEEP for tile in getattr(image, "tile", ()))
         check_size((height, width, len(image.getbands())), 2 if deep else _bytes_a_value(image))
         count = getattr(image, "n_frames", 1)
         pixels = _deep_png(image, path) if deep else pixels_of(image, as_labels)

@@ -177,7 +177,7 @@ def _shown(samples: Pixels, page: TiffPage, as_labels: bool) -> tuple[Pixels, tu
     have = samples.shape[-1]
     if kind in ("YCBCR", "CIELAB", "ICCLAB", "RGB") and have == 1:
         kind = "MINISBLACK"
-    needed, notices = _COLOURS[kind], ()
+    needed, notices = _COLOURS[kind], tuple[str, ...]()
     if have < needed or have > needed + 1 or (kind == "SEPARATED" and _value(page, 332, 1) != 1):
         raise MicrographError(
             f"has {have} channels ({kind}), which is neither grey nor RGB nor CMYK. Export one of them."
