@@ -38,7 +38,7 @@ def inverted(samples: Pixels, bits: int) -> Pixels:
     if bits > 16:  # counted down from 2**32, small differences would be lost in single precision
         return -samples.astype(np.float64)
     if samples.dtype.kind == "u":
-        return np.subtract(samples.dtype.type(2**bits - 1), samples)
+        return np.asarray(samples.dtype.type(2**bits - 1) - samples)
     return ~samples
 
 

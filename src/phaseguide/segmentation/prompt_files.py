@@ -58,7 +58,7 @@ def read_prompts(path: str | Path, shape: tuple[int, int], scheme: PhaseScheme) 
     unknown = [name for name in columns if name not in ("phase", *BOX, *POINT)]
     whole = all(name in columns for name in BOX) or all(name in columns for name in POINT)
     if unknown or "phase" not in columns or not whole or len(set(columns)) < len(columns):
-        raise MicrographError(f"{path}: the first line is {', '.join(table[0].cells)!r}. {FORM}")
+        raise MicrographError(f"{path}: the first line is {','.join(table[0].cells)!r}. {FORM}")
     boxes, box_phases, points, point_phases = [], [], [], []
     for row in table[1:]:
         try:
