@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from phaseguide.errors import SchemeError
+from phaseguide.json_files import read_json
 
 NOT_CLASSIFIED = 0
 """Label value of pixels that nobody has classified (yet); never a phase."""
@@ -140,7 +140,7 @@ class PhaseScheme:
         """Read a ``scheme.json``."""
         path = Path(path)
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = read_json(path)
         except OSError as error:
             raise SchemeError(f"{path}: cannot be read ({error.strerror or error}).") from error
         except ValueError as error:

@@ -84,7 +84,7 @@ def test_tables_that_are_none(plan: PointPlan, tmp_path: Path) -> None:
     path.write_text("a,b\n1,2\n")
     with pytest.raises(PointCountError, match="no columns point, x, y, phase"):
         read_answers(path, plan)
-    path.write_bytes("point,x,y,phase\n1,1,1,Widmanstätten".encode("latin-1"))
+    path.write_bytes(b"PK\x03\x04\x00\x81")
     with pytest.raises(PointCountError, match="UTF-8"):
         read_answers(path, plan)
 

@@ -154,7 +154,7 @@ def test_a_damaged_checkpoint_is_told_and_not_taken(model: LoadedModel, tmp_path
     checkpoint = tmp_path / "run.safetensors"
     checkpoint.write_bytes(b"half of a file")
     assert read_interrupted(checkpoint) is None
-    with pytest.raises(TrainingError, match="cannot be read"):
+    with pytest.raises(TrainingError, match="is damaged"):
         run(finetune(model, [source()], QUICK, checkpoint=checkpoint))
 
 

@@ -190,7 +190,8 @@ def test_an_image_whose_name_other_systems_misread_is_told_by_its_whole_path(tmp
 
 PATHS = st.sampled_from(
     ["../sentinel/a.tif", "/etc/hostname", "edits/../../sentinel/a.tif", "edits/f_edits.tif", "project.json",
-     ".lock", "", "edits", "link/a.tif", ".staging/x", "models/x.safetensors", "recycle/a/b", "a\\..\\b", "results/f_labels.tif"]
+     ".lock", "", "edits", "link/a.tif", ".staging/x", "models/x.safetensors", "recycle/a/b", "a\\..\\b",
+     "results/f_labels.tif"]
 ) | st.text(max_size=12)  # fmt: skip
 MOVES = st.dictionaries(PATHS, PATHS, max_size=3)
 

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.crops import SYMMETRIES, Crop, turned
-from phaseguide.finetuning.dropout import own_dropout
 from phaseguide.finetuning.feature_cache import FeatureCache, cache_for, varied
 from phaseguide.finetuning.objective import (
     anchor_loss,
@@ -28,6 +27,7 @@ from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.ratios import FLOOR
 from phaseguide.training.adapters import encoded
 from phaseguide.training.augmentation import jitter_brightness, random_grid, sample_crop
+from phaseguide.training.dropout import own_dropout
 from phaseguide.training.losses import crop_ratios
 from phaseguide.training.prompting import decode_shown
 from phaseguide.training.stages import update_average

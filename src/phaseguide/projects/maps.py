@@ -121,6 +121,7 @@ def _put(change: Change, entry: FieldEntry, kind: Literal["edits", "truth"], lab
     _write_labels(change, path, entry, labels)
     entry = entry.model_copy(update={kind: path})
     change.put(entry)
+    change.log(f"{kind} saved", field=entry.id, labelled_px=int(np.count_nonzero(labels)))
     return entry
 
 

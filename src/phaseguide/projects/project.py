@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from phaseguide.errors import ProjectError
 from phaseguide.micrographs.reading import Micrograph
 from phaseguide.phases import PhaseScheme
-from phaseguide.projects import images, journal, maps, relabelling, store, versions
+from phaseguide.projects import images, journal, maps, places, relabelling, store, versions
 from phaseguide.projects.change import WAIT_S, Change, changing, find_field, recovered, starting
 from phaseguide.projects.lineage import CHANGED, CREATED
 from phaseguide.projects.lock import exclusive
-from phaseguide.projects.places import LOCK, TRAINING, made_folder
 from phaseguide.projects.schema import AskedRatio, FieldEntry, ProjectFile, State, VersionEntry
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ class Project:
             No project there, damaged, unsafe, or written by a newer version; nothing was touched.
         """
         folder = Path(folder)
-        folder = (folder.parent if folder.name == store.FILE else folder).resolve()
+        folder = (folder.parent if folder.name == places.FILE else folder).resolve()
         return cls(folder, recovered(folder, wait_s), wait_s)
 
     # -- what is in it ----------------------------------------------------------------------------
@@ -238,9 +237,7 @@ class Project:
             disk now, so that strokes of another program stay. None writes the whole map.
         """
         with self.changing() as change:
-            entry = maps.write_edits(change, field_id, edits, base)
-            change.log("edits saved", field=field_id, labelled_px=int(np.count_nonzero(edits)))
-        return entry
+            return maps.write_edits(change, field_id, edits, base)
 
     def read_truth(self, field_id: str) -> Labels | None:
         """Read labels that were corrected elsewhere, uint8, shape (H, W); None if there are none."""
@@ -249,9 +246,7 @@ class Project:
     def write_truth(self, field_id: str, labels: Labels) -> FieldEntry:
         """Take labels that were corrected elsewhere, shape (H, W), for true; earlier ones are recycled."""
         with self.changing() as change:
-            entry = maps.write_truth(change, field_id, labels)
-            change.log("truth saved", field=field_id, labelled_px=int(np.count_nonzero(labels)))
-        return entry
+            return maps.write_truth(change, field_id, labels)
 
     def read_result(self, field_id: str) -> Labels | None:
         """Read the last segmentation of a field, uint8, shape (H, W); None if there is none."""
@@ -368,7 +363,7 @@ class Project:
 
     def training_folder(self) -> Path:
         """Return the folder of checkpoints, made if it is missing; `ProjectError` if it cannot be."""
-        return made_folder(self.folder, TRAINING)
+        return places.made_folder(self.folder, places.TRAINING)
 
     def training_lock(self) -> AbstractContextManager[None]:
         """Hold this while a training runs; `ProjectError` if one is under way, in whatever program."""
@@ -376,7 +371,7 @@ class Project:
             f"{self.folder}: a model is learning in this project already, in another napari or on the command "
             "line. Wait for it, or stop it first."
         )
-        return exclusive(self.training_folder() / LOCK, refusal)
+        return exclusive(self.training_folder() / places.LOCK, refusal)
 
     def log(self, event: str, **details: Any) -> None:
         """Append a line to the log: the time, what happened, and JSON values that tell more."""

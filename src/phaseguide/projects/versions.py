@@ -24,9 +24,8 @@ def add(change: Change, segmenter: GuidedSegmenter, card: Card, **origin: Any) -
 
     number = len(change.file.versions) + 1
     taken = {entry.id for entry in change.file.versions}
-    while (
-        _id(number) in taken or (change.folder / version_file(_id(number))).exists()
-    ):  # somebody put it there
+    # A file that nobody knows of was put there by somebody.
+    while _id(number) in taken or (change.folder / version_file(_id(number))).exists():
         number += 1
     name, target = _id(number), version_file(_id(number))
     staged = change.stage(target)

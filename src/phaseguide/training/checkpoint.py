@@ -1,8 +1,10 @@
-"""Checkpoints: everything a run needs to go on bit for bit, in one safetensors file."""
+"""Checkpoints: everything a run needs to go on bit for bit, in one safetensors file with a checksum over all of it."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,15 @@ from torch import Tensor, nn
 
 from phaseguide.atomic import write_bytes
 from phaseguide.errors import TrainingError
+from phaseguide.json_files import parse_json
+from phaseguide.models.model_file import tensors_sha256
 
 _KEY = "phaseguide_checkpoint"
+_SUM = "sha256"
+
+
+class DamagedCheckpointError(TrainingError):
+    """A checkpoint that is not what was written: nothing can go on from it."""
 
 
 def save_checkpoint(
@@ -46,7 +55,7 @@ def save_checkpoint(
         for name, value in slots.items():
             tensors[f"optimiser/{index}/{name}"] = torch.as_tensor(value).detach().cpu().contiguous().clone()
     text = json.dumps({**state, "param_groups": inner["param_groups"]}, sort_keys=True)
-    write_bytes(path, save(tensors, metadata={_KEY: text}))
+    write_bytes(path, save(tensors, metadata={_KEY: text, _SUM: _checksum(tensors, text)}))
 
 
 def load_checkpoint(
@@ -56,21 +65,48 @@ def load_checkpoint(
 
     Raises
     ------
-    TrainingError
-        Not a checkpoint, or damaged.
+    DamagedCheckpointError
+        Not a checkpoint, or not as it was written.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_KEY)
+            told = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        state = json.loads(text) if text else None
+        text = told.get(_KEY, "")
+        state = parse_json(text) if text else None
     except (SafetensorError, OSError, ValueError) as error:
-        raise TrainingError(
-            f"{path}: this checkpoint cannot be read ({error}). Delete it to start afresh."
+        raise DamagedCheckpointError(
+            f"{path}: this checkpoint is damaged ({error}). Delete it to start afresh."
         ) from error
     if not isinstance(state, dict):
-        raise TrainingError(f"{path}: not a training checkpoint. Delete it or choose another name.")
+        raise DamagedCheckpointError(
+            f"{path}: is damaged or no training checkpoint. Delete it or choose another name."
+        )
+    if told.get(_SUM) != _checksum(tensors, text):
+        raise DamagedCheckpointError(
+            f"{path}: this checkpoint is damaged, or of an older version (its checksum is not right). Delete it to "
+            "start afresh."
+        )
     return tensors, state
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a checkpoint that cannot be used, so that nothing is lost, and return its new name."""
+    number, aside = 1, path.with_name(f"{path.stem}-unused{path.suffix}")
+    while os.path.lexists(aside):
+        number += 1
+        aside = path.with_name(f"{path.stem}-unused-{number}{path.suffix}")
+    try:
+        path.rename(aside)
+    except OSError as error:
+        raise TrainingError(
+            f"{path}: cannot be renamed ({error.strerror or error}). Move it away, or choose another name."
+        ) from error
+    return aside
+
+
+def _checksum(tensors: dict[str, Tensor], text: str) -> str:
+    return hashlib.sha256(f"{tensors_sha256(tensors)}|{text}".encode()).hexdigest()
 
 
 def restore(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +14,16 @@ from torch import Tensor
 
 from phaseguide.datasets.folder import Dataset
 from phaseguide.errors import TrainingError
+from phaseguide.micrographs.records import sha256_of_array
 from phaseguide.micrographs.validation import check_image
 from phaseguide.models.card import Card, FamiliarityCard
 from phaseguide.models.segmenter import normalise_image
-from phaseguide.phases import PhaseScheme
+from phaseguide.phases import NOT_CLASSIFIED, PhaseScheme
 from phaseguide.ratios import ratio_from_labels
 from phaseguide.segmentation.familiarity import FEWEST_IMAGES, Familiarity, describe_image
+from phaseguide.training.augmentation import random_grid, sample_crop
+from phaseguide.training.config import TrainingConfig
+from phaseguide.training.losses import crop_ratios
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,59 @@ class TrainingData:
     def channels(self) -> int:
         """Channels of all images."""
         return int(self.train[0].image.shape[0])
+
+
+def data_sha256(data: TrainingData) -> str:
+    """Checksum over the pixels and labels of all images, in their order, and over which of them validate."""
+    parts = [
+        f"{side}|{item.stem}|{sha256_of_array(item.image.numpy())}|{sha256_of_array(item.labels.numpy())}"
+        for side, images in (("train", data.train), ("validation", data.validation))
+        for item in images
+    ]
+    return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
+
+
+def draw_crops(
+    data: TrainingData, config: TrainingConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw the crops of a step.
+
+    Returns
+    -------
+    tuple of Tensor
+        Pixels of float32, shape (B, C, H, W); labels, shape (B, H, W); ratios, shape (B, K), where a row of NaN
+        means that the crop has none.
+    """
+    crops, marks = [], []
+    for _ in range(config.batch):
+        pick = int(torch.randint(len(data.train), (1,), generator=generator))
+        item = data.train[pick]
+        height, width = item.labels.shape
+        grid = random_grid(height, width, config.crop, config.augment_scale, generator)
+        pixels, labels = sample_crop(item.image, item.labels, grid)
+        crops.append(pixels)
+        marks.append(labels)
+    labels = torch.stack(marks)
+    return torch.stack(crops), labels, crop_ratios(labels, len(data.scheme))
+
+
+def describe_gaps(data: TrainingData) -> list[str]:
+    """Say in sentences which phases no training image shows; labels that count from 0 look like that."""
+    seen: set[int] = set()
+    for item in data.train:
+        seen |= set(torch.unique(item.labels).tolist())
+    missing = [phase for phase in data.scheme.phases if phase.label not in seen]
+    told = [
+        f"{phase.name} (label {phase.label}) has no pixel in any label map to learn from, so the model cannot know it."
+        for phase in missing
+    ]
+    last = data.scheme.phases[-1]
+    if NOT_CLASSIFIED in seen and last in missing:
+        told.append(
+            f"The label maps hold 0 and no {last.label}. If they count the phases from 0, add 1 to every label: 0 "
+            "means not classified here, and no pixel of it is learnt from."
+        )
+    return told
 
 
 def familiarity_card(images: Sequence[TrainingImage]) -> FamiliarityCard | None:

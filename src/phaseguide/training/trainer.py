@@ -13,21 +13,26 @@ from typing import Any
 import numpy as np
 import torch
 
-from phaseguide.errors import TrainingError, is_out_of_memory
-from phaseguide.evaluation.calibration import own_error
+from phaseguide.errors import PhaseguideError, TrainingError, is_out_of_memory
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.backbones import BackboneOptions
-from phaseguide.models.card import BackboneCard, CalibrationCard, Card, GuidanceCard
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
-from phaseguide.ratios import FLOOR
 from phaseguide.segmentation.device import choose_device
-from phaseguide.training.adapters import encoded, sam_backbone, save_memory, saves_memory
-from phaseguide.training.augmentation import jitter_brightness, random_grid, sample_crop
-from phaseguide.training.checkpoint import load_checkpoint, restore, save_checkpoint
+from phaseguide.training.adapters import encoded, sam_backbone, save_memory, too_large
+from phaseguide.training.augmentation import jitter_brightness
+from phaseguide.training.checkpoint import (
+    DamagedCheckpointError,
+    load_checkpoint,
+    restore,
+    save_checkpoint,
+    set_aside,
+)
 from phaseguide.training.config import RECOMMENDED, TrainingConfig
-from phaseguide.training.data import TrainingData, familiarity_card
+from phaseguide.training.data import TrainingData, data_sha256, describe_gaps, draw_crops
+from phaseguide.training.describing import describe_model
+from phaseguide.training.dropout import own_dropout
 from phaseguide.training.events import EpochDone, TrainingResult
-from phaseguide.training.losses import crop_ratios, segmentation_loss
+from phaseguide.training.losses import segmentation_loss
 from phaseguide.training.prompting import decode_shown
 from phaseguide.training.stages import (
     Stage,
@@ -40,8 +45,8 @@ from phaseguide.training.stages import (
 )  # fmt: skip
 from phaseguide.training.validation import Validation, validate
 
-PRIOR_IMAGES = 2
-"""Imagined images in the calibration of a new model: a handful of validation images tell little."""
+REDRAWS = 20
+"""How often crops are drawn anew for a step that needs a ratio, where none of them is labelled whole."""
 
 TrainingEvent = Progress | Notice | EpochDone | Finished[TrainingResult]
 
@@ -67,7 +72,8 @@ def train(
         ``schedule="guidance"`` only its backbone is taken, and fresh guidance is trained on it.
     checkpoint : Path, optional
         Written after every epoch. If the file is there, the run goes on from it, and ends with the
-        same weights as an uninterrupted one (same device and thread count).
+        same weights as an uninterrupted one (same device and thread count). One that is damaged, or of
+        images that were changed since, is kept under another name, and the run begins anew.
 
     Yields
     ------
@@ -79,7 +85,9 @@ def train(
     Raises
     ------
     TrainingError
-        Bad configuration, a checkpoint of another run, or a loss that is no longer finite.
+        Bad configuration, a checkpoint of another run, or a loss that is no longer finite. One step of
+        every stage is tried first, so what cannot work is told before the first epoch. Where a later
+        stage fails all the same, a `Notice` tells, and what the stages before it learnt is the result.
     """
     config.validate()
     if config.threads:
@@ -100,6 +108,7 @@ class _Run:
     ) -> None:
         self.data, self.config, self.name, self.checkpoint = data, config, name, checkpoint
         self.device = choose_device(config.device).torch_device
+        self.data_sha256 = data_sha256(data)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.stages = plan_stages(config)
         self.model = self._build(start).to(self.device)
@@ -115,6 +124,7 @@ class _Run:
         self.stale = 0
         self.spent = 0.0
         self.final: Validation | None = None
+        self.without_ratio = 0
 
     def _build(self, start: GuidedSegmenter | None) -> GuidedSegmenter:
         c = self.config
@@ -142,11 +152,73 @@ class _Run:
         return model
 
     def events(self) -> Iterator[TrainingEvent]:
+        yield from (Notice(gap) for gap in describe_gaps(self.data))
+        yield Progress("Trying a step of every stage", 0, 1)
+        self._try_stages()
+        # Not torch's own dropout: its draws would be shared with the whole process and be in no checkpoint.
+        own_dropout(self.model, self.generator)
         first_stage, first_epoch = 0, 0
         optimiser = prepare(self.model, self.stages[0], self.config)
         if self.checkpoint is not None and self.checkpoint.exists():
-            first_stage, first_epoch, optimiser = self._resume()
-            yield Notice(f"Going on from {self.checkpoint.name} after epoch {len(self.history)}.")
+            resumed = self._resume()
+            if isinstance(resumed, str):
+                yield Notice(
+                    f"{resumed} It is kept as {set_aside(self.checkpoint).name}; the run begins anew."
+                )
+            else:
+                first_stage, first_epoch, optimiser = resumed
+                yield Notice(f"Going on from {self.checkpoint.name} after epoch {len(self.history)}.")
+        try:
+            ever_stopped = yield from self._stages(first_stage, first_epoch, optimiser)
+        except (PhaseguideError, RuntimeError, MemoryError) as error:
+            if self.stages[0].name != "backbone" or len(self.history) < self.stages[0].epochs:
+                raise
+            ever_stopped = False
+            yield Notice(
+                f"The last stage failed ({error}). The model holds what was learnt before; its guidance is as good "
+                "as untrained. Train it again from this model with --schedule guidance."
+            )
+        if self.without_ratio:
+            yield Notice(
+                f"{self.without_ratio} steps of the guidance taught nothing, since no crop of them is labelled "
+                "whole, and a crop that is not has no ratio. Label more of the images whole, or train smaller "
+                "crops (--crop)."
+            )
+        yield Progress("Measuring the trained model", 0, 1)
+        yield Finished(self._result(ever_stopped))
+
+    def _try_stages(self) -> None:
+        """Take one step of every stage and judge one image, on a copy, so that what cannot work is told at once."""
+        kept = self.model, self.generator.get_state()
+        try:
+            for stage in self.stages:
+                self.model = copy.deepcopy(kept[0])
+                own_dropout(self.model, self.generator)
+                optimiser = prepare(self.model, stage, self.config)
+                set_modes(self.model, stage, self.config.batch)
+                self._guarded_step(stage, optimiser)
+            validate(self.average, self.data.validation[:1], self.device)
+        finally:
+            self.model = kept[0]
+            self.generator.set_state(kept[1])
+            self.without_ratio = 0
+
+    def _guarded_step(self, stage: Stage, optimiser: torch.optim.AdamW) -> float | None:
+        try:
+            loss = self._step(stage, optimiser)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise TrainingError(too_large(self.config, self.model)) from error
+        if loss is not None and not math.isfinite(loss):
+            raise TrainingError(
+                f"The loss is no longer a number after {len(self.history)} epochs. Lower the learning rate "
+                f"(now {self.config.learning_rate:g}) or check the images for wild values."
+            )
+        return loss
+
+    def _stages(self, first_stage: int, first_epoch: int, optimiser: torch.optim.AdamW) -> Any:
+        """Run the stages from a position on; returns whether one was stopped early."""
         ever_stopped = False
         for index in range(first_stage, len(self.stages)):
             stage = self.stages[index]
@@ -172,8 +244,7 @@ class _Run:
                     )
                     break
             first_epoch = 0
-        yield Progress("Measuring the trained model", 0, 1)
-        yield Finished(self._result(ever_stopped))
+        return ever_stopped
 
     def _epoch(self, stage: Stage, epoch: int, optimiser: torch.optim.AdamW) -> Any:
         started = time.perf_counter()
@@ -183,50 +254,25 @@ class _Run:
             step = epoch * self.steps + k
             set_rate(optimiser, step, total)
             set_modes(self.model, stage, self.config.batch)
-            try:
-                loss = self._step(stage, optimiser)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                raise TrainingError(self._too_large()) from error
+            loss = self._guarded_step(stage, optimiser)
             update_average(self.average, self.model, self.config.average, step)
-            if not math.isfinite(loss):
-                raise TrainingError(
-                    f"The loss is no longer a number in epoch {epoch + 1}. Lower the learning rate "
-                    f"(now {self.config.learning_rate:g}) or check the images for wild values."
-                )
-            losses.append(loss)
+            losses += [] if loss is None else [loss]
             yield Progress(f"Training ({stage.name}, epoch {epoch + 1} of {stage.epochs})", step + 1, total)
-        return self._judge(stage, epoch, float(np.mean(losses)), started)
+        return self._judge(stage, epoch, float(np.mean(losses)) if losses else 0.0, started)
 
-    def _too_large(self) -> str:
-        """Say what of this run takes less memory."""
+    def _step(self, stage: Stage, optimiser: torch.optim.AdamW) -> float | None:
+        """Learn from one batch and return the loss; None where the stage needs a ratio and no crop has one."""
         c = self.config
-        crops = "1 crop" if c.batch == 1 else f"{c.batch} crops"
-        less = [f"fewer crops a step (--batch {c.batch // 2})"] if c.batch > 1 else []
-        if c.crop >= 64:
-            less.append(f"smaller crops (--crop {c.crop // 64 * 32})")
-        if sam_backbone(self.model) is not None and not saves_memory(self.model):
-            less.append("less memory for each, in more time (--set checkpointing=true)")
-        advice = (
-            f"Take {', or '.join(less)}." if less else "Close other programs, or choose another --device."
-        )
-        return f"Memory ran out in a step with {crops} of {c.crop} px. {advice}"
-
-    def _step(self, stage: Stage, optimiser: torch.optim.AdamW) -> float:
-        c = self.config
-        crops, marks = [], []
-        for _ in range(c.batch):
-            pick = int(torch.randint(len(self.data.train), (1,), generator=self.generator))
-            item = self.data.train[pick]
-            height, width = item.labels.shape
-            grid = random_grid(height, width, c.crop, c.augment_scale, self.generator)
-            pixels, labels = sample_crop(item.image, item.labels, grid)
-            crops.append(pixels)
-            marks.append(labels)
-        images = jitter_brightness(torch.stack(crops), stage.degrade, self.generator)
-        labels = torch.stack(marks)
-        ratios = crop_ratios(labels, len(self.data.scheme))
+        pixels, labels, ratios = draw_crops(self.data, self.config, self.generator)
+        if stage.name == "guidance":
+            for _ in range(REDRAWS):
+                if not bool(torch.isnan(ratios).any(1).all()):
+                    break
+                pixels, labels, ratios = draw_crops(self.data, self.config, self.generator)
+            else:
+                self.without_ratio += 1
+                return None
+        images = jitter_brightness(pixels, stage.degrade, self.generator)
         given = noisy_ratios(ratios, stage, c.ratio_noise, self.generator)
         images = images.to(self.device, memory_format=torch.channels_last)
         labels = labels.to(self.device)
@@ -285,6 +331,7 @@ class _Run:
         state = {
             "config": self.config.to_dict(),
             "images": self._images(),
+            "data_sha256": self.data_sha256,
             "position": list(position),
             "best_miou": None if math.isinf(self.best_miou) else self.best_miou,
             "stale": self.stale,
@@ -293,13 +340,22 @@ class _Run:
         }
         save_checkpoint(self.checkpoint, self._modules(), optimiser, self.generator, state)
 
-    def _resume(self) -> tuple[int, int, torch.optim.AdamW]:
+    def _resume(self) -> tuple[int, int, torch.optim.AdamW] | str:
+        """Take up what a checkpoint holds; a sentence where nothing can go on from it."""
         assert self.checkpoint is not None
-        tensors, state = load_checkpoint(self.checkpoint)
+        try:
+            tensors, state = load_checkpoint(self.checkpoint)
+        except DamagedCheckpointError:
+            return f"{self.checkpoint}: this checkpoint is damaged, or of an older version."
         if not self.config.is_recorded_as(state["config"]) or state["images"] != self._images():
             raise TrainingError(
                 f"{self.checkpoint}: this checkpoint belongs to a run with other settings or images. "
                 "Delete it to start afresh, or run with the old ones."
+            )
+        if state["data_sha256"] != self.data_sha256:
+            return (
+                f"{self.checkpoint}: the images or labels were changed since this checkpoint, though they have the "
+                "same names."
             )
         stage, epoch = state["position"]
         # A run that ended a stage has saved that stage's optimiser, which the next one replaces.
@@ -321,14 +377,13 @@ class _Run:
 
     def _result(self, stopped: bool) -> TrainingResult:
         judged = self.final or validate(self.best, self.data.validation, self.device)
-        k = len(self.data.scheme)
-        ratios = np.array([r for i in self.data.train if (r := i.ratio(k)) is not None])
         segmenter = self.best.to("cpu").to(memory_format=torch.contiguous_format)
         segmenter.requires_grad_(True)
         segmenter.eval()
         record = {
             "config": self.config.to_dict(),
             "images": self._images(),
+            "data_sha256": self.data_sha256,
             "epochs": len(self.history),
             "seconds": round(self.spent, 1),
             "threads": torch.get_num_threads(),
@@ -336,19 +391,5 @@ class _Run:
             "torch": torch.__version__,
             "gauges": [h.gauges for h in self.history if h.gauges and h.stage != "backbone"],
         }
-        card = Card(
-            name=self.name,
-            phases=self.data.scheme.to_dict()["phases"],
-            backbone=BackboneCard(**segmenter.backbone.options.to_dict()),
-            guidance=GuidanceCard(**dataclasses.asdict(segmenter.guidance_options)),
-            training_ratio_mean=ratios.mean(0).tolist(),
-            training_ratio_spread=np.log(np.maximum(ratios, FLOOR)).std(0).tolist(),
-            calibration=CalibrationCard(
-                own_error=own_error(judged.own, judged.true, prior_images=PRIOR_IMAGES).tolist(),
-                source=f"{len(judged.own)} validation images",
-            ),
-            familiarity=familiarity_card(self.data.train),
-            training=record,
-            scores={"validation": judged.scores.to_dict(self.data.scheme)},
-        )
+        card = describe_model(self.name, segmenter, self.data, judged, record)
         return TrainingResult(segmenter, card, tuple(self.history), stopped, record)

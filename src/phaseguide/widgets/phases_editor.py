@@ -34,8 +34,8 @@ class PhasesEditor(QWidget):
     """
 
     changed = Signal()
-    relabelled = Signal(dict)
-    taken_back = Signal(dict)
+    relabelled = Signal(object)
+    taken_back = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
