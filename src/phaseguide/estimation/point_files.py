@@ -16,12 +16,14 @@ from phaseguide.atomic import write_bytes, write_text
 from phaseguide.errors import SchemeError
 from phaseguide.estimation.point_count import UNCLEAR, UNNAMED, checked_answers
 from phaseguide.estimation.point_plan import PointCountError, PointPlan
+from phaseguide.json_files import read_json
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.text_files import parse_number, parse_table, read_text
 
 FORMAT, VERSION = "phaseguide point count", 1
 COLUMNS = ("point", "x", "y", "phase")
 UNCLEAR_WORDS = ("unclear", "?")
+LONGEST_EDGE = 1_000_000
 
 
 def save_count(path: str | Path, plan: PointPlan, answers: ArrayLike) -> None:
@@ -63,7 +65,7 @@ def load_count(path: str | Path) -> tuple[PointPlan, NDArray[np.int64]]:
     """
     path = Path(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except OSError as error:
         raise PointCountError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except ValueError as error:
@@ -169,6 +171,8 @@ def _answer(text: str, scheme: PhaseScheme, where: str) -> int:
 def _count_from(data: dict[str, Any], source: str) -> tuple[PointPlan, NDArray[np.int64]]:
     scheme = PhaseScheme.from_dict(data, source=source)
     height, width = (int(n) for n in data["shape"])
+    if not (0 < height <= LONGEST_EDGE and 0 < width <= LONGEST_EDGE):
+        raise ValueError(f"{height} x {width} px is no size of an image")
     points = np.array(data["points"], dtype=np.int64).reshape(len(data["points"]), 2)
     plan = PointPlan(
         points[:, 0],

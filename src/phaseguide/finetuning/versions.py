@@ -8,7 +8,7 @@ from phaseguide.finetuning.events import FinetuneResult
 from phaseguide.models.card import Card
 from phaseguide.models.model_file import save_model
 from phaseguide.models.new_file import claimed
-from phaseguide.models.zoo import SUFFIX, free_name
+from phaseguide.models.zoo import SUFFIX, check_name, free_name
 
 
 def keep(result: FinetuneResult, folder: Path, name: str) -> tuple[Path, Card]:
@@ -31,8 +31,10 @@ def keep(result: FinetuneResult, folder: Path, name: str) -> tuple[Path, Card]:
     Raises
     ------
     PhaseguideError
-        The file cannot be written; nothing is lost, the result can be kept elsewhere.
+        No model can have that name, or the file cannot be written; nothing is lost, the result can be kept
+        elsewhere.
     """
+    check_name(name)
     name = free_name(name)
     while (path := folder / f"{name}{SUFFIX}").exists():  # the folder may be another than the user's
         name = f"{name}-2"

@@ -21,7 +21,7 @@ from phaseguide.errors import ProjectError
 from phaseguide.json_files import read_json
 from phaseguide.projects import store
 from phaseguide.projects.lock import exclusive
-from phaseguide.projects.places import LOCK, RECYCLE, STAGING, check_folder, check_move, own_file
+from phaseguide.projects.places import FILE, LOCK, RECYCLE, STAGING, check_folder, check_move, own_file
 from phaseguide.projects.schema import FieldEntry, ProjectFile
 
 _COMMIT = "commit.json"
@@ -118,7 +118,7 @@ class Change:
     def commit(self) -> None:
         """Make the change happen."""
         if self.file != self._before:
-            store.write_file(self.folder, self.stage(store.FILE), self.file)
+            store.write_file(self.folder, self.stage(FILE), self.file)
         if len(self._moves) > 1:
             write_text(self.folder / STAGING / _COMMIT, json.dumps(self._moves))
             self.happened = True
@@ -160,11 +160,11 @@ def starting(folder: Path, file: ProjectFile) -> None:
     if folder.exists():
         check_folder(folder)
     with _only_here(folder):
-        if (folder / store.FILE).exists():
+        if (folder / FILE).exists():
             raise ProjectError(f"{folder}: holds a project already. Open it, or choose another folder.")
         change = Change(folder, file)
         try:
-            store.write_file(folder, change.stage(store.FILE), file)
+            store.write_file(folder, change.stage(FILE), file)
             change.commit()
         finally:
             shutil.rmtree(folder / STAGING, ignore_errors=True)

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QSizePolicy, QVBoxL
 
 from phaseguide.atomic import write_text
 from phaseguide.errors import PhaseguideError, RatioError
+from phaseguide.json_files import read_json
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.ratios import Ratio, area_from_weight
 from phaseguide.widgets.share_box import OPEN, ShareBox
@@ -56,7 +57,7 @@ class Densities:
         self._path = path
         self._known: dict[str, float] = {}
         try:
-            stored: Any = json.loads(path.read_text(encoding="utf-8"))
+            stored: Any = read_json(path)
             self._known = {str(name): float(value) for name, value in stored.items()}
         except (OSError, ValueError, TypeError, AttributeError):
             pass
