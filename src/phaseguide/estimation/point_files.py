@@ -78,8 +78,8 @@ def load_count(path: str | Path) -> tuple[PointPlan, NDArray[np.int64]]:
         raise PointCountError(f"{path}: was written by a newer Phase Guide. Update this one.")
     try:
         return _count_from(data, str(path))
-    except (PointCountError, SchemeError):
-        raise
+    except PointCountError as error:
+        raise PointCountError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise PointCountError(
             f"{path}: is damaged ({error!r}). Take a copy of it, or plan the count again."

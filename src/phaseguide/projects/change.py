@@ -157,7 +157,7 @@ def changing(folder: Path, wait_s: Callable[[], float] = lambda: WAIT_S) -> Iter
 
 def starting(folder: Path, file: ProjectFile) -> None:
     """Make the first ``project.json`` of a folder; `ProjectError` if there is one."""
-    if folder.exists():
+    if folder.is_dir():
         check_folder(folder)
     with _only_here(folder):
         if (folder / FILE).exists():

@@ -71,7 +71,7 @@ class Project:
         phases = scheme.to_dict()["phases"]
         file = ProjectFile(name=name or folder.name, created=journal.now(), phases=phases)
         if model:
-            file = file.model_copy(update={"current": versions.name_of(folder, file, model)})
+            file = file.model_copy(update={"current": versions.checked_name(folder, file, model)})
         starting(folder, file)
         project = cls(folder, file)
         project.log(CREATED, name=file.name, phases=list(scheme.names), model=file.current)
@@ -329,7 +329,7 @@ class Project:
     def use(self, model: str) -> None:
         """Put a model to use: a version, a model by zoo name or path, or "" for none; raises if there is none."""
         with self.changing() as change:
-            name = versions.name_of(self.folder, change.file, model) if model else ""
+            name = versions.checked_name(self.folder, change.file, model) if model else ""
             change.update(current=name)
             change.log("model in use", model=name)
 

@@ -108,6 +108,14 @@ def name_of(folder: Path, file: ProjectFile, model: str | Path) -> str:
     return next((entry.name for entry in list_models() if entry.path.resolve() == found), str(found))
 
 
+def checked_name(folder: Path, file: ProjectFile, model: str | Path) -> str:
+    """Return what `name_of` does, for a file that is a model; raises `ModelError` too if it is none."""
+    from phaseguide.models.model_file import read_card
+
+    read_card(model_path(folder, file, str(model)))
+    return name_of(folder, file, model)
+
+
 def _find(file: ProjectFile, version_id: str) -> VersionEntry:
     for entry in file.versions:
         if entry.id == version_id:

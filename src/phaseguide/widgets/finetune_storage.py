@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -201,7 +202,10 @@ def _write_array(path: Path, values: Any) -> None:
 
 def _read_array(folder: Path, name: str) -> NDArray[Any]:
     # Mapped, a heading that speaks of more values than the file holds is refused before memory is taken for them.
-    return np.array(np.load(path_inside(folder, name), mmap_mode="r", allow_pickle=False))
+    try:
+        return np.array(np.load(path_inside(folder, name), mmap_mode="r", allow_pickle=False))
+    except (TokenError, OverflowError) as error:  # what numpy says of a torn heading, or of an endless one
+        raise ValueError(f"{name} is damaged") from error
 
 
 def _share(told: Any) -> float | None:
