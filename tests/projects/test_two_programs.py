@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,6 +157,21 @@ def test_what_a_killed_program_left_is_swept_and_holds_no_name(project: Project)
     assert opened.file == project.file and not opened.versions
     opened.review(F)
     assert not staging.exists()
+
+
+def test_a_folder_that_another_program_sweeps_while_it_is_looked_at(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project.folder / ".staging" / "edits").mkdir(parents=True)
+    real = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if not isinstance(path, int) and Path(path).name == ".staging":
+            shutil.rmtree(path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert Project.open(project.folder).file == project.file
 
 
 def test_a_project_that_is_gone_is_not_made_again(project: Project, tmp_path: Path) -> None:

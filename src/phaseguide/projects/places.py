@@ -7,6 +7,7 @@ outside of it, images excepted, which are only ever read and are known by their 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from phaseguide.errors import ProjectError
@@ -48,7 +49,8 @@ def check_folder(folder: Path) -> None:
                     )
                 own_file(folder, told)
             elif entry.is_dir(follow_symlinks=False):
-                todo.extend(_entries(entry.path))
+                with suppress(FileNotFoundError):  # another program swept its staging folder just now
+                    todo.extend(_entries(entry.path))
             elif not entry.is_file(follow_symlinks=False):
                 raise _refusal(entry.path, "is not a plain file but a pipe, a socket or a device. Remove it")
     except (FileNotFoundError, NotADirectoryError) as error:
