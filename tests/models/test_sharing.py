@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from phaseguide.errors import ModelError, PhaseguideError
 from phaseguide.models import recycle, sharing, summary, zoo
 from phaseguide.models.model_file import load_model, read_card
-from phaseguide.models.new_file import claimed, move_new, write_new
+from phaseguide.models.new_file import creating, move_new, write_new
 from tiny_models import tiny_model
 
 TEXT = sharing.ShareText("bainite", "TRIP steel, LOM", "CC-BY-4.0", "MIT", "doi 10.1000/xyz")
@@ -64,12 +64,13 @@ def test_a_model_that_appears_between_check_and_write_stays(
     assert entry.path.read_bytes() == b"the other program's"
 
 
-def test_a_failed_write_leaves_no_claim(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     target = tmp_path / "a.safetensors"
-    with pytest.raises(KeyboardInterrupt), claimed(target):
-        assert target.exists()
+    with pytest.raises(KeyboardInterrupt), creating(target) as part:
+        part.write_bytes(b"half")
+        assert not target.exists(), "no name before the file is complete"
         raise KeyboardInterrupt
-    assert not target.exists()
+    assert not list(tmp_path.iterdir())
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(PhaseguideError, match="cannot be written"):
         write_new(tmp_path / "file" / "a.safetensors", b"x")
