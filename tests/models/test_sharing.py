@@ -157,11 +157,12 @@ def test_what_is_in_the_recycle_folder_by_chance_is_left_alone(model: Path) -> N
 def test_a_model_that_cannot_be_moved_stays(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = sharing.save_as(model, "mine").path
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", refuse)
+        patch.setattr(os, "link", refuse)
         with pytest.raises(ModelError, match="cannot be moved"):
             recycle.recycle_model("mine")
     assert path.read_bytes() == model.read_bytes() and not recycle.list_recycled()

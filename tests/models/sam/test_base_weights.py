@@ -311,14 +311,14 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_search(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad, good = put(data_dir / "bases" / "a.pth"), put(data_dir / "bases" / "b.pth", b"good")
-    original = Path.open
+    original = base_index.open_plain
 
-    def refuse(path: Path, *arguments, **options):  # type: ignore[no-untyped-def]
+    def refuse(path: Path) -> BinaryIO:
         if path == bad:
             raise PermissionError(13, "Permission denied")
-        return original(path, *arguments, **options)
+        return original(path)
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(base_index, "open_plain", refuse)
     assert bases.find_base(sha(b"good")) == good
     with pytest.raises(ModelError, match=r"a\.pth: cannot be read \(Permission denied\)"):
         bases.find_official("vit_b")
