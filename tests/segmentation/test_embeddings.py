@@ -130,9 +130,9 @@ def test_features_are_read_only_when_they_are_wanted(
 ) -> None:
     segment(next_day(model, kept, flips=True))
     read: list[str] = []
-    real = embedding_files._read
+    real = embedding_files.read_unit
     monkeypatch.setattr(
-        embedding_files, "_read", lambda path, about: (read.append(path.name[:6]), real(path, about))[1]
+        embedding_files, "read_unit", lambda path, about: (read.append(path.name[:6]), real(path, about))[1]
     )
     session = next_day(model, kept, flips=True)
     segment(session)
@@ -436,7 +436,7 @@ def test_a_full_disk_is_said_once_and_the_work_goes_on(
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(embedding_files, "_write", full)
+    monkeypatch.setattr(embedding_files, "write_unit", full)
     told: list[str] = []
     for _ in range(2):
         found, events = segment(next_day(model, kept))
@@ -497,12 +497,12 @@ import os, sys, numpy as np
 from pathlib import Path
 from phaseguide.segmentation import embedding_files
 from phaseguide.segmentation.embedding_files import EmbeddingFolder
-real = embedding_files._write
+real = embedding_files.write_unit
 def write(path, *rest):
     real(path, *rest)
     path.write_bytes(path.read_bytes()[:1000])
     os._exit(9)
-embedding_files._write = write
+embedding_files.write_unit = write
 EmbeddingFolder(Path(sys.argv[1])).write("0" * 64, "x", {}, [np.random.default_rng(0).random(5000)], {})
 """
 

@@ -15,7 +15,15 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from phaseguide.errors import ModelError
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.models.sam.base_failures import BrokeOff, OtherPart, Packed, Sentences, TooLarge, WebPage, bytes_of
+from phaseguide.models.sam.base_failures import (
+    BrokeOff,
+    OtherPart,
+    Packed,
+    Sentences,
+    TooLarge,
+    WebPage,
+    bytes_of,
+)
 from phaseguide.models.sam.base_index import exclusive, remember_checksum, stamping
 from phaseguide.models.sam.base_places import MIRROR_VARIABLE, part_path
 from phaseguide.models.sam.shapes import OfficialFile
@@ -205,7 +213,9 @@ class _Sink:
     def __init__(self, part: Path, most: int) -> None:
         self._part, self._most = part, most
         # Without O_NONBLOCK a pipe in its place would hold the program here.
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        flags = (
+            os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        )
         self._file = os.fdopen(os.open(part, flags, 0o666), "ab")
         if self._file.tell() > most:
             self._file.truncate(0)

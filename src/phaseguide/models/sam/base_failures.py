@@ -63,13 +63,13 @@ class Sentences:
             )
         if isinstance(error, TooLarge):
             return self._end(
-                f"{self._address}: sends more than the {self._official.megabytes} MB of the file, so it sends something "
-                f"else; nothing of it was kept. Correct the address, or take another mirror: {self._again} --mirror URL."
+                f"{self._address}: sends more than the {self._official.megabytes} MB of the file, so it is another; "
+                f"nothing of it was kept. Correct the address, or take another mirror: {self._again} --mirror URL."
             )
         if isinstance(error, Packed):
             return self._end(
-                f"{self._address}: sends the file packed, although that was not asked for; nothing of it was kept. Take "
-                f"another mirror: {self._again} --mirror URL."
+                f"{self._address}: sends the file packed, although that was not asked for; nothing of it was kept. "
+                f"Take another mirror: {self._again} --mirror URL."
             )
         if isinstance(error, OtherPart):
             self._part.unlink(missing_ok=True)
