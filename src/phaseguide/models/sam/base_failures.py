@@ -83,7 +83,8 @@ class Sentences:
             )
         if isinstance(error, exceptions.InvalidProxyURL | exceptions.ProxyError):
             return self._end(f"{self._address}: the proxy cannot be used. Check the variable HTTPS_PROXY.")
-        if isinstance(error, exceptions.InvalidURL | exceptions.InvalidSchema | exceptions.TooManyRedirects):
+        nowhere = (exceptions.InvalidURL, exceptions.InvalidSchema, exceptions.TooManyRedirects, ValueError)
+        if isinstance(error, nowhere):
             return self._end(f"{self._address}: leads nowhere. Correct the address of the mirror.")
         if isinstance(error, exceptions.RequestException):
             if transfer.started:
