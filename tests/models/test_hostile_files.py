@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save
 
 from phaseguide.errors import ModelError
+from phaseguide.finetuning.blocks import block_history
 from phaseguide.models import segmenter as segmenters
 from phaseguide.models import zoo
 from phaseguide.models.backbones import Backbone, BackboneOptions
@@ -30,6 +31,8 @@ from phaseguide.models.model_file import (
     tensors_sha256,
 )
 from phaseguide.models.parameters import count_of_card
+from phaseguide.segmentation.inside_base import began_with_imagenet
+from phaseguide.training.data import seen_images
 from tiny_models import tiny_model
 
 Change = Callable[[dict[str, Any]], None]
@@ -221,6 +224,15 @@ USUAL = {
         ("phases", [{"label": 1, "name": "a" * 5000}, {"label": 2, "name": "b"}, {"label": 3, "name": "c"}]),
         ("name", "n" * 100_000),
         ("scores", {"dice_mean": float("nan")}),
+        ("training", {"images": 5}),
+        ("training", {"images": {"train": "abc"}}),
+        ("training", {"images": {"validation": [1]}}),
+        ("training", {"parent": ["uhcs"]}),
+        ("training", {"grown": 3}),
+        ("training", {"start": [1]}),
+        ("training", {"start": {"start": {"root_sha256": 5}}}),
+        ("training", {"blocks": {"a": {"held": [[1, 2, 3]], "taught": []}}}),
+        ("training", {"blocks": {"a": 1}}),
     ],
 )
 def test_numbers_without_a_meaning(model: Path, tmp_path: Path, keys: str, value: Any) -> None:
@@ -243,6 +255,29 @@ def test_a_record_without_a_number_is_written_without_it(model: Path, tmp_path: 
     (tmp_path / "m.safetensors").write_bytes(data)
     assert read_card(tmp_path / "m.safetensors").scores == card.scores
     assert card.scores["validation"]["dice"] == [0.5, None]
+
+
+def test_a_model_can_be_taught_on_any_number_of_times(model: Path, tmp_path: Path) -> None:
+    """Each training holds the record of the one before; JSON that is nested too deep could not be read again."""
+    loaded = load_model(model)
+    card = loaded.card.model_copy(
+        update={"training": {"config": {"imagenet": True}, "images": {"train": ["i"]}}}
+    )
+    path = tmp_path / "m.safetensors"
+    for number in range(100):
+        blocks = {f"image{number % 3}": {"held": [[number, 0]], "taught": [[number, 1]]}}
+        record = {
+            "parent": "m",
+            "blocks": blocks,
+            "images": {"train": [f"i{number}"]},
+            "start": card.training,
+        }
+        data, card = model_bytes(loaded.segmenter, card.model_copy(update={"training": record}))
+    path.write_bytes(data)
+    found = read_card(path)
+    assert seen_images(found) == {"i", *(f"i{number}" for number in range(100))}
+    held = set().union(*(held for held, _ in block_history(found).values()))
+    assert held == {(number, 0) for number in range(100)} and began_with_imagenet(found)
 
 
 # -- headers ------------------------------------------------------------------------------------------

@@ -102,6 +102,14 @@ def test_a_shared_file_has_its_card_filled_in_and_the_same_weights(model: Path, 
     assert load_model(added.path).card.citation == TEXT.citation
 
 
+def test_a_text_that_no_card_takes_is_not_shared(model: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    with pytest.raises(ModelError, match="description: String should have at most"):
+        sharing.share_model(model, tmp_path / "o.safetensors", replace(TEXT, description="x" * 30_000))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_shared_file_tells_nothing_of_its_owners_disk(model: Path, tmp_path: Path) -> None:
     card = read_card(model).model_copy(
         update={

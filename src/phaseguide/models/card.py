@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from phaseguide.models.training_record import check_record
 from phaseguide.phases import MAX_PHASES, PhaseScheme
 from phaseguide.ratios import FLOOR
 
@@ -227,6 +228,7 @@ class Card(_Section):
                 raise ValueError(f"it has {k} phases, but {len(values)} values of {name}")
         if abs(sum(self.training_ratio_mean) - 1) > 0.01 + k * FLOOR:
             raise ValueError("the shares of training_ratio_mean do not sum to 1")
+        check_record(self.training)
         return self
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from phaseguide.files import open_plain
 from phaseguide.json_files import parse_json
 from phaseguide.models.architectures import check_backbone, check_guidance
 from phaseguide.models.card import FORMAT_VERSION, BackboneCard, Card, GuidanceCard
+from phaseguide.models.training_record import as_stored, only_finite
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -124,8 +124,8 @@ def model_bytes(segmenter: GuidedSegmenter, card: Card) -> tuple[bytes, Card]:
             "phases": segmenter.scheme.to_dict()["phases"],
             "backbone": BackboneCard(**segmenter.backbone.options.to_dict()),
             "guidance": GuidanceCard(**asdict(segmenter.guidance_options)),
-            "training": _only_finite(card.training),
-            "scores": _only_finite(card.scores),
+            "training": as_stored(card.training),
+            "scores": only_finite(card.scores),
             "tensors_sha256": tensors_sha256(tensors),
         }
     )
@@ -140,15 +140,6 @@ def _halved(tensor: Tensor) -> Tensor:
 
     half = tensor.detach().cpu().to(torch.float16)
     return half if bool(torch.isfinite(half).all()) else tensor.detach().cpu()
-
-
-def _only_finite(value: Any) -> Any:
-    """A record without numbers that JSON does not know, such as the score of a phase that no image has."""
-    if isinstance(value, dict):
-        return {key: _only_finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_only_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_card(path: str | Path) -> Card:
@@ -206,13 +197,27 @@ def _parse_card(path: Path, text: Any) -> Card:
             "Update napari-phaseguide."
         )
     try:
+        return check_card(data)
+    except ModelError as error:
+        raise ModelError(f"{path}: its card is not valid: {error} Get a sound copy.") from error
+
+
+def check_card(data: dict[str, Any]) -> Card:
+    """Return the card that JSON values make.
+
+    Raises
+    ------
+    ModelError
+        Says which value is not what it should be.
+    """
+    try:
         card = Card.model_validate(data)
         _ = card.scheme
         backbone = card.backbone
         check_backbone(backbone.architecture, backbone.encoder, backbone.decoder, backbone.adapter)
         check_guidance(card.guidance.kind, card.guidance.options)
     except (ValidationError, PhaseguideError) as error:
-        raise ModelError(f"{path}: its card is not valid: {_reason(error)} Get a sound copy.") from error
+        raise ModelError(_reason(error)) from error
     return card
 
 

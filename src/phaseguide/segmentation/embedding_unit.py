@@ -68,7 +68,8 @@ def read_unit(path: Path, about: Mapping[str, Any]) -> Unit | None:
         if group.attrs["about"] != dict(about):
             return None
         arrays: list[NDArray[Any]] = []
-        for number in range(min(int(group.attrs["arrays"]), _MOST_ARRAYS)):  # type: ignore[call-overload]
+        count: Any = group.attrs["arrays"]
+        for number in range(min(count, _MOST_ARRAYS)):
             array = group[str(number)]
             if not isinstance(array, zarr.Array) or array.nchunks_initialized != array.nchunks:
                 raise ValueError(f"array {number} is not complete")

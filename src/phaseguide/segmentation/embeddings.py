@@ -204,7 +204,8 @@ class Embeddings:
         unit = self._read(name, about) if self._has(name) else None
         if unit is None or len(unit[0]) != 1 or unit[0][0].dtype != np.float32:
             return None
-        scores, segmenter = unit[0][0], self._segmenter()
+        scores = unit[0][0]
+        segmenter: Any = self._segmenter()
         k = len(scores) if segmenter is None else len(segmenter.scheme)
         fits = scores.shape == (k, tile.height, tile.width) and bool(np.isfinite(scores).all())
         return scores if fits else None
@@ -251,7 +252,7 @@ class Embeddings:
     def _can_be(self, features: Features, tile: Tile, view: ViewCard) -> bool:
         """Whether features have the size and the channels of a view's, and are numbers."""
         size = tuple(max(2, round(n * view.zoom)) for n in (tile.height, tile.width))
-        segmenter = self._segmenter()
+        segmenter: Any = self._segmenter()
         channels = [] if segmenter is None else segmenter.backbone.channels
         found = [one.shape[1] for one in features.maps if one.shape[1]]
         return (
