@@ -19,8 +19,8 @@ from safetensors.torch import load_file, save
 
 from phaseguide.errors import ModelError
 from phaseguide.finetuning.blocks import block_history
+from phaseguide.models import recycle, zoo
 from phaseguide.models import segmenter as segmenters
-from phaseguide.models import zoo
 from phaseguide.models.backbones import Backbone, BackboneOptions
 from phaseguide.models.model_file import (
     METADATA_KEY,
@@ -392,6 +392,15 @@ def test_no_file_in_the_folder_keeps_the_others_from_being_listed(model: Path) -
         assert entry.problem and "\n" not in entry.problem and entry.card is None
         entry.problem.encode()
     assert zoo.find_model("good") == good
+    for name in expected & {"gone", "round", "pipe", "bad0"}:
+        with pytest.raises(ModelError, match=rf"{name}\.safetensors"):
+            zoo.open_model(name)
+        recycle.recycle_model(name)
+        assert not os.path.lexists(folder / f"{name}.safetensors")
+    with pytest.raises(ModelError, match=r"folder\.safetensors: cannot be moved"):
+        recycle.recycle_model("folder")
+    assert (folder / "folder.safetensors").is_dir()
+    assert {one.name for one in recycle.list_recycled()} >= expected & {"gone", "round", "pipe", "bad0"}
 
 
 @pytest.mark.parametrize(

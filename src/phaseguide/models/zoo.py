@@ -133,7 +133,9 @@ def find_model(name_or_path: str | Path) -> Path:
     if _is_name(text):
         for folder in (user_model_folder(), built_in_folder()):
             candidate = folder / f"{text}{SUFFIX}"
-            if candidate.is_file():
+            if os.path.lexists(
+                candidate
+            ):  # what is wrong with one that is no file is told by whoever reads it
                 return candidate
     names = ", ".join(sorted({entry.name for entry in list_models()})) or "none yet"
     raise ModelError(f"There is no model {text!r}. Models: {names}. Or give the path of a {SUFFIX} file.")
@@ -183,7 +185,7 @@ def user_model_path(name: str) -> Path:
     """
     check_name(name)
     path = user_model_folder() / f"{name}{SUFFIX}"
-    if not path.is_file():
+    if not os.path.lexists(path):  # a link to nowhere is listed, and can go
         if (built_in_folder() / f"{name}{SUFFIX}").is_file():
             raise ModelError(f"Model {name!r} is built in and cannot be removed.")
         raise ModelError(f"There is no model {name!r} among yours in {path.parent}.")
