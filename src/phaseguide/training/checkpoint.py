@@ -92,17 +92,12 @@ def load_checkpoint(
             f"{path}: this checkpoint cannot be read ({error.strerror or error}). Choose another name for it."
         ) from error
     except (SafetensorError, ValueError) as error:
-        raise DamagedCheckpointError(
-            f"{path}: this checkpoint is damaged ({error}). Delete it to start afresh."
-        ) from error
+        raise DamagedCheckpointError(f"{path}: this checkpoint is damaged ({error}).") from error
     if not isinstance(state, dict):
-        raise DamagedCheckpointError(
-            f"{path}: this checkpoint is damaged (it holds no state). Delete it to start afresh."
-        )
+        raise DamagedCheckpointError(f"{path}: this checkpoint is damaged (it holds no state).")
     if told.get(_SUM) != _checksum(tensors, text):
         raise DamagedCheckpointError(
-            f"{path}: this checkpoint is damaged, or of an older version (its checksum is not right). Delete it to "
-            "start afresh."
+            f"{path}: this checkpoint is damaged, or of an older version (its checksum is not right)."
         )
     return tensors, state
 

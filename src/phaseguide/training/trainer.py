@@ -44,6 +44,7 @@ from phaseguide.training.stages import (
     noisy_ratios,
     plan_stages,
     prepare,
+    read_gauges,
     set_modes,
     set_rate,
     update_average,
@@ -306,7 +307,6 @@ class _Run:
         seconds = time.perf_counter() - started
         self.spent += seconds
         done, all_epochs = len(self.history) + 1, sum(s.epochs for s in self.stages)
-        guidance = self.model.guidance
         return EpochDone(
             stage=stage.name,
             epoch=done,
@@ -319,7 +319,7 @@ class _Run:
             best=judged is not None and self.stale == 0,
             seconds=seconds,
             seconds_left=self.spent / done * (all_epochs - done),
-            gauges={n: float(p.detach()) for n, p in guidance.named_parameters() if p.ndim == 0},
+            gauges=read_gauges(self.model.guidance),
         )
 
     def _save(self, optimiser: torch.optim.AdamW, position: tuple[int, int]) -> None:
@@ -342,8 +342,8 @@ class _Run:
         assert self.checkpoint is not None
         try:
             tensors, state = load_checkpoint(self.checkpoint)
-        except DamagedCheckpointError:
-            return f"{self.checkpoint}: this checkpoint is damaged, or of an older version."
+        except DamagedCheckpointError as error:
+            return str(error)
         same_run = (
             self.config.is_recorded_as(state.get("config", {})) and state.get("images") == self._images()
         )

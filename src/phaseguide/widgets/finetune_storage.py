@@ -16,8 +16,10 @@ import numpy as np
 
 from phaseguide.atomic import replacing, write_text
 from phaseguide.errors import TrainingError
+from phaseguide.files import open_plain
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.sources import Source
+from phaseguide.json_files import read_json
 from phaseguide.models.zoo import user_model_folder
 from phaseguide.widgets.finetune_spec import FinetuneJob, SourceSpec, Start
 
@@ -112,7 +114,7 @@ def read_run(folder: Path, project: Any) -> FinetuneJob:
         The folder is damaged.
     """
     try:
-        about = json.loads((folder / JOB).read_text(encoding="utf-8"))
+        about = read_json(folder / JOB)
         specs = tuple(
             SourceSpec((str(folder), number), str(row["name"]), _reader(folder, number, row))
             for number, row in enumerate(about["sources"])
@@ -134,7 +136,7 @@ def find_unfinished(project: Any) -> list[Unfinished]:
         if not (folder / JOB).is_file() or is_running(folder):
             continue
         with suppress(TrainingError, KeyError, TypeError, ValueError, OSError):
-            about = json.loads((folder / JOB).read_text(encoding="utf-8"))
+            about = read_json(folder / JOB)
             epochs, epoch = int(about["config"]["epochs"]), 0
             if (folder / CHECKPOINT).is_file():
                 from phaseguide.finetuning.resuming import read_interrupted
@@ -142,10 +144,8 @@ def find_unfinished(project: Any) -> list[Unfinished]:
 
                 import_torch()
                 position = read_interrupted(folder / CHECKPOINT)
-                if position is None:  # damaged: what was learnt is lost, what it learnt from is not
-                    (folder / CHECKPOINT).unlink()
-                else:
-                    epoch = position.epoch
+                # Damaged: what was learnt is lost, what it learnt from is not; the run says so when it goes on.
+                epoch = 0 if position is None else position.epoch
             found.append(Unfinished(folder, about["name"], about["begun"], epoch, epochs))
     return found
 
@@ -169,7 +169,7 @@ def is_running(folder: Path) -> bool:
     import psutil
 
     try:
-        mark = json.loads((folder / RUNNING).read_text(encoding="utf-8"))
+        mark = read_json(folder / RUNNING)
         process = psutil.Process(int(mark["pid"]))
         # The system gives the number of a dead process to a new one.
         return abs(process.create_time() - float(mark["started"])) < 1.0
@@ -195,13 +195,18 @@ def _write_array(path: Path, values: Any) -> None:
         os.fsync(file.fileno())
 
 
+def _read_array(path: Path) -> Any:
+    with open_plain(path) as file:
+        return np.load(file, allow_pickle=False)
+
+
 def _reader(folder: Path, number: int, row: dict[str, Any]) -> Any:
     ratio = None if row["ratio"] is None else tuple(row["ratio"])
 
     def read() -> list[Source]:
         try:
-            image = np.load(folder / f"{number}_image.npy", allow_pickle=False)
-            labels = np.load(folder / f"{number}_labels.npy", allow_pickle=False) if row["labels"] else None
+            image = _read_array(folder / f"{number}_image.npy")
+            labels = _read_array(folder / f"{number}_labels.npy") if row["labels"] else None
         except (OSError, ValueError) as error:
             raise TrainingError(
                 f"{folder}: what the interrupted run learnt from cannot be read ({error}). Discard it and start again."
