@@ -297,7 +297,7 @@ def test_closed_while_learning_and_resumed_in_a_new_viewer(
     assert len(second.outcome.result.history) > reached
     click(qtbot, second.panel.result.back)
     qtbot.waitUntil(lambda: second.outcome.used == "old")
-    assert not list(runs_folder(None).glob("*/job.json"))
+    qtbot.waitUntil(lambda: not list(runs_folder(None).glob("*/job.json")), timeout=60_000)
 
 
 def test_discard(dock: Any, viewer: Any, image: Any, model_file: Path, qtbot: Any) -> None:
