@@ -142,6 +142,8 @@ def test_labels_as_a_whole_are_truth(folder: Path, tmp_path: Path) -> None:
     project = Project.open(folder)
     assert np.array_equal(project.read_truth("field0"), tiny_labels())
     assert project.read_edits("field0") is None
+    write_label_map(tmp_path / "from_zero.tif", tiny_labels() - 1)
+    assert "from 0, add 1" in done("edits", folder, "field0", tmp_path / "from_zero.tif", "--whole")
 
 
 def test_fields_are_frozen_left_out_and_opened(folder: Path) -> None:

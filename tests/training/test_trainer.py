@@ -122,7 +122,7 @@ def resumed(path: Path, images: TrainingData, **changes: Any) -> tuple[list[str]
     return [e.message for e in events if isinstance(e, Notice)], events[-1].result  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("harm", ["cut", "one bit", "no checkpoint", "state"])
+@pytest.mark.parametrize("harm", ["cut", "one bit", "state"])
 def test_a_damaged_checkpoint_is_told_kept_and_not_gone_on_from(tmp_path: Path, harm: str) -> None:
     path = tmp_path / "run.safetensors"
     settings = {"epochs": 2, "guidance": "none"}
@@ -132,7 +132,6 @@ def test_a_damaged_checkpoint_is_told_kept_and_not_gone_on_from(tmp_path: Path, 
     harmed = {
         "cut": sound[:-100],
         "one bit": sound[: start + 4001] + bytes([sound[start + 4001] ^ 1]) + sound[start + 4002 :],
-        "no checkpoint": b"nothing",
         "state": sound.replace(b'position\\": [1', b'position\\": [0', 1),
     }[harm]
     assert harmed != sound
@@ -178,15 +177,6 @@ def test_partly_labelled_images_train_guidance_on_the_crops_that_have_a_ratio() 
     assert any(h.stage == "guidance" and h.loss > 0 for h in result.history)
 
 
-def test_images_without_a_whole_crop_train_and_the_run_says_what_the_guidance_lacks() -> None:
-    images = data()
-    for item in images.train:
-        item.labels[::7] = 0
-    events = list(train(images, config(epochs=1, guidance_epochs=1)))
-    assert any("taught nothing" in e.message for e in events if isinstance(e, Notice))
-    assert all(np.isfinite(h.loss) for h in events[-1].result.history)  # type: ignore[union-attr]
-
-
 def test_a_phase_without_a_pixel_and_labels_from_zero_are_told_before_the_first_epoch() -> None:
     images = data()
     for item in images.train:
@@ -201,7 +191,7 @@ def test_a_phase_without_a_pixel_and_labels_from_zero_are_told_before_the_first_
 def test_what_fails_in_the_second_stage_is_told_before_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer, "decode_shown", failing_with_a_ratio(trainer.decode_shown, calls=0))
     events = train(data(), config(epochs=2, guidance_epochs=1))
-    with pytest.raises(RuntimeError, match="no such kernel"):
+    with pytest.raises(TrainingError, match=r"stage guidance failed \(no such kernel\)"):
         for event in events:
             assert not isinstance(event, EpochDone)
 
@@ -210,7 +200,8 @@ def test_a_stage_that_fails_later_keeps_what_was_learnt(monkeypatch: pytest.Monk
     _, plain = run(config(epochs=2, guidance="none"))
     monkeypatch.setattr(trainer, "decode_shown", failing_with_a_ratio(trainer.decode_shown, calls=1))
     events = list(train(data(), config(epochs=2, guidance_epochs=1)))
-    assert any("stage failed" in e.message for e in events if isinstance(e, Notice))
+    assert any("failed (no such kernel)" in e.message for e in events if isinstance(e, Notice))
+    assert events[-1].result.card.guidance.kind == "none"  # type: ignore[union-attr]
     kept = events[-1].result.segmenter.backbone.state_dict()  # type: ignore[union-attr]
     learnt = plain.segmenter.backbone.state_dict()
     assert all(torch.equal(kept[name], learnt[name]) for name in learnt)

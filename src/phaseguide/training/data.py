@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,9 @@ from phaseguide.micrographs.records import sha256_of_array
 from phaseguide.micrographs.validation import check_image
 from phaseguide.models.card import Card, FamiliarityCard
 from phaseguide.models.segmenter import normalise_image
-from phaseguide.phases import NOT_CLASSIFIED, PhaseScheme
+from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import ratio_from_labels
 from phaseguide.segmentation.familiarity import FEWEST_IMAGES, Familiarity, describe_image
-from phaseguide.training.augmentation import random_grid, sample_crop
-from phaseguide.training.config import TrainingConfig
-from phaseguide.training.losses import crop_ratios
 
 
 @dataclass(frozen=True)
@@ -75,6 +73,16 @@ class TrainingData:
                     f"No pixel of the {side} images ({stems}) carries a phase. Label some, then train."
                 )
 
+    @cached_property
+    def taught(self) -> tuple[TrainingImage, ...]:
+        """Training images with a labelled pixel; the others teach nothing."""
+        return tuple(i for i in self.train if i.ratio(len(self.scheme)) is not None)
+
+    @cached_property
+    def judging(self) -> tuple[TrainingImage, ...]:
+        """Validation images with a labelled pixel."""
+        return tuple(i for i in self.validation if i.ratio(len(self.scheme)) is not None)
+
     @property
     def channels(self) -> int:
         """Channels of all images."""
@@ -89,49 +97,6 @@ def data_sha256(data: TrainingData) -> str:
         for item in images
     ]
     return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
-
-
-def draw_crops(
-    data: TrainingData, config: TrainingConfig, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw the crops of a step.
-
-    Returns
-    -------
-    tuple of Tensor
-        Pixels of float32, shape (B, C, H, W); labels, shape (B, H, W); ratios, shape (B, K), where a row of NaN
-        means that the crop has none.
-    """
-    crops, marks = [], []
-    for _ in range(config.batch):
-        pick = int(torch.randint(len(data.train), (1,), generator=generator))
-        item = data.train[pick]
-        height, width = item.labels.shape
-        grid = random_grid(height, width, config.crop, config.augment_scale, generator)
-        pixels, labels = sample_crop(item.image, item.labels, grid)
-        crops.append(pixels)
-        marks.append(labels)
-    labels = torch.stack(marks)
-    return torch.stack(crops), labels, crop_ratios(labels, len(data.scheme))
-
-
-def describe_gaps(data: TrainingData) -> list[str]:
-    """Say in sentences which phases no training image shows; labels that count from 0 look like that."""
-    seen: set[int] = set()
-    for item in data.train:
-        seen |= set(torch.unique(item.labels).tolist())
-    missing = [phase for phase in data.scheme.phases if phase.label not in seen]
-    told = [
-        f"{phase.name} (label {phase.label}) has no pixel in any label map to learn from, so the model cannot know it."
-        for phase in missing
-    ]
-    last = data.scheme.phases[-1]
-    if NOT_CLASSIFIED in seen and last in missing:
-        told.append(
-            f"The label maps hold 0 and no {last.label}. If they count the phases from 0, add 1 to every label: 0 "
-            "means not classified here, and no pixel of it is learnt from."
-        )
-    return told
 
 
 def familiarity_card(images: Sequence[TrainingImage]) -> FamiliarityCard | None:
@@ -205,16 +170,14 @@ def split_images(
 
 def _typical_draw(images: Sequence[TrainingImage], n_phases: int, count: int, seed: int) -> set[str]:
     rng = np.random.default_rng(seed)
-    ratios = [i.ratio(n_phases) for i in images]
-    known = [r for r in ratios if r is not None]
+    known = {k: r for k, i in enumerate(images) if (r := i.ratio(n_phases)) is not None}
     if not known:
         raise TrainingError("No pixel of any image carries a phase. Label some, then train.")
-    mean = np.mean(known, axis=0)
-    draws = [rng.choice(len(images), size=min(count, len(images)), replace=False) for _ in range(16)]
+    mean = np.mean(list(known.values()), axis=0)
+    draws = [rng.choice(list(known), size=min(count, len(known)), replace=False) for _ in range(16)]
 
     def distance(draw: NDArray[np.int64]) -> float:
-        drawn = [r for k in draw if (r := ratios[k]) is not None]
-        return float(np.abs(np.mean(drawn, axis=0) - mean).sum()) if drawn else np.inf
+        return float(np.abs(np.mean([known[k] for k in draw], axis=0) - mean).sum())
 
     best = min(draws, key=distance)
     return {images[k].stem for k in best}

@@ -13,24 +13,29 @@ from typing import Any
 import numpy as np
 import torch
 
+from phaseguide.datasets.label_gaps import count_all, describe_gaps
 from phaseguide.errors import PhaseguideError, TrainingError, is_out_of_memory
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.models.backbones import BackboneOptions
+from phaseguide.models.model_file import tensors_sha256
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
 from phaseguide.segmentation.device import choose_device
-from phaseguide.training.adapters import encoded, sam_backbone, save_memory, too_large
+from phaseguide.training.adapters import encoded, save_memory, too_large
 from phaseguide.training.augmentation import jitter_brightness
+from phaseguide.training.building import build_model
 from phaseguide.training.checkpoint import (
     DamagedCheckpointError,
+    check_room,
     load_checkpoint,
     restore,
     save_checkpoint,
     set_aside,
+    sweep,
 )
-from phaseguide.training.config import RECOMMENDED, TrainingConfig
-from phaseguide.training.data import TrainingData, data_sha256, describe_gaps, draw_crops
+from phaseguide.training.config import TrainingConfig
+from phaseguide.training.data import TrainingData, data_sha256
 from phaseguide.training.describing import describe_model
-from phaseguide.training.dropout import own_dropout
+from phaseguide.training.drawing import REDRAWS, can_have_ratio, draw_crops, no_ratio
+from phaseguide.training.dropout import own_draws, own_dropout
 from phaseguide.training.events import EpochDone, TrainingResult
 from phaseguide.training.losses import segmentation_loss
 from phaseguide.training.prompting import decode_shown
@@ -39,14 +44,12 @@ from phaseguide.training.stages import (
     noisy_ratios,
     plan_stages,
     prepare,
+    read_gauges,
     set_modes,
     set_rate,
     update_average,
 )  # fmt: skip
 from phaseguide.training.validation import Validation, validate
-
-REDRAWS = 20
-"""How often crops are drawn anew for a step that needs a ratio, where none of them is labelled whole."""
 
 TrainingEvent = Progress | Notice | EpochDone | Finished[TrainingResult]
 
@@ -86,13 +89,17 @@ def train(
     ------
     TrainingError
         Bad configuration, a checkpoint of another run, or a loss that is no longer finite. One step of
-        every stage is tried first, so what cannot work is told before the first epoch. Where a later
-        stage fails all the same, a `Notice` tells, and what the stages before it learnt is the result.
+        every stage is tried first, so what cannot work is told before the first epoch. Where the guidance
+        fails all the same, a `Notice` tells, and the result is what was learnt before, without guidance.
     """
     config.validate()
+    threads = torch.get_num_threads()
     if config.threads:
         torch.set_num_threads(config.threads)
-    yield from _Run(data, config, name, start, checkpoint).events()
+    try:
+        yield from _Run(data, config, name, start, checkpoint).events()
+    finally:
+        torch.set_num_threads(threads)
 
 
 class _Run:
@@ -109,56 +116,45 @@ class _Run:
         self.data, self.config, self.name, self.checkpoint = data, config, name, checkpoint
         self.device = choose_device(config.device).torch_device
         self.data_sha256 = data_sha256(data)
+        self.start_sha256 = "" if start is None else tensors_sha256(start.state_dict())
+        self.guidable = config.guidance == "none" or can_have_ratio(data, config)
+        if config.schedule == "guidance" and not self.guidable:
+            raise TrainingError(f"{no_ratio(config)} There is nothing to learn.")
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.stages = plan_stages(config)
-        self.model = self._build(start).to(self.device)
+        self.stages = plan_stages(self._learnt())
+        self.model = build_model(self._learnt(), data, start).to(self.device)
         if config.checkpointing:
             save_memory(self.model)
         self.model = self.model.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model).eval()
         self.best = copy.deepcopy(self.average)
-        pixels = sum(i.labels.numel() for i in data.train)
+        pixels = sum(i.labels.numel() for i in data.taught)
         self.steps = max(1, round(pixels / (config.crop**2 * config.batch)))
         self.history: list[EpochDone] = []
         self.best_miou = -math.inf
         self.stale = 0
         self.spent = 0.0
         self.final: Validation | None = None
-        self.without_ratio = 0
 
-    def _build(self, start: GuidedSegmenter | None) -> GuidedSegmenter:
-        c = self.config
-        guidance = GuidanceOptions(
-            c.guidance, dict(c.guidance_options or RECOMMENDED.get(c.guidance, {})), c.guidance_scales
-        )
-        if start is None and c.schedule == "guidance":
-            raise TrainingError("schedule is 'guidance', so the run needs a trained model to start from.")
-        if start is not None and c.schedule != "guidance":
-            return copy.deepcopy(start)
-        with torch.random.fork_rng():
-            torch.manual_seed(c.seed)
-            if start is not None:
-                return with_guidance(start, guidance)
-            backbone = BackboneOptions(
-                c.architecture, c.encoder, self.data.channels, dict(c.decoder), dict(c.adapter)
-            )
-            model = GuidedSegmenter(backbone, guidance, self.data.scheme)
-            if (sam := sam_backbone(model)) is not None:
-                if c.imagenet:
-                    sam.load_pretrained()  # draws numbers where there are more phases than masks
-                _ = sam.base  # what is wrong with it is known before the first step
-        if sam is None and c.imagenet:
-            model.backbone.load_pretrained()
-        return model
+    def _learnt(self) -> TrainingConfig:
+        """The settings without what these images cannot teach; records keep those that were asked for."""
+        if self.guidable:
+            return self.config
+        return dataclasses.replace(self.config, guidance="none", guidance_options={}, guidance_scales=1)
 
     def events(self) -> Iterator[TrainingEvent]:
-        yield from (Notice(gap) for gap in describe_gaps(self.data))
+        counts = count_all(i.labels.numpy() for i in self.data.train)
+        yield from (Notice(gap) for gap in describe_gaps(counts, self.data.scheme))
+        if not self.guidable:
+            yield Notice(f"{no_ratio(self.config)} The model is trained without guidance.")
         yield Progress("Trying a step of every stage", 0, 1)
         self._try_stages()
         # Not torch's own dropout: its draws would be shared with the whole process and be in no checkpoint.
         own_dropout(self.model, self.generator)
         first_stage, first_epoch = 0, 0
         optimiser = prepare(self.model, self.stages[0], self.config)
+        if self.checkpoint is not None:
+            sweep(self.checkpoint)
         if self.checkpoint is not None and self.checkpoint.exists():
             resumed = self._resume()
             if isinstance(resumed, str):
@@ -174,34 +170,39 @@ class _Run:
             if self.stages[0].name != "backbone" or len(self.history) < self.stages[0].epochs:
                 raise
             ever_stopped = False
+            self.best = with_guidance(self.best, GuidanceOptions("none", {}, 1))
             yield Notice(
-                f"The last stage failed ({error}). The model holds what was learnt before; its guidance is as good "
-                "as untrained. Train it again from this model with --schedule guidance."
-            )
-        if self.without_ratio:
-            yield Notice(
-                f"{self.without_ratio} steps of the guidance taught nothing, since no crop of them is labelled "
-                "whole, and a crop that is not has no ratio. Label more of the images whole, or train smaller "
-                "crops (--crop)."
+                f"The stage of the guidance failed ({error}). What was learnt before is kept, without guidance. To add "
+                "some, train from this model with --set schedule=guidance."
             )
         yield Progress("Measuring the trained model", 0, 1)
         yield Finished(self._result(ever_stopped))
 
     def _try_stages(self) -> None:
-        """Take one step of every stage and judge one image, on a copy, so that what cannot work is told at once."""
+        """Take one step of every stage, judge and describe, on a copy, so that what cannot work is told at once."""
         kept = self.model, self.generator.get_state()
+        at_work = "beginning"
         try:
             for stage in self.stages:
+                at_work = f"stage {stage.name}"
                 self.model = copy.deepcopy(kept[0])
                 own_dropout(self.model, self.generator)
                 optimiser = prepare(self.model, stage, self.config)
                 set_modes(self.model, stage, self.config.batch)
                 self._guarded_step(stage, optimiser)
-            validate(self.average, self.data.validation[:1], self.device)
+            at_work = "validation"
+            judged = validate(self.average, self.data.judging[:1], self.device)
+            describe_model(self.name, self.average, self.data, judged, {})
+            if self.checkpoint is not None:
+                check_room(self.checkpoint, self._modules(), optimiser)
+        except (RuntimeError, ValueError) as error:
+            raise TrainingError(
+                f"The run cannot work as it is set: a first try of the {at_work} failed ({error}). Change the "
+                "settings, for example batch, crop or architecture."
+            ) from error
         finally:
             self.model = kept[0]
             self.generator.set_state(kept[1])
-            self.without_ratio = 0
 
     def _guarded_step(self, stage: Stage, optimiser: torch.optim.AdamW) -> float | None:
         try:
@@ -263,23 +264,19 @@ class _Run:
     def _step(self, stage: Stage, optimiser: torch.optim.AdamW) -> float | None:
         """Learn from one batch and return the loss; None where the stage needs a ratio and no crop has one."""
         c = self.config
-        pixels, labels, ratios = draw_crops(self.data, self.config, self.generator)
-        if stage.name == "guidance":
-            for _ in range(REDRAWS):
-                if not bool(torch.isnan(ratios).any(1).all()):
-                    break
-                pixels, labels, ratios = draw_crops(self.data, self.config, self.generator)
-            else:
-                self.without_ratio += 1
-                return None
+        redraws = REDRAWS if stage.name == "guidance" else 0
+        pixels, labels, ratios = draw_crops(self.data, self.config, self.generator, redraws=redraws)
+        if stage.name == "guidance" and bool(torch.isnan(ratios).any(1).all()):
+            return None
         images = jitter_brightness(pixels, stage.degrade, self.generator)
         given = noisy_ratios(ratios, stage, c.ratio_noise, self.generator)
         images = images.to(self.device, memory_format=torch.channels_last)
         labels = labels.to(self.device)
-        with torch.set_grad_enabled(stage.name != "guidance"):
-            features = encoded(self.model, self.model.encode, images)
         given = None if given is None else given.to(self.device)
-        logits = decode_shown(self.model, features, given, labels, self.generator)
+        with own_draws(self.generator, self.device):
+            with torch.set_grad_enabled(stage.name != "guidance"):
+                features = encoded(self.model, self.model.encode, images)
+            logits = decode_shown(self.model, features, given, labels, self.generator)
         loss = segmentation_loss(
             logits,
             labels,
@@ -300,7 +297,7 @@ class _Run:
             # Without a ratio this stage changes nothing, so there is nothing to choose between.
             self.best.load_state_dict(self.average.state_dict())
         elif last or (epoch + 1) % self.config.validate_every == 0:
-            judged = validate(self.average, self.data.validation, self.device)
+            judged = validate(self.average, self.data.judging, self.device)
             if judged.scores.miou > self.best_miou:
                 self.best_miou, self.stale = judged.scores.miou, 0
                 self.best.load_state_dict(self.average.state_dict())
@@ -310,7 +307,6 @@ class _Run:
         seconds = time.perf_counter() - started
         self.spent += seconds
         done, all_epochs = len(self.history) + 1, sum(s.epochs for s in self.stages)
-        guidance = self.model.guidance
         return EpochDone(
             stage=stage.name,
             epoch=done,
@@ -323,7 +319,7 @@ class _Run:
             best=judged is not None and self.stale == 0,
             seconds=seconds,
             seconds_left=self.spent / done * (all_epochs - done),
-            gauges={n: float(p.detach()) for n, p in guidance.named_parameters() if p.ndim == 0},
+            gauges=read_gauges(self.model.guidance),
         )
 
     def _save(self, optimiser: torch.optim.AdamW, position: tuple[int, int]) -> None:
@@ -332,6 +328,7 @@ class _Run:
             "config": self.config.to_dict(),
             "images": self._images(),
             "data_sha256": self.data_sha256,
+            "start_sha256": self.start_sha256,
             "position": list(position),
             "best_miou": None if math.isinf(self.best_miou) else self.best_miou,
             "stale": self.stale,
@@ -345,11 +342,14 @@ class _Run:
         assert self.checkpoint is not None
         try:
             tensors, state = load_checkpoint(self.checkpoint)
-        except DamagedCheckpointError:
-            return f"{self.checkpoint}: this checkpoint is damaged, or of an older version."
-        if not self.config.is_recorded_as(state["config"]) or state["images"] != self._images():
+        except DamagedCheckpointError as error:
+            return str(error)
+        same_run = (
+            self.config.is_recorded_as(state.get("config", {})) and state.get("images") == self._images()
+        )
+        if not same_run or state.get("start_sha256") != self.start_sha256:
             raise TrainingError(
-                f"{self.checkpoint}: this checkpoint belongs to a run with other settings or images. "
+                f"{self.checkpoint}: this checkpoint belongs to a run with other settings or images, or another start. "
                 "Delete it to start afresh, or run with the old ones."
             )
         if state["data_sha256"] != self.data_sha256:
@@ -376,7 +376,7 @@ class _Run:
         }
 
     def _result(self, stopped: bool) -> TrainingResult:
-        judged = self.final or validate(self.best, self.data.validation, self.device)
+        judged = self.final or validate(self.best, self.data.judging, self.device)
         segmenter = self.best.to("cpu").to(memory_format=torch.contiguous_format)
         segmenter.requires_grad_(True)
         segmenter.eval()

@@ -147,10 +147,8 @@ def find_unfinished(project: Any) -> list[Unfinished]:
 
                 import_torch()
                 position = read_interrupted(folder / CHECKPOINT)
-                if position is None:  # damaged: what was learnt is lost, what it learnt from is not
-                    (folder / CHECKPOINT).unlink()
-                else:
-                    epoch = position.epoch
+                # Damaged: what was learnt is lost, what it learnt from is not; the run says so when it goes on.
+                epoch = 0 if position is None else position.epoch
             found.append(Unfinished(folder, str(about["name"]), str(about["begun"]), epoch, epochs))
     return found
 
