@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import QComboBox, QFormLayout, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from phaseguide.widgets.brush_keys import describe_keys
+from phaseguide.widgets.copies import RescueBar
 from phaseguide.widgets.decision_bar import with_key
 from phaseguide.widgets.fold import Fold
 from phaseguide.widgets.import_box import ImportBox
@@ -54,6 +55,7 @@ class ProjectPanel(ScrolledPanel):
         self.model_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.files_button = button("Add files…", "Add micrographs as fields.")
         self.layers_button = button("Add open images", "Add the image layers that come from files.")
+        self.rescue_bar = RescueBar()
         self.list = FieldList()
         self.previous_button = button(with_key("◀ Previous", PREVIOUS), "Show the field before.")
         self.next_button = button(with_key("Next ▶", NEXT), "Show the next field.")
@@ -140,6 +142,7 @@ class ProjectPanel(ScrolledPanel):
         form.addRow("Model", self.model_box)
         column.addLayout(form)
         self._grid(column, (self.files_button, self.layers_button))
+        column.addWidget(self.rescue_bar)
         column.addWidget(self.list, 1)
         self._grid(column, (self.previous_button, self.next_button))
         self._grid(column, (self.review_button, self.reject_button, self.reopen_button))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ from phaseguide.errors import PhaseguideError
 from phaseguide.models.zoo import list_models
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets import layers, model_news
+from phaseguide.widgets.closing import UnsavedQuestion
 from phaseguide.widgets.decision_bar import Keys
 from phaseguide.widgets.edit_log import scheme_of
 from phaseguide.widgets.field_pictures import Picture, make_pictures
 from phaseguide.widgets.latest_worker import LatestWorker
-from phaseguide.widgets.open_project import open_project
+from phaseguide.widgets.open_project import UnsavedError, open_project
 from phaseguide.widgets.phase_table import ALARM
 from phaseguide.widgets.project_dialog import ProjectDialog
 from phaseguide.widgets.project_list import short
@@ -79,6 +81,7 @@ class ProjectWidget(QWidget):
         self._keys = Keys({PREVIOUS: panel.previous_button, NEXT: panel.next_button})
         self._connect()
         self._on_project()
+        self._on_rescued()
 
     # -- what the user does -----------------------------------------------------------------------
 
@@ -86,6 +89,9 @@ class ProjectWidget(QWidget):
         """Open a project and show its first field that is not reviewed."""
         try:
             project = self.opened.open(folder)
+        except UnsavedError as error:
+            self._ask_unsaved(error, lambda: self.open(folder))
+            return
         except PhaseguideError as error:
             self.fail(error)
             return
@@ -100,6 +106,9 @@ class ProjectWidget(QWidget):
         """Make a project and open it."""
         try:
             self.opened.create(folder, scheme, name=name, model=model)
+        except UnsavedError as error:
+            self._ask_unsaved(error, lambda: self.open(folder))  # it was made, and only waits to be opened
+            return
         except PhaseguideError as error:
             self.fail(error)
             return
@@ -111,8 +120,8 @@ class ProjectWidget(QWidget):
         self.rerun.runner.stop()
         try:
             self.opened.close()
-        except PhaseguideError as error:
-            self.fail(error)
+        except UnsavedError as error:
+            self._ask_unsaved(error, lambda: self.say("The project is closed."))
         else:
             self.say("The project is closed; everything is saved.")
 
@@ -210,6 +219,8 @@ class ProjectWidget(QWidget):
         panel.reopen_button.clicked.connect(lambda: opened.reopen())
         panel.rerun_button.clicked.connect(self.rerun.start)
         panel.stop_button.clicked.connect(self.rerun.stop)
+        panel.rescue_bar.restored.connect(opened.copies.restore)
+        panel.rescue_bar.discarded.connect(opened.copies.discard)
         panel.import_box.said.connect(self.say)
         panel.import_box.failed.connect(self.fail)
         for signal, slot in self._heard():
@@ -225,6 +236,9 @@ class ProjectWidget(QWidget):
         ):
             self._on_project()
         self._settle.start()
+
+    def _on_rescued(self) -> None:
+        self.panel.rescue_bar.show_copies(self.opened.copies.found)
 
     def _on_saved(self, field_id: str) -> None:
         self._painted.add(field_id)
@@ -284,6 +298,16 @@ class ProjectWidget(QWidget):
         self._settle.start()
 
     # -- questions --------------------------------------------------------------------------------
+
+    def _ask_unsaved(self, error: PhaseguideError, go_on: Callable[[], None]) -> None:
+        """Ask what is to become of edits that are not saved, before the project makes room."""
+
+        def close() -> None:
+            self.opened.drop()
+            go_on()
+
+        self.say(str(error), alarm=True)
+        UnsavedQuestion(self.opened, self, close).open()
 
     def _ask_new(self) -> None:
         dialog = ProjectDialog(self)
@@ -367,4 +391,5 @@ class ProjectWidget(QWidget):
             (opened.shown, self._on_shown),
             (opened.said, self.say),
             (opened.failed, self.fail),
+            (opened.rescued, self._on_rescued),
         ]
