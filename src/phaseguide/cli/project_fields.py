@@ -56,7 +56,7 @@ def edits(
     after = corrected(said, result, before)
     changed = np.count_nonzero(after if before is None else after != before)
     if changed:
-        project.write_edits(field, after)
+        project.write_edits(field, after, np.zeros_like(after) if before is None else before)
     say(f"Field {field}: {changed} px of the edits are new.")
 
 
