@@ -17,7 +17,7 @@ from phaseguide.errors import PhaseguideError, ProjectError
 from phaseguide.micrographs.label_maps import write_label_map
 from phaseguide.models.new_file import claimed
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
-from phaseguide.projects import store
+from phaseguide.projects.places import FILE
 from phaseguide.projects.project import Project
 from phaseguide.projects.rescue import keep_copy, rescue_path
 
@@ -112,7 +112,7 @@ class EditSaver:
         project, known = self.project, painted.known
         labels, base, scheme = painted.labels, known.base, project.scheme
         try:
-            if not (project.folder / store.FILE).is_file():
+            if not (project.folder / FILE).is_file():
                 raise ProjectError(
                     f"{project.folder}: the project is no longer there; it was moved, or its disk is away. Bring it "
                     "back, then it is saved."
@@ -124,7 +124,7 @@ class EditSaver:
                 )
             now = self._followed(labels, known.changes)
             stray = ~np.isin(now, [NOT_CLASSIFIED, EXCLUDED, *(phase.label for phase in scheme)])
-            before = self._followed(base, known.changes)
+            before = self._followed(base, known.changes).astype(np.uint8)
             self._write(field_id, np.where(stray, before, now).astype(np.uint8), before)
         except PhaseguideError as error:
             self._hold(field_id, painted, str(error))
@@ -167,12 +167,8 @@ class EditSaver:
     def _write(self, field_id: str, labels: NDArray[np.uint8], before: NDArray[np.uint8]) -> None:
         if self._deadline is not None:
             self.project.wait_s = max(self._deadline - time.monotonic(), 0.0)
-        if np.array_equal(labels, before):
-            return
-        stored = self.project.read_edits(field_id)
-        if stored is not None:
-            labels = np.where(labels != before, labels, stored)
-        self.project.write_edits(field_id, labels)
+        if not np.array_equal(labels, before):
+            self.project.write_edits(field_id, labels, before)
 
     def _followed(self, labels: Labels, changes: int) -> Labels:
         """Give labels the numbers of the phases as they are now; what is no label at all stays."""
@@ -191,7 +187,7 @@ class EditSaver:
             keep_copy(path, self.project, field_id, labels, before, reason)
         except PhaseguideError as error:
             return f"A rescue copy could not be kept either: {error}"
-        return f"A rescue copy is kept: {path}"
+        return f"A rescue copy is kept ({path})."
 
 
 def save_elsewhere(folder: Path, unsaved: Mapping[str, Painted]) -> list[Path]:

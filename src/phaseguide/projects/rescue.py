@@ -19,15 +19,18 @@ from numpy.typing import NDArray
 
 from phaseguide.atomic import write_bytes
 from phaseguide.errors import PhaseguideError, ProjectError
-from phaseguide.files import open_plain
+from phaseguide.files import read_plain
 from phaseguide.json_files import parse_json
 from phaseguide.micrographs.records import sha256_of_array
 from phaseguide.models.new_file import move_new
 from phaseguide.models.zoo import user_model_folder
-from phaseguide.projects import journal, store
+from phaseguide.projects import journal
+from phaseguide.projects.places import FILE
 from phaseguide.projects.project import Project
 
 logger = logging.getLogger(__name__)
+
+MOST_BYTES = 1 << 30
 
 Pages = tuple[NDArray[Any], NDArray[Any]]
 
@@ -149,7 +152,7 @@ def find_copies(project: Project, *, but: str = "") -> dict[Path, RescueCopy]:
             logger.warning("%s", error)
             continue
         here = copy.project == str(project.folder)
-        moved = copy.created == project.file.created and not (Path(copy.project) / store.FILE).is_file()
+        moved = copy.created == project.file.created and not (Path(copy.project) / FILE).is_file()
         if (here or moved) and copy.field_id in known:
             found[path] = copy
     return dict(sorted(found.items(), key=lambda one: one[1].time))
@@ -183,7 +186,7 @@ def _read(path: Path, *, pages: bool = False) -> tuple[RescueCopy, Pages]:
 
     nothing = np.zeros((0, 0), np.uint8)
     try:
-        with open_plain(path) as file, tifffile.TiffFile(file) as tiff:
+        with tifffile.TiffFile(io.BytesIO(read_plain(path, MOST_BYTES))) as tiff:
             copy = RescueCopy(**parse_json(tiff.pages.first.description))
             edits, base = (page.asarray() for page in tiff.pages) if pages else (nothing, nothing)
     except PhaseguideError:

@@ -113,7 +113,7 @@ class OpenProject(QObject):
         """
         from phaseguide.projects.project import Project
 
-        return self._begin(Project.open(folder))
+        return self._begin(Project.open(folder, wait_s=FLUSH_S))
 
     def create(self, folder: str | Path, scheme: PhaseScheme, *, name: str = "", model: str = "") -> Project:
         """Make a project and open it.
