@@ -37,7 +37,7 @@ def test_no_image(widget: Any, qtbot: Any, told: list[str]) -> None:
 def test_no_model(viewer: Any, qtbot: Any, told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     import phaseguide.widgets.model_box
 
-    monkeypatch.setattr(phaseguide.widgets.model_box, "list_models", list)
+    monkeypatch.setattr(phaseguide.widgets.model_box, "known_models", list)
     _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
     viewer.add_image(micrograph())
     press(widget, qtbot)

@@ -19,7 +19,7 @@ from phaseguide.projects import edit_saver
 from phaseguide.projects.places import LOCK
 from phaseguide.projects.project import Project
 from phaseguide.projects.rescue import find_copies, keep_copy, rescue_path
-from phaseguide.widgets import autosave, open_project
+from phaseguide.widgets import autosave, open_project, project_widget
 from phaseguide.widgets.closing import UnsavedQuestion
 from project_helpers import make_project, settled
 from widget_helpers import stroke
@@ -40,8 +40,9 @@ def on_disk(folder: Path, field_id: str = "steel0") -> np.ndarray:
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edit_saver, "WAIT_S", 0.1)
-    monkeypatch.setattr(open_project, "FLUSH_S", 1.0)
+    monkeypatch.setattr(open_project, "FLUSH_S", 60.0)
     monkeypatch.setattr(autosave, "AGAIN_MS", 200)
+    monkeypatch.setattr(project_widget, "REST_MS", 20)
 
 
 @pytest.fixture
@@ -61,8 +62,9 @@ def dock(make_napari_viewer: Callable[..., Any], folder: Path, qtbot: Any, told:
 
 
 @pytest.fixture
-def held(folder: Path) -> Iterator[FileLock]:
-    """Another program that hangs while it changes the project."""
+def held(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileLock]:
+    """Another program that hangs while it changes the project; nobody waits for it for long."""
+    monkeypatch.setattr(open_project, "FLUSH_S", 0.2)
     lock = FileLock(folder / LOCK)
     yield lock
     lock.release()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton
+from qtpy.QtWidgets import QFrame, QGridLayout, QPushButton
 
 from phaseguide.errors import PhaseguideError, ProjectError
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, normalise_name
@@ -16,6 +16,7 @@ from phaseguide.projects.rescue import RescueCopy, discard_copy, find_copies, re
 from phaseguide.widgets import layers
 from phaseguide.widgets.finetune_phases import relabelled
 from phaseguide.widgets.frozen import is_frozen
+from phaseguide.widgets.plain_text import Label
 
 if TYPE_CHECKING:
     from phaseguide.widgets.open_project import OpenProject
@@ -145,7 +146,7 @@ class RescueBar(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self._path: Path | None = None
-        self.text = QLabel()
+        self.text = Label()
         self.text.setWordWrap(True)
         self.text.setTextFormat(Qt.TextFormat.PlainText)
         self.restore_button = QPushButton("Restore")

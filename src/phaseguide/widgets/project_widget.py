@@ -18,16 +18,17 @@ from qtpy.QtWidgets import (
 )
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.models.zoo import list_models
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets import layers, model_news
 from phaseguide.widgets.closing import UnsavedQuestion
 from phaseguide.widgets.decision_bar import Keys
 from phaseguide.widgets.edit_log import scheme_of
 from phaseguide.widgets.field_pictures import Picture, make_pictures
+from phaseguide.widgets.known_models import known_models
 from phaseguide.widgets.latest_worker import LatestWorker
 from phaseguide.widgets.open_project import UnsavedError, open_project
 from phaseguide.widgets.phase_table import ALARM
+from phaseguide.widgets.plain_text import as_plain
 from phaseguide.widgets.project_dialog import ProjectDialog
 from phaseguide.widgets.project_list import short
 from phaseguide.widgets.project_panel import NEXT, PREVIOUS, ProjectPanel
@@ -172,7 +173,7 @@ class ProjectWidget(QWidget):
         from napari.utils.notifications import show_error
 
         self.say(str(error), alarm=True)
-        show_error(str(error))
+        show_error(as_plain(str(error)))
 
     def reset_choices(self, event: Any = None) -> None:
         """Read the viewer's layers again; napari calls this when they change."""
@@ -266,7 +267,7 @@ class ProjectWidget(QWidget):
         """List the models that the project can use."""
         project = self.opened.project
         models = [] if project is None else [v.id for v in project.file.versions if not v.deleted]
-        models += [entry.name for entry in list_models() if entry.card is not None]
+        models += [entry.name for entry in known_models() if entry.card is not None]
         self.panel.show_project(project, models)
 
     def _on_shown(self, field_id: str) -> None:
