@@ -83,7 +83,7 @@ def test_edits_outside_the_scheme(
     stroke(edits, [(20, 20), (30, 40)])
     press(widget, qtbot)
     message = only(told, widget)
-    assert "label value 9" in message and "steel edits" in message
+    assert "label value 9" in message and "steel edits" in message and "at row" in message
     assert np.array_equal(viewer.layers["steel phases"].data, before)
     assert (edits.data == 9).any(), "the user's strokes are left to the user"
 

@@ -151,8 +151,11 @@ class EditSaver:
             table[old] = new
         self._changes.append(table)
 
-    def keep(self, field_id: str, painted: Painted, reason: str) -> str:
+    def keep(self, field_id: str, painted: Painted) -> str:
         """Keep a rescue copy, at the end of a session; return where, or that even this failed. Never raises."""
+        _, reason = self._held.get(
+            field_id, (painted, "They were still being written when napari was closed.")
+        )
         return self._keep(field_id, painted, reason)
 
     def finish_by(self, seconds: float) -> None:

@@ -144,8 +144,8 @@ def find_copies(project: Project, *, but: str = "") -> dict[Path, RescueCopy]:
     known = {entry.id for entry in project.fields}
     found = {}
     for path in sorted(rescue_folder().glob("*.tif")):
-        if but and path.stem.endswith(f"-{but}"):
-            continue
+        if path.name.startswith(".") or (but and path.stem.endswith(f"-{but}")):
+            continue  # half written, or the session's own
         try:
             copy = _read(path)[0]
         except ProjectError as error:

@@ -39,9 +39,10 @@ class UnsavedQuestion(QMessageBox):
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setText(f"Edits of {_listed(list(self._unsaved))} could not be saved in the project yet.")
         reasons = "\n".join(dict.fromkeys(opened.autosave.reasons().values()))
+        place = "" if reasons else f" in {rescue_folder()}"
         self.setInformativeText(
-            f"{reasons}\n\nRescue copies are kept in {rescue_folder()}. They are offered when the project is opened "
-            "again. Saving is tried on meanwhile.".strip()
+            f"{reasons}\n\nRescue copies are kept{place}, and offered when the project is opened again. Saving is "
+            "tried on meanwhile: once everything is saved, this closes by itself.".strip()
         )
         self.elsewhere = self.addButton("Save elsewhere…", QMessageBox.ButtonRole.ActionRole)
         self.anyway = self.addButton("Close anyway", QMessageBox.ButtonRole.DestructiveRole)

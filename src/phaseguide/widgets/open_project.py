@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QApplication, QWidget
 
 from phaseguide.errors import PhaseguideError, ProjectError
@@ -159,15 +159,16 @@ class OpenProject(QObject):
         """Keep rescue copies of all edits that are not on the disk; return the edits."""
         unsaved: dict[str, Painted] = self.autosave.unsaved()
         for field_id, painted in unsaved.items():
-            reason = self.autosave.reasons().get(
-                field_id, "They were still being written when napari was closed."
-            )
-            painted.saver.keep(field_id, painted, reason)
+            painted.saver.keep(field_id, painted)
         return unsaved
 
     def flush(self) -> bool:
         """Block until everything is on the disk, at most two seconds; False if something is not."""
-        return self.saver is None or self.autosave.flush(FLUSH_S)
+        QApplication.setOverrideCursor(Qt.CursorShape.WaitCursor)
+        try:
+            return self.saver is None or self.autosave.flush(FLUSH_S)
+        finally:
+            QApplication.restoreOverrideCursor()
 
     def do(
         self,

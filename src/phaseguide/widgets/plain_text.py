@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QLabel, QMessageBox, QWidget
 
 LONGEST = 2000
 """Characters of a text that are shown; nobody reads more."""
 
 LONGEST_NAME = 48
+
+WIDEST_WORD = 260
+"""Pixels."""
 
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _JOINER = "\u2060"  # has no width, and is no part of any tag
@@ -59,6 +62,11 @@ class Label(QLabel):
     def setText(self, text: str | None) -> None:
         """Show a text."""
         super().setText(shown(text or ""))
+
+    def minimumSizeHint(self) -> QSize:
+        """Let no word of a text that wraps, such as a long path, make the dock wider."""
+        hint = super().minimumSizeHint()
+        return hint.boundedTo(QSize(WIDEST_WORD, hint.height())) if self.wordWrap() else hint
 
 
 def asks(parent: QWidget, title: str, question: str) -> bool:

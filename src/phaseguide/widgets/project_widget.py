@@ -167,6 +167,9 @@ class ProjectWidget(QWidget):
         """Put a sentence on the status line."""
         self.panel.status.setText(text)
         self.panel.status.setStyleSheet(ALARM if alarm else "")
+        # A layout that scrolls gives a text that wraps one line at least, and cuts the others off.
+        height = self.panel.status.heightForWidth(self.panel.status.width())
+        self.panel.status.setMinimumHeight(max(height, 0))
 
     def fail(self, error: BaseException) -> None:
         """Tell of an error: on the status line, where it stays, and as a notification."""
