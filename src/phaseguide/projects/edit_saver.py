@@ -106,7 +106,7 @@ class EditSaver:
 
         Raises
         ------
-        PhaseguideError
+        ProjectError
             Nothing could be written. The edits are held, and a rescue copy is kept.
         """
         project, known = self.project, painted.known
@@ -126,9 +126,15 @@ class EditSaver:
             stray = ~np.isin(now, [NOT_CLASSIFIED, EXCLUDED, *(phase.label for phase in scheme)])
             before = self._followed(base, known.changes).astype(np.uint8)
             self._write(field_id, np.where(stray, before, now).astype(np.uint8), before)
-        except PhaseguideError as error:
-            self._hold(field_id, painted, str(error))
-            raise ProjectError(f"{error} {self._keep(field_id, painted, str(error))}") from error
+        except Exception as error:  # whatever it is, nothing of what was painted goes
+            known_to_us = isinstance(error, PhaseguideError)
+            reason = (
+                str(error)
+                if known_to_us
+                else f"{field_id}: could not be saved ({str(error) or type(error).__name__})."
+            )
+            self._hold(field_id, painted, reason)
+            raise ProjectError(f"{reason} {self._keep(field_id, painted, reason)}") from error
         known.base = np.where(stray, base, labels).astype(np.uint8)
         if not stray.any():
             self._held.pop(field_id, None)

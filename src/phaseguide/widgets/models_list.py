@@ -160,7 +160,7 @@ class ModelsList(QTreeWidget):
             top.setFirstColumnSpanned(True)
             top.setFlags(Qt.ItemFlag.ItemIsEnabled)
             for row in group:
-                item = QTreeWidgetItem(top, [one_line(cell) for cell in row.cells()])
+                item = QTreeWidgetItem(top, [one_line(cell, 400) for cell in row.cells()])
                 item.setData(0, ROLE, row)
                 for column in range(len(COLUMNS)):
                     item.setToolTip(column, as_plain(row.details()))
