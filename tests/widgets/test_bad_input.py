@@ -37,7 +37,7 @@ def test_no_image(widget: Any, qtbot: Any, told: list[str]) -> None:
 def test_no_model(viewer: Any, qtbot: Any, told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     import phaseguide.widgets.model_box
 
-    monkeypatch.setattr(phaseguide.widgets.model_box, "list_models", list)
+    monkeypatch.setattr(phaseguide.widgets.model_box, "known_models", list)
     _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
     viewer.add_image(micrograph())
     press(widget, qtbot)
@@ -83,7 +83,7 @@ def test_edits_outside_the_scheme(
     stroke(edits, [(20, 20), (30, 40)])
     press(widget, qtbot)
     message = only(told, widget)
-    assert "label value 9" in message and "steel edits" in message
+    assert "label value 9" in message and "steel edits" in message and "at row" in message
     assert np.array_equal(viewer.layers["steel phases"].data, before)
     assert (edits.data == 9).any(), "the user's strokes are left to the user"
 

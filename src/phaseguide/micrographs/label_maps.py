@@ -64,6 +64,11 @@ def write_label_map(path: str | Path, labels: ArrayLike, pixel_size_um: float | 
     PhaseguideError
         The file cannot be written.
     """
+    write_bytes(path, label_map_bytes(path, labels, pixel_size_um))
+
+
+def label_map_bytes(path: str | Path, labels: ArrayLike, pixel_size_um: float | None = None) -> bytes:
+    """Return what `write_label_map` writes; ``path`` is named in errors."""
     import tifffile
 
     array = as_label_array(labels, str(path))
@@ -82,4 +87,4 @@ def write_label_map(path: str | Path, labels: ArrayLike, pixel_size_um: float | 
         metadata["unit"] = "um"
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, array, imagej=True, compression="zlib", resolution=resolution, metadata=metadata)
-    write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QSizePolicy, QWidget
+from qtpy.QtWidgets import QComboBox, QGridLayout, QPushButton, QSizePolicy, QWidget
 
 from phaseguide.errors import MicrographError
 from phaseguide.phases import PhaseScheme
@@ -16,6 +16,7 @@ from phaseguide.segmentation.disputes import Disputes, disputed_islands
 from phaseguide.widgets import layers, planes
 from phaseguide.widgets.appearance import phase_colormap
 from phaseguide.widgets.phase_table import ALARM
+from phaseguide.widgets.plain_text import Label
 from phaseguide.widgets.runner import in_background
 
 ROLE = "disputed"
@@ -62,16 +63,16 @@ class DisputesBox(QWidget):
             "Mark every island that is another phase in the second map, in the colour of that phase. "
             "Judge by them whether a value is plausible."
         )
-        self.answer = QLabel()
+        self.answer = Label()
         self.answer.setWordWrap(True)
         self.answer.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.answer.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(4)
-        grid.addWidget(QLabel("Which islands flip"), 0, 0, 1, 2)
+        grid.addWidget(Label("Which islands flip"), 0, 0, 1, 2)
         for row, (word, box) in enumerate((("between", self.before), ("and", self.after)), start=1):
-            grid.addWidget(QLabel(word), row, 0)
+            grid.addWidget(Label(word), row, 0)
             grid.addWidget(box, row, 1)
         grid.addWidget(self.button, 3, 0, 1, 2)
         grid.addWidget(self.answer, 4, 0, 1, 2)

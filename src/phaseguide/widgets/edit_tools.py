@@ -10,6 +10,7 @@ from phaseguide.widgets.brush_keys import bind_brush_keys
 from phaseguide.widgets.edit_log import Edit, EditLog, keep_in_metadata
 from phaseguide.widgets.kept_results import plain
 from phaseguide.widgets.layers import KEY, find_layer
+from phaseguide.widgets.plain_text import as_plain, one_line
 
 Listener = Callable[[Any, Edit], bool]
 
@@ -102,4 +103,4 @@ def image_of(viewer: Any, layer: Any) -> Any:
 def _refuse(layer: Any) -> None:
     from napari.utils.notifications import show_info
 
-    show_info(FROZEN.format(name=layer.name))
+    show_info(as_plain(FROZEN.format(name=one_line(layer.name))))

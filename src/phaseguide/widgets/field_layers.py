@@ -20,7 +20,7 @@ from phaseguide.widgets.reader import MICROMETRE
 
 if TYPE_CHECKING:
     from phaseguide.micrographs.reading import Micrograph
-    from phaseguide.projects.project import Project
+    from phaseguide.projects.edit_saver import EditSaver, Known
     from phaseguide.projects.schema import FieldEntry
 
 RESTORED = "restored"
@@ -31,27 +31,29 @@ Map = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class FieldData:
-    """What the files of a field hold."""
+    """What the files of a field hold; the edits, with those on top that could not be written."""
 
     entry: FieldEntry
     micrograph: Micrograph
     edits: Map | None
+    known: Known
     truth: Map | None
     result: Map | None
 
 
-def read_field(project: Project, field_id: str) -> FieldData:
-    """Read the files of a field; to be called in a worker thread.
+def read_field(saver: EditSaver, field_id: str) -> FieldData:
+    """Read the files of a field; to be called in the thread that writes the project.
 
     Raises
     ------
     ProjectError, MicrographError
         A file is missing, damaged or was replaced.
     """
+    project = saver.project
     return FieldData(
         project.field(field_id),
         project.read_image(field_id),
-        project.read_edits(field_id),
+        *saver.begin(field_id),
         project.read_truth(field_id),
         project.read_result(field_id),
     )

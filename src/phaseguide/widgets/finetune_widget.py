@@ -25,6 +25,7 @@ from phaseguide.widgets.finetune_words import Clock, to_be_repeated
 from phaseguide.widgets.next_places import NextPlaces
 from phaseguide.widgets.open_project import open_project
 from phaseguide.widgets.phase_table import ALARM
+from phaseguide.widgets.plain_text import as_plain
 from phaseguide.widgets.runner import in_background
 
 VIEW_MS = 500
@@ -142,7 +143,7 @@ class FinetuneWidget(QWidget):
         from napari.utils.notifications import show_error
 
         self.say(str(error), alarm=True)
-        show_error(str(error))
+        show_error(as_plain(str(error)))
 
     def reset_choices(self, event: Any = None) -> None:
         """Read the viewer's layers again; napari calls this when they change."""

@@ -275,12 +275,16 @@ def _hint(layer: Labels, event: Any) -> Any:
     """Answer a stroke on the result: say where to paint."""
     from napari.utils.notifications import show_info
 
+    from phaseguide.widgets.plain_text import as_plain
+
     yield
     if event.type != "mouse_move":  # a click alone is no stroke
         return
     edits = f"{layer.name.removesuffix(' phases')} edits"
     show_info(
-        f"{layer.name!r} holds the result and cannot be painted. Paint on {edits!r}: select it and drag."
+        as_plain(
+            f"{layer.name!r} holds the result and cannot be painted. Paint on {edits!r}: select it and drag."
+        )
     )
     while event.type == "mouse_move":
         yield
