@@ -375,7 +375,8 @@ def test_strokes_for_another_models_phases_are_refused(
 
 
 def test_edits_of_another_shape_are_refused(dock: Any, viewer: Any, image: Any, qtbot: Any) -> None:
-    viewer.add_labels(np.ones((5, 6), dtype=np.uint8), name="steel edits")
+    edits = layers.ready_edits(viewer, image, dock.panel.scheme())
+    edits.data = np.ones((5, 6), dtype=np.uint8)
     line = line_of(dock, image)
     line.use.click()
     dock.setup.look()

@@ -15,6 +15,7 @@ from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.disputes import Disputes, disputed_islands
 from phaseguide.widgets import layers, planes
 from phaseguide.widgets.appearance import phase_colormap
+from phaseguide.widgets.identity import give_role
 from phaseguide.widgets.phase_table import ALARM
 from phaseguide.widgets.plain_text import Label
 from phaseguide.widgets.runner import in_background
@@ -168,8 +169,6 @@ def show_disputes(
     data = np.zeros(shape, dtype=np.uint8)
     data[index] = disputes.shown
     mark = {
-        "role": ROLE,
-        "image_id": image.unique_id,
         "between": list(names),
         "plane": list(index),
         "share": disputes.share,
@@ -179,13 +178,15 @@ def show_disputes(
     if layer is None:
         active = viewer.layers.selection.active
         layer = Labels(data, name=f"{image.name} disputed", opacity=0.8, **look, **layers.geometry(image))
+        give_role(layer, ROLE, image)
         viewer.add_layer(layer)
         if active is not None:
             viewer.layers.selection.active = active  # the brush stays where it was
     else:
         layer.data, layer.colormap, layer.features = data, look["colormap"], look["features"]
+        layers.lay_on(layer, image)
         layer.visible = True
-    layer.metadata = {**layer.metadata, layers.KEY: mark}
+    give_role(layer, ROLE, image, **mark)
     layer.editable = False  # replacing data makes a layer editable again
     return layer
 

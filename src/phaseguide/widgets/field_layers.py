@@ -14,7 +14,7 @@ from phaseguide.widgets import layers
 from phaseguide.widgets.appearance import phase_colormap, phase_features
 from phaseguide.widgets.edit_tools import edit_tools
 from phaseguide.widgets.frozen import freeze
-from phaseguide.widgets.layers import KEY
+from phaseguide.widgets.identity import KEY, belongs_to, give_role, mark_of
 from phaseguide.widgets.planes import data_shape
 from phaseguide.widgets.reader import MICROMETRE
 
@@ -121,7 +121,7 @@ def with_edits(result: Map, edits: NDArray[Any] | None) -> Map:
 
 def is_restored(phases: Any) -> bool:
     """Whether a phases layer shows what was read from the project, and nobody else keeps it up to date."""
-    return phases is not None and bool(phases.metadata.get(KEY, {}).get(RESTORED, False))
+    return phases is not None and bool(mark_of(phases).get(RESTORED, False))
 
 
 def set_frozen(viewer: Any, image: Any, frozen: bool) -> None:
@@ -134,14 +134,8 @@ def set_frozen(viewer: Any, image: Any, frozen: bool) -> None:
 
 
 def layers_of(viewer: Any, image: Any) -> list[Any]:
-    """Return every layer that lies on an image, and the image first."""
-    edits = layers.find_layer(viewer, image, "edits")
-    on_top = [
-        layer
-        for layer in viewer.layers
-        if layer is edits or layer.metadata.get(KEY, {}).get("image_id") == image.unique_id
-    ]
-    return [image, *(layer for layer in on_top if layer is not image)]
+    """Return an image and every layer that holds a role for it; copies that the user made stay where they are."""
+    return [image, *(layer for layer in viewer.layers if belongs_to(layer, image))]
 
 
 def as_uint8(labels: NDArray[Any]) -> Map:
@@ -164,9 +158,9 @@ def _show_truth(viewer: Any, image: Any, truth: Map | None, scheme: PhaseScheme)
         visible=False,
         colormap=phase_colormap(scheme),
         features=phase_features(scheme),
-        metadata={KEY: {"role": "truth", "image_id": image.unique_id, "scheme": scheme.to_dict()}},
         **layers.geometry(image),
     )
+    give_role(layer, "truth", image, scheme=scheme.to_dict())
     viewer.add_layer(layer)
     layer.editable = False
 

@@ -22,6 +22,7 @@ from phaseguide.widgets.finetune_spec import FinetuneJob
 from phaseguide.widgets.finetune_storage import Unfinished, discard_run, find_unfinished, read_run
 from phaseguide.widgets.finetune_view import FieldOnShow
 from phaseguide.widgets.finetune_words import Clock, to_be_repeated
+from phaseguide.widgets.identity import image_of, role_of
 from phaseguide.widgets.next_places import NextPlaces
 from phaseguide.widgets.open_project import open_project
 from phaseguide.widgets.phase_table import ALARM
@@ -86,8 +87,7 @@ class FinetuneWidget(QWidget):
         active = self.viewer.layers.selection.active
         images = layers.micrographs(self.viewer)
         if active is not None and not any(one is active for one in images):
-            owner = active.metadata.get(layers.KEY, {}).get("image_id")
-            active = next((one for one in images if one.unique_id == owner), None)
+            active = image_of(self.viewer, active)
         return active if active is not None else (images[-1] if images else None)
 
     def start(self) -> None:
@@ -209,7 +209,7 @@ class FinetuneWidget(QWidget):
 
     def _remove_previews(self) -> None:
         for layer in list(self.viewer.layers):
-            if layer.metadata.get(layers.KEY, {}).get("role") == finetune_layers.PREVIEW:
+            if role_of(layer) == finetune_layers.PREVIEW:
                 self.viewer.layers.remove(layer)
 
     def _on_ended(self, result: Any, error: BaseException | None) -> None:

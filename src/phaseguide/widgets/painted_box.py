@@ -226,11 +226,8 @@ class PaintedBox(QWidget):
         if scheme is None:
             raise MicrographError("Choose a model first: it names the phases.")
         shape, source = planes.data_shape(image), f"Layer {layer.name!r}"
-        if tuple(layer.data.shape) != shape:
-            raise MicrographError(
-                f"{source} is {' x '.join(map(str, layer.data.shape))} px, but {image.name!r} is "
-                f"{' x '.join(map(str, shape))} px. Choose a layer that was made for this image."
-            )
+        if (reason := layers.same_grid(layer, image)) is not None:
+            raise MicrographError(reason)
         if self.pool_check.isChecked() and len(shape) > 2:
             data, every = np.array(layer.data), planes.all_indices(image)  # the brush goes on meanwhile
             return lambda: pooled_share(data, every, scheme, source)
