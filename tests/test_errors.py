@@ -44,17 +44,19 @@ NO_MEMORY = [
 def test_memory_that_runs_out_is_known_in_every_librarys_words(error: Exception) -> None:
     assert is_out_of_memory(error)
     assert "Not enough memory" in (describe_refusal(error) or "")
-    try:
+    with pytest.raises(KeyError) as later:
         raise KeyError("cleaning up") from error
-    except KeyError as later:
-        assert is_out_of_memory(later), "looked through to its cause"
+    assert is_out_of_memory(later.value), "looked through to its cause"
+    with pytest.raises(ValueError, match="damaged") as context:
+        _fail_while_handling(error)
+    assert is_out_of_memory(context.value)
+
+
+def _fail_while_handling(error: Exception) -> None:
     try:
-        try:
-            raise error
-        except Exception:
-            raise ValueError("damaged")  # noqa: B904 (the context is what is tested)
-    except ValueError as later:
-        assert is_out_of_memory(later)
+        raise error
+    except Exception:
+        raise ValueError("damaged")  # noqa: B904 (the context is what is tested)
 
 
 @pytest.mark.parametrize(
@@ -73,10 +75,9 @@ def test_other_errors_are_no_want_of_memory(error: Exception) -> None:
 
 
 def test_an_error_that_was_told_hides_what_it_came_from() -> None:
-    try:
+    with pytest.raises(PhaseguideError) as told:
         raise PhaseguideError("a.tif: told") from MemoryError()
-    except PhaseguideError as error:
-        assert not is_out_of_memory(error)
+    assert not is_out_of_memory(told.value)
 
 
 def test_a_ring_of_causes_comes_to_an_end() -> None:

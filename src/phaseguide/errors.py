@@ -72,6 +72,10 @@ class ProjectError(PhaseguideError):
     """A project folder that cannot be opened or changed, or a field that is frozen or gone."""
 
 
+class ProjectBusyError(ProjectError):
+    """Another program is changing the project, for longer than was waited. Nothing is wrong with what was asked."""
+
+
 class UnexpectedError(PhaseguideError):
     """A fault that no user caused, put into a sentence; where it was is in the log."""
 

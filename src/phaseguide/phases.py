@@ -20,6 +20,9 @@ EXCLUDED = 255
 
 MAX_PHASES = 254
 
+LONGEST_NAME = 200
+"""Characters of a phase's name."""
+
 # Okabe-Ito, told apart by most colour-blind readers, then darker variants.
 DEFAULT_COLOURS = (
     "#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#0072b2", "#d55e00", "#999999",
@@ -68,6 +71,11 @@ class Phase:
             )
         if not normalise_name(self.name):
             raise SchemeError(f"The phase with label {self.label} has no name. Give it one.")
+        if len(self.name) > LONGEST_NAME or any(unicodedata.category(c) in ("Cc", "Cs") for c in self.name):
+            raise SchemeError(
+                f"The phase with label {self.label} has the name {self.name[:40]!r}; a name is one line of at most "
+                f"{LONGEST_NAME} characters."
+            )
         if not _COLOUR.fullmatch(self.colour):
             raise SchemeError(
                 f"Phase {self.name!r} has colour {self.colour!r}; write colours as #rrggbb, for example #e69f00."

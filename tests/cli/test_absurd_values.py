@@ -61,7 +61,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "odd_empty": b"", "odd_deep.json": b"[" * 100_000, "odd_list.json": b"[1]", "odd_null.json": b"null",
         "odd_numbers.json": b'{"regions": [{"name": 1, "polygon": [[1e308, NaN]], "ratio": {}}]}',
         "odd_long.json": b'{"a": ' + b"9" * 5000 + b"}", "odd_bytes.csv": bytes(range(256)),
-        "odd_table.csv": b"phase,row,column\n[/],1e999,-1\n", "odd_nul.json": b'{"phases": [{"label": 1e30, "name": "\\u0000"}]}',
+        "odd_table.csv": b"phase,row,column\n[/],1e999,-1\n",
+        "odd_nul.json": b'{"phases": [{"label": 1e30, "name": "\\u0000"}]}',
         "odd_model.safetensors": (2**60).to_bytes(8, "little") + b"{}", "odd_zip.tif": b"II*\0" + b"\xff" * 40,
     }  # fmt: skip
     for name, data in odd.items():

@@ -79,7 +79,7 @@ def test_a_link_in_the_place_of_a_result_is_not_written_through(tmp_path: Path) 
 
 def test_an_input_that_has_the_name_of_a_result_stays(tmp_path: Path) -> None:
     image, other = save(tmp_path / "a.png"), save(tmp_path / "sub" / "a_overlay.png")
-    with pytest.raises(OutputError, match="a_overlay.png"):
+    with pytest.raises(OutputError, match=r"a_overlay\.png"):
         check([image, other], tmp_path / "sub", replace=True)
 
 
@@ -125,7 +125,7 @@ def test_a_disk_that_is_too_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 10_000))
     check([image], tmp_path, overlay=False)
     check([broken], tmp_path)
-    with pytest.raises(PhaseguideError, match="results of 1 images take at least .* are free"):
+    with pytest.raises(PhaseguideError, match=r"results of 1 images take at least .* are free"):
         check([image], tmp_path)
 
 

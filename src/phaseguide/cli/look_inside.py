@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from phaseguide.cli.images import read_image
 from phaseguide.cli.limits import PLANE
 from phaseguide.cli.output import DeviceOption, JsonOption, ModelOption, make_table, page, write_json
 from phaseguide.cli.progress import draw
@@ -64,7 +65,6 @@ def look_inside(
       phaseguide look-inside steel.tif -m uhcs --ratio "spheroidite=70%" --out inside
       phaseguide look-inside large.tif -m mine --base uhcs --window 512 --centre 900,400 --out inside
     """  # noqa: D301
-    from phaseguide.micrographs.reading import read_micrograph
     from phaseguide.models.zoo import open_model
     from phaseguide.ratios import parse_ratio
     from phaseguide.segmentation.inside_base import find_base
@@ -76,7 +76,7 @@ def look_inside(
     stem = image.stem if plane == 0 else f"{image.stem}_{plane:03d}"
     planned = inside_files(out, stem)
     check_parts([planned.sheet, planned.table], planned.table, replace=overwrite)
-    micrograph = read_micrograph(image)
+    micrograph = read_image(image)
     pixels = micrograph.data
     if micrograph.is_stack:
         if plane >= len(pixels):

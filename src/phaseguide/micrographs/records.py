@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from io import BufferedReader
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,7 +32,7 @@ def sha256_of_file(path: str | Path) -> str:
     """
     try:
         with open_plain(path) as file:
-            return hashlib.file_digest(cast("BufferedReader", file), "sha256").hexdigest()
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise PhaseguideError(f"{path}: cannot be read ({error.strerror or error}).") from error
 

@@ -103,7 +103,7 @@ def save_segmentation(
     record = make_record(
         segmentation, model, image_path, image, pixel_size_um, source=source, settings=settings
     )
-    parts = {files.labels: label_map_bytes(segmentation.labels, pixel_size_um, str(files.labels))}
+    parts = {files.labels: label_map_bytes(files.labels, segmentation.labels, pixel_size_um)}
     if files.overlay is not None:
         parts[files.overlay] = png_bytes(overlay_image(image, segmentation.labels, segmentation.scheme))
     write_result(files.record, {"labels": files.labels.name, **record}, parts, replace=replace)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def together(planes: Sequence[Segmentation]) -> Segmentation:
     own = mean_shares([plane.own for plane in planes], areas)
     achieved = mean_shares([plane.achieved for plane in planes], areas)
     assert own is not None and achieved is not None
-    return replace(
+    return dataclasses.replace(
         planes[0],
         labels=np.stack([plane.labels for plane in planes]),
         own_labels=np.stack([plane.own_labels for plane in planes]),
@@ -78,14 +78,16 @@ def save_stack(
     source: str | None = None,
     settings: Mapping[str, Any] | None = None,
     replace: bool = True,
+    notices: Sequence[str] = (),
 ) -> SavedFiles:
     """Write the label maps of a stack as one file, and one record with a part for each plane.
 
     As `phaseguide.segmentation.saving.save_segmentation`, with these differences: ``image`` has shape
     (Z, H, W) or (Z, H, W, 3), the overlay is a TIFF stack, ``phases`` in the record holds area-weighted
-    means over the planes, and ``planes`` holds the same rows for each plane.
+    means over the planes, and ``planes`` holds the same rows for each plane. ``notices`` are about the file.
     """
     whole = together(planes)
+    whole = dataclasses.replace(whole, notices=(*notices, *whole.notices))
     files = stack_files(out_dir, stem, overlay=overlay)
     record = make_record(whole, model, image_path, image, pixel_size_um, source=source, settings=settings)
     record["image"].update(planes=len(image), height=image.shape[1], width=image.shape[2])
@@ -98,7 +100,7 @@ def save_stack(
         }
         for index, plane in enumerate(planes)
     ]
-    parts = {files.labels: label_map_bytes(whole.labels, pixel_size_um, str(files.labels))}
+    parts = {files.labels: label_map_bytes(files.labels, whole.labels, pixel_size_um)}
     if files.overlay is not None:
         parts[files.overlay] = _overlay_bytes(image, planes)
     write_result(files.record, {"labels": files.labels.name, **record}, parts, replace=replace)
@@ -108,7 +110,11 @@ def save_stack(
 def stack_files(out_dir: str | Path, stem: str, *, overlay: bool = False) -> SavedFiles:
     """Return the names under which `save_stack` writes; PNG holds no stack, so the overlay is a TIFF."""
     files = result_files(out_dir, stem, overlay=overlay)
-    return files if files.overlay is None else replace(files, overlay=files.overlay.with_suffix(".tif"))
+    return (
+        files
+        if files.overlay is None
+        else dataclasses.replace(files, overlay=files.overlay.with_suffix(".tif"))
+    )
 
 
 def _overlay_bytes(image: NDArray[Any], planes: Sequence[Segmentation]) -> bytes:
