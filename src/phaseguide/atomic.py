@@ -173,7 +173,13 @@ def check_name(path: str | Path) -> None:
     """Make sure that the disk takes names as long as those in a path. Errors as in `replacing`."""
     path, longest = Path(path), _longest_name(existing_parent(path))
     with _naming(path):
-        if any(len(os.fsencode(part)) > longest for part in path.parts):
+        try:
+            lengths = [len(os.fsencode(part)) for part in path.parts]
+        except UnicodeEncodeError:
+            raise OSError(
+                errno.EILSEQ, "a letter in its name is half a letter, which no disk takes"
+            ) from None
+        if any(length > longest for length in lengths):
             raise OSError(
                 errno.ENAMETOOLONG, f"a name in it is longer than the {longest} bytes that the disk takes"
             )

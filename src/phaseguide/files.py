@@ -66,6 +66,11 @@ def read_plain(path: str | Path, most_bytes: int) -> bytes:
     return data
 
 
+def resolved(path: str | Path) -> Path:
+    """Return the absolute path of a file, links followed; a ring of links, which leads nowhere, as it stands."""
+    return Path(os.path.realpath(path))
+
+
 def path_inside(folder: str | Path, told: Any) -> Path:
     """Return the file that a relative path from a foreign file means, if that lies inside a folder.
 
@@ -105,11 +110,11 @@ def path_inside(folder: str | Path, told: Any) -> Path:
         )
     path = folder / relative
     try:
-        within = path.resolve().is_relative_to(folder.resolve())
+        within = resolved(path).is_relative_to(resolved(folder))
         there: int | None = path.stat().st_mode
     except FileNotFoundError:
         there = None
-    except (OSError, RuntimeError) as error:  # links that go round in circles, a name that is too long
+    except OSError as error:  # links that go round in circles, a name that is too long
         raise UnsafePathError(f"{refusal}which cannot be followed ({error}). Nothing was touched.") from error
     if not within:
         raise UnsafePathError(

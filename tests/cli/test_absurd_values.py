@@ -6,6 +6,7 @@ The work itself is cut off where it would begin, so that every option of every c
 from __future__ import annotations
 
 import os
+import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,18 +130,45 @@ CASES = [
 ]
 
 
+TRIED = 4
+
+
 @pytest.mark.parametrize(("path", "name"), CASES)
 def test_no_value_ends_in_a_traceback(
     path: tuple[str, ...], name: str, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some of the values after each option, others after each; a command shares the table among its options."""
+    drawn = random.Random(f"{path} {name}").sample(values(files), TRIED)
+    check_values(path, name, drawn, files, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("path", "name"), CASES)
+def test_no_value_at_all_ends_in_a_traceback(
+    path: tuple[str, ...], name: str, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_values(path, name, values(files), files, tmp_path, monkeypatch)
+
+
+def values(files: dict[str, Path]) -> list[str]:
+    return [*NUMBERS, *TEXTS, *(str(file) for key, file in files.items() if key.startswith("odd"))]
+
+
+def check_values(
+    path: tuple[str, ...],
+    name: str,
+    table: list[str],
+    files: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for module in [*vars(phaseguide.cli).values(), phaseguide.cli.progress]:
         for beginning in ("draw", "run_python", "has_display"):
             if hasattr(module, beginning):
                 monkeypatch.setattr(module, beginning, worked)
-    odd = [str(file) for key, file in files.items() if key.startswith("odd")]
     before = {file: file.read_bytes() for file in files["odd_folder"].iterdir() if file.is_file()}
-    for number, value in enumerate((*NUMBERS, *TEXTS, *odd)):
+    for number, value in enumerate(table):
         arguments = command_line(path, name, value, files, tmp_path / f"new{number}.safetensors")
         result = CliRunner().invoke(app, arguments)
         assert isinstance(result.exception, SystemExit | None), (value[:60], result.exception)

@@ -18,6 +18,7 @@ import phaseguide
 from phaseguide.errors import PhaseguideError
 from phaseguide.evaluation.benchmark_worker import STAGES, SpeedRow, Task
 from phaseguide.events import Finished, Notice, Progress
+from phaseguide.files import resolved
 
 SIZES = (512, 1024, 4096)
 LARGE = 2048
@@ -109,7 +110,7 @@ def benchmark_speed(
         choose_device(device)
     card = read_card(model)
     tasks = [
-        Task(str(Path(model).resolve()), device, size, threads, 1 if size >= LARGE else repeats)
+        Task(str(resolved(model)), device, size, threads, 1 if size >= LARGE else repeats)
         for device in devices
         for size in sizes
     ]

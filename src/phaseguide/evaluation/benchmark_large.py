@@ -21,6 +21,7 @@ from phaseguide.evaluation.benchmark import describe_machine
 from phaseguide.evaluation.benchmark_worker import benchmark_image, peak_memory_mb
 from phaseguide.evaluation.worker import serve, worker_messages
 from phaseguide.events import Finished, Progress
+from phaseguide.files import resolved
 
 if TYPE_CHECKING:
     from phaseguide.segmentation.request import Request, Segmentation
@@ -140,7 +141,7 @@ def benchmark_large(
         name = NARROW if model is None else read_card(path).name
         rows = []
         for index, size in enumerate(sizes):
-            task = LargeTask(str(path.resolve()), size, threads, memory_mb)
+            task = LargeTask(str(resolved(path)), size, threads, memory_mb)
             for message in worker_messages(__name__, asdict(task), f"{size} px"):
                 if "row" in message:
                     rows.append(LargeRow(**message["row"]))

@@ -11,6 +11,7 @@ import phaseguide
 from phaseguide.errors import PhaseguideError
 from phaseguide.evaluation.worker import worker_messages
 from phaseguide.events import Finished, Notice, Progress
+from phaseguide.files import resolved
 
 LIVE_SIZES = (1024, 4096)
 LIVE_CHANGES = 60
@@ -116,7 +117,7 @@ def benchmark_live(
     machine = describe_machine()
     for number, size in enumerate(sizes):
         yield Progress(f"{size} px: starting napari", number, len(sizes))
-        task = LiveTask(str(Path(model).resolve()), size, changes, threads)
+        task = LiveTask(str(resolved(model)), size, changes, threads)
         for message in worker_messages(_WORKER, asdict(task), f"live mode at {size} px"):
             if "row" in message:
                 rows.append(LiveRow(**message["row"]))

@@ -179,7 +179,7 @@ def record_of_another(labels: str | Path) -> Path | None:
 
 def _told_of(labels: Path) -> tuple[Path, str | None]:
     """The record beside a label map and the checksum in it; None if it does not name this map."""
-    record = labels.with_name(f"{labels.stem.removesuffix('_labels')}.json")
+    record = labels.parent / f"{labels.stem.removesuffix('_labels')}.json"
     return record, (parts_of(record) or {}).get(readable(labels.name))
 
 

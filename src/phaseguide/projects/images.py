@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from phaseguide.errors import ProjectError
+from phaseguide.files import resolved
 from phaseguide.micrographs.reading import Micrograph, read_micrograph
 from phaseguide.micrographs.records import sha256_of_file
 from phaseguide.micrographs.validation import check_image
@@ -24,7 +25,7 @@ def refer(folder: Path, path: str | Path, detector: str, known: ProjectFile) -> 
     MicrographError
         It cannot be read, or shows nothing.
     """
-    path = Path(path).resolve()
+    path = resolved(path)
     told = _told(folder, path)
     micrograph = read_micrograph(path)
     if micrograph.is_stack:
@@ -71,7 +72,7 @@ def relinked(folder: Path, entry: FieldEntry, path: str | Path) -> FieldEntry:
     ProjectError
         The file is none of the field's images.
     """
-    path = Path(path).resolve()
+    path = resolved(path)
     checksum = sha256_of_file(path)
     if checksum not in {image.sha256 for image in entry.images}:
         raise ProjectError(

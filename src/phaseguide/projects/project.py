@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import ProjectError
+from phaseguide.files import resolved
 from phaseguide.micrographs.reading import Micrograph
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects import images, journal, maps, places, relabelling, store, versions
@@ -67,7 +68,7 @@ class Project:
         ProjectError, ModelError
             The folder holds a project or cannot be written; there is no such model.
         """
-        folder = Path(folder).resolve()
+        folder = resolved(folder)
         phases = scheme.to_dict()["phases"]
         file = ProjectFile(name=name or folder.name, created=journal.now(), phases=phases)
         if model:
@@ -87,7 +88,7 @@ class Project:
             No project there, damaged, unsafe, or written by a newer version; nothing was touched.
         """
         folder = Path(folder)
-        folder = (folder.parent if folder.name == places.FILE else folder).resolve()
+        folder = resolved(folder.parent if folder.name == places.FILE else folder)
         return cls(folder, recovered(folder, wait_s), wait_s)
 
     # -- what is in it ----------------------------------------------------------------------------

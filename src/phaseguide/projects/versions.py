@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phaseguide.errors import ProjectError
+from phaseguide.files import resolved
 from phaseguide.micrographs.records import sha256_of_file
 from phaseguide.models.zoo import find_model, list_models
 from phaseguide.projects.change import Change
@@ -101,11 +102,11 @@ def name_of(folder: Path, file: ProjectFile, model: str | Path) -> str:
     ProjectError, ModelError
         There is no such model.
     """
-    found = model_path(folder, file, str(model)).resolve()
+    found = resolved(model_path(folder, file, str(model)))
     for entry in file.versions:
-        if (folder / entry.file).resolve() == found:
+        if resolved(folder / entry.file) == found:
             return entry.id
-    return next((entry.name for entry in list_models() if entry.path.resolve() == found), str(found))
+    return next((entry.name for entry in list_models() if resolved(entry.path) == found), str(found))
 
 
 def checked_name(folder: Path, file: ProjectFile, model: str | Path) -> str:

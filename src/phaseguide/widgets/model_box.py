@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QWidget
 
 from phaseguide.errors import ModelError
+from phaseguide.files import resolved
 from phaseguide.models.card import Card
 from phaseguide.models.model_file import read_card
 from phaseguide.models.zoo import SUFFIX
@@ -58,7 +59,7 @@ class ModelBox(QWidget):
 
     def open_file(self, path: str | Path) -> None:
         """Add a model by its file and choose it; `failed` tells why not."""
-        path = Path(path).resolve()
+        path = resolved(path)
         try:
             card = read_card(path)
         except ModelError as error:

@@ -10,6 +10,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from phaseguide.errors import PhaseguideError
+from phaseguide.files import resolved
 from phaseguide.finetuning.sources import specimen_group
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import SUM_TOLERANCE
@@ -84,7 +85,7 @@ class SourcesTable(QWidget):
 
     def add_folder(self, path: str | Path) -> None:
         """Add a folder of pairs, once."""
-        folder = Path(path).resolve()
+        folder = resolved(path)
         key = ("folder", str(folder))
         if key not in self.lines:
             line = SourceLine(f"{folder.name}/", str(folder), removable=True)
