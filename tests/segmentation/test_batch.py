@@ -13,10 +13,11 @@ from PIL import Image
 
 from phaseguide.errors import MicrographError
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.micrographs import read_label_map, read_micrograph
+from phaseguide.json_files import read_json
+from phaseguide.micrographs import read_label_map, read_micrograph, sha256_of_array, sha256_of_file
 from phaseguide.micrographs.reading import Micrograph
 from phaseguide.models.model_file import load_model
-from phaseguide.segmentation import batch, saving
+from phaseguide.segmentation import batch
 from phaseguide.segmentation.batch import (
     BatchOptions,
     ImageDone,
@@ -26,6 +27,7 @@ from phaseguide.segmentation.batch import (
 )
 from phaseguide.segmentation.image_files import find_images
 from phaseguide.segmentation.request import Request
+from phaseguide.segmentation.specimen import Composition
 from tiny_models import tiny_image, tiny_model
 
 
@@ -183,6 +185,32 @@ def test_a_stop_by_the_user_is_no_fault_of_an_image(tmp_path: Path, monkeypatch:
         )
 
 
+def test_the_record_names_the_files_that_were_used_and_not_those_that_are_there_now(tmp_path: Path) -> None:
+    image, file = save(tmp_path / "a.png"), tiny_model(tmp_path, "none")
+    used = [sha256_of_file(path) for path in (image, file)]
+    model = load_model(file)
+    file.write_bytes(b"another model")
+    for event in segment_files([image], model, Request(), tmp_path / "out", BatchOptions(device="cpu")):
+        if isinstance(event, Progress):
+            save(image, 1)
+    record = read_json(tmp_path / "out" / "a.json")
+    assert sha256_of_file(image) != used[0], "it was replaced while the network was at work"
+    assert [record["image"]["sha256"], record["model"]["sha256"]] == used
+    assert record["image"]["pixels_sha256"] == sha256_of_array(tiny_image(0))
+
+
+def test_an_image_that_is_replaced_before_its_specimen_is_saved_is_told(tmp_path: Path) -> None:
+    images = [save(tmp_path / f"{name}.png", seed) for seed, name in enumerate("ab")]
+    model = load_model(tiny_model(tmp_path, "none"))
+    request = Request(asked=np.array([0.4, np.nan, np.nan]))
+    options = BatchOptions(device="cpu", scope="specimen")
+    for event in segment_files(images, model, request, tmp_path / "out", options):
+        if isinstance(event, Composition):
+            save(images[0], 7)
+    replaced, done = event.result
+    assert "a.png: was replaced" in str(replaced.error) and isinstance(done, ImageDone)
+
+
 @pytest.mark.parametrize("scope", ["field", "specimen"])
 def test_an_image_that_vanishes_or_a_record_that_cannot_be_written_stops_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scope: Any
@@ -190,14 +218,14 @@ def test_an_image_that_vanishes_or_a_record_that_cannot_be_written_stops_no_othe
     images = [save(tmp_path / f"{name}.png", seed) for seed, name in enumerate("abc")]
     (tmp_path / "out" / "b.json").mkdir(parents=True)  # in the way of the record
     model = load_model(tiny_model(tmp_path, "none"))
-    hashed = saving.sha256_of_file
+    written = batch.save_segmentation
 
-    def vanished(path: Path) -> str:
-        if path.name == "a.png":
-            raise FileNotFoundError(2, "No such file or directory", str(path))
-        return hashed(path)
+    def vanished(folder: Path, stem: str, *args: Any, **options: Any) -> Any:
+        if stem == "a":
+            raise FileNotFoundError(2, "No such file or directory", str(folder))
+        return written(folder, stem, *args, **options)
 
-    monkeypatch.setattr(saving, "sha256_of_file", vanished)
+    monkeypatch.setattr(batch, "save_segmentation", vanished)
     request = Request(asked=np.array([0.4, np.nan, np.nan]))
     options = BatchOptions(device="cpu", scope=scope)
     outcomes = list(segment_files(images, model, request, tmp_path / "out", options))[-1].result

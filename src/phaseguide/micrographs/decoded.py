@@ -30,6 +30,8 @@ class Decoded:
         Height of the information bar as the microscope recorded it; 0 if it did not.
     notices : tuple of str
         Sentences on what else the file holds and is left out.
+    sha256 : str
+        Checksum of the file when it was read.
     """
 
     pixels: NDArray[Any]
@@ -37,6 +39,7 @@ class Decoded:
     scale_source: str = UNKNOWN
     bar_rows: int = 0
     notices: tuple[str, ...] = ()
+    sha256: str = ""
 
 
 def first_known(candidates: Iterable[tuple[float | None, str] | None]) -> tuple[float | None, str]:

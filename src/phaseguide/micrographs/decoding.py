@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from phaseguide.errors import MicrographError, is_out_of_memory
@@ -33,6 +35,8 @@ def decode(path: Path, *, as_labels: bool = False) -> Decoded:
             raise MicrographError(f"{path}: is a folder, not an image. Choose a file in it.")
         with open_plain(path) as file:
             start = file.read(4)
+            file.seek(0)
+            checksum = hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError as error:
         raise MicrographError(f"{path}: there is no such file. Check the name and the folder.") from error
     except (OSError, ValueError) as error:  # ValueError: a zero in the name
@@ -63,4 +67,4 @@ def decode(path: Path, *, as_labels: bool = False) -> Decoded:
         ) from error
     if 0 in decoded.pixels.shape:
         raise MicrographError(f"{path}: holds no pixels. Export the image again.")
-    return decoded
+    return replace(decoded, sha256=checksum)

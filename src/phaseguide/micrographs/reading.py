@@ -34,6 +34,8 @@ class Micrograph:
         Rows at the bottom that show an information bar instead of metal; 0 if there is none.
     notices : tuple of str
         Sentences on what else the file holds and is left out, for the user.
+    sha256 : str
+        Checksum of the file when it was read, 64 hex digits.
     """
 
     data: NDArray[Any]
@@ -42,6 +44,7 @@ class Micrograph:
     path: Path
     info_bar_rows: int
     notices: tuple[str, ...] = ()
+    sha256: str = ""
 
     @property
     def is_rgb(self) -> bool:
@@ -79,7 +82,13 @@ def read_micrograph(path: str | Path) -> Micrograph:
     decoded = decode(path)
     data = as_image_array(decoded.pixels, str(path))
     micrograph = Micrograph(
-        data, decoded.pixel_size_um, decoded.scale_source, path, decoded.bar_rows, decoded.notices
+        data,
+        decoded.pixel_size_um,
+        decoded.scale_source,
+        path,
+        decoded.bar_rows,
+        decoded.notices,
+        decoded.sha256,
     )
     if decoded.bar_rows:
         return micrograph

@@ -14,6 +14,7 @@ from phaseguide.atomic import write_bytes
 from phaseguide.errors import MissingBaseError, ModelError, PhaseguideError, is_out_of_memory
 from phaseguide.files import open_plain
 from phaseguide.json_files import parse_json
+from phaseguide.micrographs.records import sha256_of_file
 from phaseguide.models.architectures import check_backbone, check_guidance
 from phaseguide.models.card import FORMAT_VERSION, BackboneCard, Card, GuidanceCard
 from phaseguide.models.training_record import as_stored, only_finite
@@ -34,12 +35,36 @@ _FLOATS = {"F16", "BF16", "F32", "F64"}
 
 
 @dataclass(frozen=True)
+class UsedModel:
+    """What a record tells of the model that was run.
+
+    Attributes
+    ----------
+    card : Card
+    path : Path
+        Its file.
+    sha256 : str
+        Checksum of that file when the model was loaded, 64 hex digits; empty for a model that is in no file.
+    """
+
+    card: Card
+    path: Path
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
 class LoadedModel:
-    """A model ready to run: the segmenter in evaluation mode on the CPU, its card and its file."""
+    """A model ready to run: the segmenter in evaluation mode on the CPU, and what a record tells of it."""
 
     segmenter: GuidedSegmenter
     card: Card
     path: Path
+    sha256: str = ""
+
+    @property
+    def used(self) -> UsedModel:
+        """The model without its weights, for the records of what it made."""
+        return UsedModel(self.card, self.path, self.sha256)
 
 
 def _find_base(path: Path, sha256: str) -> None:
@@ -272,6 +297,7 @@ def check_model(path: str | Path) -> LoadedModel:
 
     path = Path(path)
     card, kinds = _read_header(path)
+    checksum = sha256_of_file(path)
 
     def build() -> GuidedSegmenter:
         try:
@@ -312,7 +338,7 @@ def check_model(path: str | Path) -> LoadedModel:
             f"{path}: its weights do not fit the architecture that its card names: {str(error)[:300]}"
         ) from error
     segmenter.eval()
-    return LoadedModel(segmenter, card, path)
+    return LoadedModel(segmenter, card, path, checksum)
 
 
 class _Unfit(Exception):

@@ -179,6 +179,7 @@ def _save(
         micrograph.path,
         micrograph.data,
         micrograph.pixel_size_um,
+        image_sha256=micrograph.sha256,
         source=None if entry.ratio is None else find_source(entry.ratio.source).title,
         settings={
             "device": f"{session.device.kind}: {session.device.name}",

@@ -222,6 +222,7 @@ def _save(
         yield Notice(f"{path.name}: {message}")
     about = (model, path, micrograph.data, micrograph.pixel_size_um)
     extras: dict[str, Any] = {
+        "image_sha256": micrograph.sha256,
         "overlay": options.overlay,
         "source": options.source,
         "settings": settings,
@@ -243,11 +244,15 @@ class _Reader:
     def __init__(self, model: LoadedModel, options: BatchOptions, edits: NDArray[np.uint8] | None) -> None:
         self.model, self.options, self.edits = model, options, edits
         self._last: Micrograph | None = None
+        self._checksums: dict[Path, str] = {}
 
     def read(self, path: Path) -> Micrograph:
         if self._last is None or self._last.path != path:
             self._last = None  # before the next one takes its memory
-            self._last = read_micrograph(path)
+            micrograph = read_micrograph(path)
+            if self._checksums.setdefault(path, micrograph.sha256) != micrograph.sha256:
+                raise MicrographError(f"{path}: was replaced while it was worked on. Segment it again.")
+            self._last = micrograph
         return self._last
 
     def planes(self, path: Path) -> int:

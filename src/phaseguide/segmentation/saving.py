@@ -17,7 +17,7 @@ import phaseguide
 from phaseguide.errors import MicrographError
 from phaseguide.micrographs.label_maps import label_map_bytes
 from phaseguide.micrographs.records import sha256_of_array, sha256_of_file, write_result
-from phaseguide.models.model_file import LoadedModel
+from phaseguide.models.model_file import LoadedModel, UsedModel
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.ratios import Ratio
 from phaseguide.segmentation.prompts import prompt_rows
@@ -56,11 +56,12 @@ def save_segmentation(
     out_dir: str | Path,
     stem: str,
     segmentation: Segmentation,
-    model: LoadedModel,
+    model: LoadedModel | UsedModel,
     image_path: str | Path | None,
     image: NDArray[Any],
     pixel_size_um: float | None,
     *,
+    image_sha256: str | None = None,
     overlay: bool = False,
     source: str | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -78,12 +79,14 @@ def save_segmentation(
         Made if it is missing.
     stem : str
     segmentation : Segmentation
-    model : LoadedModel
+    model : LoadedModel or UsedModel
     image_path : path or None
         File of the image; None for an image that is only in memory.
     image : ndarray, shape (H, W) or (H, W, 3)
     pixel_size_um : float or None
         Kept in the label map.
+    image_sha256 : str, optional
+        Checksum of that file when the image was read; None takes it now.
     overlay : bool
     source : str, optional
         Where the ratio comes from, in the user's words ("EBSD of this field").
@@ -101,7 +104,14 @@ def save_segmentation(
     """
     files = result_files(out_dir, stem, overlay=overlay)
     record = make_record(
-        segmentation, model, image_path, image, pixel_size_um, source=source, settings=settings
+        segmentation,
+        model,
+        image_path,
+        image,
+        pixel_size_um,
+        image_sha256=image_sha256,
+        source=source,
+        settings=settings,
     )
     parts = {files.labels: label_map_bytes(files.labels, segmentation.labels, pixel_size_um)}
     if files.overlay is not None:
@@ -112,11 +122,12 @@ def save_segmentation(
 
 def make_record(
     segmentation: Segmentation,
-    model: LoadedModel,
+    model: LoadedModel | UsedModel,
     image_path: str | Path | None,
     image: NDArray[Any],
     pixel_size_um: float | None,
     *,
+    image_sha256: str | None = None,
     source: str | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -124,7 +135,7 @@ def make_record(
 
     Parameters
     ----------
-    segmentation, model, image_path, image, pixel_size_um, source, settings
+    segmentation, model, image_path, image, pixel_size_um, image_sha256, source, settings
         See `save_segmentation`.
     """
     if source is None:
@@ -132,7 +143,7 @@ def make_record(
     return {
         "image": {
             "file": None if image_path is None else Path(image_path).name,
-            "sha256": None if image_path is None else sha256_of_file(image_path),
+            "sha256": image_sha256 or (None if image_path is None else sha256_of_file(image_path)),
             "pixels_sha256": sha256_of_array(image),
             "height": image.shape[0],
             "width": image.shape[1],
@@ -141,7 +152,7 @@ def make_record(
         "model": {
             "name": model.card.name,
             "version": model.card.version,
-            "sha256": sha256_of_file(model.path),
+            "sha256": model.sha256 or None,
             "guidance": model.card.guidance.kind,
         },
         "ratio": {

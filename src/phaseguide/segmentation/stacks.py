@@ -74,6 +74,7 @@ def save_stack(
     image: NDArray[Any],
     pixel_size_um: float | None,
     *,
+    image_sha256: str | None = None,
     overlay: bool = False,
     source: str | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -89,7 +90,16 @@ def save_stack(
     whole = together(planes)
     whole = dataclasses.replace(whole, notices=(*notices, *whole.notices))
     files = stack_files(out_dir, stem, overlay=overlay)
-    record = make_record(whole, model, image_path, image, pixel_size_um, source=source, settings=settings)
+    record = make_record(
+        whole,
+        model,
+        image_path,
+        image,
+        pixel_size_um,
+        image_sha256=image_sha256,
+        source=source,
+        settings=settings,
+    )
     record["image"].update(planes=len(image), height=image.shape[1], width=image.shape[2])
     record["planes"] = [
         {

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from phaseguide.models.model_file import UsedModel
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.ratios import Ratio
 from phaseguide.segmentation.request import Segmentation
@@ -20,8 +20,7 @@ Labels = NDArray[np.uint8]
 class Made:
     """How a result was made: model, and words for the record."""
 
-    model_path: Path
-    model_name: str
+    model: UsedModel
     source: str | None
     settings: dict[str, object]
 

@@ -31,6 +31,7 @@ class Exhibit:
 
     image_name: str
     image_path: Path | None
+    image_sha256: str | None
     pixel_size_um: float | None
     planes: tuple[Outcome, ...]
 
@@ -77,22 +78,18 @@ def files_there(folder: Path, exhibit: Exhibit) -> list[Path]:
 
 def save_results(folder: Path, exhibit: Exhibit) -> Path:
     """Write label map and record of every plane into a folder."""
-    from phaseguide.models.zoo import open_model
     from phaseguide.segmentation.saving import save_segmentation
 
-    models: dict[Path, Any] = {}
     for plane in exhibit.planes:
-        path = plane.made.model_path
-        if path not in models:
-            models[path] = open_model(path)
         save_segmentation(
             folder,
             exhibit.stem(plane.index),
             plane.segmentation,
-            models[path],
+            plane.made.model,
             exhibit.image_path,
             plane.read(),
             exhibit.pixel_size_um,
+            image_sha256=exhibit.image_sha256,
             source=plane.made.source,
             settings=plane.made.settings,
         )

@@ -45,7 +45,7 @@ class Exporter(QObject):
             if (standing := widget.standing(index)) is not None
         )
         file = Path(path) if path and Path(path).is_file() else None
-        return Exhibit(image.name, file, layers.pixel_size_um(image), outcomes)
+        return Exhibit(image.name, file, layers.file_sha256(image), layers.pixel_size_um(image), outcomes)
 
     def copy_table(self) -> None:
         """Put the table on the clipboard, tab separated."""

@@ -71,6 +71,7 @@ def add_image(viewer: Any, data: FieldData) -> Any:
         "pixel_size_um": micrograph.pixel_size_um,
         "scale_source": micrograph.scale_source,
         "info_bar_rows": micrograph.info_bar_rows,
+        "sha256": micrograph.sha256,
     }
     return viewer.add_image(
         micrograph.data,

@@ -172,7 +172,7 @@ def run_job(job: Job, store: SessionStore, stop: threading.Event) -> Iterator[Jo
         for notice in segmentation.notices:
             yield Notice(notice)
         settings = run_settings(job.request, job.options, session)
-        made = Made(job.model_path, model.card.name, job.source, settings)
+        made = Made(model.used, job.source, settings)
         yield PlaneDone(plane.index, PlaneResult(segmentation, made, edits, plane.bar_rows), plane.image)
         if count == 1 and (encoded or kept):
             yield Step("Getting ready to follow your values")

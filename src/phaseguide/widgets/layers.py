@@ -272,6 +272,12 @@ def pixel_size_um(image: Image) -> float | None:
     return sizes[0] if np.isclose(*sizes) else None
 
 
+def file_sha256(image: Image) -> str | None:
+    """Checksum of the file when the reader of Phase Guide read it; None for layers that others made."""
+    told = image.metadata.get(KEY, {}).get("sha256")
+    return told if isinstance(told, str) else None
+
+
 def describe_image(image: Image) -> str:
     """Return size, type and pixel size of an image layer in a line."""
     shape = data_shape(image)

@@ -245,8 +245,7 @@ class LiveMode(QObject):
             self._plane,
             request,
             Made(
-                session.model.path,
-                session.model.card.name,
+                session.model.used,
                 source_of(widget.panel, request),
                 run_settings(request, options, session),
             ),

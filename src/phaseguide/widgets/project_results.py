@@ -37,22 +37,22 @@ def store(project: Project, kept: Kept) -> None:
     ProjectError
         The field is reviewed, its image was replaced, or the model has other phases.
     """
-    from phaseguide.models.zoo import open_model
     from phaseguide.segmentation.saving import make_record
 
     done, made = kept.segmentation, kept.made
-    check_phases(project, done.scheme, made.model_name)
-    micrograph, model = project.read_image(kept.field_id), open_model(made.model_path)
+    check_phases(project, done.scheme, made.model.card.name)
+    micrograph = project.read_image(kept.field_id)
     record = make_record(
         done,
-        model,
+        made.model,
         micrograph.path,
         micrograph.data,
         micrograph.pixel_size_um,
+        image_sha256=micrograph.sha256,
         source=made.source,
         settings=made.settings,
     )
-    version = project.name_of(made.model_path)
+    version = project.name_of(made.model.path)
     project.write_result(
         kept.field_id,
         done.labels,

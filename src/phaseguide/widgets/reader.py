@@ -41,6 +41,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
                     "pixel_size_um": micrograph.pixel_size_um,
                     "scale_source": micrograph.scale_source,
                     "info_bar_rows": micrograph.info_bar_rows,
+                    "sha256": micrograph.sha256,
                     "notices": list(micrograph.notices),
                 }
             },

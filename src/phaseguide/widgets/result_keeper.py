@@ -124,7 +124,7 @@ class ResultKeeper:
             layer,
             _key(index),
             summary(result.segmentation),
-            model=result.made.model_name,
+            model=result.made.model.card.name,
             source=result.made.source,
         )
         layers.write_plane(layer, index, result.segmentation.labels)
@@ -192,7 +192,7 @@ class ResultKeeper:
         mark = {
             **summary(newest.segmentation),
             "note": next((str(one["note"]) for one in by_plane.values() if one["note"]), ""),
-            "model": newest.made.model_name,
+            "model": newest.made.model.card.name,
             "source": newest.made.source,
             "planes": by_plane,
         }

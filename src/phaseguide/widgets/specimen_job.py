@@ -74,7 +74,7 @@ def run_specimen(job: Job, store: SessionStore, stop: threading.Event) -> Iterat
                     yield DeviceFound(device)
                 store.place((plane.image, plane.index), session)
                 settings = {**run_settings(job.request, job.options, session), "scope": "specimen"}
-                made = Made(job.model_path, model.card.name, job.source, settings)
+                made = Made(model.used, job.source, settings)
                 result = PlaneResult(event.segmentation, made, edits[event.index], plane.bar_rows)
                 yield PlaneDone(plane.index, result, plane.image)
     if failures and not done:
