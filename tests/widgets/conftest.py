@@ -17,6 +17,20 @@ import segmentation_models_pytorch  # noqa: F401
 
 from tiny_models import tiny_model
 
+PATIENCE_MS = 120_000
+
+
+@pytest.fixture
+def qtbot(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """pytest-qt's bot with more patience: on a busy machine everything comes, only later."""
+
+    def patient(wait: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args, timeout=0, **options: wait(*args, timeout=max(timeout, PATIENCE_MS), **options)
+
+    for name in ("waitUntil", "waitSignal", "waitSignals"):
+        monkeypatch.setattr(qtbot, name, patient(getattr(qtbot, name)))
+    return qtbot
+
 
 @pytest.fixture(scope="session")
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from typing import Any
 
 import numpy as np
@@ -73,11 +73,11 @@ def test_the_newest_value_wins(done: Any, viewer: Any, qtbot: Any, monkeypatch: 
     from phaseguide.segmentation.session import Session
 
     asked: list[float] = []
-    plain = Session.segment
+    plain, typed = Session.segment, threading.Event()
 
     def slow(self: Any, request: Any, **more: Any) -> Any:
         asked.append(float(request.asked[1]))
-        time.sleep(0.2)
+        typed.wait(60)
         return plain(self, request, **more)
 
     monkeypatch.setattr(Session, "segment", slow)
@@ -85,6 +85,7 @@ def test_the_newest_value_wins(done: Any, viewer: Any, qtbot: Any, monkeypatch: 
     box.setFocus()
     for _ in range(40):
         qtbot.keyClick(box, Qt.Key.Key_Up)
+    typed.set()
     answered(done, qtbot)
     assert asked[-1] == pytest.approx(0.40)
     assert len(asked) < 20, "what was outdated before it began is never worked on"
@@ -202,16 +203,17 @@ def test_accept_keeps_it_with_its_values(done: Any, viewer: Any, qtbot: Any) -> 
 def test_accept_waits_for_what_was_just_typed(done: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from phaseguide.segmentation.session import Session
 
-    plain = Session.segment
+    plain, looked = Session.segment, threading.Event()
 
     def slow(self: Any, request: Any, **more: Any) -> Any:
-        time.sleep(0.3)
+        looked.wait(60)
         return plain(self, request, **more)
 
     monkeypatch.setattr(Session, "segment", slow)
     type_into(qtbot, done.panel.table.boxes[1], "45")
     done.live.accept()
     assert len(done.history().runs) == 1
+    looked.set()
     qtbot.waitUntil(lambda: len(done.history().runs) == 2)
     assert done.history().shown.planes[()].segmentation.asked[1] == 0.45
 
