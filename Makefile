@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Two files of tests at a time, each process with one thread; PYTEST_ARGS= runs one after the other.
-PYTEST_ARGS ?= -n 2 --dist loadgroup
+# A process that crashes ends the run: one that took its place would wait for tests that nobody hands out.
+PYTEST_ARGS ?= -n 2 --dist loadgroup --max-worker-restart 0
 
 .PHONY: help setup setup-dev demo test lint clean
 
