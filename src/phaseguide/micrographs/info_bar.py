@@ -18,7 +18,7 @@ _NOISE_REACH = 3.0  # standard deviations of camera noise that count as backgrou
 _LARGEST_TOLERANCE = 42.0  # that noise may ask for
 _CLEAN = 0.9  # a bar has a margin: a row near its top is nearly all background
 _JUMP = 0.5  # by how much a bar's rows are more background than the image above
-_JUMP_OF_ROWS = 0.65  # the same where each row has its own background: half a row is always near its median
+_STRAIGHT = 4.0  # grey levels that rows of a bar which is shaded from top to bottom are off a straight line
 _STEP_SHARE = (0.3, 0.7)  # of the columns jump by this many grey levels at the edge: after JPEG, and with noise
 _STEP_JPEG = 24.0
 _EXACT_WIDTH = 160  # in a narrower image only a bar of one exact value is told from metal with straight borders
@@ -72,14 +72,14 @@ def _bar_rows(levels: Levels, most: int, most_blank: int) -> int:
     near = max(_SMALLEST_BAR, len(levels) // 24)
     if len(levels) < near + _WINDOW:
         return 0
-    for background, jump in _backgrounds(levels, near):
+    for background in _backgrounds(levels, near):
         distance = np.abs(levels - background).max(axis=-1)
         noise = 1.4826 * float(np.median(distance[-near:]))
         tolerances: tuple[float, ...] = _TOLERANCES if levels.shape[1] >= _EXACT_WIDTH else _TOLERANCES[:1]
         if len(tolerances) > 1 and _TOLERANCES[-1] < _NOISE_REACH * noise < _LARGEST_TOLERANCE:
             tolerances = (*_TOLERANCES, _NOISE_REACH * noise)
         for tolerance in tolerances:
-            top = _edge((distance <= tolerance).mean(axis=1), jump)
+            top = _edge((distance <= tolerance).mean(axis=1))
             if top is None:
                 continue
             other = distance[top:][distance[top:] > tolerance]
@@ -99,11 +99,8 @@ def _bar_rows(levels: Levels, most: int, most_blank: int) -> int:
     return tallest
 
 
-def _backgrounds(levels: Levels, near: int) -> Iterator[tuple[Levels, float]]:
-    """What the background of a bar may be, from the rows at the very bottom, and how sharp its edge then must be.
-
-    Each has the shape (1 or rows, 1 or columns, channels).
-    """
+def _backgrounds(levels: Levels, near: int) -> Iterator[Levels]:
+    """What the background of a bar may be, from the rows at the very bottom: (1 or rows, 1 or columns, channels)."""
     from scipy.ndimage import median_filter
 
     bottom = levels[-near:]
@@ -111,16 +108,31 @@ def _backgrounds(levels: Levels, near: int) -> Iterator[tuple[Levels, float]]:
     low = whole.min(axis=(0, 1))
     channels = range(levels.shape[-1])
     modes = [int(np.bincount((whole[..., c] - low[c]).ravel()).argmax() + low[c]) for c in channels]
-    yield np.array([[modes]], dtype=np.float32), _JUMP
+    yield np.array([[modes]], dtype=np.float32)
     # A noisy one is not the most frequent value but the middle; a shade follows the columns, or the rows.
-    yield np.median(bottom, axis=(0, 1), keepdims=True).astype(np.float32), _JUMP
+    yield np.median(bottom, axis=(0, 1), keepdims=True).astype(np.float32)
     columns = np.median(bottom, axis=0, keepdims=True)
     columns = median_filter(columns, size=(1, _SMOOTH, 1), mode="nearest").astype(np.float32)
-    yield columns, _JUMP
-    yield columns + np.median(levels - columns, axis=1, keepdims=True), _JUMP_OF_ROWS
+    yield columns
+    yield columns + _slope(np.median(levels - columns, axis=1).astype(np.float64), near)
 
 
-def _edge(share: NDArray[np.float64], jump: float) -> int | None:
+def _slope(rows: NDArray[np.float64], near: int) -> Levels:
+    """Straight line through what rows are at the bottom, and on upwards as far as they follow it: (rows, 1, channels)."""
+    at = np.arange(len(rows))
+    lines = np.empty((len(rows), 1, rows.shape[1]), np.float32)
+    for channel, values in enumerate(rows.T):
+        count = near
+        for _ in range(4):
+            line = np.polyval(np.polyfit(at[-count:], values[-count:], 1), at)
+            off = np.abs(values - line)[::-1] > _STRAIGHT
+            follow = int(off.argmax()) if off.any() else len(rows)
+            count = max(near, follow)
+        lines[:, 0, channel] = line
+    return lines
+
+
+def _edge(share: NDArray[np.float64]) -> int | None:
     """The row where the share of background pixels rises most, if it does so as at a bar's edge."""
     total = np.concatenate([[0.0], np.cumsum(share)])
     tops = np.arange(_WINDOW, len(share) - _SMALLEST_BAR + 1)
@@ -129,7 +141,7 @@ def _edge(share: NDArray[np.float64], jump: float) -> int | None:
     best = int((below - above).argmax())
     top = int(tops[best])
     sharp = share[top : top + 2].max() - share[top - 3 : top - 1].max()
-    if below[best] - above[best] < _JUMP or sharp < jump or share[top : top + 8].max() < _CLEAN:
+    if min(below[best] - above[best], sharp) < _JUMP or share[top : top + 8].max() < _CLEAN:
         return None
     return top
 
