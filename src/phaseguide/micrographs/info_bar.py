@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from phaseguide.micrographs.grey_levels import Levels, grey_levels, grey_scale
+
 _SMALLEST_IMAGE = 48
 _SMALLEST_BAR = 8
 _LARGEST_SHARE = 0.5
@@ -27,8 +29,6 @@ _INK_SHARE = 0.25  # of the pixels that are not background; in noisy resin there
 _INK_OF_NOISY_BAR = (0.002, 0.4)  # share of text in a bar that is told from noisy metal by nothing else
 _MOST_COLUMNS = 2048
 _SMOOTH = 31  # columns over which a shade is followed
-
-Levels = NDArray[np.float32]
 
 
 def detect_info_bar(data: NDArray[Any]) -> int:
@@ -52,7 +52,7 @@ def detect_info_bar(data: NDArray[Any]) -> int:
     height = data.shape[0]
     if height < _SMALLEST_IMAGE or data.shape[1] < _SMALLEST_IMAGE:
         return 0
-    levels = _levels(data)
+    levels = grey_levels(data[:, :: -(-data.shape[1] // _MOST_COLUMNS)], grey_scale(data))
     most, found = int(height * _LARGEST_SHARE), 0
     while found < most:
         rows = _bar_rows(levels[: height - found], most - found, int(height * _LARGEST_BLANK_SHARE) - found)
@@ -152,26 +152,3 @@ def _frame_rows(above: Levels) -> int:
     is_line = even.mean(axis=1) >= _CLEAN
     # If all of them are even, it is a smooth image that ends here and not a line.
     return 0 if is_line.all() else int(is_line[::-1].argmin())
-
-
-def _levels(data: NDArray[Any]) -> Levels:
-    """Grey levels, (H, W, C), with fewer columns where there are many.
-
-    Of types other than uint8, 255 levels are the range of all but the darkest and brightest hundredth, so that hot
-    pixels and the offset of a camera do not matter.
-    """
-    step = -(-data.shape[1] // _MOST_COLUMNS)
-    levels = np.asarray(data[:, ::step], dtype=np.float32)
-    levels = levels[..., None] if levels.ndim == 2 else levels[..., :3]
-    if data.dtype == np.uint8:
-        return levels
-    finite = np.isfinite(levels)
-    known = levels[finite]
-    if not known.size:  # no usable image; `check_image` says why
-        return np.zeros(levels.shape, np.float32)
-    low, high = (float(v) for v in np.percentile(known, (1, 99)))
-    low, high = (low, high) if high > low else (float(known.min()), float(known.max()))
-    scaled = (np.where(finite, levels, low) - low) * (255 / (high - low) if high > low else 0.0)
-    # What is far outside would only make large numbers.
-    clipped: Levels = np.clip(scaled, -1024, 1280).astype(np.float32)
-    return clipped
