@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "phaseguide"
 
 ORDER = (
-    "errors", "files", "json_files", "atomic", "events", "phases", "ratios", "micrographs", "datasets", "models",
-    "segmentation",
+    "errors", "files", "text_files", "json_files", "atomic", "events", "phases", "ratios", "micrographs",
+    "datasets", "models", "segmentation",
     "estimation", "projects", "evaluation", "training", "finetuning", "cli", "widgets",
 )  # fmt: skip
 GUI = {"napari", "qtpy", "superqt", "magicgui", "PyQt5", "PyQt6", "PySide2", "PySide6"}

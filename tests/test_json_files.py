@@ -29,7 +29,7 @@ def test_what_json_writes_is_read_back(value: object) -> None:
     [
         ("[" * 200_000, "nested"), ("[" * 70 + "]" * 70, "nested"), ('{"a":' * 70 + "1" + "}" * 70, "nested"),
         ("NaN", "finite"), ("[Infinity]", "finite"), ('{"a": -1e999}', "finite"), ("9" * 5000, "digit"),
-        ('{"id": 1, "id": 2}', "twice"), ("{", "property name"), (b"\xff\xfe", "decode"),
+        ('{"id": 1, "id": 2}', "twice"), ("{", "property name"), (b"\x81", "not text"),
     ],
     ids=range(10),
 )  # fmt: skip

@@ -17,7 +17,8 @@ UHCS = PhaseScheme.from_names(
     ["denuded ferrite", "carbide network", "spheroidite", "Widmanstätten cementite"]
 )
 
-names = st.text(min_size=1, max_size=20).filter(normalise_name)
+letters = st.characters(exclude_categories=["Cc", "Cs"])
+names = st.text(letters, min_size=1, max_size=20).filter(normalise_name)
 schemes = st.lists(names, min_size=1, max_size=8, unique_by=normalise_name).map(PhaseScheme.from_names)
 
 
@@ -132,3 +133,10 @@ def test_labels_outside_the_scheme() -> None:
     UHCS.check_labels([0, 1, 4, 255], source="a.tif")
     with pytest.raises(SchemeError, match=r"a\.tif: label value 5, 9 is not .*4 Widmanst"):
         UHCS.check_labels([9, 1, 5], source="a.tif")
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[31m", "a\x00", "a\ud800", "a" * 201])
+def test_a_name_is_one_line_of_moderate_length(name: str) -> None:
+    with pytest.raises(SchemeError, match="a name is one line") as caught:
+        Phase(1, name, "#000000")
+    assert len(str(caught.value)) < 300 and str(caught.value).isprintable()

@@ -38,6 +38,12 @@ class Server:
     tells_length : bool
     shift : int
         By how much it misses the part that was asked for.
+    redirect_to : str
+        Address to send everybody to.
+    packed : str
+        What it says the content is packed with.
+    sent : int
+        Bytes of content that it has sent.
     asked : list of (path, Range header)
     """
 
@@ -51,6 +57,9 @@ class Server:
     tells_length: bool = True
     shift: int = 0
     redirect: bool = False
+    redirect_to: str = ""
+    packed: str = ""
+    sent: int = 0
     asked: list[tuple[str, str | None]] = field(default_factory=list)
 
 
@@ -59,6 +68,11 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             wanted = self.headers.get("Range")
             server.asked.append((self.path, wanted))
+            if server.redirect_to:
+                self.send_response(302)
+                self.send_header("Location", server.redirect_to)
+                self.end_headers()
+                return
             if server.redirect and not self.path.startswith("/moved"):
                 self.send_response(302)
                 self.send_header("Location", f"{server.address}/moved{self.path}")
@@ -82,12 +96,15 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 self.send_response(200)
             body = server.content[start:]
             self.send_header("Content-Type", server.content_type)
+            if server.packed:
+                self.send_header("Content-Encoding", server.packed)
             if server.tells_length:
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             end = server.cuts.pop(0) if server.cuts else len(body)
             for at in range(0, end, 10_000):
                 self.wfile.write(body[at : min(at + 10_000, end)])
+                server.sent += 10_000
                 time.sleep(server.pause_s)
 
         def log_message(self, *_: object) -> None:

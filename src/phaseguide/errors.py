@@ -61,6 +61,10 @@ class ProjectError(PhaseguideError):
     """A project folder that cannot be opened or changed, or a field that is frozen or gone."""
 
 
+class ProjectBusyError(ProjectError):
+    """Another program is changing the project, for longer than was waited. Nothing is wrong with what was asked."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of Python, numpy or torch means that memory ran out."""
     text = str(error).lower()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import stat
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
 from phaseguide.errors import PhaseguideError
 
@@ -19,7 +20,7 @@ class UnsafePathError(PhaseguideError):
     """A path or name that comes from a file and leads out of its folder, or to something that is no plain file."""
 
 
-def open_plain(path: str | Path) -> BinaryIO:
+def open_plain(path: str | Path) -> BufferedReader:
     """Open a plain file for reading; a pipe or a device, which could wait for ever, is refused at once.
 
     Parameters

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from phaseguide.files import read_plain
+from phaseguide.text_files import decode_text
 
 MOST_BYTES = 64 * 1024 * 1024
 MOST_NESTING = 64
@@ -22,7 +23,7 @@ def parse_json(text: str | bytes) -> Any:
     Parameters
     ----------
     text : str or bytes
-        Bytes are UTF-8, with or without a byte order mark.
+        Bytes as `decode_text` takes them: UTF-8 or UTF-16, with or without a byte order mark.
 
     Raises
     ------
@@ -30,7 +31,7 @@ def parse_json(text: str | bytes) -> Any:
         Anything else, with a reason that fits into a sentence.
     """
     if isinstance(text, bytes):
-        text = text.decode("utf-8-sig")
+        text = decode_text(text)
     try:
         value = json.loads(
             text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_without_doubles

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from phaseguide.errors import SchemeError
+from phaseguide.json_files import read_json
 
 NOT_CLASSIFIED = 0
 """Label value of pixels that nobody has classified (yet); never a phase."""
@@ -19,6 +19,9 @@ EXCLUDED = 255
 """Label value of pixels that show no metal (hole, scratch, information bar)."""
 
 MAX_PHASES = 254
+
+LONGEST_NAME = 200
+"""Characters of a phase's name."""
 
 # Okabe-Ito, told apart by most colour-blind readers, then darker variants.
 DEFAULT_COLOURS = (
@@ -68,6 +71,11 @@ class Phase:
             )
         if not normalise_name(self.name):
             raise SchemeError(f"The phase with label {self.label} has no name. Give it one.")
+        if len(self.name) > LONGEST_NAME or any(unicodedata.category(c) in ("Cc", "Cs") for c in self.name):
+            raise SchemeError(
+                f"The phase with label {self.label} has the name {self.name[:40]!r}; a name is one line of at most "
+                f"{LONGEST_NAME} characters."
+            )
         if not _COLOUR.fullmatch(self.colour):
             raise SchemeError(
                 f"Phase {self.name!r} has colour {self.colour!r}; write colours as #rrggbb, for example #e69f00."
@@ -140,7 +148,7 @@ class PhaseScheme:
         """Read a ``scheme.json``."""
         path = Path(path)
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = read_json(path)
         except OSError as error:
             raise SchemeError(f"{path}: cannot be read ({error.strerror or error}).") from error
         except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,8 @@ def test_labels_as_a_whole_are_truth(folder: Path, tmp_path: Path) -> None:
     project = Project.open(folder)
     assert np.array_equal(project.read_truth("field0"), tiny_labels())
     assert project.read_edits("field0") is None
+    write_label_map(tmp_path / "from_zero.tif", tiny_labels() - 1)
+    assert "from 0, add 1" in done("edits", folder, "field0", tmp_path / "from_zero.tif", "--whole")
 
 
 def test_fields_are_frozen_left_out_and_opened(folder: Path) -> None:
@@ -195,3 +198,69 @@ def test_the_log_tells_what_happened(folder: Path) -> None:
     assert "reviewed: field field0" in done("log", folder)
     last = json.loads(done("log", folder, "--last", "1", "--json", "-"))
     assert [line["event"] for line in last] == ["reviewed"]
+
+
+@pytest.mark.parametrize(
+    "odd", ["../../evil", "/etc", "..", "", ".", "a/b", "field0\x00", "FIELD0", "[/]", "x" * 5000]
+)
+def test_ids_that_there_are_not_end_in_a_sentence(folder: Path, tmp_path: Path, odd: str) -> None:
+    labels = tmp_path / "labels.tif"
+    write_label_map(labels, tiny_labels())
+    before = {p.relative_to(tmp_path): p.stat().st_size for p in tmp_path.rglob("*") if p.is_file()}
+    for command in (("edits", folder, odd, labels, "--whole"), ("relink", folder, odd, labels),
+                    ("ratio", folder, odd, "none"), ("review", folder, odd), ("reopen", folder, "field0", odd),
+                    ("reject", folder, odd, "--reason", "x"), ("rerun", folder, odd),
+                    ("add", folder, tmp_path / "data" / "images", "--to", odd)):  # fmt: skip
+        assert "there is no field" in fails(*command)
+    for command in (("delete", folder, odd), ("restore", folder, odd)):
+        assert "there is no version" in fails(*command)
+    assert before == {p.relative_to(tmp_path): p.stat().st_size for p in tmp_path.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "nothing", "text"])
+def test_files_that_cannot_be_meant_end_in_a_sentence(folder: Path, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "odd.tif"
+    if kind == "pipe":
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("no pipes with names here")
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "text":
+        path.write_text("years of work")
+    for command in (("edits", folder, "field0", path), ("relink", folder, "field0", path), ("add", folder, path),
+                    ("use", folder, path), ("create", tmp_path / "new", "--phases", path.with_suffix(".json")),
+                    ("create", tmp_path / "new", "--model", path), ("show", path)):  # fmt: skip
+        assert fails(*command)
+    assert not (tmp_path / "new").exists() and (kind != "text" or path.read_text() == "years of work")
+
+
+def test_edits_that_are_imported_keep_what_was_painted_meanwhile(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape = Project.open(folder).field("field0").shape
+    result, said = np.ones(shape, np.uint8), np.ones(shape, np.uint8)
+    said[:4] = 2
+    write_label_map(tmp_path / "said.tif", said)
+    Project.open(folder).write_result(
+        "field0",
+        result,
+        {},
+        version="",
+        model_sha256="",
+        own=[1, 0, 0],
+        achieved=[1, 0, 0],
+        constrained=False,
+    )
+    real = Project.write_edits
+
+    def overtaken(project: Project, field: str, edits: Any, base: Any = None) -> Any:
+        painted = np.zeros(shape, np.uint8)
+        painted[10:12] = 3
+        real(Project.open(folder), field, painted)
+        return real(project, field, edits, base)
+
+    monkeypatch.setattr(Project, "write_edits", overtaken)
+    done("edits", folder, "field0", tmp_path / "said.tif")
+    edits = Project.open(folder).read_edits("field0")
+    assert edits is not None and (edits[:4] == 2).all() and (edits[10:12] == 3).all()

@@ -80,9 +80,9 @@ def test_what_does_not_go_together(image: Path, tmp_path: Path) -> None:
 
 def test_forms_of_the_file(tmp_path: Path) -> None:
     text = "\ufeff# drawn by hand\nleft;top;right;bottom;PHASE\n\n5;6;20;30;Ferrite\n1,5;6;20;30;2\n"
-    with pytest.raises(MicrographError, match="line 5: left is '1,5', which is no number"):
-        read_prompts(write(tmp_path, text), (64, 96), SCHEME)
-    prompts = read_prompts(write(tmp_path, text.replace("1,5", "1.5")), (64, 96), SCHEME)
+    with pytest.raises(MicrographError, match=r"line 5: left is '1\.000,5', which is no number"):
+        read_prompts(write(tmp_path, text.replace("1,5", "1.000,5")), (64, 96), SCHEME)
+    prompts = read_prompts(write(tmp_path, text), (64, 96), SCHEME)
     assert prompts.boxes.tolist() == [[6, 5, 30, 20], [6, 1.5, 30, 20]]
     assert prompts.box_phases.tolist() == [1, 2] and prompts.points.shape == (0, 2)
     points = read_prompts(write(tmp_path, "phase\trow\tcolumn\nnot 3\t1\t2\n"), (64, 96), SCHEME)
@@ -107,7 +107,7 @@ def test_forms_of_the_file(tmp_path: Path) -> None:
         (ALL + "not 1,5,5,20,30,,\n", SchemeError, "line 2: The box says what is not in it"),
         (ALL + "1,20,5,20,30,,\n", MicrographError, "line 2: The box .* no area"),
         (ALL + "1,,,,,-4,9\n", MicrographError, "line 2: The point .* outside the image, which has 64 rows"),
-        (ALL + "1,,,,,nan,9\n", MicrographError, "outside"),
+        (ALL + "1,,,,,nan,9\n", MicrographError, "row is 'nan', which is no number"),
         ("phase,row,column\n" + "1,5,5\n" * 65, SchemeError, "65 points; at most 64"),
     ],
 )
@@ -121,6 +121,6 @@ def test_what_cannot_be_meant_names_the_line(
 
 def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     path = tmp_path / "prompts.csv"
-    path.write_bytes(b"\xff\xfe\x00\x81")
-    with pytest.raises(MicrographError, match="no text"):
+    path.write_bytes(b"PK\x03\x04\x00\x81")
+    with pytest.raises(MicrographError, match="not text"):
         read_prompts(path, (64, 96), SCHEME)

@@ -143,7 +143,7 @@ def test_another_shape_and_foreign_values_are_refused() -> None:
     with pytest.raises(SchemeError, match="label value 4 is not in the phase scheme"):
         check_painted(np.full((20, 30), 4, np.uint8), SCHEME)
     for wrong in (-1, 256):
-        with pytest.raises(SchemeError, match="label values run from"):
+        with pytest.raises(MicrographError, match="label values run from"):
             check_painted(np.full((20, 30), wrong, np.int32), SCHEME)
     assert check_painted(np.full((20, 30), 2, np.int64), SCHEME).dtype == np.uint8
 

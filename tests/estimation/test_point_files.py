@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from phaseguide.errors import SchemeError
 from phaseguide.estimation.point_count import UNCLEAR, UNNAMED
 from phaseguide.estimation.point_files import load_count, read_answers, save_count, write_points
 from phaseguide.estimation.point_plan import PointCountError, PointPlan, propose_points
@@ -84,7 +86,7 @@ def test_tables_that_are_none(plan: PointPlan, tmp_path: Path) -> None:
     path.write_text("a,b\n1,2\n")
     with pytest.raises(PointCountError, match="no columns point, x, y, phase"):
         read_answers(path, plan)
-    path.write_bytes("point,x,y,phase\n1,1,1,Widmanstätten".encode("latin-1"))
+    path.write_bytes(b"PK\x03\x04\x00\x81")
     with pytest.raises(PointCountError, match="UTF-8"):
         read_answers(path, plan)
 
@@ -122,3 +124,34 @@ def test_no_plan_at_all(tmp_path: Path) -> None:
     (tmp_path / "half.json").write_text('{"format": "phaseg')
     with pytest.raises(PointCountError, match=r"half\.json: is damaged"):
         load_count(tmp_path / "half.json")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shape": [10**15, 10**15]}, {"shape": [40, 0]}, {"shape": [40]}, {"pixels": [10**30] * 3}, {"points": "x"},
+        {"seed": "x"}, {"answers": {"a": 1}}, {"strata": "!"}, {"phases": 3}, {"version": 9}, {"answers": [99] * 20},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_values_without_sense_are_refused(plan: PointPlan, tmp_path: Path, change: dict[str, object]) -> None:
+    path = tmp_path / "count.json"
+    save_count(path, plan, np.full(20, UNNAMED))
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises((PointCountError, SchemeError), match=r"count\.json"):
+        load_count(path)
+
+
+@pytest.mark.parametrize("text", [b"[" * 99_999, b'{"format": NaN}', b"\xff", b'{"a": 1, "a": 2}'])
+def test_what_is_no_sound_json_is_refused(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "count.json"
+    path.write_bytes(text)
+    with pytest.raises(PointCountError, match="is damaged or no point count"):
+        load_count(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "count.json")
+    with pytest.raises(PointCountError, match="is a pipe"):
+        load_count(tmp_path / "count.json")

@@ -127,7 +127,6 @@ def test_more_points_are_sharper() -> None:
     ("labels", "count", "words"),
     [
         (np.ones((3, 20, 20), np.uint8), 50, "one plane"),
-        (np.ones((20, 20)), 50, "float64"),
         (np.full((20, 20), 255, np.uint8), 50, "excluded"),
         (field(), 7, "Ask for 8 to 2000"),
         (field(), 2001, "Ask for 8 to 2000"),

@@ -18,7 +18,7 @@ from phaseguide.errors import DatasetError, PhaseguideError
 from phaseguide.evaluation import study
 from phaseguide.evaluation.boundary import boundary_f1
 from phaseguide.evaluation.study import Predicted, StudyResult, evaluate, open_session, predict
-from phaseguide.events import Finished, Progress
+from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.request import Request
@@ -207,6 +207,29 @@ def test_data_sets_that_do_not_fit_say_why(model: LoadedModel, tmp_path: Path) -
         run(empty, model, "none")
     with pytest.raises(PhaseguideError, match="at least one repeat"):
         run(empty, model, "expert:0.1", repeats=0)
+
+
+def test_labels_are_looked_at_before_anything_is_segmented(model: LoadedModel, tmp_path: Path) -> None:
+    folder = tiny_dataset(tmp_path, 2)
+    for i in range(2):
+        Image.fromarray(tiny_labels() - 1).save(folder / "labels" / f"field{i}.png")
+    events = list(evaluate(open_dataset(folder), model, device="cpu"))
+    said = [e.message for e in events[:2] if isinstance(e, Notice)]
+    assert any(NAMES[2] in s and "no pixel" in s for s in said) and any("from 0, add 1" in s for s in said)
+    Image.fromarray(np.zeros((64, 96), dtype=np.uint8)).save(folder / "labels" / "field1.png")
+    with pytest.raises(DatasetError, match=r"field1\.png: no pixel carries a phase"):
+        next(evaluate(open_dataset(folder), model, device="cpu"))
+
+
+def test_own_shares_are_told_for_the_labelled_pixels_too(model: LoadedModel, tmp_path: Path) -> None:
+    folder = tiny_dataset(tmp_path, 1)
+    labels = tiny_labels()
+    labels[:, 40:] = 0
+    Image.fromarray(labels).save(folder / "labels" / "field0.png")
+    result, predicted = run(folder, model, "none")
+    own = predicted[0].segmentation.own_labels[:, :40]
+    told = result.per_image[0]["own_labelled"]
+    assert [told[n] for n in NAMES] == pytest.approx([float((own == k).mean()) for k in (1, 2, 3)])
 
 
 def test_boundaries_and_compositions_are_summed_up_over_images(folder: Path, model: LoadedModel) -> None:

@@ -152,10 +152,30 @@ def test_a_checkpoint_of_another_run_is_refused(
 
 def test_a_damaged_checkpoint_is_told_and_not_taken(model: LoadedModel, tmp_path: Path) -> None:
     checkpoint = tmp_path / "run.safetensors"
-    checkpoint.write_bytes(b"half of a file")
+    whole, _ = run(finetune(model, [source()], QUICK, checkpoint=checkpoint))
+    harmed = bytearray(checkpoint.read_bytes())
+    harmed[-100] ^= 1
+    checkpoint.write_bytes(harmed)
     assert read_interrupted(checkpoint) is None
-    with pytest.raises(TrainingError, match="cannot be read"):
+    anew, events = run(finetune(model, [source()], QUICK, checkpoint=checkpoint))
+    said = [e.message for e in events if isinstance(e, Notice)]
+    assert any("damaged" in s and "run-unused.safetensors" in s for s in said)
+    assert weights(anew) == weights(whole) and (tmp_path / "run-unused.safetensors").read_bytes() == harmed
+    checkpoint.write_bytes(b"a letter")
+    with pytest.raises(TrainingError, match="is no training checkpoint, so it stays"):
         run(finetune(model, [source()], QUICK, checkpoint=checkpoint))
+
+
+def test_label_maps_that_count_from_zero_are_told_first_and_strokes_are_not(model: LoadedModel) -> None:
+    from_zero = tiny_labels(SHAPE) - 1
+    for kind, told in (("full", True), ("edits", False)):
+        events = finetune(model, [source(labels=from_zero, kind=kind)], dataclasses.replace(QUICK, epochs=1))
+        said = []
+        for event in events:
+            if isinstance(event, EpochDone):
+                break
+            said += [event.message] if isinstance(event, Notice) else []
+        assert any("from 0, add 1" in s for s in said) is told
 
 
 def test_stop_ends_with_the_best_so_far(model: LoadedModel) -> None:

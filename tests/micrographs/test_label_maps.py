@@ -61,7 +61,7 @@ def test_other_integers_are_written_as_uint8(tmp_path: Path, dtype: type) -> Non
     [
         np.full((4, 4), 256),
         np.full((4, 4), -1),
-        np.full((4, 4), 1.0),
+        np.full((4, 4), 1.5),
         np.zeros(4, np.uint8),
         np.zeros((0, 4), np.uint8),
     ],
@@ -126,6 +126,39 @@ def test_a_colour_picture_is_no_label_map(tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 9, (9, 9, 3), dtype=np.uint8)).save(
         tmp_path / "a.png"
     )
+    with pytest.raises(MicrographError, match=r"a\.png.*colour picture"):
+        read_label_map(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("end", ["jpg", "webp", "jp2", "avif"])
+def test_lossy_pictures_are_no_label_maps(tmp_path: Path, end: str) -> None:
+    Image.fromarray(LABELS).save(tmp_path / f"a.{end}", quality=95)
+    with pytest.raises(MicrographError, match=rf"a\.{end}: is stored as .*changes values.*PNG"):
+        read_label_map(tmp_path / f"a.{end}")
+    (tmp_path / f"a.{end}").rename(tmp_path / "b.png")  # the content counts
+    with pytest.raises(MicrographError, match=r"b\.png: is stored as"):
+        read_label_map(tmp_path / "b.png")
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000", "jpegxl", "lerc"])
+def test_lossy_tiffs_are_no_label_maps(tmp_path: Path, compression: str) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", LABELS, compression=compression)
+    with pytest.raises(MicrographError, match=rf"a\.tif: is stored as TIFF with {compression.upper()}"):
+        read_label_map(tmp_path / "a.tif")
+    assert read_micrograph(tmp_path / "a.tif").data.shape == LABELS.shape
+
+
+@pytest.mark.parametrize("compression", ["lzw", "zlib", "packbits", "zstd", "lzma", None])
+def test_lossless_storage_keeps_labels(tmp_path: Path, compression: str | None) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", LABELS, compression=compression)
+    np.testing.assert_array_equal(read_label_map(tmp_path / "a.tif"), LABELS)
+    Image.fromarray(LABELS).save(tmp_path / "a.webp", lossless=True)
+    np.testing.assert_array_equal(read_label_map(tmp_path / "a.webp"), LABELS)
+
+
+def test_smoothed_colours_are_no_label_map(tmp_path: Path) -> None:
+    colours = np.array([[0, 0, 0], [230, 159, 0], [86, 180, 233]], np.uint8)[LABELS % 3]
+    Image.fromarray(colours).resize((140, 100), Image.Resampling.BILINEAR).save(tmp_path / "a.png")
     with pytest.raises(MicrographError, match=r"a\.png.*colour picture"):
         read_label_map(tmp_path / "a.png")
 

@@ -86,7 +86,7 @@ def test_guidance_at_several_scales(architecture: str) -> None:
 def test_what_cannot_be_built_says_why() -> None:
     with pytest.raises(ModelError, match="Unknown architecture"):
         Backbone(BackboneOptions("vnet", ENCODER), 3)
-    with pytest.raises(ModelError, match="Cannot build unet"):
+    with pytest.raises(ModelError, match="Cannot build the encoder"):
         Backbone(BackboneOptions("unet", "no-such-encoder"), 3)
     with pytest.raises(ModelError, match="no offline ImageNet weights"):
         Backbone(BackboneOptions("unet", "resnet18"), 3).load_pretrained()

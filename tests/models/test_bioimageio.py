@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import sys
 import zipfile
@@ -23,7 +24,7 @@ from phaseguide.models.bioimageio import (
     trace_unguided,
 )
 from phaseguide.models.bioimageio_description import PackageText
-from phaseguide.models.bioimageio_texts import find_dois, plain_name
+from phaseguide.models.bioimageio_texts import as_markdown, documentation, find_dois, plain_name
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, normalise_image
 from phaseguide.models.zoo import open_model
@@ -106,6 +107,39 @@ def described_preprocessing(described: object, pixels: np.ndarray) -> np.ndarray
         else:
             assert step.id == "ensure_dtype"
     return values.astype(np.float32)
+
+
+def test_texts_of_a_card_are_plain_text_in_markdown(model: LoadedModel) -> None:
+    markdown = pytest.importorskip("markdown_it")
+    hostile = "a|b [x](http://e.org) <img src=x> `c` **d** _e_ # f\n\n- g ![h](i) ~~j~~ &lt; \\k\n| 1. l"
+    plain = " ".join(hostile.split())
+    card = model.card
+    phases = [{**phase, "name": f"{phase['name']} [hard] {plain}"} for phase in card.phases]
+    card = card.model_copy(
+        update={
+            "name": hostile,
+            "description": f"{hostile}",
+            "phases": phases,
+            "scores": {hostile: hostile},
+            "training": {"parent": hostile},
+            "data_licence": hostile,
+        }
+    )
+    text = documentation(card, "MIT", hostile, hostile)
+    page = markdown.MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(text)
+    for tag in ("<a ", "<img", "<h1>a|b</h1>", "<s>"):
+        assert tag not in page
+    assert page.count("<h1>") == 1 and page.count("<tr>") == len(phases) + 1
+    shown = html.unescape(re.sub(r"<[^>]*>", "", page))
+    assert shown.count(plain) == 8 + len(phases)
+    assert all(f"{phase['name']}" in shown for phase in phases)
+
+
+@pytest.mark.parametrize("start", ["- x", "+ x", "1. x", "2) x", "= x", "# x", "> x"])
+def test_no_text_begins_a_list_or_a_heading(start: str) -> None:
+    markdown = pytest.importorskip("markdown_it")
+    page = markdown.MarkdownIt("commonmark").render(as_markdown(start))
+    assert html.unescape(page) == f"<p>{start}</p>\n"
 
 
 def test_documentation_says_what_differs_and_cover_shows_it(model: LoadedModel, tmp_path: Path) -> None:

@@ -103,7 +103,11 @@ def test_class_ratio_maps_sum_to_one_and_follow_the_ratio() -> None:
     ("kind", "options", "match"),
     [
         ("magic", {}, "Unknown guidance 'magic'"),
-        ("plm", {"depth": 3}, "does not take"),
+        ("plm", {"depth": 3}, "has no depth"),
+        ("plm", {"width": 10**6}, "width is 1000000; it must be a whole number"),
+        ("plm", {"width": True}, "width is True"),
+        ("plm", {"gamma": float("nan")}, "gamma is nan"),
+        ("none", {"width": 4}, "it has no options"),
         ("plm", {"use_ratio_encoder": False, "use_spatial_attention": False}, "needs its ratio encoder"),
         ("plm", {"use_spatial_attention": False}, "Feature aggregation works on"),
     ],

@@ -192,6 +192,7 @@ def test_what_the_system_refuses_names_the_file(saved: Path, monkeypatch: pytest
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", refuse)
+        patch.setattr(os, "link", refuse)
         with pytest.raises(ModelError, match=r"mine\.safetensors: cannot be moved .*Permission denied"):
             recycle.recycle_model("mine")
     assert not recycle.list_recycled()

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from phaseguide.errors import ModelError, PhaseguideError
 from phaseguide.models import recycle, sharing, summary, zoo
 from phaseguide.models.model_file import load_model, read_card
-from phaseguide.models.new_file import claimed, move_new, write_new
+from phaseguide.models.new_file import creating, move_new, write_new
 from tiny_models import tiny_model
 
 TEXT = sharing.ShareText("bainite", "TRIP steel, LOM", "CC-BY-4.0", "MIT", "doi 10.1000/xyz")
@@ -64,12 +64,13 @@ def test_a_model_that_appears_between_check_and_write_stays(
     assert entry.path.read_bytes() == b"the other program's"
 
 
-def test_a_failed_write_leaves_no_claim(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     target = tmp_path / "a.safetensors"
-    with pytest.raises(KeyboardInterrupt), claimed(target):
-        assert target.exists()
+    with pytest.raises(KeyboardInterrupt), creating(target) as part:
+        part.write_bytes(b"half")
+        assert not target.exists(), "no name before the file is complete"
         raise KeyboardInterrupt
-    assert not target.exists()
+    assert not list(tmp_path.iterdir())
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(PhaseguideError, match="cannot be written"):
         write_new(tmp_path / "file" / "a.safetensors", b"x")
@@ -99,6 +100,14 @@ def test_a_shared_file_has_its_card_filled_in_and_the_same_weights(model: Path, 
     assert all(bool((ours[name] == theirs[name]).all()) for name in ours) and len(ours) == len(theirs)
     added = zoo.add_model(out, "received")
     assert load_model(added.path).card.citation == TEXT.citation
+
+
+def test_a_text_that_no_card_takes_is_not_shared(model: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    with pytest.raises(ModelError, match="description: String should have at most"):
+        sharing.share_model(model, tmp_path / "o.safetensors", replace(TEXT, description="x" * 30_000))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_shared_file_tells_nothing_of_its_owners_disk(model: Path, tmp_path: Path) -> None:
@@ -156,11 +165,12 @@ def test_what_is_in_the_recycle_folder_by_chance_is_left_alone(model: Path) -> N
 def test_a_model_that_cannot_be_moved_stays(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = sharing.save_as(model, "mine").path
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", refuse)
+        patch.setattr(os, "link", refuse)
         with pytest.raises(ModelError, match="cannot be moved"):
             recycle.recycle_model("mine")
     assert path.read_bytes() == model.read_bytes() and not recycle.list_recycled()

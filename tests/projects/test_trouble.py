@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from phaseguide import atomic
-from phaseguide.errors import PhaseguideError, ProjectError
+from phaseguide.errors import PhaseguideError, ProjectBusyError, ProjectError
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects import change as change_module
 from phaseguide.projects.lock import exclusive
@@ -232,13 +232,11 @@ def test_one_training_at_a_time_and_a_dead_one_blocks_nobody(project: Project) -
         pass
 
 
-def test_a_program_that_holds_the_project_for_long_is_waited_for_only_so_long(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(change_module, "_WAIT_S", 0.1)
+def test_a_program_that_holds_the_project_for_long_is_waited_for_only_so_long(project: Project) -> None:
+    project.wait_s = 0.1
     with (
         exclusive(project.folder / ".lock", ""),
-        pytest.raises(ProjectError, match="another program is changing this project"),
+        pytest.raises(ProjectBusyError, match="another program is changing this project"),
     ):
         project.review(F)
     assert project.review(F).state == "reviewed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -134,3 +135,27 @@ def test_deleting(store: PresetStore) -> None:
 def test_a_preset_needs_a_name(store: PresetStore) -> None:
     with pytest.raises(RatioError, match="no name"):
         store.save(replace(XRD, name="  "))
+
+
+@pytest.mark.parametrize("odd", ["pipe", "deep", "large", "doubled", "link to nothing", "folder"])
+def test_an_odd_file_harms_no_other(store: PresetStore, odd: str) -> None:
+    path = store.save(XRD).with_name("odd.json")
+    text = path.with_name(store.save(replace(XRD, name="b")).name).read_text()
+    if odd == "pipe":
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("no pipes with names here")
+        os.mkfifo(path)
+    elif odd == "folder":
+        path.mkdir()
+    elif odd == "link to nothing":
+        path.symlink_to("nothing")
+    else:
+        written = {
+            "deep": "[" * 99_999,
+            "large": text + " " * 2_000_000,
+            "doubled": '{"name": 1,' + text[1:],
+        }[odd]
+        path.write_text(written)
+    listed = store.list("uhcs")
+    assert len(listed.presets) == 2
+    assert len(listed.problems) == 1 and "odd.json: is not a preset" in listed.problems[0]

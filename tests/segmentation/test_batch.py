@@ -246,3 +246,22 @@ def test_edits_of_a_stack_belong_to_its_planes(tmp_path: Path) -> None:
     failed = outcome(edits[0])
     assert isinstance(failed, ImageFailed) and "64 x 96 px, but" in str(failed.error)
     assert "3 x 64 x 96" in str(failed.error)
+
+
+def test_what_a_file_holds_besides_is_told_and_recorded(tmp_path: Path) -> None:
+    for name, full in (("plain", [tiny_image(0)]), ("stack", [tiny_image(0), tiny_image(1)])):
+        with tifffile.TiffWriter(tmp_path / f"{name}.tif") as tiff:
+            tiff.write(tiny_image(0)[::6, ::6])
+            for page in full:
+                tiff.write(page)
+    model = load_model(tiny_model(tmp_path, "none"))
+    paths = [tmp_path / "plain.tif", tmp_path / "stack.tif"]
+    events = list(segment_files(paths, model, Request(), tmp_path / "out", BatchOptions(device="cpu")))
+    told = [event.message for event in events if isinstance(event, Notice)]
+    for path in paths:
+        assert any(
+            message.startswith(f"{path.name}: ") and "page 1 (16 x 11 px)" in message for message in told
+        )
+        record = json.loads((tmp_path / "out" / f"{path.stem}.json").read_text(encoding="utf-8"))
+        assert record["image"]["height"] == 64
+        assert any("page 1 (16 x 11 px)" in notice for notice in record["notices"])

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import gc
+import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -23,8 +26,13 @@ from phaseguide.models.backbones import BackboneOptions, Features
 from phaseguide.models.model_file import LoadedModel, load_model, save_model
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 from phaseguide.phases import PhaseScheme
-from phaseguide.segmentation import embedding_files, embeddings
-from phaseguide.segmentation.embedding_files import EmbeddingFolder, embedding_folder, usual_embedding_folder
+from phaseguide.segmentation import embedding_files, embedding_unit, embeddings
+from phaseguide.segmentation.embedding_files import (
+    EmbeddingError,
+    EmbeddingFolder,
+    embedding_folder,
+    usual_embedding_folder,
+)
 from phaseguide.segmentation.embedding_keys import encoder_checksum, image_checksum, model_checksum
 from phaseguide.segmentation.embeddings import MEMORY, FeatureMemory
 from phaseguide.segmentation.request import Request, Segmentation
@@ -130,9 +138,9 @@ def test_features_are_read_only_when_they_are_wanted(
 ) -> None:
     segment(next_day(model, kept, flips=True))
     read: list[str] = []
-    real = embedding_files._read
+    real = embedding_files.read_unit
     monkeypatch.setattr(
-        embedding_files, "_read", lambda path, about: (read.append(path.name[:6]), real(path, about))[1]
+        embedding_files, "read_unit", lambda path, about: (read.append(path.name[:6]), real(path, about))[1]
     )
     session = next_day(model, kept, flips=True)
     segment(session)
@@ -380,6 +388,88 @@ def test_an_image_larger_than_the_limit_is_segmented_and_said_once(
 # -- whatever happens ---------------------------------------------------------------------------------
 
 
+def test_embeddings_of_another_image_are_not_taken(model: LoadedModel, kept: EmbeddingFolder) -> None:
+    """Somebody puts the files of one image into the folder of another one, under the right names."""
+    other = np.ascontiguousarray(IMAGE[::-1, ::-1])
+    expected, _ = segment(next_day(model, None, other))
+    segment(next_day(model, kept, other))
+    wanted = [path.relative_to(kept.path) for path in files(kept)]
+    kept.clear()
+    segment(next_day(model, kept, IMAGE))
+    assert [path.name for path in files(kept)] == [path.name for path in wanted]
+    for path, place in zip(files(kept), wanted, strict=True):
+        (kept.path / place).parent.mkdir(exist_ok=True)
+        shutil.copyfile(path, kept.path / place)
+    found, _ = segment(next_day(model, kept, other))
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    assert (found.labels != segment(next_day(model, None))[0].labels).any()
+
+
+def altered(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None]:
+    """Write other numbers in the place of those that were kept, with a checksum of their own."""
+
+    def alter(path: Path) -> None:
+        with zipfile.ZipFile(path) as archive:
+            about = json.loads(archive.read("zarr.json"))["attributes"]["about"]
+        unit = embedding_unit.read_unit(path, about)
+        assert unit is not None
+        path.unlink()
+        arrays = [np.ascontiguousarray(change(array)) for array in unit.arrays]
+        embedding_unit.write_unit(path, about, arrays, unit.details)
+
+    return alter
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda array: np.full_like(array, np.nan),
+        lambda array: np.full_like(array, np.inf),
+        lambda array: array[..., :-1],
+        lambda array: array[:0],
+        lambda array: array.reshape(-1),
+        lambda array: array.astype(np.float64),
+    ],
+)
+def test_embeddings_that_cannot_be_those_of_the_image_are_made_again(
+    change: Callable[[np.ndarray], np.ndarray], model: LoadedModel, kept: EmbeddingFolder
+) -> None:
+    expected, _ = segment(next_day(model, None), ASKED)
+    segment(next_day(model, kept), ASKED)
+    for path in files(kept):
+        altered(change)(path)
+    found, _ = segment(next_day(model, kept), ASKED)
+    np.testing.assert_array_equal(found.labels, expected.labels)
+
+
+def test_numbers_that_do_not_match_their_checksum_are_damaged(kept: EmbeddingFolder) -> None:
+    kept.write("0" * 64, "x", {"a": 1}, [np.zeros(30)], {})
+    (path,) = files(kept)
+    with zipfile.ZipFile(path) as old:
+        content = {name: old.read(name) for name in old.namelist()}
+    content["zarr.json"] = re.sub(rb'"sha256": *"[0-9a-f]{4}', b'"sha256": "ffff', content["zarr.json"])
+    with zipfile.ZipFile(path, "w") as new:
+        for name, data in content.items():
+            new.writestr(name, data)
+    with pytest.raises(EmbeddingError, match="damaged"):
+        kept.read("0" * 64, "x", {"a": 1})
+    assert not path.exists()
+
+
+def test_a_link_in_the_place_of_an_image_is_not_followed(kept: EmbeddingFolder, tmp_path: Path) -> None:
+    kept.write("0" * 64, "x", {}, [np.zeros(3)], {})
+    (path,) = files(kept)
+    outside = tmp_path / "outside"
+    path.parent.rename(outside)
+    path.parent.symlink_to(outside)
+    before = (outside / path.name).read_bytes()
+    assert kept.read("0" * 64, "x", {}) is None and kept.images() == []
+    with pytest.raises(EmbeddingError, match="cannot be kept there"):
+        kept.write("0" * 64, "y", {}, [np.zeros(3)], {})
+    assert kept.clear() == 0
+    assert [p.name for p in outside.iterdir()] == [path.name] and (outside / path.name).read_bytes() == before
+
+
 def truncated(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -436,7 +526,7 @@ def test_a_full_disk_is_said_once_and_the_work_goes_on(
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(embedding_files, "_write", full)
+    monkeypatch.setattr(embedding_files, "write_unit", full)
     told: list[str] = []
     for _ in range(2):
         found, events = segment(next_day(model, kept))
@@ -497,12 +587,12 @@ import os, sys, numpy as np
 from pathlib import Path
 from phaseguide.segmentation import embedding_files
 from phaseguide.segmentation.embedding_files import EmbeddingFolder
-real = embedding_files._write
+real = embedding_files.write_unit
 def write(path, *rest):
     real(path, *rest)
     path.write_bytes(path.read_bytes()[:1000])
     os._exit(9)
-embedding_files._write = write
+embedding_files.write_unit = write
 EmbeddingFolder(Path(sys.argv[1])).write("0" * 64, "x", {}, [np.random.default_rng(0).random(5000)], {})
 """
 

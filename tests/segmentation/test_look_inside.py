@@ -266,6 +266,9 @@ def test_the_base_is_what_training_began_with(
         update={"backbone": BackboneCard(architecture="fpn", encoder="x", in_channels=1)}
     )
     assert find_base(replace(child, card=stranger)) is None
+    path = str(tmp_path / "models" / "mother.safetensors")
+    nosy = unet.card.model_copy(update={"training": {"parent": path}})
+    assert find_base(replace(unet, card=nosy)) is None, "a card does not choose which files are opened"
     lost = unet.card.model_copy(update={"training": {"parent": "gone"}})
     assert find_base(replace(unet, card=lost)) is None
 

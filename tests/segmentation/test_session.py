@@ -449,3 +449,31 @@ def test_a_value_that_is_followed_only_so_far_is_told(guided: LoadedModel) -> No
     assert any("Followed as far as" in n for n in told.notices)
     for request in ({"asked": near, "uncertainty": 0.3}, {"asked": far, "uncertainty": 0.0}):
         assert not any("Followed as far as" in n for n in segment(session, **request).notices)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda a: a.tolist(),
+        lambda a: torch.from_numpy(a.astype(np.float32)).requires_grad_(),
+        lambda a: a.astype(">u2"),
+        lambda a: a[::-1].copy()[::-1],
+        lambda a: np.broadcast_to(a, a.shape),
+        lambda a: a.astype(np.float64),
+    ],
+    ids=["list", "torch", "big-endian", "mirrored", "read-only", "float64"],
+)
+def test_images_and_edits_of_any_kind(unguided: LoadedModel, kind: Callable[[Any], Any]) -> None:
+    image, edits = picture(64, 64), np.zeros((64, 64), np.uint8)
+    edits[:9] = 2
+    wanted = segment(Session(unguided, image, edits=edits, device="cpu"))
+    given = segment(Session(unguided, kind(image), edits=kind(edits), device="cpu"))
+    np.testing.assert_array_equal(given.labels, wanted.labels)
+
+
+def test_what_is_no_image_and_no_edits_is_named(unguided: LoadedModel) -> None:
+    with pytest.raises(MicrographError, match="steel: a list cannot be taken"):
+        Session(unguided, [[1, 2], [3]], name="steel", device="cpu")
+    session = Session(unguided, picture(64, 64), name="steel", device="cpu")
+    with pytest.raises(MicrographError, match=r"edits of steel: label values run from 0\.5"):
+        session.set_edits(np.full((64, 64), 0.5))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from phaseguide.datasets.folder import Dataset, open_dataset
 from phaseguide.errors import TrainingError
-from phaseguide.events import Notice
+from phaseguide.events import Notice, Progress
 from phaseguide.models.model_file import load_model
 from phaseguide.segmentation.session import run_to_end
 from phaseguide.training.cross_validation import FoldTrained, cross_validate
@@ -63,6 +63,19 @@ def test_every_fold_gets_a_model_that_never_saw_its_test_images(dataset: Dataset
         image = field(7).image[None]
         with torch.inference_mode():
             assert torch.equal(a(image), b(image)), "a missing ratio costs nothing"
+
+
+def test_an_image_without_a_label_is_told_before_any_fold_is_trained(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    labels = dataset.items[2].label_path
+    assert labels is not None
+    Image.fromarray(np.zeros((64, 64), dtype=np.uint8)).save(labels)
+    events = cross_validate(dataset, SCHEME, FOLDS, config(epochs=1, guidance="none"), tmp_path / "x")
+    with pytest.raises(TrainingError, match="no pixel of f2 carries a phase"):
+        for event in events:
+            assert isinstance(event, Progress)
+    assert not list((tmp_path / "x").iterdir())
 
 
 def test_guidance_alone_needs_a_model_to_start_from(dataset: Dataset, tmp_path: Path) -> None:

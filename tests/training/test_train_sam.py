@@ -245,7 +245,7 @@ def test_a_network_without_blocks_is_offered_no_checkpointing(monkeypatch: pytes
 
 def test_other_faults_of_a_step_are_not_called_memory(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_Run, "_step", _raises(RuntimeError("shapes do not fit")))
-    with pytest.raises(RuntimeError, match="shapes do not fit"):
+    with pytest.raises(TrainingError, match=r"first try of the stage backbone failed \(shapes do not fit\)"):
         run(config(base))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import torch
 from phaseguide.datasets.samples import sample_dataset
 from phaseguide.errors import TrainingError
 from phaseguide.events import Finished, Notice, Progress
+from phaseguide.training import trainer
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.data import TrainingData, load_images, split_images
 from phaseguide.training.events import EpochDone, TrainingResult
@@ -111,9 +114,111 @@ def test_a_checkpoint_of_another_run_or_a_broken_one_is_refused(tmp_path: Path) 
     run(config(epochs=1, guidance="none"), checkpoint=path)
     with pytest.raises(TrainingError, match="other settings"):
         run(config(epochs=2, guidance="none"), checkpoint=path)
-    path.write_bytes(b"nothing")
-    with pytest.raises(TrainingError, match="cannot be read"):
-        run(config(epochs=1, guidance="none"), checkpoint=path)
+
+
+def resumed(path: Path, images: TrainingData, **changes: Any) -> tuple[list[str], TrainingResult]:
+    """Run to the end from a checkpoint, and return what was said and the result."""
+    events = list(train(images, config(**changes), checkpoint=path))
+    return [e.message for e in events if isinstance(e, Notice)], events[-1].result  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("harm", ["cut", "one bit", "state"])
+def test_a_damaged_checkpoint_is_told_kept_and_not_gone_on_from(tmp_path: Path, harm: str) -> None:
+    path = tmp_path / "run.safetensors"
+    settings = {"epochs": 2, "guidance": "none"}
+    _, whole = run(config(**settings), checkpoint=path)
+    sound = path.read_bytes()
+    start = 8 + int.from_bytes(sound[:8], "little")
+    harmed = {
+        "cut": sound[:-100],
+        "one bit": sound[: start + 4001] + bytes([sound[start + 4001] ^ 1]) + sound[start + 4002 :],
+        "state": sound.replace(b'position\\": [1', b'position\\": [0', 1),
+    }[harm]
+    assert harmed != sound
+    path.write_bytes(harmed)
+    said, anew = resumed(path, data(), **settings)
+    assert any("damaged" in s and "run-unused.safetensors" in s for s in said)
+    assert (tmp_path / "run-unused.safetensors").read_bytes() == harmed
+    assert same(whole, anew)
+
+
+def test_a_checkpoint_of_images_that_were_changed_is_not_gone_on_from(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    settings = {"epochs": 1, "guidance": "none"}
+    run(config(**settings), checkpoint=path)
+    images = data()
+    images.train[0].image[..., :8, :8] += 0.5
+    said, _ = resumed(path, images, **settings)
+    assert any("changed since" in s for s in said)
+
+
+@pytest.mark.parametrize("kind", ["none", "additive", "plm", "ccrm"])
+def test_dropout_neither_uses_nor_moves_the_randomness_of_the_process(tmp_path: Path, kind: str) -> None:
+    """The default architecture drops channels; runs in one process, and runs that were stopped, are alike."""
+    cfg = config(architecture="fpn", decoder={}, epochs=2, guidance_epochs=1, guidance=kind)
+    torch.manual_seed(1)
+    _, whole = run(cfg)
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    events = train(data(), cfg, checkpoint=tmp_path / "run.safetensors")
+    next(e for e in events if isinstance(e, EpochDone))
+    events.close()  # type: ignore[attr-defined]
+    _, again = run(cfg, checkpoint=tmp_path / "run.safetensors")
+    assert same(whole, again)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_partly_labelled_images_train_guidance_on_the_crops_that_have_a_ratio() -> None:
+    images = data()
+    for item in images.train:
+        item.labels[:3] = 0
+    result = list(train(images, config(epochs=1, guidance_epochs=2, crop=32)))[-1].result  # type: ignore[union-attr]
+    assert all(np.isfinite(h.loss) for h in result.history)
+    assert any(h.stage == "guidance" and h.loss > 0 for h in result.history)
+
+
+def test_a_phase_without_a_pixel_and_labels_from_zero_are_told_before_the_first_epoch() -> None:
+    images = data()
+    for item in images.train:
+        item.labels[:] = item.labels - 1
+    events = train(images, config(epochs=1, guidance="none"))
+    said = [e.message for e in itertools.takewhile(lambda e: not isinstance(e, EpochDone), events)
+            if isinstance(e, Notice)]  # fmt: skip
+    last = images.scheme.phases[-1].name
+    assert any(last in s and "no pixel" in s for s in said) and any("from 0" in s for s in said)
+
+
+def test_what_fails_in_the_second_stage_is_told_before_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "decode_shown", failing_with_a_ratio(trainer.decode_shown, calls=0))
+    events = train(data(), config(epochs=2, guidance_epochs=1))
+    with pytest.raises(TrainingError, match=r"stage guidance failed \(no such kernel\)"):
+        for event in events:
+            assert not isinstance(event, EpochDone)
+
+
+def test_a_stage_that_fails_later_keeps_what_was_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, plain = run(config(epochs=2, guidance="none"))
+    monkeypatch.setattr(trainer, "decode_shown", failing_with_a_ratio(trainer.decode_shown, calls=1))
+    events = list(train(data(), config(epochs=2, guidance_epochs=1)))
+    assert any("failed (no such kernel)" in e.message for e in events if isinstance(e, Notice))
+    assert events[-1].result.card.guidance.kind == "none"  # type: ignore[union-attr]
+    kept = events[-1].result.segmenter.backbone.state_dict()  # type: ignore[union-attr]
+    learnt = plain.segmenter.backbone.state_dict()
+    assert all(torch.equal(kept[name], learnt[name]) for name in learnt)
+
+
+def failing_with_a_ratio(decode: Any, calls: int) -> Any:
+    """Stands for a kernel that a device lacks: fails after some calls that show a ratio."""
+    seen = []
+
+    def failing(model: Any, features: Any, given: Any, *rest: Any) -> Any:
+        if given is not None:
+            seen.append(1)
+            if len(seen) > calls:
+                raise RuntimeError("no such kernel")
+        return decode(model, features, given, *rest)
+
+    return failing
 
 
 def test_same_seed_same_weights_other_seed_others() -> None:

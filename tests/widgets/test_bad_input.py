@@ -37,7 +37,7 @@ def test_no_image(widget: Any, qtbot: Any, told: list[str]) -> None:
 def test_no_model(viewer: Any, qtbot: Any, told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     import phaseguide.widgets.model_box
 
-    monkeypatch.setattr(phaseguide.widgets.model_box, "list_models", list)
+    monkeypatch.setattr(phaseguide.widgets.model_box, "known_models", list)
     _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
     viewer.add_image(micrograph())
     press(widget, qtbot)
@@ -64,13 +64,23 @@ def test_images_without_content(
     assert [layer.name for layer in viewer.layers] == ["odd"]
 
 
-def test_edits_of_another_shape(widget: Any, viewer: Any, qtbot: Any, told: list[str]) -> None:
-    viewer.add_image(micrograph(), name="steel")
-    viewer.add_labels(np.ones((50, 60), np.uint8), name="steel edits")
+def test_edits_of_another_shape(widget: Any, viewer: Any, qtbot: Any, told: list[str], segment: Any) -> None:
+    image = viewer.add_image(micrograph((50, 60)), name="steel")
+    segment()
+    edits = viewer.layers["steel edits"]
+    edits.data[:] = 1
+    image.data = micrograph()
+    told.clear()
     press(widget, qtbot)
     message = only(told, widget)
     assert "'steel edits' is 50 x 60 px" in message and "96 x 128" in message
-    assert (viewer.layers["steel edits"].data == 1).all()
+    assert (edits.data == 1).all()
+    assert "Or remove it" in message
+    viewer.layers.remove(edits)
+    segment()
+    assert (
+        viewer.layers["steel edits"].data.shape == (96, 128) and not viewer.layers["steel edits"].data.any()
+    )
 
 
 def test_edits_outside_the_scheme(
@@ -83,7 +93,7 @@ def test_edits_outside_the_scheme(
     stroke(edits, [(20, 20), (30, 40)])
     press(widget, qtbot)
     message = only(told, widget)
-    assert "label value 9" in message and "steel edits" in message
+    assert "label value 9" in message and "steel edits" in message and "at row" in message
     assert np.array_equal(viewer.layers["steel phases"].data, before)
     assert (edits.data == 9).any(), "the user's strokes are left to the user"
 

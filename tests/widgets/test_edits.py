@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from phaseguide.phases import EXCLUDED
+from phaseguide.widgets.layer_commands import use_as_edits
 from widget_helpers import micrograph, numbers, stroke, type_into
 
 LINE = [(20.0, 20.0), (30.0, 40.0), (40.0, 60.0)]
@@ -137,14 +138,25 @@ def test_layers_that_were_deleted_or_renamed(done: Any, viewer: Any, segment: An
     assert not viewer.layers["steel edits"].data.any()
 
 
-def test_edits_from_an_earlier_session_count(widget: Any, viewer: Any, segment: Any) -> None:
+def test_edits_from_an_earlier_session_count_when_the_user_says_so(
+    widget: Any, viewer: Any, segment: Any, told: list[str]
+) -> None:
     viewer.add_image(micrograph(), name="steel")
     stored = np.zeros((96, 128), dtype=np.int32)
     stored[10:20, 10:20] = 2
-    viewer.add_labels(stored, name="steel edits")
+    opened = viewer.add_labels(stored, name="steel edits")
+    segment()
+    assert not (viewer.layers["steel phases"].data[10:20, 10:20] == 2).all(), "a name tells nothing"
+    (hint,) = [one for one in told if "Use as edits" in one]
+    assert "'steel edits'" in hint
+    viewer.layers.selection = {opened, viewer.layers["steel"]}
+    use_as_edits(viewer)
     segment()
     assert (viewer.layers["steel phases"].data[10:20, 10:20] == 2).all()
-    assert len(viewer.layers) == 3
+    viewer.layers["steel edits [1]"].undo()
+    segment()
+    assert not (viewer.layers["steel phases"].data[10:20, 10:20] == 2).all()
+    assert (opened.data == stored).all()
 
 
 def test_status_bar_names_the_phase(done: Any, viewer: Any) -> None:

@@ -98,11 +98,11 @@ def test_replacing_files_is_asked(
     choose(monkeypatch, tmp_path)
     asked: list[str] = []
 
-    def refuse(parent: Any, title: str, text: str) -> Any:
+    def refuse(parent: Any, title: str, text: str, *_: Any) -> Any:
         asked.append(text)
         return QMessageBox.StandardButton.No
 
-    monkeypatch.setattr("phaseguide.widgets.exporter.QMessageBox.question", refuse)
+    monkeypatch.setattr("phaseguide.widgets.plain_text.QMessageBox.question", refuse)
     qtbot.mouseClick(done.panel.results.save, Qt.MouseButton.LeftButton)
     assert "steel_7_a_labels.tif" in asked[0]
     assert old.read_text() == "precious"

@@ -297,7 +297,7 @@ def test_closed_while_learning_and_resumed_in_a_new_viewer(
     assert len(second.outcome.result.history) > reached
     click(qtbot, second.panel.result.back)
     qtbot.waitUntil(lambda: second.outcome.used == "old")
-    assert not list(runs_folder(None).glob("*/job.json"))
+    qtbot.waitUntil(lambda: not list(runs_folder(None).glob("*/job.json")), timeout=60_000)
 
 
 def test_discard(dock: Any, viewer: Any, image: Any, model_file: Path, qtbot: Any) -> None:
@@ -375,7 +375,8 @@ def test_strokes_for_another_models_phases_are_refused(
 
 
 def test_edits_of_another_shape_are_refused(dock: Any, viewer: Any, image: Any, qtbot: Any) -> None:
-    viewer.add_labels(np.ones((5, 6), dtype=np.uint8), name="steel edits")
+    edits = layers.ready_edits(viewer, image, dock.panel.scheme())
+    edits.data = np.ones((5, 6), dtype=np.uint8)
     line = line_of(dock, image)
     line.use.click()
     dock.setup.look()

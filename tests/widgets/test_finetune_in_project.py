@@ -41,7 +41,7 @@ def dock(viewer: Any, project: Project, qtbot: Any) -> Any:
 
 
 def followed(dock: Any) -> Project:
-    dock.opened.worker.wait()
+    dock.opened.worker.wait(60.0)
     return Project.open(dock.project.folder)
 
 
@@ -120,7 +120,7 @@ def test_a_rejected_field_on_show_teaches_nothing(dock: Any, qtbot: Any) -> None
     qtbot.waitUntil(lambda: dock.opened.current == "field0", timeout=30_000)
     assert {spec.title for spec in dock.panel.sources.specs()} == {"field0", "field1"}
     dock.opened.reject("out of focus")
-    dock.opened.worker.wait()
+    dock.opened.worker.wait(60.0)
     assert {spec.title for spec in dock.panel.sources.specs()} == {"field1"}
     dock.setup.look()
     key = ("image", dock.opened.image_of("field0").unique_id)
@@ -145,7 +145,7 @@ def test_a_review_whose_edits_cannot_be_written_is_none(
     with monkeypatch.context() as patch:
         patch.setattr(Project, "write_edits", full)
         opened.review()
-        opened.worker.wait()
+        opened.worker.wait(60.0)
     assert Project.write_edits is real
     assert followed(dock).field("field0").state == "unreviewed"
     assert failures, "it is said"

@@ -12,7 +12,7 @@ from qtpy.QtCore import Qt
 
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets import painted_box
-from phaseguide.widgets.layers import KEY
+from phaseguide.widgets.identity import KEY, give_role
 from phaseguide.widgets.offered import OfferedRatio
 from phaseguide.widgets.painted_box import PaintedBox
 from widget_helpers import stroke
@@ -34,7 +34,13 @@ class Host:
         self.box.offered.connect(self.offers.append)
 
     def add_edits(self, shape: tuple[int, ...] = SHAPE, name: str = "steel edits") -> Any:
-        return self.viewer.add_labels(np.zeros(shape, np.uint8), name=name)
+        from napari.layers import Labels
+
+        layer = Labels(np.zeros(shape, np.uint8), name=name)
+        if name.endswith(" edits"):
+            give_role(layer, "edits", self.image)
+        self.viewer.add_layer(layer)
+        return layer
 
     def texts(self, column: int) -> list[str]:
         table = self.box.table

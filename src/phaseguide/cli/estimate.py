@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phaseguide.cli.guard import say_notice
+from phaseguide.cli.images import read_image
 from phaseguide.cli.output import DeviceOption, JsonOption, ModelOption, make_table, page, percent, write_json
 from phaseguide.cli.progress import draw
 from phaseguide.errors import MicrographError, PhaseguideError
@@ -155,10 +156,9 @@ def coverage(
 def _read_planes(image: Path, labels: Path, plane: int | None, exclude_bar: bool) -> list[PaintedPlane]:
     from phaseguide.estimation.planes import PaintedPlane
     from phaseguide.micrographs.label_maps import read_label_map
-    from phaseguide.micrographs.reading import read_micrograph
     from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
 
-    micrograph, painted = read_micrograph(image), read_label_map(labels)
+    micrograph, painted = read_image(image), read_label_map(labels)
     pixels = micrograph.data if micrograph.is_stack else micrograph.data[None]
     painted = painted if painted.ndim == 3 else painted[None]
     if painted.shape != pixels.shape[:3]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from phaseguide.cli.benchmark import benchmark_app
+from phaseguide.cli.images import read_image
 from phaseguide.cli.output import JsonOption, page, write_json
 from phaseguide.cli.progress import draw
 from phaseguide.errors import PhaseguideError
@@ -37,7 +38,6 @@ def familiarity(
     from phaseguide.datasets.folder import open_dataset
     from phaseguide.evaluation.familiarity_study import familiarity_study, rates_table
     from phaseguide.evaluation.folds import read_folds
-    from phaseguide.micrographs.reading import read_micrograph
     from phaseguide.segmentation.batch import find_images
 
     data = open_dataset(dataset)
@@ -49,7 +49,7 @@ def familiarity(
         name, _, folder = other.partition("=")
         if not folder:
             raise PhaseguideError(f"--other {other!r} is not understood. Write NAME=FOLDER.")
-        foreign[name] = [read_micrograph(path).data for path in find_images([Path(folder)])]
+        foreign[name] = [read_image(path).data for path in find_images([Path(folder)])]
     rates = draw(familiarity_study(images, folds, foreign))
     page(json_target).print(rates_table(rates), markup=False, soft_wrap=True)
     write_json(json_target, {"rates": [asdict(rate) for rate in rates]})

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from phaseguide.cli.images import read_image
 from phaseguide.cli.output import DeviceOption, JsonOption, ModelOption, make_table, page, write_json
 from phaseguide.cli.progress import draw
 from phaseguide.errors import PhaseguideError
@@ -61,7 +62,6 @@ def look_inside(
       phaseguide look-inside steel.tif -m uhcs --ratio "spheroidite=70%" --out inside
       phaseguide look-inside large.tif -m mine --base uhcs --window 512 --centre 900,400 --out inside
     """  # noqa: D301
-    from phaseguide.micrographs.reading import read_micrograph
     from phaseguide.models.zoo import open_model
     from phaseguide.ratios import parse_ratio
     from phaseguide.segmentation.inside_base import find_base
@@ -73,7 +73,7 @@ def look_inside(
     sheet = inside_files(out, stem).sheet
     if sheet.exists() and not overwrite:
         raise PhaseguideError(f"{sheet}: exists already. Choose another --out, or add --overwrite.")
-    micrograph = read_micrograph(image)
+    micrograph = read_image(image)
     pixels = micrograph.data
     if micrograph.is_stack:
         if plane >= len(pixels):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from phaseguide.cli.images import read_image
 from phaseguide.cli.models_network import (
     as_json,
     count_parameters,
@@ -252,7 +253,6 @@ def bioimageio(
 
     [bold]Example[/bold]: phaseguide models bioimageio uhcs uhcs.zip --author "A. Metallographer"
     """
-    from phaseguide.micrographs.reading import read_micrograph
     from phaseguide.models.bioimageio import example_image, export_bioimageio
     from phaseguide.models.bioimageio_description import PackageText
     from phaseguide.models.zoo import open_model
@@ -262,7 +262,7 @@ def bioimageio(
     if image is None:
         pixels, image_name = example_image(model.card), "uhcs0220, a sample of Phase Guide"
     else:
-        micrograph = read_micrograph(image)
+        micrograph = read_image(image)
         if micrograph.is_stack:
             raise ModelError(f"{image}: is a stack. Give one image.")
         rows = micrograph.data.shape[0] - micrograph.info_bar_rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -215,10 +214,11 @@ def _record_of(labels: Path) -> Path:
 def _map_note(record: Path, scheme: PhaseScheme) -> str:
     """What must stand beside the areas of a map that a user's ratio had a part in; empty for others."""
     from phaseguide.estimation.point_plan import constrained_note
+    from phaseguide.json_files import read_json
     from phaseguide.segmentation.saving import CONSTRAINED
 
     try:
-        data = json.loads(record.read_text(encoding="utf-8"))
+        data = read_json(record)
         if not data["ratio"]["constrained"]:
             return ""
         own = {str(row["name"]): float(row["own"]) for row in data["phases"]}

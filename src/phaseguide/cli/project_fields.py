@@ -39,13 +39,17 @@ def edits(
     """  # noqa: D301
     import numpy as np
 
+    from phaseguide.datasets.label_gaps import counts_from_zero
     from phaseguide.micrographs import read_label_map
     from phaseguide.projects.maps import corrected
+    from phaseguide.ratios import count_labels
 
     project, said = open_with(folder), read_label_map(labels)
     if whole:
         project.write_truth(field, said)
         say(f"Field {field}: {np.count_nonzero(said)} px are known.")
+        if hint := counts_from_zero(count_labels(said), project.scheme):
+            say(f"{labels}: {hint}")
         return
     result, before = project.read_result(field), project.read_edits(field)
     if result is None:
@@ -56,7 +60,7 @@ def edits(
     after = corrected(said, result, before)
     changed = np.count_nonzero(after if before is None else after != before)
     if changed:
-        project.write_edits(field, after)
+        project.write_edits(field, after, np.zeros_like(after) if before is None else before)
     say(f"Field {field}: {changed} px of the edits are new.")
 
 

@@ -13,6 +13,7 @@ from phaseguide.errors import DatasetError
 from phaseguide.micrographs.label_maps import read_label_map
 from phaseguide.micrographs.reading import IMAGE_SUFFIXES, Micrograph, read_micrograph
 from phaseguide.phases import PhaseScheme
+from phaseguide.ratios import count_labels
 
 LABEL_ENDING = "_labels"
 
@@ -45,11 +46,7 @@ class Item:
         SchemeError
             A value that is not in the scheme.
         """
-        if self.label_path is None:
-            raise DatasetError(
-                f"{self.image_path}: has no label map. Put {self.stem}.png or .tif into labels/."
-            )
-        labels = read_label_map(self.label_path)
+        labels = self._label_map()
         if labels.shape != shape:
             raise DatasetError(
                 f"{self.label_path}: is {labels.shape[0]} x {labels.shape[1]} px, but its image "
@@ -57,6 +54,19 @@ class Item:
             )
         scheme.check_labels(np.unique(labels).tolist(), source=str(self.label_path))
         return labels
+
+    def count_labels(self, scheme: PhaseScheme) -> NDArray[np.int64]:
+        """Pixels for each label value 0..255, without reading the image; errors as in `read_labels`."""
+        counts = count_labels(self._label_map())
+        scheme.check_labels(np.flatnonzero(counts).tolist(), source=str(self.label_path))
+        return counts
+
+    def _label_map(self) -> NDArray[np.uint8]:
+        if self.label_path is None:
+            raise DatasetError(
+                f"{self.image_path}: has no label map. Put {self.stem}.png or .tif into labels/."
+            )
+        return read_label_map(self.label_path)
 
 
 @dataclass(frozen=True)

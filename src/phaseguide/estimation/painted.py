@@ -14,8 +14,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from phaseguide.errors import MicrographError, SchemeError
-from phaseguide.phases import EXCLUDED, PhaseScheme
+from phaseguide.errors import MicrographError
+from phaseguide.micrographs.arrays import as_label_array
+from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import FLOOR, Ratio
 
 Reading = Literal["painted", "extrapolated"]
@@ -90,11 +91,11 @@ def check_painted(
     Raises
     ------
     MicrographError
-        Another shape than the image, not a plane, or nothing painted.
+        Another shape than the image, not a plane, no label map at all, or nothing painted.
     SchemeError
         A value outside the scheme.
     """
-    array = np.asarray(labels)
+    array = as_label_array(labels, source)
     if shape is not None and array.shape != tuple(shape):
         raise MicrographError(
             f"{source} is {' x '.join(map(str, array.shape))} px, but the image is "
@@ -104,13 +105,6 @@ def check_painted(
         raise MicrographError(
             f"{source} has {array.ndim} axes; an estimate takes one plane. Choose a plane, or pool several."
         )
-    if array.dtype != np.uint8:
-        if array.size and (array.min() < 0 or array.max() > EXCLUDED):
-            raise SchemeError(
-                f"{source}: label values run from {array.min()} to {array.max()}, but the phases are "
-                f"{scheme.describe()}; 0 means nothing said and {EXCLUDED} excluded. Relabel it."
-            )
-        array = array.astype(np.uint8)
     counts = np.bincount(array.ravel(), minlength=256)
     scheme.check_labels(np.flatnonzero(counts).tolist(), source=source)
     if not counts[1 : len(scheme) + 1].any():

@@ -16,11 +16,14 @@ from phaseguide.atomic import write_bytes, write_text
 from phaseguide.errors import SchemeError
 from phaseguide.estimation.point_count import UNCLEAR, UNNAMED, checked_answers
 from phaseguide.estimation.point_plan import PointCountError, PointPlan
+from phaseguide.json_files import read_json
 from phaseguide.phases import PhaseScheme, normalise_name
+from phaseguide.text_files import parse_number, parse_table, read_text
 
 FORMAT, VERSION = "phaseguide point count", 1
 COLUMNS = ("point", "x", "y", "phase")
 UNCLEAR_WORDS = ("unclear", "?")
+LONGEST_EDGE = 1_000_000
 
 
 def save_count(path: str | Path, plan: PointPlan, answers: ArrayLike) -> None:
@@ -62,7 +65,7 @@ def load_count(path: str | Path) -> tuple[PointPlan, NDArray[np.int64]]:
     """
     path = Path(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except OSError as error:
         raise PointCountError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except ValueError as error:
@@ -75,8 +78,8 @@ def load_count(path: str | Path) -> tuple[PointPlan, NDArray[np.int64]]:
         raise PointCountError(f"{path}: was written by a newer Phase Guide. Update this one.")
     try:
         return _count_from(data, str(path))
-    except (PointCountError, SchemeError):
-        raise
+    except PointCountError as error:
+        raise PointCountError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise PointCountError(
             f"{path}: is damaged ({error!r}). Take a copy of it, or plan the count again."
@@ -103,7 +106,7 @@ def read_answers(path: str | Path, plan: PointPlan) -> NDArray[np.int64]:
     """Read the answers from a table that `write_points` made; rows may be sorted anew or missing.
 
     A phase is a name (case, accents and spaces ignored) or a label number, ``unclear`` or ``?``, or
-    nothing. Commas, semicolons and tabs are understood as separators.
+    nothing. Encoding, separator and decimal mark may be those of any spreadsheet; see `parse_table`.
 
     Returns
     -------
@@ -117,34 +120,41 @@ def read_answers(path: str | Path, plan: PointPlan) -> NDArray[np.int64]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        table = parse_table(read_text(path))
     except OSError as error:
         raise PointCountError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    except UnicodeDecodeError as error:
-        raise PointCountError(f"{path}: is not text in UTF-8. Save the table as CSV UTF-8.") from error
-    header = text.partition("\n")[0]
-    separator = next((mark for mark in (";", "\t") if mark in header), ",")
-    table = csv.DictReader(io.StringIO(text), delimiter=separator)
-    if not set(COLUMNS) <= set(table.fieldnames or ()):
+    except ValueError as error:
+        raise PointCountError(f"{path}: {error}. Save the table as CSV UTF-8.") from error
+    names = [name.casefold() for name in table[0].cells] if table else []
+    if not set(COLUMNS) <= set(names):
         raise PointCountError(
             f"{path}: has no columns {', '.join(COLUMNS)}. Use the table that was proposed."
         )
     answers = np.full(len(plan), UNNAMED, dtype=np.int64)
-    for row in table:
-        where = f"{path}, line {table.line_num}"
-        if not any((row[name] or "").strip() for name in COLUMNS):
+    for row in table[1:]:
+        where = f"{path}, line {row.line}"
+        told = dict(zip(names, row.cells, strict=False))
+        if not any(told.get(name) for name in COLUMNS):
             continue
         try:
-            index, x, y = (int(row[name]) for name in COLUMNS[:3])
-        except (TypeError, ValueError) as error:
+            index, x, y = (_whole(told.get(name, "")) for name in COLUMNS[:3])
+        except ValueError as error:
             raise PointCountError(f"{where}: point, x and y must be whole numbers.") from error
         if not 1 <= index <= len(plan) or (plan.columns[index - 1], plan.rows[index - 1]) != (x, y):
             raise PointCountError(
                 f"{where}: point {index} at x {x}, y {y} is not in the plan. Give the plan that was written with "
                 "this table."
             )
-        answers[index - 1] = _answer(row["phase"] or "", plan.scheme, where)
+        answers[index - 1] = _answer(told.get("phase", ""), plan.scheme, where)
     return answers
+
+
+def _whole(cell: str) -> int:
+    """Read a whole number, which a spreadsheet may have given a decimal mark: ``12,0``."""
+    number = parse_number(cell)
+    if number % 1:
+        raise ValueError(f"{cell!r} is no whole number")
+    return int(number)
 
 
 def _answer(text: str, scheme: PhaseScheme, where: str) -> int:
@@ -161,6 +171,8 @@ def _answer(text: str, scheme: PhaseScheme, where: str) -> int:
 def _count_from(data: dict[str, Any], source: str) -> tuple[PointPlan, NDArray[np.int64]]:
     scheme = PhaseScheme.from_dict(data, source=source)
     height, width = (int(n) for n in data["shape"])
+    if not (0 < height <= LONGEST_EDGE and 0 < width <= LONGEST_EDGE):
+        raise ValueError(f"{height} x {width} px is no size of an image")
     points = np.array(data["points"], dtype=np.int64).reshape(len(data["points"]), 2)
     plan = PointPlan(
         points[:, 0],

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from phaseguide.errors import PhaseguideError
+from phaseguide.micrographs.arrays import as_label_array
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.segmentation.saving import CONSTRAINED
 
@@ -101,7 +102,7 @@ def propose_points(
     SchemeError
         Values that are not in the scheme.
     """
-    array = np.asarray(labels)
+    array = as_label_array(labels, "the map")
     pixels = stratum_pixels(array, scheme)
     per_stratum = allocate(pixels, count)
     rng = np.random.default_rng(seed)

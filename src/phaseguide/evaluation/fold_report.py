@@ -147,8 +147,9 @@ def _first_look(
     sessions: dict[str, Session] = {}
     data = dataset.only(fold.test)
     result = yield from run_row(row, fold, data, model, sessions, repeats=1, seed=seed, device=device)
+    # Both on the labelled pixels: what lies elsewhere cannot be compared.
     own, true = (
-        np.array([[i[kind][n] for n in names] for i in result.per_image]) for kind in ("own", "true")
+        np.array([[i[kind][n] for n in names] for i in result.per_image]) for kind in ("own_labelled", "true")
     )
     samples = []
     for item in data.items:

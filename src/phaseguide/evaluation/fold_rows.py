@@ -155,6 +155,7 @@ def run_row(
     scheme, spec = model.card.scheme, row.spec
     items = {item.stem: item for item in data.items}
     draws: dict[int, NDArray[np.int64]] = {}
+    errors: dict[str, list[NDArray[np.float64]]] = {}
     for event in evaluate(
         data,
         model,
@@ -171,6 +172,7 @@ def run_row(
             truth = items[event.stem].read_labels(scheme, (predicted.shape[0], predicted.shape[1]))
             counts = confusion_matrix(truth, predicted, len(scheme))
             draws[event.repeat] = draws.get(event.repeat, 0) + counts
+            errors.setdefault(event.stem, []).append(np.abs(scores_from_confusion(counts).fraction_error))
         elif isinstance(event, Finished):
             result: StudyResult = event.result
         elif isinstance(event, Progress):
@@ -180,10 +182,7 @@ def run_row(
     for image in result.per_image:
         row.dice[image["stem"]] = image["dice_mean"]
         row.fraction_pp[image["stem"]] = image["fraction_mae_pp"]
-        gaps = [
-            [abs(one["achieved"][n] - image["true"][n]) for n in scheme.names] for one in image["repeats"]
-        ]
-        row.phase_pp[image["stem"]] = 100 * np.mean(gaps, axis=0)
+        row.phase_pp[image["stem"]] = 100 * np.mean(errors[image["stem"]], axis=0)
         row.variation += [
             one["asked_true_total_variation"]
             for one in image["repeats"]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 import phaseguide
 from phaseguide.datasets.folder import Dataset, Item
+from phaseguide.datasets.label_gaps import describe_gaps
 from phaseguide.errors import DatasetError, PhaseguideError
 from phaseguide.evaluation.boundary import boundary_f1
 from phaseguide.evaluation.confusion import confusion_matrix, scores_from_confusion
@@ -62,7 +63,8 @@ class StudyResult:
         images) are means over images instead, since boundaries cannot be pooled.
     per_image : tuple of dict
         The same for each image, with asked, imposed, achieved, own and true shares and ``boundary_f1``:
-        means over the repeats, and each repeat by itself under ``repeats``.
+        means over the repeats, and each repeat by itself under ``repeats``. True shares are those of the
+        labelled pixels; ``own_labelled`` are the model's own on the same pixels.
     fraction_mae_pp : float
         Mean magnitude of (achieved - true) over images, repeats and phases, on the labelled pixels.
     own_fraction_mae_pp : float
@@ -185,7 +187,8 @@ def evaluate(
     drawn = repeats if source.is_drawn else 1
     train_mean = np.asarray(model.card.training_ratio_mean, dtype=np.float64)
     images: list[_Image] = []
-    said: set[str] = set()
+    said = set(describe_gaps(np.sum([_count(item, scheme) for item in items], axis=0), scheme))
+    yield from map(Notice, sorted(said))
     for index, item in enumerate(items):
         session = None if sessions is None else sessions.get(item.stem)
         if session is None:
@@ -194,10 +197,7 @@ def evaluate(
             sessions[item.stem] = session
         labels = item.read_labels(scheme, (session.pixels.shape[0], session.pixels.shape[1]))
         true = ratio_from_labels(labels, len(scheme))
-        if true is None:
-            raise DatasetError(
-                f"{item.label_path}: no pixel carries a phase. Label it, or take the image out."
-            )
+        assert true is not None  # counted before
         image = _Image(item.stem, true)
         for repeat in range(drawn):
             yield Progress(f"Evaluating {item.stem}", index * drawn + repeat, len(items) * drawn)
@@ -240,6 +240,14 @@ def _judged_items(dataset: Dataset, card: Card) -> tuple[Item, ...]:
     return items
 
 
+def _count(item: Item, scheme: PhaseScheme) -> NDArray[np.int64]:
+    """Count the labels of a field that is to be judged, before anything is segmented."""
+    counts = item.count_labels(scheme)
+    if not counts[1 : len(scheme) + 1].any():
+        raise DatasetError(f"{item.label_path}: no pixel carries a phase. Label it, or take the image out.")
+    return counts
+
+
 def check_same_scheme(scheme: PhaseScheme, card: Card, source: str) -> None:
     """Raise `DatasetError` unless data have the phases of a model, in the same order.
 
@@ -277,6 +285,7 @@ class _Image:
     confusions: list[NDArray[np.int64]] = field(default_factory=list)
     boundaries: list[Floats] = field(default_factory=list)
     own_error: float = np.nan
+    own_labelled: Ratio | None = None
     modes: list[Mode | None] = field(default_factory=list)
     shares: dict[str, list[Ratio]] = field(
         default_factory=lambda: {"asked": [], "imposed": [], "achieved": [], "own": []}
@@ -288,6 +297,7 @@ class _Image:
         if not self.confusions:  # what the model sees by itself is the same in every repeat
             own = confusion_matrix(labels, segmentation.own_labels, k)
             self.own_error = scores_from_confusion(own).fraction_mae
+            self.own_labelled = own.sum(0)[:k] / own.sum()
         self.confusions.append(confusion_matrix(labels, segmentation.labels, k))
         self.boundaries.append(boundary_f1(labels, segmentation.labels, k))
         self.modes.append(segmentation.mode)
@@ -311,6 +321,7 @@ class _Image:
             "boundary_f1": named(mean_known(self.boundaries, axis=0), scheme),
             "fraction_mae_pp": float(100 * self.fraction_errors().mean()),
             "true": named(self.true, scheme),
+            "own_labelled": named(self.own_labelled, scheme),
             **{name: named(mean_known(values, axis=0), scheme) for name, values in self.shares.items()},
             "repeats": [self._repeat(i, table, scheme) for i, table in enumerate(tables)],
         }

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.crops import SYMMETRIES, Crop, turned
-from phaseguide.finetuning.dropout import own_dropout
 from phaseguide.finetuning.feature_cache import FeatureCache, cache_for, varied
 from phaseguide.finetuning.objective import (
     anchor_loss,
@@ -28,6 +27,7 @@ from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.ratios import FLOOR
 from phaseguide.training.adapters import encoded
 from phaseguide.training.augmentation import jitter_brightness, random_grid, sample_crop
+from phaseguide.training.dropout import own_draws, own_dropout
 from phaseguide.training.losses import crop_ratios
 from phaseguide.training.prompting import decode_shown
 from phaseguide.training.stages import update_average
@@ -182,11 +182,12 @@ class Learner:
         self._set_rate(done)
         self._set_modes(batch)
         self.dropping.manual_seed(self.config.seed * 1_000_003 + number)
-        loss = torch.zeros((), device=self.device)
-        if self.material.taught or self.material.rehearsed:
-            loss = loss + self._label_term(batch)
-        if self.material.fields and self.config.ratio_weight:
-            loss = loss + self.config.ratio_weight * self._field_term(number, batch)
+        with own_draws(self.dropping, self.device):
+            loss = torch.zeros((), device=self.device)
+            if self.material.taught or self.material.rehearsed:
+                loss = loss + self._label_term(batch)
+            if self.material.fields and self.config.ratio_weight:
+                loss = loss + self.config.ratio_weight * self._field_term(number, batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         value = float(loss.detach())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+import phaseguide
 from phaseguide.finetuning.events import Judgement
 from phaseguide.finetuning.rehearsal import root_checksum
 from phaseguide.finetuning.sources import Source
@@ -46,6 +48,17 @@ def finished_model(
         }
     )
     return LoadedModel(segmenter, card, Path())
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What a record tells of where a run computed."""
+    return {
+        "threads": torch.get_num_threads(),
+        "device": str(device),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "phaseguide": phaseguide.__version__,
+    }
 
 
 def _calibration(parent: Card) -> CalibrationCard:

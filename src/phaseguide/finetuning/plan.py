@@ -13,9 +13,8 @@ from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.feature_cache import BUDGET
 from phaseguide.finetuning.learner import Learner, Material, knows_its_phases
 from phaseguide.finetuning.memory import SAVING, held_bytes, step_bytes, will_need_saving
-from phaseguide.finetuning.preparing import prepare
+from phaseguide.finetuning.preparing import prepare, steps_an_epoch
 from phaseguide.finetuning.rehearsal import shipped_rehearsal
-from phaseguide.finetuning.run import steps_an_epoch
 from phaseguide.finetuning.sources import Source, SourceRow
 from phaseguide.segmentation.device import choose_device
 from phaseguide.training.adapters import sam_backbone, save_memory

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 SMALLEST_CROP = 64
 
+FEWEST_STEPS = 8
+"""Steps of an epoch, however few crops there are."""
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -42,6 +45,12 @@ class Prepared:
     material: Material
     judged: list[Crop]
     crop: int
+
+
+def steps_an_epoch(material: Material, config: FinetuneConfig) -> int:
+    """Steps in which every crop around a label can be seen once, besides rehearsal."""
+    new = config.batch - round(config.batch * config.rehearsal) if material.rehearsed else config.batch
+    return max(FEWEST_STEPS, -(-material.taught // max(1, new)))
 
 
 def check_sources(

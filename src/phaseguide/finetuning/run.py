@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 
-import phaseguide
 from phaseguide.errors import TrainingError, is_out_of_memory
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.finetuning.config import FinetuneConfig
@@ -19,24 +17,23 @@ from phaseguide.finetuning.control import Control
 from phaseguide.finetuning.events import Ending, FinetuneResult, Judgement, Preview, PreviewField
 from phaseguide.finetuning.feature_cache import cache_for
 from phaseguide.finetuning.judge import judge
-from phaseguide.finetuning.learner import Learner, Material, knows_its_phases
+from phaseguide.finetuning.learner import Learner, knows_its_phases
 from phaseguide.finetuning.memory import SAVING, can_save, needs_saving
-from phaseguide.finetuning.outcome import finished_model
-from phaseguide.finetuning.preparing import SMALLEST_CROP, prepare
+from phaseguide.finetuning.outcome import environment, finished_model
+from phaseguide.finetuning.preparing import SMALLEST_CROP, prepare, steps_an_epoch
 from phaseguide.finetuning.previewing import Previewer
 from phaseguide.finetuning.rehearsal import shipped_rehearsal
 from phaseguide.finetuning.resuming import load_position, save_position
-from phaseguide.finetuning.sources import Source, data_sha256
+from phaseguide.finetuning.sources import Source, data_sha256, zero_based
 from phaseguide.models.model_file import LoadedModel, tensors_sha256
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.segmentation.device import choose_device
 from phaseguide.training.adapters import save_memory
+from phaseguide.training.checkpoint import DamagedCheckpointError, set_aside, sweep
 from phaseguide.training.events import EpochDone
+from phaseguide.training.stages import read_gauges
 
 FinetuneEvent = Progress | Notice | EpochDone | Preview | Finished[FinetuneResult]
-
-FEWEST_STEPS = 8
-"""Steps of an epoch, however few crops there are."""
 
 SAVE_S = 5.0
 """Least time between two checkpoints."""
@@ -70,8 +67,9 @@ def finetune(
         with the model, if there are any.
     checkpoint : Path, optional
         Written between epochs. If the file is there, the run goes on from it, and ends with the same
-        weights as an uninterrupted one (same device and thread count, no limit of minutes). The caller
-        removes it when the result is kept or no longer wanted.
+        weights as an uninterrupted one (same device and thread count, no limit of minutes). One that is
+        damaged is kept under another name, and the run begins anew. The caller removes it when the result
+        is kept or no longer wanted.
     control : Control, optional
         Pauses the run, or stops it so that it finishes with the best model so far.
     preview : callable, optional
@@ -99,12 +97,6 @@ def finetune(
         yield from run.events()
     finally:
         torch.set_num_threads(threads)
-
-
-def steps_an_epoch(material: Material, config: FinetuneConfig) -> int:
-    """Steps in which every crop around a label can be seen once, besides rehearsal."""
-    new = config.batch - round(config.batch * config.rehearsal) if material.rehearsed else config.batch
-    return max(FEWEST_STEPS, -(-material.taught // max(1, new)))
 
 
 class _Run:
@@ -141,12 +133,15 @@ class _Run:
     def events(self) -> Iterator[FinetuneEvent]:
         yield Progress("Preparing crops", 0, 1)
         self._set_up()
+        if hint := zero_based(self.sources, self.start.card.scheme):
+            yield Notice(hint)
         if not self.frugal and needs_saving(self.learner, self.batch, self.crop):
             self._be_frugal()
             yield Notice(SAVING)
-        if self.checkpoint is not None and self.checkpoint.exists():
-            self._resume(self.checkpoint)
-            yield Notice(f"Going on after epoch {len(self.history)} of {self.config.epochs}.")
+        if self.checkpoint is not None:
+            sweep(self.checkpoint)
+            if self.checkpoint.exists():
+                yield Notice(self._resume(self.checkpoint))
         yield Progress("Judging the model as it is", 0, 1)
         self.before = self._judge(self.start.segmenter.to(self.device))
         self.start.segmenter.to("cpu")
@@ -196,8 +191,12 @@ class _Run:
             "data": data_sha256([*self.sources, *self.rehearsal]),
         }
 
-    def _resume(self, path: Path) -> None:
-        state = load_position(path, self._identity())
+    def _resume(self, path: Path) -> str:
+        """Take up what a checkpoint holds, and say so, or why the run begins anew."""
+        try:
+            state = load_position(path, self._identity())
+        except DamagedCheckpointError as error:
+            return f"{error} It is kept as {set_aside(path).name}; learning begins anew."
         if state["crop"] != self.crop:
             self.crop = int(state["crop"])
             self._set_up()
@@ -207,6 +206,7 @@ class _Run:
         self.spent = state["spent"]
         self.history = [EpochDone(**h) for h in state["history"]]
         self.losses, self.first_crop = state["losses"], state["first_crop"]
+        return f"Going on after epoch {len(self.history)} of {self.config.epochs}."
 
     def _save(self, *, last: bool) -> None:
         if self.checkpoint is None or (not last and time.monotonic() - self.saved < SAVE_S):
@@ -355,9 +355,7 @@ class _Run:
             best=best,
             seconds=seconds,
             seconds_left=self.spent / done * (self.config.epochs - done),
-            gauges={
-                n: float(p.detach()) for n, p in self.learner.model.guidance.named_parameters() if p.ndim == 0
-            },
+            gauges=read_gauges(self.learner.model.guidance),
         )
 
     def _result(self) -> FinetuneResult:
@@ -391,10 +389,6 @@ class _Run:
             "batch": self.batch,
             "crop": self.crop,
             "seconds": round(self.spent, 1),
-            "threads": torch.get_num_threads(),
-            "device": str(self.device),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "phaseguide": phaseguide.__version__,
+            **environment(self.device),
             "gauges": [h.gauges for h in self.history if h.gauges],
         }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from phaseguide.datasets.label_gaps import count_all, counts_from_zero
 from phaseguide.micrographs.records import sha256_of_array
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, PhaseScheme
 from phaseguide.ratios import find_source
@@ -91,6 +92,15 @@ def describe_sources(sources: Sequence[Source], scheme: PhaseScheme) -> list[Sou
     for source in sources:
         counts[source.name] = counts.get(source.name, 0) + 1
     return [_describe(source, scheme, counts[source.name] > 1) for source in sources]
+
+
+def zero_based(sources: Sequence[Source], scheme: PhaseScheme) -> str:
+    """Say so where label maps of the sources seem to count the phases from 0; empty where they do not.
+
+    Edits are left out: whoever paints says nothing of most pixels, and seldom paints every phase.
+    """
+    maps = [s.labels for s in sources if s.labels is not None and s.kind in ("partial", "full")]
+    return counts_from_zero(count_all(maps), scheme)
 
 
 def _describe(source: Source, scheme: PhaseScheme, twice: bool) -> SourceRow:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from phaseguide.finetuning.events import FinetuneResult
 from phaseguide.models.card import Card
-from phaseguide.models.model_file import save_model
-from phaseguide.models.new_file import claimed
-from phaseguide.models.zoo import SUFFIX, free_name
+from phaseguide.models.model_file import model_bytes
+from phaseguide.models.new_file import write_new
+from phaseguide.models.zoo import SUFFIX, check_name, free_name
 
 
 def keep(result: FinetuneResult, folder: Path, name: str) -> tuple[Path, Card]:
@@ -31,11 +31,14 @@ def keep(result: FinetuneResult, folder: Path, name: str) -> tuple[Path, Card]:
     Raises
     ------
     PhaseguideError
-        The file cannot be written; nothing is lost, the result can be kept elsewhere.
+        No model can have that name, or the file cannot be written; nothing is lost, the result can be kept
+        elsewhere.
     """
+    check_name(name)
     name = free_name(name)
     while (path := folder / f"{name}{SUFFIX}").exists():  # the folder may be another than the user's
         name = f"{name}-2"
-    with claimed(path):
-        card = result.model.card.model_copy(update={"name": name})
-        return path, save_model(path, result.model.segmenter, card)
+    card = result.model.card.model_copy(update={"name": name})
+    data, card = model_bytes(result.model.segmenter, card)
+    write_new(path, data)
+    return path, card

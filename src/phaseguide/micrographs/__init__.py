@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from phaseguide.micrographs.arrays import as_image_array, as_label_array
 from phaseguide.micrographs.info_bar import detect_info_bar
 from phaseguide.micrographs.label_maps import read_label_map, write_label_map
 from phaseguide.micrographs.reading import Micrograph, read_micrograph
@@ -10,6 +11,8 @@ from phaseguide.micrographs.validation import check_image
 
 __all__ = [
     "Micrograph",
+    "as_image_array",
+    "as_label_array",
     "check_image",
     "detect_info_bar",
     "read_label_map",

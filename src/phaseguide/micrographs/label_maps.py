@@ -10,14 +10,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from phaseguide.atomic import write_bytes
 from phaseguide.errors import MicrographError
+from phaseguide.micrographs.arrays import as_label_array
 from phaseguide.micrographs.decoding import decode
-from phaseguide.phases import EXCLUDED
 
 
 def read_label_map(path: str | Path) -> NDArray[np.uint8]:
     """Read a label map from a TIFF, PNG or BMP file.
 
-    Palette images give their indices; an RGB file is accepted if its three channels are equal.
+    Palette images give their indices, as label tools mean them, and black-and-white images and inverted grey scales
+    their stored values; an RGB file is accepted if its three channels are equal. A picture that its file says is
+    turned stands upright, as `read_micrograph` reads its image. Of a pyramid the full size is read.
 
     Parameters
     ----------
@@ -31,7 +33,8 @@ def read_label_map(path: str | Path) -> NDArray[np.uint8]:
     Raises
     ------
     MicrographError
-        Missing, damaged, not an image, in colour, or values outside 0..255.
+        Missing, damaged, not an image, in colour, stored in a way that changes values (JPEG and its kind), or
+        values outside 0..255.
     """
     labels = decode(Path(path), as_labels=True).pixels
     if labels.ndim > 2 and labels.shape[-1] == 3:
@@ -39,14 +42,7 @@ def read_label_map(path: str | Path) -> NDArray[np.uint8]:
             f"{path}: is a colour picture, not a label map. Save the labels themselves: one channel, "
             "0 not classified, 1..K the phases, 255 excluded."
         )
-    with np.errstate(invalid="ignore"):  # NaN becomes some integer, which then differs
-        whole = labels if labels.dtype == np.uint8 else labels.astype(np.int64, copy=False)
-    if not np.array_equal(whole, labels) or whole.min() < 0 or whole.max() > EXCLUDED:
-        raise MicrographError(
-            f"{path}: label values run from {labels.min()} to {labels.max()}; a label map holds whole "
-            f"numbers from 0 to {EXCLUDED}. Relabel it, or check that it is not a micrograph."
-        )
-    return whole.astype(np.uint8, copy=False)
+    return as_label_array(labels, str(path))
 
 
 def write_label_map(path: str | Path, labels: ArrayLike, pixel_size_um: float | None = None) -> None:
@@ -57,7 +53,7 @@ def write_label_map(path: str | Path, labels: ArrayLike, pixel_size_um: float | 
     path : str or Path
         By convention ``<stem>_labels.tif``. It is replaced only when the new file is complete.
     labels : array_like of int, shape (H, W) or (Z, H, W)
-        Values 0..255.
+        Values 0..255; see `as_label_array`.
     pixel_size_um : float or None
         Edge of a pixel in micrometres; None for scale unknown.
 
@@ -68,20 +64,18 @@ def write_label_map(path: str | Path, labels: ArrayLike, pixel_size_um: float | 
     PhaseguideError
         The file cannot be written.
     """
+    write_bytes(path, label_map_bytes(path, labels, pixel_size_um))
+
+
+def label_map_bytes(path: str | Path, labels: ArrayLike, pixel_size_um: float | None = None) -> bytes:
+    """Return what `write_label_map` writes; ``path`` is named in errors."""
     import tifffile
 
-    array = np.asarray(labels)
+    array = as_label_array(labels, str(path))
     if array.ndim not in (2, 3) or array.size == 0:
         raise MicrographError(
             f"{path}: labels of shape {array.shape} are neither an image nor a stack of images."
         )
-    if array.dtype != np.uint8:
-        if array.dtype.kind not in "uib" or array.min() < 0 or array.max() > EXCLUDED:
-            raise MicrographError(
-                f"{path}: labels of type {array.dtype} from {array.min()} to {array.max()} do not fit into a "
-                f"label map; it holds whole numbers from 0 to {EXCLUDED}."
-            )
-        array = array.astype(np.uint8)
     metadata: dict[str, object] = {"axes": "ZYX"[-array.ndim :]}
     resolution = None
     if pixel_size_um is not None:
@@ -93,4 +87,4 @@ def write_label_map(path: str | Path, labels: ArrayLike, pixel_size_um: float | 
         metadata["unit"] = "um"
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, array, imagej=True, compression="zlib", resolution=resolution, metadata=metadata)
-    write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()

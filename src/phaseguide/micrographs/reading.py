@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.errors import MicrographError
+from phaseguide.micrographs.arrays import as_image_array
 from phaseguide.micrographs.decoding import decode
 from phaseguide.micrographs.info_bar import detect_info_bar
 
@@ -33,6 +32,8 @@ class Micrograph:
         The file.
     info_bar_rows : int
         Rows at the bottom that show an information bar instead of metal; 0 if there is none.
+    notices : tuple of str
+        Sentences on what else the file holds and is left out, for the user.
     """
 
     data: NDArray[Any]
@@ -40,6 +41,7 @@ class Micrograph:
     scale_source: str
     path: Path
     info_bar_rows: int
+    notices: tuple[str, ...] = ()
 
     @property
     def is_rgb(self) -> bool:
@@ -53,10 +55,12 @@ class Micrograph:
 
 
 def read_micrograph(path: str | Path) -> Micrograph:
-    """Read a TIFF, PNG, JPEG or BMP micrograph.
+    """Read a TIFF, PNG, JPEG or BMP micrograph, as a viewer shows it.
 
-    Transparency is dropped, three equal channels become one, black-and-white becomes 0 and 255,
-    and integers of other widths become uint16 where their values fit, else float32.
+    Inverted grey scales, palettes, inks and other colour spaces become grey or RGB, pictures that their file says
+    are turned stand upright. Transparency is dropped, three equal channels become one, black-and-white becomes 0
+    and 255, and integers of other widths become uint16 where their values fit, else float32. Of several pictures
+    in a file the largest is read, equal ones as a stack; `Micrograph.notices` names what is left out.
 
     Parameters
     ----------
@@ -69,26 +73,15 @@ def read_micrograph(path: str | Path) -> Micrograph:
     Raises
     ------
     MicrographError
-        Missing, a folder, not permitted, not an image, damaged or incomplete; names the file.
+        Missing, a folder, not permitted, not an image, damaged, incomplete or too large; names the file.
     """
     path = Path(path)
     decoded = decode(path)
-    data = _supported_type(decoded.pixels, path)
-    micrograph = Micrograph(data, decoded.pixel_size_um, decoded.scale_source, path, decoded.bar_rows)
+    data = as_image_array(decoded.pixels, str(path))
+    micrograph = Micrograph(
+        data, decoded.pixel_size_um, decoded.scale_source, path, decoded.bar_rows, decoded.notices
+    )
     if decoded.bar_rows:
         return micrograph
     first_plane = data[0] if micrograph.is_stack else data
-    return Micrograph(data, decoded.pixel_size_um, decoded.scale_source, path, detect_info_bar(first_plane))
-
-
-def _supported_type(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
-    if pixels.dtype in (np.uint8, np.uint16, np.float32):
-        return pixels
-    if pixels.dtype.kind in "iu":
-        fits = pixels.min() >= 0 and pixels.max() <= np.iinfo(np.uint16).max
-        return pixels.astype(np.uint16 if fits else np.float32)
-    if pixels.dtype.kind == "f":
-        return pixels.astype(np.float32)
-    raise MicrographError(
-        f"{path}: holds values of type {pixels.dtype}, not grey values. Export it as 8 or 16 bit."
-    )
+    return replace(micrograph, info_bar_rows=detect_info_bar(first_plane))

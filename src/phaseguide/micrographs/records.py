@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike
 
 from phaseguide.atomic import write_text
 from phaseguide.errors import PhaseguideError
+from phaseguide.files import open_plain
+from phaseguide.json_files import read_json
 
 
 def sha256_of_file(path: str | Path) -> str:
@@ -24,7 +26,7 @@ def sha256_of_file(path: str | Path) -> str:
         The file cannot be read.
     """
     try:
-        with open(path, "rb") as file:
+        with open_plain(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise PhaseguideError(f"{path}: cannot be read ({error.strerror or error}).") from error
@@ -72,7 +74,7 @@ def result_record(labels: str | Path) -> Path | None:
     path = Path(labels)
     record = path.with_name(f"{path.stem.removesuffix('_labels')}.json")
     try:
-        told = json.loads(record.read_text(encoding="utf-8"))
+        told = read_json(record)
         written = told["labels"] == path.name and "model" in told
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -2,162 +2,166 @@
 
 from __future__ import annotations
 
-import math
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
+from phaseguide.micrographs.lengths import length_um, unit_um
+from phaseguide.micrographs.sidecars import find_in_header, square
+
 if TYPE_CHECKING:
-    from tifffile import TiffFile
+    from tifffile import TiffFile, TiffPage
 
 UNKNOWN = "scale unknown"
 
-_MICROMETRES = {
-    "m": 1e6, "cm": 1e4, "centimeter": 1e4, "mm": 1e3, "um": 1.0, "micron": 1.0, "microns": 1.0,
-    "micrometer": 1.0, "nm": 1e-3, "å": 1e-4, "angstrom": 1e-4, "pm": 1e-6, "in": 25400.0, "inch": 25400.0,
-}  # fmt: skip
+# Resolution tags tell the dots per inch of a screen, a printer or a scanner, also where ImageJ took them over. The
+# finest scanners of film reach some 12 000 and claim 24 000; below a micrometre only a microscope looks.
+_LARGEST_BY_RESOLUTION_UM = 1.0
+_OF_PRINTS = (1e4, 25400.0)  # cm and inch, in which dots are counted
 
-# Resolution tags usually hold the 72 to 600 dpi of a screen or printer, 42 to 350 um. A camera on
-# a microscope sees less than this in a pixel.
-_LARGEST_CREDIBLE_UM = 20.0
-_SMALLEST_CREDIBLE_UM = 1e-5
-
-_LENGTH = re.compile(r"\s*([-+]?[0-9.,]+(?:[eE][-+]?[0-9]+)?)\s*(\S*)\s*")
+_FEI, _ZEISS, _TESCAN, _OLYMPUS = (34680, 34682), (34118,), (50431,), (33560,)
 
 
-def pixel_size_um(tiff: TiffFile) -> tuple[float | None, str]:
-    """Find the edge of a pixel in micrometres and say where the number comes from.
-
-    The instrument's own record is asked first, then OME and ImageJ metadata, then the plain
-    resolution tags, which count only if they have a unit of length and are credible for a
-    microscope. A pixel that is not square has no single size and counts as unknown.
+def find_in_tags(tiff: TiffFile, page: TiffPage, number: int) -> Iterable[tuple[float | None, str]]:
+    """Look for the edge of a pixel in what the instrument or a program recorded in tags of its own.
 
     Parameters
     ----------
     tiff : tifffile.TiffFile
         An open file.
+    page : tifffile.TiffPage
+        The first page of the picture that is read.
+    number : int
+        Which picture of the file that is.
 
-    Returns
-    -------
+    Yields
+    ------
     size : float or None
-        Micrometres; None if unknown.
+        Micrometres; None where it is not told, or where a pixel is not square.
     source : str
-        ``"FEI/Thermo metadata"``, ``"Zeiss metadata"``, ``"OME metadata"``, ``"ImageJ metadata"``,
-        ``"TIFF resolution tags"`` or ``"scale unknown"``.
+        Who told it.
     """
-    for find, source in (
-        (_from_fei, "FEI/Thermo metadata"),
-        (_from_zeiss, "Zeiss metadata"),
-        (_from_ome, "OME metadata"),
-        (_from_imagej, "ImageJ metadata"),
-        (_from_resolution, "TIFF resolution tags"),
-    ):
-        size = find(tiff)
-        if size is not None and math.isfinite(size) and _SMALLEST_CREDIBLE_UM <= size <= 1e4:
-            return size, source
-    return None, UNKNOWN
+    yield _from_fei(_tag(tiff, page, _FEI), page), "FEI/Thermo metadata"
+    yield _from_zeiss(_tag(tiff, page, _ZEISS), page), "Zeiss metadata"
+    yield _from_tescan(_tag(tiff, page, _TESCAN), page), "TESCAN metadata"
+    yield _from_olympus(_tag(tiff, page, _OLYMPUS)), "Olympus metadata"
+    yield _from_ome(tiff, number), "OME metadata"
+    yield _from_imagej(tiff, page), "ImageJ metadata"
 
 
-def data_bar_rows(tiff: TiffFile) -> int:
+def find_in_resolution(page: TiffPage) -> float | None:
+    """Read the plain resolution tags, which count only where they are finer than any scanner of prints or film."""
+    tag = page.tags.get("ResolutionUnit")
+    unit = {2: "inch", 3: "cm"}.get(int(tag.value)) if tag is not None else None
+    return _resolution_um(page, unit) if unit else None
+
+
+def data_bar_rows(tiff: TiffFile, page: TiffPage) -> int:
     """Rows of the information bar as recorded by a FEI/Thermo microscope; 0 if it does not say so.
 
-    The record is trusted only while image rows and bar rows still add up to the file's height,
+    The record is trusted only while image rows and bar rows still add up to the picture's height,
     that is, while nobody has cropped the bar away.
     """
-    record = tiff.fei_metadata or {}
+    record = _tag(tiff, page, _FEI)
     bar = _section(record, "PrivateFei").get("DatabarHeight")
     rows = _section(record, "Image").get("ResolutionY")
-    height = tiff.pages.first.shape[0]
-    if isinstance(bar, int) and isinstance(rows, int) and bar > 0 and rows + bar == height:
+    if isinstance(bar, int) and isinstance(rows, int) and bar > 0 and rows + bar == page.imagelength:
         return bar
     return 0
 
 
-def _length_um(text: str) -> float | None:
-    """Read ``"11.2 nm"`` as micrometres; None if there is no number or no known unit."""
-    match = _LENGTH.fullmatch(text)
-    if match is None:
-        return None
-    unit = match[2].replace("\\u00B5", "u").replace("µ", "u").replace("μ", "u").casefold()
-    if unit not in _MICROMETRES and unit.endswith("m") and not unit.isascii():
-        unit = "um"  # a micro sign that a wrong text encoding has spoilt
-    try:
-        return float(match[1].replace(",", ".")) * _MICROMETRES[unit]
-    except (ValueError, KeyError):
-        return None
+def _tag(tiff: TiffFile, page: TiffPage, codes: tuple[int, ...]) -> Any:
+    """The value of a tag of the picture, else of the file's first page, where instruments write about the whole."""
+    for one in (page, tiff.pages.first):
+        for code in codes:
+            if (tag := one.tags.get(code)) is not None:
+                return tag.value
+    return None
 
 
-def _square(x: float | None, y: float | None) -> float | None:
-    """One edge for both directions, or None if they differ by more than 1 %."""
-    if x is None or y is None:
-        return x if y is None else y
-    return x if x > 0 and abs(x - y) <= 0.01 * x else None
-
-
-def _section(record: dict[str, Any], name: str) -> dict[str, Any]:
-    section = record.get(name)
+def _section(record: Any, name: str) -> dict[str, Any]:
+    section = record.get(name) if isinstance(record, dict) else None
     return section if isinstance(section, dict) else {}
 
 
-def _from_fei(tiff: TiffFile) -> float | None:
-    record = tiff.fei_metadata or {}
+def _from_fei(record: Any, page: TiffPage) -> float | None:
+    if _section(record, "Image").get("ResolutionX", page.imagewidth) != page.imagewidth:
+        return None  # scaled or cropped since: the record is about other pixels
     for name in ("Scan", "EScan", "IScan"):
         section = _section(record, name)
-        x, y = (_length_um(f"{section.get(key)} m") for key in ("PixelWidth", "PixelHeight"))
+        x, y = (length_um(f"{section.get(key)} m") for key in ("PixelWidth", "PixelHeight"))
         if x is not None or y is not None:
-            return _square(x, y)
+            return square(x, y)
     return None
 
 
-def _from_zeiss(tiff: TiffFile) -> float | None:
-    record = tiff.sem_metadata or {}
+def _from_zeiss(record: Any, page: TiffPage) -> float | None:
+    if not isinstance(record, dict):
+        return None
+    stored = re.match(r"\d+", _text(record.get("dp_image_store")))
+    if stored is not None and int(stored[0]) != page.imagewidth:
+        return None
     for key in ("ap_image_pixel_size", "ap_pixel_size"):
-        entry = record.get(key)
-        if entry:  # (name, value, unit), or (name, "value unit") where tifffile cannot part them
-            size = _length_um(" ".join(str(part) for part in entry[1:]))
-            if size is not None:
-                return size
+        if (size := length_um(_text(record.get(key)))) is not None:
+            return size
     return None
 
 
-def _from_ome(tiff: TiffFile) -> float | None:
+def _text(entry: Any) -> str:
+    """What stands after the title of an entry: (name, value, unit), or (name, "value unit")."""
+    return " ".join(str(part) for part in entry[1:]) if isinstance(entry, (tuple, list)) else ""
+
+
+def _from_tescan(header: Any, page: TiffPage) -> float | None:
+    if isinstance(header, (tuple, list)):
+        header = bytes(byte for byte in header if isinstance(byte, int) and 0 <= byte < 256)
+    text = header.decode("latin-1") if isinstance(header, bytes) else str(header or "")
+    found = find_in_header(text.replace("\0", "\n").replace("\r", "\n"), page.imagewidth)
+    return None if found is None else found[0]
+
+
+def _from_olympus(record: Any) -> float | None:
+    told = record if isinstance(record, dict) else {}
+    return square(*(length_um(f"{told.get(key)} m") for key in ("pixelsizex", "pixelsizey")))
+
+
+def _from_ome(tiff: TiffFile, number: int) -> float | None:
     if not tiff.ome_metadata:
         return None
     try:
         root = ElementTree.fromstring(tiff.ome_metadata)
     except ElementTree.ParseError:
         return None
-    pixels = next((node for node in root.iter() if node.tag.rpartition("}")[2] == "Pixels"), None)
-    if pixels is None:
+    pictures = [node for node in root.iter() if node.tag.rpartition("}")[2] == "Pixels"]
+    if not pictures:
         return None
+    told = pictures[min(number, len(pictures) - 1)]
     x, y = (
-        _length_um(f"{pixels.get(f'PhysicalSize{axis}')} {pixels.get(f'PhysicalSize{axis}Unit', 'um')}")
+        length_um(f"{told.get(f'PhysicalSize{axis}')} {told.get(f'PhysicalSize{axis}Unit', 'um')}")
         for axis in "XY"
     )
-    return _square(x, y)
+    return square(x, y)
 
 
-def _from_imagej(tiff: TiffFile) -> float | None:
-    unit = str((tiff.imagej_metadata or {}).get("unit", "")).strip('"')
-    # ImageJ writes pixels per its own unit and ignores the tag's unit.
-    return _resolution_um(tiff, unit) if unit else None
+def _from_imagej(tiff: TiffFile, page: TiffPage) -> float | None:
+    told = tiff.imagej_metadata or {}
+    unit = str(told.get("unit", ""))
+    if unit_um(str(told.get("yunit", unit))) != unit_um(unit):
+        return None
+    return _resolution_um(page, unit)  # ImageJ writes pixels per its own unit and ignores the tag's
 
 
-def _from_resolution(tiff: TiffFile) -> float | None:
-    tag = tiff.pages.first.tags.get("ResolutionUnit")
-    unit = {2: "inch", 3: "cm"}.get(int(tag.value)) if tag is not None else None
-    return _resolution_um(tiff, unit) if unit else None
-
-
-def _resolution_um(tiff: TiffFile, unit: str) -> float | None:
+def _resolution_um(page: TiffPage, unit: str) -> float | None:
     """Pixel size from the resolution tags, which count pixels per ``unit``."""
+    one = unit_um(unit)
     sizes = []
     for name in ("XResolution", "YResolution"):
-        tag = tiff.pages.first.tags.get(name)
-        if tag is None or not tag.value[0]:
+        tag = page.tags.get(name)
+        if one is None or tag is None or not all(tag.value):
             return None
-        sizes.append(_length_um(f"{tag.value[1] / tag.value[0]} {unit}"))
-    size = _square(*sizes)
-    if unit in ("inch", "in", "cm") and size is not None and size > _LARGEST_CREDIBLE_UM:
+        sizes.append(tag.value[1] / tag.value[0] * one)
+    size = square(*sizes)
+    if one in _OF_PRINTS and size is not None and size > _LARGEST_BY_RESOLUTION_UM:
         return None
     return size

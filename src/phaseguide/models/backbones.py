@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from phaseguide.errors import ModelError
+from phaseguide.models.architectures import ARCHITECTURES, SAM, check_backbone
 from phaseguide.models.pretrained import load_imagenet_weights
 
 if TYPE_CHECKING:
@@ -20,15 +21,6 @@ if TYPE_CHECKING:
     from phaseguide.models.sam.prompts import Prompts
 
 STRIDE = 32
-SAM = "sam"
-"""The architecture that `phaseguide.models.sam` builds; the others are from segmentation-models-pytorch."""
-ARCHITECTURES = {
-    "unet": "Unet",
-    "unetplusplus": "UnetPlusPlus",
-    "fpn": "FPN",
-    "deeplabv3plus": "DeepLabV3Plus",
-    "segformer": "Segformer",
-}
 
 
 @dataclass(frozen=True)
@@ -40,12 +32,13 @@ class BackboneOptions:
     architecture : str
         A key of `ARCHITECTURES`, or ``sam``.
     encoder : str
-        Any encoder name of segmentation-models-pytorch (``tu-`` prefixes a timm model); for ``sam`` a size:
+        An encoder of segmentation-models-pytorch (``tu-`` prefixes a timm model); for ``sam`` a size:
         ``vit_b``, ``vit_l`` or ``vit_h``.
     in_channels : int
         1 for grey, 3 for RGB.
     decoder : dict
-        Further keyword arguments of the architecture, for example ``decoder_channels``.
+        Further keyword arguments of the architecture, for example ``decoder_channels``; see
+        `phaseguide.models.architectures`.
     adapter : dict
         For ``sam`` alone; see `phaseguide.models.sam.backbone.SamBackbone`.
     """
@@ -93,13 +86,8 @@ class Backbone(nn.Module):
         import segmentation_models_pytorch as smp
 
         super().__init__()
-        if options.architecture not in ARCHITECTURES:
-            raise ModelError(
-                f"Unknown architecture {options.architecture!r}. Choose one of "
-                f"{', '.join([*ARCHITECTURES, SAM])}."
-            )
-        if options.adapter:
-            raise ModelError(f"Architecture {options.architecture!r} takes no adapters; only {SAM!r} does.")
+        check_backbone(options.architecture, options.encoder, options.decoder, options.adapter)
+        check_encoder(options.encoder)
         try:
             self.net = getattr(smp, ARCHITECTURES[options.architecture])(
                 encoder_name=options.encoder,
@@ -108,9 +96,9 @@ class Backbone(nn.Module):
                 classes=n_phases,
                 **options.decoder,
             )
-        except (KeyError, ValueError, RuntimeError, TypeError) as error:
+        except (LookupError, ValueError, RuntimeError, TypeError, AssertionError) as error:
             raise ModelError(
-                f"Cannot build {options.architecture} with encoder {options.encoder!r}: {error}"
+                f"Cannot build {options.architecture} with encoder {options.encoder!r}: {str(error)[:300]}"
             ) from error
         self.options = options
 
@@ -176,6 +164,25 @@ class Backbone(nn.Module):
         return logits[..., : features.height, : features.width]
 
 
+def check_encoder(encoder: str) -> None:
+    """Make sure that an encoder is one of the libraries here, which build it without a network or a file.
+
+    Raises
+    ------
+    ModelError
+        It is not.
+    """
+    import timm
+    from segmentation_models_pytorch.encoders import encoders
+
+    prefix, _, name = encoder.partition("-")
+    if encoder not in encoders and not (prefix in ("tu", "timm") and timm.is_model(name)):
+        raise ModelError(
+            f"Cannot build the encoder {encoder!r}: neither segmentation-models-pytorch nor timm has one of that name "
+            "here. Correct it, or update these libraries."
+        )
+
+
 def build_backbone(options: BackboneOptions, n_phases: int) -> Backbone | SamBackbone:
     """Build the backbone that the options name, with fresh weights.
 
@@ -213,6 +220,7 @@ __all__ = [
     "BackboneOptions",
     "Features",
     "build_backbone",
+    "check_encoder",
     "is_batch_norm",
     "pad_to_stride",
 ]

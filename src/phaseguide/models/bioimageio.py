@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.atomic import replacing
 from phaseguide.errors import ModelError
 from phaseguide.models.bioimageio_description import (
     CLIP,
@@ -34,7 +33,7 @@ from phaseguide.models.bioimageio_description import (
     describe,
 )
 from phaseguide.models.bioimageio_texts import cover_image, documentation
-from phaseguide.models.new_file import claimed
+from phaseguide.models.new_file import creating
 from phaseguide.models.summary import without_folders
 
 if TYPE_CHECKING:
@@ -196,8 +195,8 @@ def export_bioimageio(
         cover_image(pixels[0], output[0], model.card.scheme).save(folder / "cover.png", optimize=True)
         package = folder / "package.zip"
         _write_package(model, text, folder, package, spec, v0_5)
-        with claimed(target), replacing(target) as temporary:
-            shutil.copyfile(package, temporary)
+        with creating(target) as part:
+            shutil.copyfile(package, part)
     return target
 
 

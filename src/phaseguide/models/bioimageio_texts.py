@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _DOI = re.compile(r"\b10\.\d{4,9}/[^\s,;\"'<>]+[^\s,;.\"'<>)]")
 _NO_NAME = re.compile(r"[^A-Za-z0-9_+\- ()]+")
+_MARKS = re.compile(r"([\\`*_{}\[\]#|~!@$])")
 _VEIL = 0.55
 
 
@@ -28,6 +29,19 @@ def plain_name(name: str) -> str:
     """Return a name as bioimage.io takes it: 5 to 64 plain characters."""
     plain = _NO_NAME.sub("-", name).strip("- ")[:40]
     return f"Phase segmentation {plain}".strip()
+
+
+def as_markdown(text: Any) -> str:
+    """Return a text of somebody else's as one line of Markdown that reads as it was written.
+
+    Neither formatting nor links, pictures, HTML or cells of a table come of it.
+    """
+    line = " ".join(str(text).split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = _MARKS.sub(r"\\\1", line)
+    # A bare address would become a link, and what a line begins with a list or a heading.
+    line = line.replace("://", "\\://").replace("www.", "www\\.")
+    return re.sub(r"^([-+=]|\d{1,9}(?=[.)]))", lambda m: f"\\{m[0]}" if m[0] in "-+=" else f"{m[0]}\\", line)
 
 
 def cover_image(image: NDArray[np.float32], probabilities: NDArray[np.float32], scheme: PhaseScheme) -> Any:
@@ -69,16 +83,18 @@ def documentation(card: Card, licence: str, citation: str, image_name: str) -> s
         Micrograph of the test input.
     """
     phases = "\n".join(
-        f"| {number} | {phase.name} | {phase.label} | {phase.colour} |"
+        f"| {number} | {as_markdown(phase.name)} | {phase.label} | {phase.colour} |"
         for number, phase in enumerate(card.scheme)
     )
-    scores = "\n".join(f"- {name}: {score_text(value)}" for name, value in card.scores.items())
+    scores = "\n".join(
+        f"- {as_markdown(name)}: {as_markdown(score_text(value))}" for name, value in card.scores.items()
+    )
     views = len(card.inference.views)
     pixel = card.input.pixel_size_um
-    origin = f" Fine-tuned from `{parent_name(card)}`." if parent_name(card) else ""
-    return f"""# {card.name}
+    origin = f" Fine-tuned from {as_markdown(parent_name(card))}." if parent_name(card) else ""
+    return f"""# {as_markdown(card.name)}
 
-{card.description or "Segments the phases of micrographs."}{origin}
+{as_markdown(card.description or "Segments the phases of micrographs.")}{origin}
 
 Exported by Phase Guide (napari-phaseguide). Every pixel gets a probability for each phase; the largest one names
 its phase.
@@ -114,13 +130,14 @@ With one view, the same percentiles and such a size, the scores are those of Pha
 
 These numbers are from the model in Phase Guide, with its views where its card names several. Validate on
 labelled images of your own before you use the areas: compare the area fraction of each phase with a point
-count, and the mask with a label map. The test arrays were made from the middle of the micrograph {image_name}.
+count, and the mask with a label map. The test arrays were made from the middle of the micrograph
+{as_markdown(image_name)}.
 
 ## Training, licence, citation
 
-- Data licence: {card.data_licence or "not given"}
-- Model licence: {card.model_licence or licence} (SPDX: {licence})
-- Citation: {citation or "not given"}
+- Data licence: {as_markdown(card.data_licence or "not given")}
+- Model licence: {as_markdown(card.model_licence or licence)} (SPDX: {as_markdown(licence)})
+- Citation: {as_markdown(citation or "not given")}
 
 The whole card, with the record of the training, is in `card.json`.
 """

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from phaseguide.phases import PhaseScheme
+from phaseguide.models.training_record import check_record
+from phaseguide.phases import MAX_PHASES, PhaseScheme
+from phaseguide.ratios import FLOOR
 
 FORMAT_VERSION = 2
 """2 added what adapters sit on (`BackboneCard.adapter`); files of format 1 are read as they are."""
@@ -16,18 +18,28 @@ FORMAT_VERSION = 2
 DEFAULT_OWN_ERROR = 0.3
 """Composition error assumed for a model that nobody has calibrated, as log-ratio standard deviation."""
 
+LARGEST_ERROR = 15.0
+"""Of a composition, as log-ratio standard deviation: more than from one end of what is told apart to the other."""
+
+# Numbers that steer a result, each with the range in which it means something.
+_Share = Annotated[float, Field(ge=0, le=1 + MAX_PHASES * FLOOR)]
+_LogError = Annotated[float, Field(ge=0, le=LARGEST_ERROR)]
+_Weight = Annotated[float, Field(ge=-1e4, le=1e4)]
+_Name = Annotated[str, Field(max_length=300)]
+_Text = Annotated[str, Field(max_length=20_000)]
+
 
 class _Section(BaseModel):
     # Unknown keys of the same format version are kept out on purpose: they would be settings that
     # this version silently ignores.
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class BackboneCard(_Section):
     """Architecture and options; see `phaseguide.models.backbones.BackboneOptions`."""
 
-    architecture: str
-    encoder: str
+    architecture: _Name
+    encoder: _Name
     in_channels: int = Field(ge=1, le=64)
     decoder: dict[str, Any] = {}
     adapter: dict[str, Any] = {}
@@ -41,17 +53,17 @@ class BackboneCard(_Section):
 class GuidanceCard(_Section):
     """Kind, options and scales of the guidance; see `phaseguide.models.segmenter.GuidanceOptions`."""
 
-    kind: str
+    kind: _Name
     options: dict[str, Any] = {}
-    scales: int = Field(default=1, ge=1)
+    scales: int = Field(default=1, ge=1, le=6)
 
 
 class InputCard(_Section):
     """What the images were: normalisation, and pixel size in micrometres if known."""
 
     normalisation: Literal["percentile"] = "percentile"
-    pixel_size_um: float | None = None
-    magnification: str | None = None
+    pixel_size_um: float | None = Field(default=None, gt=0, le=1e6)
+    magnification: _Name | None = None
 
 
 class ScoreHeadCard(_Section):
@@ -70,10 +82,10 @@ class ScoreHeadCard(_Section):
         One a phase.
     """
 
-    sigmas: list[float]
-    floor: float = Field(default=-8.0, lt=0)
-    weights: list[list[float]]
-    bias: list[float]
+    sigmas: list[Annotated[float, Field(gt=0, le=256)]] = Field(max_length=16)
+    floor: float = Field(default=-8.0, ge=-1e4, lt=0)
+    weights: list[list[_Weight]] = Field(max_length=MAX_PHASES)
+    bias: list[_Weight] = Field(max_length=MAX_PHASES)
 
     @model_validator(mode="after")
     def _check_shape(self) -> ScoreHeadCard:
@@ -102,12 +114,12 @@ class CalibrationCard(_Section):
         Which images it was measured on.
     """
 
-    own_error: list[float]
-    temperature: float = Field(default=1.0, gt=0)
-    auto_error_pp: float | None = Field(default=None, ge=0)
+    own_error: list[_LogError] = Field(max_length=MAX_PHASES)
+    temperature: float = Field(default=1.0, ge=1e-3, le=1e3)
+    auto_error_pp: float | None = Field(default=None, ge=0, le=100)
     own_variation: float | None = Field(default=None, ge=0, le=1)
     head: ScoreHeadCard | None = None
-    source: str = "assumed"
+    source: _Text = "assumed"
 
 
 class FamiliarityCard(_Section):
@@ -127,13 +139,24 @@ class FamiliarityCard(_Section):
         Which images.
     """
 
-    names: list[str]
+    names: list[_Name] = Field(max_length=64)
     centre: list[float]
-    spread: list[float]
+    spread: list[Annotated[float, Field(gt=0)]]
     lowest: list[float]
     highest: list[float]
     threshold: float = Field(gt=0)
-    source: str = ""
+    source: _Text = ""
+
+    @model_validator(mode="after")
+    def _check_shape(self) -> FamiliarityCard:
+        columns = (self.centre, self.spread, self.lowest, self.highest)
+        if any(len(column) != len(self.names) for column in columns):
+            raise ValueError(f"{len(self.names)} properties need as many centres, spreads and ranges")
+        if len(set(self.names)) < len(self.names):
+            raise ValueError("a property stands in it twice")
+        if any(low > high for low, high in zip(self.lowest, self.highest, strict=True)):
+            raise ValueError("the lowest value of a property lies above its highest")
+        return self
 
 
 class ViewCard(_Section):
@@ -157,7 +180,7 @@ class InferenceCard(_Section):
         Where a ratio acts: on the label map, in the network, or on both.
     """
 
-    views: list[ViewCard] = Field(default=[ViewCard()], min_length=1)
+    views: list[ViewCard] = Field(default=[ViewCard()], min_length=1, max_length=16)
     mode: Literal["matched", "conditioned", "both"] = "matched"
 
 
@@ -170,25 +193,43 @@ class Card(_Section):
         Mean area share per phase over the training images, and standard deviation of its logarithm.
     """
 
-    format_version: int = FORMAT_VERSION
-    name: str
-    description: str = ""
-    version: str = "1"
-    phases: list[dict[str, Any]]
+    format_version: int = Field(default=FORMAT_VERSION, ge=1, le=FORMAT_VERSION)
+    name: _Name
+    description: _Text = ""
+    version: _Name = "1"
+    phases: list[dict[str, Any]] = Field(max_length=MAX_PHASES)
     backbone: BackboneCard
     guidance: GuidanceCard
     input: InputCard = InputCard()
     inference: InferenceCard = InferenceCard()
-    training_ratio_mean: list[float]
-    training_ratio_spread: list[float]
+    training_ratio_mean: list[_Share] = Field(max_length=MAX_PHASES)
+    training_ratio_spread: list[_LogError] = Field(max_length=MAX_PHASES)
     calibration: CalibrationCard
     familiarity: FamiliarityCard | None = None
     training: dict[str, Any] = {}
     scores: dict[str, Any] = {}
-    data_licence: str = ""
-    model_licence: str = ""
-    citation: str = ""
-    tensors_sha256: str = ""
+    data_licence: _Text = ""
+    model_licence: _Text = ""
+    citation: _Text = ""
+    tensors_sha256: _Name = ""
+
+    @model_validator(mode="after")
+    def _check_phases(self) -> Card:
+        """Whether everything that is told a phase is told for each of them."""
+        k, head = len(self.phases), self.calibration.head
+        lists = {
+            "training_ratio_mean": self.training_ratio_mean,
+            "training_ratio_spread": self.training_ratio_spread,
+            "calibration.own_error": self.calibration.own_error,
+            "calibration.head.bias": [0.0] * k if head is None else head.bias,
+        }
+        for name, values in lists.items():
+            if len(values) != k:
+                raise ValueError(f"it has {k} phases, but {len(values)} values of {name}")
+        if abs(sum(self.training_ratio_mean) - 1) > 0.01 + k * FLOOR:
+            raise ValueError("the shares of training_ratio_mean do not sum to 1")
+        check_record(self.training)
+        return self
 
     @property
     def scheme(self) -> PhaseScheme:

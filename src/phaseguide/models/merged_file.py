@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from phaseguide.errors import DeviceError, ModelError, is_out_of_memory
 from phaseguide.events import Finished, Progress
-from phaseguide.models.model_file import load_model, read_card, save_model
-from phaseguide.models.new_file import claimed
+from phaseguide.models.model_file import load_model, model_bytes, read_card
+from phaseguide.models.new_file import refuse_taken, write_new
 from phaseguide.models.zoo import SUFFIX
 
 if TYPE_CHECKING:
@@ -61,20 +61,21 @@ def merging_model(source: Path, target: Path) -> Iterator[Progress | Finished[Pa
             f"{source}: has no adapters to merge: {reason}. To copy it: phaseguide models export {source.stem} FILE."
         )
     target = target if target.suffix == SUFFIX else target.with_name(target.name + SUFFIX)
-    with claimed(target):
-        yield Progress(_STEPS[0], 0, len(_STEPS))
-        from phaseguide.models.sam.merging import merge_adapters
+    refuse_taken(target)
+    yield Progress(_STEPS[0], 0, len(_STEPS))
+    from phaseguide.models.sam.merging import merge_adapters
 
-        with suppress(ModelError):  # told by `load_model`, with the name of the model
-            yield from _looking_for_base(card)
-        model = load_model(source)
-        yield Progress(_STEPS[1], 1, len(_STEPS))
-        merged = _in_memory(lambda: merge_adapters(model.segmenter), card.name)
-        yield Progress(_STEPS[2], 2, len(_STEPS))
-        name = card.name if card.name.endswith(MERGED) else card.name + MERGED
-        about = card.model_copy(update={"name": name})
-        _in_memory(lambda: save_model(target, merged, about), card.name)
-        yield Progress(_STEPS[2], len(_STEPS), len(_STEPS))
+    with suppress(ModelError):  # told by `load_model`, with the name of the model
+        yield from _looking_for_base(card)
+    model = load_model(source)
+    yield Progress(_STEPS[1], 1, len(_STEPS))
+    merged = _in_memory(lambda: merge_adapters(model.segmenter), card.name)
+    yield Progress(_STEPS[2], 2, len(_STEPS))
+    name = card.name if card.name.endswith(MERGED) else card.name + MERGED
+    about = card.model_copy(update={"name": name})
+    data, _ = _in_memory(lambda: model_bytes(merged, about), card.name)
+    write_new(target, data)
+    yield Progress(_STEPS[2], len(_STEPS), len(_STEPS))
     yield Finished(target)
 
 

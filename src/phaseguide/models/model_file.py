@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from phaseguide.atomic import write_bytes
-from phaseguide.errors import MissingBaseError, ModelError, PhaseguideError
+from phaseguide.errors import MissingBaseError, ModelError, PhaseguideError, is_out_of_memory
+from phaseguide.files import open_plain
+from phaseguide.json_files import parse_json
+from phaseguide.models.architectures import check_backbone, check_guidance
 from phaseguide.models.card import FORMAT_VERSION, BackboneCard, Card, GuidanceCard
+from phaseguide.models.training_record import as_stored, only_finite
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +24,13 @@ if TYPE_CHECKING:
     from phaseguide.models.segmenter import GuidedSegmenter
 
 METADATA_KEY = "phaseguide_card"
+MOST_HEADER_BYTES = 8_000_000
+"""Of the list of tensors and the card; a hundred times what models have."""
+
+TensorKinds = dict[str, tuple[str, tuple[int, ...]]]
+"""Type, as safetensors writes it, and shape of each tensor of a file."""
+
+_FLOATS = {"F16", "BF16", "F32", "F64"}
 
 
 @dataclass(frozen=True)
@@ -93,13 +104,19 @@ def save_model(path: str | Path, segmenter: GuidedSegmenter, card: Card) -> Card
     PhaseguideError
         The file cannot be written.
     """
-    import torch
+    data, card = model_bytes(segmenter, card)
+    write_bytes(path, data)
+    return card
+
+
+def model_bytes(segmenter: GuidedSegmenter, card: Card) -> tuple[bytes, Card]:
+    """Return what `save_model` writes, and the card as stored; errors of the model as there."""
     from safetensors.torch import save
 
     _check_base_is_named(segmenter)
     parameters = {name for name, _ in segmenter.named_parameters()}
     tensors = {
-        name: (t.detach().cpu().to(torch.float16) if name in parameters else t.detach().cpu()).contiguous()
+        name: (_halved(t) if name in parameters else t.detach().cpu()).contiguous()
         for name, t in segmenter.state_dict().items()
     }
     card = card.model_copy(
@@ -107,13 +124,22 @@ def save_model(path: str | Path, segmenter: GuidedSegmenter, card: Card) -> Card
             "phases": segmenter.scheme.to_dict()["phases"],
             "backbone": BackboneCard(**segmenter.backbone.options.to_dict()),
             "guidance": GuidanceCard(**asdict(segmenter.guidance_options)),
+            "training": as_stored(card.training),
+            "scores": only_finite(card.scores),
             "tensors_sha256": tensors_sha256(tensors),
         }
     )
     # One key with sorted JSON: several keys would be written in another order by every process.
     text = json.dumps(card.model_dump(), sort_keys=True, ensure_ascii=False)
-    write_bytes(path, save(tensors, metadata={METADATA_KEY: text}))
-    return card
+    return save(tensors, metadata={METADATA_KEY: text}), card
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    """A tensor in half precision, or as it is where its numbers are too large for that."""
+    import torch
+
+    half = tensor.detach().cpu().to(torch.float16)
+    return half if bool(torch.isfinite(half).all()) else tensor.detach().cpu()
 
 
 def read_card(path: str | Path) -> Card:
@@ -124,19 +150,28 @@ def read_card(path: str | Path) -> Card:
     ModelError
         Missing, not a model file, damaged header, or written by a newer format.
     """
-    path = Path(path)
+    return _read_header(Path(path))[0]
+
+
+def _read_header(path: Path) -> tuple[Card, TensorKinds]:
+    """The card of a model file, and which tensors it says that it holds."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             size = int.from_bytes(file.read(8), "little")
-            if not 2 <= size <= 50_000_000:
+            if not 2 <= size <= MOST_HEADER_BYTES:
                 raise ValueError("no safetensors header")
-            header = json.loads(file.read(size))
-        text = header.get("__metadata__", {}).get(METADATA_KEY)
+            header = parse_json(file.read(size))
+        metadata = header.pop("__metadata__", {})
+        text = metadata.get(METADATA_KEY)
+        kinds = {
+            str(name): (str(about["dtype"]), tuple(int(side) for side in about["shape"]))
+            for name, about in header.items()
+        }
     except FileNotFoundError as error:
         raise ModelError(f"{path}: there is no such model file.") from error
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, LookupError, TypeError) as error:
         raise ModelError(
             f"{path}: not a model file, or truncated. Expected a .safetensors file written by Phase Guide."
         ) from error
@@ -144,31 +179,57 @@ def read_card(path: str | Path) -> Card:
         raise ModelError(
             f"{path}: a safetensors file, but without a Phase Guide card. Choose a model that Phase Guide saved."
         )
+    return _parse_card(path, text), kinds
+
+
+def _parse_card(path: Path, text: Any) -> Card:
+    """Check everything that a card says before anything uses it."""
     try:
-        data = json.loads(text)
-        version = int(data["format_version"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: its card is damaged. Get the file again.") from error
+        data = parse_json(text)
+        version = data["format_version"]
+        if isinstance(version, bool) or not isinstance(version, int) or not 1 <= version <= 1_000_000:
+            raise ValueError("its format_version is no number of a format")
+    except (ValueError, LookupError, TypeError) as error:
+        raise ModelError(f"{path}: its card is damaged ({str(error)[:200]}). Get the file again.") from error
     if version > FORMAT_VERSION:
         raise ModelError(
             f"{path}: written in format {version}, newer than this program reads ({FORMAT_VERSION}). "
             "Update napari-phaseguide."
         )
     try:
+        return check_card(data)
+    except ModelError as error:
+        raise ModelError(f"{path}: its card is not valid: {error} Get a sound copy.") from error
+
+
+def check_card(data: dict[str, Any]) -> Card:
+    """Return the card that JSON values make.
+
+    Raises
+    ------
+    ModelError
+        Says which value is not what it should be.
+    """
+    try:
         card = Card.model_validate(data)
-        scheme = card.scheme
+        _ = card.scheme
+        backbone = card.backbone
+        check_backbone(backbone.architecture, backbone.encoder, backbone.decoder, backbone.adapter)
+        check_guidance(card.guidance.kind, card.guidance.options)
     except (ValidationError, PhaseguideError) as error:
-        raise ModelError(f"{path}: its card is not valid: {error}") from error
-    lengths = {
-        len(card.training_ratio_mean),
-        len(card.training_ratio_spread),
-        len(card.calibration.own_error),
-    }
-    if lengths != {len(scheme)}:
-        raise ModelError(
-            f"{path}: its card is not valid: it has {len(scheme)} phases, but statistics of {lengths}."
-        )
+        raise ModelError(_reason(error)) from error
     return card
+
+
+def _reason(error: ValidationError | PhaseguideError) -> str:
+    """The first thing that is wrong, as one sentence of moderate length."""
+    if isinstance(error, PhaseguideError):
+        return str(error)[:300]
+    first = error.errors(include_url=False, include_context=False)[0]
+    where = ".".join(str(part)[:40] for part in first["loc"])
+    told = first["msg"].removeprefix("Value error, ")
+    value = f" (it is {repr(first['input'])[:60]})" if where else ""
+    return f"{where}{': ' if where else ''}{told}{value}."[:300]
 
 
 def load_model(path: str | Path) -> LoadedModel:
@@ -201,36 +262,74 @@ def check_model(path: str | Path) -> LoadedModel:
     ModelError
         As `read_card`; or weights that do not match the checksum or the architecture of the card.
     """
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from phaseguide.models.backbones import BackboneOptions
+    from phaseguide.models.on_meta import on_meta
     from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 
     path = Path(path)
-    card = read_card(path)
+    card, kinds = _read_header(path)
+
+    def build() -> GuidedSegmenter:
+        try:
+            return GuidedSegmenter(
+                BackboneOptions(**card.backbone.model_dump()),
+                GuidanceOptions(**card.guidance.model_dump()),
+                card.scheme,
+            )
+        except (ModelError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise
+            raise _Unfit(str(error)) from error
+
     try:
+        with on_meta():  # what a small file names may be huge: nothing is built before it fits the tensors
+            _check_fit(build().state_dict(), kinds)
         tensors = load_file(path)
+        if tensors_sha256(tensors) != card.tensors_sha256:
+            raise ModelError(
+                f"{path}: its weights do not match their checksum; the file is damaged. Get it again."
+            )
+        for name, tensor in tensors.items():
+            if not bool(torch.isfinite(tensor).all()):
+                raise ModelError(
+                    f"{path}: its weights hold numbers that are not finite ({name}), so it cannot segment. Train it "
+                    "again, or get another copy."
+                )
+        segmenter = build()
+        segmenter.load_state_dict(
+            {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+        )
     except (SafetensorError, OSError) as error:
         raise ModelError(
             f"{path}: its weights cannot be read, the file is truncated or damaged ({error})."
         ) from error
-    if tensors_sha256(tensors) != card.tensors_sha256:
-        raise ModelError(
-            f"{path}: its weights do not match their checksum; the file is damaged. Get it again."
-        )
-    try:
-        segmenter = GuidedSegmenter(
-            BackboneOptions(**card.backbone.model_dump()),
-            GuidanceOptions(**card.guidance.model_dump()),
-            card.scheme,
-        )
-        segmenter.load_state_dict(
-            {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
-        )
-    except (ModelError, RuntimeError) as error:
+    except _Unfit as error:
         raise ModelError(
             f"{path}: its weights do not fit the architecture that its card names: {str(error)[:300]}"
         ) from error
     segmenter.eval()
     return LoadedModel(segmenter, card, path)
+
+
+class _Unfit(Exception):
+    """The tensors of a file are not those of the network that its card names."""
+
+
+def _check_fit(wanted: dict[str, Tensor], kinds: TensorKinds) -> None:
+    """Compare names, shapes and types of tensors."""
+    for name in sorted(wanted.keys() | kinds.keys()):
+        if name not in kinds:
+            raise _Unfit(f"the file has no {name}.")
+        if name not in wanted:
+            raise _Unfit(f"the file has {name[:80]!r}, which is no part of it.")
+        tensor, (kind, shape) = wanted[name], kinds[name]
+        if tuple(tensor.shape) != shape:
+            raise _Unfit(
+                f"{name} has the shape {list(shape)[:8]} in the file and {list(tensor.shape)} in it."
+            )
+        if (kind in _FLOATS) != tensor.is_floating_point():
+            raise _Unfit(f"{name} has the type {kind[:20]} in the file and {tensor.dtype} in it.")

@@ -63,12 +63,11 @@ def count_of_card(card: Card) -> dict[str, Count]:
     ModelError
         The card names an architecture that cannot be built here, for example since a package is missing.
     """
-    import torch
-
     from phaseguide.models.backbones import BackboneOptions
+    from phaseguide.models.on_meta import on_meta
     from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 
-    with torch.device("meta"):
+    with on_meta():
         segmenter = GuidedSegmenter(
             BackboneOptions(**card.backbone.model_dump()),
             GuidanceOptions(**card.guidance.model_dump()),

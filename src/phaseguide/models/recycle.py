@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,7 +63,7 @@ def recycle_model(name: str) -> RecycledModel:
     now = datetime.now().astimezone()
     stamp, number = now.strftime(_STAMP), 1
     target = recycle_folder() / stamp / source.name
-    while target.exists():
+    while os.path.lexists(target):
         number += 1
         target = recycle_folder() / f"{stamp}-{number}" / source.name
     move_new(source, target)
@@ -72,7 +73,9 @@ def recycle_model(name: str) -> RecycledModel:
 def list_recycled() -> list[RecycledModel]:
     """Deleted models, the latest first."""
     found = []
-    for path in recycle_folder().glob(f"*/*{SUFFIX}"):
+    for path in recycle_folder().glob(f"*/[!.]*{SUFFIX}"):
+        if path.parent.is_symlink():  # what lies elsewhere was not deleted here
+            continue
         with suppress(ValueError):  # a folder that somebody else made
             deleted = datetime.strptime(path.parent.name[:15], _STAMP).astimezone()
             found.append(RecycledModel(path.stem, path, deleted, _card(path)))

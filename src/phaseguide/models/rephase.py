@@ -97,11 +97,12 @@ def _regrown(
 ) -> GuidedSegmenter:
     import torch
 
+    from phaseguide.models.on_meta import on_meta
     from phaseguide.models.segmenter import GuidedSegmenter
 
     def build(n_phases: int) -> dict[str, Tensor]:
         phases = PhaseScheme.from_names(f"phase {i}" for i in range(1, n_phases + 1))
-        with torch.device("meta"):  # shapes are all that is wanted
+        with on_meta():  # shapes are all that is wanted
             return GuidedSegmenter(old.backbone.options, old.guidance_options, phases).state_dict()
 
     with torch.random.fork_rng():

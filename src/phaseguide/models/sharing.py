@@ -8,7 +8,7 @@ from pathlib import Path
 
 from phaseguide.errors import ModelError
 from phaseguide.models.card import Card
-from phaseguide.models.model_file import METADATA_KEY, check_model
+from phaseguide.models.model_file import METADATA_KEY, check_card, check_model
 from phaseguide.models.new_file import write_new
 from phaseguide.models.summary import without_folders
 from phaseguide.models.zoo import SUFFIX, ZooEntry, add_model
@@ -93,7 +93,7 @@ def share_model(source: Path, target: Path, text: ShareText) -> Path:
     Raises
     ------
     ModelError
-        As `export_model`; or a description or a licence of the model is missing.
+        As `export_model`; or a description or a licence of the model is missing, or a text is too long.
     """
     for value, what in (
         (text.description, "what it is for"),
@@ -104,6 +104,7 @@ def share_model(source: Path, target: Path, text: ShareText) -> Path:
     model = check_model(source)
     update = {key: value.strip() for key, value in asdict(text).items()}
     shared = model.card.model_copy(update={**update, "training": without_folders(model.card.training)})
+    check_card(shared.model_dump())
     target = _with_suffix(target)
     write_new(target, with_card(_read(source), shared))
     return target

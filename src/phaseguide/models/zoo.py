@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -13,12 +16,20 @@ import platformdirs
 from phaseguide.errors import ModelError
 from phaseguide.models.card import Card
 from phaseguide.models.model_file import read_card
-from phaseguide.models.new_file import write_new
+from phaseguide.models.new_file import sweep_parts, write_new
 
 if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel
 
 SUFFIX = ".safetensors"
+
+_LONGEST_NAME = 200
+"""Bytes of a name; what is added to it must still fit into the 255 of a disk."""
+# Windows knows neither these characters nor the names of devices.
+_NOT_IN_NAMES = set('<>:"/\\|?*')
+_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,17 +66,35 @@ def built_in_folder() -> Path:
 
 
 def list_models() -> list[ZooEntry]:
-    """Every model that can be chosen by name: built-in ones first, then the user's."""
+    """Every model that can be chosen by name: built-in ones first, then the user's.
+
+    A file that cannot be used has a `ZooEntry.problem`, whatever is wrong with it. Files that begin with a dot are not
+    listed; those of imports that were killed are removed.
+    """
+    sweep_parts(user_model_folder())
     entries: list[ZooEntry] = []
     origins: tuple[tuple[Path, Literal["built-in", "user"]], ...] = (
         (built_in_folder(), "built-in"),
         (user_model_folder(), "user"),
     )
     for folder, origin in origins:
-        for path in sorted(folder.glob(f"*{SUFFIX}")):
-            card, problem = _look(path)
-            entries.append(ZooEntry(path.stem, path, origin, problem, card))
+        for path in _model_files(folder):
+            if _is_name(path.stem):
+                card, problem = _look(path)
+                entries.append(ZooEntry(path.stem, path, origin, problem, card))
+            else:
+                name = os.fsencode(path.stem).decode("utf-8", "backslashreplace")
+                problem = f"{name}{SUFFIX}: a model cannot have this name. Rename the file in {folder}."
+                entries.append(ZooEntry(name, path, origin, problem, None))
     return entries
+
+
+def _model_files(folder: Path) -> list[Path]:
+    """What has the ending of a model in a folder, in order of name."""
+    names: list[str] = []
+    with suppress(OSError):
+        names = os.listdir(folder)
+    return [folder / name for name in sorted(names) if name.endswith(SUFFIX) and not name.startswith(".")]
 
 
 def _look(path: Path) -> tuple[Card | None, str]:
@@ -74,9 +103,15 @@ def _look(path: Path) -> tuple[Card | None, str]:
 
     try:
         card = read_card(path)
+        return card, missing_base(card)
     except ModelError as error:
         return None, str(error)
-    return card, missing_base(card)
+    except Exception as error:  # one bad file must not keep the others from being chosen
+        _log.warning("%s: cannot be looked at.", path, exc_info=True)
+        return (
+            None,
+            f"{path}: cannot be used ({type(error).__name__}: {str(error)[:100]}). Get the file again.",
+        )
 
 
 def find_model(name_or_path: str | Path) -> Path:
@@ -98,7 +133,9 @@ def find_model(name_or_path: str | Path) -> Path:
     if _is_name(text):
         for folder in (user_model_folder(), built_in_folder()):
             candidate = folder / f"{text}{SUFFIX}"
-            if candidate.is_file():
+            if os.path.lexists(
+                candidate
+            ):  # what is wrong with one that is no file is told by whoever reads it
                 return candidate
     names = ", ".join(sorted({entry.name for entry in list_models()})) or "none yet"
     raise ModelError(f"There is no model {text!r}. Models: {names}. Or give the path of a {SUFFIX} file.")
@@ -148,7 +185,7 @@ def user_model_path(name: str) -> Path:
     """
     check_name(name)
     path = user_model_folder() / f"{name}{SUFFIX}"
-    if not path.is_file():
+    if not os.path.lexists(path):  # a link to nowhere is listed, and can go
         if (built_in_folder() / f"{name}{SUFFIX}").is_file():
             raise ModelError(f"Model {name!r} is built in and cannot be removed.")
         raise ModelError(f"There is no model {name!r} among yours in {path.parent}.")
@@ -179,5 +216,13 @@ def check_name(name: str) -> None:
 
 def _is_name(text: str) -> bool:
     """Whether a text can name a model: a plain file name on every system, and not taken for a path."""
-    plain = text.isprintable() and not any(c in text for c in "/\\:")
-    return bool(text) and plain and not text.startswith(".") and not text.endswith(SUFFIX)
+    return (
+        bool(text)
+        and text.isprintable()
+        and text == text.strip()
+        and not _NOT_IN_NAMES.intersection(text)
+        and not text.startswith(".")
+        and not text.endswith((".", SUFFIX))
+        and _DEVICES.match(text) is None
+        and len(text.encode()) <= _LONGEST_NAME
+    )

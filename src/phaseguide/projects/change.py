@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -18,15 +18,15 @@ from typing import Any
 
 from phaseguide.atomic import write_text
 from phaseguide.errors import ProjectError
+from phaseguide.json_files import read_json
 from phaseguide.projects import store
 from phaseguide.projects.lock import exclusive
+from phaseguide.projects.places import FILE, LOCK, RECYCLE, STAGING, check_folder, check_move, own_file
 from phaseguide.projects.schema import FieldEntry, ProjectFile
 
-STAGING = ".staging"
-RECYCLE = "recycle"
 _COMMIT = "commit.json"
-_LOCK = ".lock"
-_WAIT_S = 20.0
+WAIT_S = 20.0
+"""How long a change waits for another program, where nobody says otherwise."""
 
 
 class Change:
@@ -45,11 +45,14 @@ class Change:
         As it will be.
     events : list of tuple
         Lines for the log: event and details.
+    happened : bool
+        Whether nothing can take it back any more; what could not be put in place yet is put there later.
     """
 
     def __init__(self, folder: Path, file: ProjectFile) -> None:
         self.folder, self.file = folder, file
         self.events: list[tuple[str, dict[str, Any]]] = []
+        self.happened = False
         self._before = file
         self._moves: dict[str, str] = {}
         self._recycle = ""
@@ -57,6 +60,15 @@ class Change:
     def field(self, field_id: str) -> FieldEntry:
         """Return a field; `ProjectError` if there is none of that id."""
         return find_field(self.file, field_id)
+
+    def check_phases(self, known: ProjectFile) -> None:
+        """Raise `ProjectError` if the project has other phases by now than a file that was read before."""
+        old, now = store.scheme_of(known), store.scheme_of(self.file)
+        if old.names != now.names:
+            raise ProjectError(
+                f"{self.file.name}: its phases are {now.describe()} by now, since another program changed them; here "
+                f"they are still {old.describe()}. Nothing was written. Open the project again."
+            )
 
     def put(self, entry: FieldEntry) -> None:
         """Put an entry in the place of the one with the same id."""
@@ -73,11 +85,12 @@ class Change:
     def stage(self, target: str) -> Path:
         """Return where to write a file that becomes ``target``, a path in the project's folder."""
         staged = f"{STAGING}/{target}"
-        self._moves[staged] = target
+        self.move(staged, target)
         return self.folder / staged
 
     def move(self, source: str, target: str) -> None:
-        """Move a file within the project's folder."""
+        """Move a file within the project's folder; `ProjectError` if no change may."""
+        check_move(self.folder, source, target)
         self._moves[source] = target
 
     def recycled(self, source: str) -> str:
@@ -95,7 +108,7 @@ class Change:
         copy = self.stage(self.recycled(source))
         try:
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.folder / source, copy)
+            shutil.copyfile(own_file(self.folder, source), copy)
         except OSError as error:
             raise ProjectError(
                 f"{self.folder / source}: cannot be copied to {RECYCLE} ({error.strerror or error}). Free some "
@@ -105,24 +118,35 @@ class Change:
     def commit(self) -> None:
         """Make the change happen."""
         if self.file != self._before:
-            store.write_file(self.stage(store.FILE), self.file)
+            store.write_file(self.folder, self.stage(FILE), self.file)
         if len(self._moves) > 1:
             write_text(self.folder / STAGING / _COMMIT, json.dumps(self._moves))
+            self.happened = True
         _carry_out(self.folder, self._moves)
+        self.happened = True
 
 
 @contextmanager
-def changing(folder: Path) -> Iterator[Change]:
+def changing(folder: Path, wait_s: Callable[[], float] = lambda: WAIT_S) -> Iterator[Change]:
     """Prepare a change of a project, which happens when the body calls its `Change.commit`.
 
     Changes by several threads and programs come one after the other, each from what the one before left.
 
+    Parameters
+    ----------
+    folder : Path
+    wait_s : callable
+        How long to wait for another program; see `phaseguide.projects.lock.exclusive`.
+
     Raises
     ------
+    ProjectBusyError
+        Another program holds it for longer.
     ProjectError
-        The folder cannot be written, or another program holds it for too long.
+        The folder cannot be written.
     """
-    with _only_here(folder):
+    check_folder(folder)
+    with _only_here(folder, wait_s):
         _finish(folder)
         try:
             yield Change(folder, store.read_file(folder))
@@ -133,17 +157,36 @@ def changing(folder: Path) -> Iterator[Change]:
 
 def starting(folder: Path, file: ProjectFile) -> None:
     """Make the first ``project.json`` of a folder; `ProjectError` if there is one."""
+    if folder.is_dir():
+        check_folder(folder)
     with _only_here(folder):
-        if (folder / store.FILE).exists():
+        if (folder / FILE).exists():
             raise ProjectError(f"{folder}: holds a project already. Open it, or choose another folder.")
-        store.write_file(folder / store.FILE, file)
+        change = Change(folder, file)
+        try:
+            store.write_file(folder, change.stage(FILE), file)
+            change.commit()
+        finally:
+            shutil.rmtree(folder / STAGING, ignore_errors=True)
 
 
-def recover(folder: Path) -> None:
-    """Finish what a process that died had begun to put in place; nothing is written if there is nothing."""
+def recovered(folder: Path, wait_s: float) -> ProjectFile:
+    """Read a project, after finishing what a process that died had begun to put in place.
+
+    Nothing is written if there is nothing to finish, nor before all of the folder is known to be sound.
+
+    Raises
+    ------
+    ProjectError
+        As `phaseguide.projects.store.read_file`; it holds what it must not; it cannot be finished.
+    """
+    check_folder(folder)
+    file = store.read_file(folder)
     if (folder / STAGING / _COMMIT).exists():
-        with _only_here(folder):
+        with _only_here(folder, lambda: wait_s):
             _finish(folder)
+        file = store.read_file(folder)
+    return file
 
 
 def find_field(file: ProjectFile, field_id: str) -> FieldEntry:
@@ -155,23 +198,36 @@ def find_field(file: ProjectFile, field_id: str) -> FieldEntry:
     raise ProjectError(f"{file.name}: there is no field {field_id!r}. Fields: {known}.")
 
 
-def _only_here(folder: Path) -> AbstractContextManager[None]:
-    refusal = f"{folder}: another program is changing this project for over {_WAIT_S:.0f} s. Try again when it is done."
-    return exclusive(folder / _LOCK, refusal, wait_s=_WAIT_S)
+def _only_here(folder: Path, wait_s: Callable[[], float] = lambda: WAIT_S) -> AbstractContextManager[None]:
+    refusal = (
+        f"{folder}: another program is changing this project, or hangs while it does. Try again when it is done, "
+        "or end it."
+    )
+    return exclusive(folder / LOCK, refusal, wait_s)
 
 
 def _finish(folder: Path) -> None:
+    """Do what a process that died had begun, and sweep what it left; a list that no change makes is refused."""
     commit = folder / STAGING / _COMMIT
-    try:
-        moves = json.loads(commit.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        moves = {}
-    except (OSError, ValueError) as error:
-        raise ProjectError(
-            f"{commit}: cannot be read ({error}). Bring the project back from a copy."
-        ) from error
-    _carry_out(folder, moves)
+    if os.path.lexists(commit):
+        store.read_file(folder)  # a project that is not understood is left alone
+        try:
+            moves = read_json(commit)
+        except (OSError, ValueError) as error:
+            raise _unsound(commit, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        if not isinstance(moves, dict) or not all(isinstance(target, str) for target in moves.values()):
+            raise _unsound(commit, "is no list of moves")
+        for source, target in moves.items():
+            check_move(folder, source, target)
+        _carry_out(folder, moves)
     shutil.rmtree(folder / STAGING, ignore_errors=True)
+
+
+def _unsound(commit: Path, what: str) -> ProjectError:
+    return ProjectError(
+        f"{commit}: {what}. It tells what a program that ended in mid-change had still to do. Nothing was touched; "
+        "bring the project back from a copy."
+    )
 
 
 def _carry_out(folder: Path, moves: dict[str, str]) -> None:

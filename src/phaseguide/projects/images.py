@@ -10,6 +10,7 @@ from phaseguide.errors import ProjectError
 from phaseguide.micrographs.reading import Micrograph, read_micrograph
 from phaseguide.micrographs.records import sha256_of_file
 from phaseguide.micrographs.validation import check_image
+from phaseguide.projects.places import own_file
 from phaseguide.projects.schema import FieldEntry, ImageRef, ProjectFile
 
 
@@ -24,6 +25,7 @@ def refer(folder: Path, path: str | Path, detector: str, known: ProjectFile) -> 
         It cannot be read, or shows nothing.
     """
     path = Path(path).resolve()
+    told = _told(folder, path)
     micrograph = read_micrograph(path)
     if micrograph.is_stack:
         raise ProjectError(
@@ -31,7 +33,7 @@ def refer(folder: Path, path: str | Path, detector: str, known: ProjectFile) -> 
             "planes as single images and add those."
         )
     check_image(micrograph.data, str(path))
-    reference = ImageRef(path=_told(folder, path), sha256=sha256_of_file(path), detector=detector)
+    reference = ImageRef(path=told, sha256=sha256_of_file(path), detector=detector)
     for entry in known.fields:
         if any(image.sha256 == reference.sha256 for image in entry.images):
             raise ProjectError(f"{path}: is in the project already, as field {entry.id!r}.")
@@ -47,7 +49,7 @@ def read_checked(folder: Path, entry: FieldEntry) -> Micrograph:
         The file is gone, or is not what it was when it was added.
     """
     reference = entry.images[0]
-    path = folder / reference.path  # an absolute path stays what it is
+    path = Path(reference.path) if reference.is_elsewhere else own_file(folder, reference.path)
     if not path.is_file():
         raise ProjectError(
             f"{path}: the image of field {entry.id!r} is not there any more. Put it back, or tell where it is now "
@@ -93,4 +95,18 @@ def free_id(stem: str, taken: Iterable[str]) -> str:
 
 
 def _told(folder: Path, path: Path) -> str:
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+    """Return how a project refers to a file; `ProjectError` for a name that no text file can hold."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise ProjectError(
+            f"{str(path)!a}: the name of the file, or of a folder above it, is not UTF-8. Rename it, then try again."
+        ) from error
+    if not path.is_relative_to(folder):
+        return str(path)
+    told = path.relative_to(folder).as_posix()
+    try:
+        own_file(folder, told)
+    except ProjectError:  # a name that another system could not have
+        return str(path)
+    return told

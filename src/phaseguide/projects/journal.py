@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from phaseguide.errors import ProjectError
+from phaseguide.files import read_plain
+from phaseguide.json_files import parse_json
+from phaseguide.projects.places import LOG
 
-FILE = "log.jsonl"
+_MOST_BYTES = 256 * 1024 * 1024
+_LONGEST_LINE = 1024 * 1024
 
 
 def now() -> str:
@@ -28,11 +32,13 @@ def append(folder: Path, event: str, details: Mapping[str, Any]) -> None:
         It cannot be written.
     """
     line = json.dumps({"time": now(), "event": event, **details}, ensure_ascii=False, default=str)
-    path = folder / FILE
+    # A name of a file that is not UTF-8 is written as JSON escapes it.
+    written = line.encode("utf-8", "backslashreplace")
+    path = folder / LOG
     try:
         # Without a buffer a line is one write, so those of two processes do not run into each other.
         with path.open("ab+", buffering=0) as file:
-            file.write((b"" if _ends_a_line(file) else b"\n") + line.encode() + b"\n")
+            file.write((b"" if _ends_a_line(file) else b"\n") + written + b"\n")
             os.fsync(file.fileno())
     except OSError as error:
         raise ProjectError(
@@ -42,24 +48,28 @@ def append(folder: Path, event: str, details: Mapping[str, Any]) -> None:
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """Read all lines, oldest first; one that a dying process left torn is passed over.
+    """Read all lines, oldest first; one that a dying process left torn, or that is no sound JSON, is passed over.
 
     Raises
     ------
     ProjectError
-        It cannot be read.
+        It cannot be read, or is larger than a log can become.
     """
-    path = folder / FILE
+    path = folder / LOG
     try:
-        written = path.read_bytes()
+        written = read_plain(path, _MOST_BYTES)
     except FileNotFoundError:
         return []
     except OSError as error:
         raise ProjectError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except ValueError as error:
+        raise ProjectError(f"{path}: {error}. Move it away; the project does without.") from error
     lines = []
     for text in written.split(b"\n"):
+        if len(text) > _LONGEST_LINE:
+            continue
         try:
-            line = json.loads(text)
+            line = parse_json(text)
         except ValueError:
             continue
         if isinstance(line, dict):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from phaseguide.errors import ProjectError
+from phaseguide.errors import ProjectBusyError, ProjectError
+
+_LOOK_AGAIN_S = 0.01
 
 
 @contextmanager
-def exclusive(path: Path, refusal: str, *, wait_s: float = 0.0) -> Iterator[None]:
+def exclusive(path: Path, refusal: str, wait_s: Callable[[], float] = lambda: 0.0) -> Iterator[None]:
     """Hold a lock file; other processes, and other threads of this one, are kept out.
 
     Parameters
@@ -21,20 +24,31 @@ def exclusive(path: Path, refusal: str, *, wait_s: float = 0.0) -> Iterator[None
         Its folder is made if it is missing.
     refusal : str
         What to say if somebody else holds it.
-    wait_s : float
-        How long to wait for it, in seconds.
+    wait_s : callable
+        How long to wait for it in all, in seconds. Asked again and again while waiting, so that a wait
+        under way can be shortened.
 
     Raises
     ------
+    ProjectBusyError
+        Somebody else holds it.
     ProjectError
-        Somebody else holds it, or the folder does not take a file.
+        The folder does not take a file, or something else lies in the file's place.
     """
-    lock = FileLock(path, timeout=wait_s, poll_interval=0.01)
+    began = time.monotonic()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise ProjectError(refusal) from error
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise ProjectError(f"{path}: is a link or no plain file. Remove it, then try again.")
+        lock = FileLock(path)
+        while True:
+            try:
+                lock.acquire(timeout=0)
+                break
+            except Timeout as error:
+                if time.monotonic() - began >= wait_s():
+                    raise ProjectBusyError(refusal) from error
+            time.sleep(_LOOK_AGAIN_S)
     except (OSError, NotImplementedError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ProjectError(

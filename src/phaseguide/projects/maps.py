@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import ProjectError
+from phaseguide.json_files import read_json
 from phaseguide.micrographs.label_maps import read_label_map, write_label_map
 from phaseguide.micrographs.records import write_record
 from phaseguide.phases import NOT_CLASSIFIED
 from phaseguide.projects import store
 from phaseguide.projects.change import Change
-from phaseguide.projects.schema import FieldEntry, ResultEntry
-from phaseguide.segmentation.saving import result_files
+from phaseguide.projects.places import own_file
+from phaseguide.projects.schema import FieldEntry, ResultEntry, field_file
 
 Labels = NDArray[np.uint8]
-Kind = Literal["edits", "truth"]
+Kind = Literal["edits", "truth", "result"]
 
 
-def read(folder: Path, path: str | None) -> Labels | None:
-    """Read a label map of a field; None if there is none."""
-    return None if path is None else read_label_map(folder / path)
+def read(folder: Path, entry: FieldEntry, kind: Kind) -> Labels | None:
+    """Read a label map of a field; None if there is none.
+
+    Raises
+    ------
+    ProjectError
+        It is no plain file of the project, or of another size than the field.
+    MicrographError
+        It cannot be read.
+    """
+    if kind == "result":
+        path = None if entry.result is None else entry.result.labels
+    else:
+        path = entry.edits if kind == "edits" else entry.truth
+    if path is None:
+        return None
+    labels = read_label_map(own_file(folder, path))
+    _check_shape(labels, entry, f"{folder / path}: the labels")
+    return labels
 
 
 def read_record(path: Path) -> dict[str, Any]:
     """Read the record of a result; empty where it is gone or was changed into something else."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
@@ -64,8 +80,10 @@ def corrected(said: Labels, result: Labels, edits: Labels | None) -> Labels:
     return np.where((said != NOT_CLASSIFIED) & (said != shown), said, before)
 
 
-def write(change: Change, field_id: str, kind: Kind, labels: Labels) -> FieldEntry:
-    """Write what a user says of a field.
+def write_edits(change: Change, field_id: str, edits: Labels, base: Labels | None) -> FieldEntry:
+    """Write what a user painted since ``base`` over what is on the disk by now; without a base, the whole map.
+
+    What somebody else painted meanwhile where the user did too is recycled.
 
     Raises
     ------
@@ -75,11 +93,35 @@ def write(change: Change, field_id: str, kind: Kind, labels: Labels) -> FieldEnt
         A label that is no phase of the project.
     """
     entry = change.field(field_id)
-    _check_open(entry, f"its {kind} stay as they are" if kind == "edits" else "its truth stays as it is")
-    path = f"{kind}/{field_id}_{kind}.tif"
+    _check_open(entry, "its edits stay as they are")
+    _check_shape(edits, entry)
+    if base is not None:
+        _check_shape(base, entry)
+        stored = read(change.folder, entry, "edits")
+        if stored is not None:
+            mine = edits != base
+            if np.any(mine & (stored != base) & (stored != edits)):
+                change.recycle_copy(field_file("edits", field_id))
+            edits = np.where(mine, edits, stored)
+    return _put(change, entry, "edits", edits)
+
+
+def write_truth(change: Change, field_id: str, labels: Labels) -> FieldEntry:
+    """Write labels that were corrected elsewhere; earlier ones are recycled. Errors as in `write_edits`."""
+    entry = change.field(field_id)
+    _check_open(entry, "its truth stays as it is")
+    _check_shape(labels, entry)
+    if entry.truth is not None and (change.folder / entry.truth).exists():
+        change.recycle_copy(entry.truth)
+    return _put(change, entry, "truth", labels)
+
+
+def _put(change: Change, entry: FieldEntry, kind: Literal["edits", "truth"], labels: Labels) -> FieldEntry:
+    path = field_file(kind, entry.id)
     _write_labels(change, path, entry, labels)
     entry = entry.model_copy(update={kind: path})
     change.put(entry)
+    change.log(f"{kind} saved", field=entry.id, labelled_px=int(np.count_nonzero(labels)))
     return entry
 
 
@@ -99,10 +141,10 @@ def write_result(
     _check_open(entry, "its result stays as it is")
     if entry.state == "rejected":
         raise ProjectError(f"Field {field_id!r} is rejected ({entry.reason}). Reopen it to segment it.")
-    files = result_files("results", field_id)
-    told, shown = files.record.as_posix(), files.labels.as_posix()
+    told, shown = field_file("record", field_id), field_file("labels", field_id)
+    _check_shape(labels, entry)
     _write_labels(change, shown, entry, labels)
-    write_record(change.stage(told), {"labels": files.labels.name, **record})
+    write_record(change.stage(told), {"labels": PurePosixPath(shown).name, **record})
     entry = entry.model_copy(update={"result": ResultEntry(labels=shown, record=told, **about)})
     change.put(entry)
     return entry
@@ -113,12 +155,15 @@ def _check_open(entry: FieldEntry, what: str) -> None:
         raise ProjectError(f"Field {entry.id!r} is reviewed, so {what}. Reopen it to change it.")
 
 
-def _write_labels(change: Change, path: str, entry: FieldEntry, labels: Labels) -> None:
+def _check_shape(labels: Labels, entry: FieldEntry, what: str = "The labels") -> None:
     if labels.shape != entry.shape:
         raise ProjectError(
-            f"The labels for field {entry.id!r} are {' x '.join(map(str, labels.shape))} px, but its image is "
+            f"{what} for field {entry.id!r} are {' x '.join(map(str, labels.shape))} px, but its image is "
             f"{' x '.join(map(str, entry.shape))} px. Labels must match pixel by pixel."
         )
+
+
+def _write_labels(change: Change, path: str, entry: FieldEntry, labels: Labels) -> None:
     scheme = store.scheme_of(change.file)
     scheme.check_labels(np.unique(labels).tolist(), source=f"field {entry.id!r}")
     write_label_map(change.stage(path), labels, entry.pixel_size_um)

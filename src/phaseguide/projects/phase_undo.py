@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from phaseguide.errors import ProjectError
+from phaseguide.json_files import read_json
 from phaseguide.micrographs.records import sha256_of_file, write_record
 from phaseguide.projects import store
 from phaseguide.projects.lineage import TAKEN_BACK
-from phaseguide.projects.schema import FieldEntry, ProjectFile
+from phaseguide.projects.places import PHASES_STEP, own_file
+from phaseguide.projects.schema import AskedRatio, FieldEntry, ProjectFile, ResultEntry
 
 if TYPE_CHECKING:
     from phaseguide.projects.change import Change
     from phaseguide.projects.project import Project
 
-FILE = "phases.json"
-_TOLD = ("edits", "truth", "ratio", "result")
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Said(_Entry):
+    """What is known of a field in terms of the phases."""
+
+    edits: str | None = None
+    truth: str | None = None
+    ratio: AskedRatio | None = None
+    result: ResultEntry | None = None
+
+
+class _Change(_Entry):
+    before: _Said
+    after: _Said
+
+
+class _Step(_Entry):
+    """What a change of phases wrote down to be undone."""
+
+    before: list[dict[str, Any]]
+    after: list[dict[str, Any]]
+    fields: dict[str, _Change]
+    recycled: list[str]
+    sha256: dict[str, str]
 
 
 def remember(change: Change, before: ProjectFile, staged: Iterable[str]) -> str:
@@ -43,7 +71,7 @@ def remember(change: Change, before: ProjectFile, staged: Iterable[str]) -> str:
         "before": before.phases,
         "after": change.file.phases,
         "fields": {
-            old.id: {"before": _said(old), "after": _said(new)}
+            old.id: {"before": _said(old).model_dump(), "after": _said(new).model_dump()}
             for old, new in zip(before.fields, change.file.fields, strict=True)
         },
         "recycled": sorted(written),
@@ -53,7 +81,7 @@ def remember(change: Change, before: ProjectFile, staged: Iterable[str]) -> str:
             for path in _files(entry)
         },
     }
-    step = change.recycled(FILE)
+    step = change.recycled(PHASES_STEP)
     write_record(change.stage(step), told)
     return step
 
@@ -73,33 +101,27 @@ def undo_scheme(project: Project, step: str) -> None:
         Phases, labels or ratios were changed since, or the recycle folder was emptied. Nothing is changed.
     """
     with project.changing() as change:
-        told = _read(change.folder / step)
-        if change.file.phases != told["after"]:
+        told = _read(change.folder, step)
+        if change.file.phases != told.after:
             raise _refusal(project, step, "its phases were changed again")
-        known = told["fields"]
         for entry in change.file.fields:
-            if _said(entry) != known.get(entry.id, {"after": _NOTHING})["after"]:
+            if _said(entry) != (told.fields[entry.id].after if entry.id in told.fields else _Said()):
                 raise _refusal(project, step, f"something was written on field {entry.id!r}")
-        for path, checksum in told["sha256"].items():
-            if _checksum(change.folder / path) != checksum:
+        for path, checksum in told.sha256.items():
+            if _checksum(own_file(change.folder, path)) != checksum:
                 raise _refusal(project, step, f"{path} was written")
-        for path in told["recycled"]:
+        for path in told.recycled:
             _bring_back(change, f"{Path(step).parent.as_posix()}/{path}", path)
         fields = [
-            FieldEntry.model_validate({**entry.model_dump(), **known[entry.id]["before"]})
-            if entry.id in known
-            else entry
+            entry.model_copy(update=dict(told.fields[entry.id].before)) if entry.id in told.fields else entry
             for entry in change.file.fields
         ]
-        change.update(phases=told["before"], fields=fields)
+        change.update(phases=told.before, fields=fields)
         change.log(TAKEN_BACK, **store.scheme_of(change.file).to_dict(), step=step)
 
 
-_NOTHING = dict.fromkeys(_TOLD)
-
-
-def _said(entry: FieldEntry) -> dict[str, Any]:
-    return entry.model_dump(include=set(_TOLD))
+def _said(entry: FieldEntry) -> _Said:
+    return _Said(edits=entry.edits, truth=entry.truth, ratio=entry.ratio, result=entry.result)
 
 
 def _files(entry: FieldEntry) -> list[str]:
@@ -116,7 +138,7 @@ def _bring_back(change: Change, recycled: str, path: str) -> None:
     staged = change.stage(path)
     try:
         staged.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(change.folder / recycled, staged)
+        shutil.copyfile(own_file(change.folder, recycled), staged)
     except OSError as error:
         raise ProjectError(
             f"{change.folder / recycled}: cannot be brought back ({error.strerror or error}), so the phases stay "
@@ -124,14 +146,15 @@ def _bring_back(change: Change, recycled: str, path: str) -> None:
         ) from error
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(folder: Path, step: str) -> _Step:
+    path = own_file(folder, step)
     try:
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return _Step.model_validate(read_json(path))
     except (OSError, ValueError) as error:
+        what = "it is damaged" if isinstance(error, ValidationError) else error
         raise ProjectError(
-            f"{path}: cannot be read ({error}), so the change of the phases cannot be taken back."
+            f"{path}: cannot be read ({what}), so the change of the phases cannot be taken back."
         ) from error
-    return told
 
 
 def _refusal(project: Project, step: str, what: str) -> ProjectError:

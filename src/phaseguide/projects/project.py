@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from phaseguide.errors import ProjectError
 from phaseguide.micrographs.reading import Micrograph
 from phaseguide.phases import PhaseScheme
-from phaseguide.projects import images, journal, maps, relabelling, store, versions
-from phaseguide.projects.change import Change, changing, find_field, recover, starting
+from phaseguide.projects import images, journal, maps, places, relabelling, store, versions
+from phaseguide.projects.change import WAIT_S, Change, changing, find_field, recovered, starting
 from phaseguide.projects.lineage import CHANGED, CREATED
 from phaseguide.projects.lock import exclusive
 from phaseguide.projects.schema import AskedRatio, FieldEntry, ProjectFile, State, VersionEntry
@@ -41,10 +41,13 @@ class Project:
     folder : Path
     file : ProjectFile
         As this object last read or wrote it.
+    wait_s : float
+        How long a change waits for a program that is changing the project too; then it raises
+        `ProjectBusyError`. May be set at any time from any thread, also to shorten a wait under way.
     """
 
-    def __init__(self, folder: Path, file: ProjectFile) -> None:
-        self.folder, self.file = folder, file
+    def __init__(self, folder: Path, file: ProjectFile, wait_s: float = WAIT_S) -> None:
+        self.folder, self.file, self.wait_s = folder, file, wait_s
 
     @classmethod
     def create(cls, folder: str | Path, scheme: PhaseScheme, *, name: str = "", model: str = "") -> Project:
@@ -68,25 +71,24 @@ class Project:
         phases = scheme.to_dict()["phases"]
         file = ProjectFile(name=name or folder.name, created=journal.now(), phases=phases)
         if model:
-            file = file.model_copy(update={"current": versions.name_of(folder, file, model)})
+            file = file.model_copy(update={"current": versions.checked_name(folder, file, model)})
         starting(folder, file)
         project = cls(folder, file)
         project.log(CREATED, name=file.name, phases=list(scheme.names), model=file.current)
         return project
 
     @classmethod
-    def open(cls, folder: str | Path) -> Project:
+    def open(cls, folder: str | Path, *, wait_s: float = WAIT_S) -> Project:
         """Open a project by its folder, or by its ``project.json``.
 
         Raises
         ------
         ProjectError
-            No project there, damaged, or written by a newer version.
+            No project there, damaged, unsafe, or written by a newer version; nothing was touched.
         """
-        folder = Path(folder).resolve()
-        folder = folder.parent if folder.name == store.FILE else folder
-        recover(folder)
-        return cls(folder, store.read_file(folder))
+        folder = Path(folder)
+        folder = (folder.parent if folder.name == places.FILE else folder).resolve()
+        return cls(folder, recovered(folder, wait_s), wait_s)
 
     # -- what is in it ----------------------------------------------------------------------------
 
@@ -221,24 +223,34 @@ class Project:
 
     def read_edits(self, field_id: str) -> Labels | None:
         """Read what the user painted on a field, uint8, shape (H, W); None if nothing was saved yet."""
-        return maps.read(self.folder, self.field(field_id).edits)
+        return maps.read(self.folder, self.field(field_id), "edits")
 
-    def write_edits(self, field_id: str, edits: Labels) -> FieldEntry:
-        """Save what the user painted, shape (H, W). Refused for a reviewed field."""
-        return self._write_map(field_id, "edits", edits)
+    def write_edits(self, field_id: str, edits: Labels, base: Labels | None = None) -> FieldEntry:
+        """Save what the user painted, shape (H, W). Refused for a reviewed field.
+
+        Parameters
+        ----------
+        field_id : str
+        edits : ndarray of uint8, shape (H, W)
+        base : ndarray of uint8, shape (H, W), optional
+            What the writer last read or wrote: only pixels that differ from it are written, over what is on the
+            disk now, so that strokes of another program stay. None writes the whole map.
+        """
+        with self.changing() as change:
+            return maps.write_edits(change, field_id, edits, base)
 
     def read_truth(self, field_id: str) -> Labels | None:
         """Read labels that were corrected elsewhere, uint8, shape (H, W); None if there are none."""
-        return maps.read(self.folder, self.field(field_id).truth)
+        return maps.read(self.folder, self.field(field_id), "truth")
 
     def write_truth(self, field_id: str, labels: Labels) -> FieldEntry:
-        """Take labels that were corrected elsewhere, shape (H, W), for true. Refused for a reviewed field."""
-        return self._write_map(field_id, "truth", labels)
+        """Take labels that were corrected elsewhere, shape (H, W), for true; earlier ones are recycled."""
+        with self.changing() as change:
+            return maps.write_truth(change, field_id, labels)
 
     def read_result(self, field_id: str) -> Labels | None:
         """Read the last segmentation of a field, uint8, shape (H, W); None if there is none."""
-        result = self.field(field_id).result
-        return None if result is None else maps.read(self.folder, result.labels)
+        return maps.read(self.folder, self.field(field_id), "result")
 
     def write_result(
         self,
@@ -268,12 +280,6 @@ class Project:
         with self.changing() as change:
             entry = maps.write_result(change, field_id, labels, record, about)
             change.log("segmented", field=field_id, **told)
-        return entry
-
-    def _write_map(self, field_id: str, kind: maps.Kind, labels: Labels) -> FieldEntry:
-        with self.changing() as change:
-            entry = maps.write(change, field_id, kind, labels)
-            change.log(f"{kind} saved", field=field_id, labelled_px=int(np.count_nonzero(labels)))
         return entry
 
     # -- models -----------------------------------------------------------------------------------
@@ -323,7 +329,7 @@ class Project:
     def use(self, model: str) -> None:
         """Put a model to use: a version, a model by zoo name or path, or "" for none; raises if there is none."""
         with self.changing() as change:
-            name = versions.name_of(self.folder, change.file, model) if model else ""
+            name = versions.checked_name(self.folder, change.file, model) if model else ""
             change.update(current=name)
             change.log("model in use", model=name)
 
@@ -348,12 +354,7 @@ class Project:
         """
         with self.changing() as change:
             old = store.scheme_of(change.file)
-            if known is not None and known.names != old.names:
-                raise ProjectError(
-                    f"{self.name}: its phases are {old.describe()} by now, no longer {known.describe()}. They were not "
-                    "changed. Look at them, then change them again."
-                )
-            step = relabelling.change_phases(change, scheme, relabel)
+            step = relabelling.change_phases(change, scheme, relabel, known)
             moves = {str(a): b for a, b in relabel.items()}
             change.log(CHANGED, before=list(old.names), **scheme.to_dict(), relabel=moves)
         return step
@@ -362,15 +363,7 @@ class Project:
 
     def training_folder(self) -> Path:
         """Return the folder of checkpoints, made if it is missing; `ProjectError` if it cannot be."""
-        folder = self.folder / "training"
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as error:
-            reason = error.strerror or error
-            raise ProjectError(
-                f"{folder}: cannot be made ({reason}). Check that you may write there."
-            ) from error
-        return folder
+        return places.made_folder(self.folder, places.TRAINING)
 
     def training_lock(self) -> AbstractContextManager[None]:
         """Hold this while a training runs; `ProjectError` if one is under way, in whatever program."""
@@ -378,7 +371,7 @@ class Project:
             f"{self.folder}: a model is learning in this project already, in another napari or on the command "
             "line. Wait for it, or stop it first."
         )
-        return exclusive(self.folder / "training" / ".lock", refusal)
+        return exclusive(self.training_folder() / places.LOCK, refusal)
 
     def log(self, event: str, **details: Any) -> None:
         """Append a line to the log: the time, what happened, and JSON values that tell more."""
@@ -390,10 +383,17 @@ class Project:
 
     @contextmanager
     def changing(self) -> Iterator[Change]:
-        """Change the project, see it onto the disk, then into the log."""
-        with changing(self.folder) as change:
+        """Change the project, see it onto the disk, then into the log.
+
+        `ProjectError` also where another program changed the phases since this object last read them: what
+        was read before speaks of other phases.
+        """
+        with changing(self.folder, lambda: self.wait_s) as change:
+            change.check_phases(self.file)
             yield change
-            change.commit()
-            self.file = change.file
+            try:
+                change.commit()
+            finally:
+                self.file = change.file if change.happened else self.file
             for event, details in change.events:
                 self.log(event, **details)

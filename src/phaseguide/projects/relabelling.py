@@ -8,16 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import ProjectError
-from phaseguide.micrographs.label_maps import read_label_map, write_label_map
+from phaseguide.micrographs.label_maps import write_label_map
 from phaseguide.micrographs.records import write_record
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, PhaseScheme
 from phaseguide.projects import phase_undo, store
 from phaseguide.projects.change import Change
-from phaseguide.projects.maps import read_record
-from phaseguide.projects.schema import AskedRatio, FieldEntry
+from phaseguide.projects.maps import Kind, read, read_record
+from phaseguide.projects.schema import AskedRatio, FieldEntry, field_file
 
 
-def change_phases(change: Change, scheme: PhaseScheme, relabel: Mapping[int, int]) -> str:
+def change_phases(
+    change: Change, scheme: PhaseScheme, relabel: Mapping[int, int], known: PhaseScheme | None
+) -> str:
     """Give a project other phases; label maps as they were go to the recycle folder.
 
     Reviewed fields follow too: what was reviewed stays the same, under other numbers.
@@ -29,6 +31,8 @@ def change_phases(change: Change, scheme: PhaseScheme, relabel: Mapping[int, int
         The new phases.
     relabel : mapping of int to int
         New label of each old one. A phase that is missing, or goes to 0, becomes not classified.
+    known : PhaseScheme or None
+        The old phases that ``relabel`` speaks of, where that is not certain.
 
     Returns
     -------
@@ -38,9 +42,14 @@ def change_phases(change: Change, scheme: PhaseScheme, relabel: Mapping[int, int
     Raises
     ------
     ProjectError
-        A label that neither the old nor the new phases have.
+        A label that neither the old nor the new phases have; the project has other phases than ``known``.
     """
     before, old = change.file, store.scheme_of(change.file)
+    if known is not None and known.names != old.names:
+        raise ProjectError(
+            f"{before.name}: its phases are {old.describe()} by now, no longer {known.describe()}. They were not "
+            "changed. Look at them, then change them again."
+        )
     table = _table(relabel, old, scheme)
     staged: list[str] = []
     fields = [_follow(change, entry, table, old, scheme, staged) for entry in before.fields]
@@ -75,11 +84,13 @@ def _follow(
     targets = [int(label) for label in table[1 : len(old) + 1]]
     result = entry.result
     if targets != [phase.label for phase in old]:
-        for path in (entry.edits, entry.truth, None if result is None else result.labels):
-            if path is not None:
+        kinds: tuple[Kind, ...] = ("edits", "truth", "result")
+        for kind in kinds:
+            labels = read(change.folder, entry, kind)
+            if labels is not None:
+                path = field_file("labels" if kind == "result" else kind, entry.id)
                 change.recycle_copy(path)
-                labels = table[read_label_map(change.folder / path)]
-                write_label_map(change.stage(path), labels, entry.pixel_size_um)
+                write_label_map(change.stage(path), table[labels], entry.pixel_size_um)
                 staged.append(path)
         if result is not None:
             if (change.folder / result.record).is_file():
@@ -98,8 +109,11 @@ def _follow(
 def _tell_record(change: Change, path: str, targets: Sequence[int], new: PhaseScheme) -> None:
     """Add to a record what became of its labels; what it tells of how the map was made stays."""
     record = read_record(change.folder / path)
+    before = record.get("relabelled")
     step = {"new_label": {str(label): t for label, t in enumerate(targets, start=1)}, **new.to_dict()}
-    write_record(change.stage(path), {**record, "relabelled": [*record.get("relabelled", []), step]})
+    write_record(
+        change.stage(path), {**record, "relabelled": [*(before if isinstance(before, list) else []), step]}
+    )
 
 
 def follow_ratio(ratio: AskedRatio, targets: Sequence[int], k_new: int) -> AskedRatio | None:

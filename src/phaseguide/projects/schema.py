@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
+from phaseguide.files import is_safe_name
 from phaseguide.phases import PhaseScheme
+from phaseguide.projects.places import MODELS, is_recycled
 from phaseguide.ratios import DEFAULT_SOURCE, Ratio, find_source, validate_ratio
 
 SCHEMA_VERSION = 1
 
 State = Literal["unreviewed", "reviewed", "rejected"]
+
+LONGEST_ID = 100
+"""Of a field; the names of its files are longer."""
+
+
+def _checked_id(told: str) -> str:
+    if not is_safe_name(told) or len(told) > LONGEST_ID:
+        raise ValueError(f"{told[:40]!r} cannot be the id of a field; letters, digits, - and _ can")
+    return told
+
+
+Text = Annotated[str, Field(max_length=10_000)]
+FieldId = Annotated[str, AfterValidator(_checked_id)]
+Edge = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class _Entry(BaseModel):
@@ -21,11 +38,19 @@ class _Entry(BaseModel):
 
 
 class ImageRef(_Entry):
-    """A file of a field: path relative to the project's folder if it lies inside, else absolute."""
+    """A file of a field: path relative to the project's folder if it lies inside, else absolute.
 
-    path: str
-    sha256: str
-    detector: str = ""
+    It is only ever read, and known by its checksum.
+    """
+
+    path: Annotated[Text, Field(min_length=1)]
+    sha256: Text
+    detector: Text = ""
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether its path is absolute, under this system or another."""
+        return PurePosixPath(self.path).is_absolute() or PureWindowsPath(self.path).is_absolute()
 
 
 class AskedRatio(_Entry):
@@ -76,14 +101,14 @@ class ResultEntry(_Entry):
         ISO 8601, UTC.
     """
 
-    labels: str
-    record: str
-    version: str
-    model_sha256: str = ""
+    labels: Text
+    record: Text
+    version: Text
+    model_sha256: Text = ""
     own: list[FiniteFloat]
     achieved: list[FiniteFloat]
     constrained: bool
-    time: str
+    time: Text
 
 
 class FieldEntry(_Entry):
@@ -109,18 +134,30 @@ class FieldEntry(_Entry):
     result : ResultEntry or None
     """
 
-    id: str
-    specimen: str = ""
-    name: str
+    id: FieldId
+    specimen: Text = ""
+    name: Text
     images: list[ImageRef] = Field(min_length=1)
-    shape: tuple[int, int]
+    shape: tuple[Edge, Edge]
     state: State = "unreviewed"
-    reason: str = ""
-    pixel_size_um: float | None = None
-    edits: str | None = None
-    truth: str | None = None
+    reason: Text = ""
+    pixel_size_um: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    edits: Text | None = None
+    truth: Text | None = None
     ratio: AskedRatio | None = None
     result: ResultEntry | None = None
+
+    @model_validator(mode="after")
+    def _has_its_own_files(self) -> Self:
+        told = {"edits": self.edits, "truth": self.truth}
+        if self.result is not None:
+            told |= {"labels": self.result.labels, "record": self.result.record}
+        for kind, path in told.items():
+            if path is not None and path != field_file(kind, self.id):
+                raise ValueError(
+                    f"{path[:120]!r} is not {field_file(kind, self.id)!r}, where its {kind} must lie"
+                )
+        return self
 
     def is_stale(self, current: str) -> bool:
         """Whether the result is of another model than the current one, and may be made again."""
@@ -154,18 +191,25 @@ class VersionEntry(_Entry):
         Its file lies in the recycle folder.
     """
 
-    id: str
-    file: str
-    sha256: str
-    parent: str
-    parent_sha256: str
-    data_sha256: str
+    id: Annotated[str, Field(pattern=r"^v[0-9]{3,9}$")]
+    file: Text
+    sha256: Text
+    parent: Text
+    parent_sha256: Text
+    data_sha256: Text
     settings: dict[str, Any] = {}
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
-    created: str
-    note: str = ""
+    created: Text
+    note: Text = ""
     deleted: bool = False
+
+    @model_validator(mode="after")
+    def _has_its_own_file(self) -> Self:
+        kept = version_file(self.id)
+        if not (is_recycled(self.file, kept) if self.deleted else self.file == kept):
+            raise ValueError(f"{self.file[:120]!r} is not where the model of version {self.id} must lie")
+        return self
 
 
 class ProjectFile(_Entry):
@@ -178,9 +222,34 @@ class ProjectFile(_Entry):
     """
 
     schema_version: Literal[1] = 1
-    name: str
-    created: str
+    name: Text
+    created: Text
     phases: list[dict[str, Any]]
     fields: list[FieldEntry] = []
     versions: list[VersionEntry] = []
-    current: str = ""
+    current: Text = ""
+
+    @model_validator(mode="after")
+    def _knows_each_by_one_id(self) -> Self:
+        for ids in ([field.id for field in self.fields], [version.id for version in self.versions]):
+            known: set[str] = set()
+            for told in ids:
+                if told.casefold() in known:  # many disks take A and a for the same
+                    raise ValueError(f"the id {told!r} is there twice")
+                known.add(told.casefold())
+        return self
+
+
+def field_file(kind: str, field_id: str) -> str:
+    """Where a field's ``edits``, ``truth``, ``labels`` or ``record`` lie, relative to the project's folder."""
+    return {
+        "edits": f"edits/{field_id}_edits.tif",
+        "truth": f"truth/{field_id}_truth.tif",
+        "labels": f"results/{field_id}_labels.tif",
+        "record": f"results/{field_id}.json",
+    }[kind]
+
+
+def version_file(version_id: str) -> str:
+    """Where the model of a version lies that was not deleted, relative to the project's folder."""
+    return f"{MODELS}/{version_id}.safetensors"

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
-from phaseguide.errors import ProjectError, SchemeError
+from phaseguide.errors import ProjectError, RatioError, SchemeError
+from phaseguide.json_files import read_json
 from phaseguide.micrographs.records import write_record
 from phaseguide.phases import PhaseScheme
+from phaseguide.projects.places import FILE, no_project, own_file
 from phaseguide.projects.schema import SCHEMA_VERSION, ProjectFile
-
-FILE = "project.json"
 
 
 def read_file(folder: Path) -> ProjectFile:
-    """Read ``project.json``.
+    """Read ``project.json``; what it holds is checked, so that no path or name in it leads out of the folder.
 
     Raises
     ------
     ProjectError
-        No project there, damaged, or of a newer version.
+        No project there, damaged, unsafe, or of a newer version.
     """
     path = folder / FILE
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(own_file(folder, FILE))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ProjectError(
-            f"{folder}: holds no project ({FILE} is missing). Create one there, or choose another folder."
-        ) from error
+        raise no_project(folder) from error
     except OSError as error:
         raise ProjectError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except ValueError as error:
@@ -41,25 +39,49 @@ def read_file(folder: Path) -> ProjectFile:
             f"{SCHEMA_VERSION}). Update napari-phaseguide."
         )
     try:
-        file = ProjectFile.model_validate(data)
-        scheme_of(file)  # bad phases are told now, not in the middle of work
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise _damaged(path, f"{place}: {first['msg']}") from error
-    except SchemeError as error:
+        return _checked(folder, data)
+    except ValueError as error:
         raise _damaged(path, str(error)) from error
-    return file
 
 
-def write_file(path: Path, file: ProjectFile) -> None:
-    """Write a project file; guarantees and errors as in `phaseguide.atomic.replacing`."""
-    write_record(path, file.model_dump())
+def write_file(folder: Path, path: Path, file: ProjectFile) -> None:
+    """Write a project file that can be read again; guarantees and errors as in `phaseguide.atomic.replacing`."""
+    data = file.model_dump()
+    try:
+        _checked(folder, data)
+    except ValueError as error:
+        raise ProjectError(
+            f"{folder}: cannot hold that ({error}). Nothing was changed; choose another value."
+        ) from error
+    write_record(path, data)
 
 
 def scheme_of(file: ProjectFile) -> PhaseScheme:
     """Return the phases of a project."""
     return PhaseScheme.from_dict({"phases": file.phases}, source=f"project {file.name!r}")
+
+
+def _checked(folder: Path, data: Any) -> ProjectFile:
+    """Return what is sound by itself, with its phases and beside the folder; `ValueError` in words if it is not."""
+    try:
+        file = ProjectFile.model_validate(data)
+        scheme = scheme_of(file)
+        for entry in file.fields:
+            if entry.ratio is not None:
+                entry.ratio.checked(scheme)
+            for shares in () if entry.result is None else (entry.result.own, entry.result.achieved):
+                if len(shares) != len(scheme):
+                    raise ValueError(f"the result of field {entry.id!r} has {len(shares)} area shares")
+            for image in entry.images:
+                if not image.is_elsewhere:
+                    own_file(folder, image.path)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise ValueError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from error
+    except (SchemeError, RatioError) as error:
+        raise ValueError(str(error)) from error
+    return file
 
 
 def _damaged(path: Path, what: str) -> ProjectError:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from phaseguide.errors import ProjectError
 from phaseguide.micrographs.records import sha256_of_file
-from phaseguide.models.zoo import SUFFIX, find_model, list_models
-from phaseguide.projects.change import RECYCLE, Change
+from phaseguide.models.zoo import find_model, list_models
+from phaseguide.projects.change import Change
 from phaseguide.projects.journal import now
-from phaseguide.projects.schema import ProjectFile, VersionEntry
+from phaseguide.projects.places import RECYCLE, own_file
+from phaseguide.projects.schema import ProjectFile, VersionEntry, version_file
 
 if TYPE_CHECKING:
     from phaseguide.models.card import Card
@@ -22,10 +23,12 @@ def add(change: Change, segmenter: GuidedSegmenter, card: Card, **origin: Any) -
     from phaseguide.models.model_file import save_model
 
     number = len(change.file.versions) + 1
-    while (change.folder / _file(number)).exists():  # somebody put it there
+    taken = {entry.id for entry in change.file.versions}
+    # A file that nobody knows of was put there by somebody.
+    while _id(number) in taken or (change.folder / version_file(_id(number))).exists():
         number += 1
-    target = _file(number)
-    name, staged = Path(target).stem, change.stage(target)
+    name, target = _id(number), version_file(_id(number))
+    staged = change.stage(target)
     save_model(staged, segmenter, card.model_copy(update={"version": name}))
     entry = VersionEntry(id=name, file=target, sha256=sha256_of_file(staged), created=now(), **origin)
     change.update(versions=[*change.file.versions, entry])
@@ -46,7 +49,7 @@ def delete(change: Change, version_id: str) -> VersionEntry:
 def restore(change: Change, version_id: str) -> VersionEntry:
     """Bring a deleted version back."""
     entry = _find(change.file, version_id)
-    target = f"models/{version_id}{SUFFIX}"
+    target = version_file(version_id)
     if not entry.deleted:
         raise ProjectError(f"Version {version_id} was not deleted.")
     if not (change.folder / entry.file).is_file() or (change.folder / target).exists():
@@ -67,9 +70,9 @@ def path(folder: Path, file: ProjectFile, version_id: str) -> Path:
         No such version, it was deleted, or its file is gone.
     """
     entry = _find(file, version_id)
-    found = folder / entry.file
     if entry.deleted:
         raise ProjectError(f"Version {version_id} was deleted to {RECYCLE}. Restore it first.")
+    found = own_file(folder, entry.file)
     if not found.is_file():
         raise ProjectError(
             f"{found}: the model of version {version_id} is not there. Bring it back from a copy."
@@ -105,6 +108,14 @@ def name_of(folder: Path, file: ProjectFile, model: str | Path) -> str:
     return next((entry.name for entry in list_models() if entry.path.resolve() == found), str(found))
 
 
+def checked_name(folder: Path, file: ProjectFile, model: str | Path) -> str:
+    """Return what `name_of` does, for a file that is a model; raises `ModelError` too if it is none."""
+    from phaseguide.models.model_file import read_card
+
+    read_card(model_path(folder, file, str(model)))
+    return name_of(folder, file, model)
+
+
 def _find(file: ProjectFile, version_id: str) -> VersionEntry:
     for entry in file.versions:
         if entry.id == version_id:
@@ -118,5 +129,5 @@ def _put(change: Change, entry: VersionEntry) -> VersionEntry:
     return entry
 
 
-def _file(number: int) -> str:
-    return f"models/v{number:03d}{SUFFIX}"
+def _id(number: int) -> str:
+    return f"v{number:03d}"

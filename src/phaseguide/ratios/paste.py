@@ -10,6 +10,7 @@ import numpy as np
 from phaseguide.errors import RatioError, SchemeError
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios.vector import Ratio, validate_ratio
+from phaseguide.text_files import parse_number
 
 PERCENT_SUM = 1.5
 """Numbers that sum to more than this are per cent: shares sum to 1 at most, and mistakes seldom to 1.5."""
@@ -109,6 +110,7 @@ def numbers_by_phase(text: str, scheme: PhaseScheme, what: str) -> Ratio:
 
 def _table(text: str) -> list[list[str]]:
     """Lines of stripped cells; the line end that spreadsheets append makes no line."""
+    text = text.removeprefix("\ufeff")
     separator = "\t" if "\t" in text else ";"
     lines = [line.split(separator) for line in text.splitlines()]
     if not any(cell.strip() for line in lines for cell in line):
@@ -157,13 +159,9 @@ def _find(name: str, scheme: PhaseScheme) -> int:
 
 
 def _number(cell: str) -> float:
-    digits = cell.removesuffix("%").strip().replace("−", "-")
-    if "." not in digits:
-        digits = digits.replace(",", ".")
     try:
-        number = float(digits)
+        return parse_number(cell.removesuffix("%"))
     except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise RatioError(f"{cell!r} is not understood as a number. Write for example 15 %, 0.15 or 15,2.")
-    return number
+        raise RatioError(
+            f"{cell!r} is not understood as a number. Write for example 15 %, 0.15 or 15,2."
+        ) from None

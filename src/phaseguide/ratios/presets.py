@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike
 
 from phaseguide.atomic import write_text
 from phaseguide.errors import PhaseguideError, RatioError, SchemeError
+from phaseguide.files import read_plain
+from phaseguide.json_files import parse_json
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios.basis import Basis, area_from_weight
 from phaseguide.ratios.sources import DEFAULT_SOURCE, Scope, find_source
@@ -237,6 +239,9 @@ class PresetStore:
         return path
 
 
+_MOST_BYTES = 1024 * 1024
+
+
 def _read_preset(path: Path) -> Preset:
     """Read one file; anything that is not a preset is a `RatioError` that names it."""
     from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
@@ -244,12 +249,16 @@ def _read_preset(path: Path) -> Preset:
     # Strict: a share must be a number, and a key that this version does not know is no preset of it.
     config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
     try:
-        preset = TypeAdapter(with_config(config)(Preset)).validate_json(path.read_bytes())
+        text = read_plain(path, _MOST_BYTES)
+        parse_json(text)
+        preset = TypeAdapter(with_config(config)(Preset)).validate_json(text)
         find_source(preset.source)
     except ValidationError as error:
         first = error.errors()[0]
         reason = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
-    except (OSError, RatioError) as error:
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except (ValueError, RatioError) as error:
         reason = str(error)
     else:
         return preset

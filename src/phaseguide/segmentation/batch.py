@@ -271,6 +271,7 @@ def _save(
     """Write the result of one image, and say what its user should know."""
     path, stack = micrograph.path, micrograph.is_stack
     whole = together(planes) if stack else planes[0]
+    whole = replace(whole, notices=(*micrograph.notices, *whole.notices))
     if bar_rows := settings["info_bar_rows_excluded"]:
         yield Notice(f"{path.name}: the information bar at the bottom ({bar_rows} rows) is excluded.")
     for message in whole.notices:
@@ -279,7 +280,7 @@ def _save(
     extras: dict[str, Any] = {"overlay": options.overlay, "source": options.source, "settings": settings}
     try:
         if stack:
-            files = save_stack(out_dir, path.stem, planes, *about, **extras)
+            files = save_stack(out_dir, path.stem, planes, *about, **extras, notices=micrograph.notices)
         else:
             files = save_segmentation(out_dir, path.stem, whole, *about, **extras)
     except (PhaseguideError, OSError, MemoryError, RuntimeError) as error:

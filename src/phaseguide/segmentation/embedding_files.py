@@ -6,6 +6,7 @@ recently go first, and what cannot be read is made again. Free of torch.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
@@ -16,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import platformdirs
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from phaseguide.errors import PhaseguideError
+from phaseguide.segmentation.embedding_unit import Unit, of_image, read_unit, write_unit
 
 FOLDER_VARIABLE = "PHASEGUIDE_EMBEDDINGS"
 LIMIT_VARIABLE = "PHASEGUIDE_EMBEDDINGS_GB"
@@ -32,7 +33,6 @@ _IMAGE = re.compile("[0-9a-f]{64}")  # nothing else in the folder is touched, wh
 _HALF_WRITTEN = ".writing-"
 _LOCK = ".lock"
 _LOCK_WAIT_S = 10.0
-_CHUNK_BYTES = 1 << 25
 _ABANDONED_S = 3600.0
 
 Cause = Literal["damaged", "unreadable", "unwritable", "too large"]
@@ -50,14 +50,6 @@ class EmbeddingError(PhaseguideError):
     def __init__(self, cause: Cause, message: str) -> None:
         super().__init__(message)
         self.cause = cause
-
-
-@dataclass(frozen=True)
-class Unit:
-    """What one file holds: arrays, and JSON values that say how to use them."""
-
-    arrays: tuple[NDArray[Any], ...]
-    details: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -110,10 +102,10 @@ class EmbeddingFolder:
             It is damaged, and was removed; or the system does not let it be read.
         """
         path = self._file(image, name)
-        if not path.is_file():
+        if path.parent.is_symlink() or not path.is_file():
             return None
         try:
-            unit = _read(path, about)
+            unit = read_unit(path, of_image(about, image))
         except MemoryError:
             raise
         except FileNotFoundError:  # another process has just made room
@@ -162,7 +154,11 @@ class EmbeddingFolder:
         temporary = self.path / f"{_HALF_WRITTEN}{uuid.uuid4().hex}"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            _write(temporary, about, arrays, details)
+            if path.parent.is_symlink():
+                raise NotADirectoryError(
+                    errno.ENOTDIR, "a link lies in the place of a folder", str(path.parent)
+                )
+            write_unit(temporary, of_image(about, image), arrays, details)
             with FileLock(self.path / _LOCK, timeout=_LOCK_WAIT_S, poll_interval=0.01):
                 size = temporary.stat().st_size
                 if _size(path.parent) + size > self.limit:
@@ -194,7 +190,7 @@ class EmbeddingFolder:
         with suppress(OSError), os.scandir(self.path) as entries:
             for entry in entries:
                 with suppress(OSError):  # another process may be making room
-                    if _IMAGE.fullmatch(entry.name) and entry.is_dir():
+                    if _IMAGE.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                         size = _size(Path(entry.path))
                         if size:
                             found.append(KeptImage(Path(entry.path), size, entry.stat().st_mtime))
@@ -312,65 +308,6 @@ def _limit_gb() -> float:
         ) from None
 
 
-def _write(
-    path: Path, about: Mapping[str, Any], arrays: Sequence[NDArray[Any]], details: Mapping[str, Any]
-) -> None:
-    import zarr
-    from zarr.codecs import BloscCodec
-    from zarr.storage import ZipStore
-
-    # A tenth smaller than without, and no slower to write and read.
-    compressor = BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle")
-    store = ZipStore(path, mode="w")
-    try:
-        attributes = {"about": dict(about), "details": dict(details), "arrays": len(arrays)}
-        group = zarr.create_group(store, zarr_format=3, attributes=attributes)
-        for number, array in enumerate(arrays):
-            group.create_array(
-                str(number),
-                data=array,
-                chunks=_chunks(array),
-                compressors=compressor,
-                # Else a chunk of zeros would look like one that was lost.
-                config={"write_empty_chunks": True},
-            )
-    finally:
-        store.close()
-
-
-def _read(path: Path, about: Mapping[str, Any]) -> Unit | None:
-    import zarr
-    from zarr.storage import ZipStore
-
-    store = ZipStore(path, mode="r")
-    try:
-        group = zarr.open_group(store, mode="r", zarr_format=3)
-        if group.attrs["about"] != dict(about):
-            return None
-        arrays: list[NDArray[Any]] = []
-        for number in range(int(group.attrs["arrays"])):  # type: ignore[arg-type]
-            array = group[str(number)]
-            if not isinstance(array, zarr.Array) or array.nchunks_initialized != array.nchunks:
-                raise ValueError(f"array {number} is not complete")
-            if array.dtype.kind not in "fiu":
-                raise ValueError(f"array {number} holds no numbers")
-            arrays.append(np.asarray(array[...]))
-        details: Any = group.attrs["details"]
-        return Unit(tuple(arrays), dict(details))
-    finally:
-        store.close()
-
-
-def _chunks(array: NDArray[Any]) -> tuple[int, ...]:
-    """Cut along the first axis that is longer than 1, so that chunks lie in one piece and can be compressed."""
-    chunks = [max(1, side) for side in array.shape]
-    axis = next((i for i, side in enumerate(chunks) if side > 1), None)
-    if axis is not None:
-        rest = array.itemsize * int(np.prod(chunks[axis + 1 :]))
-        chunks[axis] = max(1, min(chunks[axis], _CHUNK_BYTES // max(1, rest)))
-    return tuple(chunks)
-
-
 def _size(folder: Path) -> int:
     """Bytes of the embeddings of one image; 0 if there are none."""
     total = 0
@@ -388,16 +325,3 @@ def _remove(folder: Path) -> None:
             path.unlink()
     with suppress(OSError):
         folder.rmdir()
-
-
-__all__ = [
-    "DEFAULT_LIMIT_GB",
-    "EmbeddingError",
-    "EmbeddingFolder",
-    "KeptImage",
-    "Unit",
-    "default_folder",
-    "embedding_folder",
-    "usual_embedding_folder",
-    "usual_wish",
-]

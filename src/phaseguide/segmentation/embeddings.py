@@ -185,7 +185,7 @@ class Embeddings:
         kept = MEMORY.get(key)
         on_disk = self._has(name)
         if kept is None and on_disk:
-            kept = self._read_features(name, about)
+            kept = self._read_features(name, about, tile, view)
             on_disk = kept is not None
         if kept is None:
             kept = make()
@@ -204,7 +204,11 @@ class Embeddings:
         unit = self._read(name, about) if self._has(name) else None
         if unit is None or len(unit[0]) != 1 or unit[0][0].dtype != np.float32:
             return None
-        return unit[0][0]
+        scores = unit[0][0]
+        segmenter: Any = self._segmenter()
+        k = len(scores) if segmenter is None else len(segmenter.scheme)
+        fits = scores.shape == (k, tile.height, tile.width) and bool(np.isfinite(scores).all())
+        return scores if fits else None
 
     def keep_scores(self, tile: Tile, views: Sequence[ViewCard], scores: NDArray[np.float32]) -> None:
         """Keep on disk what `scores` is to return the next time."""
@@ -230,7 +234,7 @@ class Embeddings:
     def _has(self, name: str) -> bool:
         return self._folder is not None and self._folder.has(self._image, name)
 
-    def _read_features(self, name: str, about: About) -> Features | None:
+    def _read_features(self, name: str, about: About, tile: Tile, view: ViewCard) -> Features | None:
         unit = self._read(name, about)
         if unit is None:
             return None
@@ -240,9 +244,23 @@ class Embeddings:
                 _as_tensor(array, layout).to(self._device)
                 for array, layout in zip(arrays, details["layouts"], strict=True)
             ]
-            return Features(maps, **details["features"])
-        except (KeyError, TypeError, ValueError, RuntimeError):  # written by a program that knew better
+            features = Features(maps, **details["features"])
+            return features if self._can_be(features, tile, view) else None
+        except (LookupError, TypeError, ValueError, RuntimeError):  # written by a program that knew better
             return None
+
+    def _can_be(self, features: Features, tile: Tile, view: ViewCard) -> bool:
+        """Whether features have the size and the channels of a view's, and are numbers."""
+        size = tuple(max(2, round(n * view.zoom)) for n in (tile.height, tile.width))
+        segmenter: Any = self._segmenter()
+        channels = [] if segmenter is None else segmenter.backbone.channels
+        found = [one.shape[1] for one in features.maps if one.shape[1]]
+        return (
+            (features.height, features.width) == size
+            and found[len(found) - len(channels) :] == channels
+            and all(one.dim() == 4 and len(one) == 1 for one in features.maps)
+            and all(bool(torch.isfinite(one).all()) for one in features.maps)
+        )
 
     def _write_features(self, name: str, about: About, features: Features) -> None:
         taken = [_as_array(one) for one in features.maps]

@@ -11,7 +11,7 @@ from phaseguide.models.card import Card
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.models.summary import parent_name
-from phaseguide.models.zoo import find_model
+from phaseguide.models.zoo import check_name, find_model
 from phaseguide.segmentation.inner_pass import has_adapters
 
 IMAGENET = "ImageNet"
@@ -33,6 +33,7 @@ def find_base(model: LoadedModel) -> tuple[str, GuidedSegmenter] | None:
     parent = parent_name(model.card)
     if parent:
         try:
+            check_name(parent)  # never a path: a card must not choose which files are opened
             found = load_model(find_model(parent))
         except PhaseguideError:
             return None

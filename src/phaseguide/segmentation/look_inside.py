@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from phaseguide.errors import DeviceError, ModelError, RatioError, is_out_of_memory
 from phaseguide.events import Finished, Notice, Progress
+from phaseguide.micrographs.arrays import as_image_array
 from phaseguide.micrographs.validation import check_image
 from phaseguide.models.backbones import STRIDE, pad_to_stride
 from phaseguide.models.guidance.base import NoGuidance
@@ -146,6 +147,7 @@ def look_inside(
     MicrographError, ModelError, RatioError, DeviceError
         An image, a base, a ratio, a window or a device that cannot be used; memory that ran out.
     """
+    image = as_image_array(image, name)
     check_image(image, name)
     segmenter = model.segmenter
     if base is not None:

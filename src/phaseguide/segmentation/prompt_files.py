@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ from phaseguide.errors import MicrographError, PhaseguideError
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.prompts import check_box, check_point, check_prompts, parse_meaning
+from phaseguide.text_files import parse_number, parse_table, read_text
 
 BOX = ("top", "left", "bottom", "right")
 POINT = ("row", "column")
@@ -27,8 +26,8 @@ def read_prompts(path: str | Path, shape: tuple[int, int], scheme: PhaseScheme) 
     The first line names the columns, in any order: ``phase`` with ``top,left,bottom,right`` for boxes, or with
     ``row,column`` for points, or with both, where each line fills the one or the other. Rows and columns are in
     px, (0, 0) the centre of the top left pixel. ``phase`` is a name or a label number; ``not ferrite`` at a point
-    says that this is not ferrite. Semicolons and tabs separate cells as well as commas; empty lines and lines
-    that begin with ``#`` are left out.
+    says that this is not ferrite. Encoding, separator and decimal mark may be those of any spreadsheet; empty lines
+    and lines that begin with ``#`` are left out.
 
     Parameters
     ----------
@@ -46,30 +45,26 @@ def read_prompts(path: str | Path, shape: tuple[int, int], scheme: PhaseScheme) 
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        table = parse_table(read_text(path))
     except OSError as error:
         raise MicrographError(
             f"{path}: cannot be read ({error.strerror or error}). Check the path."
         ) from error
-    except UnicodeDecodeError as error:
-        raise MicrographError(f"{path}: is no text in UTF-8. {FORM}") from error
-    lines = [
-        (number, line) for number, line in enumerate(text.splitlines(), start=1) if _says_something(line)
-    ]
-    if not lines:
+    except ValueError as error:
+        raise MicrographError(f"{path}: {error}. {FORM}") from error
+    if not table:
         raise MicrographError(f"{path}: is empty. {FORM}")
-    separator = next((mark for mark in (";", "\t") if mark in lines[0][1]), ",")
-    columns = [name.strip().casefold() for name in _cells(lines[0][1], separator)]
+    columns = [name.casefold() for name in table[0].cells]
     unknown = [name for name in columns if name not in ("phase", *BOX, *POINT)]
     whole = all(name in columns for name in BOX) or all(name in columns for name in POINT)
     if unknown or "phase" not in columns or not whole or len(set(columns)) < len(columns):
-        raise MicrographError(f"{path}: the first line is {lines[0][1].strip()!r}. {FORM}")
+        raise MicrographError(f"{path}: the first line is {','.join(table[0].cells)!r}. {FORM}")
     boxes, box_phases, points, point_phases = [], [], [], []
-    for number, line in lines[1:]:
+    for row in table[1:]:
         try:
-            place, label = _read(columns, _cells(line, separator), shape, scheme)
+            place, label = _read(columns, row.cells, shape, scheme)
         except PhaseguideError as error:
-            raise type(error)(f"{path}, line {number}: {error}") from error
+            raise type(error)(f"{path}, line {row.line}: {error}") from error
         if len(place) == len(BOX):
             boxes.append(place)
             box_phases.append(label)
@@ -91,21 +86,13 @@ def read_prompts(path: str | Path, shape: tuple[int, int], scheme: PhaseScheme) 
     return prompts
 
 
-def _says_something(line: str) -> bool:
-    return bool(line.strip(" \t,;")) and not line.lstrip().startswith("#")
-
-
-def _cells(line: str, separator: str) -> list[str]:
-    return next(csv.reader(io.StringIO(line), delimiter=separator))
-
-
 def _read(
-    columns: list[str], cells: list[str], shape: tuple[int, int], scheme: PhaseScheme
+    columns: list[str], cells: tuple[str, ...], shape: tuple[int, int], scheme: PhaseScheme
 ) -> tuple[list[float], int]:
     """Read one line: a place of four numbers or of two, and what is there."""
-    if any(cell.strip() for cell in cells[len(columns) :]):
+    if any(cells[len(columns) :]):
         raise MicrographError(f"there are {len(cells)} cells, but {len(columns)} columns.")
-    given = {name: cell.strip() for name, cell in zip(columns, cells, strict=False) if cell.strip()}
+    given = {name: cell for name, cell in zip(columns, cells, strict=False) if cell}
     if "phase" not in given:
         raise MicrographError("no phase is given. Write its name or number.")
     label = parse_meaning(given.pop("phase"), scheme)
@@ -125,6 +112,6 @@ def _read(
 
 def _number(name: str, text: str) -> float:
     try:
-        return float(text)
+        return parse_number(text)
     except ValueError:
         raise MicrographError(f"{name} is {text!r}, which is no number. Write pixels, such as 120.") from None

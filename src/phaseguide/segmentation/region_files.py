@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from phaseguide.errors import MicrographError, PhaseguideError, RatioError
+from phaseguide.json_files import read_json
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import Ratio, parse_ratio
 from phaseguide.segmentation.polygons import polygon_mask
@@ -54,7 +54,7 @@ def read_regions(
     """
     path = Path(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except OSError as error:
         raise MicrographError(
             f"{path}: cannot be read ({error.strerror or error}). Check the path."

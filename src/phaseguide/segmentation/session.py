@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from phaseguide.errors import MicrographError, RatioError
 from phaseguide.events import Finished, Notice, Progress
+from phaseguide.micrographs.arrays import as_image_array, as_label_array
 from phaseguide.micrographs.validation import check_image
 from phaseguide.models.card import FOUR_FLIPS, ViewCard
 from phaseguide.models.model_file import LoadedModel
@@ -80,9 +81,9 @@ class Session:
     Parameters
     ----------
     model : LoadedModel
-    image : ndarray, shape (H, W) or (H, W, 3)
-        uint8, uint16 or float. RGB is turned grey for a grey model and the other way round.
-    edits : ndarray of uint8, shape (H, W), optional
+    image : array_like, shape (H, W) or (H, W, 3)
+        Of any kind that `as_image_array` takes. RGB is turned grey for a grey model and the other way round.
+    edits : array_like of int, shape (H, W), optional
         Manual edits: 1..K is that phase, 255 excluded, 0 nothing said. See `set_edits`.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
@@ -113,9 +114,9 @@ class Session:
     def __init__(
         self,
         model: LoadedModel,
-        image: NDArray[Any],
+        image: ArrayLike,
         *,
-        edits: NDArray[np.uint8] | None = None,
+        edits: ArrayLike | None = None,
         device: str = "auto",
         tile: int | None = None,
         overlap: int | None = None,
@@ -126,6 +127,7 @@ class Session:
         pixel_size_um: float | None = None,
         embeddings: EmbeddingFolder | Literal["off"] | None = None,
     ) -> None:
+        image = as_image_array(image, name)
         check_image(image, name)
         self.model, self.scheme, self.name = model, model.card.scheme, name
         self.pixels = fit_channels(image, model.segmenter.in_channels, name)
@@ -174,16 +176,17 @@ class Session:
         """The map without a ratio and its area shares; None before the first `segment`."""
         return None if self._own is None else self._own[1:]
 
-    def set_edits(self, edits: Labels | None) -> None:
+    def set_edits(self, edits: ArrayLike | None) -> None:
         """Take the user's manual edits; they are ground truth in every later result.
 
         Raises
         ------
         MicrographError
-            Another shape than the image.
+            Another shape than the image, or no label map at all.
         SchemeError
             A value that is not in the scheme.
         """
+        edits = None if edits is None else as_label_array(edits, f"edits of {self.name}").copy()
         if edits is not None and not np.any(edits):
             edits = None
         if edits is not None and edits.shape != self.pixels.shape[:2]:
@@ -195,7 +198,6 @@ class Session:
             same = self.edits is None
         else:
             self.scheme.check_labels(np.unique(edits).tolist(), source=f"edits of {self.name}")
-            edits = np.array(edits, dtype=np.uint8)
             same = self.edits is not None and np.array_equal(edits, self.edits)
         if not same:
             self._own = self._seen = self._matcher = None

@@ -78,14 +78,16 @@ def save_stack(
     overlay: bool = False,
     source: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    notices: Sequence[str] = (),
 ) -> SavedFiles:
     """Write the label maps of a stack as one file, and one record with a part for each plane.
 
     As `phaseguide.segmentation.saving.save_segmentation`, with these differences: ``image`` has shape
     (Z, H, W) or (Z, H, W, 3), the overlay is a TIFF stack, ``phases`` in the record holds area-weighted
-    means over the planes, and ``planes`` holds the same rows for each plane.
+    means over the planes, and ``planes`` holds the same rows for each plane. ``notices`` are about the file.
     """
     whole = together(planes)
+    whole = replace(whole, notices=(*notices, *whole.notices))
     files = stack_files(out_dir, stem, overlay=overlay)
     record = make_record(whole, model, image_path, image, pixel_size_um, source=source, settings=settings)
     record["image"].update(planes=len(image), height=image.shape[1], width=image.shape[2])

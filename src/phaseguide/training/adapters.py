@@ -14,6 +14,7 @@ from phaseguide.models.backbones import SAM, Features
 from phaseguide.models.sam.backbone import SamBackbone
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.segmentation.device import computes_bfloat16
+from phaseguide.training.config import TrainingConfig
 
 T = TypeVar("T")
 
@@ -77,3 +78,15 @@ def _precision(segmenter: GuidedSegmenter, device: torch.device) -> AbstractCont
     if sam_backbone(segmenter) is not None and device.type == "cuda" and computes_bfloat16("cuda"):
         return torch.autocast("cuda", dtype=torch.bfloat16)
     return nullcontext()
+
+
+def too_large(config: TrainingConfig, segmenter: GuidedSegmenter) -> str:
+    """Say what of a run takes less memory, where a step did not fit."""
+    crops = "1 crop" if config.batch == 1 else f"{config.batch} crops"
+    less = [f"fewer crops a step (--batch {config.batch // 2})"] if config.batch > 1 else []
+    if config.crop >= 64:
+        less.append(f"smaller crops (--crop {config.crop // 64 * 32})")
+    if sam_backbone(segmenter) is not None and not saves_memory(segmenter):
+        less.append("less memory for each, in more time (--set checkpointing=true)")
+    advice = f"Take {', or '.join(less)}." if less else "Close other programs, or choose another --device."
+    return f"Memory ran out in a step with {crops} of {config.crop} px. {advice}"

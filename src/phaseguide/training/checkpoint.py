@@ -1,8 +1,13 @@
-"""Checkpoints: everything a run needs to go on bit for bit, in one safetensors file."""
+"""Checkpoints: everything a run needs to go on bit for bit, in one safetensors file with a checksum over all of it."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import shutil
+from contextlib import suppress
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +16,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from phaseguide.atomic import write_bytes
+from phaseguide.atomic import check_writable, write_bytes
 from phaseguide.errors import TrainingError
+from phaseguide.files import open_plain
+from phaseguide.json_files import parse_json
+from phaseguide.models.model_file import tensors_sha256
 
 _KEY = "phaseguide_checkpoint"
+_SUM = "sha256"
+_WHERE_KEY = 65_536
+"""Metadata come first in a safetensors file."""
+
+
+class DamagedCheckpointError(TrainingError):
+    """A checkpoint that is not what was written: nothing can go on from it."""
 
 
 def save_checkpoint(
@@ -45,8 +60,8 @@ def save_checkpoint(
     for index, slots in inner["state"].items():
         for name, value in slots.items():
             tensors[f"optimiser/{index}/{name}"] = torch.as_tensor(value).detach().cpu().contiguous().clone()
-    text = json.dumps({**state, "param_groups": inner["param_groups"]}, sort_keys=True)
-    write_bytes(path, save(tensors, metadata={_KEY: text}))
+    text = json.dumps({**state, "param_groups": inner["param_groups"]}, sort_keys=True, allow_nan=False)
+    write_bytes(path, save(tensors, metadata={_KEY: text, _SUM: _checksum(tensors, text)}))
 
 
 def load_checkpoint(
@@ -56,21 +71,84 @@ def load_checkpoint(
 
     Raises
     ------
+    DamagedCheckpointError
+        A checkpoint that is not as it was written.
     TrainingError
-        Not a checkpoint, or damaged.
+        It cannot be read, or is no checkpoint at all but some other file, which must stay what it is.
     """
     try:
+        with open_plain(path) as raw:
+            if _KEY.encode() not in raw.read(_WHERE_KEY):
+                raise TrainingError(
+                    f"{path}: is no training checkpoint, so it stays as it is. Choose another name for the checkpoint."
+                )
         with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_KEY)
+            told = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        state = json.loads(text) if text else None
-    except (SafetensorError, OSError, ValueError) as error:
+        text = told.get(_KEY, "")
+        state = parse_json(text) if text else None
+    except OSError as error:
         raise TrainingError(
-            f"{path}: this checkpoint cannot be read ({error}). Delete it to start afresh."
+            f"{path}: this checkpoint cannot be read ({error.strerror or error}). Choose another name for it."
         ) from error
+    except (SafetensorError, ValueError) as error:
+        raise DamagedCheckpointError(f"{path}: this checkpoint is damaged ({error}).") from error
     if not isinstance(state, dict):
-        raise TrainingError(f"{path}: not a training checkpoint. Delete it or choose another name.")
+        raise DamagedCheckpointError(f"{path}: this checkpoint is damaged (it holds no state).")
+    if told.get(_SUM) != _checksum(tensors, text):
+        raise DamagedCheckpointError(
+            f"{path}: this checkpoint is damaged, or of an older version (its checksum is not right)."
+        )
     return tensors, state
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a checkpoint that cannot be used, so that nothing is lost, and return its new name."""
+    number, aside = 1, path.with_name(f"{path.stem}-unused{path.suffix}")
+    while os.path.lexists(aside):
+        number += 1
+        aside = path.with_name(f"{path.stem}-unused-{number}{path.suffix}")
+    try:
+        path.rename(aside)
+    except OSError as error:
+        raise TrainingError(
+            f"{path}: cannot be renamed ({error.strerror or error}). Move it away, or choose another name."
+        ) from error
+    return aside
+
+
+def check_room(path: Path, modules: dict[str, nn.Module], optimiser: torch.optim.Optimizer) -> None:
+    """Raise `PhaseguideError` where a checkpoint of these cannot be written, or does not fit on the disk.
+
+    Parameters
+    ----------
+    path : Path
+        An older file of the name stays until the new one is complete.
+    modules : dict of str to Module
+    optimiser : Optimizer
+        After a step.
+    """
+    check_writable(path)
+    slots = [torch.as_tensor(v) for slot in optimiser.state_dict()["state"].values() for v in slot.values()]
+    tensors = [t for m in modules.values() for t in m.state_dict().values()] + slots
+    needed = sum(t.numel() * t.element_size() for t in tensors)
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise TrainingError(
+            f"{path}: a checkpoint of this run takes {needed / 1e6:,.0f} MB, but {free / 1e6:,.0f} MB are free there. "
+            "Free some space, or choose another folder."
+        )
+
+
+def sweep(path: Path) -> None:
+    """Remove what a program that was killed while it wrote this checkpoint has left beside it."""
+    for left in path.parent.glob(f".{escape(path.stem)}-????????{escape(path.suffix)}"):
+        with suppress(OSError):
+            left.unlink()
+
+
+def _checksum(tensors: dict[str, Tensor], text: str) -> str:
+    return hashlib.sha256(f"{tensors_sha256(tensors)}|{text}".encode()).hexdigest()
 
 
 def restore(

@@ -61,7 +61,7 @@ def cross_validate(
     Raises
     ------
     TrainingError
-        A model file from other settings is in the way.
+        A model file from other settings is in the way, or an image without a label.
     """
     out.mkdir(parents=True, exist_ok=True)
     images = {}
@@ -69,12 +69,23 @@ def cross_validate(
     for done, image in enumerate(load_images(dataset.only(wanted), scheme)):
         yield Progress("Reading images", done + 1, len(wanted))
         images[image.stem] = image
+    # What is wrong with any fold is known before the first one is trained.
+    blank = sorted(stem for stem, image in images.items() if image.ratio(len(scheme)) is None)
+    if blank:
+        raise TrainingError(
+            f"{dataset.folder}: no pixel of {', '.join(blank)} carries a phase. Label some, or take them out of the "
+            "folds."
+        )
+    splits = {
+        name: split_images(
+            [images[s] for s in training_stems(folds, name)], scheme, share=share, seed=config.seed
+        )
+        for name in folds
+    }
     trained = []
     for name, test in folds.items():
         path = out / f"fold_{name}.safetensors"
-        data = split_images(
-            [images[s] for s in training_stems(folds, name)], scheme, share=share, seed=config.seed
-        )
+        data = splits[name]
         split = {"train": [i.stem for i in data.train], "validation": [i.stem for i in data.validation]}
         if path.exists():
             record = read_card(path).training

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from torch import Tensor
 
 from phaseguide.datasets.folder import Dataset
 from phaseguide.errors import TrainingError
+from phaseguide.micrographs.records import sha256_of_array
 from phaseguide.micrographs.validation import check_image
 from phaseguide.models.card import Card, FamiliarityCard
 from phaseguide.models.segmenter import normalise_image
@@ -70,10 +73,30 @@ class TrainingData:
                     f"No pixel of the {side} images ({stems}) carries a phase. Label some, then train."
                 )
 
+    @cached_property
+    def taught(self) -> tuple[TrainingImage, ...]:
+        """Training images with a labelled pixel; the others teach nothing."""
+        return tuple(i for i in self.train if i.ratio(len(self.scheme)) is not None)
+
+    @cached_property
+    def judging(self) -> tuple[TrainingImage, ...]:
+        """Validation images with a labelled pixel."""
+        return tuple(i for i in self.validation if i.ratio(len(self.scheme)) is not None)
+
     @property
     def channels(self) -> int:
         """Channels of all images."""
         return int(self.train[0].image.shape[0])
+
+
+def data_sha256(data: TrainingData) -> str:
+    """Checksum over the pixels and labels of all images, in their order, and over which of them validate."""
+    parts = [
+        f"{side}|{item.stem}|{sha256_of_array(item.image.numpy())}|{sha256_of_array(item.labels.numpy())}"
+        for side, images in (("train", data.train), ("validation", data.validation))
+        for item in images
+    ]
+    return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
 
 
 def familiarity_card(images: Sequence[TrainingImage]) -> FamiliarityCard | None:
@@ -147,16 +170,14 @@ def split_images(
 
 def _typical_draw(images: Sequence[TrainingImage], n_phases: int, count: int, seed: int) -> set[str]:
     rng = np.random.default_rng(seed)
-    ratios = [i.ratio(n_phases) for i in images]
-    known = [r for r in ratios if r is not None]
+    known = {k: r for k, i in enumerate(images) if (r := i.ratio(n_phases)) is not None}
     if not known:
         raise TrainingError("No pixel of any image carries a phase. Label some, then train.")
-    mean = np.mean(known, axis=0)
-    draws = [rng.choice(len(images), size=min(count, len(images)), replace=False) for _ in range(16)]
+    mean = np.mean(list(known.values()), axis=0)
+    draws = [rng.choice(list(known), size=min(count, len(known)), replace=False) for _ in range(16)]
 
     def distance(draw: NDArray[np.int64]) -> float:
-        drawn = [r for k in draw if (r := ratios[k]) is not None]
-        return float(np.abs(np.mean(drawn, axis=0) - mean).sum()) if drawn else np.inf
+        return float(np.abs(np.mean([known[k] for k in draw], axis=0) - mean).sum())
 
     best = min(draws, key=distance)
     return {images[k].stem for k in best}

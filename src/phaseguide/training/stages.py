@@ -121,6 +121,12 @@ def noisy_ratios(ratios: Tensor, stage: Stage, noise: float, generator: torch.Ge
     return None if bool(torch.isnan(noisy).any(1).all()) else noisy
 
 
+def read_gauges(guidance: nn.Module) -> dict[str, float]:
+    """Return the scalars of guidance that are worth watching, as far as they are numbers."""
+    values = {name: float(p.detach()) for name, p in guidance.named_parameters() if p.ndim == 0}
+    return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
 def update_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
     """Move the averaged weights towards the model's; early steps count more."""
     keep = min(decay, (1 + step) / (10 + step))

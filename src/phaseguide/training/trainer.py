@@ -13,35 +13,43 @@ from typing import Any
 import numpy as np
 import torch
 
-from phaseguide.errors import TrainingError, is_out_of_memory
-from phaseguide.evaluation.calibration import own_error
+from phaseguide.datasets.label_gaps import count_all, describe_gaps
+from phaseguide.errors import PhaseguideError, TrainingError, is_out_of_memory
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.models.backbones import BackboneOptions
-from phaseguide.models.card import BackboneCard, CalibrationCard, Card, GuidanceCard
+from phaseguide.models.model_file import tensors_sha256
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
-from phaseguide.ratios import FLOOR
 from phaseguide.segmentation.device import choose_device
-from phaseguide.training.adapters import encoded, sam_backbone, save_memory, saves_memory
-from phaseguide.training.augmentation import jitter_brightness, random_grid, sample_crop
-from phaseguide.training.checkpoint import load_checkpoint, restore, save_checkpoint
-from phaseguide.training.config import RECOMMENDED, TrainingConfig
-from phaseguide.training.data import TrainingData, familiarity_card
+from phaseguide.training.adapters import encoded, save_memory, too_large
+from phaseguide.training.augmentation import jitter_brightness
+from phaseguide.training.building import build_model
+from phaseguide.training.checkpoint import (
+    DamagedCheckpointError,
+    check_room,
+    load_checkpoint,
+    restore,
+    save_checkpoint,
+    set_aside,
+    sweep,
+)
+from phaseguide.training.config import TrainingConfig
+from phaseguide.training.data import TrainingData, data_sha256
+from phaseguide.training.describing import describe_model
+from phaseguide.training.drawing import REDRAWS, can_have_ratio, draw_crops, no_ratio
+from phaseguide.training.dropout import own_draws, own_dropout
 from phaseguide.training.events import EpochDone, TrainingResult
-from phaseguide.training.losses import crop_ratios, segmentation_loss
+from phaseguide.training.losses import segmentation_loss
 from phaseguide.training.prompting import decode_shown
 from phaseguide.training.stages import (
     Stage,
     noisy_ratios,
     plan_stages,
     prepare,
+    read_gauges,
     set_modes,
     set_rate,
     update_average,
 )  # fmt: skip
 from phaseguide.training.validation import Validation, validate
-
-PRIOR_IMAGES = 2
-"""Imagined images in the calibration of a new model: a handful of validation images tell little."""
 
 TrainingEvent = Progress | Notice | EpochDone | Finished[TrainingResult]
 
@@ -67,7 +75,8 @@ def train(
         ``schedule="guidance"`` only its backbone is taken, and fresh guidance is trained on it.
     checkpoint : Path, optional
         Written after every epoch. If the file is there, the run goes on from it, and ends with the
-        same weights as an uninterrupted one (same device and thread count).
+        same weights as an uninterrupted one (same device and thread count). One that is damaged, or of
+        images that were changed since, is kept under another name, and the run begins anew.
 
     Yields
     ------
@@ -79,12 +88,18 @@ def train(
     Raises
     ------
     TrainingError
-        Bad configuration, a checkpoint of another run, or a loss that is no longer finite.
+        Bad configuration, a checkpoint of another run, or a loss that is no longer finite. One step of
+        every stage is tried first, so what cannot work is told before the first epoch. Where the guidance
+        fails all the same, a `Notice` tells, and the result is what was learnt before, without guidance.
     """
     config.validate()
+    threads = torch.get_num_threads()
     if config.threads:
         torch.set_num_threads(config.threads)
-    yield from _Run(data, config, name, start, checkpoint).events()
+    try:
+        yield from _Run(data, config, name, start, checkpoint).events()
+    finally:
+        torch.set_num_threads(threads)
 
 
 class _Run:
@@ -100,15 +115,20 @@ class _Run:
     ) -> None:
         self.data, self.config, self.name, self.checkpoint = data, config, name, checkpoint
         self.device = choose_device(config.device).torch_device
+        self.data_sha256 = data_sha256(data)
+        self.start_sha256 = "" if start is None else tensors_sha256(start.state_dict())
+        self.guidable = config.guidance == "none" or can_have_ratio(data, config)
+        if config.schedule == "guidance" and not self.guidable:
+            raise TrainingError(f"{no_ratio(config)} There is nothing to learn.")
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.stages = plan_stages(config)
-        self.model = self._build(start).to(self.device)
+        self.stages = plan_stages(self._learnt())
+        self.model = build_model(self._learnt(), data, start).to(self.device)
         if config.checkpointing:
             save_memory(self.model)
         self.model = self.model.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model).eval()
         self.best = copy.deepcopy(self.average)
-        pixels = sum(i.labels.numel() for i in data.train)
+        pixels = sum(i.labels.numel() for i in data.taught)
         self.steps = max(1, round(pixels / (config.crop**2 * config.batch)))
         self.history: list[EpochDone] = []
         self.best_miou = -math.inf
@@ -116,37 +136,90 @@ class _Run:
         self.spent = 0.0
         self.final: Validation | None = None
 
-    def _build(self, start: GuidedSegmenter | None) -> GuidedSegmenter:
-        c = self.config
-        guidance = GuidanceOptions(
-            c.guidance, dict(c.guidance_options or RECOMMENDED.get(c.guidance, {})), c.guidance_scales
-        )
-        if start is None and c.schedule == "guidance":
-            raise TrainingError("schedule is 'guidance', so the run needs a trained model to start from.")
-        if start is not None and c.schedule != "guidance":
-            return copy.deepcopy(start)
-        with torch.random.fork_rng():
-            torch.manual_seed(c.seed)
-            if start is not None:
-                return with_guidance(start, guidance)
-            backbone = BackboneOptions(
-                c.architecture, c.encoder, self.data.channels, dict(c.decoder), dict(c.adapter)
-            )
-            model = GuidedSegmenter(backbone, guidance, self.data.scheme)
-            if (sam := sam_backbone(model)) is not None:
-                if c.imagenet:
-                    sam.load_pretrained()  # draws numbers where there are more phases than masks
-                _ = sam.base  # what is wrong with it is known before the first step
-        if sam is None and c.imagenet:
-            model.backbone.load_pretrained()
-        return model
+    def _learnt(self) -> TrainingConfig:
+        """The settings without what these images cannot teach; records keep those that were asked for."""
+        if self.guidable:
+            return self.config
+        return dataclasses.replace(self.config, guidance="none", guidance_options={}, guidance_scales=1)
 
     def events(self) -> Iterator[TrainingEvent]:
+        counts = count_all(i.labels.numpy() for i in self.data.train)
+        yield from (Notice(gap) for gap in describe_gaps(counts, self.data.scheme))
+        if not self.guidable:
+            yield Notice(f"{no_ratio(self.config)} The model is trained without guidance.")
+        yield Progress("Trying a step of every stage", 0, 1)
+        self._try_stages()
+        # Not torch's own dropout: its draws would be shared with the whole process and be in no checkpoint.
+        own_dropout(self.model, self.generator)
         first_stage, first_epoch = 0, 0
         optimiser = prepare(self.model, self.stages[0], self.config)
+        if self.checkpoint is not None:
+            sweep(self.checkpoint)
         if self.checkpoint is not None and self.checkpoint.exists():
-            first_stage, first_epoch, optimiser = self._resume()
-            yield Notice(f"Going on from {self.checkpoint.name} after epoch {len(self.history)}.")
+            resumed = self._resume()
+            if isinstance(resumed, str):
+                yield Notice(
+                    f"{resumed} It is kept as {set_aside(self.checkpoint).name}; the run begins anew."
+                )
+            else:
+                first_stage, first_epoch, optimiser = resumed
+                yield Notice(f"Going on from {self.checkpoint.name} after epoch {len(self.history)}.")
+        try:
+            ever_stopped = yield from self._stages(first_stage, first_epoch, optimiser)
+        except (PhaseguideError, RuntimeError, MemoryError) as error:
+            if self.stages[0].name != "backbone" or len(self.history) < self.stages[0].epochs:
+                raise
+            ever_stopped = False
+            self.best = with_guidance(self.best, GuidanceOptions("none", {}, 1))
+            yield Notice(
+                f"The stage of the guidance failed ({error}). What was learnt before is kept, without guidance. To add "
+                "some, train from this model with --set schedule=guidance."
+            )
+        yield Progress("Measuring the trained model", 0, 1)
+        yield Finished(self._result(ever_stopped))
+
+    def _try_stages(self) -> None:
+        """Take one step of every stage, judge and describe, on a copy, so that what cannot work is told at once."""
+        kept = self.model, self.generator.get_state()
+        at_work = "beginning"
+        try:
+            for stage in self.stages:
+                at_work = f"stage {stage.name}"
+                self.model = copy.deepcopy(kept[0])
+                own_dropout(self.model, self.generator)
+                optimiser = prepare(self.model, stage, self.config)
+                set_modes(self.model, stage, self.config.batch)
+                self._guarded_step(stage, optimiser)
+            at_work = "validation"
+            judged = validate(self.average, self.data.judging[:1], self.device)
+            describe_model(self.name, self.average, self.data, judged, {})
+            if self.checkpoint is not None:
+                check_room(self.checkpoint, self._modules(), optimiser)
+        except (RuntimeError, ValueError) as error:
+            raise TrainingError(
+                f"The run cannot work as it is set: a first try of the {at_work} failed ({error}). Change the "
+                "settings, for example batch, crop or architecture."
+            ) from error
+        finally:
+            self.model = kept[0]
+            self.generator.set_state(kept[1])
+
+    def _guarded_step(self, stage: Stage, optimiser: torch.optim.AdamW) -> float | None:
+        try:
+            loss = self._step(stage, optimiser)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise TrainingError(too_large(self.config, self.model)) from error
+        if loss is not None and not math.isfinite(loss):
+            raise TrainingError(
+                f"The loss is no longer a number after {len(self.history)} epochs. Lower the learning rate "
+                f"(now {self.config.learning_rate:g}) or check the images for wild values."
+            )
+        return loss
+
+    def _stages(self, first_stage: int, first_epoch: int, optimiser: torch.optim.AdamW) -> Any:
+        """Run the stages from a position on; returns whether one was stopped early."""
         ever_stopped = False
         for index in range(first_stage, len(self.stages)):
             stage = self.stages[index]
@@ -172,8 +245,7 @@ class _Run:
                     )
                     break
             first_epoch = 0
-        yield Progress("Measuring the trained model", 0, 1)
-        yield Finished(self._result(ever_stopped))
+        return ever_stopped
 
     def _epoch(self, stage: Stage, epoch: int, optimiser: torch.optim.AdamW) -> Any:
         started = time.perf_counter()
@@ -183,57 +255,28 @@ class _Run:
             step = epoch * self.steps + k
             set_rate(optimiser, step, total)
             set_modes(self.model, stage, self.config.batch)
-            try:
-                loss = self._step(stage, optimiser)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                raise TrainingError(self._too_large()) from error
+            loss = self._guarded_step(stage, optimiser)
             update_average(self.average, self.model, self.config.average, step)
-            if not math.isfinite(loss):
-                raise TrainingError(
-                    f"The loss is no longer a number in epoch {epoch + 1}. Lower the learning rate "
-                    f"(now {self.config.learning_rate:g}) or check the images for wild values."
-                )
-            losses.append(loss)
+            losses += [] if loss is None else [loss]
             yield Progress(f"Training ({stage.name}, epoch {epoch + 1} of {stage.epochs})", step + 1, total)
-        return self._judge(stage, epoch, float(np.mean(losses)), started)
+        return self._judge(stage, epoch, float(np.mean(losses)) if losses else 0.0, started)
 
-    def _too_large(self) -> str:
-        """Say what of this run takes less memory."""
+    def _step(self, stage: Stage, optimiser: torch.optim.AdamW) -> float | None:
+        """Learn from one batch and return the loss; None where the stage needs a ratio and no crop has one."""
         c = self.config
-        crops = "1 crop" if c.batch == 1 else f"{c.batch} crops"
-        less = [f"fewer crops a step (--batch {c.batch // 2})"] if c.batch > 1 else []
-        if c.crop >= 64:
-            less.append(f"smaller crops (--crop {c.crop // 64 * 32})")
-        if sam_backbone(self.model) is not None and not saves_memory(self.model):
-            less.append("less memory for each, in more time (--set checkpointing=true)")
-        advice = (
-            f"Take {', or '.join(less)}." if less else "Close other programs, or choose another --device."
-        )
-        return f"Memory ran out in a step with {crops} of {c.crop} px. {advice}"
-
-    def _step(self, stage: Stage, optimiser: torch.optim.AdamW) -> float:
-        c = self.config
-        crops, marks = [], []
-        for _ in range(c.batch):
-            pick = int(torch.randint(len(self.data.train), (1,), generator=self.generator))
-            item = self.data.train[pick]
-            height, width = item.labels.shape
-            grid = random_grid(height, width, c.crop, c.augment_scale, self.generator)
-            pixels, labels = sample_crop(item.image, item.labels, grid)
-            crops.append(pixels)
-            marks.append(labels)
-        images = jitter_brightness(torch.stack(crops), stage.degrade, self.generator)
-        labels = torch.stack(marks)
-        ratios = crop_ratios(labels, len(self.data.scheme))
+        redraws = REDRAWS if stage.name == "guidance" else 0
+        pixels, labels, ratios = draw_crops(self.data, self.config, self.generator, redraws=redraws)
+        if stage.name == "guidance" and bool(torch.isnan(ratios).any(1).all()):
+            return None
+        images = jitter_brightness(pixels, stage.degrade, self.generator)
         given = noisy_ratios(ratios, stage, c.ratio_noise, self.generator)
         images = images.to(self.device, memory_format=torch.channels_last)
         labels = labels.to(self.device)
-        with torch.set_grad_enabled(stage.name != "guidance"):
-            features = encoded(self.model, self.model.encode, images)
         given = None if given is None else given.to(self.device)
-        logits = decode_shown(self.model, features, given, labels, self.generator)
+        with own_draws(self.generator, self.device):
+            with torch.set_grad_enabled(stage.name != "guidance"):
+                features = encoded(self.model, self.model.encode, images)
+            logits = decode_shown(self.model, features, given, labels, self.generator)
         loss = segmentation_loss(
             logits,
             labels,
@@ -254,7 +297,7 @@ class _Run:
             # Without a ratio this stage changes nothing, so there is nothing to choose between.
             self.best.load_state_dict(self.average.state_dict())
         elif last or (epoch + 1) % self.config.validate_every == 0:
-            judged = validate(self.average, self.data.validation, self.device)
+            judged = validate(self.average, self.data.judging, self.device)
             if judged.scores.miou > self.best_miou:
                 self.best_miou, self.stale = judged.scores.miou, 0
                 self.best.load_state_dict(self.average.state_dict())
@@ -264,7 +307,6 @@ class _Run:
         seconds = time.perf_counter() - started
         self.spent += seconds
         done, all_epochs = len(self.history) + 1, sum(s.epochs for s in self.stages)
-        guidance = self.model.guidance
         return EpochDone(
             stage=stage.name,
             epoch=done,
@@ -277,7 +319,7 @@ class _Run:
             best=judged is not None and self.stale == 0,
             seconds=seconds,
             seconds_left=self.spent / done * (all_epochs - done),
-            gauges={n: float(p.detach()) for n, p in guidance.named_parameters() if p.ndim == 0},
+            gauges=read_gauges(self.model.guidance),
         )
 
     def _save(self, optimiser: torch.optim.AdamW, position: tuple[int, int]) -> None:
@@ -285,6 +327,8 @@ class _Run:
         state = {
             "config": self.config.to_dict(),
             "images": self._images(),
+            "data_sha256": self.data_sha256,
+            "start_sha256": self.start_sha256,
             "position": list(position),
             "best_miou": None if math.isinf(self.best_miou) else self.best_miou,
             "stale": self.stale,
@@ -293,13 +337,25 @@ class _Run:
         }
         save_checkpoint(self.checkpoint, self._modules(), optimiser, self.generator, state)
 
-    def _resume(self) -> tuple[int, int, torch.optim.AdamW]:
+    def _resume(self) -> tuple[int, int, torch.optim.AdamW] | str:
+        """Take up what a checkpoint holds; a sentence where nothing can go on from it."""
         assert self.checkpoint is not None
-        tensors, state = load_checkpoint(self.checkpoint)
-        if not self.config.is_recorded_as(state["config"]) or state["images"] != self._images():
+        try:
+            tensors, state = load_checkpoint(self.checkpoint)
+        except DamagedCheckpointError as error:
+            return str(error)
+        same_run = (
+            self.config.is_recorded_as(state.get("config", {})) and state.get("images") == self._images()
+        )
+        if not same_run or state.get("start_sha256") != self.start_sha256:
             raise TrainingError(
-                f"{self.checkpoint}: this checkpoint belongs to a run with other settings or images. "
+                f"{self.checkpoint}: this checkpoint belongs to a run with other settings or images, or another start. "
                 "Delete it to start afresh, or run with the old ones."
+            )
+        if state["data_sha256"] != self.data_sha256:
+            return (
+                f"{self.checkpoint}: the images or labels were changed since this checkpoint, though they have the "
+                "same names."
             )
         stage, epoch = state["position"]
         # A run that ended a stage has saved that stage's optimiser, which the next one replaces.
@@ -320,15 +376,14 @@ class _Run:
         }
 
     def _result(self, stopped: bool) -> TrainingResult:
-        judged = self.final or validate(self.best, self.data.validation, self.device)
-        k = len(self.data.scheme)
-        ratios = np.array([r for i in self.data.train if (r := i.ratio(k)) is not None])
+        judged = self.final or validate(self.best, self.data.judging, self.device)
         segmenter = self.best.to("cpu").to(memory_format=torch.contiguous_format)
         segmenter.requires_grad_(True)
         segmenter.eval()
         record = {
             "config": self.config.to_dict(),
             "images": self._images(),
+            "data_sha256": self.data_sha256,
             "epochs": len(self.history),
             "seconds": round(self.spent, 1),
             "threads": torch.get_num_threads(),
@@ -336,19 +391,5 @@ class _Run:
             "torch": torch.__version__,
             "gauges": [h.gauges for h in self.history if h.gauges and h.stage != "backbone"],
         }
-        card = Card(
-            name=self.name,
-            phases=self.data.scheme.to_dict()["phases"],
-            backbone=BackboneCard(**segmenter.backbone.options.to_dict()),
-            guidance=GuidanceCard(**dataclasses.asdict(segmenter.guidance_options)),
-            training_ratio_mean=ratios.mean(0).tolist(),
-            training_ratio_spread=np.log(np.maximum(ratios, FLOOR)).std(0).tolist(),
-            calibration=CalibrationCard(
-                own_error=own_error(judged.own, judged.true, prior_images=PRIOR_IMAGES).tolist(),
-                source=f"{len(judged.own)} validation images",
-            ),
-            familiarity=familiarity_card(self.data.train),
-            training=record,
-            scores={"validation": judged.scores.to_dict(self.data.scheme)},
-        )
+        card = describe_model(self.name, segmenter, self.data, judged, record)
         return TrainingResult(segmenter, card, tuple(self.history), stopped, record)

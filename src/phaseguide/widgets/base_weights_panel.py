@@ -14,6 +14,7 @@ from phaseguide.widgets.base_weights_job import download, take_file
 from phaseguide.widgets.finetune_runner import FinetuneRunner
 from phaseguide.widgets.job import Step
 from phaseguide.widgets.phase_table import ALARM
+from phaseguide.widgets.plain_text import Label, one_line
 from phaseguide.widgets.progress_line import ProgressLine
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class BaseWeightsPanel(QFrame):
                 return
             self.abandon()
         self.sha256, self._size = sha256, size_of_checksum(sha256) or ""
-        lead = f"<b>{card.name}</b> needs {base_title(sha256, card.backbone.encoder)}"
+        lead = f"{one_line(card.name)} needs {base_title(sha256, card.backbone.encoder)}"
         if self._size:
             megabytes = OFFICIAL[self._size].megabytes
             self.title.setText(
@@ -184,7 +185,7 @@ class BaseWeightsPanel(QFrame):
 
 
 def _text() -> QLabel:
-    label = QLabel()
+    label = Label()
     label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)

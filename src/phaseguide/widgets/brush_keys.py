@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.widgets.edit_log import scheme_of
 from phaseguide.widgets.frozen import is_frozen
+from phaseguide.widgets.plain_text import as_plain, one_line
 
 PHASE_KEYS = "123456789"
 EXCLUDED_KEY = "0"
@@ -29,7 +30,9 @@ def key_of(label: int) -> str:
 
 def describe_keys(scheme: PhaseScheme) -> str:
     """Return the keys in a line, as a user reads them."""
-    phases = ", ".join(f"{key_of(phase.label)} {phase.name}" for phase in scheme if key_of(phase.label))
+    phases = ", ".join(
+        f"{key_of(phase.label)} {one_line(phase.name)}" for phase in scheme if key_of(phase.label)
+    )
     return (
         f"Brush keys: {phases}, {EXCLUDED_KEY} excluded, {ERASE_KEY} erase; hold {CONFIRM_KEY} over the image to "
         "confirm what is there."
@@ -72,7 +75,7 @@ def _hold_phase(label: int, layer: Any) -> None:
     if scheme is None or is_frozen(layer):
         return
     if label != EXCLUDED and label > len(scheme):
-        show_info(f"There are {len(scheme)} phases: {scheme.describe()}. Key {label} has none.")
+        show_info(as_plain(f"There are {len(scheme)} phases: {scheme.describe()}. Key {label} has none."))
         return
     layer.selected_label = label
     if layer.mode not in DRAWING:

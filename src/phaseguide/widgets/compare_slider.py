@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSlider, QVBoxLayout, QWidget
 
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets import planes
 from phaseguide.widgets.finetune_layers import AFTER, BEFORE, Window, is_there, remove_map, show_map
+from phaseguide.widgets.plain_text import Label
 
 STEPS = 1000
 OPACITY = 0.6
@@ -54,14 +55,14 @@ class CompareSlider(QWidget):
         self.how.addItem("Fade", "fade")
         self.close_button = QPushButton("End comparison")
         self.close_button.setToolTip("Take the two layers away again.")
-        self.share = QLabel()
+        self.share = Label()
         self.share.setWordWrap(True)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         row = QHBoxLayout()
-        row.addWidget(QLabel("before"))
+        row.addWidget(Label("before"))
         row.addWidget(self.slider, 1)
-        row.addWidget(QLabel("after"))
+        row.addWidget(Label("after"))
         column.addLayout(row)
         below = QHBoxLayout()
         below.addWidget(self.how)

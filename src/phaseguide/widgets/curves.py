@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
+from phaseguide.widgets.plain_text import on_plot
+
 if TYPE_CHECKING:
     from phaseguide.training.events import EpochDone
 
@@ -105,7 +107,7 @@ class Curves(QWidget):
                 if not points:
                     continue
                 x, y = zip(*points, strict=True)
-                axes.plot(x, y, color=colour, linewidth=1.3, marker="o", markersize=2.5, label=name)
+                axes.plot(x, y, color=colour, linewidth=1.3, marker="o", markersize=2.5, label=on_plot(name))
             if not any(self.points[title].values()):
                 axes.set_yticks([])
                 axes.text(
@@ -113,7 +115,9 @@ class Curves(QWidget):
                     fontsize=7, color=ink, wrap=True,
                 )  # fmt: skip
             elif title == GAUGES:
-                axes.legend(fontsize=6, frameon=False, labelcolor=ink, loc="best")
+                legend = axes.legend(fontsize=6, frameon=False, labelcolor=ink, loc="best")
+                for text in legend.get_texts():
+                    text.set_parse_math(False)
         for title in (COMPOSITION, GAUGES):
             self.axes[title].set_xlabel("epoch", fontsize=7, color=ink)
         self.redraws += 1

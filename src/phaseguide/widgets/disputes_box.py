@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QSizePolicy, QWidget
+from qtpy.QtWidgets import QComboBox, QGridLayout, QPushButton, QSizePolicy, QWidget
 
 from phaseguide.errors import MicrographError
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.disputes import Disputes, disputed_islands
 from phaseguide.widgets import layers, planes
 from phaseguide.widgets.appearance import phase_colormap
+from phaseguide.widgets.identity import give_role
 from phaseguide.widgets.phase_table import ALARM
+from phaseguide.widgets.plain_text import Label
 from phaseguide.widgets.runner import in_background
 
 ROLE = "disputed"
@@ -62,16 +64,16 @@ class DisputesBox(QWidget):
             "Mark every island that is another phase in the second map, in the colour of that phase. "
             "Judge by them whether a value is plausible."
         )
-        self.answer = QLabel()
+        self.answer = Label()
         self.answer.setWordWrap(True)
         self.answer.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.answer.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(4)
-        grid.addWidget(QLabel("Which islands flip"), 0, 0, 1, 2)
+        grid.addWidget(Label("Which islands flip"), 0, 0, 1, 2)
         for row, (word, box) in enumerate((("between", self.before), ("and", self.after)), start=1):
-            grid.addWidget(QLabel(word), row, 0)
+            grid.addWidget(Label(word), row, 0)
             grid.addWidget(box, row, 1)
         grid.addWidget(self.button, 3, 0, 1, 2)
         grid.addWidget(self.answer, 4, 0, 1, 2)
@@ -167,8 +169,6 @@ def show_disputes(
     data = np.zeros(shape, dtype=np.uint8)
     data[index] = disputes.shown
     mark = {
-        "role": ROLE,
-        "image_id": image.unique_id,
         "between": list(names),
         "plane": list(index),
         "share": disputes.share,
@@ -178,13 +178,15 @@ def show_disputes(
     if layer is None:
         active = viewer.layers.selection.active
         layer = Labels(data, name=f"{image.name} disputed", opacity=0.8, **look, **layers.geometry(image))
+        give_role(layer, ROLE, image)
         viewer.add_layer(layer)
         if active is not None:
             viewer.layers.selection.active = active  # the brush stays where it was
     else:
         layer.data, layer.colormap, layer.features = data, look["colormap"], look["features"]
+        layers.lay_on(layer, image)
         layer.visible = True
-    layer.metadata = {**layer.metadata, layers.KEY: mark}
+    give_role(layer, ROLE, image, **mark)
     layer.editable = False  # replacing data makes a layer editable again
     return layer
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from phaseguide.phases import NOT_CLASSIFIED, PhaseScheme
 from phaseguide.widgets.frozen import is_frozen
-from phaseguide.widgets.layers import KEY
+from phaseguide.widgets.identity import KEY, mark_of
 
 Region = tuple[slice, ...]
 
@@ -212,14 +212,14 @@ def keep_in_metadata(layer: Any, edit: Edit) -> None:
     scheme = scheme_of(layer)
     if scheme is None:
         return
-    mark = layer.metadata.get(KEY, {})
+    mark = mark_of(layer)
     records = [*mark.get("edit_log", []), edit.to_dict(scheme)][-LONGEST_LOG:]
     layer.metadata = {**layer.metadata, KEY: {**mark, "edit_log": records}}
 
 
 def scheme_of(layer: Any) -> PhaseScheme | None:
     """Phases that a layer was made for; None for a layer that the program does not know."""
-    told = layer.metadata.get(KEY, {}).get("scheme")
+    told = mark_of(layer).get("scheme")
     return None if told is None else PhaseScheme.from_dict(told, source=f"Layer {layer.name!r}")
 
 

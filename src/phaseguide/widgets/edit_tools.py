@@ -8,8 +8,11 @@ from typing import Any
 
 from phaseguide.widgets.brush_keys import bind_brush_keys
 from phaseguide.widgets.edit_log import Edit, EditLog, keep_in_metadata
+from phaseguide.widgets.identity import image_of, role_of
 from phaseguide.widgets.kept_results import plain
-from phaseguide.widgets.layers import KEY, find_layer
+from phaseguide.widgets.layer_keeper import LayerKeeper
+from phaseguide.widgets.layers import find_layer
+from phaseguide.widgets.plain_text import as_plain, one_line
 
 Listener = Callable[[Any, Edit], bool]
 
@@ -37,6 +40,7 @@ class EditTools:
         self._viewer = weakref.ref(viewer)
         self._logs: dict[Any, EditLog] = {}
         self.listener: Listener | None = None
+        self._keeper = LayerKeeper(viewer)  # before the logs: it may give a layer its role
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
         for layer in viewer.layers:
@@ -47,8 +51,8 @@ class EditTools:
         return self._logs.get(layer.unique_id)
 
     def adopt(self, layer: Any) -> None:
-        """Follow a layer that was found by its name."""
-        self._attach(layer, known=True)
+        """Follow a layer that holds the role of edits since it came."""
+        self._attach(layer)
 
     def _on_inserted(self, event: Any) -> None:
         self._attach(event.value)
@@ -58,10 +62,8 @@ class EditTools:
         if log is not None:
             log.end()
 
-    def _attach(self, layer: Any, *, known: bool = False) -> None:
-        if layer.unique_id in self._logs:
-            return
-        if not known and layer.metadata.get(KEY, {}).get("role") != "edits":
+    def _attach(self, layer: Any) -> None:
+        if layer.unique_id in self._logs or role_of(layer) != "edits":
             return
         reference = weakref.ref(layer)
 
@@ -87,19 +89,7 @@ class EditTools:
             keep_in_metadata(layer, edit)
 
 
-def image_of(viewer: Any, layer: Any) -> Any:
-    """Return the image layer that an edits or phases layer belongs to, or None."""
-    from napari.layers import Image
-
-    images = [one for one in viewer.layers if isinstance(one, Image)]
-    key = layer.metadata.get(KEY, {}).get("image_id")
-    for image in images:
-        if image.unique_id == key:
-            return image
-    return next((image for image in images if layer.name == f"{image.name} edits"), None)
-
-
 def _refuse(layer: Any) -> None:
     from napari.utils.notifications import show_info
 
-    show_info(FROZEN.format(name=layer.name))
+    show_info(as_plain(FROZEN.format(name=one_line(layer.name))))

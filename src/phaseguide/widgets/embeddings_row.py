@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.segmentation.embedding_files import (
@@ -13,6 +13,7 @@ from phaseguide.segmentation.embedding_files import (
     usual_wish,
 )
 from phaseguide.widgets.phase_table import ALARM
+from phaseguide.widgets.plain_text import Label
 from phaseguide.widgets.runner import in_background
 
 
@@ -21,7 +22,7 @@ class EmbeddingsRow(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.label = QLabel()
+        self.label = Label()
         self.label.setWordWrap(True)
         self.button = QPushButton("Clear")
         self.button.setToolTip(

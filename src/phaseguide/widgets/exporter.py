@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
-from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
+from qtpy.QtWidgets import QApplication, QFileDialog
 
 from phaseguide.widgets import layers, planes
 from phaseguide.widgets.composition import table_text
 from phaseguide.widgets.export import Exhibit, Outcome, files_there, save_overlay, save_results, save_table
+from phaseguide.widgets.plain_text import asks
 from phaseguide.widgets.runner import in_background
 
 if TYPE_CHECKING:
@@ -92,10 +93,7 @@ class Exporter(QObject):
 
     def _replace(self, there: list[Path]) -> bool:
         names = ", ".join(path.name for path in there[:4]) + (" …" if len(there) > 4 else "")
-        answer = QMessageBox.question(
-            self._widget, "Replace files?", f"{there[0].parent} has {names}. Replace?"
-        )
-        return answer == QMessageBox.StandardButton.Yes
+        return asks(self._widget, "Replace files?", f"{there[0].parent} has {names}. Replace?")
 
     def _write(self, job: Callable[[], Any]) -> None:
         self._widget.say("Saving …")

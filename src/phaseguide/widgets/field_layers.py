@@ -14,13 +14,13 @@ from phaseguide.widgets import layers
 from phaseguide.widgets.appearance import phase_colormap, phase_features
 from phaseguide.widgets.edit_tools import edit_tools
 from phaseguide.widgets.frozen import freeze
-from phaseguide.widgets.layers import KEY
+from phaseguide.widgets.identity import KEY, belongs_to, give_role, mark_of
 from phaseguide.widgets.planes import data_shape
 from phaseguide.widgets.reader import MICROMETRE
 
 if TYPE_CHECKING:
     from phaseguide.micrographs.reading import Micrograph
-    from phaseguide.projects.project import Project
+    from phaseguide.projects.edit_saver import EditSaver, Known
     from phaseguide.projects.schema import FieldEntry
 
 RESTORED = "restored"
@@ -31,27 +31,29 @@ Map = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class FieldData:
-    """What the files of a field hold."""
+    """What the files of a field hold; the edits, with those on top that could not be written."""
 
     entry: FieldEntry
     micrograph: Micrograph
     edits: Map | None
+    known: Known
     truth: Map | None
     result: Map | None
 
 
-def read_field(project: Project, field_id: str) -> FieldData:
-    """Read the files of a field; to be called in a worker thread.
+def read_field(saver: EditSaver, field_id: str) -> FieldData:
+    """Read the files of a field; to be called in the thread that writes the project.
 
     Raises
     ------
     ProjectError, MicrographError
         A file is missing, damaged or was replaced.
     """
+    project = saver.project
     return FieldData(
         project.field(field_id),
         project.read_image(field_id),
-        project.read_edits(field_id),
+        *saver.begin(field_id),
         project.read_truth(field_id),
         project.read_result(field_id),
     )
@@ -119,7 +121,7 @@ def with_edits(result: Map, edits: NDArray[Any] | None) -> Map:
 
 def is_restored(phases: Any) -> bool:
     """Whether a phases layer shows what was read from the project, and nobody else keeps it up to date."""
-    return phases is not None and bool(phases.metadata.get(KEY, {}).get(RESTORED, False))
+    return phases is not None and bool(mark_of(phases).get(RESTORED, False))
 
 
 def set_frozen(viewer: Any, image: Any, frozen: bool) -> None:
@@ -132,14 +134,8 @@ def set_frozen(viewer: Any, image: Any, frozen: bool) -> None:
 
 
 def layers_of(viewer: Any, image: Any) -> list[Any]:
-    """Return every layer that lies on an image, and the image first."""
-    edits = layers.find_layer(viewer, image, "edits")
-    on_top = [
-        layer
-        for layer in viewer.layers
-        if layer is edits or layer.metadata.get(KEY, {}).get("image_id") == image.unique_id
-    ]
-    return [image, *(layer for layer in on_top if layer is not image)]
+    """Return an image and every layer that holds a role for it; copies that the user made stay where they are."""
+    return [image, *(layer for layer in viewer.layers if belongs_to(layer, image))]
 
 
 def as_uint8(labels: NDArray[Any]) -> Map:
@@ -162,9 +158,9 @@ def _show_truth(viewer: Any, image: Any, truth: Map | None, scheme: PhaseScheme)
         visible=False,
         colormap=phase_colormap(scheme),
         features=phase_features(scheme),
-        metadata={KEY: {"role": "truth", "image_id": image.unique_id, "scheme": scheme.to_dict()}},
         **layers.geometry(image),
     )
+    give_role(layer, "truth", image, scheme=scheme.to_dict())
     viewer.add_layer(layer)
     layer.editable = False
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import QObject
 
+from phaseguide.projects.edit_saver import Known
 from phaseguide.widgets import kept_results, layers
 from phaseguide.widgets.edit_tools import image_of
 from phaseguide.widgets.field_layers import (
@@ -25,7 +27,7 @@ from phaseguide.widgets.field_layers import (
 from phaseguide.widgets.parked_layers import ParkedLayers
 
 if TYPE_CHECKING:
-    from phaseguide.projects.project import Project
+    from phaseguide.projects.edit_saver import EditSaver
     from phaseguide.projects.schema import FieldEntry
     from phaseguide.widgets.open_project import OpenProject
 
@@ -47,6 +49,7 @@ class FieldShow(QObject):
         self.current = ""
         self._wanted = ""
         self._images: dict[str, Any] = {}
+        self._known: dict[str, Known] = {}  # what the project has of their edits
         self._below: dict[str, Map] = {}  # results as they were read, without later strokes
         self._parked = ParkedLayers()
         self._moving = False
@@ -65,15 +68,19 @@ class FieldShow(QObject):
         image, viewer = self._images.get(field_id), self._viewer()
         return image if image is not None and viewer is not None and image in viewer.layers else None
 
+    def known_of(self, field_id: str) -> Known:
+        """Return what the project has of the edits that a field's layer shows."""
+        return self._known[field_id]
+
     def show(self, field_id: str) -> None:
         """Read a field and bring it into the viewer; the one that was there makes room."""
-        owner, project = self._owner, self._owner.project
-        if project is None or (field_id == self.current and self.image_of(field_id) is not None):
+        owner, saver = self._owner, self._owner.saver
+        if saver is None or (field_id == self.current and self.image_of(field_id) is not None):
             return
         self._wanted = field_id
         owner.autosave.save()
         owner.worker.do(
-            lambda: read_field(project, field_id), lambda data: self._show(project, data), self._not_shown
+            lambda: read_field(saver, field_id), lambda data: self._show(saver, data), self._not_shown
         )
 
     def step(self, by: int) -> None:
@@ -98,11 +105,11 @@ class FieldShow(QObject):
 
     def reload_result(self) -> None:
         """Show what a run has written for the field on show; others follow when they are next shown."""
-        owner, project, field_id = self._owner, self._owner.project, self.current
-        if project is not None and field_id:
+        owner, saver, field_id = self._owner, self._owner.saver, self.current
+        if saver is not None and field_id:
             owner.worker.do(
-                lambda: read_field(project, field_id),
-                lambda data: self._renew(project, data),
+                lambda: read_field(saver, field_id),
+                lambda data: self._renew(saver, data),
                 self._not_shown,
             )
 
@@ -111,6 +118,7 @@ class FieldShow(QObject):
         self._take_out()
         self._wanted = ""
         self._images.clear()
+        self._known.clear()
         self._below.clear()
         self._parked.clear()
 
@@ -120,13 +128,13 @@ class FieldShow(QObject):
         if not self.current and not self._wanted:
             self.show(entry.id)
 
-    def adopt(self, image: Any, entry: FieldEntry) -> None:
+    def adopt(self, image: Any, entry: FieldEntry, known: Known) -> None:
         """Make a layer that is there the image of a field; the field on show makes room."""
         viewer, project = self._viewer(), self._owner.project
         if viewer is None or project is None:
             return
         self._take_out()
-        self._images[entry.id] = image
+        self._images[entry.id], self._known[entry.id] = image, known
         image.events.data.connect(self._on_data)
         self.current, self._wanted = entry.id, ""
         self._owner.tools.adopt(layers.ready_edits(viewer, image, project.scheme))
@@ -151,9 +159,9 @@ class FieldShow(QObject):
 
     # -- layers come and go -----------------------------------------------------------------------
 
-    def _show(self, project: Project, data: FieldData) -> None:
-        viewer, field_id = self._viewer(), data.entry.id
-        if viewer is None or project is not self._owner.project or field_id != self._wanted:
+    def _show(self, saver: EditSaver, data: FieldData) -> None:
+        viewer, field_id, project = self._viewer(), data.entry.id, saver.project
+        if viewer is None or saver is not self._owner.saver or field_id != self._wanted:
             return  # the user has gone on meanwhile
         self._take_out()
         self._moving = True
@@ -161,6 +169,7 @@ class FieldShow(QObject):
             parked = self._parked.take(field_id)
             if parked is None:
                 image = self._images[field_id] = add_image(viewer, data)
+                self._known[field_id] = data.known
                 image.events.data.connect(self._on_data)
                 add_labels(viewer, image, data, project.scheme)
                 self._remember_below(data)
@@ -170,7 +179,7 @@ class FieldShow(QObject):
                     viewer.add_layer(layer)
                 viewer.layers.selection.active = layers.ready_edits(viewer, image, project.scheme)
                 if parked.result != data.entry.result:
-                    self._replace_result(project, image, data)
+                    self._replace_result(saver, image, data)
         finally:
             self._moving = False
         self.current, self._wanted = field_id, ""
@@ -185,18 +194,18 @@ class FieldShow(QObject):
         self._wanted = ""
         self._owner.failed.emit(error)
 
-    def _renew(self, project: Project, data: FieldData) -> None:
+    def _renew(self, saver: EditSaver, data: FieldData) -> None:
         image = self.image_of(data.entry.id)
-        if project is self._owner.project and image is not None:
-            self._replace_result(project, image, data)
+        if saver is self._owner.saver and image is not None:
+            self._replace_result(saver, image, data)
             self._owner.changed.emit()
 
-    def _replace_result(self, project: Project, image: Any, data: FieldData) -> None:
+    def _replace_result(self, saver: EditSaver, image: Any, data: FieldData) -> None:
         viewer = self._viewer()
         for keeper in kept_results.keepers(viewer):
             keeper.forget(image)  # else an older result of its would be put on show again
         active = viewer.layers.selection.active
-        show_result(viewer, image, data, project.scheme)
+        show_result(viewer, image, data, saver.project.scheme)
         if active is not None and active in viewer.layers:
             viewer.layers.selection.active = active  # a new layer would take it
         self._remember_below(data)
@@ -224,12 +233,13 @@ class FieldShow(QObject):
             self._moving = False
         for gone in [one for one in self._images if one not in self._parked]:
             del self._images[gone]
+            self._known.pop(gone, None)
             self._below.pop(gone, None)
 
     def _on_inserted(self, event: Any) -> None:
         """Put stored edits back into an edits layer that was made anew: deleting a layer withdraws nothing."""
-        viewer, layer, project = self._viewer(), event.value, self._owner.project
-        if viewer is None or project is None or self._moving:
+        viewer, layer, saver = self._viewer(), event.value, self._owner.saver
+        if viewer is None or saver is None or self._moving:
             return
         if layer.metadata.get(layers.KEY, {}).get("role") != "edits":
             return
@@ -237,14 +247,18 @@ class FieldShow(QObject):
         if field_id:
             self._owner.autosave.save()
             self._owner.worker.do(
-                lambda: project.read_edits(field_id),
-                lambda stored: self._put_back(layer, stored),
+                lambda: saver.begin(field_id),
+                lambda read: self._put_back(field_id, layer, *read),
                 self._owner.failed.emit,
             )
+            # Until it is read, nothing that the new layer lacks was withdrawn.
+            self._known[field_id] = Known(np.zeros(layer.data.shape, np.uint8), saver.changes)
 
-    def _put_back(self, layer: Any, stored: Map | None) -> None:
+    def _put_back(self, field_id: str, layer: Any, stored: Map | None, known: Known) -> None:
         if stored is None or stored.shape != layer.data.shape or not stored.any():
             return
+        if field_id in self._known:
+            self._known[field_id] = known
         missing = (layer.data == 0) & (stored > 0)
         layer.data[missing] = stored[missing]
         layer.refresh()
@@ -268,6 +282,7 @@ class FieldShow(QObject):
     def _let_go(self, field_id: str) -> None:
         self._owner.autosave.save()
         self._images.pop(field_id, None)
+        self._known.pop(field_id, None)
         self._below.pop(field_id, None)
         self._parked.drop(field_id)
         if field_id == self.current:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets import layers, planes
 from phaseguide.widgets.appearance import phase_colormap, phase_features
+from phaseguide.widgets.identity import KEY, give_role, mark_of
 
 PREVIEW, BEFORE, AFTER = "preview", "before", "after"
 
@@ -71,18 +72,22 @@ def show_map(
             features=phase_features(scheme),
             **layers.geometry(image),
         )
-        layer.metadata = {layers.KEY: {"role": role, "image_id": image.unique_id}}
+        give_role(layer, role, image)
         viewer.add_layer(layer)
         if active is not None:
             viewer.layers.selection.active = active  # the brush stays where it was
     else:
-        if layer.metadata[layers.KEY].get("place", place) != place:
+        if layers.same_grid(layer, image) is not None:
+            layers.lay_on(layer, image)
+        if mark_of(layer).get("place", place) != place:
             layer.data[:] = 0
         layer.data[(*index, *window)] = labels
         layer.refresh(thumbnail=False, extent=False, highlight=False)
         layers.dress(layer, scheme)
-    mark = {**layer.metadata[layers.KEY], "scheme": scheme.to_dict(), "place": place}
-    layer.metadata = {**layer.metadata, layers.KEY: mark}
+    layer.metadata = {
+        **layer.metadata,
+        KEY: {**mark_of(layer), "scheme": scheme.to_dict(), "place": place},
+    }
     layer.editable = False
     return layer
 

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QPushButton,
     QSizePolicy,
@@ -27,6 +26,7 @@ from phaseguide.widgets.finetune_result import FinetuneResultBox
 from phaseguide.widgets.fold import Fold
 from phaseguide.widgets.model_box import ModelBox
 from phaseguide.widgets.phases_editor import PhasesEditor
+from phaseguide.widgets.plain_text import Label
 from phaseguide.widgets.progress_line import ProgressLine
 from phaseguide.widgets.scrolled_panel import ScrolledPanel
 from phaseguide.widgets.segment_panel import rule, small_label
@@ -89,7 +89,7 @@ class FinetunePanel(ScrolledPanel):
         self.preview_check.setChecked(True)
         self.preview_check.setToolTip("While it learns, what the model sees now, in a layer of its own.")
         self.progress = ProgressLine()
-        self.status = QLabel()
+        self.status = Label()
         self.status.setWordWrap(True)
         self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.curves = Curves()
@@ -135,7 +135,7 @@ class FinetunePanel(ScrolledPanel):
         setup.addLayout(form)
         setup.addWidget(self.phases_fold)
         setup.addWidget(rule())
-        heading = QLabel("Learn from")
+        heading = Label("Learn from")
         heading.setStyleSheet("font-weight: bold;")
         setup.addWidget(heading)
         setup.addWidget(self.sources)

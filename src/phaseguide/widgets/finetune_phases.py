@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import SchemeError
-from phaseguide.phases import DEFAULT_COLOURS, EXCLUDED, Phase, PhaseScheme
+from phaseguide.phases import DEFAULT_COLOURS, EXCLUDED, NOT_CLASSIFIED, Phase, PhaseScheme
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,13 @@ def taken_back(
     relabel : dict
         Old label -> new label of the change. What was painted since goes to the first old label of its phase.
     """
-    back: dict[int, int] = {}
-    for old in sorted(relabel, reverse=True):
-        back[relabel[old]] = old
-    back.pop(0, None)
-    untouched: NDArray[np.uint8] = np.where(now == after, before, relabelled(now, back)).astype(np.uint8)
+    back = relabelled(now, first_old(relabel))
+    untouched: NDArray[np.uint8] = np.where(now == after, before, back).astype(np.uint8)
     return untouched
+
+
+def first_old(relabel: Mapping[int, int]) -> dict[int, int]:
+    """Turn old label -> new label round; a phase that several became goes back to the first of them."""
+    back = {relabel[old]: old for old in sorted(relabel, reverse=True)}
+    back.pop(NOT_CLASSIFIED, None)
+    return back

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects.phase_undo import undo_scheme
+from phaseguide.widgets.finetune_phases import first_old
+from phaseguide.widgets.open_project import FLUSH_S
 
 if TYPE_CHECKING:
     from phaseguide.projects.project import Project
@@ -26,12 +28,15 @@ class _Step:
         The project's phases before and after; no ``after`` where the editor's are none that a project can have.
     undo : str or None
         What takes it back; None until the project has followed.
+    moves : mapping of int to int
+        Old label of the project -> new label, once it has followed.
     """
 
     waiting: dict[int, int]
     before: PhaseScheme
     after: PhaseScheme | None = None
     undo: str | None = None
+    moves: Mapping[int, int] = field(default_factory=dict)
 
 
 class ProjectPhases:
@@ -51,10 +56,9 @@ class ProjectPhases:
         self._waiting: dict[int, int] = {}
         self._queued = 0
 
-    def settle(self) -> None:
-        """Block until the project has followed."""
-        if self._queued:
-            self._opened.worker.wait()
+    def settle(self) -> bool:
+        """Block until the project has followed, for a moment; return whether it has."""
+        return not self._queued or self._opened.worker.wait(FLUSH_S)
 
     def begin(self, scheme: PhaseScheme | None) -> None:
         """Begin with the phases of the project; None if no project is open."""
@@ -87,8 +91,10 @@ class ProjectPhases:
             return
         step.after, self._scheme, self._waiting = scheme, scheme, _unchanged(scheme)
 
-        def change(project: Project) -> None:
+        def change(project: Project) -> Mapping[int, int]:
             step.undo = project.change_scheme(scheme, moves, known=step.before)
+            step.moves = moves
+            return moves
 
         self._queue(change)
 
@@ -97,15 +103,16 @@ class ProjectPhases:
         if step.after is None:
             return
 
-        def change(project: Project) -> None:
+        def change(project: Project) -> Mapping[int, int]:
             if step.undo:
                 undo_scheme(project, step.undo)
             elif step.undo is not None:
                 project.change_scheme(step.before, _unchanged(step.before), known=step.after)
+            return first_old(step.moves)
 
         self._queue(change)
 
-    def _queue(self, change: Callable[[Project], None]) -> None:
+    def _queue(self, change: Callable[[Project], Mapping[int, int]]) -> None:
         self._queued += 1
         self._opened.change_phases(change, self._done, self._failed)
 

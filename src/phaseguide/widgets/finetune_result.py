@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.compare_slider import CompareSlider
 from phaseguide.widgets.phase_table import ALARM
+from phaseguide.widgets.plain_text import Label
 from phaseguide.widgets.segment_panel import small_label
 
 if TYPE_CHECKING:
@@ -93,18 +94,18 @@ class FinetuneResultBox(QWidget):
         grid.setVerticalSpacing(2)
         grid.setColumnStretch(1, 1)
         for column, heading in enumerate(("", "Phase", "Dice %\nbefore", "after", "Judged\non px")):
-            label = QLabel(heading)
+            label = Label(heading)
             label.setAlignment(Qt.AlignmentFlag.AlignBottom | _side(column))
             grid.addWidget(label, 0, column)
         colours = {p.name: p.colour for p in scheme}
         for line, cells in enumerate(lines, start=1):
             if cells[0] in colours:
-                swatch = QLabel()
+                swatch = Label()
                 swatch.setFixedSize(12, 12)
                 swatch.setStyleSheet(f"background: {colours[cells[0]]}; border-radius: 2px;")
                 grid.addWidget(swatch, line, 0)
             for column, cell in enumerate(cells, start=1):
-                label = QLabel(cell)
+                label = Label(cell)
                 label.setWordWrap(column == 1)
                 label.setAlignment(Qt.AlignmentFlag.AlignVCenter | _side(column))
                 if line == len(lines) or cells[0] not in colours:

@@ -204,7 +204,8 @@ class FinetuneSetup(QObject):
         old = card.scheme if improve and card is not None else None
         panel.form.propose(self._preset())
         panel.model_box.setEnabled(goal not in (IMAGENET, SAM))
-        self._in_project.settle()
+        if not self._in_project.settle():
+            self._widget.say("The project has not followed the phases yet: another program is changing it.")
         scheme = old if improve and project is None else self._painted_scheme()
         origin = {} if scheme is None or old is None else self._origin(old, scheme)
         if improve:

@@ -32,17 +32,17 @@ EDITS, NO_LABELS = "edits", "only a ratio"
 
 
 def label_layers(viewer: Any, image: Any) -> list[Any]:
-    """Labels layers that could teach about an image: of its shape, and not made by the program."""
+    """Labels layers that could teach about an image: pixel by pixel its own, and not made by the program."""
     from napari.layers import Labels
 
-    shape, edits = planes.data_shape(image), layers.find_layer(viewer, image, "edits")
+    edits = layers.find_layer(viewer, image, "edits")
     return [
         layer
         for layer in viewer.layers
         if isinstance(layer, Labels)
         and layer is not edits
-        and tuple(layer.data.shape) == shape
         and not layers.is_result(layer)
+        and layers.same_grid(layer, image) is None
     ]
 
 

@@ -10,15 +10,19 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from phaseguide.atomic import replacing, write_text
-from phaseguide.errors import TrainingError
+from phaseguide.errors import PhaseguideError, TrainingError
+from phaseguide.files import UnsafePathError, path_inside
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.sources import Source
-from phaseguide.models.zoo import user_model_folder
+from phaseguide.json_files import read_json
+from phaseguide.models.zoo import check_name, user_model_folder
 from phaseguide.widgets.finetune_spec import FinetuneJob, SourceSpec, Start
 
 MANY_EPOCHS = 10_000
@@ -87,6 +91,7 @@ def write_run(job: FinetuneJob, sources: Sequence[Source], config: FinetuneConfi
             "kind": source.kind,
             "ratio": None if source.ratio is None else list(source.ratio),
             "tolerance": source.tolerance,
+            "group": source.group,
             "labels": source.labels is not None,
         }
         _write_array(job.folder / f"{number}_image.npy", source.image)
@@ -112,16 +117,16 @@ def read_run(folder: Path, project: Any) -> FinetuneJob:
         The folder is damaged.
     """
     try:
-        about = json.loads((folder / JOB).read_text(encoding="utf-8"))
+        about = read_json(folder / JOB)
         specs = tuple(
             SourceSpec((str(folder), number), str(row["name"]), _reader(folder, number, row))
             for number, row in enumerate(about["sources"])
         )
         config = FinetuneConfig.from_dict(about["config"])
-        return FinetuneJob(
-            Start.from_dict(about["start"]), specs, config, str(about["name"]), project, folder
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        name = str(about["name"])
+        check_name(name)  # the new model's file will have it
+        return FinetuneJob(Start.from_dict(about["start"]), specs, config, name, project, folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, PhaseguideError) as error:
         raise TrainingError(
             f"{folder}: the interrupted run cannot be read ({error}). Discard it and start again."
         ) from error
@@ -134,7 +139,7 @@ def find_unfinished(project: Any) -> list[Unfinished]:
         if not (folder / JOB).is_file() or is_running(folder):
             continue
         with suppress(TrainingError, KeyError, TypeError, ValueError, OSError):
-            about = json.loads((folder / JOB).read_text(encoding="utf-8"))
+            about = read_json(folder / JOB)
             epochs, epoch = int(about["config"]["epochs"]), 0
             if (folder / CHECKPOINT).is_file():
                 from phaseguide.finetuning.resuming import read_interrupted
@@ -142,11 +147,9 @@ def find_unfinished(project: Any) -> list[Unfinished]:
 
                 import_torch()
                 position = read_interrupted(folder / CHECKPOINT)
-                if position is None:  # damaged: what was learnt is lost, what it learnt from is not
-                    (folder / CHECKPOINT).unlink()
-                else:
-                    epoch = position.epoch
-            found.append(Unfinished(folder, about["name"], about["begun"], epoch, epochs))
+                # Damaged: what was learnt is lost, what it learnt from is not; the run says so when it goes on.
+                epoch = 0 if position is None else position.epoch
+            found.append(Unfinished(folder, str(about["name"]), str(about["begun"]), epoch, epochs))
     return found
 
 
@@ -169,11 +172,11 @@ def is_running(folder: Path) -> bool:
     import psutil
 
     try:
-        mark = json.loads((folder / RUNNING).read_text(encoding="utf-8"))
+        mark = read_json(folder / RUNNING)
         process = psutil.Process(int(mark["pid"]))
         # The system gives the number of a dead process to a new one.
         return abs(process.create_time() - float(mark["started"])) < 1.0
-    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, psutil.Error):
         return False
 
 
@@ -195,17 +198,31 @@ def _write_array(path: Path, values: Any) -> None:
         os.fsync(file.fileno())
 
 
+def _read_array(folder: Path, name: str) -> NDArray[Any]:
+    # Mapped, a heading that speaks of more values than the file holds is refused before memory is taken for them.
+    try:
+        return np.array(np.load(path_inside(folder, name), mmap_mode="r", allow_pickle=False))
+    except (TokenError, OverflowError) as error:  # what numpy says of a torn heading, or of an endless one
+        raise ValueError(f"{name} is damaged") from error
+
+
+def _share(told: Any) -> float | None:
+    return None if told is None else float(told)
+
+
 def _reader(folder: Path, number: int, row: dict[str, Any]) -> Any:
-    ratio = None if row["ratio"] is None else tuple(row["ratio"])
+    ratio = None if row["ratio"] is None else tuple(map(_share, row["ratio"]))
+    name, kind, tolerance = str(row["name"]), row["kind"], float(row["tolerance"])
+    group = str(row.get("group", ""))
 
     def read() -> list[Source]:
         try:
-            image = np.load(folder / f"{number}_image.npy", allow_pickle=False)
-            labels = np.load(folder / f"{number}_labels.npy", allow_pickle=False) if row["labels"] else None
-        except (OSError, ValueError) as error:
+            image = _read_array(folder, f"{number}_image.npy")
+            labels = _read_array(folder, f"{number}_labels.npy") if row["labels"] else None
+        except (OSError, ValueError, UnsafePathError) as error:
             raise TrainingError(
                 f"{folder}: what the interrupted run learnt from cannot be read ({error}). Discard it and start again."
             ) from error
-        return [Source(row["name"], image, labels, row["kind"], ratio, float(row["tolerance"]))]
+        return [Source(name, image, labels, kind, ratio, tolerance, group)]
 
     return read

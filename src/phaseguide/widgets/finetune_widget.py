@@ -22,9 +22,11 @@ from phaseguide.widgets.finetune_spec import FinetuneJob
 from phaseguide.widgets.finetune_storage import Unfinished, discard_run, find_unfinished, read_run
 from phaseguide.widgets.finetune_view import FieldOnShow
 from phaseguide.widgets.finetune_words import Clock, to_be_repeated
+from phaseguide.widgets.identity import image_of, role_of
 from phaseguide.widgets.next_places import NextPlaces
 from phaseguide.widgets.open_project import open_project
 from phaseguide.widgets.phase_table import ALARM
+from phaseguide.widgets.plain_text import as_plain
 from phaseguide.widgets.runner import in_background
 
 VIEW_MS = 500
@@ -85,8 +87,7 @@ class FinetuneWidget(QWidget):
         active = self.viewer.layers.selection.active
         images = layers.micrographs(self.viewer)
         if active is not None and not any(one is active for one in images):
-            owner = active.metadata.get(layers.KEY, {}).get("image_id")
-            active = next((one for one in images if one.unique_id == owner), None)
+            active = image_of(self.viewer, active)
         return active if active is not None else (images[-1] if images else None)
 
     def start(self) -> None:
@@ -142,7 +143,7 @@ class FinetuneWidget(QWidget):
         from napari.utils.notifications import show_error
 
         self.say(str(error), alarm=True)
-        show_error(str(error))
+        show_error(as_plain(str(error)))
 
     def reset_choices(self, event: Any = None) -> None:
         """Read the viewer's layers again; napari calls this when they change."""
@@ -208,7 +209,7 @@ class FinetuneWidget(QWidget):
 
     def _remove_previews(self) -> None:
         for layer in list(self.viewer.layers):
-            if layer.metadata.get(layers.KEY, {}).get("role") == finetune_layers.PREVIEW:
+            if role_of(layer) == finetune_layers.PREVIEW:
                 self.viewer.layers.remove(layer)
 
     def _on_ended(self, result: Any, error: BaseException | None) -> None:

@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from phaseguide.errors import ProjectError
-from phaseguide.widgets.layers import KEY
+from phaseguide.widgets.identity import KEY, mark_of
 
 MARK = "frozen"
 
 
 def freeze(layer: Any, frozen: bool) -> None:
     """Mark an image layer or its edits as frozen, or free them again."""
-    mark = {key: value for key, value in layer.metadata.get(KEY, {}).items() if key != MARK}
-    layer.metadata = {**layer.metadata, KEY: {**mark, MARK: True} if frozen else mark}
+    mark = {key: value for key, value in mark_of(layer).items() if key != MARK}
+    layer.metadata = {**layer.metadata, KEY: {**mark, MARK: layer.unique_id} if frozen else mark}
 
 
 def is_frozen(layer: Any) -> bool:
-    """Whether a layer belongs to a reviewed field."""
-    return bool(layer.metadata.get(KEY, {}).get(MARK, False))
+    """Whether a layer belongs to a reviewed field; a copy of it does not."""
+    return bool(mark_of(layer).get(MARK) == layer.unique_id)
 
 
 def check_not_frozen(image: Any) -> None:

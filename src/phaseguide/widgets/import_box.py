@@ -12,9 +12,9 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QPu
 from phaseguide.errors import MicrographError, PhaseguideError
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets import layers
+from phaseguide.widgets.identity import role_of
 from phaseguide.widgets.label_import import take_labels
 from phaseguide.widgets.layer_box import ImageBox
-from phaseguide.widgets.layers import KEY
 from phaseguide.widgets.runner import in_background
 
 DIFFERENT, WHOLE = "only where they differ from the result", "all of them, as truth"
@@ -79,9 +79,7 @@ class ImportBox(QWidget):
         before = self.layer_box.currentText()
         self.image_box.reset_choices()
         self._layers = [
-            layer
-            for layer in self._viewer.layers
-            if isinstance(layer, Labels) and "role" not in layer.metadata.get(KEY, {})
+            layer for layer in self._viewer.layers if isinstance(layer, Labels) and not role_of(layer)
         ]
         self.layer_box.clear()
         self.layer_box.addItems([layer.name for layer in self._layers])
@@ -92,8 +90,12 @@ class ImportBox(QWidget):
         """Take over the chosen layer."""
         index = self.layer_box.currentIndex()
         if 0 <= index < len(self._layers):
-            layer = self._layers[index]
-            self._take(layer.data, f"Layer {layer.name!r}")
+            layer, image = self._layers[index], self.image_box.layer
+            reason = None if image is None else layers.same_grid(layer, image)
+            if reason is not None:
+                self.failed.emit(MicrographError(reason))
+            else:
+                self._take(layer.data, f"Layer {layer.name!r}")
 
     def take_file(self, path: str | Path) -> None:
         """Take over a label map from a file, which is read in a thread."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from phaseguide.errors import MicrographError, ModelError, PhaseguideError
 from phaseguide.events import Progress
@@ -18,6 +18,7 @@ from phaseguide.widgets.inside_layers import find_inside, set_beside, show_insid
 from phaseguide.widgets.job import Step
 from phaseguide.widgets.layers import KEY
 from phaseguide.widgets.phase_table import ALARM
+from phaseguide.widgets.plain_text import Label
 from phaseguide.widgets.progress_line import ProgressLine
 from phaseguide.widgets.session_store import SessionStore
 
@@ -60,7 +61,7 @@ class InsideBox(QWidget):
         self.stop_button.setToolTip("Stop after the block under way; layers stay as they are.")
         self.stop_button.setEnabled(False)
         self.progress = ProgressLine()
-        self.answer = QLabel()
+        self.answer = Label()
         self.answer.setWordWrap(True)
         self.answer.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.answer.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.widgets.layers import INSIDE, KEY
+from phaseguide.widgets.identity import KEY, give_role, holds, mark_of
+from phaseguide.widgets.layers import INSIDE
 from phaseguide.widgets.planes import Index
 
 if TYPE_CHECKING:
@@ -23,12 +24,7 @@ GAP = 0.03
 
 def find_inside(viewer: Any, image: Any) -> list[Any]:
     """Layers of an earlier look into an image, in the viewer's order."""
-    marks = ((layer, layer.metadata.get(KEY, {})) for layer in viewer.layers)
-    return [
-        layer
-        for layer, mark in marks
-        if mark.get("role") == INSIDE and mark.get("image_id") == image.unique_id
-    ]
+    return [layer for layer in viewer.layers if holds(layer, INSIDE, image)]
 
 
 def show_inside(
@@ -66,7 +62,7 @@ def show_inside(
         for number, group in enumerate(groups):
             name = _layer_name(image.name, group, encoder, alone=len({v.encoder for v in views}) == 1)
             layer = _layer(image, index, group, name)
-            layer.metadata = {KEY: _mark(image, index, group, base_name)}
+            give_role(layer, INSIDE, image, **_mark(index, group, base_name))
             layer.visible = encoder == "adapted" and number == middle
             viewer.add_layer(layer)
             added.append(layer)
@@ -85,7 +81,7 @@ def set_beside(viewer: Any, image: Any, beside: bool) -> None:
     linear, _ = _to_world(image)
     shown = {_blocks(layer) for layer in inside if layer.visible and not _is_base(layer)}
     for layer in filter(_is_base, inside):
-        mark = layer.metadata[KEY]
+        mark = mark_of(layer)
         if bool(mark.get("beside")) != beside:
             step = linear[:, -1] * layer.data.shape[-2] * mark["stride"][1] * (1 + GAP)
             matrix = np.array(layer.affine.affine_matrix)
@@ -102,7 +98,7 @@ def is_stack(views: list[InsideView]) -> bool:
 
 def view_on_show(layer: Any, viewer: Any) -> dict[str, Any] | None:
     """What the mark of a layer says of the view on show; None where the slider is past its last block."""
-    views = layer.metadata[KEY]["views"]
+    views = mark_of(layer)["views"]
     if len(views) == 1:
         return dict(views[0])
     step = round(viewer.dims.point[viewer.dims.ndim - layer.ndim])
@@ -110,12 +106,12 @@ def view_on_show(layer: Any, viewer: Any) -> dict[str, Any] | None:
 
 
 def _is_base(layer: Any) -> bool:
-    return bool(layer.metadata[KEY]["encoder"] == "base")
+    return bool(mark_of(layer)["encoder"] == "base")
 
 
 def _blocks(layer: Any) -> str:
     """Name of the first block that a layer shows."""
-    return str(layer.metadata[KEY]["views"][0]["name"])
+    return str(mark_of(layer)["views"][0]["name"])
 
 
 def _layer(image: Any, index: Index, group: list[InsideView], name: str) -> Any:
@@ -177,7 +173,7 @@ def _to_world(image: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.stack(columns, axis=1), origin
 
 
-def _mark(image: Any, index: Index, group: list[InsideView], base_name: str) -> dict[str, Any]:
+def _mark(index: Index, group: list[InsideView], base_name: str) -> dict[str, Any]:
     views = [
         {
             "name": view.name,
@@ -189,8 +185,6 @@ def _mark(image: Any, index: Index, group: list[InsideView], base_name: str) -> 
         for view in group
     ]
     return {
-        "role": INSIDE,
-        "image_id": image.unique_id,
         "plane": list(index),
         "encoder": group[0].encoder,
         "base": base_name,
@@ -208,7 +202,7 @@ def _layer_name(image: str, group: list[InsideView], encoder: str, *, alone: boo
 def _go_to_output(viewer: Any, added: list[Any]) -> None:
     """Put a slider over blocks at the encoder's output, or at the last block: what the decoder works on."""
     for layer in added:
-        views = layer.metadata[KEY]["views"]
+        views = mark_of(layer)["views"]
         if len(views) > 1:
             inner = [i for i, view in enumerate(views) if not view["guided"]]
             viewer.dims.set_point(viewer.dims.ndim - layer.ndim, inner[-1])

@@ -240,7 +240,8 @@ def checked_edits(plane: Plane, shape: tuple[int, int], scheme: PhaseScheme) -> 
     SchemeError
         A value that is no phase of the model.
     """
-    from phaseguide.errors import MicrographError
+    from phaseguide.errors import MicrographError, SchemeError
+    from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
 
     if plane.edits is None:
         return None
@@ -253,5 +254,10 @@ def checked_edits(plane: Plane, shape: tuple[int, int], scheme: PhaseScheme) -> 
         )
     if not edits.any():
         return None
-    scheme.check_labels(np.unique(edits).tolist(), source=f"Layer {plane.edits_name!r}")
+    try:
+        scheme.check_labels(np.unique(edits).tolist(), source=f"Layer {plane.edits_name!r}")
+    except SchemeError as error:
+        known = [NOT_CLASSIFIED, EXCLUDED, *(phase.label for phase in scheme)]
+        row, column = np.argwhere(~np.isin(edits, known))[0].tolist()
+        raise SchemeError(f"{error} The first such pixel is at row {row}, column {column}.") from error
     return edits.astype(np.uint8, copy=False)

@@ -40,7 +40,7 @@ def take_labels(
     Raises
     ------
     MicrographError
-        Labels of another shape; or there is no result that they could differ from.
+        Labels or edits that do not fit the image; or there is no result that they could differ from.
     SchemeError
         A value that is no phase.
     ProjectError
@@ -49,6 +49,7 @@ def take_labels(
     check_not_frozen(image)
     said = _checked(labels, image, name, scheme)
     edits = layers.ready_edits(viewer, image, scheme)
+    layers.check_edits(edits, image)
     wanted = said != NOT_CLASSIFIED
     if not whole:
         wanted &= said != _shown(viewer, image, edits)
@@ -79,7 +80,7 @@ def _checked(labels: NDArray[Any], image: Any, name: str, scheme: PhaseScheme) -
 
 def _shown(viewer: Any, image: Any, edits: Any) -> Map:
     phases = layers.find_layer(viewer, image, "phases")
-    if phases is None or phases.data.shape != edits.data.shape:
+    if phases is None or layers.same_grid(phases, image) is not None:
         raise MicrographError(
             f"{image.name!r} has no result that labels could differ from. Segment it first, or take all labels."
         )

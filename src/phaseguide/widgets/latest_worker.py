@@ -36,7 +36,7 @@ class LatestWorker(QObject):
     that a hand that never rests sees something. An exception arrives as `Failed`.
     """
 
-    arrived = Signal(list)
+    arrived = Signal(object)
     _woken = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:

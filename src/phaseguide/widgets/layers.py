@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,66 +11,92 @@ from numpy.typing import NDArray
 from phaseguide.errors import MicrographError
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.appearance import phase_colormap, phase_features
+from phaseguide.widgets.identity import KEY, copied_role, give_role, holds, is_own_file, mark_of
+from phaseguide.widgets.kept_results import plain
 from phaseguide.widgets.planes import Index, data_shape, full_data
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
 
-KEY = "phaseguide"
-
 INSIDE = "inside"
 """Role of the pictures of what is inside a network: images, but no micrographs."""
 
 
+TRANSFORM = ("scale", "translate", "rotate", "shear", "affine")
+
+
 def micrographs(viewer: ViewerModel) -> list[Image]:
-    """Image layers that the user may segment: all but those that the program has made."""
+    """Image layers that the user may segment: none that the program made, or wrote the file of."""
     from napari.layers import Image
 
     images = [layer for layer in viewer.layers if isinstance(layer, Image)]
-    return [image for image in images if image.metadata.get(KEY, {}).get("role") != INSIDE]
+    return [image for image in images if not copied_role(image) and not is_own_file(image)]
 
 
 def find_layer(viewer: ViewerModel, image: Image, role: str) -> Labels | None:
     """Return the image's layer of a role ("phases" or "edits"), or None.
 
-    A layer is known by its metadata, so it may be renamed. An edits layer is also known by its name,
-    so that edits that were saved and opened again count.
+    See `phaseguide.widgets.identity`: neither its name nor its place in the list says anything.
     """
     from napari.layers import Labels
 
-    labels = [layer for layer in viewer.layers if isinstance(layer, Labels)]
-    for layer in labels:
-        mark = layer.metadata.get(KEY, {})
-        if mark.get("role") == role and mark.get("image_id") == image.unique_id:
-            return layer
-    if role == "edits":
-        for layer in labels:
-            if layer.name == f"{image.name} edits" and layer.metadata.get(KEY, {}).get("role") != "phases":
-                return layer
-    return None
+    held = (layer for layer in viewer.layers if isinstance(layer, Labels) and holds(layer, role, image))
+    return next(held, None)
 
 
 def is_result(layer: Labels) -> bool:
-    """Whether the program made a layer, or wrote the file that it was opened from."""
-    from phaseguide.micrographs.records import result_record
-
-    if layer.metadata.get(KEY, {}).get("role", "edits") != "edits":
-        return True
-    return layer.source.path is not None and result_record(layer.source.path) is not None
+    """Whether the program made a layer or the one that it is a copy of, or wrote the file that it is from."""
+    return (copied_role(layer) or "edits") != "edits" or is_own_file(layer)
 
 
 def geometry(image: Image) -> dict[str, Any]:
     """Where an image lies in the world: everything a layer on top of it must copy."""
-    return {
-        "scale": image.scale,
-        "translate": image.translate,
-        "rotate": image.rotate,
-        "shear": image.shear,
-        "affine": image.affine,
-        "units": image.units,
-        "axis_labels": image.axis_labels,
-    }
+    place = {name: getattr(image, name) for name in (*TRANSFORM, "units", "axis_labels")}
+    return {**place, "affine": np.array(image.affine)}  # not the image's own object
+
+
+def lay_on(layer: Any, image: Image) -> None:
+    """Put a layer of the image's shape where the image lies."""
+    for name, value in geometry(image).items():
+        setattr(layer, name, value)
+
+
+def same_grid(layer: Labels, image: Image) -> str | None:
+    """Why the pixels of a layer are not those of an image one by one; None if they are.
+
+    To be asked wherever labels are taken pixel by pixel.
+    """
+    from phaseguide.widgets.shape_outlines import transform_to
+
+    shape = data_shape(image)
+    if layer.multiscale or tuple(layer.data.shape) != shape:
+        size = (
+            "of several resolutions" if layer.multiscale else f"{' x '.join(map(str, layer.data.shape))} px"
+        )
+        return (
+            f"Layer {layer.name!r} is {size}, but {image.name!r} is {' x '.join(map(str, shape))} px. Labels "
+            "count pixel by pixel: choose a layer that was made for this image."
+        )
+    ends = np.array([np.zeros(len(shape)), *np.diag(np.array(shape, dtype=float) - 1)])
+    off = np.abs(transform_to(layer, image, (0,) * (len(shape) - 2))(ends) - ends).max()
+    if off < 0.5:  # px
+        return None
+    place = geometry(layer)
+    differs = [name for name in TRANSFORM if not alike(place[name], getattr(image, name))]
+    return (
+        f"Layer {layer.name!r} does not lie where {image.name!r} lies (another {' and '.join(differs) or 'unit'}). "
+        "Labels count pixel by pixel. If they are of this image all the same, select both layers and choose "
+        "Layers > Transform > Lay on the image."
+    )
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two values of a layer's place are the same."""
+    if isinstance(one, tuple):
+        return bool(one == other)
+    first, second = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
+    return first.shape == second.shape and bool(np.allclose(first, second))
 
 
 def show_result(
@@ -93,16 +120,15 @@ def show_result(
         Empty all other planes.
     """
     layer, shape = find_layer(viewer, image, "phases"), data_shape(image)
-    fresh = layer is None or layer.data.shape != shape
+    fresh = layer is None or layer.data.shape != shape or layer.data.dtype != np.uint8
     data = np.zeros(shape, dtype=np.uint8) if fresh else layer.data
     if clear and not fresh and data.ndim > 2:
         data[:] = 0
     for index, labels in planes.items():
         data[index] = labels
-    mark = {**mark, "role": "phases", "image_id": image.unique_id}
     if layer is None:
-        layer = _add(viewer, image, data, f"{image.name} phases", scheme, 0.5, mark)
-        layer.mouse_drag_callbacks.append(_hint)
+        layer = _add(viewer, image, data, "phases", scheme, 0.5)
+        layer.mouse_drag_callbacks.append(_hint_for(viewer, image))
         edits = find_layer(viewer, image, "edits")
         if edits is not None:  # what the user painted lies on top
             viewer.layers.move(viewer.layers.index(layer), viewer.layers.index(edits))
@@ -111,8 +137,10 @@ def show_result(
     else:
         # Nobody can paint here, so there is no undo history that this could falsify.
         layer.refresh(thumbnail=True, extent=False, highlight=False)
+    if same_grid(layer, image) is not None:
+        lay_on(layer, image)
     dress(layer, scheme)
-    layer.metadata = {**layer.metadata, KEY: {**mark, "scheme": scheme.to_dict()}}
+    give_role(layer, "phases", image, **{**mark, "scheme": scheme.to_dict()})
     layer.editable = False  # replacing data makes a layer editable again
     return layer
 
@@ -163,12 +191,24 @@ def ready_edits(viewer: ViewerModel, image: Image, scheme: PhaseScheme) -> Label
     """Return the image's edits layer, made empty if there is none; its pixels are never written here."""
     layer = find_layer(viewer, image, "edits")
     if layer is None:
-        mark = {"role": "edits", "image_id": image.unique_id}
-        empty = np.zeros(data_shape(image), dtype=np.uint8)
-        layer = _add(viewer, image, empty, f"{image.name} edits", scheme, 0.9, mark)
+        _tell_of_namesake(viewer, f"{image.name} edits")
+        layer = _add(viewer, image, np.zeros(data_shape(image), dtype=np.uint8), "edits", scheme, 0.9)
         layer.selected_label = 1
     dress(layer, scheme)
     return layer
+
+
+def _tell_of_namesake(viewer: ViewerModel, name: str) -> None:
+    """Say how a layer can be taken over that only has the name of edits."""
+    from napari.layers import Labels
+    from napari.utils.notifications import show_info
+
+    if any(isinstance(layer, Labels) and layer.name == name for layer in viewer.layers):
+        show_info(
+            f"{name!r} was there already and is left alone: its name does not tell which image it was painted on. To "
+            "use what is painted on it, select it together with its image and choose Layers > Annotate > Use as "
+            "edits."
+        )
 
 
 def hold_brush(viewer: ViewerModel, edits: Labels, scheme: PhaseScheme) -> None:
@@ -179,7 +219,7 @@ def hold_brush(viewer: ViewerModel, edits: Labels, scheme: PhaseScheme) -> None:
     """
     viewer.layers.selection.active = edits
     edits.visible = True
-    mark = edits.metadata.get(KEY, {})
+    mark = mark_of(edits)
     if edits.selected_label == mark.get("brush", 1) or not 1 <= edits.selected_label <= len(scheme):
         unpainted = (p.label for p in scheme if not np.any(edits.data == p.label))
         edits.selected_label = next(unpainted, edits.selected_label)
@@ -193,27 +233,26 @@ def edits_of(layer: Labels | None, image: Image, index: Index) -> NDArray[Any] |
     Raises
     ------
     MicrographError
-        The layer has another shape than the image.
+        The layer has another shape than the image, or does not lie on it.
     """
     if layer is None:
         return None
-    shape = data_shape(image)
-    if tuple(layer.data.shape) != shape:
-        raise misfit(layer, image)
+    check_edits(layer, image)
     return np.array(layer.data[index])
 
 
-def misfit(layer: Labels, image: Image) -> MicrographError:
-    """Return what to say of an edits layer that has another shape than its image."""
-    return MicrographError(
-        f"Layer {layer.name!r} is {' x '.join(map(str, layer.data.shape))} px, but {image.name!r} is "
-        f"{' x '.join(map(str, data_shape(image)))} px. Rename or remove that layer; a fitting one is then made."
-    )
+def check_edits(layer: Labels, image: Image) -> None:
+    """Raise `MicrographError` if an edits layer does not fit its image; say what to do."""
+    reason = same_grid(layer, image)
+    if reason is not None:
+        raise MicrographError(
+            f"{reason} Or remove it, and an empty one is made; a duplicate keeps what is painted."
+        )
 
 
 def dress(layer: Labels, scheme: PhaseScheme) -> None:
     """Give a layer the colours and names of a scheme, unless it has them."""
-    mark = layer.metadata.get(KEY, {})
+    mark = mark_of(layer)
     if mark.get("scheme") != scheme.to_dict():
         layer.colormap = phase_colormap(scheme)
         layer.features = phase_features(scheme)
@@ -238,7 +277,7 @@ def describe_image(image: Image) -> str:
     shape = data_shape(image)
     size = " × ".join(map(str, (*shape[:-2], *shape[:-3:-1])))
     pixel = pixel_size_um(image)
-    source = image.metadata.get(KEY, {}).get("scale_source", "")
+    source = mark_of(image).get("scale_source", "")
     if pixel is None:
         scale = "scale unknown"
     else:
@@ -248,39 +287,44 @@ def describe_image(image: Image) -> str:
 
 
 def _add(
-    viewer: ViewerModel,
-    image: Image,
-    data: NDArray[np.uint8],
-    name: str,
-    scheme: PhaseScheme,
-    opacity: float,
-    mark: dict[str, Any],
+    viewer: ViewerModel, image: Image, data: NDArray[np.uint8], role: str, scheme: PhaseScheme, opacity: float
 ) -> Labels:
     from napari.layers import Labels
 
     layer = Labels(
         data,
-        name=name,
+        name=f"{image.name} {role}",
         opacity=opacity,
         colormap=phase_colormap(scheme),
         features=phase_features(scheme),
-        metadata={KEY: {**mark, "scheme": scheme.to_dict()}},
         **geometry(image),
     )
+    give_role(layer, role, image, scheme=scheme.to_dict())
     viewer.add_layer(layer)
     return layer
 
 
-def _hint(layer: Labels, event: Any) -> Any:
-    """Answer a stroke on the result: say where to paint."""
-    from napari.utils.notifications import show_info
+def _hint_for(viewer: ViewerModel, image: Image) -> Any:
+    """Return what answers a stroke on the result of an image: it says where to paint."""
+    its_viewer, its_image = weakref.ref(plain(viewer)), weakref.ref(image)
 
-    yield
-    if event.type != "mouse_move":  # a click alone is no stroke
-        return
-    edits = f"{layer.name.removesuffix(' phases')} edits"
-    show_info(
-        f"{layer.name!r} holds the result and cannot be painted. Paint on {edits!r}: select it and drag."
-    )
-    while event.type == "mouse_move":
+    def hint(layer: Labels, event: Any) -> Any:
+        from napari.utils.notifications import show_info
+
+        from phaseguide.widgets.plain_text import as_plain
+
         yield
+        viewer, image = its_viewer(), its_image()
+        if event.type != "mouse_move" or viewer is None or image is None:  # a click alone is no stroke
+            return
+        edits = find_layer(viewer, image, "edits")
+        where = (
+            f"Press Segment: then there is a layer for edits of {image.name!r}."
+            if edits is None
+            else f"Paint on {edits.name!r}: select it and drag."
+        )
+        show_info(as_plain(f"{layer.name!r} holds the result and cannot be painted. {where}"))
+        while event.type == "mouse_move":
+            yield
+
+    return hint

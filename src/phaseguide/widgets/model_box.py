@@ -10,7 +10,9 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QWi
 from phaseguide.errors import ModelError
 from phaseguide.models.card import Card
 from phaseguide.models.model_file import read_card
-from phaseguide.models.zoo import SUFFIX, list_models
+from phaseguide.models.zoo import SUFFIX
+from phaseguide.widgets.known_models import known_models
+from phaseguide.widgets.plain_text import as_plain, one_line
 
 
 class ModelBox(QWidget):
@@ -49,7 +51,7 @@ class ModelBox(QWidget):
 
     def reset_choices(self) -> None:
         """List the models that ship and the user's."""
-        for entry in list_models():
+        for entry in known_models():
             self._add(str(entry.path), f"{entry.name} ({entry.origin})", entry.card, entry.problem)
         if not self.combo.count():
             self.combo.setPlaceholderText("no model yet: open a file")
@@ -72,16 +74,16 @@ class ModelBox(QWidget):
         self.combo.setCurrentIndex(index)
 
     def _add(self, path: str, title: str, card: Card | None, problem: str) -> None:
-        self.combo.addItem(title, path)
+        self.combo.addItem(one_line(title), path)
         index = self.combo.count() - 1
         if card is None:
             self.combo.model().item(index).setEnabled(False)
-            self.combo.setItemData(index, problem, Qt.ItemDataRole.ToolTipRole)
+            self.combo.setItemData(index, as_plain(problem), Qt.ItemDataRole.ToolTipRole)
             if self.combo.currentIndex() == index:
                 self.combo.setCurrentIndex(-1)
             return
         self._cards[path] = card
-        self.combo.setItemData(index, card.description or path, Qt.ItemDataRole.ToolTipRole)
+        self.combo.setItemData(index, as_plain(card.description or path), Qt.ItemDataRole.ToolTipRole)
         if self.combo.currentIndex() < 0:
             self.combo.setCurrentIndex(index)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +11,9 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWid
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.models.summary import main_score, parent_name, score_basis, score_text
-from phaseguide.models.zoo import list_models
+from phaseguide.widgets.known_models import known_models
+from phaseguide.widgets.plain_text import as_plain, one_line
+from phaseguide.widgets.runner import as_user_error
 
 if TYPE_CHECKING:
     from phaseguide.models.card import Card
@@ -105,10 +107,20 @@ def model_rows(project: Any) -> list[ModelRow]:
             entry.name, "built-in" if entry.origin == "built-in" else "yours", entry.path, entry.card, entry.problem,
             entry.card.version if entry.card else "", parent_name(entry.card) if entry.card else "",
         )
-        for entry in list_models()
+        for entry in known_models()
     ]  # fmt: skip
     versions = () if project is None else project.versions
-    return rows + [_version_row(project, version) for version in versions if not version.deleted]
+    rows += [_version_row(project, version) for version in versions if not version.deleted]
+    return [_told(row) for row in rows]
+
+
+def _told(row: ModelRow) -> ModelRow:
+    """Return a row, without its card if that holds something that no sentence can be made of."""
+    try:
+        row.cells(), row.details(), row.dice_meaning
+    except Exception as error:
+        return replace(row, card=None, problem=str(as_user_error(error)))
+    return row
 
 
 def _version_row(project: Any, version: Any) -> ModelRow:
@@ -148,10 +160,10 @@ class ModelsList(QTreeWidget):
             top.setFirstColumnSpanned(True)
             top.setFlags(Qt.ItemFlag.ItemIsEnabled)
             for row in group:
-                item = QTreeWidgetItem(top, list(row.cells()))
+                item = QTreeWidgetItem(top, [one_line(cell, 400) for cell in row.cells()])
                 item.setData(0, ROLE, row)
                 for column in range(len(COLUMNS)):
-                    item.setToolTip(column, row.details())
+                    item.setToolTip(column, as_plain(row.details()))
                 item.setToolTip(COLUMNS.index(DICE), row.dice_meaning)
             top.setExpanded(True)
         self.blockSignals(False)

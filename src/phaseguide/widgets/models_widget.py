@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QGridLayout,
     QInputDialog,
-    QMessageBox,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -26,6 +25,7 @@ from phaseguide.widgets.layers import micrographs
 from phaseguide.widgets.models_list import ModelRow, ModelsList, model_rows
 from phaseguide.widgets.open_project import open_project
 from phaseguide.widgets.phase_table import ALARM
+from phaseguide.widgets.plain_text import as_plain, asks
 from phaseguide.widgets.runner import in_background
 from phaseguide.widgets.segment_panel import small_label
 from phaseguide.widgets.share_dialog import SAMPLE, ShareDialog
@@ -166,8 +166,7 @@ class ModelsWidget(QWidget):
         question = f"Delete the model {row.name}? It goes to the recycle folder; Restore brings it back."
         if in_use:
             question += f" The open project {project.file.name} uses it and will need another one."
-        yes, no = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No
-        if QMessageBox.question(self, "Delete?", question, yes | no, no) != yes:
+        if not asks(self, "Delete?", question):
             return
         if row.origin == "project":
             self._in_project(
@@ -216,7 +215,7 @@ class ModelsWidget(QWidget):
 
         self._end()
         self.say(str(error), alarm=True)
-        show_error(str(error))
+        show_error(as_plain(str(error)))
 
     def showEvent(self, event: QShowEvent) -> None:
         """Look what has changed while the widget was hidden."""
@@ -295,7 +294,7 @@ class ModelsWidget(QWidget):
         return [one for one in micrographs(self.viewer) if len(planes.data_shape(one)) == 2]
 
     def _ask_name(self, title: str, question: str, name: str) -> str | None:
-        text, given = QInputDialog.getText(self, title, question, text=name)
+        text, given = QInputDialog.getText(self, title, as_plain(question), text=name)
         return text.strip() if given and text.strip() else None
 
     def _ask_file(self, title: str, name: str, kind: str) -> Path | None:

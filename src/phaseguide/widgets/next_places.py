@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from phaseguide.widgets import layers, planes
 from phaseguide.widgets.decision_bar import Keys, with_key
 from phaseguide.widgets.finetune_layers import is_there
+from phaseguide.widgets.identity import give_role, role_of
 from phaseguide.widgets.phase_table import ALARM
 from phaseguide.widgets.runner import in_background
 from phaseguide.widgets.segment_panel import small_label
@@ -115,7 +116,7 @@ class NextPlaces(QWidget):
         """Take the layer away and forget the places."""
         self.places, self.at = (), -1
         for layer in list(self._viewer.layers):
-            if layer.metadata.get(layers.KEY, {}).get("role") == ROLE:
+            if role_of(layer) == ROLE:
                 self._viewer.layers.remove(layer)
         self._show_state()
 
@@ -157,9 +158,9 @@ class NextPlaces(QWidget):
             features={"rank": [place.rank for place in self.places]},
             text={"string": "{rank}", "color": "#ffee00", "size": 11, "anchor": "upper_left"},
             name=f"{self._image.name} paint next",
-            metadata={layers.KEY: {"role": ROLE, "image_id": self._image.unique_id}},
             **layers.geometry(self._image),
         )
+        give_role(layer, ROLE, self._image)
         self._viewer.add_layer(layer)
         layer.editable = False
         if active is not None and active in self._viewer.layers:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QObject, Signal
-from qtpy.QtWidgets import QApplication
+import numpy as np
+from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtWidgets import QApplication, QWidget
 
 from phaseguide.errors import PhaseguideError, ProjectError
+from phaseguide.projects.edit_saver import EditSaver, Known, Painted
 from phaseguide.widgets import kept_results, layers, planes
 from phaseguide.widgets.autosave import Autosave
+from phaseguide.widgets.closing import ClosingWindow
+from phaseguide.widgets.copies import Copies
 from phaseguide.widgets.edit_log import Edit
 from phaseguide.widgets.edit_tools import edit_tools, image_of
-from phaseguide.widgets.field_layers import as_uint8, file_of, with_edits
+from phaseguide.widgets.field_layers import as_uint8, file_of, set_frozen, with_edits
 from phaseguide.widgets.field_show import FieldShow
 from phaseguide.widgets.project_results import Kept, freeze_as_shown, store
 from phaseguide.widgets.serial_worker import SerialWorker
@@ -25,7 +29,17 @@ if TYPE_CHECKING:
     from phaseguide.projects.project import Project
     from phaseguide.projects.schema import FieldEntry
 
+FLUSH_S = 2.0
+"""So long the window waits at most for what is being written."""
+
+LAST_S = 20.0
+"""So long the thread goes on trying to write when napari ends; what it cannot write lies in rescue copies."""
+
 _open: weakref.WeakKeyDictionary[Any, OpenProject] = weakref.WeakKeyDictionary()
+
+
+class UnsavedError(ProjectError):
+    """The project stays open, since edits of it are not on the disk."""
 
 
 def open_project(viewer: Any) -> OpenProject:
@@ -40,7 +54,8 @@ class OpenProject(QObject):
     """At most one project.
 
     ``changed`` tells that project, fields or their state are different; ``shown`` the id of the field
-    on show ("" for none); ``said`` a sentence; ``failed`` an error. Everything that writes into the
+    on show ("" for none); ``said`` a sentence; ``failed`` an error; ``rescued`` that there are other rescue copies
+    to offer. Everything that writes into the
     project does so in one thread, in the order in which it was asked for.
 
     Parameters
@@ -53,22 +68,38 @@ class OpenProject(QObject):
     shown = Signal(str)
     said = Signal(str)
     failed = Signal(object)
+    rescued = Signal()
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
         self._viewer = weakref.ref(viewer)
-        self.project: Project | None = None
+        self.saver: EditSaver | None = None
         self.worker = SerialWorker(self)
-        self.autosave = Autosave(self._write_edits, self.worker, self)
+        self.autosave = Autosave(lambda field_id, painted: painted.save(field_id), self.worker, self)
         self.autosave.saved.connect(lambda _: self.changed.emit())
         self.autosave.failed.connect(self._not_saved)
+        self.autosave.recovered.connect(
+            lambda field_id: self.said.emit(f"The edits of {field_id} are saved now.")
+        )
+        self.autosave.left_out.connect(self._left_out)
         self.tools = edit_tools(viewer)
         self.tools.listener = self._on_edit
         self.fields = FieldShow(self, viewer)
+        self.copies = Copies(self)
         kept_results.subscribe(viewer, self._on_kept)
         application = QApplication.instance()
         if application is not None:
-            application.aboutToQuit.connect(self.flush)
+            application.aboutToQuit.connect(self.leave)
+
+    @property
+    def viewer(self) -> Any:
+        """The viewer, or None when it is gone."""
+        return self._viewer()
+
+    @property
+    def project(self) -> Project | None:
+        """The project, or None."""
+        return None if self.saver is None else self.saver.project
 
     # -- a project --------------------------------------------------------------------------------
 
@@ -82,7 +113,7 @@ class OpenProject(QObject):
         """
         from phaseguide.projects.project import Project
 
-        return self._begin(Project.open(folder))
+        return self._begin(Project.open(folder, wait_s=FLUSH_S))
 
     def create(self, folder: str | Path, scheme: PhaseScheme, *, name: str = "", model: str = "") -> Project:
         """Make a project and open it.
@@ -107,21 +138,44 @@ class OpenProject(QObject):
         if self.project is None:
             return
         if not self.flush():
-            raise ProjectError(
+            raise UnsavedError(
                 f"{self.project.folder}: some edits could not be saved, so the project stays open. Free some "
-                "space, or make the folder writable; it is tried again by itself."
+                "space, make the folder writable, or end the program that holds it; it is tried again by itself."
             )
-        self.fields.clear()
-        self.project = None
-        self.autosave.forget()
-        self.shown.emit("")
-        self.changed.emit()
+        self._end()
+
+    def leave(self) -> None:
+        """Save what can be; the rest goes into rescue copies, and is tried on for a while when nobody waits for it."""
+        if self.saver is not None and not self.flush():
+            self.keep_copies()
+            self.saver.finish_by(LAST_S)
+            self.autosave.save_again()
+
+    def drop(self) -> None:
+        """Close the project whose edits were left to `leave`."""
+        self._end()
+
+    def keep_copies(self) -> dict[str, Painted]:
+        """Keep rescue copies of all edits that are not on the disk; return the edits."""
+        unsaved: dict[str, Painted] = self.autosave.unsaved()
+        for field_id, painted in unsaved.items():
+            painted.saver.keep(field_id, painted)
+        return unsaved
 
     def flush(self) -> bool:
-        """Block until everything is on the disk; False if something could not be written."""
-        return self.project is None or self.autosave.flush()
+        """Block until everything is on the disk, at most two seconds; False if something is not."""
+        QApplication.setOverrideCursor(Qt.CursorShape.WaitCursor)
+        try:
+            return self.saver is None or self.autosave.flush(FLUSH_S)
+        finally:
+            QApplication.restoreOverrideCursor()
 
-    def do(self, function: Callable[[Project], Any], done: Callable[[Any], None] | None = None) -> None:
+    def do(
+        self,
+        function: Callable[[Project], Any],
+        done: Callable[[Any], None] | None = None,
+        refused: Callable[[BaseException], None] | None = None,
+    ) -> None:
         """Change the project in the thread that writes it, then tell of the change."""
         project = self.project
         if project is None:
@@ -132,35 +186,36 @@ class OpenProject(QObject):
                 done(outcome)
             self.changed.emit()
 
-        self.worker.do(lambda: function(project), ended, self._fail)
+        self.worker.do(lambda: function(project), ended, refused or self._fail)
 
     def change_phases(
-        self, change: Callable[[Project], None], done: Callable[[], None], refused: Callable[[Any], None]
+        self,
+        change: Callable[[Project], Mapping[int, int]],
+        done: Callable[[], None],
+        refused: Callable[[Any], None],
     ) -> None:
-        """Call what gives the project other phases, in its thread; layers of its fields are read again with them."""
-        project = self.project
-        if project is None:
+        """Call what gives the project other phases, in its thread; layers of its fields are read again with them.
+
+        ``change`` returns old label -> new label. Strokes that end before the layers are read again follow it.
+        """
+        saver = self.saver
+        if saver is None:
             return
-        self.autosave.flush()
+        self.autosave.save()
+
+        def call() -> None:
+            saver.followed(change(saver.project))
 
         def ended(told: Callable[[], None]) -> None:
             self.fields.reload()
             told()
             self.changed.emit()
 
-        self.worker.do(
-            lambda: change(project), lambda _: ended(done), lambda error: ended(lambda: refused(error))
-        )
+        self.worker.do(call, lambda _: ended(done), lambda error: ended(lambda: refused(error)))
 
-    def watch(self, window: QObject) -> None:
-        """Save when a window is closed."""
-        window.installEventFilter(self)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Save before the window goes; whether it may go is not decided here."""
-        if event.type() == QEvent.Type.Close:
-            self.flush()
-        return bool(super().eventFilter(watched, event))
+    def watch(self, window: QWidget) -> None:
+        """Save when a window is closed, and ask where that fails."""
+        window.installEventFilter(ClosingWindow(self, window))
 
     # -- its fields -------------------------------------------------------------------------------
 
@@ -220,13 +275,13 @@ class OpenProject(QObject):
 
     def adopt(self, image: Any, entry: FieldEntry) -> None:
         """Make a layer that is there the image of a field that was added, with what is painted and found on it."""
-        viewer = self._viewer()
-        if viewer is None or image not in viewer.layers:
+        viewer, saver = self._viewer(), self.saver
+        if viewer is None or saver is None or image not in viewer.layers:
             return
-        self.fields.adopt(image, entry)
+        self.fields.adopt(image, entry, Known(np.zeros(entry.shape, np.uint8), saver.changes))
         edits = layers.find_layer(viewer, image, "edits")
         if edits is not None and edits.data.any():
-            self.autosave.changed(entry.id, lambda: as_uint8(edits.data))
+            self._save_soon(entry.id, edits)
         for keeper in kept_results.keepers(viewer):
             if keeper.shown(image) is not None:
                 self._on_kept(keeper, image)
@@ -239,9 +294,9 @@ class OpenProject(QObject):
         ProjectError
             A result is on show that was not accepted.
         """
-        viewer, field_id = self._viewer(), self.current
+        viewer, field_id, saver = self._viewer(), self.current, self.saver
         image = self.image_of(field_id)
-        if viewer is None or image is None:
+        if viewer is None or image is None or saver is None:
             return
         if any(keeper.is_provisional(image) for keeper in kept_results.keepers(viewer)):
             raise ProjectError(
@@ -252,11 +307,13 @@ class OpenProject(QObject):
         painted = None if edits is None else as_uint8(edits.data)
         on_show = None if phases is None else with_edits(as_uint8(phases.data), painted)
 
-        def frozen(_: Any) -> None:
-            self.autosave.drop(field_id)  # they are written, and could not be any more
+        def refused(error: BaseException) -> None:
             self.fields.follow_state()
+            self._fail(ProjectError(f"{error} Field {field_id!r} is not reviewed."))
 
-        self.do(lambda project: freeze_as_shown(project, field_id, on_show, painted), frozen)
+        set_frozen(viewer, image, True)  # a stroke that comes now could not be saved any more
+        self.autosave.save()
+        self.do(lambda _: freeze_as_shown(saver, field_id, on_show), self.fields.follow_state, refused)
 
     def reject(self, reason: str) -> None:
         """Reject the field on show."""
@@ -272,9 +329,18 @@ class OpenProject(QObject):
 
     def _begin(self, project: Project) -> Project:
         self.close()
-        self.project = project
+        self.saver = EditSaver(project)
+        self.copies.look()
         self.changed.emit()
         return project
+
+    def _end(self) -> None:
+        self.fields.clear()
+        self.saver = None
+        self.autosave.forget()
+        self.copies.look()
+        self.shown.emit("")
+        self.changed.emit()
 
     def _on_edit(self, layer: Any, edit: Edit) -> bool:
         """Save an edit and log it; False if it was on no field of the project."""
@@ -285,9 +351,14 @@ class OpenProject(QObject):
             return False
         self.fields.overlay(entry.id, layer, edit.region)
         told = edit.to_dict(project.scheme)
-        self.worker.do(lambda: project.log("edit", field=entry.id, **told), None, self._fail)
-        self.autosave.changed(entry.id, lambda: as_uint8(layer.data))
+        self.worker.do(lambda: project.log("edit", field=entry.id, **told), None, self._not_logged)
+        self._save_soon(entry.id, layer)
         return True
+
+    def _save_soon(self, field_id: str, layer: Any) -> None:
+        saver, known = self.saver, self.fields.known_of(field_id)
+        assert saver is not None
+        self.autosave.changed(field_id, lambda: Painted(np.array(layer.data), known, saver))
 
     def _on_kept(self, keeper: Any, image: Any) -> None:
         """Write what the Segment widget keeps on a field."""
@@ -299,15 +370,20 @@ class OpenProject(QObject):
         self.autosave.save()
         self.do(lambda project: store(project, kept))
 
-    def _write_edits(self, field_id: str, edits: Any) -> None:
-        project = self.project
-        if project is not None:
-            project.write_edits(field_id, edits)
-
     def _not_saved(self, field_id: str, error: PhaseguideError) -> None:
         self.failed.emit(
             ProjectError(f"{error} The edits of {field_id} are kept in the viewer and tried again.")
         )
+
+    def _left_out(self, field_id: str, told: str) -> None:
+        if told:
+            self.failed.emit(ProjectError(told))
+        else:
+            self.said.emit(f"All edits of {field_id} are saved.")
+
+    def _not_logged(self, error: BaseException) -> None:
+        if not self.autosave.failing:  # then the same was told already
+            self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
         self.failed.emit(error)

@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
     QGridLayout,
-    QLabel,
     QPushButton,
     QRadioButton,
     QSizePolicy,
@@ -26,6 +25,7 @@ from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.widgets import layers, planes
 from phaseguide.widgets.offered import OfferedRatio
 from phaseguide.widgets.painted_work import ScoredImage, counted_share, learnt_share, pooled_share
+from phaseguide.widgets.plain_text import Label
 from phaseguide.widgets.runner import in_background
 
 if TYPE_CHECKING:
@@ -226,11 +226,8 @@ class PaintedBox(QWidget):
         if scheme is None:
             raise MicrographError("Choose a model first: it names the phases.")
         shape, source = planes.data_shape(image), f"Layer {layer.name!r}"
-        if tuple(layer.data.shape) != shape:
-            raise MicrographError(
-                f"{source} is {' x '.join(map(str, layer.data.shape))} px, but {image.name!r} is "
-                f"{' x '.join(map(str, shape))} px. Choose a layer that was made for this image."
-            )
+        if (reason := layers.same_grid(layer, image)) is not None:
+            raise MicrographError(reason)
         if self.pool_check.isChecked() and len(shape) > 2:
             data, every = np.array(layer.data), planes.all_indices(image)  # the brush goes on meanwhile
             return lambda: pooled_share(data, every, scheme, source)
@@ -295,7 +292,7 @@ class PaintedBox(QWidget):
         self.estimated.emit()
 
     def _put(self, row: int, column: int, text: str, *, small: bool = False) -> None:
-        label = QLabel(text)
+        label = Label(text)
         side = Qt.AlignmentFlag.AlignLeft if column == 0 else Qt.AlignmentFlag.AlignRight
         label.setAlignment(side | Qt.AlignmentFlag.AlignVCenter)
         label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -332,14 +329,14 @@ class PaintedBox(QWidget):
         self.painted_button.setChecked(True)
         self.extrapolated_button = QRadioButton("Extrapolated from strokes")
         self.painted_button.toggled.connect(self._later)
-        self.segment_hint = QLabel(SEGMENT_FIRST)
+        self.segment_hint = Label(SEGMENT_FIRST)
         self.segment_hint.setStyleSheet(SMALL)
         self.pool_check = QCheckBox("All painted planes together (specimen)")
         self.pool_check.setToolTip(
             "The planes are the fields of one specimen; the interval is from their scatter."
         )
         self.pool_check.toggled.connect(self.refresh)
-        self.notes = QLabel()
+        self.notes = Label()
         self.notes.setWordWrap(True)
         self.notes.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
         self.use_button = QPushButton("Use as expected values")

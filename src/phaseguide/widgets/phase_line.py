@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QFont, QFontMetrics
-from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy
+from qtpy.QtWidgets import QGridLayout, QSizePolicy
 
 from phaseguide.phases import Phase
 from phaseguide.widgets.brush_keys import key_of
+from phaseguide.widgets.plain_text import Label, as_plain, one_line
 from phaseguide.widgets.range_button import NOTHING, RangeButton
 from phaseguide.widgets.share_box import ShareBox
 
@@ -24,7 +25,7 @@ class AreaCell:
     """An area share, and small below it what one pixel more or less at the boundaries makes of it."""
 
     def __init__(self, tip: str) -> None:
-        self.value, self.sensitivity = QLabel(NOTHING), QLabel()
+        self.value, self.sensitivity = Label(NOTHING), Label()
         for label in (self.value, self.sensitivity):
             label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -53,17 +54,18 @@ class PhaseLine:
     """
 
     def __init__(self, phase: Phase, grid: QGridLayout, line: int) -> None:
-        swatch = QLabel()
+        name = as_plain(one_line(phase.name))
+        swatch = Label()
         swatch.setFixedSize(14, 14)
         swatch.setStyleSheet(f"background: {phase.colour}; border-radius: 2px;")
         swatch.setToolTip(f"Label {phase.label}")
-        self.name = QLabel(phase.name)
+        self.name = Label(one_line(phase.name))
         key = key_of(phase.label)
-        self.name.setToolTip(f"Key {key} on the edits layer: brush with {phase.name}." if key else "")
+        self.name.setToolTip(f"Key {key} on the edits layer: brush with {name}." if key else "")
         self.name.setWordWrap(True)
         self.name.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.box = ShareBox()
-        self.box.setToolTip(f"Area share of {phase.name} that you expect; empty leaves it open.")
+        self.box.setToolTip(f"Area share of {name} that you expect; empty leaves it open.")
         self.box.setAccessibleName(f"Expected area % of {phase.name}")
         self.range = RangeButton(phase.name)
         self.found, self.unguided = AreaCell(FOUND_TIP), AreaCell(UNGUIDED_TIP)

@@ -14,6 +14,7 @@ from phaseguide.ratios import SUM_TOLERANCE, Ratio
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.segmentation.saving import CONSTRAINED, constraint_note
 from phaseguide.widgets.phase_line import FOUND_TIP, UNGUIDED_TIP, PhaseLine
+from phaseguide.widgets.plain_text import Label, as_plain
 from phaseguide.widgets.range_button import RangeButton
 from phaseguide.widgets.share_box import ShareBox
 
@@ -42,12 +43,12 @@ class PhaseTable(QWidget):
         self._uncertainty = 0.3
         self._remembered: dict[str, float] = {}
         self._grid = QWidget()
-        self.sum_line = QLabel()
+        self.sum_line = Label()
         self.sum_line.setWordWrap(True)
         self.scale_button = QPushButton("Scale to 100 %")
         self.scale_button.setToolTip("Multiply all values by the same factor so that they sum to 100 %.")
         self.scale_button.clicked.connect(self._scale)
-        self.note = QLabel(f"In mask: {CONSTRAINED}.")
+        self.note = Label(f"In mask: {CONSTRAINED}.")
         self.note.setWordWrap(True)
         self.note.setStyleSheet("font-weight: bold;")
         self._outer = QVBoxLayout(self)
@@ -96,7 +97,7 @@ class PhaseTable(QWidget):
         grid.setVerticalSpacing(0)
         grid.setColumnStretch(1, 1)
         for column, heading in enumerate(HEADINGS if scheme else ()):
-            label = QLabel(heading)
+            label = Label(heading)
             side = Qt.AlignmentFlag.AlignLeft if column < 2 else Qt.AlignmentFlag.AlignRight
             label.setAlignment(side | Qt.AlignmentFlag.AlignBottom)
             label.setToolTip(TIPS.get(column, ""))
@@ -172,7 +173,9 @@ class PhaseTable(QWidget):
                 f"{p.name} {share * 100:.2f} %"
                 for p, share in zip(result.scheme, result.imposed, strict=True)
             )
-            self.note.setToolTip(f"Your values, weighed against what the model sees, gave the aim: {aims}.")
+            self.note.setToolTip(
+                as_plain(f"Your values, weighed against what the model sees, gave the aim: {aims}.")
+            )
 
     def show_sensitivity(self, achieved: tuple[Ratio, Ratio], own: tuple[Ratio, Ratio]) -> None:
         """Show the lowest and highest shares with all boundaries moved by one pixel."""

@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QColorDialog,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QMenu,
     QPushButton,
@@ -22,6 +21,7 @@ from phaseguide.errors import PhaseguideError
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.finetune_phases import EditedPhases
 from phaseguide.widgets.phase_table import ALARM
+from phaseguide.widgets.plain_text import Label, as_plain, on_button
 from phaseguide.widgets.segment_panel import small_label
 
 
@@ -34,8 +34,8 @@ class PhasesEditor(QWidget):
     """
 
     changed = Signal()
-    relabelled = Signal(dict)
-    taken_back = Signal(dict)
+    relabelled = Signal(object)
+    taken_back = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ class PhasesEditor(QWidget):
         menu = QMenu(self)
         for other, phase in enumerate(self.phases.phases):
             if other != index:
-                menu.addAction(f"into {phase.name}").triggered.connect(
+                menu.addAction(f"into {on_button(phase.name)}").triggered.connect(
                     lambda _=False, i=index, j=other: self.merge(i, j)
                 )
         button = self.merges[index]
@@ -174,7 +174,7 @@ class PhasesEditor(QWidget):
             colour.setToolTip("Change the colour.")
             colour.clicked.connect(lambda _=False, i=index: self._ask_colour(i))
             name = QLineEdit(phase.name)
-            name.setToolTip(self._history(index))
+            name.setToolTip(as_plain(self._history(index)))
             name.editingFinished.connect(lambda i=index: self._rename(i))
             merge, remove = QPushButton("Merge"), QPushButton("Remove")
             merge.setToolTip("Make this phase a part of another one; its labels and its weights go along.")
@@ -184,7 +184,7 @@ class PhasesEditor(QWidget):
             remove.clicked.connect(lambda _=False, i=index: self.remove(i))
             for column, part in enumerate((colour, name, merge, remove)):
                 grid.addWidget(part, 2 * index, column)
-            made = QLabel(self._history(index, short=True))
+            made = Label(self._history(index, short=True))
             made.setStyleSheet("font-size: 10px;")
             made.setVisible(bool(made.text()))
             grid.addWidget(made, 2 * index + 1, 1, 1, 3)

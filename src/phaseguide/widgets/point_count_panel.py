@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from phaseguide.estimation.point_plan import MOST_POINTS
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layer_box import ImageBox
+from phaseguide.widgets.plain_text import Label, one_line
 from phaseguide.widgets.scrolled_panel import ScrolledPanel
 
 DEFAULT_COUNT = 100
@@ -36,7 +37,7 @@ class PointCountPanel(ScrolledPanel):
     def __init__(self, viewer: Any) -> None:
         super().__init__()
         self.image_box = ImageBox(viewer)
-        self.map_line = _wrapping(QLabel())
+        self.map_line = _wrapping(Label())
         self.count_box = QSpinBox()
         self.count_box.setRange(2, MOST_POINTS)
         self.count_box.setSingleStep(50)
@@ -44,7 +45,7 @@ class PointCountPanel(ScrolledPanel):
         self.count_box.setToolTip("Points to name in all. Four times as many halve the standard error.")
         self.expected = NumberTable()
         self.assumption = _wrapping(
-            QLabel(
+            Label(
                 "± is the standard error to expect, in percentage points, if the map is right at 9 of 10 points."
             )
         )
@@ -56,7 +57,7 @@ class PointCountPanel(ScrolledPanel):
         )
         self.discard_button = _button("Discard", "Forget the answers of this count.")
         self.result = NumberTable()
-        self.notes = _wrapping(QLabel())
+        self.notes = _wrapping(Label())
         self.offer_button = _button(
             "Use as expected values",
             "Write the areas into the Segment widget, each as sure as it was counted.",
@@ -65,7 +66,7 @@ class PointCountPanel(ScrolledPanel):
         self.save_button = _button(
             "Save count…", "Save points and answers, for the record and the command line."
         )
-        self.status = _wrapping(QLabel())
+        self.status = _wrapping(Label())
         self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._lay_out()
 
@@ -129,12 +130,12 @@ class CountingBox(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # takes the focus, so that no text box gets the keys
-        self.position = QLabel()
+        self.position = Label()
         self.position.setStyleSheet("font-weight: bold;")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(8)
-        question = _wrapping(QLabel("Which phase is the pixel in the middle of the cross?"))
+        question = _wrapping(Label("Which phase is the pixel in the middle of the cross?"))
         self.answers = QVBoxLayout()
         self.answers.setSpacing(4)
         self.buttons: list[QPushButton] = []
@@ -214,23 +215,23 @@ class NumberTable(QWidget):
             return
         right = Qt.AlignmentFlag.AlignRight
         for column, heading in enumerate(headings):
-            label = QLabel(heading)
+            label = Label(heading)
             label.setAlignment(
                 (right if column else Qt.AlignmentFlag.AlignLeft) | Qt.AlignmentFlag.AlignBottom
             )
             self._grid.addWidget(label, 0, column + 1)
         for row, (phase, texts) in enumerate(zip(scheme, rows, strict=True), start=1):
-            swatch = QLabel()
+            swatch = Label()
             swatch.setFixedSize(14, 14)
             swatch.setStyleSheet(f"background: {phase.colour}; border-radius: 2px;")
             self._grid.addWidget(swatch, row, 0)
-            name = _wrapping(QLabel(phase.name))
+            name = _wrapping(Label(one_line(phase.name)))
             name.ensurePolished()
-            widest = max(name.fontMetrics().horizontalAdvance(word) for word in phase.name.split())
+            widest = max(name.fontMetrics().horizontalAdvance(word) for word in name.text().split())
             name.setMinimumWidth(widest + 10)
             self._grid.addWidget(name, row, 1)
             for column, text in enumerate(texts, start=2):
-                number = QLabel(text)
+                number = Label(text)
                 number.setAlignment(right | Qt.AlignmentFlag.AlignVCenter)
                 number.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
                 self._grid.addWidget(number, row, column)

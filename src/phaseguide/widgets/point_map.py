@@ -55,6 +55,8 @@ def find_map(viewer: Any, image: Any) -> PointMap:
     layer = layers.find_layer(viewer, image, "phases")
     if layer is None:
         raise PointCountError(f"{image.name!r} has no phases yet. Segment it first.")
+    if (reason := layers.same_grid(layer, image)) is not None:
+        raise PointCountError(f"{reason} Or segment it again.")
     mark, index = layer.metadata[layers.KEY], planes.current_index(image, viewer.dims.point)
     labels = np.asarray(layer.data[index])
     if not labels.any():

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from phaseguide.widgets.layers import KEY
+from phaseguide.widgets.identity import give_role, role_of
 from phaseguide.widgets.planes import Index, data_shape
 
 NAME = "point to name"
@@ -21,7 +21,7 @@ _ARMS = ((-1, 0), (0, 1), (1, 0), (0, -1))
 
 def is_marked(viewer: Any) -> bool:
     """Whether points are being shown in a viewer."""
-    return any(layer.metadata.get(KEY, {}).get("role") == ROLE for layer in viewer.layers)
+    return any(role_of(layer) == ROLE for layer in viewer.layers)
 
 
 class PointMarker:
@@ -102,10 +102,10 @@ class PointMarker:
             border_color="black",  # a dark rim around a bright bar is seen on any grey
             border_width=0.08,
             name=NAME,
-            metadata={KEY: {"role": ROLE}},
             units=self._image.units,
             axis_labels=self._image.axis_labels,
         )
+        give_role(self._cross, ROLE, self._image)
         self._viewer.add_layer(self._cross)  # becomes active, so that a drag cannot paint or move anything
         self._cross.editable = False
 

@@ -90,7 +90,7 @@ def open_count(
     PointCountError, PhaseguideError
         As `propose_points` and `save_count`.
     """
-    stem = re.sub(r"[^\w.\-]+", "_", name).strip("._") or "image"
+    stem = re.sub(r"[^\w.\-]+", "_", name).strip("._")[:80] or "image"
     checksum = sha256_of_array(labels)[:12]
     number = 0
     while True:

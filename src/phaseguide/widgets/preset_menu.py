@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QFormLayout,
-    QLabel,
     QLineEdit,
     QMenu,
     QVBoxLayout,
@@ -19,6 +18,7 @@ from qtpy.QtWidgets import (
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.ratios import Preset, PresetStore
+from phaseguide.widgets.plain_text import Label, as_plain, on_button
 
 
 class PresetMenu(QMenu):
@@ -60,7 +60,7 @@ class PresetMenu(QMenu):
         model = self._model_name()
         there = self._store.list(model)
         for preset in there.presets:
-            self.addAction(_plain(preset.title), lambda one=preset: self.chosen.emit(one))
+            self.addAction(on_button(preset.title), lambda one=preset: self.chosen.emit(one))
         if not there.presets:
             self.addAction("No presets yet" if model else "Choose a model first").setEnabled(False)
         self.addSeparator()
@@ -68,13 +68,13 @@ class PresetMenu(QMenu):
         if there.presets:
             self._delete_menu.clear()
             for preset in there.presets:
-                self._delete_menu.addAction(_plain(preset.title), lambda one=preset: self._delete(one))
+                self._delete_menu.addAction(on_button(preset.title), lambda one=preset: self._delete(one))
             self.addMenu(self._delete_menu)
         if self._deleted is not None and self._deleted.model == model:
-            self.addAction(_plain(f"Put back {self._deleted.title!r}"), self._put_back)
+            self.addAction(on_button(f"Put back {self._deleted.title!r}"), self._put_back)
         if there.problems:
             unread = self.addAction(f"{len(there.problems)} cannot be read …")
-            unread.setToolTip("\n".join(there.problems))
+            unread.setToolTip(as_plain("\n".join(there.problems)))
             unread.triggered.connect(lambda: self.said.emit(" ".join(there.problems)))
 
     def save_as(self) -> None:
@@ -143,7 +143,7 @@ class PresetDialog(QDialog):
         self.material_box.addItems(sorted({"", *(one.material for one in presets)}))
         self.material_box.setCurrentText(material)
         self.material_box.lineEdit().setPlaceholderText("may be empty")
-        self.warning = QLabel()
+        self.warning = Label()
         self.buttons = QDialogButtonBox(
             QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel
         )
@@ -177,8 +177,3 @@ class PresetDialog(QDialog):
         self.warning.setText(f"Replaces {self._taken[key].title!r}." if key in self._taken else " ")
         self.save_button.setText("Replace" if key in self._taken else "Save")
         self.save_button.setEnabled(bool(self.name))
-
-
-def _plain(text: str) -> str:
-    """Keep Qt from reading an ampersand as a shortcut."""
-    return text.replace("&", "&&")

@@ -12,16 +12,16 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QPushButton,
     QWidget,
 )
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.models.zoo import list_models
 from phaseguide.phases import PhaseScheme
+from phaseguide.widgets.known_models import known_models
 from phaseguide.widgets.phase_table import ALARM
+from phaseguide.widgets.plain_text import Label, one_line
 
 OWN = "my own, typed below"
 
@@ -54,14 +54,16 @@ class ProjectDialog(QDialog):
         self.name = QLineEdit()
         self.name.setPlaceholderText("name of the folder")
         self.phases = QComboBox()
-        self._models = {entry.name: entry for entry in list_models() if entry.card is not None}
+        self._models = {entry.name: entry for entry in known_models() if entry.card is not None}
         for name, entry in self._models.items():
             assert entry.card is not None
-            self.phases.addItem(f"those of model {name}: {', '.join(entry.card.scheme.names)}", name)
+            self.phases.addItem(
+                one_line(f"those of model {name}: {', '.join(entry.card.scheme.names)}", 80), name
+            )
         self.phases.addItem(OWN, "")
         self.typed = QLineEdit()
         self.typed.setPlaceholderText("ferrite, pearlite, …")
-        self.problem = QLabel()
+        self.problem = Label()
         self.problem.setWordWrap(True)
         self.problem.setStyleSheet(ALARM)
         choice = QDialogButtonBox.StandardButton

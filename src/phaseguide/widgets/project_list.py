@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionV
 from phaseguide.models.zoo import SUFFIX
 from phaseguide.segmentation.saving import CONSTRAINED
 from phaseguide.widgets.field_pictures import LARGEST, Picture
+from phaseguide.widgets.plain_text import as_plain
 
 if TYPE_CHECKING:
     from phaseguide.phases import PhaseScheme
@@ -155,7 +156,7 @@ class FieldModel(QAbstractListModel):
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
             return row.text(self.scheme)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return row.tip(self.scheme)
+            return as_plain(row.tip(self.scheme))
         return row if role == ROLE else None
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QComboBox, QFormLayout, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from phaseguide.widgets.brush_keys import describe_keys
+from phaseguide.widgets.copies import RescueBar
 from phaseguide.widgets.decision_bar import with_key
 from phaseguide.widgets.fold import Fold
 from phaseguide.widgets.import_box import ImportBox
+from phaseguide.widgets.plain_text import Label, one_line
 from phaseguide.widgets.progress_line import ProgressLine
 from phaseguide.widgets.project_list import FLAG, FieldList, short
 from phaseguide.widgets.scrolled_panel import ScrolledPanel
@@ -40,7 +42,7 @@ class ProjectPanel(ScrolledPanel):
 
     def __init__(self, viewer: Any, find_scheme: Callable[[Any], PhaseScheme | None]) -> None:
         super().__init__()
-        self.title = QLabel()
+        self.title = Label()
         self.title.setStyleSheet("font-weight: bold;")
         self.place = small_label()
         self.new_button = button("New…", "Make a project in an empty folder.")
@@ -54,6 +56,7 @@ class ProjectPanel(ScrolledPanel):
         self.model_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.files_button = button("Add files…", "Add micrographs as fields.")
         self.layers_button = button("Add open images", "Add the image layers that come from files.")
+        self.rescue_bar = RescueBar()
         self.list = FieldList()
         self.previous_button = button(with_key("◀ Previous", PREVIOUS), "Show the field before.")
         self.next_button = button(with_key("Next ▶", NEXT), "Show the next field.")
@@ -79,7 +82,7 @@ class ProjectPanel(ScrolledPanel):
     def show_project(self, project: Project | None, models: list[str]) -> None:
         """Show name, place and models of a project, or that there is none."""
         there = project is not None
-        self.title.setText(project.file.name if project is not None else "")
+        self.title.setText(one_line(project.file.name) if project is not None else "")
         self.title.setVisible(there)
         self.place.setText(str(project.folder) if project is not None else NO_PROJECT)
         blocked = self.model_box.blockSignals(True)
@@ -87,7 +90,7 @@ class ProjectPanel(ScrolledPanel):
         if project is not None:
             extra = [project.current] if project.current and project.current not in models else []
             for name in (*models, *extra):
-                self.model_box.addItem(short(name), name)
+                self.model_box.addItem(one_line(short(name)), name)
             self.model_box.setPlaceholderText("the first that segments a field")
             self.model_box.setCurrentIndex(self.model_box.findData(project.current))
             self.keys_line.setText(describe_keys(project.scheme))
@@ -140,6 +143,7 @@ class ProjectPanel(ScrolledPanel):
         form.addRow("Model", self.model_box)
         column.addLayout(form)
         self._grid(column, (self.files_button, self.layers_button))
+        column.addWidget(self.rescue_bar)
         column.addWidget(self.list, 1)
         self._grid(column, (self.previous_button, self.next_button))
         self._grid(column, (self.review_button, self.reject_button, self.reopen_button))

@@ -134,7 +134,11 @@ class Rerun(QObject):
         device = read_preferences()[0].device
         if project is None or self.running:
             return
-        widget.opened.flush()
+        if not widget.opened.flush():
+            widget.say(
+                "Some edits are not saved yet, so nothing is segmented. Try again when they are.", alarm=True
+            )
+            return
         due, self._told = self.due(), []
         widget.say(f"Segmenting {len(due)} fields with {short(project.current)} …")
         widget.panel.progress.begin()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phaseguide.errors import PhaseguideError, ProjectError
+from phaseguide.errors import ProjectError
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.widgets.composition import Made, area_shares
 from phaseguide.widgets.field_layers import Map
@@ -15,6 +15,7 @@ from phaseguide.widgets.inputs import FIELD, Inputs
 
 if TYPE_CHECKING:
     from phaseguide.phases import PhaseScheme
+    from phaseguide.projects.edit_saver import EditSaver
     from phaseguide.projects.project import Project
 
 
@@ -76,24 +77,20 @@ def store(project: Project, kept: Kept) -> None:
         project.use(version)
 
 
-def freeze_as_shown(project: Project, field_id: str, shown: Map | None, edits: Map | None) -> None:
+def freeze_as_shown(saver: EditSaver, field_id: str, shown: Map | None) -> None:
     """Mark a field as reviewed; the map that was reviewed, edits on top, becomes its result.
 
-    The edits are written before, since a reviewed field takes none.
+    The edits were written before, since a reviewed field takes none.
 
     Raises
     ------
     ProjectError
-        They cannot be written. The field is not reviewed then.
+        They could not be written. The field is not reviewed then.
     """
     from phaseguide.projects.maps import read_record
 
-    try:
-        _write_edits(project, field_id, edits)
-    except PhaseguideError as error:
-        raise ProjectError(
-            f"{error} Field {field_id!r} is not reviewed: its edits are not saved yet."
-        ) from error
+    saver.check(field_id)
+    project = saver.project
     entry = project.field(field_id).result
     if entry is not None and shown is not None:
         stored = project.read_result(field_id)
@@ -111,15 +108,6 @@ def freeze_as_shown(project: Project, field_id: str, shown: Map | None, edits: M
                 constrained=entry.constrained,
             )
     project.review(field_id)
-
-
-def _write_edits(project: Project, field_id: str, edits: Map | None) -> None:
-    """Write edits that are not on the disk yet."""
-    if edits is None:
-        return
-    stored = project.read_edits(field_id)
-    if bool(edits.any()) if stored is None else not np.array_equal(stored, edits):
-        project.write_edits(field_id, edits)
 
 
 def check_phases(project: Project, scheme: PhaseScheme, model_name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,17 @@ from qtpy.QtWidgets import (
 )
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.models.zoo import list_models
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets import layers, model_news
+from phaseguide.widgets.closing import UnsavedQuestion
 from phaseguide.widgets.decision_bar import Keys
 from phaseguide.widgets.edit_log import scheme_of
 from phaseguide.widgets.field_pictures import Picture, make_pictures
+from phaseguide.widgets.known_models import known_models
 from phaseguide.widgets.latest_worker import LatestWorker
-from phaseguide.widgets.open_project import open_project
+from phaseguide.widgets.open_project import UnsavedError, open_project
 from phaseguide.widgets.phase_table import ALARM
+from phaseguide.widgets.plain_text import as_plain
 from phaseguide.widgets.project_dialog import ProjectDialog
 from phaseguide.widgets.project_list import short
 from phaseguide.widgets.project_panel import NEXT, PREVIOUS, ProjectPanel
@@ -79,6 +82,7 @@ class ProjectWidget(QWidget):
         self._keys = Keys({PREVIOUS: panel.previous_button, NEXT: panel.next_button})
         self._connect()
         self._on_project()
+        self._on_rescued()
 
     # -- what the user does -----------------------------------------------------------------------
 
@@ -86,6 +90,9 @@ class ProjectWidget(QWidget):
         """Open a project and show its first field that is not reviewed."""
         try:
             project = self.opened.open(folder)
+        except UnsavedError as error:
+            self._ask_unsaved(error, lambda: self.open(folder))
+            return
         except PhaseguideError as error:
             self.fail(error)
             return
@@ -100,6 +107,9 @@ class ProjectWidget(QWidget):
         """Make a project and open it."""
         try:
             self.opened.create(folder, scheme, name=name, model=model)
+        except UnsavedError as error:
+            self._ask_unsaved(error, lambda: self.open(folder))  # it was made, and only waits to be opened
+            return
         except PhaseguideError as error:
             self.fail(error)
             return
@@ -111,8 +121,8 @@ class ProjectWidget(QWidget):
         self.rerun.runner.stop()
         try:
             self.opened.close()
-        except PhaseguideError as error:
-            self.fail(error)
+        except UnsavedError as error:
+            self._ask_unsaved(error, lambda: self.say("The project is closed."))
         else:
             self.say("The project is closed; everything is saved.")
 
@@ -157,13 +167,16 @@ class ProjectWidget(QWidget):
         """Put a sentence on the status line."""
         self.panel.status.setText(text)
         self.panel.status.setStyleSheet(ALARM if alarm else "")
+        # A layout that scrolls gives a text that wraps one line at least, and cuts the others off.
+        height = self.panel.status.heightForWidth(self.panel.status.width())
+        self.panel.status.setMinimumHeight(max(height, 0))
 
     def fail(self, error: BaseException) -> None:
         """Tell of an error: on the status line, where it stays, and as a notification."""
         from napari.utils.notifications import show_error
 
         self.say(str(error), alarm=True)
-        show_error(str(error))
+        show_error(as_plain(str(error)))
 
     def reset_choices(self, event: Any = None) -> None:
         """Read the viewer's layers again; napari calls this when they change."""
@@ -210,6 +223,8 @@ class ProjectWidget(QWidget):
         panel.reopen_button.clicked.connect(lambda: opened.reopen())
         panel.rerun_button.clicked.connect(self.rerun.start)
         panel.stop_button.clicked.connect(self.rerun.stop)
+        panel.rescue_bar.restored.connect(opened.copies.restore)
+        panel.rescue_bar.discarded.connect(opened.copies.discard)
         panel.import_box.said.connect(self.say)
         panel.import_box.failed.connect(self.fail)
         for signal, slot in self._heard():
@@ -225,6 +240,9 @@ class ProjectWidget(QWidget):
         ):
             self._on_project()
         self._settle.start()
+
+    def _on_rescued(self) -> None:
+        self.panel.rescue_bar.show_copies(self.opened.copies.found)
 
     def _on_saved(self, field_id: str) -> None:
         self._painted.add(field_id)
@@ -252,7 +270,7 @@ class ProjectWidget(QWidget):
         """List the models that the project can use."""
         project = self.opened.project
         models = [] if project is None else [v.id for v in project.file.versions if not v.deleted]
-        models += [entry.name for entry in list_models() if entry.card is not None]
+        models += [entry.name for entry in known_models() if entry.card is not None]
         self.panel.show_project(project, models)
 
     def _on_shown(self, field_id: str) -> None:
@@ -284,6 +302,16 @@ class ProjectWidget(QWidget):
         self._settle.start()
 
     # -- questions --------------------------------------------------------------------------------
+
+    def _ask_unsaved(self, error: PhaseguideError, go_on: Callable[[], None]) -> None:
+        """Ask what is to become of edits that are not saved, before the project makes room."""
+
+        def close() -> None:
+            self.opened.drop()
+            go_on()
+
+        self.say(str(error), alarm=True)
+        UnsavedQuestion(self.opened, self, close).open()
 
     def _ask_new(self) -> None:
         dialog = ProjectDialog(self)
@@ -367,4 +395,5 @@ class ProjectWidget(QWidget):
             (opened.shown, self._on_shown),
             (opened.said, self.say),
             (opened.failed, self.fail),
+            (opened.rescued, self._on_rescued),
         ]

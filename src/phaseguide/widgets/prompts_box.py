@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers import geometry
+from phaseguide.widgets.plain_text import Label
 from phaseguide.widgets.planes import Index, data_shape
 from phaseguide.widgets.prompt_layers import look, mark, read_prompts
 
@@ -200,17 +201,17 @@ class PromptsBox(QWidget):
         return (*said, self.meaning) if said else ()
 
     def _lay_out(self) -> None:
-        title = QLabel("Boxes and points")
+        title = Label("Boxes and points")
         title.setToolTip(TIP)
         title.setStyleSheet("font-weight: bold;")
         grid = QGridLayout()
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setColumnStretch(1, 1)
-        grid.addWidget(QLabel("Phase"), 0, 0)
+        grid.addWidget(Label("Phase"), 0, 0)
         grid.addWidget(self.phase_box, 0, 1, 1, 2)
         grid.addWidget(self.absent, 1, 1, 1, 2)
         for row, kind in enumerate(TOOLS, start=2):
-            grid.addWidget(QLabel(kind.capitalize()), row, 0)
+            grid.addWidget(Label(kind.capitalize()), row, 0)
             grid.addWidget(self.layer_boxes[kind], row, 1)
             grid.addWidget(self.buttons[kind], row, 2)
         outer = QVBoxLayout(self)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from qtpy.QtCore import QLocale, QPoint, Qt, Signal
-from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QFrame, QLabel, QPushButton
+from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QFrame, QPushButton
 
 from phaseguide.ratios import ratio_range
+from phaseguide.widgets.plain_text import Label, one_line
 
 NOTHING = "–"
 LEAST, MOST = 1.0, 200.0
@@ -120,11 +121,11 @@ class SpreadPopup(QFrame):
         self.spin.setValue(button.uncertainty * 100)
         self.spin.setToolTip("One standard deviation, in per cent of the value.")
         self.spin.valueChanged.connect(lambda value: button.choose(value / 100))
-        self.meaning = QLabel()
+        self.meaning = Label()
         self.reset = QPushButton(f"As its source says (± {button.source_uncertainty() * 100:.0f} %)")
         self.reset.clicked.connect(self._reset)
         form = QFormLayout(self)
-        form.addRow(QLabel(f"How sure is your value for {button.phase}?"))
+        form.addRow(Label(f"How sure is your value for {one_line(button.phase)}?"))
         form.addRow("Uncertainty", self.spin)
         form.addRow("Range", self.meaning)
         form.addRow(self.reset)

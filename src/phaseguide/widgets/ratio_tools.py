@@ -57,7 +57,7 @@ class RatioTools(QWidget):
 
     offered = Signal(object)
     """An `OfferedRatio` for the boxes."""
-    state_wanted = Signal(dict)
+    state_wanted = Signal(object)
     """``"source"`` and ``"scope"`` of a preset, in the form of ``state``; sent before its ratio is offered."""
     auto_wanted = Signal()
     """The model is to estimate the ratio."""

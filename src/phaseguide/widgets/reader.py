@@ -24,11 +24,15 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
     MicrographError
         A file that cannot be read; the message names it.
     """
+    from napari.utils.notifications import show_warning
+
     from phaseguide.micrographs.reading import read_micrograph
 
     layers: list[LayerData] = []
     for one in [path] if isinstance(path, str) else list(path):
         micrograph = read_micrograph(one)
+        for notice in micrograph.notices:
+            show_warning(f"{Path(one).name}: {notice}")
         options: dict[str, Any] = {
             "name": Path(one).stem,
             "rgb": micrograph.is_rgb,
@@ -37,6 +41,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
                     "pixel_size_um": micrograph.pixel_size_um,
                     "scale_source": micrograph.scale_source,
                     "info_bar_rows": micrograph.info_bar_rows,
+                    "notices": list(micrograph.notices),
                 }
             },
         }

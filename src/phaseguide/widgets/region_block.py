@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QLineEdit, QSizePolicy, QVBoxLay
 
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.ratios import SUM_TOLERANCE
+from phaseguide.widgets.plain_text import Label, as_plain, one_line
 from phaseguide.widgets.share_box import ShareBox
 
 NOTHING = "–"
@@ -64,23 +65,25 @@ class RegionBlock(QWidget):
         grid.setColumnStretch(1, 1)
         grid.addWidget(self.name_line, 0, 0, 1, 2, Qt.AlignmentFlag.AlignBottom)
         for column, heading in enumerate(HEADINGS, start=2):
-            label = QLabel(heading)
+            label = Label(heading)
             label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom)
             grid.addWidget(label, 0, column)
         for row, phase in enumerate(scheme, start=1):
-            swatch = QLabel()
+            swatch = Label()
             swatch.setFixedSize(14, 14)
             swatch.setStyleSheet(f"background: {phase.colour}; border-radius: 2px;")
-            title = QLabel(phase.name)
+            title = Label(one_line(phase.name))
             title.setWordWrap(True)
             title.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
             box = ShareBox()
             box.setAccessibleName(f"Expected area % of {phase.name} in this region")
-            box.setToolTip(f"Area share of {phase.name} in this region; empty leaves it open.")
+            box.setToolTip(
+                as_plain(f"Area share of {one_line(phase.name)} in this region; empty leaves it open.")
+            )
             box.share = entry.shares.get(normalise_name(phase.name), np.nan)
             box.valueChanged.connect(self._on_box)
             box.installEventFilter(self)
-            found, unguided = QLabel(NOTHING), QLabel(NOTHING)
+            found, unguided = Label(NOTHING), Label(NOTHING)
             found.setToolTip("Area % of this region in the label map; excluded area left out.")
             unguided.setToolTip("Area % of this region that the model finds without your values.")
             for column, widget in enumerate((swatch, title, box, found, unguided)):
@@ -91,7 +94,7 @@ class RegionBlock(QWidget):
             self.boxes.append(box)
             self.found.append(found)
             self.unguided.append(unguided)
-        self.sum_line = QLabel()
+        self.sum_line = Label()
         self.sum_line.setWordWrap(True)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 6)

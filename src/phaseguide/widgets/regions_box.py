@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QScrollArea,
     QVBoxLayout,
@@ -24,6 +23,7 @@ from phaseguide.segmentation.polygons import polygon_mask
 from phaseguide.segmentation.regions import Region, RegionShares, Uncertainty, check_regions
 from phaseguide.segmentation.saving import CONSTRAINED
 from phaseguide.widgets.layers import geometry
+from phaseguide.widgets.plain_text import Label
 from phaseguide.widgets.planes import Index, data_shape
 from phaseguide.widgets.region_block import Entry, RegionBlock
 from phaseguide.widgets.shape_outlines import enclosure_problem, read_outlines, shape_names
@@ -71,9 +71,9 @@ class RegionsBox(QWidget):
         self.draw_button = QPushButton("Draw …")
         self.draw_button.setToolTip("Make a layer for regions on the image, and take the polygon tool.")
         self.draw_button.clicked.connect(self.draw)
-        self.hint = QLabel("Click corners on the image; double-click closes the outline.")
+        self.hint = Label("Click corners on the image; double-click closes the outline.")
         self.hint.setWordWrap(True)
-        self.note = QLabel(f"In mask: {CONSTRAINED}.")
+        self.note = Label(f"In mask: {CONSTRAINED}.")
         self.note.setWordWrap(True)
         self.note.setStyleSheet("font-weight: bold;")
         self._lay_out()
@@ -268,7 +268,7 @@ class RegionsBox(QWidget):
             self.layer.refresh(thumbnail=False, extent=False)  # else parts of the last outline stay lit
 
     def _lay_out(self) -> None:
-        title = QLabel("Regions")
+        title = Label("Regions")
         title.setToolTip(TIP)
         line = QHBoxLayout()
         line.addWidget(title)

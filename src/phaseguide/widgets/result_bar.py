@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
 from phaseguide.widgets.decision_bar import BACK, FORWARD, with_key
 from phaseguide.widgets.history import History
+from phaseguide.widgets.plain_text import Label
 
 
 class ResultBar(QWidget):
@@ -27,7 +28,7 @@ class ResultBar(QWidget):
         self.forward = _button(
             with_key("Forward ›", FORWARD), "Show the result after this one, and its values."
         )
-        self.position = QLabel()
+        self.position = Label()
         self.copy = _button(
             "Copy table", "Copy the table to the clipboard, ready to paste into a spreadsheet."
         )

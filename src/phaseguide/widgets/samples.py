@@ -22,14 +22,20 @@ def open_uhcs0495() -> list[LayerData]:
 def open_uhcs0220_strokes() -> list[LayerData]:
     """Return layers of the sample uhcs0220 with strokes where the model `uhcs` is wrong."""
     from phaseguide.datasets.samples import open_strokes
+    from phaseguide.micrographs.records import sha256_of_array
     from phaseguide.widgets.appearance import phase_colormap, phase_features
+    from phaseguide.widgets.identity import KEY
+    from phaseguide.widgets.layer_keeper import PIXELS
 
-    name, scheme = "uhcs0220", open_sample("uhcs0220").scheme
+    name, sample = "uhcs0220", open_sample("uhcs0220")
+    scheme = sample.scheme
     edits: dict[str, Any] = {
         "name": f"{name} edits",
         "opacity": 0.9,
         "colormap": phase_colormap(scheme),
         "features": phase_features(scheme),
+        # They are known as the image's edits by its pixels: when they are made, there is no layer of it yet.
+        "metadata": {KEY: {"role": "edits", PIXELS: sha256_of_array(sample.image)}},
     }
     return [*sample_layers(name), (open_strokes(name), edits, "labels")]
 

@@ -29,6 +29,7 @@ from phaseguide.widgets.inputs import FIELD, SPECIMEN, Inputs
 from phaseguide.widgets.layer_box import ImageBox
 from phaseguide.widgets.model_box import ModelBox
 from phaseguide.widgets.phase_table import PhaseTable
+from phaseguide.widgets.plain_text import Label, as_plain
 from phaseguide.widgets.preferences import SOURCES, Source, read_preferences
 from phaseguide.widgets.progress_line import ProgressLine
 from phaseguide.widgets.result_bar import ResultBar
@@ -100,7 +101,7 @@ class SegmentPanel(ScrolledPanel):
         )
         self.decisions = DecisionBar()
         self.progress = ProgressLine()
-        self.status = QLabel()
+        self.status = Label()
         self.status.setWordWrap(True)
         self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.results = ResultBar()
@@ -183,7 +184,7 @@ class SegmentPanel(ScrolledPanel):
     def show_source(self) -> None:
         """Show what the choice of source, and of exact values, means for the ranges."""
         exact = self.advanced.value().exact
-        self.source_box.setToolTip(f"Taken from: {self.title}." if self.title else self.source.tip)
+        self.source_box.setToolTip(as_plain(f"Taken from: {self.title}.") if self.title else self.source.tip)
         self.source_box.setEnabled(not exact)
         self.table.set_uncertainty(0.0 if exact else self.source.uncertainty)
 
@@ -293,7 +294,7 @@ class SegmentPanel(ScrolledPanel):
 
 def small_label() -> QLabel:
     """Return a label for a line of information that may wrap."""
-    label = QLabel()
+    label = Label()
     label.setWordWrap(True)
     label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
     return label

@@ -30,6 +30,7 @@ from phaseguide.widgets.named_maps import named_maps
 from phaseguide.widgets.offered import OfferedRatio
 from phaseguide.widgets.offers import subscribe
 from phaseguide.widgets.phase_table import ALARM
+from phaseguide.widgets.plain_text import as_plain
 from phaseguide.widgets.result_keeper import ResultKeeper
 from phaseguide.widgets.runner import Runner, in_background
 from phaseguide.widgets.segment_panel import SegmentPanel
@@ -156,7 +157,7 @@ class SegmentWidget(QWidget):
     def say(self, text: str, *, alarm: bool = False) -> None:
         """Put a sentence on the status line."""
         self.panel.status.setText(text if len(text) <= LONGEST else f"{text[:LONGEST]} …")
-        self.panel.status.setToolTip("" if len(text) <= LONGEST else text)
+        self.panel.status.setToolTip("" if len(text) <= LONGEST else as_plain(text))
         self.panel.status.setStyleSheet(ALARM if alarm else "")
 
     def fail(self, error: BaseException) -> None:
@@ -164,7 +165,7 @@ class SegmentWidget(QWidget):
         from napari.utils.notifications import show_error
 
         self.say(str(error), alarm=True)
-        show_error(str(error))
+        show_error(as_plain(str(error)))
 
     def current_plane(self) -> planes.Index:
         """Plane of the image that is on show."""

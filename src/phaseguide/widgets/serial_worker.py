@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import Any
 
@@ -48,11 +49,15 @@ class SerialWorker(QObject):
 
         future.add_done_callback(tell)
 
-    def wait(self) -> None:
-        """Block until everything is done and told."""
+    def wait(self, within_s: float) -> bool:
+        """Block until everything is done and told, at most so long; return whether it is."""
+        end = time.monotonic() + within_s
         while self._open:
-            wait(self._open)
+            done, _ = wait(self._open, max(end - time.monotonic(), 0.0), return_when=FIRST_COMPLETED)
+            if not done:
+                return False
             self._deliver()
+        return True
 
     def _deliver(self) -> None:
         while self._ended:

@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QFormLayout,
-    QLabel,
     QLineEdit,
     QPlainTextEdit,
     QWidget,
@@ -19,6 +18,7 @@ from qtpy.QtWidgets import (
 from phaseguide.models.bioimageio_description import PackageText
 from phaseguide.models.sam.base_presence import is_sam
 from phaseguide.models.sharing import ShareText
+from phaseguide.widgets.plain_text import Label
 
 if TYPE_CHECKING:
     from phaseguide.models.card import Card
@@ -66,7 +66,7 @@ class ShareDialog(QDialog):
             line.setCursorPosition(0)  # the beginning of a long text shows, not its end
         self.image = QComboBox()
         self.image.addItems([*images, SAMPLE])
-        self.note = QLabel()
+        self.note = Label()
         self.note.setWordWrap(True)
         choice = QDialogButtonBox.StandardButton
         self.buttons = QDialogButtonBox(choice.Save | choice.Cancel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from typing import Any
 
@@ -11,7 +12,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -22,6 +22,7 @@ from phaseguide.ratios.sources import SOURCES
 from phaseguide.widgets.finetune_job import RowLook
 from phaseguide.widgets.finetune_sources import EDITS, NO_LABELS, Given
 from phaseguide.widgets.phase_table import ALARM
+from phaseguide.widgets.plain_text import Label, as_plain, one_line
 from phaseguide.widgets.segment_panel import small_label
 from phaseguide.widgets.share_box import ShareBox
 
@@ -54,8 +55,8 @@ class SourceLine(QWidget):
         super().__init__()
         self.use = QCheckBox()
         self.use.setToolTip("Learn from it.")
-        self.title = QLabel()
-        self.title.setToolTip(tip)
+        self.title = Label()
+        self.title.setToolTip(as_plain(tip))
         self.labels = QComboBox()
         self.labels.setToolTip("Which labels are the truth; what they do not label is not known.")
         self.labels.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -84,9 +85,9 @@ class SourceLine(QWidget):
 
     def set_title(self, title: str) -> None:
         """Name the source."""
-        self.title.setText(title if len(title) <= 26 else f"{title[:12]} … {title[-11:]}")
+        self.title.setText(one_line(title, 26))
         if len(title) > 26:
-            self.title.setToolTip(title)
+            self.title.setToolTip(as_plain(title))
 
     def offer(self, choices: list[tuple[str, Any]]) -> None:
         """Offer labels to choose from, keeping the choice; without telling of a change."""
@@ -94,7 +95,7 @@ class SourceLine(QWidget):
         self.labels.blockSignals(True)
         self.labels.clear()
         for text, data in choices:
-            self.labels.addItem(text, data)
+            self.labels.addItem(one_line(text), data)
         places = [data for _, data in choices]
         self.labels.setCurrentIndex(places.index(before) if before in places else min(0, len(choices) - 1))
         self.labels.blockSignals(False)
@@ -199,7 +200,8 @@ class RatioForm(QWidget):
             box.share = kept.get(normalise_name(phase.name), math.nan)
             box.valueChanged.connect(self.changed)
             self.boxes.append(box)
-            name = QLabel(f"{_square(phase.colour)} {phase.name} (%)")
+            name = Label(f"{_square(phase.colour)} {html.escape(one_line(phase.name))} (%)")
+            name.setTextFormat(Qt.TextFormat.RichText)
             self._form.insertRow(row, name, box)
 
     def given(self) -> Given:

@@ -9,6 +9,7 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from phaseguide.errors import PhaseguideError
 from phaseguide.finetuning.sources import specimen_group
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import SUM_TOLERANCE
@@ -198,7 +199,10 @@ class SourcesTable(QWidget):
         if chosen == EDITS and labels is None:
             misfit = layers.find_layer(self._viewer, image, "edits")
             if misfit is not None:
-                return refusal(layers.misfit(misfit, image))
+                try:
+                    layers.check_edits(misfit, image)
+                except PhaseguideError as error:
+                    return refusal(error)
         painted = None if labels is None else scheme_of(labels)
         return layer_reader(
             image,
@@ -225,7 +229,7 @@ class SourcesTable(QWidget):
             return None
         if chosen == EDITS:
             layer = layers.find_layer(self._viewer, image, "edits")
-            return None if layer is None or tuple(layer.data.shape) != _shape(image) else layer
+            return None if layer is None or layers.same_grid(layer, image) is not None else layer
         return next((one for one in label_layers(self._viewer, image) if one.name == chosen), None)
 
     def _closed_fields(self, opened: Any, images: Any) -> dict[Hashable, str]:
@@ -289,9 +293,3 @@ class SourcesTable(QWidget):
                     event.disconnect(self._on_paint)
         self._viewer.layers.events.inserted.disconnect(self.reset_choices)
         self._viewer.layers.events.removed.disconnect(self.reset_choices)
-
-
-def _shape(image: Any) -> tuple[int, ...]:
-    from phaseguide.widgets.planes import data_shape
-
-    return data_shape(image)

@@ -14,8 +14,10 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QSizePolicy, QVBoxL
 
 from phaseguide.atomic import write_text
 from phaseguide.errors import PhaseguideError, RatioError
+from phaseguide.json_files import read_json
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.ratios import Ratio, area_from_weight
+from phaseguide.widgets.plain_text import Label, as_plain, one_line
 from phaseguide.widgets.share_box import OPEN, ShareBox
 
 HEADINGS = ("", "Phase", "Weight %", "g/cm³", "Area %")
@@ -56,7 +58,7 @@ class Densities:
         self._path = path
         self._known: dict[str, float] = {}
         try:
-            stored: Any = json.loads(path.read_text(encoding="utf-8"))
+            stored: Any = read_json(path)
             self._known = {str(name): float(value) for name, value in stored.items()}
         except (OSError, ValueError, TypeError, AttributeError):
             pass
@@ -100,7 +102,7 @@ class WeightPanel(QWidget):
         self.densities: list[DensityBox] = []
         self.areas: list[QLabel] = []
         self._rows = QWidget()
-        self.line = QLabel()
+        self.line = Label()
         self.line.setWordWrap(True)
         self.button = QPushButton("Convert to area %")
         self.button.setToolTip("Write the area % into the boxes of expected values.")
@@ -124,22 +126,24 @@ class WeightPanel(QWidget):
         grid.setVerticalSpacing(3)
         grid.setColumnStretch(1, 1)
         for column, heading in enumerate(HEADINGS if scheme else ()):
-            label = QLabel(heading)
+            label = Label(heading)
             label.setAlignment(Qt.AlignmentFlag.AlignLeft if column < 2 else Qt.AlignmentFlag.AlignRight)
             grid.addWidget(label, 0, column)
         for row, phase in enumerate(scheme or (), start=1):
-            swatch = QLabel()
+            swatch = Label()
             swatch.setFixedSize(14, 14)
             swatch.setStyleSheet(f"background: {phase.colour}; border-radius: 2px;")
-            name = QLabel(phase.name)
+            name = Label(one_line(phase.name))
             name.setWordWrap(True)
             name.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-            weight, density, area = ShareBox(), DensityBox(), QLabel(NOTHING)
+            weight, density, area = ShareBox(), DensityBox(), Label(NOTHING)
             weight.setAccessibleName(f"Weight % of {phase.name}")
-            weight.setToolTip(f"Weight share of {phase.name}; empty leaves it open.")
+            weight.setToolTip(as_plain(f"Weight share of {one_line(phase.name)}; empty leaves it open."))
             density.setAccessibleName(f"Density of {phase.name}")
             density.setToolTip(
-                f"Density of {phase.name}; empty is not known. It is remembered for this phase."
+                as_plain(
+                    f"Density of {one_line(phase.name)}; empty is not known. It is remembered for this phase."
+                )
             )
             density.density = self._densities.of(phase.name)
             area.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import os
 import signal
 import socket
@@ -212,6 +213,57 @@ def test_a_short_file_of_a_server_that_tells_no_length(server: Server, part: Pat
     server.cuts = [100_000]
     refused(server, "checksum mismatch")
     assert fetch(server)[0].read_bytes() == CONTENT
+
+
+def test_a_server_that_never_stops(server: Server, part: Path) -> None:
+    server.content, server.tells_length = bytes(60_000_000), False
+    refused(server, "sends more than the 0 MB of the file", "nothing of it was kept", server.address)
+    assert not part.exists()
+    assert server.sent < 30_000_000, "it was hung up on"
+    server.content = CONTENT
+    assert fetch(server)[0].read_bytes() == CONTENT
+
+
+def test_a_server_that_announces_too_much(server: Server, part: Path) -> None:
+    server.content = bytes(60_000_000)
+    refused(server, "sends more than the 0 MB of the file")
+    assert not part.exists() and server.sent < 30_000_000
+
+
+def test_a_part_that_grows_beyond_the_file(server: Server, part: Path) -> None:
+    put(part, CONTENT[:1000])
+    server.content = CONTENT + bytes(2_000_000)
+    refused(server, "sends more than the 0 MB of the file")
+    assert not part.exists()
+
+
+def test_a_part_that_is_larger_than_the_file_is_begun_anew(server: Server, part: Path) -> None:
+    put(part, bytes(3_000_000))
+    assert fetch(server)[0].read_bytes() == CONTENT and server.asked == [(f"/{NAME}", None)]
+
+
+@pytest.mark.parametrize("packed", ["gzip", "deflate", "br", "gzip, gzip"])
+def test_a_packed_answer_is_not_unpacked(server: Server, part: Path, packed: str) -> None:
+    """A few bytes of it can be as many as there is memory."""
+    server.content, server.packed = gzip.compress(bytes(20_000_000)), packed
+    refused(server, "sends the file packed", "nothing of it was kept")
+    assert not part.exists()
+
+
+@pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x", "//", "http://[x"])
+def test_redirections_to_anything_but_a_web_address(
+    server: Server, target: Path, part: Path, address: str
+) -> None:
+    server.redirect_to = address
+    refused(server)
+    assert not target.exists() and (not part.exists() or part.stat().st_size == 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_in_the_place_of_the_part(server: Server, part: Path) -> None:
+    part.parent.mkdir(parents=True)
+    os.mkfifo(part)
+    refused(server, "cannot be written")
 
 
 def test_another_part_than_asked_for(server: Server, part: Path) -> None:

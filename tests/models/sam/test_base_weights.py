@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -311,14 +312,73 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_search(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad, good = put(data_dir / "bases" / "a.pth"), put(data_dir / "bases" / "b.pth", b"good")
-    original = Path.open
+    original = base_index.open_plain
 
-    def refuse(path: Path, *arguments, **options):  # type: ignore[no-untyped-def]
+    def refuse(path: Path) -> BinaryIO:
         if path == bad:
             raise PermissionError(13, "Permission denied")
-        return original(path, *arguments, **options)
+        return original(path)
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(base_index, "open_plain", refuse)
     assert bases.find_base(sha(b"good")) == good
     with pytest.raises(ModelError, match=r"a\.pth: cannot be read \(Permission denied\)"):
         bases.find_official("vit_b")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        "",
+        "[]",
+        "null",
+        '{"added": [], "checksums": 5}',
+        '{"added": {"a": 1}, "checksums": {}}',
+        '{"added": {}, "checksums": {}, "added": {}}',
+        '{"added": {"x": {"sha256": NaN, "size": ""}}, "checksums": {}}',
+        "\udcff",
+    ],
+)
+def test_an_index_of_somebody_else_is_made_anew(data_dir: Path, text: str) -> None:
+    file = put(data_dir / "bases" / NAME)
+    put(base_index.index_path(), text.encode("utf-8", "surrogateescape"))
+    assert bases.list_bases()[0].path == file
+    assert str(file) in json.loads(base_index.index_path().read_text())["checksums"]
+
+
+def test_entries_of_an_index_that_cannot_be_are_left_out(data_dir: Path, tmp_path: Path) -> None:
+    good, sound = put(tmp_path / "good.pth"), {"sha256": SHA, "size": "vit_b"}
+    added = {
+        str(good): sound,
+        "relative.pth": sound,
+        "../up.pth": sound,
+        str(tmp_path / "a.pth"): {**sound, "size": "[bold]"},
+        str(tmp_path / "b.pth"): {**sound, "sha256": "../x"},
+        str(tmp_path / "c.pth"): {**sound, "more": 1},
+    }
+    stamps = {str(good): {"bytes": True, "mtime_ns": 1, "sha256": SHA}}
+    put(base_index.index_path(), json.dumps({"added": added, "checksums": stamps}).encode())
+    index = base_index.read_index()
+    assert list(index.added) == [str(good)] and index.stamps == {}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_pipes_in_the_place_of_weights_and_index(data_dir: Path) -> None:
+    (data_dir / "bases").mkdir(parents=True)
+    os.mkfifo(data_dir / "bases" / "a.pth")
+    os.mkfifo(base_index.index_path())
+    with pytest.raises(ModelError, match="were not found"):
+        bases.find_official("vit_b")
+
+
+def test_what_an_index_claims_is_read_again_before_it_is_used(data_dir: Path) -> None:
+    """The index says of another file that it is the official one."""
+    wrong = put(data_dir / "bases" / "a.pth", b"something else")
+    about = wrong.stat()
+    stamp = {"bytes": about.st_size, "mtime_ns": about.st_mtime_ns, "sha256": SHA}
+    put(base_index.index_path(), json.dumps({"added": {}, "checksums": {str(wrong): stamp}}).encode())
+    with pytest.raises(ModelError, match="were not found"):
+        bases.find_read_anew(SHA)
+    right = put(data_dir / "bases" / NAME)
+    assert bases.find_read_anew(SHA) == right
+    assert bases.find_official("vit_b") == right

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from phaseguide.errors import ModelError
+from phaseguide.models.architectures import check_guidance
 from phaseguide.models.guidance.additive import AdditiveGuidance
 from phaseguide.models.guidance.base import Guidance, NoGuidance
 from phaseguide.models.guidance.ccrm import ClassRatioMapping
@@ -43,14 +43,11 @@ def build_guidance(
     Raises
     ------
     ModelError
-        Unknown kind, or an option that the kind does not have.
+        Unknown kind, an option that the kind does not have or a value out of its range.
     """
-    if kind not in GUIDANCE:
-        raise ModelError(f"Unknown guidance {kind!r}. Choose one of {', '.join(GUIDANCE)}.")
-    try:
-        return GUIDANCE[kind](channels, n_phases, **(options or {}))
-    except TypeError as error:
-        raise ModelError(f"Guidance {kind!r} does not take these options: {options} ({error}).") from error
+    options = options or {}
+    check_guidance(kind, options)
+    return GUIDANCE[kind](channels, n_phases, **options)
 
 
 def count_parameters(module: nn.Module) -> int:

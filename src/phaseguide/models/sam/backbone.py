@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from phaseguide.errors import ModelError
+from phaseguide.models.architectures import check_backbone
 from phaseguide.models.backbones import Backbone, BackboneOptions, Features, pad_to_stride
 from phaseguide.models.sam.base import BaseWeights, open_base, random_base
 from phaseguide.models.sam.decoder import HEADS, MaskHead
@@ -52,6 +53,7 @@ class SamBackbone(nn.Module):
 
     def __init__(self, options: BackboneOptions, n_phases: int) -> None:
         super().__init__()
+        check_backbone(options.architecture, options.encoder, options.decoder, options.adapter)
         self.shape = find_shape(options.encoder)
         given = {"rank": DEFAULT_RANK, "blocks": 0, "base": "", "merged": False, **options.adapter}
         _check(options, given, self.shape.depth)
@@ -299,19 +301,11 @@ def _take_out_base(encoder: Any, width: int) -> list[tuple[nn.Module, str, str, 
 
 
 def _check(options: BackboneOptions, adapter: dict[str, Any], depth: int) -> None:
-    known = {"rank", "blocks", "base", "merged"}
-    if unknown := sorted(set(adapter) - known):
-        raise ModelError(f"adapter has no {', '.join(unknown)}; it has {', '.join(sorted(known))}.")
-    for name, highest in (("rank", 65536), ("blocks", depth)):
-        value = adapter[name]
-        if not isinstance(value, int) or not 0 <= value <= highest:
-            raise ModelError(f"adapter: {name} is {value!r}; it must be a whole number from 0 to {highest}.")
+    if adapter["blocks"] > depth:
+        raise ModelError(
+            f"adapter: blocks is {adapter['blocks']}; it must be a whole number from 0 to {depth}."
+        )
     if adapter["merged"] and adapter["rank"]:
         raise ModelError("adapter: a merged model has no adapters of its own; set rank to 0.")
     if options.in_channels not in (1, 3):
         raise ModelError(f"Segment Anything takes images of 1 or 3 channels, not {options.in_channels}.")
-    head = options.decoder.get("head", "mask")
-    if head not in HEADS or set(options.decoder) - {"head"}:
-        raise ModelError(
-            f"decoder is {options.decoder!r}; for Segment Anything it is {{'head': 'mask'}} or {{'head': 'conv'}}."
-        )

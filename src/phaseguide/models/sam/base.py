@@ -90,9 +90,9 @@ def open_base(shape: SamShape, sha256: str) -> BaseWeights:
 
 
 def _read(shape: SamShape, sha256: str) -> BaseWeights:
-    from phaseguide.models.sam.base_weights import find_base
+    from phaseguide.models.sam.base_weights import find_read_anew
 
-    path: Path = find_base(sha256)
+    path: Path = find_read_anew(sha256)
     try:
         state = read_checkpoint(path, shape)
     except (RuntimeError, MemoryError) as error:

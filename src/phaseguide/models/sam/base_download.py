@@ -15,7 +15,15 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from phaseguide.errors import ModelError
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.models.sam.base_failures import BrokeOff, OtherPart, Sentences, WebPage, bytes_of
+from phaseguide.models.sam.base_failures import (
+    BrokeOff,
+    OtherPart,
+    Packed,
+    Sentences,
+    TooLarge,
+    WebPage,
+    bytes_of,
+)
 from phaseguide.models.sam.base_index import exclusive, remember_checksum, stamping
 from phaseguide.models.sam.base_places import MIRROR_VARIABLE, part_path
 from phaseguide.models.sam.shapes import OfficialFile
@@ -134,7 +142,7 @@ def _transferring(
 ) -> Iterator[Progress | Notice]:
     """Append to the part what is missing of it; pooch works in a thread, so that a slow server blocks nobody."""
     try:
-        sink = _Sink(part)
+        sink = _Sink(part, official.most_bytes)
     except OSError as error:
         raise say.disk(error) from error
     start = sink.done
@@ -155,6 +163,8 @@ def _transferring(
     reason = sink.error or failure
     if _is_past_end(reason):  # all bytes were there; the checksum will tell
         return
+    if isinstance(reason, TooLarge | Packed):  # nothing of it can be part of the file
+        part.unlink(missing_ok=True)
     if reason is not None:
         raise say.of(reason, sink) from reason
     if sink.total and sink.done < sink.total:
@@ -179,7 +189,14 @@ def _work(address: str, sink: _Sink) -> None:
 
 
 class _Sink:
-    """The part file as the downloader sees it: counts bytes, and takes none once it is closed.
+    """The part file as the downloader sees it: counts bytes, and takes none once it is closed, or more than belong.
+
+    Parameters
+    ----------
+    part : Path
+        What is larger already is begun anew.
+    most : int
+        Bytes that the whole file cannot exceed.
 
     Attributes
     ----------
@@ -193,9 +210,16 @@ class _Sink:
         What ended the download.
     """
 
-    def __init__(self, part: Path) -> None:
-        self._part = part
-        self._file = part.open("ab")
+    def __init__(self, part: Path, most: int) -> None:
+        self._part, self._most = part, most
+        # Without O_NONBLOCK a pipe in its place would hold the program here.
+        flags = (
+            os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        )
+        self._file = os.fdopen(os.open(part, flags, 0o666), "ab")
+        if self._file.tell() > most:
+            self._file.truncate(0)
+            self._file.seek(0)
         self._lock = threading.Lock()
         self.done = self._file.tell()
         self.total = 0
@@ -209,8 +233,10 @@ class _Sink:
         if response.headers.get("Content-Type", "").startswith("text/html"):
             raise WebPage
         told = response.headers.get("Content-Length", "")
-        packed = response.headers.get("Content-Encoding", "identity") != "identity"
-        length = int(told) if told.isdecimal() and not packed else 0
+        # Nobody asked for it, and a few bytes can be unpacked to as many as there is memory.
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise Packed
+        length = int(told[:20]) if told.isascii() and told.isdecimal() else 0
         if response.status_code == 206:
             said = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
             if said is None or int(said[1]) != self.done:
@@ -220,6 +246,8 @@ class _Sink:
                 self._refuse_if_closed()
                 self._file.truncate(0)
                 self.done, self.anew = 0, True
+        if self.done + length > self._most:
+            raise TooLarge
         self.total = self.done + length if length else 0
         self.started = True
         if length > shutil.disk_usage(self._part.parent).free:
@@ -229,6 +257,8 @@ class _Sink:
         """Append some bytes."""
         with self._lock:
             self._refuse_if_closed()
+            if self.done + len(chunk) > self._most:
+                raise TooLarge
             self._file.write(chunk)
             self.done += len(chunk)
         return len(chunk)

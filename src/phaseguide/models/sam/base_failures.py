@@ -22,6 +22,14 @@ class OtherPart(Exception):
     """The server sends another part of the file than asked for."""
 
 
+class TooLarge(Exception):
+    """The server sends more bytes than the file has."""
+
+
+class Packed(Exception):
+    """The server sends the file packed, although it was asked not to."""
+
+
 class BrokeOff(Exception):
     """The connection broke off after some bytes."""
 
@@ -53,6 +61,16 @@ class Sentences:
                 f"{self._address}: answers with a web page instead of the file. Sign in to the network with a browser, "
                 "or correct the address of the mirror."
             )
+        if isinstance(error, TooLarge):
+            return self._end(
+                f"{self._address}: sends more than the {self._official.megabytes} MB of the file, so it is another; "
+                f"nothing of it was kept. Correct the address, or take another mirror: {self._again} --mirror URL."
+            )
+        if isinstance(error, Packed):
+            return self._end(
+                f"{self._address}: sends the file packed, although that was not asked for; nothing of it was kept. "
+                f"Take another mirror: {self._again} --mirror URL."
+            )
         if isinstance(error, OtherPart):
             self._part.unlink(missing_ok=True)
             return self._end(
@@ -65,7 +83,8 @@ class Sentences:
             )
         if isinstance(error, exceptions.InvalidProxyURL | exceptions.ProxyError):
             return self._end(f"{self._address}: the proxy cannot be used. Check the variable HTTPS_PROXY.")
-        if isinstance(error, exceptions.InvalidURL | exceptions.InvalidSchema | exceptions.TooManyRedirects):
+        nowhere = (exceptions.InvalidURL, exceptions.InvalidSchema, exceptions.TooManyRedirects, ValueError)
+        if isinstance(error, nowhere):
             return self._end(f"{self._address}: leads nowhere. Correct the address of the mirror.")
         if isinstance(error, exceptions.RequestException):
             if transfer.started:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -18,9 +19,14 @@ from filelock import FileLock, Timeout
 from phaseguide.atomic import write_text
 from phaseguide.errors import ModelError, PhaseguideError
 from phaseguide.events import Progress
+from phaseguide.files import open_plain
+from phaseguide.json_files import read_json
+from phaseguide.models.sam.shapes import SHAPES
 from phaseguide.models.zoo import user_model_folder
 
 INDEX_NAME = "index.json"
+_MOST_INDEX_BYTES = 8_000_000
+_SHA256 = re.compile("[0-9a-f]{64}")
 _BLOCK = 1 << 22
 _TELL_S = 0.1
 _LOCK_WAIT_S = 5.0
@@ -86,7 +92,7 @@ def index_path() -> Path:
 def read_index() -> Index:
     """Read the index; what is damaged in it is left out, since all but the added paths can be had again."""
     try:
-        data = json.loads(index_path().read_text(encoding="utf-8"))
+        data = read_json(index_path(), _MOST_INDEX_BYTES)
         added, stamps = dict(data["added"]), dict(data["checksums"])
     except FileNotFoundError:
         return Index()
@@ -95,10 +101,10 @@ def read_index() -> Index:
         return Index()
     index = Index()
     for path, entry in added.items():
-        if _fits(entry, {"sha256": str, "size": str}):
+        if _fits(path, entry, {"sha256": str, "size": str}) and entry["size"] in ("", *SHAPES):
             index.added[path] = Added(**entry)
     for path, entry in stamps.items():
-        if _fits(entry, {"bytes": int, "mtime_ns": int, "sha256": str}):
+        if _fits(path, entry, {"bytes": int, "mtime_ns": int, "sha256": str}):
             index.stamps[path] = Stamp(**entry)
     return index
 
@@ -158,7 +164,7 @@ def known_checksum(path: Path, index: Index) -> str | None:
         now = path.stat()
     except OSError as error:
         raise _unreadable(path, error) from error
-    for stamp in (index.stamps.get(str(path)), _taken.get(str(path))):
+    for stamp in (_taken.get(str(path)), index.stamps.get(str(path))):
         if stamp is not None and (stamp.bytes, stamp.mtime_ns) == (now.st_size, now.st_mtime_ns):
             return stamp.sha256
     return None
@@ -192,7 +198,7 @@ def stamping(path: Path) -> Generator[Progress, None, Stamp]:
     """
     digest, told = hashlib.sha256(), time.monotonic()
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             before = os.fstat(file.fileno())
             yield Progress(f"Checking {path.name}", 0, before.st_size)
             while block := file.read(_BLOCK):
@@ -252,12 +258,15 @@ def _write(index: Index) -> None:
     write_text(index_path(), json.dumps(data, indent=2) + "\n")
 
 
-def _fits(entry: Any, kinds: Mapping[str, type]) -> bool:
-    """Whether an entry of the index has exactly the values that it should."""
+def _fits(path: str, entry: Any, kinds: Mapping[str, type]) -> bool:
+    """Whether an entry of the index is of a file by its whole path, and has exactly the values that it should."""
     return (
-        isinstance(entry, dict)
+        Path(path).is_absolute()
+        and "\0" not in path
+        and isinstance(entry, dict)
         and entry.keys() == kinds.keys()
-        and all(isinstance(entry[key], kind) for key, kind in kinds.items())
+        and all(type(entry[key]) is kind for key, kind in kinds.items())
+        and _SHA256.fullmatch(entry["sha256"]) is not None
     )
 
 

@@ -15,6 +15,7 @@ from phaseguide.models.new_file import move_new
 from phaseguide.models.sam.base_download import check_address, downloading
 from phaseguide.models.sam.base_index import (
     Added,
+    Stamp,
     bases_folder,
     checking,
     forget_added,
@@ -22,6 +23,8 @@ from phaseguide.models.sam.base_index import (
     known_checksum,
     read_index,
     remember_added,
+    remember_checksum,
+    stamping,
 )
 from phaseguide.models.sam.base_places import (
     SUFFIXES,
@@ -74,6 +77,27 @@ class BaseEntry:
 def find_base(sha256: str) -> Path:
     """Return the file with a checksum; see `finding`."""
     return _drain(finding(sha256))
+
+
+def find_read_anew(sha256: str) -> Path:
+    """Return the file with a checksum, which is taken now, whatever is remembered: for who is about to use it.
+
+    Raises
+    ------
+    ModelError
+        As `finding`.
+    """
+    while True:
+        path = find_base(sha256)
+        stamp = _drain(_stamped(path))
+        if stamp.sha256 == sha256:
+            return path
+        remember_checksum(path, stamp)  # so that it is not found again
+
+
+def _stamped(path: Path) -> Iterator[Progress | Finished[Stamp]]:
+    stamp = yield from stamping(path)
+    yield Finished(stamp)
 
 
 def find_official(size: str) -> Path:
@@ -360,6 +384,7 @@ __all__ = [
     "fetch_base",
     "find_base",
     "find_official",
+    "find_read_anew",
     "finding",
     "forget_base",
     "index_path",

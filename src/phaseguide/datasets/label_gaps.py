@@ -1,0 +1,49 @@
+"""What label maps do not hold, in sentences: phases without a pixel, and labels that seem to count from 0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phaseguide.phases import NOT_CLASSIFIED, PhaseScheme
+from phaseguide.ratios import count_labels
+
+
+def count_all(maps: Iterable[NDArray[np.uint8]]) -> NDArray[np.int64]:
+    """Pixels for each label value 0..255 of all label maps together."""
+    total = np.zeros(256, dtype=np.int64)
+    for labels in maps:
+        total += count_labels(labels)
+    return total
+
+
+def describe_gaps(counts: NDArray[np.int64], scheme: PhaseScheme) -> list[str]:
+    """Say which phases no label map shows.
+
+    Parameters
+    ----------
+    counts : ndarray of int64, shape (256,)
+        See `count_all`.
+    scheme : PhaseScheme
+    """
+    told = [
+        f"{phase.name} (label {phase.label}) has no pixel in any label map, so it can be neither learnt nor judged."
+        for phase in scheme
+        if not counts[phase.label]
+    ]
+    hint = counts_from_zero(counts, scheme)
+    return [*told, hint] if hint else told
+
+
+def counts_from_zero(counts: NDArray[np.int64], scheme: PhaseScheme) -> str:
+    """A sentence where label maps hold 0..K-1 and no K, as those that count phases from 0 do; else empty."""
+    last = scheme.phases[-1]
+    others = [phase for phase in scheme if phase is not last]
+    if counts[last.label] or not counts[NOT_CLASSIFIED] or not all(counts[p.label] for p in others):
+        return ""
+    return (
+        f"The label maps hold {', '.join(map(str, range(last.label)))} and no {last.label}. If they count the phases "
+        "from 0, add 1 to every label but 255: here 0 means not classified, and pixels of it say nothing."
+    )

@@ -1,0 +1,135 @@
+"""Decode a PNG, JPEG, BMP or other everyday picture by Pillow, as a viewer shows it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phaseguide.errors import MicrographError
+from phaseguide.micrographs import colours
+from phaseguide.micrographs.decoded import Decoded, first_known, lossy_sentence
+from phaseguide.micrographs.picture_size import check_size
+from phaseguide.micrographs.sidecars import find_beside
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# Named, since some of the others run a program or open a further file.
+FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "PPM", "JPEG2000", "AVIF", "PCX", "SGI")
+_LOSSLESS = {"PNG", "BMP", "DIB", "GIF", "PPM", "PCX", "SGI"}
+_DEEP = ("RGB;16B", "RGBA;16B", "LA;16B")
+
+_guard = threading.Lock()
+
+
+def decode_other(path: Path, *, as_labels: bool) -> Decoded:
+    """Read the first picture of a file that is no TIFF.
+
+    Parameters
+    ----------
+    path : Path
+    as_labels : bool
+        See `phaseguide.micrographs.decoding.decode`.
+
+    Raises
+    ------
+    MicrographError
+        Too large, or lossy where labels are wanted; without the name of the file.
+    PIL.UnidentifiedImageError
+        No picture, or none of these formats.
+    Exception
+        Anything that a decoder raises on a damaged file.
+    """
+    with _open(path) as image:
+        if as_labels and not _is_lossless(image, path):
+            raise MicrographError(lossy_sentence(str(image.format)))
+        width, height = image.size
+        deep = image.format == "PNG" and any(tile[3] in _DEEP for tile in getattr(image, "tile", ()))
+        check_size((height, width, len(image.getbands())), 2 if deep else _bytes_a_value(image))
+        count = getattr(image, "n_frames", 1)
+        pixels = _deep_png(image, path) if deep else pixels_of(image, as_labels)
+    notices = (
+        (f"The file holds {count} pictures. The first is read; save the others as files of their own.",)
+        if count > 1
+        else ()
+    )
+    size, source = first_known([find_beside(path, width)])
+    return Decoded(pixels, size, source, 0, notices)
+
+
+def pixels_of(image: Image, as_labels: bool = False) -> NDArray[Any]:
+    """Return the pixels of a Pillow image upright, in grey or RGB, or the labels that it holds.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+    as_labels : bool
+        Palette indices instead of colours, black-and-white as 0 and 1.
+
+    Returns
+    -------
+    ndarray, shape (H, W) or (H, W, 3)
+        In native byte order.
+    """
+    mode, orientation = image.mode, _orientation(image)  # read first: loading forgets some of the headers
+    if mode == "1":
+        array = np.asarray(image).astype(np.uint8) * (1 if as_labels else 255)
+    elif mode in ("P", "PA") and as_labels:
+        array = np.array(image.getchannel("P") if mode == "PA" else image)
+    elif mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "RGBX"):
+        array = np.array(image.convert("RGB"))
+    elif mode in ("RGBa", "La"):
+        array = np.array(image.convert("RGBA" if mode == "RGBa" else "LA"))
+    else:
+        array = np.array(image)
+    return _upright(array if array.ndim == 3 else array[..., None], orientation)
+
+
+def _upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
+    array = array[..., : 1 if array.shape[-1] < 3 else 3]  # transparency says nothing about the metal
+    array = colours.grey_if_grey(colours.upright(array, orientation, 0))
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _open(path: Path) -> Image:
+    """Open a picture without Pillow's own limit to its size, which stitched fields exceed; `check_size` is ours."""
+    from PIL import Image
+
+    Image.init()
+    known = [name for name in FORMATS if name in Image.OPEN]  # not every build of Pillow has all
+    with _guard:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(path, formats=known)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _bytes_a_value(image: Image) -> int:
+    return 4 if image.mode in ("I", "F") else 2 if image.mode.startswith("I;16") else 1
+
+
+def _deep_png(image: Image, path: Path) -> NDArray[Any]:
+    """Decode a PNG with 16 bits a colour, of which Pillow keeps 8."""
+    import imagecodecs
+
+    return _upright(imagecodecs.png_decode(path.read_bytes()), _orientation(image))
+
+
+def _orientation(image: Image) -> int:
+    try:
+        told = image.getexif().get(274, 1)
+    except (SyntaxError, ValueError, KeyError, TypeError, IndexError, OSError, OverflowError):
+        return 1  # a header that cannot be read turns nothing in a viewer either
+    return told if isinstance(told, int) else 1
+
+
+def _is_lossless(image: Image, path: Path) -> bool:
+    if image.format == "WEBP":
+        with path.open("rb") as file:
+            return b"VP8 " not in file.read(4096)[12:]
+    return image.format in _LOSSLESS

@@ -1,0 +1,188 @@
+"""What a model may be built of: architectures, encoders and options, each by name and within its limits.
+
+A model file is data that somebody else may have made, and these values decide what code runs: an encoder's name can
+send timm to a hub or to a folder, an option to a file. So all is refused that does not stand here. Without torch.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from phaseguide.errors import ModelError
+
+SAM = "sam"
+"""The architecture that `phaseguide.models.sam` builds; the others are from segmentation-models-pytorch."""
+ARCHITECTURES = {
+    "unet": "Unet",
+    "unetplusplus": "UnetPlusPlus",
+    "fpn": "FPN",
+    "deeplabv3plus": "DeepLabV3Plus",
+    "segformer": "Segformer",
+}
+WIDEST = 8192
+"""Channels of a layer."""
+
+# No colon and no slash: those make an address of a name.
+_ENCODER = re.compile(r"[A-Za-z0-9_]+([-.][A-Za-z0-9_]+)*")
+
+Check = Callable[[Any], str]
+"""Says what a value must be; empty if it is."""
+
+
+def _whole(low: int, high: int) -> Check:
+    def check(value: Any) -> str:
+        fits = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+        return "" if fits else f"a whole number from {low} to {high}"
+
+    return check
+
+
+def _number(low: float, high: float) -> Check:
+    def check(value: Any) -> str:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return (
+            ""
+            if number and math.isfinite(value) and low <= value <= high
+            else f"a number, {low:g} to {high:g}"
+        )
+
+    return check
+
+
+def _one_of(*known: Any) -> Check:
+    def check(value: Any) -> str:
+        same = any(type(value) is type(one) and value == one for one in known)
+        return "" if same else f"one of {', '.join(map(repr, known))}"
+
+    return check
+
+
+def _wholes(fewest: int, most: int, high: int) -> Check:
+    def check(value: Any) -> str:
+        listed = isinstance(value, list | tuple) and fewest <= len(value) <= most
+        fits = listed and not any(_whole(1, high)(one) for one in value)
+        return "" if fits else f"{fewest} to {most} whole numbers from 1 to {high}"
+
+    return check
+
+
+def _matches(pattern: re.Pattern[str], what: str) -> Check:
+    return lambda value: "" if isinstance(value, str) and pattern.fullmatch(value) else what
+
+
+_WIDTH, _FLAG, _SHARE = _whole(1, WIDEST), _one_of(True, False), _number(0.0, 1.0)
+_STRENGTH = _number(-1e3, 1e3)
+_DEPTH = {"encoder_depth": _whole(3, 5)}
+_BLEND = {"decoder_interpolation": _one_of("nearest", "bilinear", "bicubic")}
+_UNET = {
+    **_DEPTH,
+    **_BLEND,
+    "decoder_channels": _wholes(3, 5, WIDEST),
+    "decoder_use_norm": _one_of(True, False, "batchnorm", "layernorm", "instancenorm", "identity"),
+    "decoder_attention_type": _one_of(None, "scse"),
+}
+_DECODERS: dict[str, dict[str, Check]] = {
+    "unet": _UNET,
+    "unetplusplus": _UNET,
+    "fpn": {
+        **_DEPTH,
+        **_BLEND,
+        "decoder_pyramid_channels": _WIDTH,
+        "decoder_segmentation_channels": _WIDTH,
+        "decoder_merge_policy": _one_of("add", "cat"),
+        "decoder_dropout": _SHARE,
+    },
+    "deeplabv3plus": {
+        **_DEPTH,
+        "encoder_output_stride": _one_of(8, 16),
+        "decoder_channels": _WIDTH,
+        "decoder_atrous_rates": _wholes(1, 6, 256),
+        "decoder_aspp_separable": _FLAG,
+        "decoder_aspp_dropout": _SHARE,
+    },
+    "segformer": {**_DEPTH, "decoder_segmentation_channels": _WIDTH},
+    SAM: {"head": _one_of("mask", "conv")},
+}
+_ADAPTER: dict[str, Check] = {
+    "rank": _whole(0, 65536),
+    "blocks": _whole(0, 64),
+    "base": _matches(re.compile("|[0-9a-f]{64}"), "a checksum of 64 hex digits, or empty"),
+    "merged": _FLAG,
+}
+_GUIDANCE: dict[str, dict[str, Check]] = {
+    "none": {},
+    "additive": {},
+    "spatial": {"width": _WIDTH, "coordinates": _FLAG, "gamma": _STRENGTH, "delta": _STRENGTH},
+    "plm": {
+        "width": _WIDTH,
+        "use_ratio_encoder": _FLAG,
+        "use_spatial_attention": _FLAG,
+        "use_feature_aggregation": _FLAG,
+        "coordinates": _FLAG,
+        "gamma": _STRENGTH,
+        "delta": _STRENGTH,
+    },
+    "ccrm": {"coordinates": _FLAG, "use_gate": _FLAG, "delta": _STRENGTH},
+}
+
+
+def check_backbone(
+    architecture: str, encoder: str, decoder: Mapping[str, Any], adapter: Mapping[str, Any]
+) -> None:
+    """Make sure that a backbone is one that may be built.
+
+    Whether the encoder is there is told by `phaseguide.models.backbones.check_encoder`, which needs the libraries.
+
+    Parameters
+    ----------
+    architecture, encoder, decoder, adapter
+        See `phaseguide.models.backbones.BackboneOptions`.
+
+    Raises
+    ------
+    ModelError
+        An architecture that does not exist, a name that is none, an option that there is not or a value out of its
+        range.
+    """
+    if architecture not in _DECODERS:
+        known = ", ".join([*ARCHITECTURES, SAM])
+        raise ModelError(f"Unknown architecture {architecture[:60]!r}. Choose one of {known}.")
+    if _ENCODER.fullmatch(encoder) is None or len(encoder) > 80:
+        raise ModelError(
+            f"{encoder[:60]!r} is not the name of an encoder. Choose one of segmentation-models-pytorch, or 'tu-' "
+            "and a model of timm; addresses and folders are refused."
+        )
+    _check(f"The decoder of {architecture!r}", decoder, _DECODERS[architecture])
+    if adapter and architecture != SAM:
+        raise ModelError(f"Architecture {architecture!r} takes no adapters; only {SAM!r} does.")
+    _check("adapter", adapter, _ADAPTER)
+
+
+def check_guidance(kind: str, options: Mapping[str, Any]) -> None:
+    """Make sure that a guidance is one that may be built.
+
+    Parameters
+    ----------
+    kind, options
+        See `phaseguide.models.segmenter.GuidanceOptions`.
+
+    Raises
+    ------
+    ModelError
+        Unknown kind, an option that the kind does not have or a value out of its range.
+    """
+    if kind not in _GUIDANCE:
+        raise ModelError(f"Unknown guidance {kind[:60]!r}. Choose one of {', '.join(_GUIDANCE)}.")
+    _check(f"Guidance {kind!r}", options, _GUIDANCE[kind])
+
+
+def _check(what: str, options: Mapping[str, Any], known: Mapping[str, Check]) -> None:
+    if unknown := sorted(set(options) - set(known)):
+        has = f"it has {', '.join(sorted(known))}" if known else "it has no options"
+        raise ModelError(f"{what} has no {', '.join(unknown)[:80]}; {has}.")
+    for name, value in options.items():
+        if wanted := known[name](value):
+            raise ModelError(f"{what}: {name} is {repr(value)[:60]}; it must be {wanted}.")

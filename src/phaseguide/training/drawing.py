@@ -1,0 +1,115 @@
+"""Crops of a step, drawn so that each holds something to learn, and as many as can a ratio."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
+from phaseguide.training.augmentation import random_grid, sample_crop
+from phaseguide.training.config import TrainingConfig
+from phaseguide.training.data import TrainingData, TrainingImage
+from phaseguide.training.losses import crop_ratios
+
+REDRAWS = 20
+"""Crops that are drawn at most for one that has a ratio, where images are partly labelled."""
+
+PROBES = 100
+"""Crops that are drawn to find out whether any has a ratio."""
+
+
+def draw_crops(
+    data: TrainingData, config: TrainingConfig, generator: torch.Generator, *, redraws: int = 0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw the crops of a step.
+
+    Returns
+    -------
+    tuple of Tensor
+        Pixels of float32, shape (B, C, H, W); labels, shape (B, H, W); ratios, shape (B, K), where a row of NaN
+        means that the crop has none.
+    """
+    drawn = [
+        draw_crop(data.taught, config.crop, config.augment_scale, generator, redraws=redraws)
+        for _ in range(config.batch)
+    ]
+    labels = torch.stack([marks for _, marks in drawn])
+    return torch.stack([pixels for pixels, _ in drawn]), labels, crop_ratios(labels, len(data.scheme))
+
+
+def draw_crop(
+    images: Sequence[TrainingImage],
+    crop: int,
+    max_log_scale: float,
+    generator: torch.Generator,
+    *,
+    redraws: int = 0,
+) -> tuple[Tensor, Tensor]:
+    """Draw one crop that holds a labelled pixel.
+
+    Images that are labelled all over take one draw each, whatever ``redraws`` is.
+
+    Parameters
+    ----------
+    images : sequence of TrainingImage
+        Each has a labelled pixel.
+    crop : int
+        Side in px.
+    max_log_scale : float
+        See `random_grid`.
+    generator : torch.Generator
+    redraws : int
+        How often to draw again for a crop that has a ratio; the last one is taken as it is.
+
+    Returns
+    -------
+    tuple of Tensor
+        See `sample_crop`.
+    """
+    while True:
+        item = images[int(torch.randint(len(images), (1,), generator=generator))]
+        height, width = item.labels.shape
+        grid = random_grid(height, width, crop, max_log_scale, generator)
+        pixels, labels = sample_crop(item.image, item.labels, grid)
+        if not bool(_labelled(labels).any()):
+            pixels, labels = sample_crop(item.image, item.labels, _onto_a_label(grid, item.labels, generator))
+        if redraws <= 0 or not bool((labels == NOT_CLASSIFIED).any()):
+            return pixels, labels
+        redraws -= 1
+
+
+def can_have_ratio(data: TrainingData, config: TrainingConfig) -> bool:
+    """Whether crops with a ratio can be drawn: labelled all over, but for excluded pixels."""
+    if any(not bool((i.labels == NOT_CLASSIFIED).any()) for i in data.taught):
+        return True
+    generator = torch.Generator().manual_seed(config.seed)
+    for _ in range(PROBES):
+        _, labels = draw_crop(data.taught, config.crop, config.augment_scale, generator)
+        if not bool((labels == NOT_CLASSIFIED).any()):
+            return True
+    return False
+
+
+def no_ratio(config: TrainingConfig) -> str:
+    """Say what it means where `can_have_ratio` is false, and what to do."""
+    return (
+        f"No crop of {config.crop} px is labelled all over, and one that is not has no ratio, so guidance cannot be "
+        "learnt. For guidance label some areas of that size all over, mark what has no phase as excluded (255), or "
+        "take smaller crops (--crop)."
+    )
+
+
+def _labelled(labels: Tensor) -> Tensor:
+    return (labels != NOT_CLASSIFIED) & (labels != EXCLUDED)
+
+
+def _onto_a_label(grid: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+    """Move a sampling grid so that its middle pixel lies on a labelled pixel, which is drawn."""
+    height, width = labels.shape
+    places = _labelled(labels).flatten().nonzero()[:, 0]
+    row, column = divmod(int(places[int(torch.randint(len(places), (1,), generator=generator))]), width)
+    wanted = torch.tensor([(column + 0.5) / width * 2 - 1, (row + 0.5) / height * 2 - 1])
+    middle = grid.shape[1] // 2
+    return grid + (wanted - grid[0, middle, middle])
