@@ -21,9 +21,14 @@ _LARGEST_TOLERANCE = 42.0  # that noise may ask for
 _CLEAN = 0.9  # a bar has a margin: a row near its top is nearly all background
 _JUMP = 0.5  # by how much a bar's rows are more background than the image above
 _STRAIGHT = 4.0  # grey levels that rows of a bar which is shaded from top to bottom are off a straight line
-_STEP_SHARE = (0.3, 0.7)  # of the columns jump by this many grey levels at the edge: after JPEG, and with noise
+_STEP_SHARE = (
+    0.3,
+    0.7,
+)  # of the columns jump by this many grey levels at the edge: after JPEG, and with noise
 _STEP_JPEG = 24.0
-_EXACT_WIDTH = 160  # in a narrower image only a bar of one exact value is told from metal with straight borders
+_EXACT_WIDTH = (
+    160  # in a narrower image only a bar of one exact value is told from metal with straight borders
+)
 _INK_CONTRAST = 25  # grey levels between background and text
 _INK_SHARE = 0.25  # of the pixels that are not background; in noisy resin there are none
 _INK_OF_NOISY_BAR = (0.002, 0.4)  # share of text in a bar that is told from noisy metal by nothing else
@@ -118,7 +123,7 @@ def _backgrounds(levels: Levels, near: int) -> Iterator[Levels]:
 
 
 def _slope(rows: NDArray[np.float64], near: int) -> Levels:
-    """Straight line through what rows are at the bottom, and on upwards as far as they follow it: (rows, 1, channels)."""
+    """Straight line through the rows at the bottom, and on as far as they follow it: (rows, 1, channels)."""
     at = np.arange(len(rows))
     lines = np.empty((len(rows), 1, rows.shape[1]), np.float32)
     for channel, values in enumerate(rows.T):

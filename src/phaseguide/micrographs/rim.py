@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -171,7 +172,9 @@ def _on_lines(area: Mask, down: Mask, across: Mask, band: int) -> float:
     direction = np.concatenate([np.arctan2(rise[1][at], rise[0][at]) for at in (at_down, at_across)])
     # The mean of directions that are the same at right angles: four times the angle.
     main = np.angle(np.exp(4j * direction).sum()) / 4
-    points = np.concatenate([np.argwhere(down) + (0.5, 0.0), np.argwhere(across) + (0.0, 0.5)])
+    points = np.concatenate(
+        [np.argwhere(down) + np.array([0.5, 0.0]), np.argwhere(across) + np.array([0.0, 0.5])]
+    )
     points = points[:: -(-len(points) // _MOST_POINTS)]
     best = 0.0
     for angle in main + _ANGLES:
@@ -202,7 +205,7 @@ def _with_mixed_edge(area: Mask, off: NDArray[np.float32]) -> Mask:
     rings = [area]
     for _ in range(5):
         rings.append(binary_dilation(rings[-1]))
-    beside = [off[outer & ~inner] for inner, outer in zip(rings[:-1], rings[1:], strict=True)]
+    beside = [off[outer & ~inner] for inner, outer in pairwise(rings)]
     metal = np.concatenate(beside[3:])
     if not metal.size:
         return area
@@ -210,5 +213,3 @@ def _with_mixed_edge(area: Mask, off: NDArray[np.float32]) -> Mask:
     while mixed < 2 and np.mean(beside[mixed]) < 0.8 * np.mean(metal):
         mixed += 1
     return rings[mixed]
-
-
