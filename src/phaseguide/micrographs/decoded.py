@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 UNKNOWN = "scale unknown"
@@ -30,6 +31,8 @@ class Decoded:
         Height of the information bar as the microscope recorded it; 0 if it did not.
     notices : tuple of str
         Sentences on what else the file holds and is left out.
+    transparent : ndarray of bool, shape (H, W) or (Z, H, W), or None
+        Pixels that a viewer does not show at all; None if the file has no transparency.
     """
 
     pixels: NDArray[Any]
@@ -37,6 +40,7 @@ class Decoded:
     scale_source: str = UNKNOWN
     bar_rows: int = 0
     notices: tuple[str, ...] = ()
+    transparent: NDArray[np.bool_] | None = None
 
 
 def first_known(candidates: Iterable[tuple[float | None, str] | None]) -> tuple[float | None, str]:

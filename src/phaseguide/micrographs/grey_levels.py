@@ -18,7 +18,8 @@ def grey_levels(data: NDArray[Any], scale: tuple[float, float] | None = None) ->
     Parameters
     ----------
     data : ndarray, shape (H, W) or (..., C)
-        Any real number type; of more than three channels the first three count. What is not finite becomes 0.
+        Any real number type; of more than three channels the first three count. What is not finite becomes
+        darker than anything else.
     scale : tuple of float, optional
         From `grey_scale` of the whole image; give it when ``data`` is a part of it.
     """
@@ -29,7 +30,7 @@ def grey_levels(data: NDArray[Any], scale: tuple[float, float] | None = None) ->
     # In float64: the offset of a float image may be large beside its range.
     scaled = (levels.astype(np.float64) - low) * levels_a_unit
     # What is far outside would only make large numbers.
-    clipped: Levels = np.clip(np.nan_to_num(scaled), -1024, 1280).astype(np.float32)
+    clipped: Levels = np.clip(np.where(np.isfinite(scaled), scaled, -1024), -1024, 1280).astype(np.float32)
     return clipped
 
 

@@ -359,8 +359,7 @@ def _blocks(plane: NDArray[Any], side: int = 16) -> NDArray[Any]:
 
 def _whole(shown: Mask, side: int = 16) -> Mask:
     """Whether every pixel of a block counts, shape (rows, columns)."""
-    whole: Mask = _blocks(shown, side).all(axis=(1, 3))
-    return whole
+    return np.asarray(_blocks(shown, side).all(axis=(1, 3)))
 
 
 def _octaves(plane: Grey, shown: Mask) -> Floats:
