@@ -218,7 +218,7 @@ def open_session(
 ) -> Session:
     """Open a session on the image of a field; detected bars and rims are excluded, as everywhere."""
     micrograph = item.read_image()
-    edits = None if micrograph.is_stack else micrograph.margins.exclude(None, micrograph.data.shape[:2])
+    edits = None if micrograph.is_stack else micrograph.excluding(None)
     return Session(model, micrograph.data, edits=edits, device=device, flips=flips, name=str(item.image_path))
 
 

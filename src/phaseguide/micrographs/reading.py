@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from phaseguide.micrographs.arrays import as_image_array
 from phaseguide.micrographs.decoding import decode
-from phaseguide.micrographs.margins import Margins, find_margins
+from phaseguide.micrographs.margins import LabelsOrNone, Margins, find_margins
 
 IMAGE_SUFFIXES = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"})
 """Lower-case suffixes by which a folder is searched for images; reading itself goes by content."""
@@ -64,6 +64,10 @@ class Micrograph:
     def is_stack(self) -> bool:
         """Whether the first axis counts planes."""
         return self.data.ndim - self.is_rgb == 3
+
+    def excluding(self, labels: LabelsOrNone) -> NDArray[np.uint8] | LabelsOrNone:
+        """Return edits or labels of the whole image with its bars and its rim excluded; see `Margins.exclude`."""
+        return self.margins.exclude(labels, self.data.shape[: self.data.ndim - self.is_rgb])
 
 
 def read_micrograph(path: str | Path) -> Micrograph:

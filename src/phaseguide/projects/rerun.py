@@ -140,7 +140,7 @@ def _segment(
     session = Session(
         model,
         micrograph.data,
-        edits=micrograph.margins.exclude(edits, micrograph.data.shape[:2]) if exclude_info_bar else edits,
+        edits=micrograph.excluding(edits) if exclude_info_bar else edits,
         device=device,
         flips=flips,
         name=str(micrograph.path),

@@ -70,7 +70,7 @@ def add_image(viewer: Any, data: FieldData) -> Any:
     mark = {
         "pixel_size_um": micrograph.pixel_size_um,
         "scale_source": micrograph.scale_source,
-        "info_bar_rows": micrograph.info_bar_rows,
+        "margins": micrograph.margins,
     }
     return viewer.add_image(
         micrograph.data,
