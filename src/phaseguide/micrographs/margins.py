@@ -43,8 +43,8 @@ class Margins:
 
     def describe(self) -> str:
         """Say what is excluded."""
-        parts = self.parts()
-        return f"{' and '.join(parts)} {'is' if len(parts) == 1 else 'are'} excluded"
+        *others, last = self.parts()
+        return f"{', '.join(others)} and {last} are excluded" if others else f"{last} is excluded"
 
     def parts(self) -> list[str]:
         """Name what there is."""

@@ -25,6 +25,7 @@ _BAND_PX = {_EXACT: 2, _JPEG: 4}  # how wide a straight line may be
 _AT_ONCE = 0.8  # of the metal's distance from the value of a rim that is there three px from its edge ...
 _CLEAR = 64.0  # ... and grey levels that are enough
 _MOST_LINES = 4
+_APART = 32  # px between two of one direction
 _CONTRAST = {_EXACT: 6.0, _JPEG: 16.0}  # grey levels that three quarters of the metal beside it differ by
 _RUNS = 3  # stretches of a side of the image that are looked at
 _MOST_POINTS = 1500
@@ -178,22 +179,24 @@ def _on_lines(area: Mask, down: Mask, across: Mask, band: int) -> float:
     points = points[:: -(-len(points) // _MOST_POINTS)]
     best = 0.0
     for angle in main + _ANGLES:
-        left = points
         covered = 0
         turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        allowed = np.ones((2, 1 + int(np.ptp(points @ turned, axis=0).max()) + band), dtype=np.int64)
+        places = np.floor(points @ turned).astype(np.int64)
+        places -= places.min(axis=0)
         for _ in range(_MOST_LINES):
-            if not len(left):
+            if not len(places):
                 break
             counts: list[tuple[int, int, int]] = []
-            places = np.floor(left @ turned).astype(np.int64)
             for axis in (0, 1):
-                at = places[:, axis] - places[:, axis].min()
-                sums = np.convolve(np.bincount(at), np.ones(band, np.int64), mode="full")
+                sums = np.convolve(np.bincount(places[:, axis]), np.ones(band, np.int64), mode="full")
+                sums *= allowed[axis, : len(sums)]
                 counts.append((int(sums.max()), axis, int(sums.argmax())))
             most, axis, last = max(counts)
-            at = places[:, axis] - places[:, axis].min()
             covered += most
-            left = left[(at > last) | (at <= last - band)]
+            places = places[(places[:, axis] > last) | (places[:, axis] <= last - band)]
+            # Lines side by side would cover an edge that only winds a little.
+            allowed[axis, max(0, last - _APART) : last + _APART] = 0
         best = max(best, covered / len(points))
     return best
 

@@ -6,6 +6,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from phaseguide.micrographs.margins import NO_MARGINS, Margins, find_margins
+from phaseguide.segmentation.device import Device
+
 
 def find_device(wish: str) -> Device:
     """Choose the device. Imports torch, which takes seconds the first time.
@@ -29,9 +32,7 @@ def describe_device(device: Device) -> str:
 
 def look_for_margins(data: NDArray[Any], *, rgb: bool) -> Margins:
     """Information bars and rim of the data of an image layer; none where the layer holds no grey values or colours."""
-    from phaseguide.micrographs.margins import find_margins
-
     if data.dtype.kind not in "uif":
-        return Margins()
+        return NO_MARGINS
     empty = data[..., 3] == 0 if rgb and data.shape[-1] == 4 else None
     return find_margins(data[..., :3] if rgb else data, empty=empty)
