@@ -102,7 +102,7 @@ def test_a_bar_and_a_rim_change_nothing_of_what_is_beside_them(model: Path, tmp_
         Image.fromarray(picture).save(tmp_path / f"{name}.png")
     files = [tmp_path / "plain.png", tmp_path / "barred.png"]
     wish = ["--ratio", "1=30%", "--smoothing", 1.0]
-    result = run("segment", *files, "-m", model, *wish, "--out", tmp_path / "out", "--device", "cpu")
+    result = run(*files, "-m", model, *wish, "--out", tmp_path / "out", "--device", "cpu")
     assert result.exit_code == 0, result.output
     told = " ".join(result.output.split())
     assert "the information bar at the bottom (24 rows) and the empty rim" in told and "are excluded" in told
@@ -112,9 +112,7 @@ def test_a_bar_and_a_rim_change_nothing_of_what_is_beside_them(model: Path, tmp_
     record = json.loads((tmp_path / "out" / "barred.json").read_text())
     assert record["settings"]["info_bar_rows_excluded"] == 24
     assert record["settings"]["empty_rim_excluded"] == pytest.approx(40 * 120 / (144 * 200), abs=1e-4)
-    kept = run(
-        "segment", files[1], "-m", model, "--keep-info-bar", "--out", tmp_path / "kept", "--device", "cpu"
-    )
+    kept = run(files[1], "-m", model, "--keep-info-bar", "--out", tmp_path / "kept", "--device", "cpu")
     assert kept.exit_code == 0 and "excluded" not in kept.output
     assert (read_label_map(tmp_path / "kept" / "barred_labels.tif") != 255).all()
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.ndimage import binary_dilation, rotate
 
-from phaseguide.micrographs import Margins, find_margins, read_micrograph
+from phaseguide.micrographs import Margins, find_margins, read_micrograph, rim
 from phaseguide.phases import EXCLUDED
 
 Plane = NDArray[np.uint8]
@@ -90,6 +90,14 @@ def test_other_types_colours_and_what_is_no_number() -> None:
     floats = texture().astype(np.float32)
     floats[empty] = np.nan
     assert fits(excluded(floats), empty, slack=1)
+
+
+def test_a_large_picture_is_looked_at_in_every_nth_row_and_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rim, "_LARGEST_SIDE", 200)
+    image, empty = texture(), np.zeros((300, 360), dtype=bool)
+    empty[:, :101] = True
+    image[empty] = 0
+    assert fits(excluded(image), empty, slack=2)
 
 
 def test_bars_within_a_frame_and_at_both_ends() -> None:
@@ -192,9 +200,9 @@ def test_each_plane_of_a_stack_has_its_own_rim(tmp_path: Path) -> None:
 
 
 def test_what_was_painted_stays_and_labels_of_another_shape_too() -> None:
-    rim = np.zeros((10, 8), dtype=bool)
-    rim[:, 0] = True
-    margins = Margins(3, 2, rim)
+    left = np.zeros((10, 8), dtype=bool)
+    left[:, 0] = True
+    margins = Margins(3, 2, left)
     edits = np.zeros((10, 8), np.uint8)
     edits[0], edits[8] = 1, 2
     both = margins.exclude(edits, (10, 8))

@@ -13,6 +13,7 @@ from phaseguide.micrographs.grey_levels import grey_levels, grey_scale
 Mask = NDArray[np.bool_]
 
 _SMALLEST_IMAGE = 48
+_LARGEST_SIDE = 6144  # of a larger image every n-th row and column is looked at
 _EXACT, _JPEG = 0.01, 2.0  # grey levels of 255 about the value of a rim: as stored, and after JPEG
 _RINGING = 16.0  # grey levels that JPEG is off beside an edge ...
 _RINGING_PX = 8  # ... so far from it
@@ -51,6 +52,12 @@ def find_rim(data: NDArray[Any]) -> Mask | None:
     """
     if min(data.shape[:2]) < _SMALLEST_IMAGE:
         return None
+    # Memory is not to grow with the image much.
+    step = -(-max(data.shape[:2]) // _LARGEST_SIDE)
+    if step > 1:
+        few = find_rim(data[::step, ::step])
+        height, width = data.shape[:2]
+        return None if few is None else few.repeat(step, axis=0)[:height].repeat(step, axis=1)[:, :width]
     scale = grey_scale(data)
     values = _border_values(data, scale)
     if not values:
