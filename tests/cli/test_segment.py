@@ -92,6 +92,31 @@ def test_folders_and_one_bad_image_of_many(model: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "field1_labels.tif").exists()
 
 
+def test_a_bar_and_a_rim_change_nothing_of_what_is_beside_them(model: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    metal = np.clip(120 + rng.normal(0, 6, (120, 160)) + np.linspace(-9, 9, 160)[None], 0, 255)
+    barred = np.zeros((144, 200), np.uint8)
+    barred[128:134, 20:90:2] = 255
+    barred[:120, :160] = metal  # black at the right and below
+    for name, picture in (("plain", metal.astype(np.uint8)), ("barred", barred)):
+        Image.fromarray(picture).save(tmp_path / f"{name}.png")
+    files = [tmp_path / "plain.png", tmp_path / "barred.png"]
+    wish = ["--ratio", "1=30%", "--smoothing", 1.0]
+    result = run(*files, "-m", model, *wish, "--out", tmp_path / "out", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    told = " ".join(result.output.split())
+    assert "the information bar at the bottom (24 rows) and the empty rim" in told and "are excluded" in told
+    plain, beside = (read_label_map(tmp_path / "out" / f"{name}_labels.tif") for name in ("plain", "barred"))
+    assert np.array_equal(beside[:120, :160], plain)
+    assert (beside[120:] == 255).all() and (beside[:, 160:] == 255).all()
+    record = json.loads((tmp_path / "out" / "barred.json").read_text())
+    assert record["settings"]["info_bar_rows_excluded"] == 24
+    assert record["settings"]["empty_rim_excluded"] == pytest.approx(40 * 120 / (144 * 200), abs=1e-4)
+    kept = run(files[1], "-m", model, "--keep-info-bar", "--out", tmp_path / "kept", "--device", "cpu")
+    assert kept.exit_code == 0 and "excluded" not in kept.output
+    assert (read_label_map(tmp_path / "kept" / "barred_labels.tif") != 255).all()
+
+
 def test_nothing_is_overwritten_silently(image: Path, model: Path, tmp_path: Path) -> None:
     kept = tmp_path / "steel_labels.tif"
     kept.write_bytes(b"mine")

@@ -70,3 +70,24 @@ def test_the_eight_symmetries_are_eight() -> None:
     seen = {tuple(turned(square, s).flatten().tolist()) for s in range(8)}
     assert len(seen) == 8
     assert torch.equal(turned(square, 0), square)
+
+
+def test_what_is_excluded_at_the_border_changes_no_crop() -> None:
+    rng = np.random.default_rng(1)
+    alone, labels = rng.integers(90, 140, (150, 210)).astype(np.uint8), np.zeros((150, 210), np.uint8)
+    labels[20:30, 40:60], labels[100:110, 150:170] = 1, 2
+    image, marks = np.zeros((190, 230), np.uint8), np.full((190, 230), 255, np.uint8)
+    image[:, ::3] = 255
+    image[:150, 20:], marks[:150, 20:] = alone, labels
+    sources = [
+        Source("a", image, marks, "edits", (0.5, 0.5)),
+        Source("a", alone, labels, "edits", (0.5, 0.5)),
+    ]
+    for cut in (
+        lambda one: label_crops([one], [one.labels], 64, [1.0, 0.5]),
+        lambda one: field_crops([one], 64),
+    ):
+        ours, theirs = (cut(one) for one in sources)
+        for one, other in zip(ours, theirs, strict=True):
+            assert torch.equal(one.pixels, other.pixels) and torch.equal(one.labels, other.labels)
+            assert torch.equal(one.far, other.far) and one.area == other.area

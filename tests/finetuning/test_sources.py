@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from phaseguide.datasets.folder import open_dataset
 from phaseguide.finetuning.sources import (
@@ -85,3 +86,15 @@ def test_a_folder_of_pairs_gives_full_sources(tmp_path: Path) -> None:
     found = list(sources_from_dataset(open_dataset(tiny_dataset(tmp_path)), SCHEME))
     assert [(s.name, s.kind) for s in found] == [("field0", "full"), ("field1", "full")]
     assert not any(r.problem for r in describe_sources(found, SCHEME))
+
+
+def test_the_bar_of_a_labelled_image_is_excluded(tmp_path: Path) -> None:
+    folder = tiny_dataset(tmp_path, 1, shape=(80, 96))
+    for part, below in (("images", np.zeros((16, 96), np.uint8)), ("labels", np.zeros((16, 96), np.uint8))):
+        file = folder / part / "field0.png"
+        if part == "images":
+            below[5:11, 10:60:2] = 255
+        Image.fromarray(np.vstack([np.asarray(Image.open(file)), below])).save(file)
+    (source,) = sources_from_dataset(open_dataset(folder), PhaseScheme.from_names(NAMES))
+    assert source.kind == "full" and source.labels is not None
+    assert (source.labels[80:] == 255).all() and not (source.labels[:80] == 255).any()

@@ -58,6 +58,34 @@ def test_every_pixel_type_and_colour(kind: str) -> None:
         assert abs(detect_info_bar(same) - 40) <= 2
 
 
+@pytest.mark.parametrize("kind", ["black", "white", "fei"])
+def test_at_the_top(kind: str) -> None:
+    image = np.vstack([bar(kind, 40, 640), texture()])
+    assert detect_info_bar(image) == 0
+    assert abs(detect_info_bar(image[::-1]) - 40) <= 2
+
+
+@pytest.mark.parametrize(("kind", "axis"), [("black", 0), ("black", 1), ("fei", 1)])
+def test_shaded(kind: str, axis: int) -> None:
+    rows = 48
+    shade = np.linspace(20, 80, (rows, 640)[axis])
+    painted = np.clip(bar(kind, rows, 640) + (shade[:, None] if axis == 0 else shade[None]), 0, 255)
+    assert abs(detect_info_bar(np.vstack([texture(), painted.astype(np.uint8)])) - rows) <= 2
+
+
+@pytest.mark.parametrize("sigma", [3, 6, 10])
+def test_with_the_noise_of_a_camera(sigma: float) -> None:
+    noise = np.random.default_rng(0).normal(0, sigma, (40, 640))
+    painted = np.clip(np.clip(bar("black", 40, 640), 25, 225) + noise, 0, 255)
+    assert abs(detect_info_bar(np.vstack([texture(), painted.astype(np.uint8)])) - 40) <= 2
+
+
+@pytest.mark.parametrize("kind", ["black", "white"])
+def test_taller_than_a_quarter(kind: str) -> None:
+    image = np.vstack([texture(height=160), bar(kind, 100, 640)])
+    assert abs(detect_info_bar(image) - 100) <= 2
+
+
 @pytest.mark.parametrize("cut", [0, 3], ids=["edge between blocks", "edge within a block"])
 @pytest.mark.parametrize("kind", ["black", "white", "fei"])
 def test_bar_after_jpeg_compression(kind: str, cut: int) -> None:

@@ -272,7 +272,7 @@ def test_memory_that_runs_out_is_no_damage(tmp_path: Path, monkeypatch: pytest.M
     def load(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("phaseguide.micrographs.pillow_decoding.pixels_of", load)
+    monkeypatch.setattr("phaseguide.micrographs.pillow_decoding._stored", load)
     with pytest.raises(MicrographError, match=r"a\.png: there is not enough memory"):
         read_micrograph(tmp_path / "a.png")
 

@@ -23,7 +23,6 @@ from phaseguide.segmentation.batch import (
     ImageDone,
     ImageFailed,
     segment_files,
-    with_info_bar,
 )
 from phaseguide.segmentation.image_files import find_images
 from phaseguide.segmentation.request import Request
@@ -83,19 +82,6 @@ def test_a_stopped_batch_leaves_whole_files_only(tmp_path: Path) -> None:
     next(e for e in events if isinstance(e, ImageDone))
     events.close()
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["0.json", "0_labels.tif"]
-
-
-def test_the_information_bar_is_excluded_except_where_the_user_painted() -> None:
-    micrograph = Micrograph(np.zeros((10, 4), np.uint8), None, "scale unknown", Path("x"), 3)
-    fixed = with_info_bar(micrograph, None)
-    assert fixed is not None
-    assert (fixed[:7] == 0).all() and (fixed[7:] == 255).all()
-    edits = np.zeros((10, 4), np.uint8)
-    edits[0], edits[8] = 1, 2
-    both = with_info_bar(micrograph, edits)
-    assert both is not None
-    assert both[:, 0].tolist() == [1, 0, 0, 0, 0, 0, 0, 255, 2, 255]
-    assert edits[7, 0] == 0
 
 
 def test_a_detected_bar_is_said_and_kept_out_of_all_areas(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from phaseguide.errors import DeviceError
 from phaseguide.models.backbones import Features
 from phaseguide.models.card import FOUR_FLIPS, ViewCard
+from phaseguide.models.metal import find_metal
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation import scratch
 from phaseguide.segmentation.device import choose_device
@@ -47,7 +48,8 @@ class Pixelwise(nn.Module):
 def encode(shape: tuple[int, int] = (150, 220), memory: int = PLENTY, **options: Any) -> EncodedImage:
     pixels = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
     options = {"tile": 64, "overlap": 16, "views": (ViewCard(),), "invert": False} | options
-    return EncodedImage(Pixelwise(), pixels, choose_device("cpu"), memory=memory, **options)  # type: ignore[arg-type]
+    metal = find_metal(pixels, None)
+    return EncodedImage(Pixelwise(), metal, choose_device("cpu"), memory=memory, **options)  # type: ignore[arg-type]
 
 
 def run(work: Generator[Any, None, NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from phaseguide.errors import MicrographError
+from phaseguide.models.metal import find_metal
 from phaseguide.segmentation import pixel_features as module
 from phaseguide.segmentation.pixel_features import pixel_features
 
@@ -17,7 +18,7 @@ def scored(height: int = 90, width: int = 70, *, rgb: bool = False) -> Any:
     rng = np.random.default_rng(0)
     shape = (height, width, 3) if rgb else (height, width)
     return SimpleNamespace(
-        pixels=rng.integers(0, 256, shape).astype(np.uint8),
+        metal=find_metal(rng.integers(0, 256, shape).astype(np.uint8), None),
         scores=rng.normal(0, 3, (3, height, width)).astype(np.float32),
     )
 
@@ -50,8 +51,9 @@ def test_large_images_keep_every_nth_row_and_column(monkeypatch: pytest.MonkeyPa
 
 def test_colour_and_pixels_that_are_no_number() -> None:
     session = scored(rgb=True)
-    session.pixels = session.pixels.astype(np.float32)
-    session.pixels[5:9, 5:9] = np.nan
+    pixels = session.metal.pixels.astype(np.float32)
+    pixels[5:9, 5:9] = np.nan
+    session.metal = find_metal(pixels, None)
     session.scores *= 100
     assert np.isfinite(pixel_features(session)).all()
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from phaseguide.errors import MicrographError, SchemeError
 from phaseguide.events import Notice
 from phaseguide.models.card import ViewCard
+from phaseguide.models.metal import find_metal
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.phases import PhaseScheme
@@ -172,7 +173,7 @@ def test_views_show_prompts_where_the_image_shows_what_they_are_on(
     pixels[8:24, 50:80] = 255
     encoded = EncodedImage(
         copy.deepcopy(model.segmenter),
-        pixels,
+        find_metal(pixels, None),
         choose_device("cpu"),
         tile=256,
         overlap=0,

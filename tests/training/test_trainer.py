@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from phaseguide.datasets.folder import open_dataset
 from phaseguide.datasets.samples import sample_dataset
 from phaseguide.errors import TrainingError
 from phaseguide.events import Finished, Notice, Progress
+from phaseguide.phases import PhaseScheme
 from phaseguide.training import trainer
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.data import TrainingData, load_images, split_images
 from phaseguide.training.events import EpochDone, TrainingResult
 from phaseguide.training.trainer import train
 from textures import SCHEME, config, data, field
+from tiny_models import NAMES, tiny_dataset
 
 
 def run(cfg: TrainingConfig, **kwargs: object) -> tuple[list[EpochDone], TrainingResult]:
@@ -280,6 +285,29 @@ def _broken() -> object:
         for p in result.segmenter.parameters():
             p.fill_(float("nan"))
     return result.segmenter
+
+
+def test_bars_and_excluded_borders_teach_nothing(tmp_path: Path) -> None:
+    """A data set with bars is, number by number, the one without them."""
+    alone, barred = tiny_dataset(tmp_path / "alone", 5, shape=(80, 96)), tmp_path / "barred"
+    for part in ("images", "labels"):
+        (barred / part).mkdir(parents=True)
+    shutil.copy(alone / "scheme.json", barred)
+    for file in sorted((alone / "images").iterdir()):
+        bar = np.zeros((16, 96), np.uint8)
+        bar[5:11, 10:60:2] = 255
+        picture = np.vstack([np.asarray(Image.open(file)), bar])
+        picture = np.hstack([picture, np.full((96, 30), 255, np.uint8)])
+        labels = np.pad(np.asarray(Image.open(alone / "labels" / file.name)), ((0, 16), (0, 0)))
+        labels = np.pad(labels, ((0, 0), (0, 30)), constant_values=255)
+        Image.fromarray(picture).save(barred / "images" / file.name)
+        Image.fromarray(labels).save(barred / "labels" / file.name)
+    scheme = PhaseScheme.from_names(NAMES)
+    ours, theirs = (list(load_images(open_dataset(folder), scheme)) for folder in (barred, alone))
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.equal(one.image, other.image) and torch.equal(one.labels, other.labels)
+        assert one.properties is not None and other.properties is not None
+        assert np.array_equal(one.properties, other.properties)
 
 
 def test_the_loss_goes_down_on_real_pixels() -> None:

@@ -140,3 +140,31 @@ def test_information_bar_is_proposed_as_excluded(widget: Any, viewer: Any, segme
     check.setChecked(False)
     segment()
     assert not (viewer.layers["with bar phases"].data == 255).any()
+
+
+def test_an_empty_rim_is_proposed_as_excluded(widget: Any, viewer: Any, segment: Any, qtbot: Any) -> None:
+    data = micrograph((200, 240))
+    data[:, :40] = 255
+    viewer.add_image(data, name="framed")
+    check = widget.panel.bar_check
+    qtbot.waitUntil(lambda: not check.isHidden())
+    assert "empty rim" in check.text() and check.isChecked()
+    segment()
+    phases = viewer.layers["framed phases"].data
+    assert (phases[:, :40] == 255).all() and not (phases[:, 43:] == 255).any()
+
+
+def test_each_plane_has_its_own_rim_and_transparent_corners_are_one(
+    widget: Any, viewer: Any, segment: Any, qtbot: Any
+) -> None:
+    data = np.stack([micrograph((200, 240), seed=i) for i in range(2)])
+    data[0, :, :40], data[1, 160:] = 0, 255
+    viewer.add_image(data, name="drift")
+    qtbot.waitUntil(lambda: not widget.panel.bar_check.isHidden())
+    margins = widget.bars.margins(viewer.layers["drift"], (0,))
+    assert margins.rim is not None and margins.rim[:, :40].all() and not margins.rim[:, 43:].any()
+    rgba = np.dstack([micrograph((200, 240, 3)), np.full((200, 240), 255, np.uint8)])
+    rgba[:60, :50, 3] = 0
+    image = viewer.add_image(rgba, rgb=True, name="corners")
+    qtbot.waitUntil(lambda: bool(widget.bars.margins(image, ())))
+    assert np.array_equal(widget.bars.margins(image, ()).rim, rgba[..., 3] == 0)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
+from phaseguide.models.metal import find_metal
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets import painted_box
 from phaseguide.widgets.identity import KEY, give_role
@@ -73,7 +74,7 @@ def scored(shape: tuple[int, int] = SHAPE) -> Any:
     band = np.minimum(np.arange(shape[1]) * 3 // shape[1], 2)
     scores = np.stack([np.broadcast_to(3.0 * (band == k), shape) for k in range(3)])
     scores = (scores + rng.normal(0, 1, scores.shape)).astype(np.float32)
-    return SimpleNamespace(pixels=np.zeros(shape, np.uint8), scores=scores, edits=None)
+    return SimpleNamespace(metal=find_metal(np.zeros(shape, np.uint8), None), scores=scores, edits=None)
 
 
 def test_the_edits_layer_is_the_default_and_results_are_not_offered(host: Host, settle: Any) -> None:

@@ -58,7 +58,7 @@ def painted(
     exclude_info_bar: Annotated[
         bool,
         typer.Option(
-            "--exclude-info-bar/--keep-info-bar", help="Leave a detected information bar out of all areas."
+            "--exclude-info-bar/--keep-info-bar", help="Leave detected information bars and empty rims out."
         ),
     ] = True,
     device: DeviceOption = "auto",
@@ -164,7 +164,6 @@ def coverage(
 def _read_planes(image: Path, labels: Path, plane: int | None, exclude_bar: bool) -> list[PaintedPlane]:
     from phaseguide.estimation.planes import PaintedPlane
     from phaseguide.micrographs.label_maps import read_label_map
-    from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
 
     micrograph, painted = read_image(image), read_label_map(labels)
     pixels = micrograph.data if micrograph.is_stack else micrograph.data[None]
@@ -174,10 +173,8 @@ def _read_planes(image: Path, labels: Path, plane: int | None, exclude_bar: bool
             f"{labels} is {_size(painted.shape)} px, but {image} is {_size(pixels.shape[:3])} px. "
             "Use labels that were painted on this image."
         )
-    if micrograph.info_bar_rows and exclude_bar:
-        painted = painted.copy()
-        bar = painted[:, -micrograph.info_bar_rows :]
-        bar[bar == NOT_CLASSIFIED] = EXCLUDED
+    if exclude_bar:
+        painted = micrograph.margins.exclude(painted, painted.shape)
     chosen = range(len(pixels)) if plane is None else [plane]
     if chosen[-1] >= len(pixels):
         raise PhaseguideError(f"{image}: has planes 0 to {len(pixels) - 1}, and no plane {plane}.")

@@ -77,11 +77,11 @@ def look_inside(
     planned = inside_files(out, stem)
     check_parts([planned.sheet, planned.table], planned.table, replace=overwrite)
     micrograph = read_image(image)
-    pixels = micrograph.data
+    pixels, margins = micrograph.data, micrograph.margins
     if micrograph.is_stack:
         if plane >= len(pixels):
             raise PhaseguideError(f"{image}: has planes 0 to {len(pixels) - 1}, and no plane {plane}.")
-        pixels = pixels[plane]
+        pixels, margins = pixels[plane], margins.of_plane(plane)
     elif plane:
         raise PhaseguideError(f"{image}: is one plane and no stack. Leave --plane out.")
     opened = open_model(model)
@@ -102,6 +102,7 @@ def look_inside(
             window=window,
             centre=middle,
             name=str(image),
+            labels=margins.exclude(None, pixels.shape[:2]),
         )
     )
     base_name = "" if start is None else start[0]

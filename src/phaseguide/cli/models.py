@@ -263,8 +263,8 @@ def bioimageio(
         micrograph = read_image(image)
         if micrograph.is_stack:
             raise ModelError(f"{image}: is a stack. Give one image.")
-        rows = micrograph.data.shape[0] - micrograph.info_bar_rows
-        pixels = fit_channels(micrograph.data[:rows], model.segmenter.in_channels, image.name)
+        rows = slice(micrograph.info_bar_rows_top, micrograph.data.shape[0] - micrograph.info_bar_rows)
+        pixels = fit_channels(micrograph.data[rows], model.segmenter.in_channels, image.name)
         image_name = image.stem
     text = PackageText(tuple(author), licence, cite)
     _say(f"Wrote {export_bioimageio(model, file, text, pixels, image_name)}")

@@ -174,7 +174,7 @@ def rerun(
     flips: FlipsOption = None,
     exclude_info_bar: Annotated[
         bool,
-        typer.Option("--exclude-info-bar/--keep-info-bar", help="Leave a detected information bar out."),
+        typer.Option("--exclude-info-bar/--keep-info-bar", help="Leave detected bars and empty rims out."),
     ] = True,
     json_target: JsonOption = None,
 ) -> None:

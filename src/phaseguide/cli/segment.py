@@ -113,7 +113,7 @@ def segment(
     exclude_info_bar: Annotated[
         bool,
         typer.Option(
-            "--exclude-info-bar/--keep-info-bar", help="Leave a detected information bar out of all areas."
+            "--exclude-info-bar/--keep-info-bar", help="Leave detected information bars and empty rims out."
         ),
     ] = True,
     overlay: Annotated[

@@ -72,9 +72,10 @@ def _extrapolate(
     from phaseguide.estimation.extrapolated import extrapolated_share
     from phaseguide.segmentation.pixel_features import pixel_features
     from phaseguide.segmentation.request import Request
+    from phaseguide.segmentation.scoring import excluded_only
     from phaseguide.segmentation.session import Session
 
-    session = Session(model, plane.image, device=device, name=plane.name)
+    session = Session(model, plane.image, edits=excluded_only(labels), device=device, name=plane.name)
     for event in session.segment(Request()):
         if not isinstance(event, Finished):
             yield event

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.models.card import ScoreHeadCard
-from phaseguide.models.segmenter import intensity_limits, normalise_image
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
 from phaseguide.segmentation.score_head import head_inputs
 from phaseguide.segmentation.session import Session
@@ -51,11 +50,13 @@ def head_sample(session: Session, labels: NDArray[np.uint8], *, seed: int = 0) -
     """
     if session.scores is None:
         raise PhaseguideError(f"{session.name}: there are no scores yet. Segment it first.")
-    planes = normalise_image(session.pixels, intensity_limits(session.pixels))
+    metal = session.metal
+    scores, labels = np.asarray(session.scores[:, *metal.window]), labels[metal.window]
     blank = _template(len(session.scheme))
     known = np.flatnonzero((labels != NOT_CLASSIFIED) & (labels != EXCLUDED))
     drawn = np.random.default_rng(seed).choice(known, min(PIXELS, known.size), replace=False)
-    columns = [m.ravel()[drawn] for m in head_inputs(np.asarray(session.scores), planes.mean(0), blank)]
+    maps = head_inputs(scores, metal.planes().mean(0), blank, metal.excluded)
+    columns = [m.ravel()[drawn] for m in maps]
     return HeadSample(np.stack(columns, axis=1), labels.ravel()[drawn])
 
 

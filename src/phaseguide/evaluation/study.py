@@ -36,7 +36,6 @@ from phaseguide.models.card import Card
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.ratios import Ratio, ratio_from_labels, total_variation
-from phaseguide.segmentation.batch import with_info_bar
 from phaseguide.segmentation.request import AUTO, Mode, Request, Segmentation
 from phaseguide.segmentation.session import Session
 
@@ -217,9 +216,9 @@ def evaluate(
 def open_session(
     item: Item, model: LoadedModel, *, device: str = "auto", flips: bool | None = None
 ) -> Session:
-    """Open a session on the image of a field; a detected information bar is excluded, as everywhere."""
+    """Open a session on the image of a field; detected bars and rims are excluded, as everywhere."""
     micrograph = item.read_image()
-    edits = None if micrograph.is_stack else with_info_bar(micrograph, None)
+    edits = None if micrograph.is_stack else micrograph.excluding(None)
     return Session(model, micrograph.data, edits=edits, device=device, flips=flips, name=str(item.image_path))
 
 

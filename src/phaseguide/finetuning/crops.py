@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phaseguide.finetuning.sources import Source
-from phaseguide.models.segmenter import normalise_image
+from phaseguide.models.metal import find_metal
 from phaseguide.phases import EXCLUDED
 
 SYMMETRIES = 8
@@ -69,14 +69,16 @@ def label_crops(
     """
     found: list[Crop] = []
     for index, (source, marks) in enumerate(zip(sources, labels, strict=True)):
-        if marks is None or not marks.any():
+        if marks is None or not _painted(marks).any():
             continue
-        planes = torch.from_numpy(normalise_image(source.image))
-        far = torch.from_numpy(_far(marks if source.labels is None else source.labels))
+        metal = find_metal(source.image, source.labels)
+        planes = torch.from_numpy(metal.planes())
+        far = torch.from_numpy(_far(marks if source.labels is None else source.labels)[metal.window])
+        marks = np.ascontiguousarray(marks[metal.window])
         for zoom in zooms:
             image, scaled = zoomed(planes, torch.from_numpy(marks), zoom)
             scaled, (_, scaled_far) = scaled.clone(), zoomed(planes, far, zoom)
-            for top, left in covering_windows(scaled.numpy() > 0, crop):
+            for top, left in covering_windows(_painted(scaled.numpy()), crop):
                 found.append(_cut(index, zoom, image, scaled, scaled_far > 0, top, left, crop, -1))
                 scaled[top : top + crop, left : left + crop] = 0
     return found
@@ -88,12 +90,13 @@ def field_crops(sources: Sequence[Source], crop: int) -> list[Crop]:
     for index, source in enumerate(sources):
         if source.ratio is None:
             continue
-        planes = torch.from_numpy(normalise_image(source.image))
+        metal = find_metal(source.image, source.labels)
+        planes = torch.from_numpy(metal.planes())
         height, width = planes.shape[1:]
         blank = torch.zeros((height, width), dtype=torch.uint8)
         if source.labels is not None:
             # What is excluded leaves the denominator of a ratio.
-            blank[torch.from_numpy(source.labels == EXCLUDED)] = EXCLUDED
+            blank[torch.from_numpy(source.labels[metal.window] == EXCLUDED)] = EXCLUDED
         nowhere = torch.zeros_like(blank, dtype=torch.bool)
         for top in _starts(height, crop):
             for left in _starts(width, crop):
@@ -163,12 +166,17 @@ def _starts(size: int, crop: int) -> list[int]:
     return [0] if count == 1 else [round(i * (size - crop) / (count - 1)) for i in range(count)]
 
 
+def _painted(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where a phase is said."""
+    painted: NDArray[np.bool_] = (labels > 0) & (labels < EXCLUDED)
+    return painted
+
+
 def _far(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """1 where nothing is labelled within `NEAR` px, else 0."""
     from scipy.ndimage import maximum_filter
 
-    painted = ((labels > 0) & (labels < EXCLUDED)).astype(np.uint8)
-    near = maximum_filter(painted, size=2 * NEAR + 1, mode="constant")
+    near = maximum_filter(_painted(labels).astype(np.uint8), size=2 * NEAR + 1, mode="constant")
     far: NDArray[np.uint8] = ((near == 0) & (labels == 0)).astype(np.uint8)
     return far
 

@@ -15,6 +15,7 @@ from phaseguide.finetuning.events import Judgement
 from phaseguide.finetuning.rehearsal import root_checksum
 from phaseguide.finetuning.sources import Source
 from phaseguide.models.card import CalibrationCard, Card
+from phaseguide.models.metal import find_metal
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.ratios import FLOOR
 from phaseguide.segmentation.familiarity import Familiarity, describe_image
@@ -79,7 +80,9 @@ def _familiar(parent: Card, sources: Sequence[Source]) -> bool:
     if parent.familiarity is None:
         return False
     usual = Familiarity.from_dict(parent.familiarity.model_dump())
-    return all(usual.distance(describe_image(s.image)) <= usual.threshold for s in sources)
+    seen = [find_metal(source.image, source.labels) for source in sources]
+    described = [describe_image(metal.seen, excluded=metal.excluded) for metal in seen]
+    return all(usual.distance(properties) <= usual.threshold for properties in described)
 
 
 def _ratios(parent: Card, sources: Sequence[Source]) -> dict[str, list[float]]:

@@ -34,7 +34,7 @@ class Source:
     image : ndarray, shape (H, W) or (H, W, C)
         Raw.
     labels : ndarray of uint8, shape (H, W), or None
-        0 nobody has said, 1..K the phases, 255 excluded.
+        0 nobody has said, 1..K the phases, 255 excluded, the image's bars and rims among them.
     kind : {"edits", "partial", "full", "ratio"}
         Edits; a partly painted layer; a fully labelled one; a ratio alone.
     ratio : tuple of float or None, optional
@@ -159,8 +159,9 @@ def data_sha256(sources: Sequence[Source]) -> str:
 def sources_from_dataset(dataset: Dataset, scheme: PhaseScheme) -> Iterator[Source]:
     """Read the labelled fields of a folder of pairs one by one; errors name the file."""
     for item in dataset.labelled().items:
-        image = item.read_image().data
-        labels = item.read_labels(scheme, (image.shape[0], image.shape[1]))
+        micrograph = item.read_image()
+        image = micrograph.data
+        labels = micrograph.excluding(item.read_labels(scheme, (image.shape[0], image.shape[1])))
         kind: Kind = "partial" if bool((labels == NOT_CLASSIFIED).any()) else "full"
         yield Source(item.stem, image, labels, kind)
 
@@ -175,16 +176,17 @@ def sources_from_project(project: Project) -> Iterator[Source]:
         if field.state == "rejected":
             continue
         truth, edits = project.read_truth(field.id), project.read_edits(field.id)
-        labels = merge_labels(truth, edits)
+        said = merge_labels(truth, edits)
         ratio = None if field.ratio is None else tuple(field.ratio.shares)
-        if labels is None and ratio is None:
+        if said is None and ratio is None:
             continue
-        kind: Kind = "ratio" if labels is None else "edits"
+        micrograph = project.read_image(field.id)
+        labels = micrograph.excluding(said)
+        kind: Kind = "ratio" if said is None else "edits"
         if labels is not None and truth is not None:
             kind = "partial" if bool((labels == NOT_CLASSIFIED).any()) else "full"
         tolerance = 0.1 if field.ratio is None else field.ratio.uncertainty
-        image = project.read_image(field.id).data
-        yield Source(field.id, image, labels, kind, ratio, tolerance, specimen_group(field))
+        yield Source(field.id, micrograph.data, labels, kind, ratio, tolerance, specimen_group(field))
 
 
 def specimen_group(field: FieldEntry) -> str:

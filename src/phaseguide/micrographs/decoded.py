@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 UNKNOWN = "scale unknown"
@@ -32,6 +33,8 @@ class Decoded:
         Sentences on what else the file holds and is left out.
     sha256 : str
         Checksum of the file when it was read.
+    transparent : ndarray of bool, shape (H, W) or (Z, H, W), or None
+        Pixels that a viewer does not show at all; None if the file has no transparency.
     """
 
     pixels: NDArray[Any]
@@ -40,6 +43,7 @@ class Decoded:
     bar_rows: int = 0
     notices: tuple[str, ...] = ()
     sha256: str = ""
+    transparent: NDArray[np.bool_] | None = None
 
 
 def first_known(candidates: Iterable[tuple[float | None, str] | None]) -> tuple[float | None, str]:

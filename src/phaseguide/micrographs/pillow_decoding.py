@@ -51,14 +51,15 @@ def decode_other(path: Path, *, as_labels: bool) -> Decoded:
         deep = image.format == "PNG" and any(tile[3] in _DEEP for tile in getattr(image, "tile", ()))
         check_size((height, width, len(image.getbands())), 2 if deep else _bytes_a_value(image))
         count = getattr(image, "n_frames", 1)
-        pixels = _deep_png(image, path) if deep else pixels_of(image, as_labels)
+        stored, orientation = _deep_png(image, path) if deep else _stored(image, as_labels)
     notices = (
         (f"The file holds {count} pictures. The first is read; save the others as files of their own.",)
         if count > 1
         else ()
     )
     size, source = first_known([find_beside(path, width)])
-    return Decoded(pixels, size, source, 0, notices)
+    pixels, transparent = _upright(stored, orientation)
+    return Decoded(pixels, size, source, 0, notices, transparent=transparent)
 
 
 def pixels_of(image: Image, as_labels: bool = False) -> NDArray[Any]:
@@ -75,24 +76,34 @@ def pixels_of(image: Image, as_labels: bool = False) -> NDArray[Any]:
     ndarray, shape (H, W) or (H, W, 3)
         In native byte order.
     """
+    return _upright(*_stored(image, as_labels))[0]
+
+
+def _stored(image: Image, as_labels: bool) -> tuple[NDArray[Any], int]:
+    """Grey or RGB values, with transparency if there is any, as they lie in the file, and its orientation."""
     mode, orientation = image.mode, _orientation(image)  # read first: loading forgets some of the headers
     if mode == "1":
         array = np.asarray(image).astype(np.uint8) * (1 if as_labels else 255)
     elif mode in ("P", "PA") and as_labels:
         array = np.array(image.getchannel("P") if mode == "PA" else image)
-    elif mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "RGBX"):
+    elif mode == "PA" or (mode == "P" and "transparency" in image.info):
+        array = np.array(image.convert("RGBA"))
+    elif mode in ("P", "CMYK", "YCbCr", "LAB", "HSV", "RGBX"):
         array = np.array(image.convert("RGB"))
     elif mode in ("RGBa", "La"):
         array = np.array(image.convert("RGBA" if mode == "RGBa" else "LA"))
     else:
         array = np.array(image)
-    return _upright(array if array.ndim == 3 else array[..., None], orientation)
+    return array, orientation
 
 
-def _upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
-    array = array[..., : 1 if array.shape[-1] < 3 else 3]  # transparency says nothing about the metal
-    array = colours.grey_if_grey(colours.upright(array, orientation, 0))
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+def _upright(stored: NDArray[Any], orientation: int) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Return grey or RGB upright, and what of it is transparent."""
+    array = colours.upright(stored if stored.ndim == 3 else stored[..., None], orientation, 0)
+    clear = array[..., -1] == 0 if array.shape[-1] in (2, 4) else None
+    # What can be seen through in part is metal too.
+    array = colours.grey_if_grey(array[..., : 1 if array.shape[-1] < 3 else 3])
+    return array.astype(array.dtype.newbyteorder("="), copy=False), clear
 
 
 def _open(path: Path) -> Image:
@@ -113,11 +124,11 @@ def _bytes_a_value(image: Image) -> int:
     return 4 if image.mode in ("I", "F") else 2 if image.mode.startswith("I;16") else 1
 
 
-def _deep_png(image: Image, path: Path) -> NDArray[Any]:
-    """Decode a PNG with 16 bits a colour, of which Pillow keeps 8."""
+def _deep_png(image: Image, path: Path) -> tuple[NDArray[Any], int]:
+    """Do what `_stored` does for a PNG with 16 bits a colour, of which Pillow keeps 8."""
     import imagecodecs
 
-    return _upright(imagecodecs.png_decode(path.read_bytes()), _orientation(image))
+    return imagecodecs.png_decode(path.read_bytes()), _orientation(image)
 
 
 def _orientation(image: Image) -> int:

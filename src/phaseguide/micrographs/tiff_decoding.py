@@ -80,6 +80,8 @@ def decode_tiff(path: Path, *, as_labels: bool) -> Decoded:
         samples = samples[0] if len(samples) == 1 else samples
         pixels, told = _shown(samples, page, as_labels)
         pixels = colours.upright(pixels, (orientation := _orientation(page)), pixels.ndim - 3)
+        clear = None if as_labels else _transparent(samples, page)
+        clear = None if clear is None else colours.upright(clear, orientation, clear.ndim - 2)
         size, source = first_known(
             (
                 *find_in_tags(tiff, page, choice.number),
@@ -89,7 +91,7 @@ def decode_tiff(path: Path, *, as_labels: bool) -> Decoded:
         )
         bar = data_bar_rows(tiff, page) if orientation == 1 else 0
     pixels = colours.grey_if_grey(pixels)
-    return Decoded(pixels, size, source, bar, choice.notices + told)
+    return Decoded(pixels, size, source, bar, choice.notices + told, transparent=clear)
 
 
 def _choose(tiff: TiffFile) -> _Choice:
@@ -205,6 +207,12 @@ def _shown(samples: Pixels, page: TiffPage, as_labels: bool) -> tuple[Pixels, tu
     if kind in _BY_PILLOW:
         return colours.by_pillow(painted, kind), notices
     return colours.full_range(painted, bits), notices
+
+
+def _transparent(samples: Pixels, page: TiffPage) -> NDArray[np.bool_] | None:
+    """Where the last channel says that nothing is to be seen; None if it is no transparency."""
+    is_alpha = bool(page.extrasamples) and int(page.extrasamples[0]) in (1, 2) and samples.shape[-1] in (2, 4)
+    return samples[..., -1] == 0 if is_alpha else None
 
 
 def _value(page: TiffPage, code: int, otherwise: Any) -> Any:

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import MicrographError
+from phaseguide.phases import EXCLUDED
 
 
-def check_image(data: NDArray[np.generic], name: str) -> None:
+def check_image(data: NDArray[np.generic], name: str, labels: NDArray[np.uint8] | None = None) -> None:
     """Raise if an image cannot be segmented.
 
     Parameters
@@ -17,6 +18,8 @@ def check_image(data: NDArray[np.generic], name: str) -> None:
         One plane, any real number type.
     name : str
         The file or layer; named in the error.
+    labels : ndarray of uint8, shape (H, W), optional
+        Values of what is excluded (255) do not matter.
 
     Raises
     ------
@@ -24,6 +27,12 @@ def check_image(data: NDArray[np.generic], name: str) -> None:
         Not two-dimensional grey or RGB, no real numbers, only one pixel high or wide, NaN or
         infinite values, all black, or all pixels alike.
     """
+    check_shape(data, name)
+    check_values(data, name, labels)
+
+
+def check_shape(data: NDArray[np.generic], name: str) -> None:
+    """Do the part of `check_image` that needs no look at the pixels."""
     if data.ndim != 2 and not (data.ndim == 3 and data.shape[-1] == 3):
         raise MicrographError(
             f"{name}: has shape {data.shape}; expected one grey (height, width) or RGB (height, width, 3) "
@@ -39,6 +48,13 @@ def check_image(data: NDArray[np.generic], name: str) -> None:
             f"{name}: is only {width} x {height} pixels (width x height); there is no texture to segment. "
             "Choose a whole micrograph."
         )
+
+
+def check_values(data: NDArray[np.generic], name: str, labels: NDArray[np.uint8] | None = None) -> None:
+    """Do the part of `check_image` that is about the pixels."""
+    excluded = None if labels is None else labels == EXCLUDED
+    if excluded is not None and excluded.any() and not excluded.all():
+        data = data[~excluded]
     low, high = data.min(), data.max()  # NaN and infinity both show up in these two
     if not (np.isfinite(low) and np.isfinite(high)):
         raise MicrographError(

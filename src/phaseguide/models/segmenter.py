@@ -121,10 +121,21 @@ def with_guidance(segmenter: GuidedSegmenter, guidance: GuidanceOptions) -> Guid
     return new
 
 
-def intensity_limits(image: NDArray[Any]) -> tuple[float, float]:
-    """Return the 0.5 and 99.5 percentiles of the finite pixels (of a regular sample in large images)."""
+def intensity_limits(image: NDArray[Any], excluded: NDArray[np.bool_] | None = None) -> tuple[float, float]:
+    """Return the 0.5 and 99.5 percentiles of the finite pixels (of a regular sample in large images).
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W) or (H, W, C)
+    excluded : ndarray of bool, shape (H, W), optional
+        Pixels that do not count.
+    """
     step_y, step_x = (max(1, n // 1024) for n in image.shape[:2])
     sample = np.asarray(image[::step_y, ::step_x], dtype=np.float32)
+    if excluded is not None:
+        counts = ~excluded[::step_y, ::step_x]
+        # Few pixels that count may all lie between those of the sample.
+        sample = sample[counts] if counts.any() else np.asarray(image[~excluded], dtype=np.float32)
     sample = sample[np.isfinite(sample)]
     if not sample.size:
         return 0.0, 1.0

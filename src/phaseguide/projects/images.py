@@ -33,7 +33,7 @@ def refer(folder: Path, path: str | Path, detector: str, known: ProjectFile) -> 
             f"{path}: is a stack of {len(micrograph.data)} planes, but a field of a project is one plane. Save the "
             "planes as single images and add those."
         )
-    check_image(micrograph.data, str(path))
+    check_image(micrograph.data, str(path), micrograph.excluding(None))
     reference = ImageRef(path=told, sha256=sha256_of_file(path), detector=detector)
     for entry in known.fields:
         if any(image.sha256 == reference.sha256 for image in entry.images):

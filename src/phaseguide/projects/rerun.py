@@ -12,7 +12,6 @@ from phaseguide.models.model_file import LoadedModel
 from phaseguide.projects.project import Project
 from phaseguide.projects.schema import AskedRatio, FieldEntry
 from phaseguide.ratios import find_source
-from phaseguide.segmentation.batch import with_info_bar
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.saving import make_record
 from phaseguide.segmentation.session import Session
@@ -138,7 +137,7 @@ def _segment(
     session = Session(
         model,
         micrograph.data,
-        edits=with_info_bar(micrograph, edits) if exclude_info_bar else edits,
+        edits=micrograph.excluding(edits) if exclude_info_bar else edits,
         device=device,
         flips=flips,
         name=str(micrograph.path),

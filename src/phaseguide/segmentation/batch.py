@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from phaseguide.errors import MicrographError, PhaseguideError, as_user_error
 from phaseguide.events import Finished, Notice, Progress
+from phaseguide.micrographs.margins import Margins
 from phaseguide.micrographs.reading import Micrograph, read_micrograph
 from phaseguide.models.model_file import LoadedModel
-from phaseguide.phases import EXCLUDED
 from phaseguide.ratios import Scope
 from phaseguide.segmentation.embedding_files import EmbeddingFolder
 from phaseguide.segmentation.request import Request, Segmentation
@@ -39,7 +39,7 @@ class BatchOptions:
     Attributes
     ----------
     exclude_info_bar : bool
-        Leave a detected information bar out of every area share.
+        Leave detected information bars and an empty rim out of every area share.
     device, flips, tile
         See `Session`.
     overlay : bool
@@ -216,8 +216,8 @@ def _save(
     path, stack = micrograph.path, micrograph.is_stack
     whole = together(planes) if stack else planes[0]
     whole = replace(whole, notices=(*micrograph.notices, *whole.notices))
-    if bar_rows := settings["info_bar_rows_excluded"]:
-        yield Notice(f"{path.name}: the information bar at the bottom ({bar_rows} rows) is excluded.")
+    if options.exclude_info_bar and micrograph.margins:
+        yield Notice(f"{path.name}: {micrograph.margins.describe()}.")
     for message in whole.notices:
         yield Notice(f"{path.name}: {message}")
     about = (model, path, micrograph.data, micrograph.pixel_size_um)
@@ -261,13 +261,14 @@ class _Reader:
 
     def open(self, path: Path, plane: int) -> Session:
         micrograph, edits, options, name = self.read(path), self.edits, self.options, str(path)
+        margins = micrograph.margins
         if micrograph.is_stack:
             edits, name = _plane_edits(edits, plane, micrograph), f"{path}, plane {plane}"
-            micrograph = replace(micrograph, data=micrograph.data[plane])
+            micrograph, margins = replace(micrograph, data=micrograph.data[plane]), margins.of_plane(plane)
         return Session(
             self.model,
             micrograph.data,
-            edits=with_info_bar(micrograph, edits) if options.exclude_info_bar else edits,
+            edits=margins.exclude(edits, micrograph.data.shape[:2]) if options.exclude_info_bar else edits,
             device=options.device,
             flips=options.flips,
             tile=options.tile,
@@ -281,13 +282,16 @@ class _Reader:
     ) -> dict[str, Any]:
         """What the record of a file tells about the run."""
         options = self.options
+        margins = self.read(path).margins if options.exclude_info_bar else Margins()
         told: dict[str, Any] = {
             "device": f"{session.device.kind}: {session.device.name}",
             "smoothing_px": request.smoothing_px,
             "min_island_px": request.min_island_px,
             "views": [view.model_dump() for view in session.views],
             "tile": session.tile,
-            "info_bar_rows_excluded": self.read(path).info_bar_rows if options.exclude_info_bar else 0,
+            "info_bar_rows_excluded": margins.bottom,
+            "info_bar_rows_excluded_top": margins.top,
+            "empty_rim_excluded": 0.0 if margins.rim is None else float(margins.rim.mean()),
             "manual_edits": self.edits is not None,
         }
         if request.asked is not None:
@@ -308,20 +312,3 @@ def _plane_edits(
             f"{' x '.join(map(str, shape))} px. Use edits that were painted on this stack."
         )
     return None if edits is None else edits[plane]
-
-
-def with_info_bar(micrograph: Micrograph, edits: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
-    """Exclude the information bar, except where the user painted.
-
-    Returns
-    -------
-    ndarray of uint8, shape (H, W), or None
-        Manual edits with 255 in the rows of the bar; ``edits`` itself where there is no bar.
-    """
-    shape = micrograph.data.shape[:2]
-    if not micrograph.info_bar_rows or (edits is not None and edits.shape != shape):
-        return edits
-    fixed = np.zeros(shape, dtype=np.uint8) if edits is None else edits.copy()
-    bar = fixed[shape[0] - micrograph.info_bar_rows :]
-    bar[bar == 0] = EXCLUDED
-    return fixed

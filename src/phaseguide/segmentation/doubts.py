@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.models.card import Card
-from phaseguide.phases import EXCLUDED, PhaseScheme
+from phaseguide.models.metal import Metal
+from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import FLOOR, Ratio, total_variation
 from phaseguide.segmentation.familiarity import Familiarity, scale_warning
 from phaseguide.segmentation.matching import Match
@@ -108,8 +107,7 @@ def describe_match(match: Match) -> str:
 
 
 def describe_strangeness(
-    pixels: NDArray[Any],
-    edits: NDArray[np.uint8] | None,
+    metal: Metal,
     card: Card,
     pixel_size_um: float | None,
     *,
@@ -119,10 +117,8 @@ def describe_strangeness(
 
     Parameters
     ----------
-    pixels : ndarray, shape (H, W) or (H, W, C)
-    edits : ndarray of uint8, shape (H, W), or None
-        Rows that are excluded altogether at top or bottom, such as an information bar, are no part of the
-        picture.
+    metal : Metal
+        Of the image.
     card : Card
         Of the model.
     pixel_size_um : float or None
@@ -133,9 +129,5 @@ def describe_strangeness(
     known = card.input.pixel_size_um
     if card.familiarity is None:
         return scale_warning(known, pixel_size_um) or ""
-    rows = slice(None)
-    if edits is not None:
-        seen = np.flatnonzero((edits != EXCLUDED).any(axis=1))
-        rows = slice(int(seen[0]), int(seen[-1]) + 1) if seen.size else rows
     usual = Familiarity.from_dict(card.familiarity.model_dump(), pixel_size_um=known)
-    return usual.warning(pixels[rows], pixel_size_um, invert=invert) or ""
+    return usual.warning(metal.seen, pixel_size_um, invert=invert, excluded=metal.excluded) or ""

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from phaseguide.models.backbones import Features
 from phaseguide.models.card import ViewCard
+from phaseguide.models.metal import Metal
 from phaseguide.models.sam.prompts import Prompts
-from phaseguide.models.segmenter import GuidedSegmenter, intensity_limits, normalise_image
+from phaseguide.models.segmenter import GuidedSegmenter, normalise_image
 from phaseguide.segmentation.device import Device, computes_bfloat16
 from phaseguide.segmentation.embedding_files import EmbeddingFolder
 from phaseguide.segmentation.embeddings import Embeddings
@@ -32,8 +33,8 @@ class EncodedImage:
     ----------
     segmenter : GuidedSegmenter
         In evaluation mode.
-    pixels : ndarray, shape (H, W) or (H, W, C)
-        C equals the segmenter's channels.
+    metal : Metal
+        Of an image with the segmenter's channels. Only its window is encoded; outside, all scores are 0.
     device : Device
     tile : int
         Largest side that is encoded at once, px; a multiple of 32.
@@ -58,7 +59,7 @@ class EncodedImage:
     def __init__(
         self,
         segmenter: GuidedSegmenter,
-        pixels: NDArray[Any],
+        metal: Metal,
         device: Device,
         *,
         tile: int,
@@ -69,22 +70,24 @@ class EncodedImage:
         folder: EmbeddingFolder | None = None,
     ) -> None:
         self.segmenter = segmenter.to(device.torch_device).to(memory_format=torch.channels_last)
-        self.pixels, self.device = pixels, device
-        self.height, self.width = pixels.shape[:2]
+        self.metal, self.pixels, self.device = metal, metal.pixels, device
+        self.height, self.width = self.pixels.shape[:2]
         self.overlap, self.invert, self.memory = overlap, invert, memory
-        self.limits = intensity_limits(pixels)
+        self.limits = metal.limits
         self.views = tuple(views)
         # A zoomed view makes a tile larger in the network; the limit holds there.
         side = max(overlap + 32, round(tile / max(1.0, *(view.zoom for view in self.views))))
-        self.tiles = plan_tiles(self.height, self.width, side, overlap)
-        self._windows = blend_windows(self.tiles, self.height, self.width, overlap)
+        (height, width), (rows, columns) = metal.seen.shape[:2], metal.window
+        tiles = plan_tiles(height, width, side, overlap)
+        self._windows = blend_windows(tiles, height, width, overlap)
+        self.tiles = [tile.moved(rows.start, columns.start) for tile in tiles]
         self._first_view: dict[int, NDArray[np.float32]] = {}
         self._first_view_bytes = 0
         # What else grows with the image is taken off: its pixels, label maps, masks of a step.
         self._room = self.memory // 2 - _BYTES_A_PIXEL * self.height * self.width
         self.embeddings = Embeddings(
             self.segmenter,
-            pixels,
+            self.pixels,
             limits=self.limits,
             invert=invert,
             device=device.kind,
@@ -211,8 +214,8 @@ class EncodedImage:
         return self.embeddings.held + self._first_view_bytes
 
     def grey(self, rows: slice) -> NDArray[np.float32]:
-        """Rows of the image as the network sees them, colours averaged; shape (rows, W)."""
-        planes = normalise_image(self.pixels[rows], self.limits, invert=self.invert)
+        """Rows of the window as the network sees them, colours averaged; shape (rows, w)."""
+        planes = normalise_image(self.metal.seen[rows], self.limits, invert=self.invert)
         grey: NDArray[np.float32] = planes[0] if len(planes) == 1 else planes.mean(axis=0)
         return grey
 

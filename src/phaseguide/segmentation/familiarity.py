@@ -20,6 +20,7 @@ from phaseguide.errors import DatasetError
 
 Floats = NDArray[np.float64]
 Grey = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 FEWEST_IMAGES = 4
 """Of fewer images nobody knows how much they vary."""
@@ -34,6 +35,8 @@ LEAST_THRESHOLD = 2.0
 
 _LIMITS_PX = 512
 """Sides of the regular sample that the grey limits of a large image are taken from."""
+
+_AROUND = np.ones((3, 3), dtype=bool)  # what the noise at a pixel is taken from
 
 _TILE_PX, _TILES = 256, 3
 """A large image is looked at in three times three tiles, at full resolution."""
@@ -80,7 +83,7 @@ NAMES = tuple(p.name for p in PROPERTIES)
 FLOORS = np.array([p.floor for p in PROPERTIES])
 
 
-def describe_image(image: NDArray[Any], *, invert: bool = False) -> Floats:
+def describe_image(image: NDArray[Any], *, invert: bool = False, excluded: Mask | None = None) -> Floats:
     """Measure the `PROPERTIES` of an image, after the normalisation that the model itself gets.
 
     Contrast (log2) is the 0.5 to 99.5 percentile range as part of what the data type can hold; clipped
@@ -97,31 +100,46 @@ def describe_image(image: NDArray[Any], *, invert: bool = False) -> Floats:
         Without its information bar. A large one is looked at in nine tiles.
     invert : bool
         The model gets the image with dark and bright exchanged.
+    excluded : ndarray of bool, shape (H, W), optional
+        Pixels that do not count.
 
     Returns
     -------
     ndarray of float64, shape (P,)
         In the order of `NAMES`; NaN where nothing can be said.
     """
+    from scipy.ndimage import binary_erosion
+
     from phaseguide.models.segmenter import intensity_limits, normalise_image
     from phaseguide.segmentation.channels import fit_channels
 
     if min(image.shape[:2]) < SMALLEST_PX:
         return np.full(len(NAMES), np.nan)
     step_y, step_x = (max(1, n // _LIMITS_PX) for n in image.shape[:2])
-    limits = intensity_limits(fit_channels(image[::step_y, ::step_x], 1, "image"))
-    tiles = [fit_channels(tile, 1, "image") for tile in _tiles(image)]
-    darkest, brightest = min(t.min() for t in tiles), max(t.max() for t in tiles)
-    clipped = [np.mean(tile == darkest) + np.mean(tile == brightest) for tile in tiles]
-    planes = [normalise_image(tile, limits, invert=invert)[0] for tile in tiles]
-    values = np.concatenate([plane[::2, ::2].ravel() for plane in planes])
+    counts = np.ones(image.shape[:2], dtype=bool) if excluded is None else ~excluded
+    sample = fit_channels(image[::step_y, ::step_x], 1, "image")
+    limits = intensity_limits(sample, None if excluded is None else excluded[::step_y, ::step_x])
+    looked_at = list(zip(_tiles(image), _tiles(counts), strict=True))
+    looked_at = [(fit_channels(tile, 1, "image"), shown) for tile, shown in looked_at if shown.any()]
+    tiles = [
+        (tile[shown], normalise_image(tile, limits, invert=invert)[0], shown) for tile, shown in looked_at
+    ]
+    noise = [
+        _blocks(_noise(p) ** 2).mean(axis=(1, 3))[_whole(binary_erosion(shown, _AROUND)[1:-1, 1:-1])]
+        for _, p, shown in tiles
+    ]
+    rough = [_blocks(p).std(axis=(1, 3))[_whole(shown)] for _, p, shown in tiles]
+    strengths = np.array([_octaves(p, shown) for _, p, shown in tiles])
+    strengths = strengths[np.isfinite(strengths).all(axis=1)]
+    if not (sum(map(len, noise)) and sum(map(len, rough)) and len(strengths)):
+        return np.full(len(NAMES), np.nan)
+    darkest, brightest = min(t.min() for t, _, _ in tiles), max(t.max() for t, _, _ in tiles)
+    clipped = [np.mean(t == darkest) + np.mean(t == brightest) for t, _, _ in tiles]
+    values = np.concatenate([plane[::2, ::2][shown[::2, ::2]] for _, plane, shown in tiles])
     dark, middle, bright = np.percentile(values, (10, 50, 90))
-    calm = np.percentile(
-        np.concatenate([_blocks(_noise(p) ** 2).mean(axis=(1, 3)).ravel() for p in planes]), 10
-    )
-    rough = np.concatenate([_blocks(p).std(axis=(1, 3)).ravel() for p in planes])
-    low, high = np.percentile(rough, (10, 90))
-    octaves = 0.5 * np.log2(np.mean([_octaves(p) for p in planes], axis=0) + 1e-6)
+    calm = np.percentile(np.concatenate(noise), 10)
+    low, high = np.percentile(np.concatenate(rough), (10, 90))
+    octaves = 0.5 * np.log2(strengths.mean(axis=0) + 1e-6)
     return np.array(
         [
             np.log2(max(limits[1] - limits[0], 1e-6) / _range(darkest, brightest, image.dtype)),
@@ -246,13 +264,18 @@ class Familiarity:
         return float(np.abs(self.deviations(properties)).max())
 
     def warning(
-        self, image: NDArray[Any], pixel_size_um: float | None = None, *, invert: bool = False
+        self,
+        image: NDArray[Any],
+        pixel_size_um: float | None = None,
+        *,
+        invert: bool = False,
+        excluded: Mask | None = None,
     ) -> str | None:
         """Say in one sentence what about an image is unlike the training images; None if nothing is.
 
         Parameters
         ----------
-        image, invert
+        image, invert, excluded
             See `describe_image`.
         pixel_size_um : float, optional
             Of the image. Another scale than in training, where both are known, is told first.
@@ -260,7 +283,7 @@ class Familiarity:
         scale = scale_warning(self.pixel_size_um, pixel_size_um)
         if scale is not None:
             return scale
-        deviations = self.deviations(describe_image(image, invert=invert))
+        deviations = self.deviations(describe_image(image, invert=invert, excluded=excluded))
         order = np.argsort(-np.abs(deviations), kind="stable")
         worst = [
             PROPERTIES[i].below if deviations[i] < 0 else PROPERTIES[i].above
@@ -328,19 +351,25 @@ def _noise(plane: Grey) -> Grey:
     return both
 
 
-def _blocks(plane: Grey, side: int = 16) -> Grey:
+def _blocks(plane: NDArray[Any], side: int = 16) -> NDArray[Any]:
     """Cut a plane into blocks, shape (rows, side, columns, side); what is left over is dropped."""
     rows, columns = plane.shape[0] // side, plane.shape[1] // side
     return plane[: rows * side, : columns * side].reshape(rows, side, columns, side)
 
 
-def _octaves(plane: Grey) -> Floats:
-    """Mean square of the detail that each of three halvings takes away."""
+def _whole(shown: Mask, side: int = 16) -> Mask:
+    """Whether every pixel of a block counts, shape (rows, columns)."""
+    return np.asarray(_blocks(shown, side).all(axis=(1, 3)))
+
+
+def _octaves(plane: Grey, shown: Mask) -> Floats:
+    """Mean square of the detail that each of three halvings takes away; NaN where too little counts."""
     power = []
     for _ in range(3):
-        quads = _blocks(plane, 2)
+        quads, shown = _blocks(plane, 2), _whole(shown, 2)
         half = quads.mean(axis=(1, 3))
         # The variance within 2 x 2 pixels, by its second moment.
-        power.append(float(np.square(quads).mean() - np.square(half).mean()))
+        within = np.square(quads).mean(axis=(1, 3))[shown] - np.square(half)[shown]
+        power.append(float(within.mean()) if within.size else np.nan)
         plane = half
     return np.maximum(power, 0.0)

@@ -6,12 +6,14 @@ All work goes through the image in bands of rows, so that memory does not grow w
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
+from phaseguide.segmentation.local_means import local_mean
 from phaseguide.segmentation.scratch import empty_beside, release
 
 Indices = NDArray[np.int32]
@@ -22,7 +24,9 @@ _TRUNCATE = 3.0  # standard deviations at which the Gaussian ends
 _NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
 
 
-def smooth_scores(scores: NDArray[Any], sigma_px: float) -> NDArray[Any]:
+def smooth_scores(
+    scores: NDArray[Any], sigma_px: float, excluded: NDArray[np.bool_] | None = None
+) -> NDArray[Any]:
     """Blur each phase's score map with a Gaussian.
 
     Parameters
@@ -30,6 +34,8 @@ def smooth_scores(scores: NDArray[Any], sigma_px: float) -> NDArray[Any]:
     scores : ndarray of float, shape (K, H, W)
     sigma_px : float
         Standard deviation in pixels; 0 or less returns `scores` itself.
+    excluded : ndarray of bool, shape (H, W), optional
+        Pixels that others are not blurred with.
 
     Returns
     -------
@@ -44,9 +50,10 @@ def smooth_scores(scores: NDArray[Any], sigma_px: float) -> NDArray[Any]:
     reach = int(_TRUNCATE * sigma_px + 0.5)
     for rows, window in _bands(scores.shape[1:], reach):
         inner = slice(rows.start - window.start, rows.stop - window.start)
+        gaussian = partial(gaussian_filter, sigma=sigma_px, mode="nearest", truncate=_TRUNCATE)
+        blur = local_mean(gaussian, None if excluded is None else excluded[window])
         for source, target in zip(scores, smooth, strict=True):
-            blurred = gaussian_filter(source[window], sigma_px, mode="nearest", truncate=_TRUNCATE)
-            target[rows] = blurred[inner]
+            target[rows] = blur(source[window])[inner]
         release(scores)
         release(smooth)
     return smooth

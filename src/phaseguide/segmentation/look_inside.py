@@ -17,8 +17,9 @@ from phaseguide.micrographs.arrays import as_image_array
 from phaseguide.micrographs.validation import check_image
 from phaseguide.models.backbones import STRIDE, pad_to_stride
 from phaseguide.models.guidance.base import NoGuidance
+from phaseguide.models.metal import find_metal
 from phaseguide.models.model_file import LoadedModel
-from phaseguide.models.segmenter import GuidedSegmenter, intensity_limits, normalise_image
+from phaseguide.models.segmenter import GuidedSegmenter, normalise_image
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import Ratio, complete_ratio, ratio_from_labels, validate_ratio
 from phaseguide.segmentation.channels import fit_channels
@@ -101,6 +102,7 @@ def look_inside(
     centre: tuple[float, float] | None = None,
     invert: bool = False,
     name: str = "image",
+    labels: NDArray[np.uint8] | None = None,
 ) -> Iterator[InsideEvent]:
     """Show what every block of a model's encoder sees in an image.
 
@@ -136,6 +138,8 @@ def look_inside(
         The image's contrast is inverted.
     name : str
         What to call the image in errors.
+    labels : ndarray of uint8, shape (H, W), optional
+        What is excluded (255) is left out, as in a session; the part stays within the rest.
 
     Yields
     ------
@@ -148,7 +152,7 @@ def look_inside(
         An image, a base, a ratio, a window or a device that cannot be used; memory that ran out.
     """
     image = as_image_array(image, name)
-    check_image(image, name)
+    check_image(image, name, labels)
     segmenter = model.segmenter
     if base is not None:
         _check_base(segmenter, base)
@@ -159,10 +163,13 @@ def look_inside(
             "choose a guided model."
         )
     pixels = fit_channels(image, segmenter.in_channels, name)
-    rows, columns = choose_window((int(pixels.shape[0]), int(pixels.shape[1])), window, centre)
-    planes = normalise_image(pixels[rows, columns], intensity_limits(pixels), invert=invert)
+    metal = find_metal(pixels, labels)
+    top, left = (side.start for side in metal.window)
+    middle = None if centre is None else (centre[0] - top, centre[1] - left)
+    rows, columns = choose_window((metal.seen.shape[0], metal.seen.shape[1]), window, middle)
+    planes = normalise_image(metal.seen[rows, columns], metal.limits, invert=invert)
     place = choose_device(device).torch_device
-    looker = _Look(model, asked, (rows.start, columns.start), (planes.shape[1], planes.shape[2]))
+    looker = _Look(model, asked, (top + rows.start, left + columns.start), (planes.shape[1], planes.shape[2]))
     try:
         segmenter.to(place)
         if base is not None:

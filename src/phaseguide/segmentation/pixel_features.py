@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import MicrographError
-from phaseguide.models.segmenter import intensity_limits
+from phaseguide.models.metal import Metal
+from phaseguide.segmentation.local_means import local_mean
 
 SCORE_WINDOWS = (9, 33)
 """Sides in px of the squares over which scores are averaged."""
@@ -28,7 +30,9 @@ Plane = NDArray[np.float32]
 class Scored(Protocol):
     """What is needed of a `phaseguide.segmentation.session.Session`."""
 
-    pixels: NDArray[Any]
+    @property
+    def metal(self) -> Metal:
+        """What of the image counts."""
 
     @property
     def scores(self) -> NDArray[np.float32] | None:
@@ -51,7 +55,7 @@ def pixel_features(session: Scored) -> NDArray[np.float16]:
     -------
     ndarray of float16, shape (h, w, D)
         D = 3 K + 10. Of every pixel (h = H, w = W), or of every n-th row and column of images with
-        more than `MOST_PIXELS` pixels.
+        more than `MOST_PIXELS` pixels. 0 in rows and columns at the border that are excluded altogether.
 
     Raises
     ------
@@ -66,27 +70,35 @@ def pixel_features(session: Scored) -> NDArray[np.float16]:
     height, width = scores.shape[1:]
     step = int(np.ceil(np.sqrt(height * width / MOST_PIXELS)))
     margin = max(*SCORE_WINDOWS, *IMAGE_WINDOWS)
-    limits = intensity_limits(session.pixels)
+    metal = session.metal
+    (rows, columns), excluded = metal.window, metal.excluded
+    kept_columns = slice(-(-columns.start // step), -(-columns.stop // step))
+    left = kept_columns.start * step - columns.start
     depth = len(scores) * (1 + len(SCORE_WINDOWS)) + 1 + 3 * len(IMAGE_WINDOWS)
-    features = np.empty((-(-height // step), -(-width // step), depth), dtype=np.float16)
+    features = np.zeros((-(-height // step), -(-width // step), depth), dtype=np.float16)
     # Strips keep the memory bounded; each is looked at with what surrounds it, so that none shows.
-    for top in range(0, height, STRIP_ROWS):
-        bottom = min(height, top + STRIP_ROWS)
-        above, below = max(0, top - margin), min(height, bottom + margin)
+    for top in range(rows.start, rows.stop, STRIP_ROWS):
+        bottom = min(rows.stop, top + STRIP_ROWS)
+        above, below = max(rows.start, top - margin), min(rows.stop, bottom + margin)
         first = -(-top // step) * step
         if first >= bottom:
             continue
-        rows = slice(first - above, bottom - above, step)
-        maps = _maps(np.asarray(scores[:, above:below]), _grey(session.pixels[above:below], limits))
+        strip = features[first // step : first // step + len(range(first, bottom, step)), kept_columns]
+        maps = _maps(
+            np.asarray(scores[:, above:below, columns]),
+            _grey(metal.pixels[above:below, columns], metal.limits),
+            None if excluded is None else excluded[above - rows.start : below - rows.start],
+        )
         for channel, values in enumerate(maps):
-            features[first // step : first // step + len(range(first, bottom, step)), :, channel] = values[
-                rows, ::step
-            ]
+            strip[..., channel] = values[first - above : bottom - above : step, left::step]
     return features
 
 
-def _maps(scores: NDArray[np.float32], image: Plane) -> Iterator[Plane]:
+def _maps(scores: NDArray[np.float32], image: Plane, excluded: NDArray[np.bool_] | None) -> Iterator[Plane]:
     from scipy.ndimage import uniform_filter
+
+    def mean_over(side: int) -> Callable[[Plane], Plane]:
+        return local_mean(partial(uniform_filter, size=side), excluded)
 
     top = scores.max(0)
     log_sum = np.log(np.exp(scores - top).sum(0)) + top
@@ -94,12 +106,13 @@ def _maps(scores: NDArray[np.float32], image: Plane) -> Iterator[Plane]:
         probable = np.maximum(plane - log_sum, -20.0)
         yield probable
         for side in SCORE_WINDOWS:
-            yield uniform_filter(probable, side)
+            yield mean_over(side)(probable)
     yield image
     for side in IMAGE_WINDOWS:
-        mean = uniform_filter(image, side)
+        average = mean_over(side)
+        mean = average(image)
         yield mean
-        yield np.sqrt(np.maximum(uniform_filter(image**2, side) - mean**2, 0.0))
+        yield np.sqrt(np.maximum(average(image**2) - mean**2, 0.0))
         yield np.hypot(*np.gradient(mean))
 
 

@@ -12,14 +12,17 @@ et al. 2017, with the image added). It has no part in a result without a ratio.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.models.card import ScoreHeadCard
+from phaseguide.segmentation.local_means import local_mean
 from phaseguide.segmentation.scratch import empty_beside, release
 
 Floats32 = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 _STRIP = 1024  # rows a step
 _REACH = 3.0  # standard deviations after which a Gaussian is cut off
@@ -30,7 +33,9 @@ def halo(head: ScoreHeadCard) -> int:
     return int(np.ceil(_REACH * max(head.sigmas, default=0.0))) + 1
 
 
-def head_inputs(scores: Floats32, image: Floats32, head: ScoreHeadCard) -> Iterator[Floats32]:
+def head_inputs(
+    scores: Floats32, image: Floats32, head: ScoreHeadCard, excluded: Mask | None = None
+) -> Iterator[Floats32]:
     """Yield the maps that a head weighs, one after the other.
 
     Parameters
@@ -41,6 +46,8 @@ def head_inputs(scores: Floats32, image: Floats32, head: ScoreHeadCard) -> Itera
         Grey values as the network sees them, see `phaseguide.models.segmenter.normalise_image`.
     head : ScoreHeadCard
         Only its ``sigmas`` and ``floor`` are used.
+    excluded : ndarray of bool, shape (H, W), optional
+        Pixels that the local mean and contrast of others leave out.
 
     Yields
     ------
@@ -54,9 +61,10 @@ def head_inputs(scores: Floats32, image: Floats32, head: ScoreHeadCard) -> Itera
     yield image
     square = image * image
     for sigma in head.sigmas:
-        mean = gaussian_filter(image, sigma, truncate=_REACH)
+        blur = local_mean(partial(gaussian_filter, sigma=sigma, truncate=_REACH), excluded)
+        mean = blur(image)
         yield mean
-        variance = gaussian_filter(square, sigma, truncate=_REACH) - mean * mean
+        variance = blur(square) - mean * mean
         yield np.sqrt(np.maximum(variance, 0, out=variance), out=variance)
 
 
@@ -70,7 +78,9 @@ def _log_probabilities(scores: Floats32, head: ScoreHeadCard) -> Iterator[Floats
         yield np.maximum(plane - highest, np.float32(head.floor))
 
 
-def calibrate_scores(scores: Floats32, image: Floats32, head: ScoreHeadCard) -> Floats32:
+def calibrate_scores(
+    scores: Floats32, image: Floats32, head: ScoreHeadCard, excluded: Mask | None = None
+) -> Floats32:
     """Return calibrated scores: log probabilities up to a constant at each pixel.
 
     Parameters
@@ -78,6 +88,8 @@ def calibrate_scores(scores: Floats32, image: Floats32, head: ScoreHeadCard) -> 
     scores : ndarray of float32, shape (K, H, W)
     image : ndarray of float32, shape (H, W)
     head : ScoreHeadCard
+    excluded : ndarray of bool, shape (H, W), optional
+        See `head_inputs`.
 
     Returns
     -------
@@ -86,13 +98,15 @@ def calibrate_scores(scores: Floats32, image: Floats32, head: ScoreHeadCard) -> 
     weights = np.asarray(head.weights, dtype=np.float32)
     calibrated = np.empty(scores.shape, dtype=np.float32)
     calibrated[:] = np.asarray(head.bias, dtype=np.float32)[:, None, None]
-    for column, values in zip(weights.T, head_inputs(scores, image, head), strict=True):
+    for column, values in zip(weights.T, head_inputs(scores, image, head, excluded), strict=True):
         for plane, weight in zip(calibrated, column, strict=True):
             plane += weight * values
     return calibrated
 
 
-def calibrated_image(scores: Floats32, grey: Callable[[slice], Floats32], head: ScoreHeadCard) -> Floats32:
+def calibrated_image(
+    scores: Floats32, grey: Callable[[slice], Floats32], head: ScoreHeadCard, excluded: Mask | None = None
+) -> Floats32:
     """Do what `calibrate_scores` does for a whole image, in strips, so that temporaries stay small.
 
     Parameters
@@ -102,13 +116,16 @@ def calibrated_image(scores: Floats32, grey: Callable[[slice], Floats32], head: 
     grey : callable
         Returns rows of the image, shape (rows, W).
     head : ScoreHeadCard
+    excluded : ndarray of bool, shape (H, W), optional
+        See `head_inputs`.
     """
     calibrated = empty_beside(scores)
     height, around = scores.shape[1], halo(head)
     for top in range(0, height, _STRIP):
         rows = slice(max(0, top - around), min(height, top + _STRIP + around))
         inner = slice(top - rows.start, min(top + _STRIP, height) - rows.start)
-        strip = calibrate_scores(np.asarray(scores[:, rows]), grey(rows), head)
+        without = None if excluded is None else excluded[rows]
+        strip = calibrate_scores(np.asarray(scores[:, rows]), grey(rows), head, without)
         calibrated[:, top : top + _STRIP] = strip[:, inner]
         release(scores)
         release(calibrated)

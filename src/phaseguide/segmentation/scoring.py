@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from phaseguide.errors import DeviceError, WeightsTooLargeError, is_out_of_memory
 from phaseguide.events import Notice, Progress
 from phaseguide.models.card import ViewCard
+from phaseguide.models.metal import Metal
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.phases import EXCLUDED
@@ -23,6 +24,7 @@ from phaseguide.segmentation.islands import smooth_scores
 from phaseguide.segmentation.matching import argmax_labels
 from phaseguide.segmentation.request import Preview
 from phaseguide.segmentation.score_head import calibrated_image, recalibrated
+from phaseguide.segmentation.scratch import empty_beside
 from phaseguide.segmentation.stages import ENCODING, READING
 from phaseguide.segmentation.tiling import Tile, tile_ratios
 
@@ -38,8 +40,8 @@ class Scoring:
     Parameters
     ----------
     model : LoadedModel
-    pixels : ndarray, shape (H, W) or (H, W, C)
-        C equals the model's channels.
+    metal : Metal
+        Of an image with the model's channels; see `show` for another one.
     device : str
     tile, overlap : int
         See `Session`.
@@ -56,7 +58,7 @@ class Scoring:
     def __init__(
         self,
         model: LoadedModel,
-        pixels: NDArray[Any],
+        metal: Metal,
         device: str,
         *,
         tile: int | None,
@@ -67,7 +69,7 @@ class Scoring:
         name: str,
         folder: EmbeddingFolder | None = None,
     ) -> None:
-        self.model, self.pixels, self.name = model, pixels, name
+        self.model, self.metal, self.name = model, metal, name
         self.device = choose_device(device)
         backbone = model.segmenter.backbone
         tile = backbone.preferred_tile(self.device.kind) if tile is None else tile
@@ -105,10 +107,23 @@ class Scoring:
         self._encoded: EncodedImage | None = None
         self._plain: Scores | None = None
         self._tile_shares: NDArray[np.float64] | None = None
+        self._forget_masked()
+
+    def _forget_masked(self) -> None:
+        """Drop what depends on the pixels that are excluded, even where the network sees the same."""
         # By whether a ratio acts, or prompts alone: the last ones and what the network made of them.
         self._guided: dict[bool, tuple[tuple[Any, ...], Scores]] = {}
         self._smoothed: tuple[float, Scores] | None = None
         self._matchable: dict[bool | None, tuple[tuple[Any, ...], Scores]] = {}
+
+    def show(self, metal: Metal) -> None:
+        """Take other pixels of the image as metal; what the network has seen is kept where it would see the same."""
+        same, self.metal = metal.looks_like(self.metal), metal
+        if same and self._encoded is not None:
+            self._encoded.metal = metal
+            self._forget_masked()
+        else:
+            self.forget()
 
     def without_ratio(self, excluded: NDArray[np.uint8] | None) -> Generator[Progress | Notice, None, Scores]:
         """Return the scores without a ratio, shape (K, H, W)."""
@@ -144,14 +159,29 @@ class Scoring:
         The last smoothing of those without prompts is kept.
         """
         if prompted:
-            scores = self._guided[False][1]
-            return smooth_scores(scores, sigma_px) if sigma_px else scores
+            return self.smooth(self._guided[False][1], sigma_px)
         assert self._plain is not None
         if not sigma_px:
             return self._plain
         if self._smoothed is None or self._smoothed[0] != sigma_px:
-            self._smoothed = (sigma_px, smooth_scores(self._plain, sigma_px))
+            self._smoothed = (sigma_px, self.smooth(self._plain, sigma_px))
         return self._smoothed[1]
+
+    def smooth(self, scores: Scores, sigma_px: float) -> Scores:
+        """Return scores of the image smoothed, each pixel with others that are not excluded."""
+        if not sigma_px:
+            return scores
+        return self._in_window(scores, lambda seen: smooth_scores(seen, sigma_px, self.metal.excluded))
+
+    def _in_window(self, scores: Scores, make: Callable[[Scores], Scores]) -> Scores:
+        """Work on the scores in the window alone; outside they stay 0."""
+        if self.metal.is_whole:
+            return make(scores)
+        made = empty_beside(scores)
+        made[:] = 0
+        window = (slice(None), *self.metal.window)
+        made[window] = make(scores[window])
+        return made
 
     def matchable(self, imposed: Ratio | None, sigma_px: float, prompts: Prompts | None = None) -> Scores:
         """Return what ratio matching works on: calibrated where the model can, then smoothed.
@@ -182,9 +212,10 @@ class Scoring:
                 assert self._plain is not None
                 scores = recalibrated(self._plain, self.matchable(None, 0.0), scores, head)
             elif head is not None:
-                scores = calibrated_image(scores, self._encoded.grey, head)
+                grey, excluded = self._encoded.grey, self.metal.excluded
+                scores = self._in_window(scores, lambda seen: calibrated_image(seen, grey, head, excluded))
             if sigma_px:
-                scores = smooth_scores(scores, sigma_px)
+                scores = self.smooth(scores, sigma_px)
             kept = ((key, sigma_px), scores)
             self._matchable[which] = kept
         return kept[1]
@@ -200,7 +231,7 @@ class Scoring:
 
         if self._encoded is None:
             self._encoded = EncodedImage(
-                self.model.segmenter, self.pixels, self.device, tile=self._tile, **self._options
+                self.model.segmenter, self.metal, self.device, tile=self._tile, **self._options
             )
         tiles, embeddings = self._encoded.tiles, self._encoded.embeddings
         made = embeddings.made
@@ -291,7 +322,7 @@ class Scoring:
             torch.cuda.empty_cache()
         too_large = isinstance(error, WeightsTooLargeError)  # smaller tiles would not help
         if self._tile > SMALLEST_TILE and not too_large:
-            fits = max(self.pixels.shape[:2])
+            fits = max(self.metal.seen.shape[:2])
             self._tile = max(SMALLEST_TILE, min(self._tile, fits) // 2 // 32 * 32)
             self._options["overlap"] = min(self._options["overlap"], self._tile // 4)
             return f"Out of memory on {self.device.name}; trying again with tiles of {self._tile} px."

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from phaseguide.errors import MicrographError, RatioError
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.micrographs.arrays import as_image_array, as_label_array
-from phaseguide.micrographs.validation import check_image
+from phaseguide.micrographs.validation import check_shape, check_values
 from phaseguide.models.card import FOUR_FLIPS, ViewCard
+from phaseguide.models.metal import Metal, find_metal
 from phaseguide.models.model_file import LoadedModel
-from phaseguide.phases import EXCLUDED
 from phaseguide.ratios import (
     Ratio,
     blend_ratios,
@@ -35,7 +35,7 @@ from phaseguide.segmentation.doubts import (
     describe_strangeness,
 )
 from phaseguide.segmentation.embedding_files import EmbeddingFolder, usual_embedding_folder
-from phaseguide.segmentation.islands import remove_small_islands, settle, smooth_scores
+from phaseguide.segmentation.islands import remove_small_islands, settle
 from phaseguide.segmentation.matching import Match, Matcher, argmax_labels, match_ratio
 from phaseguide.segmentation.prior_shift import prior_shift
 from phaseguide.segmentation.prompts import check_prompts, describe_overhang
@@ -128,12 +128,14 @@ class Session:
         embeddings: EmbeddingFolder | Literal["off"] | None = None,
     ) -> None:
         image = as_image_array(image, name)
-        check_image(image, name)
+        check_shape(image, name)
         self.model, self.scheme, self.name = model, model.card.scheme, name
         self.pixels = fit_channels(image, model.segmenter.in_channels, name)
+        self.edits = self._checked_edits(edits)
+        check_values(image, name, self.edits)
         self._scoring = Scoring(
             model,
-            self.pixels,
+            find_metal(self.pixels, self.edits),
             device,
             tile=tile,
             overlap=overlap,
@@ -148,8 +150,6 @@ class Session:
         self._own: tuple[tuple[float, ...], Labels, Ratio] | None = None
         self._seen: tuple[tuple[Any, ...], Labels, Ratio] | None = None
         self._matcher: tuple[tuple[Any, ...], Matcher] | None = None
-        self.edits: Labels | None = None
-        self.set_edits(edits)
 
     @property
     def device(self) -> Device:
@@ -176,8 +176,15 @@ class Session:
         """The map without a ratio and its area shares; None before the first `segment`."""
         return None if self._own is None else self._own[1:]
 
+    @property
+    def metal(self) -> Metal:
+        """What of the image counts, and what the network is shown of it."""
+        return self._scoring.metal
+
     def set_edits(self, edits: ArrayLike | None) -> None:
         """Take the user's manual edits; they are ground truth in every later result.
+
+        Where they change what is excluded so that the image looks different to the network, it is encoded anew.
 
         Raises
         ------
@@ -186,22 +193,28 @@ class Session:
         SchemeError
             A value that is not in the scheme.
         """
+        edits, before = self._checked_edits(edits), self.edits
+        if _alike(edits, before):
+            return
+        self._own = self._seen = self._matcher = None
+        if not _alike(excluded_only(edits), excluded_only(before)):
+            check_values(self.pixels, self.name, edits)
+            self._scoring.show(find_metal(self.pixels, edits))
+            self._strange = None
+        self.edits = edits
+
+    def _checked_edits(self, edits: ArrayLike | None) -> Labels | None:
+        """Edits of the image in an array of their own; None where they say nothing."""
         edits = None if edits is None else as_label_array(edits, f"edits of {self.name}").copy()
-        if edits is not None and not np.any(edits):
-            edits = None
-        if edits is not None and edits.shape != self.pixels.shape[:2]:
+        if edits is None or not np.any(edits):
+            return None
+        if edits.shape != self.pixels.shape[:2]:
             raise MicrographError(
                 f"The edits are {' x '.join(map(str, edits.shape))} px, but {self.name} is "
                 f"{' x '.join(map(str, self.pixels.shape[:2]))} px. Use edits that were painted on this image."
             )
-        if edits is None:
-            same = self.edits is None
-        else:
-            self.scheme.check_labels(np.unique(edits).tolist(), source=f"edits of {self.name}")
-            same = self.edits is not None and np.array_equal(edits, self.edits)
-        if not same:
-            self._own = self._seen = self._matcher = None
-            self.edits = edits
+        self.scheme.check_labels(np.unique(edits).tolist(), source=f"edits of {self.name}")
+        return edits
 
     def segment(self, request: Request, focus: Window | None = None) -> Iterator[SessionEvent]:
         """Segment the image as requested.
@@ -334,11 +347,9 @@ class Session:
     def _segment_auto(self, request: Request, maps: _Maps) -> Iterator[SessionEvent]:
         """Let the model find the ratio, and match the calibrated scores to it."""
         if request.estimator == "prior-shift":
-            excluded = None if self.edits is None else self.edits == EXCLUDED
+            scores = self._scoring.matchable(None, request.smoothing_px, request.prompts)
             estimate = prior_shift(
-                self._scoring.matchable(None, request.smoothing_px, request.prompts),
-                self.model.card.training_ratio_mean,
-                excluded,
+                scores[:, *self.metal.window], self.model.card.training_ratio_mean, self.metal.excluded
             )
             settled = True
         elif request.estimator == "own":
@@ -381,9 +392,7 @@ class Session:
         """Say whether the image is unlike the training images; looked at once."""
         if self._strange is None:
             self._strange = _sentences(
-                describe_strangeness(
-                    self.pixels, self.edits, self.model.card, self._pixel_size_um, invert=self._invert
-                )
+                describe_strangeness(self.metal, self.model.card, self._pixel_size_um, invert=self._invert)
             )
         return self._strange
 
@@ -403,7 +412,7 @@ class Session:
         """Scores of the network that knows the ratio, and the prompts, smoothed if asked."""
         excluded = excluded_only(self.edits)
         scores = yield from self._scoring.guided(imposed, request.prompts, excluded, focus)
-        return smooth_scores(scores, request.smoothing_px) if request.smoothing_px else scores
+        return self._scoring.smooth(scores, request.smoothing_px)
 
     def _usable_prompts(self, request: Request) -> Generator[Notice, None, Request]:
         """Return the request with the prompts that the network will be shown, or with none."""
@@ -506,6 +515,14 @@ class Session:
             regions=regions,
             prompts=request.prompts,
         )
+
+
+def _alike(one: Labels | None, other: Labels | None) -> bool:
+    """Whether two maps of edits say the same; None says nothing."""
+    if one is None or other is None:
+        said = one if other is None else other
+        return said is None or not said.any()
+    return np.array_equal(one, other)
 
 
 def _sentences(text: str) -> tuple[str, ...]:

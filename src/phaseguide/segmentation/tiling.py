@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,10 @@ class Tile:
     def window(self) -> tuple[slice, slice]:
         """Index of the tile in an (H, W) array."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+    def moved(self, down: int, right: int) -> Tile:
+        """The same rectangle elsewhere."""
+        return replace(self, top=self.top + down, left=self.left + right)
 
 
 def plan_tiles(height: int, width: int, side: int, overlap: int) -> list[Tile]:

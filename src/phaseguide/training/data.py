@@ -16,9 +16,9 @@ from torch import Tensor
 from phaseguide.datasets.folder import Dataset
 from phaseguide.errors import TrainingError
 from phaseguide.micrographs.records import sha256_of_array
-from phaseguide.micrographs.validation import check_image
+from phaseguide.micrographs.validation import check_shape, check_values
 from phaseguide.models.card import Card, FamiliarityCard
-from phaseguide.models.segmenter import normalise_image
+from phaseguide.models.metal import find_metal
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import ratio_from_labels
 from phaseguide.segmentation.familiarity import FEWEST_IMAGES, Familiarity, describe_image
@@ -32,7 +32,7 @@ class TrainingImage:
     ----------
     stem : str
     image : Tensor of float32, shape (C, H, W)
-        Normalised.
+        Normalised; the window of `phaseguide.models.metal.find_metal`.
     labels : Tensor of uint8, shape (H, W)
     properties : ndarray of float64, or None
         What the image is like before it is normalised; see `phaseguide.segmentation.familiarity`.
@@ -112,18 +112,24 @@ def load_images(dataset: Dataset, scheme: PhaseScheme) -> Iterator[TrainingImage
     """Read the labelled fields of a data set one by one, each checked; errors name the file."""
     channels: int | None = None
     for item in dataset.labelled().items:
-        data = item.read_image().data
-        check_image(data, str(item.image_path))
-        planes = normalise_image(data)
-        if channels is not None and planes.shape[0] != channels:
+        micrograph = item.read_image()
+        data, name = micrograph.data, str(item.image_path)
+        check_shape(data, name)
+        found = 1 if data.ndim == 2 else data.shape[2]
+        if channels is not None and found != channels:
             raise TrainingError(
-                f"{item.image_path}: has {planes.shape[0]} channels, the images before it {channels}. "
+                f"{item.image_path}: has {found} channels, the images before it {channels}. "
                 "Train on images of one kind."
             )
-        channels = planes.shape[0]
-        labels = item.read_labels(scheme, (planes.shape[1], planes.shape[2]))
+        channels = found
+        labels = micrograph.excluding(item.read_labels(scheme, (data.shape[0], data.shape[1])))
+        check_values(data, name, labels)
+        metal = find_metal(data, labels)
         yield TrainingImage(
-            item.stem, torch.from_numpy(planes), torch.from_numpy(labels), describe_image(data)
+            item.stem,
+            torch.from_numpy(metal.planes()),
+            torch.from_numpy(np.ascontiguousarray(labels[metal.window])),
+            describe_image(metal.seen, excluded=metal.excluded),
         )
 
 

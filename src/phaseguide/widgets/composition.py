@@ -34,25 +34,12 @@ class PlaneResult:
     segmentation : Segmentation
     made : Made
     edits : ndarray of uint8, shape (H, W), or None
-        What the user had painted; without the information bar.
-    bar_rows : int
-        Rows at the bottom that were excluded as information bar.
+        What the user had painted; without information bars and rims.
     """
 
     segmentation: Segmentation
     made: Made
     edits: Labels | None
-    bar_rows: int = 0
-
-
-def exclude_bar(edits: Labels | None, shape: tuple[int, int], rows: int) -> Labels | None:
-    """Add the information bar to the edits as excluded, where the user said nothing."""
-    if not rows:
-        return edits
-    fixed = np.zeros(shape, dtype=np.uint8) if edits is None else edits.copy()
-    bar = fixed[-rows:]
-    bar[bar == 0] = EXCLUDED
-    return fixed
 
 
 def with_edits(result: PlaneResult, edits: Labels | None) -> Segmentation:

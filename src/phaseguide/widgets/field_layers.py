@@ -70,8 +70,8 @@ def add_image(viewer: Any, data: FieldData) -> Any:
     mark = {
         "pixel_size_um": micrograph.pixel_size_um,
         "scale_source": micrograph.scale_source,
-        "info_bar_rows": micrograph.info_bar_rows,
         "sha256": micrograph.sha256,
+        "margins": micrograph.margins,
     }
     return viewer.add_image(
         micrograph.data,

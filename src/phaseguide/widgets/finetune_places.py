@@ -45,12 +45,19 @@ def places_finder(widget: FinetuneWidget) -> tuple[Any, Find]:
 
         warm_up()
         from phaseguide.finetuning.next_place import rank_places
+        from phaseguide.micrographs.margins import find_margins
         from phaseguide.models.zoo import open_model
         from phaseguide.segmentation.request import Request
+        from phaseguide.segmentation.scoring import excluded_only
         from phaseguide.segmentation.session import Session, run_to_end
 
         model = fresh if fresh is not None else open_model(path)  # type: ignore[arg-type]
-        session = Session(model, read(), flips=False, name=name, pixel_size_um=pixel_size)
+        pixels = read()
+        known = None if edits is None else edits.astype(np.uint8)
+        known = find_margins(pixels).exclude(known, pixels.shape[:2])
+        session = Session(
+            model, pixels, edits=excluded_only(known), flips=False, name=name, pixel_size_um=pixel_size
+        )
         scheme = model.card.scheme
         request = Request()
         if given is not None and len(given[0]) == len(scheme):
@@ -59,7 +66,6 @@ def places_finder(widget: FinetuneWidget) -> tuple[Any, Find]:
             )
         told = run_to_end(session.segment(request))
         assert session.scores is not None
-        known = None if edits is None else edits.astype(np.uint8)
         if known is not None:
             known[known > len(scheme)] = 255  # a phase that this model does not know needs no label of it
         return rank_places(np.asarray(session.scores), told.imposed, edits=known), scheme

@@ -18,6 +18,7 @@ from phaseguide.finetuning.sources import (
     sources_from_dataset,
     sources_from_project,
 )
+from phaseguide.micrographs.margins import Margins, find_margins
 from phaseguide.phases import NOT_CLASSIFIED, PhaseScheme
 from phaseguide.widgets import layers, planes
 from phaseguide.widgets.finetune_edits import check_names
@@ -84,6 +85,7 @@ def layer_reader(
         Of the sources; a field of a project is named as the command line names it, so that both learn alike.
     """
     data, rgb, name = planes.full_data(image), image.rgb, name or image.name
+    known: Margins | None = image.metadata.get(layers.KEY, {}).get("margins")
     painted: list[tuple[planes.Index, Any]] = []
     source = None if labels is None else labels.data
     for index in planes.all_indices(image):
@@ -105,11 +107,14 @@ def layer_reader(
             merged = merge_labels(below, found)
             if merged is None and given is None:
                 continue
+            pixels = planes.plane_reader(data, index, rgb=rgb)()
+            margins = find_margins(pixels) if known is None else known.of_plane(*index)
             yield _source(
                 planes.plane_name(name, index),
-                planes.plane_reader(data, index, rgb=rgb)(),
+                pixels,
                 merged,
                 given,
+                margins,
                 edits=edits and below is None,
                 group=group,
             )
@@ -173,11 +178,13 @@ def _source(
     image: NDArray[Any],
     labels: NDArray[np.uint8] | None,
     given: Given,
+    margins: Margins,
     *,
     edits: bool,
     group: str,
 ) -> Source:
-    if labels is None:
+    said, labels = labels, margins.exclude(labels, image.shape[:2])
+    if said is None or labels is None:
         kind: Kind = "ratio"
     elif edits:
         kind = "edits"

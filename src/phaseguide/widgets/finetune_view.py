@@ -74,7 +74,8 @@ class FieldOnShow:
     def read(self, spot: Spot) -> PreviewField:
         """Read the pixels of a spot."""
         from phaseguide.finetuning.events import PreviewField
-        from phaseguide.models.segmenter import intensity_limits
+        from phaseguide.micrographs.margins import find_margins
+        from phaseguide.models.metal import find_metal
         from phaseguide.segmentation.channels import fit_channels
 
         plane = spot.data[spot.index] if spot.index else spot.data
@@ -82,8 +83,9 @@ class FieldOnShow:
         if self._limits is None or self._limits[0] != place:
             step = [max(1, n // 1024) for n in plane.shape[:2]]
             sample = _opaque(np.asarray(plane[:: step[0], :: step[1]]), spot.rgb)
-            limits = intensity_limits(fit_channels(sample, self.channels, "The image on show"))
-            self._limits = (place, limits)
+            excluded = find_margins(sample).exclude(None, sample.shape[:2])
+            metal = find_metal(fit_channels(sample, self.channels, "The image on show"), excluded)
+            self._limits = (place, metal.limits)
         pixels = _opaque(np.asarray(plane[spot.window]), spot.rgb)
         fitted = fit_channels(pixels, self.channels, "The image on show")
         return PreviewField(fitted, self._limits[1], spot.key)

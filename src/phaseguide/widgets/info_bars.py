@@ -1,4 +1,4 @@
-"""Which images have an information bar at the bottom, and whether the user wants it excluded."""
+"""Which images have information bars or an empty rim, and whether the user wants them excluded."""
 
 from __future__ import annotations
 
@@ -6,52 +6,53 @@ from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
+from phaseguide.micrographs.margins import Margins
 from phaseguide.widgets import layers, planes
-from phaseguide.widgets.inspection import find_bar
+from phaseguide.widgets.inspection import look_for_margins
 from phaseguide.widgets.runner import in_background
 
 
 class InfoBars(QObject):
-    """Looks for the bar of each image once; ``found`` tells of an image layer's id."""
+    """Looks for the bars and the rim of each image once; ``found`` tells of an image layer's id."""
 
     found = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._bars: dict[Any, tuple[int, bool]] = {}
+        self._margins: dict[Any, tuple[Margins, bool]] = {}
 
-    def proposal(self, image: Any) -> tuple[int, bool]:
-        """Rows of the bar, 0 for none, and whether they are to be excluded."""
-        return self._bars.get(image.unique_id, (0, True))
+    def proposal(self, image: Any) -> tuple[Margins, bool]:
+        """What was found, and whether it is to be excluded; nothing without an image."""
+        return self._margins.get(None if image is None else image.unique_id, (Margins(), True))
 
-    def rows(self, image: Any) -> int:
-        """Rows to exclude at the bottom of an image."""
-        rows, wanted = (0, False) if image is None else self.proposal(image)
-        return rows if wanted and rows < planes.data_shape(image)[-2] else 0
+    def margins(self, image: Any, index: planes.Index) -> Margins:
+        """What to exclude of a plane of an image."""
+        margins, wanted = self.proposal(image)
+        fits = margins.bottom + margins.top < planes.data_shape(image)[-2]
+        return margins.of_plane(*index) if wanted and fits else Margins()
 
     def want(self, image: Any, wanted: bool) -> None:
-        """Exclude the bar of an image, or not."""
-        if image is not None and image.unique_id in self._bars:
-            self._bars[image.unique_id] = (self._bars[image.unique_id][0], wanted)
+        """Exclude the bars and the rim of an image, or not."""
+        if image is not None and image.unique_id in self._margins:
+            self._margins[image.unique_id] = (self._margins[image.unique_id][0], wanted)
 
     def forget(self, image: Any) -> None:
         """Forget an image whose data were replaced."""
-        self._bars.pop(image.unique_id, None)
+        self._margins.pop(image.unique_id, None)
 
     def look(self, image: Any) -> None:
-        """Look for a bar in the background, unless the image says that it knows."""
-        known = image.metadata.get(layers.KEY, {}).get("info_bar_rows")
+        """Look in the background, unless the image says that it knows."""
+        known = image.metadata.get(layers.KEY, {}).get("margins")
         data = planes.full_data(image)
-        if known is not None:
-            self._note((image.unique_id, int(known)))
+        if isinstance(known, Margins):
+            self._note((image.unique_id, known))
         elif type(data).__module__ == "numpy" and len(planes.data_shape(image)) >= 2:
-            index = (0,) * (len(planes.data_shape(image)) - 2)
-            read, key = planes.plane_reader(data, index, rgb=image.rgb), image.unique_id
-            in_background(self, lambda: (key, find_bar(read)), self._note, self._nothing)
+            key, rgb = image.unique_id, image.rgb
+            in_background(self, lambda: (key, look_for_margins(data, rgb=rgb)), self._note, self._nothing)
 
-    def _note(self, found: tuple[Any, int]) -> None:
-        key, rows = found
-        self._bars[key] = (rows, rows > 0)
+    def _note(self, found: tuple[Any, Margins]) -> None:
+        key, margins = found
+        self._margins[key] = (margins, bool(margins))
         self.found.emit(key)
 
     def _nothing(self, error: BaseException) -> None:

@@ -75,6 +75,7 @@ def run_look(
 
     yield Progress("Loading the model", 0, 0)
     import_torch()
+    from phaseguide.micrographs.margins import find_margins
     from phaseguide.segmentation.inside_base import find_base
     from phaseguide.segmentation.look_inside import look_inside
 
@@ -84,15 +85,17 @@ def run_look(
             return
         base = find_base(model)
         guided = model.card.guidance.kind != "none"
+        pixels = wish.read()
         events = look_inside(
             model,
-            wish.read(),
+            pixels,
             ratio=wish.ratio if guided else None,
             base=None if base is None else base[1],
             device=wish.device,
             centre=wish.centre,
             invert=wish.invert,
             name=wish.name,
+            labels=find_margins(pixels).exclude(None, pixels.shape[:2]),
         )
         with closing(events):  # type: ignore[type-var]
             for event in events:

@@ -1,12 +1,12 @@
-"""What is found out in the background when the widget opens: the device, and an information bar."""
+"""What is found out in the background when the widget opens: the device, information bars and rims."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from numpy.typing import NDArray
 
+from phaseguide.micrographs.margins import NO_MARGINS, Margins, find_margins
 from phaseguide.segmentation.device import Device
 
 
@@ -30,9 +30,9 @@ def describe_device(device: Device) -> str:
     return f"{device.name} ({device.reason})" if device.kind == "cpu" else device.name
 
 
-def find_bar(read: Callable[[], NDArray[Any]]) -> int:
-    """Rows of the information bar at the bottom of a plane; 0 if there is none or the plane cannot be read."""
-    from phaseguide.micrographs.info_bar import detect_info_bar
-
-    plane = read()
-    return detect_info_bar(plane) if plane.ndim in (2, 3) and plane.dtype.kind in "uif" else 0
+def look_for_margins(data: NDArray[Any], *, rgb: bool) -> Margins:
+    """Information bars and rim of the data of an image layer; none where the layer holds no grey values or colours."""
+    if data.dtype.kind not in "uif":
+        return NO_MARGINS
+    empty = data[..., 3] == 0 if rgb and data.shape[-1] == 4 else None
+    return find_margins(data[..., :3] if rgb else data, empty=empty)

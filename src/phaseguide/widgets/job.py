@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.events import Finished, Notice, Progress
+from phaseguide.micrographs.margins import NO_MARGINS, Margins
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.segmentation.device import Device
 from phaseguide.segmentation.regions import Region
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.stages import ENCODING, READING
-from phaseguide.widgets.composition import Made, PlaneResult, exclude_bar
+from phaseguide.widgets.composition import Made, PlaneResult
 from phaseguide.widgets.planes import Index
 from phaseguide.widgets.session_store import Options, SessionStore
 
@@ -32,7 +33,7 @@ KEPT = "What the network saw in this image was kept, so it was not encoded again
 
 @dataclass(frozen=True)
 class Plane:
-    """One plane to segment: how to read it, what the user painted on it, its information bar.
+    """One plane to segment: how to read it, what the user painted on it, its information bars and rim.
 
     ``image`` tells planes of several images apart; an image layer's id. ``regions`` have ratios of their own;
     ``prompts`` are boxes and points that the network is shown.
@@ -44,7 +45,7 @@ class Plane:
     read: Callable[[], NDArray[Any]]
     edits: NDArray[Any] | None = None
     edits_name: str = "edits"
-    bar_rows: int = 0
+    margins: Margins = NO_MARGINS
     image: Hashable = None
     regions: tuple[Region, ...] = ()
     prompts: Prompts | None = None
@@ -173,7 +174,7 @@ def run_job(job: Job, store: SessionStore, stop: threading.Event) -> Iterator[Jo
             yield Notice(notice)
         settings = run_settings(job.request, job.options, session)
         made = Made(model.used, job.source, settings)
-        yield PlaneDone(plane.index, PlaneResult(segmentation, made, edits, plane.bar_rows), plane.image)
+        yield PlaneDone(plane.index, PlaneResult(segmentation, made, edits), plane.image)
         if count == 1 and (encoded or kept):
             yield Step("Getting ready to follow your values")
             with store.lock:
@@ -190,10 +191,11 @@ def open_plane(
     MicrographError, ModelError, SchemeError
         An image or edits that cannot be used.
     """
-    session = store.session(model, plane.read(), job.options, plane.name, plane.pixel_size_um)
-    shape = (session.pixels.shape[0], session.pixels.shape[1])
-    edits = checked_edits(plane, shape, session.scheme)
-    session.set_edits(exclude_bar(edits, shape, plane.bar_rows))
+    pixels = plane.read()
+    shape = (pixels.shape[0], pixels.shape[1])
+    edits = checked_edits(plane, shape, model.card.scheme)
+    known = plane.margins.exclude(edits, shape)
+    session = store.session(model, pixels, job.options, plane.name, plane.pixel_size_um, known)
     return session, edits
 
 

@@ -14,6 +14,7 @@ from phaseguide.widgets.inputs import SPECIMEN
 from phaseguide.widgets.job import Job, Plane
 
 if TYPE_CHECKING:
+    from phaseguide.micrographs.margins import Margins
     from phaseguide.phases import PhaseScheme
     from phaseguide.segmentation.regions import Region
     from phaseguide.widgets.info_bars import InfoBars
@@ -62,7 +63,7 @@ def make_job(viewer: Any, panel: SegmentPanel, bars: InfoBars) -> tuple[Job, lis
     shown = planes.current_index(image, viewer.dims.point)
     todo = tuple(
         replace(
-            make_plane(viewer, one, index, bars.rows(one)),
+            make_plane(viewer, one, index, bars.margins(one, index)),
             regions=panel.regions_of(one, index, card.scheme),
             prompts=panel.prompts_of(one, index, card.scheme),
         )
@@ -81,7 +82,7 @@ def make_job(viewer: Any, panel: SegmentPanel, bars: InfoBars) -> tuple[Job, lis
     return job, images
 
 
-def make_plane(viewer: Any, image: Any, index: planes.Index, bar_rows: int) -> Plane:
+def make_plane(viewer: Any, image: Any, index: planes.Index, margins: Margins) -> Plane:
     """Return one plane of an image with its edits as they are now.
 
     Raises
@@ -99,7 +100,7 @@ def make_plane(viewer: Any, image: Any, index: planes.Index, bar_rows: int) -> P
         planes.plane_reader(planes.full_data(image), index, rgb=image.rgb),
         layers.edits_of(edits, image, index),
         "" if edits is None else edits.name,
-        bar_rows,
+        margins,
         image.unique_id,
         pixel_size_um=layers.pixel_size_um(image),
     )

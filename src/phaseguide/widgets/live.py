@@ -17,7 +17,7 @@ from phaseguide.errors import MicrographError
 from phaseguide.events import Finished
 from phaseguide.ratios import Ratio
 from phaseguide.segmentation.request import Preview, Request, Segmentation
-from phaseguide.widgets.composition import Labels, Made, exclude_bar
+from phaseguide.widgets.composition import Labels, Made
 from phaseguide.widgets.inputs import Inputs
 from phaseguide.widgets.job import Plane, checked_edits
 from phaseguide.widgets.latest_worker import Rest, Stages
@@ -162,7 +162,7 @@ class Hand:
         self._fixed: Labels | None = None
 
     def hold(self, session: Session, plane: Plane, store: SessionStore) -> Labels | None:
-        """Give a session the edits of a plane, and return them checked, without the information bar.
+        """Give a session the edits of a plane, and return them checked, without information bars and rims.
 
         Raises
         ------
@@ -177,6 +177,6 @@ class Hand:
             return self._painted
         shape = (session.pixels.shape[0], session.pixels.shape[1])
         painted = checked_edits(plane, shape, session.scheme)
-        session.set_edits(exclude_bar(painted, shape, plane.bar_rows))
+        session.set_edits(plane.margins.exclude(painted, shape))
         self._session, self._given, self._painted, self._fixed = session, plane.edits, painted, session.edits
         return painted

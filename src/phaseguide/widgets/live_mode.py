@@ -238,7 +238,7 @@ class LiveMode(QObject):
             prompts=widget.panel.prompts_of(image, index, session.scheme),
         )
         if self._plane is None or (self._plane.image, self._plane.index) != (image.unique_id, index):
-            self._plane = make_plane(widget.viewer, image, index, widget.bars.rows(image))
+            self._plane = make_plane(widget.viewer, image, index, widget.bars.margins(image, index))
         options = widget.panel.advanced.value().options()
         return LiveWish(
             session,
@@ -269,7 +269,7 @@ class LiveMode(QObject):
 
     def _show(self, answer: LiveResult) -> None:
         widget, wish, done = self._widget, answer.wish, answer.segmentation
-        result = PlaneResult(done, wish.made, answer.edits, wish.plane.bar_rows)
+        result = PlaneResult(done, wish.made, answer.edits)
         widget.results.propose(widget.image, wish.plane.index, result, wish.inputs)
         if self._plane is None:  # painted meanwhile; the strokes lie on top
             widget.refresh()

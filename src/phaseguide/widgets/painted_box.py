@@ -239,14 +239,14 @@ class PaintedBox(QWidget):
             raise MicrographError(SEGMENT_FIRST)
         excluded = None if session.edits is None else session.edits == EXCLUDED
         kept = self._features
-        known = kept[1] if kept is not None and kept[0] is scored.scores else None
+        known = kept[1] if kept is not None and kept[0].is_same(scored) else None
         return lambda: learnt_share(labels, excluded, scored, known, scheme, source)
 
     def _scored(self) -> ScoredImage | None:
         session = self._session()
         if session is None or session.scores is None:
             return None
-        return ScoredImage(session.pixels, session.scores)
+        return ScoredImage(session.metal, session.scores)
 
     def _done(self, outcome: Any) -> None:
         self._busy = False

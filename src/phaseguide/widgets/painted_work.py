@@ -13,14 +13,19 @@ from phaseguide.widgets.planes import Index
 
 if TYPE_CHECKING:
     from phaseguide.estimation.painted import PaintedEstimate
+    from phaseguide.models.metal import Metal
 
 
 @dataclass(frozen=True)
 class ScoredImage:
     """The arrays of a session, which stay as they are whatever another thread does with it."""
 
-    pixels: NDArray[Any]
+    metal: Metal
     scores: NDArray[np.float32]
+
+    def is_same(self, other: ScoredImage) -> bool:
+        """Whether these are the very arrays of another one."""
+        return self.scores is other.scores and self.metal is other.metal
 
 
 def counted_share(labels: NDArray[Any], scheme: PhaseScheme, source: str) -> tuple[PaintedEstimate, None]:
@@ -48,8 +53,8 @@ def learnt_share(
     features: NDArray[np.float16] | None,
     scheme: PhaseScheme,
     source: str,
-) -> tuple[PaintedEstimate, tuple[Any, NDArray[np.float16]]]:
-    """Extrapolated share of one plane; and, to be kept for the next stroke, scores and features of them.
+) -> tuple[PaintedEstimate, tuple[ScoredImage, NDArray[np.float16]]]:
+    """Extrapolated share of one plane; and, to be kept for the next stroke, the arrays and features of them.
 
     Parameters
     ----------
@@ -58,7 +63,7 @@ def learnt_share(
         What the session leaves out, such as the information bar.
     scored : ScoredImage
     features : ndarray of float16, or None
-        Those of these scores, if they were kept.
+        Those of this image, if they were kept.
     scheme : PhaseScheme
     source : str
         The layer, for errors.
@@ -67,9 +72,9 @@ def learnt_share(
     from phaseguide.estimation.painted import check_painted
     from phaseguide.segmentation.pixel_features import pixel_features
 
-    labels = check_painted(labels, scheme, scored.pixels.shape[:2], source=source)
+    labels = check_painted(labels, scheme, scored.metal.pixels.shape[:2], source=source)
     if excluded is not None:
         labels = np.where((labels == NOT_CLASSIFIED) & excluded, np.uint8(EXCLUDED), labels)
     if features is None:
         features = pixel_features(scored)
-    return extrapolated_share(labels, features, scheme, source=source), (scored.scores, features)
+    return extrapolated_share(labels, features, scheme, source=source), (scored, features)

@@ -40,8 +40,8 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
                 "phaseguide": {
                     "pixel_size_um": micrograph.pixel_size_um,
                     "scale_source": micrograph.scale_source,
-                    "info_bar_rows": micrograph.info_bar_rows,
                     "sha256": micrograph.sha256,
+                    "margins": micrograph.margins,
                     "notices": list(micrograph.notices),
                 }
             },

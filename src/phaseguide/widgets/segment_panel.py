@@ -36,6 +36,7 @@ from phaseguide.widgets.result_bar import ResultBar
 from phaseguide.widgets.scrolled_panel import ScrolledPanel
 
 if TYPE_CHECKING:
+    from phaseguide.micrographs.margins import Margins
     from phaseguide.models.sam.prompts import Prompts
     from phaseguide.phases import PhaseScheme
     from phaseguide.ratios import Ratio
@@ -202,11 +203,13 @@ class SegmentPanel(ScrolledPanel):
         self._form.setRowVisible(self.planes_box, count > 1)
         self.planes_box.setHidden(count <= 1)
 
-    def offer_bar(self, rows: int, wanted: bool) -> None:
-        """Propose to exclude an information bar; hidden without one."""
-        self.bar_check.setText(f"Exclude the information bar ({rows} rows at the bottom)")
+    def offer_margins(self, margins: Margins, wanted: bool) -> None:
+        """Propose to exclude information bars and an empty rim; hidden without any."""
+        parts = margins.parts()
+        self.bar_check.setText(f"Exclude {parts[0] if len(parts) == 1 else 'information bars and rims'}")
+        self.bar_check.setToolTip("\n".join(parts))
         self.bar_check.setChecked(wanted)
-        self._form.setRowVisible(self.bar_check, rows > 0)
+        self._form.setRowVisible(self.bar_check, bool(parts))
 
     def take(self, shares: Ratio, spreads: tuple[float | None, ...], title: str) -> None:
         """Write values that were offered into the boxes, without telling of a change."""

@@ -295,12 +295,11 @@ class SegmentWidget(QWidget):
         image = self.image
         self.live.leave()
         self.panel.offer_planes(0 if image is None else planes.plane_count(image))
+        self.panel.offer_margins(*self.bars.proposal(image))
         if image is None:
             self.panel.image_info.setText("Open a micrograph, or a sample from File > Open Sample.")
-            self.panel.offer_bar(0, False)
         else:
             self.panel.image_info.setText(layers.describe_image(image))
-            self.panel.offer_bar(*self.bars.proposal(image))
             if image.unique_id not in self._watched:
                 self._watched.add(image.unique_id)
                 image.events.data.connect(self._on_data)
@@ -333,7 +332,7 @@ class SegmentWidget(QWidget):
 
     def _on_bar(self, key: Any) -> None:
         if self.image is not None and self.image.unique_id == key:
-            self.panel.offer_bar(*self.bars.proposal(self.image))
+            self.panel.offer_margins(*self.bars.proposal(self.image))
 
     def _find_device(self, *_: Any) -> None:
         wish = self.panel.advanced.value().device

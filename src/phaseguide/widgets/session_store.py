@@ -78,8 +78,9 @@ class SessionStore:
         options: Options,
         name: str,
         pixel_size_um: float | None = None,
+        edits: NDArray[np.uint8] | None = None,
     ) -> Session:
-        """Return the session of a plane, made now or earlier."""
+        """Return the session of a plane, made now or earlier, with these edits."""
         from phaseguide.segmentation.embedding_files import embedding_folder, usual_wish
         from phaseguide.segmentation.session import Session
 
@@ -88,11 +89,13 @@ class SessionStore:
             self._sessions.move_to_end(key)
             session = self._sessions[key][0]
             session.name = name
+            session.set_edits(edits)
             return session
         kept, wish = options.embeddings_gb, usual_wish()
         session = Session(
             model,
             image,
+            edits=edits,
             device=options.device,
             tile=options.tile,
             flips=options.flips,

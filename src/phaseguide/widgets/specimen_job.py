@@ -75,7 +75,7 @@ def run_specimen(job: Job, store: SessionStore, stop: threading.Event) -> Iterat
                 store.place((plane.image, plane.index), session)
                 settings = {**run_settings(job.request, job.options, session), "scope": "specimen"}
                 made = Made(model.used, job.source, settings)
-                result = PlaneResult(event.segmentation, made, edits[event.index], plane.bar_rows)
+                result = PlaneResult(event.segmentation, made, edits[event.index])
                 yield PlaneDone(plane.index, result, plane.image)
     if failures and not done:
         raise failures[0]
