@@ -41,11 +41,14 @@ def test_rows_and_columns_that_are_excluded_altogether_are_cut_off() -> None:
     assert np.array_equal(metal.planes(), find_metal(image[:80, 10:].copy(), None).planes())
 
 
-def test_a_hole_leaves_the_limits_and_is_seen_as_it_is() -> None:
+def test_a_hole_leaves_the_limits_and_is_not_seen() -> None:
     image, hole = picture(), (slice(40, 60), slice(40, 90))
     image[hole] = 0
     metal = find_metal(image, excluding(hole))
-    assert metal.is_whole and metal.pixels is image
+    assert metal.is_whole and np.ptp(metal.pixels[hole]) == 0 and abs(metal.planes()[0][hole]).max() < 0.05
+    beside = np.ones(image.shape, dtype=bool)
+    beside[hole] = False
+    assert np.array_equal(metal.pixels[beside], image[beside])
     assert metal.limits[0] >= 90 > intensity_limits(image)[0]
     assert metal.excluded is not None and metal.excluded.sum() == 20 * 50
 

@@ -25,8 +25,8 @@ class Metal:
     Attributes
     ----------
     pixels : ndarray, shape (H, W) or (H, W, C)
-        The image. Where something is excluded that reaches the border of the image, or is no number, it has the
-        middle of the limits, which a network takes for what lies beyond a border.
+        The image; what is excluded in the window has the middle of the limits, which a network takes for what lies
+        beyond a border. A black or white hole would change what it sees in the metal around.
     window : (slice, slice)
         The smallest rectangle with everything that is not excluded; the network sees no more.
     limits : tuple of float
@@ -83,11 +83,9 @@ def find_metal(pixels: NDArray[Any], labels: NDArray[np.uint8] | None) -> Metal:
     if not within.any():
         return Metal(pixels, window, intensity_limits(pixels[window]), None)
     limits = intensity_limits(pixels[window], within)
-    blank = _at_border(within) | (within & ~_finite(pixels[window]))
-    if blank.any():
-        pixels = pixels.copy()
-        middle = (limits[0] + limits[1]) / 2
-        pixels[window][blank] = middle if pixels.dtype.kind == "f" else round(middle)
+    pixels = pixels.copy()
+    middle = (limits[0] + limits[1]) / 2
+    pixels[window][within] = middle if pixels.dtype.kind == "f" else round(middle)
     return Metal(pixels, window, limits, within)
 
 
@@ -97,21 +95,3 @@ def _span(counts: Mask) -> slice:
     size = min(len(counts), max(last - first, _SMALLEST_PX))
     first = max(0, min(first, len(counts) - size))
     return slice(first, max(last, first + size))
-
-
-def _at_border(mask: Mask) -> Mask:
-    """Those areas of a mask that reach its border."""
-    from scipy.ndimage import label
-
-    areas, count = label(mask)
-    reach = np.zeros(count + 1, dtype=bool)
-    for side in (areas[0], areas[-1], areas[:, 0], areas[:, -1]):
-        reach[side] = True
-    reach[0] = False
-    at_border: Mask = reach[areas]
-    return at_border
-
-
-def _finite(pixels: NDArray[Any]) -> Mask:
-    finite: Mask = np.isfinite(pixels) if pixels.ndim == 2 else np.isfinite(pixels).all(axis=-1)
-    return finite

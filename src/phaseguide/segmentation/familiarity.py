@@ -129,7 +129,7 @@ def describe_image(image: NDArray[Any], *, invert: bool = False, excluded: Mask 
         for _, p, shown in tiles
     ]
     rough = [_blocks(p).std(axis=(1, 3))[_whole(shown)] for _, p, shown in tiles]
-    strengths = np.array([_octaves(p, shown) for _, p, shown in tiles])
+    strengths = np.array([_octaves(p, shown) for _, p, shown in tiles]).reshape(-1, 3)
     strengths = strengths[np.isfinite(strengths).all(axis=1)]
     if not (sum(map(len, noise)) and sum(map(len, rough)) and len(strengths)):
         return np.full(len(NAMES), np.nan)

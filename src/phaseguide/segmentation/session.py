@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from phaseguide.errors import MicrographError, RatioError
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.micrographs.arrays import as_image_array, as_label_array
+from phaseguide.micrographs.arrays import as_image_array
 from phaseguide.micrographs.validation import check_shape, check_values
 from phaseguide.models.card import FOUR_FLIPS, ViewCard
 from phaseguide.models.metal import Metal, find_metal
@@ -34,6 +34,7 @@ from phaseguide.segmentation.doubts import (
     describe_miss,
     describe_strangeness,
 )
+from phaseguide.segmentation.edits import say_the_same, take_edits
 from phaseguide.segmentation.embedding_files import EmbeddingFolder, usual_embedding_folder
 from phaseguide.segmentation.islands import remove_small_islands, settle
 from phaseguide.segmentation.matching import Match, Matcher, argmax_labels, match_ratio
@@ -131,7 +132,7 @@ class Session:
         check_shape(image, name)
         self.model, self.scheme, self.name = model, model.card.scheme, name
         self.pixels = fit_channels(image, model.segmenter.in_channels, name)
-        self.edits = self._checked_edits(edits)
+        self.edits = take_edits(edits, self.pixels.shape[:2], self.scheme, name)
         check_values(image, name, self.edits)
         self._scoring = Scoring(
             model,
@@ -193,28 +194,16 @@ class Session:
         SchemeError
             A value that is not in the scheme.
         """
-        edits, before = self._checked_edits(edits), self.edits
-        if _alike(edits, before):
+        edits = take_edits(edits, self.pixels.shape[:2], self.scheme, self.name)
+        before = self.edits
+        if say_the_same(edits, before):
             return
         self._own = self._seen = self._matcher = None
-        if not _alike(excluded_only(edits), excluded_only(before)):
+        if not say_the_same(excluded_only(edits), excluded_only(before)):
             check_values(self.pixels, self.name, edits)
             self._scoring.show(find_metal(self.pixels, edits))
             self._strange = None
         self.edits = edits
-
-    def _checked_edits(self, edits: ArrayLike | None) -> Labels | None:
-        """Edits of the image in an array of their own; None where they say nothing."""
-        edits = None if edits is None else as_label_array(edits, f"edits of {self.name}").copy()
-        if edits is None or not np.any(edits):
-            return None
-        if edits.shape != self.pixels.shape[:2]:
-            raise MicrographError(
-                f"The edits are {' x '.join(map(str, edits.shape))} px, but {self.name} is "
-                f"{' x '.join(map(str, self.pixels.shape[:2]))} px. Use edits that were painted on this image."
-            )
-        self.scheme.check_labels(np.unique(edits).tolist(), source=f"edits of {self.name}")
-        return edits
 
     def segment(self, request: Request, focus: Window | None = None) -> Iterator[SessionEvent]:
         """Segment the image as requested.
@@ -515,14 +504,6 @@ class Session:
             regions=regions,
             prompts=request.prompts,
         )
-
-
-def _alike(one: Labels | None, other: Labels | None) -> bool:
-    """Whether two maps of edits say the same; None says nothing."""
-    if one is None or other is None:
-        said = one if other is None else other
-        return said is None or not said.any()
-    return np.array_equal(one, other)
 
 
 def _sentences(text: str) -> tuple[str, ...]:
