@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from phaseguide.errors import MicrographError, PhaseguideError
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.widgets import layers, planes
+from phaseguide.widgets.hearing import listen, silence
 from phaseguide.widgets.offered import OfferedRatio
 from phaseguide.widgets.painted_work import ScoredImage, counted_share, learnt_share, pooled_share
 from phaseguide.widgets.plain_text import Label
@@ -95,8 +96,8 @@ class PaintedBox(QWidget):
         self._build()
         self._lay_out()
         for event in ("inserted", "removed", "reordered"):
-            getattr(viewer.layers.events, event).connect(self.reset_choices)
-        viewer.dims.events.current_step.connect(self._on_plane)
+            listen(self, getattr(viewer.layers.events, event), self.reset_choices)
+        listen(self, viewer.dims.events.current_step, self._on_plane)
         self.reset_choices()
 
     # -- what others ask of it --------------------------------------------------------------------
@@ -139,8 +140,7 @@ class PaintedBox(QWidget):
         self.layer_box.setCurrentIndex(at[0] if at else -1)
         self.layer_box.blockSignals(False)
         for layer in known:
-            layer.events.name.disconnect(self.reset_choices)
-            layer.events.name.connect(self.reset_choices)
+            listen(self, layer.events.name, self.reset_choices)
         self.refresh()
 
     def refresh(self, event: Any = None) -> None:
@@ -171,11 +171,7 @@ class PaintedBox(QWidget):
         self._closed = True
         self._rest.stop()
         self._watch(None)
-        for event in ("inserted", "removed", "reordered"):
-            getattr(self._viewer.layers.events, event).disconnect(self.reset_choices)
-        self._viewer.dims.events.current_step.disconnect(self._on_plane)
-        for layer in self._layers:
-            layer.events.name.disconnect(self.reset_choices)
+        silence(self)
         self._features = None
 
     # -- following the brush ----------------------------------------------------------------------
