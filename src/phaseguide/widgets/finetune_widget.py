@@ -44,8 +44,7 @@ class FinetuneWidget(Dock):
     """
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.opened = open_project(napari_viewer)
         self.panel = FinetunePanel(napari_viewer, lambda: self.opened)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)

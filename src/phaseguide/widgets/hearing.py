@@ -61,11 +61,26 @@ class Dock(QWidget):
     """A widget of a dock, which is silent once that is closed.
 
     What else is to end then stands in ``shut_down``, which is called once.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
     """
 
-    def __init__(self) -> None:
+    def __init__(self, viewer: Any) -> None:
         super().__init__()
+        self.viewer = viewer
         self.closed = self._docked = False
+        for name in (
+            "inserted",
+            "removed",
+            "reordered",
+            "renamed",
+        ):  # napari does the same, and never ends it
+            listen(self, getattr(viewer.layers.events, name), self.reset_choices)
+
+    def reset_choices(self, event: Any = None) -> None:
+        """Read the viewer's layers again, for a dock that lists them."""
 
     def event(self, event: QEvent) -> bool:
         """Notice when the dock widget is closed: napari then takes this widget out of it."""
@@ -97,6 +112,7 @@ class _Ears:
     def hear(self, emitter: Any, call: Callable[..., Any]) -> None:
         if self._ended:
             return
+        emitter = getattr(emitter, "__wrapped__", emitter)  # napari's proxies last for one call
         self._heard = {key: pair for key, pair in self._heard.items() if pair[0]() is not None}
         emitter.disconnect(call)
         emitter.connect(call)

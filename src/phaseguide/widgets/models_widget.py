@@ -56,8 +56,7 @@ class ModelsWidget(Dock):
     """
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.opened = open_project(napari_viewer)
         self.list = ModelsList()
         self.details, self.status = small_label(), small_label()

@@ -41,8 +41,7 @@ class PointCountWidget(Dock):
     offered = Signal(object)
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.panel = PointCountPanel(napari_viewer)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         box = QVBoxLayout(self)

@@ -53,8 +53,7 @@ class ProjectWidget(Dock):
     """
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.opened = open_project(napari_viewer)
         self.panel = ProjectPanel(napari_viewer, self.scheme_for)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)

@@ -59,8 +59,7 @@ class SegmentWidget(Dock):
     """
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.panel = SegmentPanel(napari_viewer)
         # Else napari adds a stretch below, and the panel gets half of the height.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
