@@ -88,7 +88,7 @@ def test_a_closed_dock_is_dead(name: str, viewer: Any, qtbot: Any, told: list[st
     assert not any(timer.isActive() for timer in timers)
     for timer in timers:
         timer.blockSignals(False)
-        timer.timeout.connect(lambda: began.append(timer))
+        timer.timeout.connect(lambda: began.append(1))
     with qtbot.captureExceptions() as raised:
         use(viewer)
         qtbot.wait(300)
