@@ -174,9 +174,11 @@ def in_background(
     """Call a quick function in a thread, then ``done`` or ``failed`` in the GUI thread if ``owner`` still lives."""
     from napari.qt.threading import create_worker
 
+    once = [function]  # napari keeps a worker for longer than what that was to work on is wanted
+
     def run() -> Any:
         try:
-            return function()
+            return once.pop()()
         except Exception as error:
             return Failed(as_user_error(error))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,7 @@ class SegmentWidget(Dock):
         edit_tools(napari_viewer)  # brush keys and a log of edits, with or without a project
         self.bars = InfoBars(self)
         self.live = LiveMode(self)
-        self._watched: set[Any] = set()
+        self._watched: weakref.WeakSet[Any] = weakref.WeakSet()
         self._dropped = ""
         self._notices: list[str] = []
         self._settle = QTimer(self)
@@ -300,8 +301,8 @@ class SegmentWidget(Dock):
         else:
             self.panel.image_info.setText(layers.describe_image(image))
             self.panel.offer_bar(*self.bars.proposal(image))
-            if image.unique_id not in self._watched:
-                self._watched.add(image.unique_id)
+            if image not in self._watched:
+                self._watched.add(image)
                 listen(self, image.events.data, self._on_data)
                 listen(self, image.events.scale, self._on_scale)
                 self.bars.look(image)
@@ -356,6 +357,7 @@ class SegmentWidget(Dock):
             self.live.measure(standing)
         self.tools.refresh(standing)
         self.show_state(standing is not None)
+        self.store.keep_only({one.unique_id for one in (*self.viewer.layers, *self.results.images())})
 
     def show_state(self, plane_done: bool | None = None) -> None:
         """Enable what can be done now, buttons and their keys."""
