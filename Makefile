@@ -6,7 +6,7 @@ PYTEST_ARGS ?= -n 2 --dist loadgroup
 
 # The window tests that also run with PySide6: what differs between the two bindings, and each dock once.
 PYSIDE := .venv-pyside6
-PYSIDE_TESTS ?= $(addprefix tests/widgets/, test_signals.py test_closed_docks.py)
+PYSIDE_TESTS ?= $(addprefix tests/widgets/, test_signals.py test_closed_docks.py test_two_viewers.py)
 
 .PHONY: help setup setup-dev demo test test-pyside6 lint clean
 
