@@ -15,6 +15,8 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QWidget
 
+from phaseguide.widgets.garbage import collect_anywhere, collect_here
+
 _ears: weakref.WeakKeyDictionary[Any, _Ears] = weakref.WeakKeyDictionary()
 
 
@@ -71,6 +73,7 @@ class Dock(QWidget):
         super().__init__()
         self.viewer = viewer
         self.closed = self._docked = False
+        collect_here(self)
         for name in (
             "inserted",
             "removed",
@@ -97,6 +100,7 @@ class Dock(QWidget):
             self.closed = True
             self.shut_down()
             silence(self)
+            collect_anywhere(self)
 
     def shut_down(self) -> None:
         """End what is under way, and give back what was borrowed of the viewer."""
