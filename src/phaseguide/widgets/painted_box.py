@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from phaseguide.errors import MicrographError, PhaseguideError
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.widgets import layers, planes
 from phaseguide.widgets.hearing import listen, silence
+from phaseguide.widgets.kept_results import plain
 from phaseguide.widgets.offered import OfferedRatio
 from phaseguide.widgets.painted_work import ScoredImage, counted_share, learnt_share, pooled_share
 from phaseguide.widgets.plain_text import Label
@@ -85,7 +87,7 @@ class PaintedBox(QWidget):
         self.estimate: PaintedEstimate | None = None
         self._layers: list[Any] = []
         self._watched: Any = None
-        self._picked: Any = None
+        self._picked: Callable[[], Any] = lambda: None  # a weak reference: a layer that is removed is freed
         self._busy = self._again = self._closed = False
         self._asleep = False
         self._features: tuple[Any, NDArray[np.float16]] | None = None
@@ -122,7 +124,8 @@ class PaintedBox(QWidget):
         """Read the viewer's layers again; without a choice of the user it is the image's edits layer."""
         from napari.layers import Labels
 
-        before = self._picked if self._picked in self._viewer.layers else None
+        picked = self._picked()
+        before = picked if picked in self._viewer.layers else None
         known = [
             layer
             for layer in self._viewer.layers
@@ -310,7 +313,8 @@ class PaintedBox(QWidget):
         self.offered.emit(OfferedRatio(self.estimate.shares.copy(), self.estimate.uncertainty, title))
 
     def _on_layer(self, index: int) -> None:
-        self._picked = self.layer
+        if self.layer is not None:
+            self._picked = weakref.ref(plain(self.layer))
         self.refresh()
 
     def _build(self) -> None:
