@@ -5,10 +5,14 @@ BIN := .venv/bin
 # A process that crashes ends the run: one that took its place would wait for tests that nobody hands out.
 PYTEST_ARGS ?= -n 2 --dist loadgroup --max-worker-restart 0
 
-.PHONY: help setup setup-dev demo test lint clean
+# The window tests that also run with PySide6: what differs between the two bindings, and each dock once.
+PYSIDE := .venv-pyside6
+PYSIDE_TESTS ?= $(addprefix tests/widgets/, test_signals.py test_closed_docks.py test_two_viewers.py)
+
+.PHONY: help setup setup-dev demo test test-pyside6 lint clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 setup: .venv/.setup ## make .venv with the library, napari and the test tools
 
@@ -22,13 +26,18 @@ test: setup ## run every test under a virtual screen
 	@scripts/system_packages.sh
 	OMP_NUM_THREADS=1 scripts/headless.sh $(BIN)/python -m pytest $(PYTEST_ARGS)
 
+test-pyside6: $(PYSIDE)/.setup ## run a small set of window tests with PySide6 instead of PyQt6
+	@scripts/system_packages.sh
+	QT_API=pyside6 PYTEST_QT_API=pyside6 OMP_NUM_THREADS=1 scripts/headless.sh \
+	  $(PYSIDE)/bin/python -m pytest $(PYSIDE_TESTS)
+
 lint: setup-dev ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 clean: ## remove .venv and caches
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv $(PYSIDE) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
 
 # The stamps make a second run fast; they are older than pyproject.toml when dependencies change.
@@ -40,4 +49,13 @@ clean: ## remove .venv and caches
 
 .venv/.setup-dev: .venv/.setup
 	$(BIN)/python -m pip install --editable '.[all,dev]'
+	@touch $@
+
+# Only PySide6 lies here; everything else, above all torch, is found in .venv.
+$(PYSIDE)/.setup: .venv/.setup
+	rm -rf $(PYSIDE)
+	$(BIN)/python -m venv $(PYSIDE)
+	$(BIN)/python -c "import sysconfig; print('import site; site.addsitedir(%r)' % sysconfig.get_path('purelib'))" \
+	  > "$$($(PYSIDE)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/other_packages.pth"
+	$(PYSIDE)/bin/python -m pip install --editable '.[pyside6]'
 	@touch $@

@@ -10,8 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from phaseguide.atomic import write_bytes
 from phaseguide.errors import MicrographError
+from phaseguide.files import open_plain
 from phaseguide.micrographs.arrays import as_label_array
 from phaseguide.micrographs.decoding import decode
+
+SOFTWARE = "Phase Guide, label map"
+"""What a label map that the program wrote says of itself, in the tag for the software ..."""
+
+TAGS = 4096
+"""... which stands among the first bytes of the file."""
 
 
 def read_label_map(path: str | Path) -> NDArray[np.uint8]:
@@ -86,5 +93,22 @@ def label_map_bytes(path: str | Path, labels: ArrayLike, pixel_size_um: float | 
         resolution = (1 / pixel_size_um, 1 / pixel_size_um)
         metadata["unit"] = "um"
     buffer = io.BytesIO()
-    tifffile.imwrite(buffer, array, imagej=True, compression="zlib", resolution=resolution, metadata=metadata)
+    tifffile.imwrite(
+        buffer,
+        array,
+        imagej=True,
+        compression="zlib",
+        resolution=resolution,
+        software=SOFTWARE,
+        metadata=metadata,
+    )
     return buffer.getvalue()
+
+
+def is_own_label_map(path: str | Path) -> bool:
+    """Whether `write_label_map` wrote a file; False for one that cannot be read."""
+    try:
+        with open_plain(path) as file:
+            return SOFTWARE.encode() in file.read(TAGS)
+    except (OSError, ValueError):  # ValueError: a zero in the name
+        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -82,6 +83,15 @@ class Margins:
 
 
 NO_MARGINS = Margins()
+
+
+def of_stack(planes: Sequence[Margins], size: tuple[int, int]) -> Margins:
+    """Return the margins of images of one size, (H, W), that are put onto one another."""
+    rims = None
+    if any(plane.rim is not None for plane in planes):
+        nothing = np.zeros(size, dtype=bool)
+        rims = np.stack([nothing if plane.rim is None else plane.rim for plane in planes])
+    return Margins(max(plane.bottom for plane in planes), max(plane.top for plane in planes), rims)
 
 
 def find_margins(image: NDArray[Any], *, bottom: int = 0, empty: Mask | None = None) -> Margins:

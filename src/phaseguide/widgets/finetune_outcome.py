@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from phaseguide.errors import TrainingError
 from phaseguide.widgets import finetune_layers, model_news, planes
@@ -13,6 +13,7 @@ from phaseguide.widgets.compare_slider import Maps
 from phaseguide.widgets.finetune_decisions import Outcome, go_back, keep_model
 from phaseguide.widgets.finetune_job import predict
 from phaseguide.widgets.finetune_view import FieldOnShow
+from phaseguide.widgets.hearing import later, while_heard
 from phaseguide.widgets.runner import in_background
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class FinetuneOutcome(QObject):
     def image_removed(self, image: Any) -> None:
         """End the comparison on an image that goes."""
         if self.slider.maps is not None and image is self.slider.maps.image:
-            QTimer.singleShot(0, self.slider.end)  # the viewer is still busy with removing it
+            later(self, self.slider.end)  # the viewer is still busy with removing it
 
     def _decide(self, function: Any, done: Any) -> None:
         """Do what was decided in a thread; in that of the project, if one is open, which alone writes there."""
@@ -106,7 +107,7 @@ class FinetuneOutcome(QObject):
         widget, outcome = self._widget, self.outcome
         assert outcome is not None
         if outcome.job.project is not None and outcome.job.project is widget.project:
-            widget.opened.worker.do(function, done, self._on_failed)
+            widget.opened.worker.do(function, while_heard(self, done), while_heard(self, self._on_failed))
         else:
             in_background(widget, function, done, self._on_failed)
 

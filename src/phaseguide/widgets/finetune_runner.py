@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.finetuning.control import Control
+from phaseguide.widgets.hearing import later
 from phaseguide.widgets.runner import BREATH_MS, Failed, guarded, let_go
 
 
@@ -76,7 +77,7 @@ class FinetuneRunner(QObject):
             self.happened.emit(event)
 
     def _on_finished(self) -> None:
-        QTimer.singleShot(BREATH_MS, self._end)
+        later(self, self._end, BREATH_MS)
 
     def _end(self) -> None:
         if self._worker is None:

@@ -20,6 +20,7 @@ from phaseguide.widgets.finetune_project_phases import ProjectPhases
 from phaseguide.widgets.finetune_spec import FinetuneJob, Start
 from phaseguide.widgets.finetune_storage import new_run_folder
 from phaseguide.widgets.finetune_words import describe_plan
+from phaseguide.widgets.hearing import later, while_heard
 from phaseguide.widgets.latest_worker import LatestWorker, Rest, Stages
 from phaseguide.widgets.phase_table import ALARM
 from phaseguide.widgets.runner import Failed
@@ -58,7 +59,7 @@ class FinetuneSetup(QObject):
         self._worker = LatestWorker(self)
         self._follower = EditsFollower(self._loose_edits)
         self._project: Any = None
-        self._in_project = ProjectPhases(widget.opened, self._on_refused)
+        self._in_project = ProjectPhases(widget.opened, while_heard(self, self._on_refused))
         self._moves: dict[int, int] = {}
         self.settle = QTimer(self)
         self.settle.setSingleShot(True)
@@ -164,6 +165,7 @@ class FinetuneSetup(QObject):
         """Look no more."""
         self.settle.stop()
         self._worker.end()
+        self._widget.opened.changed.disconnect(self._on_project)
 
     def _on_settled(self) -> None:
         if self._widget.isVisibleTo(self._widget.window()):  # else it is looked at when it comes to the front
@@ -284,7 +286,7 @@ class FinetuneSetup(QObject):
 
     def _show(self) -> None:
         self.looked.emit()
-        QTimer.singleShot(0, self._panel.fit_width)
+        later(self, self._panel.fit_width)
 
 
 def _unhurried(looks: Iterator[Looked]) -> Stages:

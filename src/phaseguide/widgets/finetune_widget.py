@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.events import Progress
@@ -22,6 +22,7 @@ from phaseguide.widgets.finetune_spec import FinetuneJob
 from phaseguide.widgets.finetune_storage import Unfinished, discard_run, find_unfinished, read_run
 from phaseguide.widgets.finetune_view import FieldOnShow
 from phaseguide.widgets.finetune_words import Clock, to_be_repeated
+from phaseguide.widgets.hearing import Dock, later, listen
 from phaseguide.widgets.identity import image_of, role_of
 from phaseguide.widgets.next_places import NextPlaces
 from phaseguide.widgets.open_project import open_project
@@ -33,7 +34,7 @@ VIEW_MS = 500
 """How often the field on show is handed to the run."""
 
 
-class FinetuneWidget(QWidget):
+class FinetuneWidget(Dock):
     """Dock widget.
 
     Parameters
@@ -43,8 +44,7 @@ class FinetuneWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.opened = open_project(napari_viewer)
         self.panel = FinetunePanel(napari_viewer, lambda: self.opened)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
@@ -62,7 +62,6 @@ class FinetuneWidget(QWidget):
         self._start: Any = None
         self._notices: list[str] = []
         self._used: dict[Any, Any] = {}
-        self._docked = False
         self._view = QTimer(self)
         self._view.setInterval(VIEW_MS)
         self._view.timeout.connect(self._hand_view)
@@ -227,7 +226,7 @@ class FinetuneWidget(QWidget):
         self.find_unfinished()
         self.show_state()
         self.setup.settle.start()
-        QTimer.singleShot(0, self.panel.fit_width)
+        later(self, self.panel.fit_width)
 
     # -- what happens to the images meanwhile -----------------------------------------------------
 
@@ -235,7 +234,7 @@ class FinetuneWidget(QWidget):
         self._forget_images()
         for key, image in self.panel.sources.images().items():
             if self.panel.sources.lines[key].use.isChecked():
-                image.events.data.connect(self._on_data)
+                listen(self, image.events.data, self._on_data)
                 self._used[image.unique_id] = image
 
     def _forget_images(self) -> None:
@@ -278,9 +277,9 @@ class FinetuneWidget(QWidget):
         self.setup.looked.connect(self.show_state)
         self.setup.project_changed.connect(self.find_unfinished)
         self.results.changed.connect(self.show_state)
-        self.viewer.layers.events.removed.connect(self._on_removed)
+        listen(self, self.viewer.layers.events.removed, self._on_removed)
         for fold in (panel.phases_fold, panel.form.advanced, panel.curves_fold):
-            fold.toggled.connect(lambda _: QTimer.singleShot(0, panel.fit_width))
+            fold.toggled.connect(lambda _: later(self, panel.fit_width))
 
     def find_unfinished(self) -> None:
         """Look for interrupted runs, in the background."""
@@ -307,22 +306,12 @@ class FinetuneWidget(QWidget):
 
     # -- the end ----------------------------------------------------------------------------------
 
-    def event(self, event: QEvent) -> bool:
-        """Notice when the dock widget is closed: napari then takes this widget out of it."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self.parent() is not None:
-                self._docked = True
-            elif self._docked:
-                self.shut_down()
-        return super().event(event)
-
     def showEvent(self, event: QShowEvent) -> None:
         """Take the theme's colours, listen for the key, look at the sources: now this stands in a window."""
         super().showEvent(event)
         self._on_theme()
         self.places.keys.join(self)
-        self.viewer.events.theme.disconnect(self._on_theme)
-        self.viewer.events.theme.connect(self._on_theme)
+        listen(self, self.viewer.events.theme, self._on_theme)
         self.setup.settle.start()
 
     def _on_theme(self, event: Any = None) -> None:
@@ -331,14 +320,12 @@ class FinetuneWidget(QWidget):
     def shut_down(self) -> None:
         """End a run under way; its checkpoint stays, and it is offered next time."""
         self._view.stop()
-        self.viewer.events.theme.disconnect(self._on_theme)
         self.panel.progress.end()
         self.runner.abandon()
         self.setup.shut_down()
         self.results.slider.end()
         self._remove_previews()
-        self._forget_images()
-        self.panel.sources.shut_down()
+        self._used.clear()
         self.places.shut_down()
 
 

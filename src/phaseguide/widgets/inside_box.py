@@ -13,6 +13,7 @@ from phaseguide.events import Progress
 from phaseguide.ratios import validate_ratio
 from phaseguide.widgets import planes
 from phaseguide.widgets.finetune_runner import FinetuneRunner
+from phaseguide.widgets.hearing import listen
 from phaseguide.widgets.inside_job import InsideFound, InsideWish, run_look
 from phaseguide.widgets.inside_layers import find_inside, set_beside, show_inside, view_on_show
 from phaseguide.widgets.job import Step
@@ -87,8 +88,8 @@ class InsideBox(QWidget):
         self.runner.progressed.connect(self._on_progress)
         self.runner.noticed.connect(self.say)
         self.runner.ended.connect(self._on_ended)
-        viewer.dims.events.current_step.connect(self.describe)
-        viewer.layers.selection.events.active.connect(self.describe)
+        listen(self, viewer.dims.events.current_step, self.describe)
+        listen(self, viewer.layers.selection.events.active, self.describe)
 
     def look(self) -> None:
         """Start looking at the plane on show, or say why not."""
@@ -113,11 +114,9 @@ class InsideBox(QWidget):
         self.runner.control.stop()
 
     def shut_down(self) -> None:
-        """End a look under way, and hear nothing more of the viewer."""
+        """End a look under way."""
         self.progress.end()
         self.runner.abandon()
-        self._viewer.dims.events.current_step.disconnect(self.describe)
-        self._viewer.layers.selection.events.active.disconnect(self.describe)
 
     def say(self, text: str, *, alarm: bool = False) -> None:
         """Put a sentence below the button."""
@@ -152,7 +151,7 @@ class InsideBox(QWidget):
             self.say(f"{image.name!r} was changed or removed meanwhile. Look again.", alarm=True)
         else:
             for layer in show_inside(self._viewer, image, index, found.views, found.base_name):
-                layer.events.visible.connect(self._on_visible)
+                listen(self, layer.events.visible, self._on_visible)
             if self.beside.isChecked():
                 self._on_beside(True)
             self.describe()

@@ -38,6 +38,6 @@ def publish(viewer: Any, keeper: ResultKeeper, image: Any) -> None:
             listener(keeper, image)
 
 
-def plain(viewer: Any) -> Any:
-    """Return the viewer behind napari's proxy, of which each widget gets one of its own."""
-    return getattr(viewer, "__wrapped__", viewer)
+def plain(one: Any) -> Any:
+    """Return the viewer or layer behind napari's proxy, of which each widget gets one of its own."""
+    return getattr(one, "__wrapped__", one)

@@ -142,20 +142,24 @@ class _State:
                     return
                 wish, self._wish, number, self._busy = self._wish, None, self._number, True
             assert wish is not None
-            stages = wish()
-            try:
-                for event in stages:
-                    if isinstance(event, Rest):
-                        with self._changed:
-                            self._changed.wait_for(lambda n=number: self._number != n, event.seconds)
-                    else:
-                        self._put(number, event)
-                    if self._number != number:
-                        break
-            except Exception as error:
-                self._put(number, Failed(as_user_error(error)))
-            finally:
-                stages.close()
+            self._go_through(wish, number)
+            wish = None  # with all that it holds on to, while this waits for the next
+
+    def _go_through(self, wish: Callable[[], Stages], number: int) -> None:
+        stages = wish()
+        try:
+            for event in stages:
+                if isinstance(event, Rest):
+                    with self._changed:
+                        self._changed.wait_for(lambda n=number: self._number != n, event.seconds)
+                else:
+                    self._put(number, event)
+                if self._number != number:
+                    break
+        except Exception as error:
+            self._put(number, Failed(as_user_error(error)))
+        finally:
+            stages.close()
 
     def _put(self, number: int, event: Any) -> None:
         with self._changed:

@@ -7,6 +7,7 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox
 
+from phaseguide.widgets.hearing import listen
 from phaseguide.widgets.layers import micrographs
 
 
@@ -23,10 +24,10 @@ class ImageBox(QComboBox):
         self.setMinimumContentsLength(12)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.currentIndexChanged.connect(self.changed)
-        viewer.layers.events.inserted.connect(self.reset_choices)
-        viewer.layers.events.removed.connect(self.reset_choices)
-        viewer.layers.events.reordered.connect(self.reset_choices)
-        viewer.layers.selection.events.active.connect(self._follow)
+        listen(self, viewer.layers.events.inserted, self.reset_choices)
+        listen(self, viewer.layers.events.removed, self.reset_choices)
+        listen(self, viewer.layers.events.reordered, self.reset_choices)
+        listen(self, viewer.layers.selection.events.active, self._follow)
         self.reset_choices()
         self._follow()
 
@@ -56,8 +57,7 @@ class ImageBox(QComboBox):
         self._layers = layers
         self.addItems([layer.name for layer in layers])
         for layer in layers:
-            layer.events.name.disconnect(self.reset_choices)
-            layer.events.name.connect(self.reset_choices)
+            listen(self, layer.events.name, self.reset_choices)
         self.blockSignals(False)
         if before is not None:
             self.choose(before)

@@ -216,11 +216,12 @@ class LiveMode(QObject):
         """End the series of an image whose results are gone."""
         if self._before.pop(image.unique_id, None) is not None:
             self.worker.drop()
-            self._awaited = None
+            self._awaited, self._hand = None, Hand()
 
     def _end_series(self) -> None:
         self._before.pop(self._widget.image.unique_id, None)
         self._awaited, self._accept_next, self._impossible = None, False, False
+        self._hand = Hand()
         self.settle()
 
     # -- wishes and answers -----------------------------------------------------------------------

@@ -15,12 +15,12 @@ from qtpy.QtWidgets import (
     QInputDialog,
     QPushButton,
     QVBoxLayout,
-    QWidget,
 )
 
 from phaseguide.models.merged_file import has_adapters
 from phaseguide.models.zoo import SUFFIX, ZooEntry, free_name
 from phaseguide.widgets import model_news, planes
+from phaseguide.widgets.hearing import Dock, while_heard
 from phaseguide.widgets.layers import micrographs
 from phaseguide.widgets.models_list import ModelRow, ModelsList, model_rows
 from phaseguide.widgets.open_project import open_project
@@ -46,7 +46,7 @@ BUTTONS = (
 )
 
 
-class ModelsWidget(QWidget):
+class ModelsWidget(Dock):
     """Dock widget. Nothing that it writes replaces a file, and what is deleted can be restored.
 
     Parameters
@@ -56,8 +56,7 @@ class ModelsWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.opened = open_project(napari_viewer)
         self.list = ModelsList()
         self.details, self.status = small_label(), small_label()
@@ -229,6 +228,10 @@ class ModelsWidget(QWidget):
         if event.type() == QEvent.Type.ActivationChange and self.isActiveWindow() and not self._busy:
             self.refresh()
 
+    def shut_down(self) -> None:
+        """Hear nothing more of the project."""
+        self.opened.changed.disconnect(self.refresh)
+
     def _on_choice(self) -> None:
         row = self.list.row
         self.details.setText(
@@ -340,11 +343,13 @@ class ModelsWidget(QWidget):
         self._on_choice()
         self.say(what)
 
-        def ended(outcome: Any) -> None:
-            done(outcome)
-            self.opened.changed.emit()
+        opened, tell = self.opened, while_heard(self, done)
 
-        self.opened.worker.do(function, ended, self.fail)
+        def ended(outcome: Any) -> None:
+            tell(outcome)
+            opened.changed.emit()
+
+        opened.worker.do(function, ended, while_heard(self, self.fail))
 
     def _end(self, chosen: Path | None = None) -> None:
         self._busy = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ from qtpy.QtWidgets import (
 from phaseguide.errors import MicrographError, PhaseguideError
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.widgets import layers, planes
+from phaseguide.widgets.hearing import listen, silence
+from phaseguide.widgets.kept_results import plain
 from phaseguide.widgets.offered import OfferedRatio
 from phaseguide.widgets.painted_work import ScoredImage, counted_share, learnt_share, pooled_share
 from phaseguide.widgets.plain_text import Label
@@ -84,7 +87,7 @@ class PaintedBox(QWidget):
         self.estimate: PaintedEstimate | None = None
         self._layers: list[Any] = []
         self._watched: Any = None
-        self._picked: Any = None
+        self._picked: Callable[[], Any] = lambda: None  # a weak reference: a layer that is removed is freed
         self._busy = self._again = self._closed = False
         self._asleep = False
         self._features: tuple[Any, NDArray[np.float16]] | None = None
@@ -95,8 +98,8 @@ class PaintedBox(QWidget):
         self._build()
         self._lay_out()
         for event in ("inserted", "removed", "reordered"):
-            getattr(viewer.layers.events, event).connect(self.reset_choices)
-        viewer.dims.events.current_step.connect(self._on_plane)
+            listen(self, getattr(viewer.layers.events, event), self.reset_choices)
+        listen(self, viewer.dims.events.current_step, self._on_plane)
         self.reset_choices()
 
     # -- what others ask of it --------------------------------------------------------------------
@@ -121,7 +124,8 @@ class PaintedBox(QWidget):
         """Read the viewer's layers again; without a choice of the user it is the image's edits layer."""
         from napari.layers import Labels
 
-        before = self._picked if self._picked in self._viewer.layers else None
+        picked = self._picked()
+        before = picked if picked in self._viewer.layers else None
         known = [
             layer
             for layer in self._viewer.layers
@@ -139,8 +143,7 @@ class PaintedBox(QWidget):
         self.layer_box.setCurrentIndex(at[0] if at else -1)
         self.layer_box.blockSignals(False)
         for layer in known:
-            layer.events.name.disconnect(self.reset_choices)
-            layer.events.name.connect(self.reset_choices)
+            listen(self, layer.events.name, self.reset_choices)
         self.refresh()
 
     def refresh(self, event: Any = None) -> None:
@@ -171,11 +174,7 @@ class PaintedBox(QWidget):
         self._closed = True
         self._rest.stop()
         self._watch(None)
-        for event in ("inserted", "removed", "reordered"):
-            getattr(self._viewer.layers.events, event).disconnect(self.reset_choices)
-        self._viewer.dims.events.current_step.disconnect(self._on_plane)
-        for layer in self._layers:
-            layer.events.name.disconnect(self.reset_choices)
+        silence(self)
         self._features = None
 
     # -- following the brush ----------------------------------------------------------------------
@@ -314,7 +313,8 @@ class PaintedBox(QWidget):
         self.offered.emit(OfferedRatio(self.estimate.shares.copy(), self.estimate.uncertainty, title))
 
     def _on_layer(self, index: int) -> None:
-        self._picked = self.layer
+        if self.layer is not None:
+            self._picked = weakref.ref(plain(self.layer))
         self.refresh()
 
     def _build(self) -> None:

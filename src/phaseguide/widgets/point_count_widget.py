@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QEvent, QTimer, Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtGui import QHideEvent, QShowEvent
-from qtpy.QtWidgets import QApplication, QFileDialog, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QFileDialog, QSizePolicy, QVBoxLayout
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.estimation.point_count import PointCountEstimate, adjusted_areas
 from phaseguide.estimation.point_plan import PointCountError, stratum_pixels
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets import offers, planes
+from phaseguide.widgets.hearing import Dock, later, listen
 from phaseguide.widgets.offered import OfferedRatio
 from phaseguide.widgets.phase_table import ALARM
 from phaseguide.widgets.point_count_panel import PointCountPanel
@@ -26,7 +27,7 @@ from phaseguide.widgets.point_table import clipboard_text, expected_table, resul
 SETTLE_MS = 300
 
 
-class PointCountWidget(QWidget):
+class PointCountWidget(Dock):
     """Dock widget.
 
     ``offered`` carries the areas of a finished count as an `OfferedRatio`.
@@ -40,8 +41,7 @@ class PointCountWidget(QWidget):
     offered = Signal(object)
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.panel = PointCountPanel(napari_viewer)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         box = QVBoxLayout(self)
@@ -53,7 +53,6 @@ class PointCountWidget(QWidget):
         self._marker: PointMarker | None = None
         self._image: Any = None
         self._index: planes.Index = ()
-        self._docked = False
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)
@@ -231,7 +230,7 @@ class PointCountWidget(QWidget):
 
     def _on_removed(self, event: Any) -> None:
         if self.counting and event.value.unique_id == self._image.unique_id:
-            QTimer.singleShot(0, self._image_is_gone)  # the viewer is still busy with removing it
+            later(self, self._image_is_gone)  # the viewer is still busy with removing it
         self._settle.start()
 
     def _image_is_gone(self) -> None:
@@ -259,20 +258,19 @@ class PointCountWidget(QWidget):
             self.panel.map_line.setText(f"Points on {found.name!r}.{note}")
             self.panel.expected.set_rows(found.scheme, *table)
             for event in (found.layer.events.data, found.layer.events.set_data):
-                event.disconnect(self._settle_later)
-                event.connect(self._settle_later)
+                listen(self, event, self._settle_later)
         ready = bool(self.panel.expected.cells)
         self.panel.assumption.setVisible(ready)
         self.panel.start_button.setEnabled(ready)
         self._show_state()
-        QTimer.singleShot(0, self.panel.fit_width)  # new rows have no style before the next turn
+        later(self, self.panel.fit_width)  # new rows have no style before the next turn
 
     def _show_result(self, scheme: PhaseScheme, estimate: PointCountEstimate) -> None:
         self.panel.result.set_rows(scheme, *result_table(estimate))
         self.panel.notes.setText("\n".join(estimate.notes))
         self.panel.notes.setVisible(bool(estimate.notes))
         self.say("")
-        QTimer.singleShot(0, self.panel.fit_width)
+        later(self, self.panel.fit_width)
 
     def _show_state(self) -> None:
         count = self.count
@@ -312,9 +310,9 @@ class PointCountWidget(QWidget):
         panel.offer_button.clicked.connect(self.offer)
         panel.copy_button.clicked.connect(self.copy_table)
         panel.save_button.clicked.connect(self.save)
-        self.viewer.dims.events.current_step.connect(self._settle_later)
-        self.viewer.layers.events.inserted.connect(self._settle_later)
-        self.viewer.layers.events.removed.connect(self._on_removed)
+        listen(self, self.viewer.dims.events.current_step, self._settle_later)
+        listen(self, self.viewer.layers.events.inserted, self._settle_later)
+        listen(self, self.viewer.layers.events.removed, self._on_removed)
         self._show_state()
 
     def _settle_later(self, *_: Any) -> None:
@@ -337,17 +335,7 @@ class PointCountWidget(QWidget):
         if not event.spontaneous():
             self.pause()
 
-    def event(self, event: QEvent) -> bool:
-        """Notice when the dock widget is closed: napari then takes this widget out of it."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self.parent() is not None:
-                self._docked = True
-            elif self._docked:
-                self.shut_down()
-        return super().event(event)
-
     def shut_down(self) -> None:
         """Give viewer and keys back; the answers are on the disk."""
         if self.counting:
             self._leave()
-        self._settle.stop()

@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from phaseguide.events import Notice, Progress
+from phaseguide.widgets.hearing import later
 from phaseguide.widgets.job import Step
 from phaseguide.widgets.preferences import read_preferences
 from phaseguide.widgets.project_list import short
@@ -77,7 +78,7 @@ class RerunRunner(QObject):
             self.happened.emit(event)
 
     def _on_finished(self) -> None:
-        QTimer.singleShot(BREATH_MS, self._end)
+        later(self, self._end, BREATH_MS)
 
     def _end(self) -> None:
         if self._worker is None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -24,6 +24,7 @@ from phaseguide.widgets.closing import UnsavedQuestion
 from phaseguide.widgets.decision_bar import Keys
 from phaseguide.widgets.edit_log import scheme_of
 from phaseguide.widgets.field_pictures import Picture, make_pictures
+from phaseguide.widgets.hearing import Dock, later, while_heard
 from phaseguide.widgets.known_models import known_models
 from phaseguide.widgets.latest_worker import LatestWorker
 from phaseguide.widgets.open_project import UnsavedError, open_project
@@ -42,7 +43,7 @@ REST_MS = 1500
 IMAGES = "Micrographs (*.tif *.tiff *.png *.jpg *.jpeg *.bmp);;All files (*)"
 
 
-class ProjectWidget(QWidget):
+class ProjectWidget(Dock):
     """Dock widget.
 
     Parameters
@@ -52,8 +53,7 @@ class ProjectWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.opened = open_project(napari_viewer)
         self.panel = ProjectPanel(napari_viewer, self.scheme_for)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
@@ -72,7 +72,6 @@ class ProjectWidget(QWidget):
         self._rest.timeout.connect(self._on_rest)
         self._shown_project: Any = None
         self._models: Any = None  # the model in use, and the versions, as they are listed
-        self._docked = False
         self._watched = False
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
@@ -264,7 +263,7 @@ class ProjectWidget(QWidget):
         self._signs.clear()
         self.show_models()
         self.refresh()
-        QTimer.singleShot(0, self.panel.fit_width)
+        later(self, self.panel.fit_width)
 
     def show_models(self) -> None:
         """List the models that the project can use."""
@@ -337,7 +336,7 @@ class ProjectWidget(QWidget):
     def _choose_model(self, index: int) -> None:
         project, name = self.opened.project, self.panel.model_box.itemData(index)
         if project is not None and name and name != project.current:
-            self.opened.do(lambda project: project.use(name), lambda _: self._use_model())
+            self.opened.do(lambda project: project.use(name), while_heard(self, lambda _: self._use_model()))
             self.say("")
 
     def _use_model(self) -> None:
@@ -366,21 +365,10 @@ class ProjectWidget(QWidget):
             self.opened.watch(window)
         self.refresh()
 
-    def event(self, event: QEvent) -> bool:
-        """Notice when the dock widget is closed: napari then takes this widget out of it."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self.parent() is not None:
-                self._docked = True
-            elif self._docked:
-                self.shut_down()
-        return super().event(event)
-
     def shut_down(self) -> None:
         """End a run under way and save; the project stays open in the viewer."""
         for signal, slot in self._heard():
             signal.disconnect(slot)
-        self._settle.stop()
-        self._rest.stop()
         self.rerun.runner.abandon()
         self.pictures.end()
         self._keys.remove()

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QPushButton, QVBox
 
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.phases import PhaseScheme
+from phaseguide.widgets.hearing import listen
 from phaseguide.widgets.layers import geometry
 from phaseguide.widgets.plain_text import Label
 from phaseguide.widgets.planes import Index, data_shape
@@ -70,7 +71,7 @@ class PromptsBox(QWidget):
             viewer.layers.events.removed,
             viewer.layers.events.reordered,
         ):
-            event.connect(self.reset_choices)
+            listen(self, event, self.reset_choices)
         self.reset_choices()
 
     # -- what others ask of it --------------------------------------------------------------------
@@ -142,8 +143,7 @@ class PromptsBox(QWidget):
             combo.clear()
             combo.addItems(["none", *(layer.name for layer in self._layers[kind])])
             for number, layer in enumerate(self._layers[kind], start=1):
-                layer.events.name.disconnect(self.reset_choices)
-                layer.events.name.connect(self.reset_choices)
+                listen(self, layer.events.name, self.reset_choices)
                 if before is not None and layer.unique_id == before.unique_id:
                     combo.setCurrentIndex(number)
             combo.blockSignals(False)
@@ -159,7 +159,7 @@ class PromptsBox(QWidget):
         self._watched[kind] = layer = self.layer(kind)
         if layer is not None:
             for event in _events(layer):
-                event.connect(self._on_prompts)
+                listen(self, event, self._on_prompts)
         self._tell()
 
     def _on_prompts(self, event: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QComboBox,
@@ -22,6 +22,7 @@ from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.polygons import polygon_mask
 from phaseguide.segmentation.regions import Region, RegionShares, Uncertainty, check_regions
 from phaseguide.segmentation.saving import CONSTRAINED
+from phaseguide.widgets.hearing import later, listen
 from phaseguide.widgets.layers import geometry
 from phaseguide.widgets.plain_text import Label
 from phaseguide.widgets.planes import Index, data_shape
@@ -77,9 +78,9 @@ class RegionsBox(QWidget):
         self.note.setWordWrap(True)
         self.note.setStyleSheet("font-weight: bold;")
         self._lay_out()
-        viewer.layers.events.inserted.connect(self.reset_choices)
-        viewer.layers.events.removed.connect(self.reset_choices)
-        viewer.layers.events.reordered.connect(self.reset_choices)
+        listen(self, viewer.layers.events.inserted, self.reset_choices)
+        listen(self, viewer.layers.events.removed, self.reset_choices)
+        listen(self, viewer.layers.events.reordered, self.reset_choices)
         self.reset_choices()
         self._show_blocks()
 
@@ -181,8 +182,7 @@ class RegionsBox(QWidget):
         self.layer_box.clear()
         self.layer_box.addItems(["none", *(layer.name for layer in self._layers)])
         for number, layer in enumerate(self._layers, start=1):
-            layer.events.name.disconnect(self.reset_choices)
-            layer.events.name.connect(self.reset_choices)
+            listen(self, layer.events.name, self.reset_choices)
             if before is not None and layer.unique_id == before.unique_id:
                 self.layer_box.setCurrentIndex(number)
         self.layer_box.blockSignals(False)
@@ -199,7 +199,7 @@ class RegionsBox(QWidget):
         self._watched = self.layer
         if self._watched is not None:
             for event in _events(self._watched):
-                event.connect(self._on_shapes)
+                listen(self, event, self._on_shapes)
         self._show_blocks()
         self.changed.emit()
 
@@ -259,7 +259,7 @@ class RegionsBox(QWidget):
         self.note.hide()
         self.hint.setVisible(self.layer is not None and not len(self.layer.data))
         self._area.setVisible(bool(self.blocks))
-        QTimer.singleShot(0, self._fit)  # new rows have no style before the next turn
+        later(self, self._fit)  # new rows have no style before the next turn
 
     def _highlight(self) -> None:
         """Outline the shape whose block the user is in."""

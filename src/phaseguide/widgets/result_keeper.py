@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,7 @@ from phaseguide.widgets.composition import PlaneResult, summary, with_edits
 from phaseguide.widgets.history import History, Run
 from phaseguide.widgets.inputs import Inputs
 from phaseguide.widgets.job import PlaneDone
+from phaseguide.widgets.kept_results import plain
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,9 @@ class ResultKeeper:
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
-        self._histories: dict[Any, History] = {}
-        self._provisional: dict[Any, _Provisional] = {}
+        # Held as long as the image is: it may be out of the viewer for a while, as a field of a project is.
+        self._histories: weakref.WeakKeyDictionary[Any, History] = weakref.WeakKeyDictionary()
+        self._provisional: weakref.WeakKeyDictionary[Any, _Provisional] = weakref.WeakKeyDictionary()
         self._images: dict[Any, tuple[Any, Any]] = {}
         self._runs: dict[Any, Run] = {}
         self._inputs = Inputs()
@@ -44,21 +48,25 @@ class ResultKeeper:
 
     def history(self, image: Any) -> History:
         """Runs on an image that were kept."""
-        return self._histories.setdefault(image.unique_id, History())
+        return self._histories.setdefault(plain(image), History())
+
+    def images(self) -> Iterable[Any]:
+        """Images that have results; they may be out of the viewer for a while."""
+        return [image for image, history in self._histories.items() if history.runs]
 
     def shown(self, image: Any) -> Run | None:
         """Run on show, provisional or kept."""
-        known = self._provisional.get(image.unique_id)
+        known = self._provisional.get(plain(image))
         return self.history(image).shown if known is None else known.run
 
     def is_provisional(self, image: Any) -> bool:
         """Whether what is on show was not accepted yet."""
-        return image.unique_id in self._provisional
+        return plain(image) in self._provisional
 
     def forget(self, image: Any) -> None:
         """Drop the results of an image, since they belong to data that are no longer there."""
-        self._histories.pop(image.unique_id, None)
-        self._provisional.pop(image.unique_id, None)
+        self._histories.pop(plain(image), None)
+        self._provisional.pop(plain(image), None)
 
     # -- a run ------------------------------------------------------------------------------------
 
@@ -98,7 +106,7 @@ class ResultKeeper:
         run = self._runs.get(event.image)
         if run is None:
             run, only = self._continued(image, event.result, self._inputs), None
-            self._provisional.pop(event.image, None)
+            self._provisional.pop(plain(image), None)
             self._runs[event.image] = run
             run.planes[event.index] = event.result
             self.history(image).add(run)
@@ -111,11 +119,11 @@ class ResultKeeper:
     def propose(self, image: Any, index: planes.Index, result: PlaneResult, inputs: Inputs) -> None:
         """Show a result of one plane without keeping it; only its pixels and its mark are written."""
         layer = layers.find_layer(self._viewer, image, "phases")
-        known = self._provisional.get(image.unique_id)
+        known = self._provisional.get(plain(image))
         if known is None or known.run.scheme != result.segmentation.scheme:
             mark = None if layer is None else dict(layer.metadata)  # napari fills its own in place
             known = _Provisional(self._continued(image, result, inputs), mark)
-            self._provisional[image.unique_id] = known
+            self._provisional[plain(image)] = known
         known.run.inputs, known.run.planes[index] = inputs, result
         if layer is None or layer.data.shape != planes.data_shape(image):
             self._write(image, known.run, None)
@@ -135,7 +143,7 @@ class ResultKeeper:
 
     def accept(self, image: Any) -> bool:
         """Keep what is provisional; False if nothing is."""
-        known = self._provisional.pop(image.unique_id, None)
+        known = self._provisional.pop(plain(image), None)
         if known is not None:
             self.history(image).add(known.run)
             kept_results.publish(self._viewer, self, image)
@@ -143,7 +151,7 @@ class ResultKeeper:
 
     def discard(self, image: Any) -> None:
         """Drop what is provisional and show the last kept result again, on the planes that were touched."""
-        known, kept = self._provisional.pop(image.unique_id, None), self.history(image).shown
+        known, kept = self._provisional.pop(plain(image), None), self.history(image).shown
         layer = layers.find_layer(self._viewer, image, "phases")
         if known is None or kept is None or layer is None:
             return

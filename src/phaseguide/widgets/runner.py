@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.events import Notice
+from phaseguide.widgets.hearing import later
 from phaseguide.widgets.job import DeviceFound, PlaneDone, Step, Stopped
 
 logger = logging.getLogger(__name__)
@@ -135,7 +136,7 @@ class Runner(QObject):
 
     def _on_finished(self) -> None:
         # The last result and the end arrive together; between the two the window gets a turn to draw.
-        QTimer.singleShot(BREATH_MS, self._end)
+        later(self, self._end, BREATH_MS)
 
     def _end(self) -> None:
         if self._worker is None:
@@ -155,6 +156,8 @@ class _Call(QObject):
 
     def receive(self, outcome: Any) -> None:
         """Call ``done`` or ``failed``."""
+        if self.signalsBlocked():
+            return  # silenced with its owner
         if isinstance(outcome, Failed):
             self._failed(outcome.error)
         else:
@@ -171,9 +174,11 @@ def in_background(
     """Call a quick function in a thread, then ``done`` or ``failed`` in the GUI thread if ``owner`` still lives."""
     from napari.qt.threading import create_worker
 
+    once = [function]  # napari keeps a worker for longer than what that was to work on is wanted
+
     def run() -> Any:
         try:
-            return function()
+            return once.pop()()
         except Exception as error:
             return Failed(as_user_error(error))
 

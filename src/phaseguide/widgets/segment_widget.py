@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout
 
 from phaseguide.errors import ModelError, PhaseguideError, RatioError
 from phaseguide.phases import PhaseScheme
@@ -19,6 +20,7 @@ from phaseguide.widgets.composition import Labels
 from phaseguide.widgets.decision_bar import ACCEPT, BACK, CANCEL, FORWARD, Keys
 from phaseguide.widgets.edit_tools import edit_tools
 from phaseguide.widgets.exporter import Exporter
+from phaseguide.widgets.hearing import Dock, later, listen
 from phaseguide.widgets.history import History, Run
 from phaseguide.widgets.info_bars import InfoBars
 from phaseguide.widgets.inspection import describe_device, find_device
@@ -48,7 +50,7 @@ LONGEST = 500
 """Characters of a message that are shown on the status line; the tip has all of them."""
 
 
-class SegmentWidget(QWidget):
+class SegmentWidget(Dock):
     """Dock widget.
 
     Parameters
@@ -58,8 +60,7 @@ class SegmentWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.panel = SegmentPanel(napari_viewer)
         # Else napari adds a stretch below, and the panel gets half of the height.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
@@ -73,10 +74,9 @@ class SegmentWidget(QWidget):
         edit_tools(napari_viewer)  # brush keys and a log of edits, with or without a project
         self.bars = InfoBars(self)
         self.live = LiveMode(self)
-        self._watched: set[Any] = set()
+        self._watched: weakref.WeakSet[Any] = weakref.WeakSet()
         self._dropped = ""
         self._notices: list[str] = []
-        self._docked = False
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)
@@ -93,7 +93,7 @@ class SegmentWidget(QWidget):
         self._on_image()
         self.live.settle()
         self.panel.device_line.setText("looking …")
-        QTimer.singleShot(100, self._find_device)  # importing torch would slow down what is being drawn now
+        later(self, self._find_device, 100)  # importing torch would slow down what is being drawn now
 
     # -- what the user sees and does --------------------------------------------------------------
 
@@ -268,8 +268,8 @@ class SegmentWidget(QWidget):
         runner.plane_done.connect(self._on_plane)
         runner.ended.connect(self._on_ended)
         self.bars.found.connect(self._on_bar)
-        self.viewer.dims.events.current_step.connect(self._settle_later)
-        self.viewer.layers.events.removed.connect(self._on_removed)
+        listen(self, self.viewer.dims.events.current_step, self._settle_later)
+        listen(self, self.viewer.layers.events.removed, self._on_removed)
 
     def _on_notice(self, message: str) -> None:
         self._notices.append(message)
@@ -288,7 +288,7 @@ class SegmentWidget(QWidget):
     def _on_model(self) -> None:
         self.panel.table.set_scheme(self.scheme)
         self.live.leave()
-        QTimer.singleShot(0, self.panel.fit_width)  # new rows have no style before the next turn
+        later(self, self.panel.fit_width)  # new rows have no style before the next turn
         self._settle_later()
 
     def _on_image(self) -> None:
@@ -300,10 +300,10 @@ class SegmentWidget(QWidget):
             self.panel.image_info.setText("Open a micrograph, or a sample from File > Open Sample.")
         else:
             self.panel.image_info.setText(layers.describe_image(image))
-            if image.unique_id not in self._watched:
-                self._watched.add(image.unique_id)
-                image.events.data.connect(self._on_data)
-                image.events.scale.connect(self._on_scale)
+            if image not in self._watched:
+                self._watched.add(image)
+                listen(self, image.events.data, self._on_data)
+                listen(self, image.events.scale, self._on_scale)
                 self.bars.look(image)
             edits = layers.find_layer(self.viewer, image, "edits")
             if edits is not None:
@@ -327,8 +327,7 @@ class SegmentWidget(QWidget):
     def _watch_edits(self, edits: Any) -> None:
         for event in (edits.events.paint, edits.events.data, edits.events.set_data):
             for call in (self._settle_later, self.live.edits_changed):
-                event.disconnect(call)
-                event.connect(call)
+                listen(self, event, call)
 
     def _on_bar(self, key: Any) -> None:
         if self.image is not None and self.image.unique_id == key:
@@ -357,6 +356,7 @@ class SegmentWidget(QWidget):
             self.live.measure(standing)
         self.tools.refresh(standing)
         self.show_state(standing is not None)
+        self.store.keep_only({one.unique_id for one in (*self.viewer.layers, *self.results.images())})
 
     def show_state(self, plane_done: bool | None = None) -> None:
         """Enable what can be done now, buttons and their keys."""
@@ -375,15 +375,6 @@ class SegmentWidget(QWidget):
 
     # -- the end ----------------------------------------------------------------------------------
 
-    def event(self, event: QEvent) -> bool:
-        """Notice when the dock widget is closed: napari then takes this widget out of it."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self.parent() is not None:
-                self._docked = True
-            elif self._docked:
-                self.shut_down()
-        return super().event(event)
-
     def showEvent(self, event: QShowEvent) -> None:
         """Listen for keys: now this widget stands in a window."""
         super().showEvent(event)
@@ -391,7 +382,6 @@ class SegmentWidget(QWidget):
 
     def shut_down(self) -> None:
         """End a run under way; layers stay as they are."""
-        self._settle.stop()
         self.panel.progress.end()
         self.runner.abandon()
         self.live.worker.end()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +48,7 @@ class SessionStore:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self._sessions: OrderedDict[tuple[Any, ...], tuple[Session, int]] = OrderedDict()
-        self._places: dict[Hashable, tuple[Any, ...]] = {}
+        self._places: dict[tuple[Hashable, ...], tuple[Any, ...]] = {}
         self._models: dict[tuple[Any, ...], LoadedModel] = {}
         self._pace: dict[tuple[Any, ...], float] = {}
 
@@ -116,13 +116,13 @@ class SessionStore:
             self._sessions.popitem(last=False)
         return session
 
-    def place(self, place: Hashable, session: Session) -> None:
+    def place(self, place: tuple[Hashable, ...], session: Session) -> None:
         """Remember which session belongs to a plane of an image layer."""
         for key, (known, _) in self._sessions.items():
             if known is session:
                 self._places[place] = key
 
-    def at(self, place: Hashable, path: Path, options: Options) -> Session | None:
+    def at(self, place: tuple[Hashable, ...], path: Path, options: Options) -> Session | None:
         """Return the session of a plane, if it is kept and was made with this model and these options."""
         key = self._places.get(place)
         session, _ = self._sessions.get(key, (None, 0)) if key is not None else (None, 0)
@@ -135,6 +135,24 @@ class SessionStore:
         return any(
             known is session and key[2:-1] == fingerprint for key, (known, _) in self._sessions.items()
         )
+
+    def keep_only(self, images: Collection[Hashable]) -> None:
+        """Drop the sessions of image layers that are gone; later if a thread uses one just now.
+
+        Parameters
+        ----------
+        images : collection
+            The first item of the places of what may stay.
+        """
+        if not self.lock.acquire(blocking=False):
+            return
+        try:
+            gone = [place for place in self._places if place[0] not in images]
+            keys = {self._places.pop(place) for place in gone}
+            for key in keys - set(self._places.values()):
+                self._sessions.pop(key, None)
+        finally:
+            self.lock.release()
 
     def forget(self) -> None:
         """Drop all sessions and models, after a failure or a change of device under them."""

@@ -30,6 +30,7 @@ from phaseguide.widgets.finetune_sources import (
     refusal,
 )
 from phaseguide.widgets.finetune_spec import SourceSpec
+from phaseguide.widgets.hearing import listen
 from phaseguide.widgets.segment_panel import small_label
 from phaseguide.widgets.source_line import SourceLine, choices_for
 
@@ -79,8 +80,8 @@ class SourcesTable(QWidget):
         outer.addLayout(row)
         self.folder_button.clicked.connect(self._ask_folder)
         self.paint_button.clicked.connect(self.paint_wanted)
-        viewer.layers.events.inserted.connect(self.reset_choices)
-        viewer.layers.events.removed.connect(self.reset_choices)
+        listen(self, viewer.layers.events.inserted, self.reset_choices)
+        listen(self, viewer.layers.events.removed, self.reset_choices)
         self.reset_choices()
 
     def add_folder(self, path: str | Path) -> None:
@@ -108,7 +109,7 @@ class SourcesTable(QWidget):
                 line = SourceLine(image.name, "", choices_for([]), ratio=True)
                 self._images[key] = image
                 self._add(key, line)
-                image.events.name.connect(self.reset_choices)
+                listen(self, image.events.name, self.reset_choices)
             self.lines[key].set_title(image.name)
             self.lines[key].offer(choices_for([layer.name for layer in label_layers(self._viewer, image)]))
         for key, field_id in fields.items():
@@ -258,8 +259,8 @@ class SourcesTable(QWidget):
             ):
                 self._watched.add(layer.unique_id)
                 for event in (layer.events.paint, layer.events.data, layer.events.set_data):
-                    event.connect(self._on_paint)
-                layer.events.name.connect(self.reset_choices)
+                    listen(self, event, self._on_paint)
+                listen(self, layer.events.name, self.reset_choices)
 
     def _on_paint(self, event: Any = None) -> None:
         self.changed.emit()
@@ -284,13 +285,3 @@ class SourcesTable(QWidget):
         folder = QFileDialog.getExistingDirectory(self, "A folder with images/ and labels/")
         if folder:
             self.add_folder(folder)
-
-    def shut_down(self) -> None:
-        """Hear nothing more of layers."""
-        for layer in self._viewer.layers:
-            layer.events.name.disconnect(self.reset_choices)
-            if layer.unique_id in self._watched:
-                for event in (layer.events.paint, layer.events.data, layer.events.set_data):
-                    event.disconnect(self._on_paint)
-        self._viewer.layers.events.inserted.disconnect(self.reset_choices)
-        self._viewer.layers.events.removed.disconnect(self.reset_choices)
