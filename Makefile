@@ -1,9 +1,8 @@
 # make demo and make test work on a bare Debian 12 with git, make and python3-venv.
 PYTHON ?= python3
 BIN := .venv/bin
-# Two files of tests at a time, each process with one thread; PYTEST_ARGS= runs one after the other.
-# A process that crashes ends the run: one that took its place would wait for tests that nobody hands out.
-PYTEST_ARGS ?= -n 2 --dist loadgroup --max-worker-restart 0
+# For pytest, instead of all tests: make test PYTEST_ARGS="tests/ratios -x"
+PYTEST_ARGS ?=
 
 # The window tests that also run with PySide6: what differs between the two bindings, and each dock once.
 PYSIDE := .venv-pyside6
@@ -24,7 +23,7 @@ demo: setup ## segment a sample micrograph: in napari, or headless where there i
 
 test: setup ## run every test under a virtual screen
 	@scripts/system_packages.sh
-	OMP_NUM_THREADS=1 scripts/headless.sh $(BIN)/python -m pytest $(PYTEST_ARGS)
+	scripts/test.sh $(PYTEST_ARGS)
 
 test-pyside6: $(PYSIDE)/.setup ## run a small set of window tests with PySide6 instead of PyQt6
 	@scripts/system_packages.sh
