@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import threading
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -219,3 +221,17 @@ def test_what_is_silenced_gets_no_answers(root: QObject, qtbot: Any) -> None:
     later(other, other.hear, 10)
     in_background(other, lambda: 1, called.append, called.append)
     qtbot.waitUntil(lambda: other.heard == 1 and called == [1], timeout=20_000)
+
+
+def test_what_failed_after_its_dock_was_closed_is_told(root: QObject, qtbot: Any, told: list[str]) -> None:
+    hearer, called, closed = Hearer(root), [], threading.Event()
+
+    def write() -> None:
+        closed.wait(60)
+        raise OSError(errno.ENOSPC, "No space left on device", "kept.safetensors")
+
+    in_background(hearer, write, called.append, called.append)
+    silence(root)
+    closed.set()
+    qtbot.waitUntil(lambda: len(told) == 1)
+    assert "kept.safetensors: No space left on device" in told[0] and not called

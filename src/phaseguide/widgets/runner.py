@@ -10,18 +10,15 @@ from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
-from phaseguide.errors import PhaseguideError
+from phaseguide.errors import PhaseguideError, UnexpectedError, describe_refusal
 from phaseguide.events import Notice
 from phaseguide.widgets.hearing import later
 from phaseguide.widgets.job import DeviceFound, PlaneDone, Step, Stopped
+from phaseguide.widgets.plain_text import as_plain
 
 logger = logging.getLogger(__name__)
 
 BREATH_MS = 20
-
-
-class UnexpectedError(PhaseguideError):
-    """A fault that no user caused."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +36,8 @@ def as_user_error(error: Exception) -> PhaseguideError:
     """Return an error that is meant for the user; others are logged and put into a sentence."""
     if isinstance(error, PhaseguideError):
         return error
+    if (message := describe_refusal(error)) is not None:
+        return PhaseguideError(message)
     logger.error("unexpected error in a worker", exc_info=error)
     return UnexpectedError(
         f"Something went wrong inside Phase Guide ({type(error).__name__}: {error}). Your layers are unchanged. "
@@ -156,9 +155,12 @@ class _Call(QObject):
 
     def receive(self, outcome: Any) -> None:
         """Call ``done`` or ``failed``."""
-        if self.signalsBlocked():
-            return  # silenced with its owner
-        if isinstance(outcome, Failed):
+        if self.signalsBlocked():  # silenced with its owner
+            if isinstance(outcome, Failed):
+                from napari.utils.notifications import show_error
+
+                show_error(as_plain(str(outcome.error)))
+        elif isinstance(outcome, Failed):
             self._failed(outcome.error)
         else:
             self._done(outcome)
