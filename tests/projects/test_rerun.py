@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from phaseguide.errors import ProjectError
@@ -54,6 +55,20 @@ def test_each_field_has_its_ratio_and_its_edits(ready: Project) -> None:
     record = json.loads((ready.folder / asked.record).read_text())
     assert record["model"]["sha256"] == asked.model_sha256
     assert record["ratio"]["source"] == "EBSD or point count of this field"
+
+
+def test_what_is_left_out_of_a_file_is_told_and_recorded(ready: Project, tmp_path: Path) -> None:
+    path = tmp_path / "preview.tif"
+    with tifffile.TiffWriter(path) as file:
+        file.write(tiny_image(0, (16, 24)))
+        file.write(tiny_image(5, (64, 96)))
+    entry = ready.add_field(path)
+    events = list(rerun(ready, [entry.id], device="cpu"))
+    told = [event.message for event in events if isinstance(event, Notice) and "preview" in event.message]
+    result = ready.field(entry.id).result
+    assert result is not None and told
+    record = json.loads((ready.folder / result.record).read_text())
+    assert record["notices"] and record["notices"][0] in told[0]
 
 
 def test_only_what_another_model_segmented_is_run_again(ready: Project, models: tuple[Path, Path]) -> None:

@@ -34,7 +34,7 @@ def refer(folder: Path, path: str | Path, detector: str, known: ProjectFile) -> 
             "planes as single images and add those."
         )
     check_image(micrograph.data, str(path), micrograph.excluding(None))
-    reference = ImageRef(path=told, sha256=sha256_of_file(path), detector=detector)
+    reference = ImageRef(path=told, sha256=micrograph.sha256, detector=detector)
     for entry in known.fields:
         if any(image.sha256 == reference.sha256 for image in entry.images):
             raise ProjectError(f"{path}: is in the project already, as field {entry.id!r}.")

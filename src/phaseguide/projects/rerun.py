@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from phaseguide.errors import PhaseguideError, ProjectError, as_user_error
 from phaseguide.events import Finished, Notice, Progress
@@ -152,6 +152,7 @@ def _segment(
         elif isinstance(event, Progress):
             yield event
     assert segmentation is not None
+    segmentation = replace(segmentation, notices=(*micrograph.notices, *segmentation.notices))
     for message in segmentation.notices:
         yield Notice(f"{field_id}: {message}")
     yield Segmented(_save(project, entry, segmentation, session, micrograph, edits is not None))
