@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from phaseguide.json_files import parse_json, read_json
 
 SCALARS = (
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
 )
 
 
@@ -28,10 +32,11 @@ def test_what_json_writes_is_read_back(value: object) -> None:
     ("text", "reason"),
     [
         ("[" * 200_000, "nested"), ("[" * 70 + "]" * 70, "nested"), ('{"a":' * 70 + "1" + "}" * 70, "nested"),
-        ("NaN", "finite"), ("[Infinity]", "finite"), ('{"a": -1e999}', "finite"), ("9" * 5000, "digit"),
+        ("NaN", "finite"), ("[Infinity]", "finite"), ('{"a": -1e999}', "finite"), ("9" * 5000, "measure"),
+        (f"[{2**63}]", "measure"), (f"{-(10**400)}", "measure"),
         ('{"id": 1, "id": 2}', "twice"), ("{", "property name"), (b"\x81", "not text"),
     ],
-    ids=range(10),
+    ids=range(12),
 )  # fmt: skip
 def test_what_is_refused(text: str | bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):

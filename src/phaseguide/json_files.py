@@ -14,12 +14,15 @@ from phaseguide.text_files import decode_text
 MOST_BYTES = 64 * 1024 * 1024
 MOST_NESTING = 64
 
+_BEYOND = 2**63
+
 
 def parse_json(text: str | bytes) -> Any:
     """Return the value that a JSON text holds.
 
-    Stricter than `json.loads`: every number is finite, no object has a key twice, and lists and objects are
-    nested at most 64 deep, so that code which walks through the value needs no care of its own.
+    Stricter than `json.loads`: every number is finite and every whole one fits into 64 bits, no object has a key
+    twice, and lists and objects are nested at most 64 deep, so that code which walks through the value, or computes
+    with it, needs no care of its own.
 
     Parameters
     ----------
@@ -35,7 +38,11 @@ def parse_json(text: str | bytes) -> Any:
         text = decode_text(text)
     try:
         value = json.loads(
-            text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_without_doubles
+            text,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            parse_int=_moderate,
+            object_pairs_hook=_without_doubles,
         )
     except RecursionError as error:
         raise ValueError("lists or objects in it are nested too deep") from error
@@ -95,6 +102,14 @@ def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(f"{text[:20]} in it is not a finite number")
+    return value
+
+
+def _moderate(text: str) -> int:
+    # The length first: Python refuses to read thousands of digits, in words about Python.
+    value = int(text) if len(text) < 25 else _BEYOND
+    if not -_BEYOND <= value < _BEYOND:
+        raise ValueError(f"{text[:20]}... in it is a number beyond all measure")
     return value
 
 

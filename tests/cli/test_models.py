@@ -123,3 +123,16 @@ def test_list_tells_version_and_parent(model: Path, tmp_path: Path) -> None:
     (row,) = [m for m in json.loads(run("models", "list", "--json", "-").stdout) if m["name"] == "tuned"]
     assert (row["version"], row["parent"]) == ("3", "uhcs")
     assert "parent" in run("models", "show", "tuned").stdout
+
+
+def test_one_bad_file_keeps_no_other_from_the_list(model: Path) -> None:
+    folder = user_model_folder()
+    run("models", "import", model, "--name", "good")
+    (folder / "gone.safetensors").symlink_to(folder / "nowhere")
+    (folder / "round.safetensors").symlink_to(folder / "round.safetensors")
+    result = run("models", "list", "--json", "-")
+    assert result.exit_code == 0, result.output
+    rows = {row["name"]: row for row in json.loads(result.stdout)}
+    assert rows["good"]["size_mb"] > 0 and rows["good"]["problem"] is None
+    for name in ("gone", "round"):
+        assert rows[name]["size_mb"] is None and rows[name]["problem"]

@@ -90,6 +90,21 @@ def test_fields_are_run_with_their_ratios(folder: Path) -> None:
     assert "(not in use)" in done("show", folder)
 
 
+def test_an_image_that_cannot_be_added_keeps_no_other_from_it(folder: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more"
+    more.mkdir()
+    (more / "a.png").write_bytes(b"no picture")
+    (more / "b.png").symlink_to(tmp_path / "nowhere.png")
+    Image.fromarray(tiny_image(1)).save(more / "c.png")  # field1 again
+    Image.fromarray(tiny_image(5)).save(more / "d.png")
+    result = run("add", folder, more)
+    assert result.exit_code == 1 and "Field d:" in result.stdout
+    assert "3 of 4 images could not be added" in result.stderr and "as field 'field1'" in result.stderr
+    assert [field.id for field in Project.open(folder).fields] == ["field0", "field1", "d"]
+    fails("add", folder, more / "a.png")
+    fails("add", folder, more / "d.png", "--to", "none", "--detector", "BSE")
+
+
 def test_a_field_that_fails_gives_an_exit_code_of_its_own(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "data" / "images" / "field0.png").unlink()
     result = run("rerun", folder, "--device", "cpu", "--json", tmp_path / "out.json")

@@ -33,6 +33,25 @@ def test_a_file_that_cannot_be_written_is_told_before_training(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "file"]
 
 
+@pytest.mark.parametrize(
+    "entries",
+    [
+        '{"description": 5}', '{"inference": {"views": []}}', '{"scores": 5}', '{"description": "\\ud800"}',
+        '{"calibration": {"own_error": [0.1], "temperature": 1}}', '{"calibration": {"temperature": -1}}',
+    ],
+)  # fmt: skip
+def test_entries_that_fit_no_card_are_told_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entries: str
+) -> None:
+    data = tiny_dataset(tmp_path / "data")
+    (tmp_path / "card.json").write_text(entries)
+    monkeypatch.setattr(train_module, "_train_folder", lambda *_: pytest.fail("it trains"))
+    told = ["train", data, "--out", tmp_path / "m.safetensors", "--card", tmp_path / "card.json"]
+    result: Result = CliRunner().invoke(app, list(map(str, told)))
+    assert result.exit_code == 2, result.output
+    assert "card.json: not valid in a card: " in result.stderr and result.stderr.count("\n") == 1
+
+
 def test_a_model_that_cannot_be_saved_is_rescued(tmp_path: Path, data_dir: Path) -> None:
     trained = load_model(tiny_model(tmp_path))
     (tmp_path / "file").write_text("")

@@ -155,3 +155,16 @@ def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "count.json")
     with pytest.raises(PointCountError, match="is a pipe"):
         load_count(tmp_path / "count.json")
+
+
+def test_a_point_with_two_phases_is_told(plan: PointPlan, tmp_path: Path) -> None:
+    path = tmp_path / "points.csv"
+    point = f"1,{plan.columns[0]},{plan.rows[0]},"
+    path.write_text(f"point,x,y,phase\n{point}1\n{point}\n{point}ferrite\n")
+    assert read_answers(path, plan)[0] == 1
+    path.write_text(f"point,x,y,phase\n{point}1\n{point}2\n")
+    with pytest.raises(PointCountError, match="line 3: point 1 was given another phase"):
+        read_answers(path, plan)
+    path.write_text(f"point,x,y,phase,Phase,,\n{point}1,2,,\n")
+    with pytest.raises(PointCountError, match="several columns 'phase'"):
+        read_answers(path, plan)

@@ -171,6 +171,21 @@ def test_what_cannot_be_seen_at_all_is_a_rim(tmp_path: Path, mode: str, suffix: 
     assert not read_micrograph(tmp_path / f"b.{suffix}").margins
 
 
+@pytest.mark.parametrize(("mode", "deep"), [("L", False), ("L", True), ("RGB", False)])
+def test_a_png_may_name_one_value_as_transparent(tmp_path: Path, mode: str, deep: bool) -> None:
+    grey = texture()
+    grey[grey == 7] = 8
+    grey[:60, :50] = 7
+    pixels = grey.astype(np.uint16) * 257 if deep else grey
+    value = int(pixels[0, 0])
+    image = Image.fromarray(pixels)
+    image = image if mode == "L" else image.convert("RGB")
+    image.save(tmp_path / "a.png", transparency=value if mode == "L" else (value,) * 3)
+    micrograph = read_micrograph(tmp_path / "a.png")
+    assert np.array_equal(micrograph.data, pixels)
+    assert micrograph.empty_rim is not None and np.array_equal(micrograph.empty_rim, grey == 7)
+
+
 def test_turned_on_opening_the_transparent_part_is_turned_too(tmp_path: Path) -> None:
     image = Image.fromarray(texture()).convert("LA")
     alpha = np.full((300, 360), 255, np.uint8)

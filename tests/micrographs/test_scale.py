@@ -122,3 +122,37 @@ def test_a_text_file_that_cannot_be_read_costs_only_the_scale(tmp_path: Path) ->
     (tmp_path / "a.txt").write_bytes(b"\0\x81" * 99)
     (tmp_path / "a.hdr").mkdir()
     np.testing.assert_array_equal(read_micrograph(tmp_path / "a.png").data, GREY)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$SM_MICRON_BAR \n$SM_MICRON_MARKER 1um\n", "PixelSizeX=\nPixelSizeY=\n", "PixelSize=1e999\n",
+        f"DataSize={'9' * 5000}x3\nPixelSize=1\n",
+    ],
+    ids=["no bar", "no value", "infinite", "thousands of digits"],
+)  # fmt: skip
+def test_nonsense_beside_the_image_costs_only_the_scale(tmp_path: Path, text: str) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", GREY)
+    (tmp_path / "a.txt").write_text(text)
+    micrograph = read_micrograph(tmp_path / "a.tif")
+    assert micrograph.pixel_size_um is None and np.array_equal(micrograph.data, GREY)
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "ImageJ=1.5\nimages=x\n", "ImageJ=1.5\nunit=um\nimages=-1\n", '{"shape": [40, 50], "axes": 5}',
+        "<?xml version='1.0'?><OME><Image><Pixels SizeX='x' PhysicalSizeX='1'/></Image></OME>",
+    ],
+)  # fmt: skip
+def test_a_damaged_description_costs_only_the_scale(tmp_path: Path, note: str) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", GREY, description=note, metadata=None)
+    assert np.array_equal(read_micrograph(tmp_path / "a.tif").data, GREY)
+
+
+def test_an_instrument_that_tells_no_number(tmp_path: Path) -> None:
+    store = f"DP_IMAGE_STORE\r\nStore resolution = {'9' * 5000} * 3\r\n"
+    record = f"{store}AP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = 1 um\r\n"
+    tifffile.imwrite(tmp_path / "a.tif", GREY, extratags=[(34118, 2, 0, record, True)])
+    assert read_micrograph(tmp_path / "a.tif").pixel_size_um is None

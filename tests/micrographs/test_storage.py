@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import struct
 import sys
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -291,3 +293,22 @@ def test_a_name_that_is_no_text(tmp_path: Path) -> None:
         read_micrograph(name)
     tifffile.imwrite(name, GREY)
     np.testing.assert_array_equal(read_micrograph(name).data, GREY)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_labels_of_a_few_bits_are_as_stored(tmp_path: Path, bits: int) -> None:
+    labels = np.arange(48 * 60, dtype=np.uint8).reshape(48, 60) % 2**bits
+    rows = b"".join(
+        b"\0" + np.packbits(np.unpackbits(row[:, None], axis=1)[:, 8 - bits :].ravel()).tobytes()
+        for row in labels
+    )
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 60, 48, bits, 0, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + head + body)
+    assert np.array_equal(read_label_map(tmp_path / "a.png"), labels)
+    shown = labels.astype(int) * 255 // (2**bits - 1)
+    assert np.array_equal(read_micrograph(tmp_path / "a.png").data, shown)

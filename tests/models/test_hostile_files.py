@@ -149,6 +149,7 @@ def test_an_encoder_that_nobody_knows(model: Path, tmp_path: Path, encoder: str)
         ("guidance.options", {"width": 10**9}, "width"),
         ("guidance.options", {"channels": 3}, "has no channels"),
         ("guidance.options", {"gamma": 1e300}, "gamma"),
+        ("guidance.options", {"gamma": 10**400}, "beyond all measure"),
         ("guidance.scales", 10**6, "scales"),
     ],
 )

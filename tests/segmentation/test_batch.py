@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from phaseguide.segmentation.batch import (
 )
 from phaseguide.segmentation.image_files import find_images
 from phaseguide.segmentation.request import Request
+from phaseguide.segmentation.session import run_to_end
 from phaseguide.segmentation.specimen import Composition
 from tiny_models import tiny_image, tiny_model
 
@@ -327,3 +329,19 @@ def test_what_a_file_holds_besides_is_told_and_recorded(tmp_path: Path) -> None:
         record = json.loads((tmp_path / "out" / f"{path.stem}.json").read_text(encoding="utf-8"))
         assert record["image"]["height"] == 64
         assert any("page 1 (16 x 11 px)" in notice for notice in record["notices"])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes")
+def test_whatever_bears_the_name_of_an_image_is_told_and_stops_no_other(tmp_path: Path) -> None:
+    a, folder, told = save(tmp_path / "a.png"), tmp_path / "folder.png", list[str]()
+    folder.mkdir()
+    pipe, nowhere, ring = (tmp_path / name for name in ("pipe.png", "nowhere.png", "ring.png"))
+    os.mkfifo(pipe)
+    nowhere.symlink_to(tmp_path / "gone" / "b.png")
+    ring.symlink_to(ring)
+    assert find_images([tmp_path]) == [a, nowhere, pipe, ring]
+    assert find_images([a, folder, nowhere], told.append) == [a, nowhere]
+    assert len(told) == 1 and "folder.png: holds no images" in told[0]
+    model = load_model(tiny_model(tmp_path))
+    outcomes = run_to_end(segment_files([nowhere, pipe, ring, a], model, Request(), tmp_path / "out"))
+    assert [type(outcome) for outcome in outcomes] == [ImageFailed] * 3 + [ImageDone]

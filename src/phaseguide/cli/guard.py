@@ -110,3 +110,5 @@ def _keep_log() -> None:
     logger = logging.getLogger("phaseguide")
     if not any(isinstance(handler, _LogFile) for handler in logger.handlers):
         logger.addHandler(_LogFile(logging.WARNING))
+        # What it has to say of a damaged file is told in our own sentence.
+        logging.getLogger("tifffile").addHandler(logging.NullHandler())

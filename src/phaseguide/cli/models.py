@@ -49,11 +49,11 @@ def list_all(json_target: JsonOption = None) -> None:
     rows = []
     for entry in entries:
         card = entry.card
-        size = entry.path.stat().st_size / 1e6
+        size = _megabytes(entry.path)
         phases = "; ".join(t for t in (", ".join(card.scheme.names) if card else "", entry.problem) if t)
-        parent = parent_name(card) if card else ""
+        parent, told = parent_name(card) if card else "", "" if size is None else f"{size:.1f} MB"
         guidance, version = (card.guidance.kind, card.version) if card else ("", "")
-        table.add_row(entry.name, entry.origin, phases, guidance, version, parent, f"{size:.1f} MB")
+        table.add_row(entry.name, entry.origin, phases, guidance, version, parent, told)
         rows.append(
             {
                 "name": entry.name,
@@ -74,6 +74,14 @@ def list_all(json_target: JsonOption = None) -> None:
         console.print("There are no models yet. Train one (phaseguide train --help) or add a file.")
     console.print(f"Your models are in {user_model_folder()}", soft_wrap=True)
     write_json(json_target, rows)
+
+
+def _megabytes(path: Path) -> float | None:
+    """Size of a file; None for a link that leads nowhere, or a file that is gone by now."""
+    try:
+        return path.stat().st_size / 1e6
+    except OSError:
+        return None
 
 
 @models_app.command()

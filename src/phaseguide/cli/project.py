@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from phaseguide.cli.guard import EXIT_SOME_FAILED
+from phaseguide.cli.guard import EXIT_SOME_FAILED, say_error, say_notice
 from phaseguide.cli.output import (
     DeviceOption,
     FlipsOption,
@@ -21,7 +21,7 @@ from phaseguide.cli.output import (
 from phaseguide.cli.project_common import Folder, open_with, say
 from phaseguide.cli.project_fields import edits, ratio, reject, relink, reopen, review
 from phaseguide.cli.project_phases import phases_app
-from phaseguide.errors import ProjectError
+from phaseguide.errors import PhaseguideError, ProjectBusyError, ProjectError, as_user_error
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,6 +79,8 @@ def add(
 ) -> None:
     """Add images as fields. They stay where they are.
 
+    An image that cannot be added does not keep the others from being added.
+
     \b
     [bold]Examples[/bold]
       phaseguide project add heat-4711 scans/ --specimen 4711-A
@@ -86,13 +88,25 @@ def add(
     """  # noqa: D301
     from phaseguide.segmentation.image_files import find_images
 
-    project = open_with(folder)
-    for path in find_images(images):
-        if to is None:
-            say(f"Field {project.add_field(path, specimen=specimen, detector=detector).id}: {path}")
-        else:
-            project.add_image(to, path, detector)
-            say(f"Field {to}, {detector or 'another image'}: {path}")
+    project = open_with(folder, () if to is None else [to])
+    paths, failed = find_images(images, say_notice), list[PhaseguideError]()
+    for path in paths:
+        try:
+            if to is None:
+                entry = project.add_field(path, specimen=specimen, detector=detector)
+                say(f"Field {entry.id}: {path}")
+            else:
+                project.add_image(to, path, detector)
+                say(f"Field {to}, {detector or 'another image'}: {path}")
+        except Exception as error:
+            failed.append(as_user_error(error, str(path)))
+            if len(paths) == 1 or isinstance(error, ProjectBusyError):
+                raise failed[-1] from None
+    if failed:
+        say_error(f"{len(failed)} of {len(paths)} images could not be added:")
+        for failure in failed:
+            say_error(f"  {failure}")
+        raise typer.Exit(EXIT_SOME_FAILED)
 
 
 @project_app.command()

@@ -22,7 +22,7 @@ from phaseguide.cli.output import (
 from phaseguide.cli.progress import draw, time_text
 from phaseguide.cli.train_project import train_project
 from phaseguide.cli.train_sam import base_checksum, dataset_config, sam_size
-from phaseguide.cli.train_settings import CARD_KEYS, parse_settings, read_card_entries, with_entries
+from phaseguide.cli.train_settings import CARD_KEYS, checked_entries, parse_settings, with_entries
 from phaseguide.errors import ModelError, OutputError, PhaseguideError, TrainingError
 from phaseguide.events import Notice, Progress
 from phaseguide.finetuning.config import PRESETS, FinetuneConfig
@@ -203,10 +203,10 @@ def train(
     }
     given |= parse_settings(settings or [])
     config = dataset_config(preset, given, start, base_checksum(base), given.get("device", device))
-    extra = read_card_entries(card)
     folder = open_dataset(dataset).without(exclude or [])
     first = None if start is None or sam_size(start) else open_model(start)
     resolved = choose_scheme(folder, phases, scheme, first)
+    extra = checked_entries(card, resolved)
     check_outputs(out, json_target, checkpoint)
     events = _train_folder(folder, resolved, config, validation or [], name or out.stem, first, checkpoint)
     result: TrainingResult = draw(events, print_epoch)

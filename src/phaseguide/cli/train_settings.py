@@ -13,6 +13,7 @@ from phaseguide.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from phaseguide.models.card import Card, InferenceCard
+    from phaseguide.phases import PhaseScheme
 
 _LARGE = 10**300
 CARD_KEYS = (
@@ -94,23 +95,43 @@ def read_inference(path: Path | None) -> InferenceCard | None:
     from pydantic import ValidationError
 
     from phaseguide.models.card import InferenceCard
+    from phaseguide.models.model_file import first_reason
 
     entries = read_card_entries(path)
     try:
         return InferenceCard.model_validate(entries["inference"]) if "inference" in entries else None
     except ValidationError as error:
-        raise ModelError(f"{path}: not valid in a card: {error}") from error
+        raise ModelError(f"{path}: not valid in a card: {first_reason(error)}") from error
 
 
 def with_entries(card: Card, entries: dict[str, Any], path: Path | None) -> Card:
     """Return a card with entries of a file in the place of its own."""
-    from pydantic import ValidationError
+    from phaseguide.models.model_file import check_card
 
     if not entries:
         return card
     merged = {**card.model_dump(), **entries}
-    merged["scores"] = {**card.scores, **entries.get("scores", {})}
+    if isinstance(scores := merged["scores"], dict):
+        merged["scores"] = {**card.scores, **scores}
     try:
-        return type(card).model_validate(merged)
-    except ValidationError as error:
+        return check_card(merged)
+    except ModelError as error:
         raise ModelError(f"{path}: not valid in a card: {error}") from error
+
+
+def checked_entries(path: Path | None, scheme: PhaseScheme) -> dict[str, Any]:
+    """Read entries of a file; `ModelError` now if they will not fit into the card of a model of these phases."""
+    from phaseguide.models.card import BackboneCard, CalibrationCard, Card, GuidanceCard
+
+    entries, k = read_card_entries(path), len(scheme)
+    card = Card(
+        name="",
+        phases=scheme.to_dict()["phases"],
+        backbone=BackboneCard(architecture="unet", encoder="resnet18", in_channels=1),
+        guidance=GuidanceCard(kind="none"),
+        training_ratio_mean=[1 / k] * k,
+        training_ratio_spread=[0.0] * k,
+        calibration=CalibrationCard(own_error=[0.0] * k),
+    )
+    with_entries(card, entries, path)
+    return entries

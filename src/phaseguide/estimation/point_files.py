@@ -163,6 +163,8 @@ def read_answers(path: str | Path, plan: PointPlan) -> NDArray[np.int64]:
         raise PointCountError(
             f"{path}: has no columns {', '.join(COLUMNS)}. Use the table that was proposed."
         )
+    if double := next((name for name in COLUMNS if names.count(name) > 1), ""):
+        raise PointCountError(f"{path}: has several columns {double!r}. Leave the one that is meant.")
     answers = np.full(len(plan), UNNAMED, dtype=np.int64)
     for row in table[1:]:
         where = f"{path}, line {row.line}"
@@ -178,7 +180,12 @@ def read_answers(path: str | Path, plan: PointPlan) -> NDArray[np.int64]:
                 f"{where}: point {index} at x {x}, y {y} is not in the plan. Give the plan that was written with "
                 "this table."
             )
-        answers[index - 1] = _answer(told.get("phase", ""), plan.scheme, where)
+        answer = _answer(told.get("phase", ""), plan.scheme, where)
+        if answers[index - 1] not in (UNNAMED, answer) and answer != UNNAMED:
+            raise PointCountError(
+                f"{where}: point {index} was given another phase further up. Leave the one that is right."
+            )
+        answers[index - 1] = answers[index - 1] if answer == UNNAMED else answer
     return answers
 
 

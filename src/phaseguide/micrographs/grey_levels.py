@@ -28,7 +28,8 @@ def grey_levels(data: NDArray[Any], scale: tuple[float, float] | None = None) ->
     if (low, levels_a_unit) == (0.0, 1.0) and levels.dtype == np.uint8:
         return levels.astype(np.float32)
     # In float64: the offset of a float image may be large beside its range.
-    scaled = (levels.astype(np.float64) - low) * levels_a_unit
+    with np.errstate(invalid="ignore"):  # infinite values of an image without contrast
+        scaled = (levels.astype(np.float64) - low) * levels_a_unit
     # What is far outside would only make large numbers.
     clipped: Levels = np.clip(np.where(np.isfinite(scaled), scaled, -1024), -1024, 1280).astype(np.float32)
     return clipped

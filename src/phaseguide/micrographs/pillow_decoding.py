@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "PPM", "JPEG2000", "AVIF", "PCX", "SGI")
 _LOSSLESS = {"PNG", "BMP", "DIB", "GIF", "PPM", "PCX", "SGI"}
 _DEEP = ("RGB;16B", "RGBA;16B", "LA;16B")
+_SPREAD = {"L;2": 85, "L;4": 17}
+"""What Pillow multiplies grey values of 2 and 4 bits by."""
 
 _guard = threading.Lock()
 
@@ -48,7 +50,7 @@ def decode_other(path: Path, *, as_labels: bool) -> Decoded:
         if as_labels and not _is_lossless(image, path):
             raise MicrographError(lossy_sentence(str(image.format)))
         width, height = image.size
-        deep = image.format == "PNG" and any(tile[3] in _DEEP for tile in getattr(image, "tile", ()))
+        deep = _stored_as(image) in _DEEP
         check_size((height, width, len(image.getbands())), 2 if deep else _bytes_a_value(image))
         count = getattr(image, "n_frames", 1)
         stored, orientation = _deep_png(image, path) if deep else _stored(image, as_labels)
@@ -81,7 +83,8 @@ def pixels_of(image: Image, as_labels: bool = False) -> NDArray[Any]:
 
 def _stored(image: Image, as_labels: bool) -> tuple[NDArray[Any], int]:
     """Grey or RGB values, with transparency if there is any, as they lie in the file, and its orientation."""
-    mode, orientation = image.mode, _orientation(image)  # read first: loading forgets some of the headers
+    # Read first: loading forgets some of the headers.
+    mode, stored_as, orientation = image.mode, _stored_as(image), _orientation(image)
     if mode == "1":
         array = np.asarray(image).astype(np.uint8) * (1 if as_labels else 255)
     elif mode in ("P", "PA") and as_labels:
@@ -94,7 +97,23 @@ def _stored(image: Image, as_labels: bool) -> tuple[NDArray[Any], int]:
         array = np.array(image.convert("RGBA" if mode == "RGBa" else "LA"))
     else:
         array = np.array(image)
+    if as_labels and stored_as in _SPREAD:
+        array = array // _SPREAD[stored_as]
+    elif not as_labels and mode in ("L", "RGB", "I;16") and "transparency" in image.info:
+        array = np.dstack([array, ~_is_value(array, image.info["transparency"])])
     return array, orientation
+
+
+def _stored_as(image: Image) -> str:
+    """How Pillow calls the samples in the file, before it spreads them over 8 bits."""
+    tiles = getattr(image, "tile", ())
+    return str(tiles[0][3]) if image.format == "PNG" and tiles else ""
+
+
+def _is_value(array: NDArray[Any], value: Any) -> NDArray[np.bool_]:
+    """Where an image has the one value that its file says is transparent."""
+    same: NDArray[np.bool_] = (np.atleast_3d(array) == np.asarray(value)).all(axis=-1)
+    return same
 
 
 def _upright(stored: NDArray[Any], orientation: int) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:

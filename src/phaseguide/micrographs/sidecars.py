@@ -45,9 +45,9 @@ def find_in_header(text: str, width: int) -> tuple[float, str] | None:
     try:
         size, source = _from_entries(told)
         known_width = re.match(r"\d+", told.get("CM_FULL_SIZE", told.get("DATASIZE", "")))
-    except (KeyError, ValueError, ZeroDivisionError):
+    except (LookupError, ValueError, ZeroDivisionError):
         return None
-    fits = size is not None and (known_width is None or int(known_width[0]) == width)
+    fits = size is not None and (known_width is None or known_width[0] == str(width))
     return (size, source) if size is not None and fits else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ _EXPORT = "Export it as TIFF in grey or RGB, without compression or with LZW."
 
 Pixels = NDArray[Any]
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class _Choice:
@@ -61,13 +64,7 @@ def decode_tiff(path: Path, *, as_labels: bool) -> Decoded:
     Exception
         Anything that a decoder raises on a damaged file.
     """
-    import tifffile
-
-    # The formats that are switched off here would open further files that this one names. Pages are compared one by
-    # one, since a sample of them does not tell a thumbnail in their midst.
-    with tifffile.TiffFile(
-        path, _multifile=False, is_mmstack=False, is_ndtiff=False, is_uniform=False
-    ) as tiff:
+    with _open(path) as tiff:
         choice = _choose(tiff)
         page, series = choice.page, choice.pictures[0]
         _check_compression(page, as_labels)
@@ -92,6 +89,24 @@ def decode_tiff(path: Path, *, as_labels: bool) -> Decoded:
         bar = data_bar_rows(tiff, page) if orientation == 1 else 0
     pixels = colours.grey_if_grey(pixels)
     return Decoded(pixels, size, source, bar, choice.notices + told, transparent=clear)
+
+
+def _open(path: Path) -> TiffFile:
+    """Open a file and find its pictures; where the note that should tell of them is damaged, page by page."""
+    import tifffile
+
+    # The formats that are switched off here would open further files that this one names. Pages are compared one by
+    # one, since a sample of them does not tell a thumbnail in their midst.
+    switches: dict[str, Any] = dict.fromkeys(("_multifile", "is_mmstack", "is_ndtiff", "is_uniform"), False)
+    tiff = tifffile.TiffFile(path, **switches)
+    try:
+        if tiff.series:
+            return tiff
+    except Exception:  # what stands in a description is anybody's, and so is what it makes tifffile raise
+        _log.info("%s: its description tells no pictures.", path, exc_info=True)
+    tiff.close()
+    switches |= dict.fromkeys(("is_ome", "is_imagej", "is_shaped"), False)
+    return tifffile.TiffFile(path, **switches)
 
 
 def _choose(tiff: TiffFile) -> _Choice:

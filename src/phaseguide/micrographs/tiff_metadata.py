@@ -100,7 +100,7 @@ def _from_zeiss(record: Any, page: TiffPage) -> float | None:
     if not isinstance(record, dict):
         return None
     stored = re.match(r"\d+", _text(record.get("dp_image_store")))
-    if stored is not None and int(stored[0]) != page.imagewidth:
+    if stored is not None and stored[0] != str(page.imagewidth):
         return None
     for key in ("ap_image_pixel_size", "ap_pixel_size"):
         if (size := length_um(_text(record.get(key)))) is not None:

@@ -242,11 +242,11 @@ def check_card(data: dict[str, Any]) -> Card:
         check_backbone(backbone.architecture, backbone.encoder, backbone.decoder, backbone.adapter)
         check_guidance(card.guidance.kind, card.guidance.options)
     except (ValidationError, PhaseguideError) as error:
-        raise ModelError(_reason(error)) from error
+        raise ModelError(first_reason(error)) from error
     return card
 
 
-def _reason(error: ValidationError | PhaseguideError) -> str:
+def first_reason(error: ValidationError | PhaseguideError) -> str:
     """The first thing that is wrong, as one sentence of moderate length."""
     if isinstance(error, PhaseguideError):
         return str(error)[:300]

@@ -101,7 +101,7 @@ def validate_ratio(asked: ArrayLike, scheme: PhaseScheme) -> Ratio:
     for phase, share in zip(scheme, ratio, strict=True):
         if np.isinf(share) or share < 0 or share > 1 + SUM_TOLERANCE:
             raise RatioError(
-                f"{phase.name}: {share * 100:.6g} % is not an area share. Enter a value from 0 to 100 %."
+                f"{phase.name}: {float(share) * 100:.6g} % is not an area share. Enter a value from 0 to 100 %."
             )
     total = float(np.nansum(ratio))
     if total > 1 + SUM_TOLERANCE:

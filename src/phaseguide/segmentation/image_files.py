@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,29 +23,32 @@ def find_images(paths: Sequence[str | Path], left_out: Callable[[str], None] = l
     ----------
     paths : sequence of path
     left_out : callable
-        Told which of the files that were named themselves are results, in a sentence.
+        Told in a sentence which folders hold nothing, and which of the files that were named are results.
 
     Raises
     ------
     MicrographError
-        A path that is not there, a folder without images, nothing but results, or two images that would give
+        A path that is not there, no images at all, nothing but results, or two images that would give
         results of the same name, also on a disk that takes ``A`` for ``a`` or accents in another form.
     """
     found: list[Path] = []
     named: list[Path] = []
+    empty: list[str] = []
     for path in map(Path, paths):
         if path.is_dir():
             inside = _images_of(path / "images" if (path / "images").is_dir() else path)
-            if not inside:
-                raise MicrographError(
-                    f"{path}: holds no images (TIFF, PNG, JPEG or BMP). Choose another folder."
-                )
             found.extend(inside)
-        elif path.exists():
+            if not inside:
+                empty.append(f"{path}: holds no images (TIFF, PNG, JPEG or BMP)")
+        elif os.path.lexists(path):  # what is wrong with one that leads nowhere is told when its turn comes
             named.append(path)
             found.append(path)
         else:
             raise MicrographError(f"{path}: there is no such file or folder. Check the path.")
+    if empty and not found:
+        raise MicrographError(f"{empty[0]}. Choose another folder.")
+    for told in empty:
+        left_out(f"{told}; left out.")
     results = _results_among(list(dict.fromkeys(named)))
     found = [path for path in dict.fromkeys(found) if path not in results]
     if results:
@@ -68,7 +72,7 @@ def find_images(paths: Sequence[str | Path], left_out: Callable[[str], None] = l
 def _images_of(folder: Path) -> list[Path]:
     files = [
         p for p in sorted(folder.iterdir())
-        if p.is_file() and not p.name.startswith(".") and p.suffix.lower() in IMAGE_SUFFIXES
+        if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".") and not p.is_dir()
     ]  # fmt: skip
     results = _results_among(files)
     return [path for path in files if path not in results]
