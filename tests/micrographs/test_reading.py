@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from phaseguide.errors import MicrographError
-from phaseguide.micrographs import read_micrograph
+from phaseguide.micrographs import read_micrograph, reading
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (60, 80), dtype=np.uint8)
@@ -329,3 +329,15 @@ def test_real_micrographs(shared_data: Path) -> None:
     for path in sorted((shared_data / "uhcs" / "images").glob("*.png")):
         image = read_micrograph(path)
         assert (image.data.shape, image.data.dtype, image.info_bar_rows) == ((484, 645), np.uint8, 0)
+
+
+def test_memory_that_runs_out_after_decoding_is_told_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(*_: object, **__: object) -> None:
+        raise MemoryError("Unable to allocate 9 GiB")
+
+    monkeypatch.setattr(reading, "find_margins", too_large)
+    Image.fromarray(np.zeros((64, 64), np.uint8)).save(tmp_path / "a.png")
+    with pytest.raises(MicrographError, match=r"a\.png: there is not enough memory"):
+        read_micrograph(tmp_path / "a.png")

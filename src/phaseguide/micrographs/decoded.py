@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 UNKNOWN = "scale unknown"
+NO_MEMORY = "there is not enough memory to read it. Close other programs, or crop or bin the image."
 
 _CREDIBLE_UM = (1e-5, 1e3)
 

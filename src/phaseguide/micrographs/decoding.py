@@ -8,7 +8,7 @@ from pathlib import Path
 
 from phaseguide.errors import MicrographError, is_out_of_memory
 from phaseguide.files import open_plain
-from phaseguide.micrographs.decoded import Decoded
+from phaseguide.micrographs.decoded import NO_MEMORY, Decoded
 from phaseguide.micrographs.pillow_decoding import decode_other
 from phaseguide.micrographs.tiff_decoding import decode_tiff
 
@@ -56,9 +56,7 @@ def decode(path: Path, *, as_labels: bool = False) -> Decoded:
         raise MicrographError(f"{path}: {error}") from error
     except Exception as error:  # decoders raise anything on a damaged file, struct.error to zlib.error
         if is_out_of_memory(error):
-            raise MicrographError(
-                f"{path}: there is not enough memory to read it. Close other programs, or crop or bin the image."
-            ) from error
+            raise MicrographError(f"{path}: {NO_MEMORY}") from error
         if isinstance(error, OSError) and error.errno:
             raise MicrographError(f"{path}: cannot be read ({error.strerror}).") from error
         reason = str(error) or type(error).__name__

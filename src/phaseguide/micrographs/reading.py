@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from phaseguide.errors import MicrographError
 from phaseguide.micrographs.arrays import as_image_array
+from phaseguide.micrographs.decoded import NO_MEMORY
 from phaseguide.micrographs.decoding import decode
 from phaseguide.micrographs.margins import LabelsOrNone, Margins, find_margins
 
@@ -97,8 +99,11 @@ def read_micrograph(path: str | Path) -> Micrograph:
     """
     path = Path(path)
     decoded = decode(path)
-    data = as_image_array(decoded.pixels, str(path))
-    margins = find_margins(data, bottom=decoded.bar_rows, empty=decoded.transparent)
+    try:
+        data = as_image_array(decoded.pixels, str(path))
+        margins = find_margins(data, bottom=decoded.bar_rows, empty=decoded.transparent)
+    except MemoryError as error:
+        raise MicrographError(f"{path}: {NO_MEMORY}") from error
     return Micrograph(
         data,
         decoded.pixel_size_um,
