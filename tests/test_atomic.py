@@ -204,3 +204,11 @@ def test_what_a_killed_program_left_is_swept_after_a_day(tmp_path: Path) -> None
     atomic.sweep(tmp_path)
     assert sorted(os.listdir(tmp_path)) == [".other", ".phaseguide-new.tif"]
     atomic.sweep(tmp_path / "nowhere")
+
+
+def test_the_advice_fits_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(PhaseguideError, match=r"A file is in the place of a folder"):
+        atomic.check_place(tmp_path / "file" / "a.tif")
+    assert "Free some space" in str(atomic.cannot_write(tmp_path, OSError(errno.ENOSPC, "full")))
+    assert "may write to" in str(atomic.cannot_write(tmp_path, OSError(errno.EACCES, "no")))

@@ -15,6 +15,18 @@ from phaseguide.errors import OutputError, PhaseguideError
 
 _PREFIX = ".phaseguide-"
 _STALE_S = 24 * 3600
+_ELSEWHERE = "Choose a folder that you may write to."
+_NO_FOLDER = "A file is in the place of a folder of this path. Choose another folder."
+_ADVICE = {
+    errno.ENOSPC: "Free some space there, or choose another disk.",
+    errno.EDQUOT: "Free some space there, or choose another disk.",
+    errno.EACCES: _ELSEWHERE,
+    errno.EPERM: _ELSEWHERE,
+    errno.EROFS: _ELSEWHERE,
+    errno.ENOTDIR: _NO_FOLDER,
+    errno.EEXIST: _NO_FOLDER,
+    errno.EISDIR: "A folder has this name. Choose another name.",
+}
 Refusal = Callable[[Path], str]
 """Says why the file at a path must stay; empty where it may be replaced."""
 
@@ -237,16 +249,19 @@ def _put_new(temporary: Path, path: Path) -> None:
     os.replace(temporary, path)
 
 
+def cannot_write(path: Path, error: OSError) -> PhaseguideError:
+    """Return what a user is told where a file cannot be written, with the advice that fits."""
+    advice = _ADVICE.get(error.errno or 0, "Choose another name or another folder.")
+    return PhaseguideError(f"{path}: cannot be written ({error.strerror or error}). {advice}")
+
+
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
     """Turn an `OSError` into a `PhaseguideError` that names the file."""
     try:
         yield
     except OSError as error:
-        raise PhaseguideError(
-            f"{path}: cannot be written ({error.strerror or error}). Free some space there, or choose a "
-            "folder that you may write to."
-        ) from error
+        raise cannot_write(path, error) from error
 
 
 def _temporary_beside(path: Path) -> Path:

@@ -110,7 +110,10 @@ def test_a_bar_and_a_rim_change_nothing_of_what_is_beside_them(model: Path, tmp_
     assert np.array_equal(beside[:120, :160], plain)
     assert (beside[120:] == 255).all() and (beside[:, 160:] == 255).all()
     record = json.loads((tmp_path / "out" / "barred.json").read_text())
-    assert record["settings"]["info_bar_rows_excluded"] == 24
+    assert (
+        record["settings"]["info_bar_rows_excluded"] == 24 and record["settings"]["exclude_info_bar"] is True
+    )
+    assert any("information bar at the bottom (24 rows)" in notice for notice in record["notices"])
     assert record["settings"]["empty_rim_excluded"] == pytest.approx(40 * 120 / (144 * 200), abs=1e-4)
     kept = run(files[1], "-m", model, "--keep-info-bar", "--out", tmp_path / "kept", "--device", "cpu")
     assert kept.exit_code == 0 and "excluded" not in kept.output
@@ -120,10 +123,8 @@ def test_a_bar_and_a_rim_change_nothing_of_what_is_beside_them(model: Path, tmp_
 def test_nothing_is_overwritten_silently(image: Path, model: Path, tmp_path: Path) -> None:
     kept = tmp_path / "steel_labels.tif"
     kept.write_bytes(b"mine")
-    fails(run(image, "-m", model, "--out", tmp_path), "steel_labels.tif exists already", "--overwrite")
-    fails(
-        run(image, "-m", model, "--out", tmp_path, "--overwrite"), "steel_labels.tif", "no record", "It stays"
-    )
+    for option in ([], ["--overwrite"]):
+        fails(run(image, "-m", model, "--out", tmp_path, *option), "steel_labels.tif", "no record", "It stays")
     assert kept.read_bytes() == b"mine"
     kept.unlink()
     assert run(image, "-m", model, "--out", tmp_path).exit_code == 0

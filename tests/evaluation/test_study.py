@@ -182,6 +182,19 @@ def test_unlabelled_and_excluded_pixels_and_absent_phases(model: LoadedModel, tm
     assert result.per_image[0]["true"] == pytest.approx(dict(zip(NAMES, [2 / 3, 1 / 3, 0], strict=True)))
 
 
+@pytest.mark.parametrize(("source", "is_told"), [("oracle", True), ("expert:0.1", True), ("none", False)])
+def test_a_ratio_of_a_part_is_told_to_be_one(
+    model: LoadedModel, tmp_path: Path, source: str, is_told: bool
+) -> None:
+    folder = tiny_dataset(tmp_path, count=2)
+    labels = tiny_labels()
+    labels[:20] = 0
+    Image.fromarray(labels).save(folder / "labels" / "field0.png")
+    events = evaluate(open_dataset(folder), model, source, repeats=1, device="cpu")
+    told = [event.message for event in events if isinstance(event, Notice)]
+    assert any("1 of 2 images are labelled in part (field0)" in text for text in told) == is_told
+
+
 def test_progress_counts_images_and_repeats(folder: Path, model: LoadedModel) -> None:
     events = evaluate(open_dataset(folder), model, "expert:0.1", repeats=3, device="cpu")
     steps = [(e.done, e.total) for e in events if isinstance(e, Progress)]

@@ -86,6 +86,17 @@ def test_a_record_tells_its_own_map_from_another(tmp_path: Path) -> None:
     )
 
 
+def test_a_record_that_somebody_wrote_into_stays(tmp_path: Path) -> None:
+    write_parts(tmp_path, "a", b"1")
+    write_parts(tmp_path, "a", b"2")  # as it was written, it may go
+    record = tmp_path / "a.json"
+    annotated = record.read_text().replace('"model": {}', '"model": {}, "seen by": "Maria"')
+    record.write_text(annotated)
+    with pytest.raises(OutputError, match=r"a\.json: was changed since"):
+        write_parts(tmp_path, "a", b"3")
+    assert record.read_text() == annotated and (tmp_path / "a_labels.tif").read_bytes() == b"2"
+
+
 def test_records_of_earlier_versions_and_foreign_ones(tmp_path: Path) -> None:
     labels, record = tmp_path / "a_labels.tif", tmp_path / "a.json"
     labels.write_bytes(b"map")

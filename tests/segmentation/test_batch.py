@@ -48,6 +48,15 @@ def test_folders_give_their_images_and_not_earlier_results(tmp_path: Path) -> No
     assert find_images([a, tmp_path]) == [a, b, lonely]
 
 
+def test_files_of_a_result_that_a_pattern_of_the_shell_names_are_left_out(tmp_path: Path) -> None:
+    image = save(tmp_path / "a.png")
+    model = load_model(tiny_model(tmp_path, "none"))
+    list(segment_files([image], model, Request(), tmp_path, BatchOptions(device="cpu", overlay=True)))
+    told: list[str] = []
+    found = find_images([p for p in tmp_path.glob("a*") if p.is_file()], told.append)
+    assert found == [image] and "a.json" in told[0] and "a_labels.tif" in told[0]
+
+
 def test_a_data_set_folder_gives_its_images(tmp_path: Path) -> None:
     a = save(tmp_path / "images" / "a.png")
     save(tmp_path / "labels" / "a.png")

@@ -81,8 +81,10 @@ def test_images_without_labels_teach_nothing_and_judge_nothing() -> None:
     for item in empty:
         item.labels.zero_()
     more = TrainingData((*images.train, empty[0]), (empty[1], *images.validation), SCHEME)
-    _, ours, with_empty = outcome(more, epochs=1, guidance_epochs=1)
-    _, theirs, without = outcome(images, epochs=1, guidance_epochs=1)
+    told, ours, with_empty = outcome(more, epochs=1, guidance_epochs=1)
+    silent, theirs, without = outcome(images, epochs=1, guidance_epochs=1)
+    sentence = f"No pixel of {empty[0].stem}, {empty[1].stem} carries a phase"
+    assert any(sentence in text for text in told) and not any("carries a phase" in text for text in silent)
     assert [e.loss for e in ours] == [e.loss for e in theirs]
     assert with_empty.card.scores == without.card.scores
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.phases import NOT_CLASSIFIED, PhaseScheme
+from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, PhaseScheme
 from phaseguide.ratios import count_labels
 
 
@@ -17,6 +17,29 @@ def count_all(maps: Iterable[NDArray[np.uint8]]) -> NDArray[np.int64]:
     for labels in maps:
         total += count_labels(labels)
     return total
+
+
+def has_phase(labels: NDArray[np.uint8]) -> bool:
+    """Whether a pixel of a label map carries a phase."""
+    return bool(((labels != NOT_CLASSIFIED) & (labels != EXCLUDED)).any())
+
+
+def describe_partial(labelled: dict[str, float]) -> str:
+    """Say that true ratios are those of parts of the images; empty where all metal is labelled.
+
+    Parameters
+    ----------
+    labelled : dict of str to float
+        Share of the pixels of each image, by its stem, that its label map says anything of.
+    """
+    partial = [stem for stem, share in labelled.items() if share < 0.99]
+    if not partial:
+        return ""
+    return (
+        f"{len(partial)} of {len(labelled)} images are labelled in part ({', '.join(partial[:3])}"
+        f"{' ...' if len(partial) > 3 else ''}). A ratio that is drawn from their labels is that of the labelled part, "
+        "and is imposed on the whole image: it may make scores worse, and is no upper bound."
+    )
 
 
 def describe_gaps(counts: NDArray[np.int64], scheme: PhaseScheme) -> list[str]:

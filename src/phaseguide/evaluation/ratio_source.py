@@ -67,6 +67,11 @@ class RatioSource:
         return self.estimator is None and self.kind != "none"
 
     @property
+    def from_labels(self) -> bool:
+        """Whether the ratio comes from the labels of the image, with or without an error."""
+        return self.kind in ("oracle", "expert", "guess")
+
+    @property
     def estimator(self) -> Estimator | None:
         """How the model finds the ratio itself; None if it does not."""
         return ESTIMATORS.get(self.kind)

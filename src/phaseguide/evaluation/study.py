@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import phaseguide
 from phaseguide.datasets.folder import Dataset, Item
-from phaseguide.datasets.label_gaps import describe_gaps
+from phaseguide.datasets.label_gaps import describe_gaps, describe_partial
 from phaseguide.errors import DatasetError, PhaseguideError
 from phaseguide.evaluation.boundary import boundary_f1
 from phaseguide.evaluation.confusion import confusion_matrix, scores_from_confusion
@@ -186,7 +186,12 @@ def evaluate(
     drawn = repeats if source.is_drawn else 1
     train_mean = np.asarray(model.card.training_ratio_mean, dtype=np.float64)
     images: list[_Image] = []
-    said = set(describe_gaps(np.sum([_count(item, scheme) for item in items], axis=0), scheme))
+    counts = {item.stem: _count(item, scheme) for item in items}
+    said = set(describe_gaps(np.sum(list(counts.values()), axis=0), scheme))
+    if source.from_labels and (
+        partial := describe_partial({k: 1 - n[0] / n.sum() for k, n in counts.items()})
+    ):
+        said.add(partial)
     yield from map(Notice, sorted(said))
     for index, item in enumerate(items):
         session = None if sessions is None else sessions.get(item.stem)

@@ -47,6 +47,18 @@ class Margins:
         *others, last = self.parts()
         return f"{', '.join(others)} and {last} are excluded" if others else f"{last} is excluded"
 
+    def notices(self) -> tuple[str, ...]:
+        """Return what a record and its reader are told: that sentence, or nothing."""
+        return (f"{self.describe()}.",) if self else ()
+
+    def settings(self) -> dict[str, int | float]:
+        """Return the same in numbers, for a record: rows of the bars, and the share of the picture that is rim."""
+        return {
+            "info_bar_rows_excluded": self.bottom,
+            "info_bar_rows_excluded_top": self.top,
+            "empty_rim_excluded": 0.0 if self.rim is None else float(self.rim.mean()),
+        }
+
     def parts(self) -> list[str]:
         """Name what there is."""
         bars = (("bottom", self.bottom), ("top", self.top))

@@ -94,7 +94,7 @@ def write_result(
         A file cannot be written.
     """
     sums = {readable(path.name): hashlib.sha256(data).hexdigest() for path, data in parts.items()}
-    told = json_bytes(_plain({**record, PARTS: sums}))
+    told = json_bytes(_sealed(_plain({**record, PARTS: sums}), readable(record_path.name)))
     # Only names of this very result, since a record may come from somebody else.
     mine = [name for name in parts_of(record_path) or () if name.startswith(f"{readable(record_path.stem)}_")]
     old = [record_path.with_name(name) for name in mine if replace and name not in sums]
@@ -118,17 +118,28 @@ def why_kept(path: Path, record: Path) -> str:
         return f"{path}: is there already, and is no plain file. {advice}"
     parts = parts_of(record)
     if path == record:
-        return (
-            ""
-            if parts is not None
-            else f"{path}: is there already, and Phase Guide did not write it. {advice}"
-        )
+        if parts is None:
+            return f"{path}: is there already, and Phase Guide did not write it. {advice}"
+        return "" if _is_unchanged(path) else f"{path}: was changed since Phase Guide wrote it. {advice}"
     known = (parts or {}).get(readable(path.name))
     if known is None:
         return f"{path}: is there already, and no record says that Phase Guide wrote it. {advice}"
     if known and sha256_of_file(path) != known:
         return f"{path}: was changed or replaced since Phase Guide wrote it. {advice}"
     return ""
+
+
+def _sealed(record: dict[str, Any], name: str) -> dict[str, Any]:
+    """Put among the parts of a record its own checksum, which is that of the record without it."""
+    parts = {key: value for key, value in record[PARTS].items() if key != name}
+    bare = {**record, PARTS: parts}
+    return {**bare, PARTS: {**parts, name: hashlib.sha256(json_bytes(bare)).hexdigest()}}
+
+
+def _is_unchanged(record: Path) -> bool:
+    """Whether a record is as it was written; those of earlier versions cannot tell."""
+    told, name = read_json(record, RECORD_MOST_BYTES), readable(record.name)
+    return name not in told.get(PARTS, {}) or _sealed(told, name) == told
 
 
 def parts_of(record: Path) -> dict[str, str] | None:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from phaseguide.errors import ModelError, PhaseguideError
+from phaseguide.atomic import cannot_write
+from phaseguide.errors import ModelError
 
 PART_SUFFIX = ".phaseguide-part"
 """Ending of a file that is being written; its name begins with a dot, and no list shows it."""
@@ -198,13 +199,6 @@ def _naming(path: Path) -> Iterator[None]:
     except FileExistsError as error:
         if os.path.lexists(path):
             raise _taken(path) from error
-        raise _unwritable(path, error) from error
+        raise cannot_write(path, error) from error
     except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> PhaseguideError:
-    return PhaseguideError(
-        f"{path}: cannot be written ({error.strerror or error}). Free some space there, or choose a "
-        "folder that you may write to."
-    )
+        raise cannot_write(path, error) from error

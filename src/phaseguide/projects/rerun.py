@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from phaseguide.errors import PhaseguideError, ProjectError, as_user_error
 from phaseguide.events import Finished, Notice, Progress
+from phaseguide.micrographs.margins import NO_MARGINS
 from phaseguide.micrographs.reading import Micrograph
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.projects.project import Project
@@ -134,10 +136,11 @@ def _segment(
             f"The field is {entry.state}, so its result stays as it is. Reopen it to change it."
         )
     micrograph, edits = project.read_image(field_id), project.read_edits(field_id)
+    margins = micrograph.margins if exclude_info_bar else NO_MARGINS
     session = Session(
         model,
         micrograph.data,
-        edits=micrograph.excluding(edits) if exclude_info_bar else edits,
+        edits=margins.exclude(edits, micrograph.data.shape[:2]),
         device=device,
         flips=flips,
         name=str(micrograph.path),
@@ -152,10 +155,12 @@ def _segment(
         elif isinstance(event, Progress):
             yield event
     assert segmentation is not None
-    segmentation = replace(segmentation, notices=(*micrograph.notices, *segmentation.notices))
+    told = (*micrograph.notices, *margins.notices(), *segmentation.notices)
+    segmentation = replace(segmentation, notices=told)
     for message in segmentation.notices:
         yield Notice(f"{field_id}: {message}")
-    yield Segmented(_save(project, entry, segmentation, session, micrograph, edits is not None))
+    settings = {"manual_edits": edits is not None, "exclude_info_bar": exclude_info_bar, **margins.settings()}
+    yield Segmented(_save(project, entry, segmentation, session, micrograph, settings))
 
 
 def _request(ratio: AskedRatio | None) -> Request:
@@ -171,7 +176,7 @@ def _save(
     segmentation: Segmentation,
     session: Session,
     micrograph: Micrograph,
-    edited: bool,
+    settings: dict[str, Any],
 ) -> FieldEntry:
     record = make_record(
         segmentation,
@@ -184,7 +189,7 @@ def _save(
         settings={
             "device": f"{session.device.kind}: {session.device.name}",
             "views": [view.model_dump() for view in session.views],
-            "manual_edits": edited,
+            **settings,
         },
     )
     return project.write_result(

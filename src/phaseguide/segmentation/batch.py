@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from phaseguide.errors import MicrographError, PhaseguideError, as_user_error
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.micrographs.margins import Margins
+from phaseguide.micrographs.margins import NO_MARGINS, Margins
 from phaseguide.micrographs.reading import Micrograph, read_micrograph
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.ratios import Scope
@@ -215,9 +215,8 @@ def _save(
     """Write the result of one image, and say what its user should know."""
     path, stack = micrograph.path, micrograph.is_stack
     whole = together(planes) if stack else planes[0]
-    whole = replace(whole, notices=(*micrograph.notices, *whole.notices))
-    if options.exclude_info_bar and micrograph.margins:
-        yield Notice(f"{path.name}: {micrograph.margins.describe()}.")
+    about_file = (*micrograph.notices, *_excluded(micrograph, options).notices())
+    whole = replace(whole, notices=(*about_file, *whole.notices))
     for message in whole.notices:
         yield Notice(f"{path.name}: {message}")
     about = (model, path, micrograph.data, micrograph.pixel_size_um)
@@ -229,7 +228,7 @@ def _save(
         "replace": options.replace,
     }
     if stack:
-        files = save_stack(out_dir, path.stem, planes, *about, **extras, notices=micrograph.notices)
+        files = save_stack(out_dir, path.stem, planes, *about, **extras, notices=about_file)
     else:
         files = save_segmentation(out_dir, path.stem, whole, *about, **extras)
     # Views into the stack: the maps are there once.
@@ -282,16 +281,14 @@ class _Reader:
     ) -> dict[str, Any]:
         """What the record of a file tells about the run."""
         options = self.options
-        margins = self.read(path).margins if options.exclude_info_bar else Margins()
         told: dict[str, Any] = {
             "device": f"{session.device.kind}: {session.device.name}",
             "smoothing_px": request.smoothing_px,
             "min_island_px": request.min_island_px,
             "views": [view.model_dump() for view in session.views],
             "tile": session.tile,
-            "info_bar_rows_excluded": margins.bottom,
-            "info_bar_rows_excluded_top": margins.top,
-            "empty_rim_excluded": 0.0 if margins.rim is None else float(margins.rim.mean()),
+            "exclude_info_bar": options.exclude_info_bar,
+            **_excluded(self.read(path), options).settings(),
             "manual_edits": self.edits is not None,
         }
         if request.asked is not None:
@@ -300,6 +297,10 @@ class _Reader:
             # The ratio was about all of these; asked and imposed of this image are only its part of it.
             told["specimen"] = {"fields": whole.fields, "own": whole.own, "imposed": whole.imposed}
         return told
+
+
+def _excluded(micrograph: Micrograph, options: BatchOptions) -> Margins:
+    return micrograph.margins if options.exclude_info_bar else NO_MARGINS
 
 
 def _plane_edits(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from phaseguide.errors import MicrographError
 from phaseguide.micrographs.reading import IMAGE_SUFFIXES
-from phaseguide.micrographs.records import files_of_results
+from phaseguide.micrographs.records import files_of_results, parts_of
 from phaseguide.plain_text import readable
 
 
@@ -86,6 +86,7 @@ def _results_among(files: Sequence[Path]) -> dict[Path, None]:
         path: None
         for path in files
         if readable(path.name) in made[path.parent]
+        or (path.suffix.lower() == ".json" and parts_of(path) is not None)
         or any(
             path.stem.endswith(end) and (path.parent, path.stem.removesuffix(end)) in named
             for end in ("_labels", "_overlay")

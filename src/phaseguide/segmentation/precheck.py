@@ -53,6 +53,8 @@ def check_results(
     """
     out = Path(out_dir)
     planned = {path: _targets(out, path.stem, overlay=overlay) for path in images}
+    for path, targets in planned.items():
+        _check_kept(targets, result_files(out, path.stem).record)
     taken = [target for targets in planned.values() for target in targets if os.path.lexists(target)]
     if taken and not replace:
         raise _exists(taken)
@@ -79,11 +81,16 @@ def check_parts(targets: Sequence[Path], record: Path, *, replace: bool) -> None
     """
     for target in targets:
         check_name(target)
+    _check_kept(targets, record)
     taken = [target for target in targets if os.path.lexists(target)]
     if taken and not replace:
         raise _exists(taken)
-    for target in taken:
-        if reason := why_kept(target, record):
+
+
+def _check_kept(targets: Sequence[Path], record: Path) -> None:
+    """Raise `OutputError` where a file is no earlier result, so that no option replaces it."""
+    for target in targets:
+        if os.path.lexists(target) and (reason := why_kept(target, record)):
             raise OutputError(reason)
 
 

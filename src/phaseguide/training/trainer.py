@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from phaseguide.datasets.label_gaps import count_all, describe_gaps
+from phaseguide.datasets.label_gaps import count_all, describe_gaps, has_phase
 from phaseguide.errors import PhaseguideError, TrainingError, is_out_of_memory
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.model_file import tensors_sha256
@@ -145,6 +145,12 @@ class _Run:
     def events(self) -> Iterator[TrainingEvent]:
         counts = count_all(i.labels.numpy() for i in self.data.train)
         yield from (Notice(gap) for gap in describe_gaps(counts, self.data.scheme))
+        if silent := [
+            i.stem for i in (*self.data.train, *self.data.validation) if not has_phase(i.labels.numpy())
+        ]:
+            yield Notice(
+                f"No pixel of {', '.join(silent)} carries a phase, so it teaches and judges nothing."
+            )
         if not self.guidable:
             yield Notice(f"{no_ratio(self.config)} The model is trained without guidance.")
         yield Progress("Trying a step of every stage", 0, 1)
