@@ -124,7 +124,9 @@ def test_nothing_is_overwritten_silently(image: Path, model: Path, tmp_path: Pat
     kept = tmp_path / "steel_labels.tif"
     kept.write_bytes(b"mine")
     for option in ([], ["--overwrite"]):
-        fails(run(image, "-m", model, "--out", tmp_path, *option), "steel_labels.tif", "no record", "It stays")
+        fails(
+            run(image, "-m", model, "--out", tmp_path, *option), "steel_labels.tif", "no record", "It stays"
+        )
     assert kept.read_bytes() == b"mine"
     kept.unlink()
     assert run(image, "-m", model, "--out", tmp_path).exit_code == 0

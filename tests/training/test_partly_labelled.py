@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from phaseguide.datasets.label_gaps import count_all, counts_from_zero, describe_gaps
+from phaseguide.datasets.label_gaps import count_all, counts_from_zero, describe_gaps, describe_unlearnt
 from phaseguide.errors import TrainingError
 from phaseguide.events import Notice
 from phaseguide.phases import PhaseScheme
@@ -106,3 +106,11 @@ def test_gaps_of_label_maps_are_told() -> None:
     for sound in ([0, 1, 2, 3], [1, 2], [0, 1], [0, 2, 3]):
         assert not counts_from_zero(count_all([np.array(sound, dtype=np.uint8)]), scheme)
     assert not describe_gaps(count_all([np.array([0, 1, 2, 3], dtype=np.uint8)]), scheme)
+
+
+def test_a_phase_that_only_validates_is_told() -> None:
+    scheme = PhaseScheme.from_names(["ferrite", "bainite"])
+    one, both = count_all([np.array([1, 1], np.uint8)]), count_all([np.array([1, 2], np.uint8)])
+    (told,) = describe_unlearnt(one, both, scheme)
+    assert told.startswith("bainite (label 2)") and "is not learnt" in told
+    assert not describe_unlearnt(both, one, scheme) and not describe_unlearnt(one, one, scheme)

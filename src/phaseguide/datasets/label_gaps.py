@@ -60,6 +60,16 @@ def describe_gaps(counts: NDArray[np.int64], scheme: PhaseScheme) -> list[str]:
     return [*told, hint] if hint else told
 
 
+def describe_unlearnt(learnt: NDArray[np.int64], judged: NDArray[np.int64], scheme: PhaseScheme) -> list[str]:
+    """Say which phases only the images that validate show; counts of both as in `count_all`."""
+    return [
+        f"{phase.name} (label {phase.label}) has no pixel in the images that are learnt from, only in those that "
+        "validate, so it is not learnt and its scores are poor. Give the training an image with it."
+        for phase in scheme
+        if judged[phase.label] and not learnt[phase.label]
+    ]
+
+
 def counts_from_zero(counts: NDArray[np.int64], scheme: PhaseScheme) -> str:
     """A sentence where label maps hold 0..K-1 and no K, as those that count phases from 0 do; else empty."""
     last = scheme.phases[-1]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from phaseguide.datasets.label_gaps import count_all, describe_gaps, has_phase
+from phaseguide.datasets.label_gaps import count_all, describe_gaps, describe_unlearnt, has_phase
 from phaseguide.errors import PhaseguideError, TrainingError, is_out_of_memory
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.model_file import tensors_sha256
@@ -143,8 +143,11 @@ class _Run:
         return dataclasses.replace(self.config, guidance="none", guidance_options={}, guidance_scales=1)
 
     def events(self) -> Iterator[TrainingEvent]:
-        counts = count_all(i.labels.numpy() for i in self.data.train)
-        yield from (Notice(gap) for gap in describe_gaps(counts, self.data.scheme))
+        learnt, judged = (
+            count_all(i.labels.numpy() for i in side) for side in (self.data.train, self.data.validation)
+        )
+        yield from map(Notice, describe_gaps(learnt + judged, self.data.scheme))
+        yield from map(Notice, describe_unlearnt(learnt, judged, self.data.scheme))
         if silent := [
             i.stem for i in (*self.data.train, *self.data.validation) if not has_phase(i.labels.numpy())
         ]:
