@@ -60,14 +60,30 @@ def describe_gaps(counts: NDArray[np.int64], scheme: PhaseScheme) -> list[str]:
     return [*told, hint] if hint else told
 
 
-def describe_unlearnt(learnt: NDArray[np.int64], judged: NDArray[np.int64], scheme: PhaseScheme) -> list[str]:
-    """Say which phases only the images that validate show; counts of both as in `count_all`."""
-    return [
+def describe_training_gaps(
+    train: dict[str, NDArray[np.uint8]], validation: dict[str, NDArray[np.uint8]], scheme: PhaseScheme
+) -> list[str]:
+    """Say what the label maps of a training lack: of both sides, of the one that is learnt from, of single images.
+
+    Parameters
+    ----------
+    train, validation : dict of str to ndarray of uint8
+        Label maps by the stems of their images.
+    scheme : PhaseScheme
+    """
+    learnt, judged = count_all(train.values()), count_all(validation.values())
+    told = describe_gaps(learnt + judged, scheme)
+    told += [
         f"{phase.name} (label {phase.label}) has no pixel in the images that are learnt from, only in those that "
         "validate, so it is not learnt and its scores are poor. Give the training an image with it."
         for phase in scheme
         if judged[phase.label] and not learnt[phase.label]
     ]
+    if (hint := counts_from_zero(learnt, scheme)) and hint not in told:
+        told.append(hint)
+    if silent := [stem for stem, labels in (train | validation).items() if not has_phase(labels)]:
+        told.append(f"No pixel of {', '.join(silent)} carries a phase, so it teaches and judges nothing.")
+    return told
 
 
 def counts_from_zero(counts: NDArray[np.int64], scheme: PhaseScheme) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from phaseguide.datasets.label_gaps import count_all, describe_gaps, describe_unlearnt, has_phase
+from phaseguide.datasets.label_gaps import describe_training_gaps
 from phaseguide.errors import PhaseguideError, TrainingError, is_out_of_memory
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.model_file import tensors_sha256
@@ -144,16 +144,9 @@ class _Run:
 
     def events(self) -> Iterator[TrainingEvent]:
         learnt, judged = (
-            count_all(i.labels.numpy() for i in side) for side in (self.data.train, self.data.validation)
+            {i.stem: i.labels.numpy() for i in side} for side in (self.data.train, self.data.validation)
         )
-        yield from map(Notice, describe_gaps(learnt + judged, self.data.scheme))
-        yield from map(Notice, describe_unlearnt(learnt, judged, self.data.scheme))
-        if silent := [
-            i.stem for i in (*self.data.train, *self.data.validation) if not has_phase(i.labels.numpy())
-        ]:
-            yield Notice(
-                f"No pixel of {', '.join(silent)} carries a phase, so it teaches and judges nothing."
-            )
+        yield from map(Notice, describe_training_gaps(learnt, judged, self.data.scheme))
         if not self.guidable:
             yield Notice(f"{no_ratio(self.config)} The model is trained without guidance.")
         yield Progress("Trying a step of every stage", 0, 1)
