@@ -23,6 +23,17 @@ def micrograph(shape: tuple[int, ...] = SHAPE, dtype: Any = np.uint8, seed: int 
     return (scaled * np.iinfo(dtype).max).astype(dtype)
 
 
+def activate(window: Any, qtbot: Any) -> None:
+    """Give a window the keys; asked again and again, since another test may show its own on the same screen."""
+
+    def is_active() -> bool:
+        if not window.isActiveWindow():
+            window.activateWindow()
+        return bool(window.isActiveWindow())
+
+    qtbot.waitUntil(is_active)
+
+
 def type_into(qtbot: Any, box: Any, text: str) -> None:
     """Replace the text of a spin box as a user does: select all, type."""
     from qtpy.QtCore import Qt

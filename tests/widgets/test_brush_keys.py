@@ -11,7 +11,7 @@ from qtpy.QtTest import QTest
 
 from phaseguide.phases import EXCLUDED
 from phaseguide.widgets.layers import KEY
-from widget_helpers import micrograph, stroke
+from widget_helpers import activate, micrograph, stroke
 
 LINE = [(20.0, 20.0), (30.0, 40.0), (40.0, 60.0)]
 
@@ -144,8 +144,7 @@ def test_keys_and_brush_in_a_shown_window(make_napari_viewer: Any, model_file: A
     viewer.reset_view()
     canvas = viewer.window._qt_viewer.canvas
     window = viewer.window._qt_window
-    window.activateWindow()
-    qtbot.waitUntil(window.isActiveWindow, timeout=5000)
+    activate(window, qtbot)
     canvas.native.setFocus()
     qtbot.wait(200)
 

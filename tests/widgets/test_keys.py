@@ -9,7 +9,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from widget_helpers import micrograph, type_into
+from widget_helpers import activate, micrograph, type_into
 
 CONTROL, NONE = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.NoModifier
 
@@ -24,8 +24,7 @@ def shown(make_napari_viewer: Any, model_file: Any, qtbot: Any) -> Any:
     with qtbot.waitSignal(widget.runner.ended, timeout=60_000):
         widget.segment()
     window = viewer.window._qt_window
-    window.activateWindow()
-    qtbot.waitUntil(window.isActiveWindow, timeout=5000)
+    activate(window, qtbot)
     return viewer, widget
 
 

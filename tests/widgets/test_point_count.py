@@ -18,7 +18,7 @@ from phaseguide.phases import PhaseScheme
 from phaseguide.widgets import layers, offers
 from phaseguide.widgets.point_marker import NAME
 from phaseguide.widgets.point_session import count_folder
-from widget_helpers import SHAPE, micrograph, type_into
+from widget_helpers import SHAPE, activate, micrograph, type_into
 
 SCHEME = PhaseScheme.from_names(["ferrite", "pearlite", "carbide"])
 PLUGIN = "napari-phaseguide"
@@ -89,8 +89,7 @@ def begin(widget: Any, qtbot: Any) -> Any:
 def key_presser(widget: Any, qtbot: Any) -> Callable[[Any], None]:
     window = widget.viewer.__wrapped__.window._qt_window
     canvas = widget.viewer.__wrapped__.window._qt_viewer.canvas.native
-    window.activateWindow()
-    qtbot.waitUntil(window.isActiveWindow)
+    activate(window, qtbot)
     canvas.setFocus()
 
     def press(key: Any) -> None:

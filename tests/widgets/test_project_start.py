@@ -16,6 +16,7 @@ from phaseguide.projects.project import Project
 from phaseguide.widgets.project_dialog import OWN, ProjectDialog
 from phaseguide.widgets.project_start import set_up
 from project_helpers import make_project, settled
+from widget_helpers import activate
 
 
 def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,8 +55,7 @@ def test_keys_go_through_the_fields(make_napari_viewer: Any, tmp_path: Path, qtb
     dock.open(make_project(tmp_path, 2))
     settled(dock, qtbot)
     window, canvas = viewer.window._qt_window, viewer.window._qt_viewer.canvas.native
-    window.activateWindow()
-    qtbot.waitUntil(window.isActiveWindow, timeout=5000)
+    activate(window, qtbot)
     for key, field_id in ((Qt.Key.Key_PageDown, "steel1"), (Qt.Key.Key_PageUp, "steel0")):
         canvas.setFocus()
         qtbot.wait(20)
