@@ -56,7 +56,7 @@ class Teller(QObject):
         np.float32(0.1),
         np.arange(3),
     ],
-    ids=repr,
+    ids=["numbers", "tuple as key", "set", "tuple", "list", "none", "large", "float32", "array"],
 )
 def test_an_object_arrives_as_it_is(value: Any, queued: bool, qtbot: Any) -> None:
     kind = Qt.ConnectionType.QueuedConnection if queued else Qt.ConnectionType.DirectConnection
