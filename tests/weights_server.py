@@ -142,7 +142,7 @@ def isolate(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     monkeypatch.setitem(OFFICIAL, "vit_b", OFFICIAL_B)
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 120.0) -> None:
     """Wait for something that happens elsewhere."""
     until = time.monotonic() + seconds
     while not true():

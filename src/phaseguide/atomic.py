@@ -222,9 +222,7 @@ def _copy_beside(path: Path, refusal: Refusal | None) -> Path | None:
         raise OutputError(reason)
     copy = _temporary_beside(path)
     copy.unlink()
-    try:
-        os.link(path, copy)
-    except OSError:  # a disk that knows no links
+    if not _linked(path, copy):
         shutil.copy2(path, copy)
     return copy
 
@@ -232,21 +230,24 @@ def _copy_beside(path: Path, refusal: Refusal | None) -> Path | None:
 def _put_new(temporary: Path, path: Path) -> None:
     """Give a complete file a name, if that is still free."""
     try:
-        os.link(temporary, path)
-        return
+        if not _linked(temporary, path):
+            path.open("xb").close()
+            os.replace(temporary, path)
     except FileExistsError as error:
         raise OutputError(
             f"{path}: appeared while this was worked on, and stays. Choose another name."
         ) from error
-    except OSError:
-        pass  # a disk that knows no links
+
+
+def _linked(path: Path, name: Path) -> bool:
+    """Give a file a second name, if that is free; False on a disk that knows no links."""
     try:
-        path.open("xb").close()
-    except FileExistsError as error:
-        raise OutputError(
-            f"{path}: appeared while this was worked on, and stays. Choose another name."
-        ) from error
-    os.replace(temporary, path)
+        os.link(path, name)
+    except FileExistsError:
+        raise
+    except OSError:
+        return False
+    return True
 
 
 def cannot_write(path: Path, error: OSError) -> PhaseguideError:
