@@ -98,7 +98,7 @@ def project_pictures(app: Any, viewer: Any, out: Path) -> None:
 
     from phaseguide.datasets.samples import open_sample, sample_names
     from phaseguide.projects.project import Project
-    from phaseguide.projects.rerun import rerun
+    from phaseguide.jobs.rerun_project import rerun
 
     samples = [open_sample(name) for name in sample_names()]
     folder = Path(tempfile.mkdtemp()) / "heat 4711"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from phaseguide.datasets.samples import open_sample, strokes_file
-from phaseguide.finetuning.simulated_user import correcting_strokes
+from phaseguide.studies.finetune.simulated_user import correcting_strokes
 from phaseguide.micrographs.label_maps import write_label_map
 from phaseguide.models.zoo import open_model
 from phaseguide.segmentation.request import Request

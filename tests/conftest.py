@@ -58,7 +58,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 @pytest.fixture(autouse=True)
 def _no_features_of_other_tests() -> None:
     """A test that counts how often an encoder runs finds nothing that another one has encoded."""
-    embeddings = sys.modules.get("phaseguide.segmentation.embeddings")
+    embeddings = sys.modules.get("phaseguide.segmentation.network.embeddings")
     if embeddings is not None:
         embeddings.MEMORY.clear()
 

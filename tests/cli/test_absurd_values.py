@@ -163,7 +163,7 @@ def check_values(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for module in [*vars(phaseguide.cli).values(), phaseguide.cli.progress]:
+    for module in [*vars(phaseguide.cli).values(), phaseguide.cli.shared.progress]:
         for beginning in ("draw", "run_python", "has_display"):
             if hasattr(module, beginning):
                 monkeypatch.setattr(module, beginning, worked)

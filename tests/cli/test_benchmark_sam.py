@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from phaseguide.cli import app
-from phaseguide.evaluation import benchmark_sam
+from phaseguide.studies.sam import benchmark
 
 TASKS = {"encoder": "EncoderTask", "ratio": "RatioTask", "step": "StepTask"}
 
@@ -30,7 +30,7 @@ def here(module: str, task: dict[str, Any], what: str) -> Iterator[dict[str, Any
 
 
 def test_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark_sam, "worker_messages", here)
+    monkeypatch.setattr(benchmark, "worker_messages", here)
     target = tmp_path / "sam.json"
     arguments = ["benchmark", "sam", "--quick", "--device", "cpu", "--threads", "1", "--json", str(target)]
     result = CliRunner().invoke(app, arguments)
@@ -47,7 +47,7 @@ def test_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_only_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark_sam, "worker_messages", here)
+    monkeypatch.setattr(benchmark, "worker_messages", here)
     result = CliRunner().invoke(
         app, ["benchmark", "sam", "--quick", "--only", "ratio", "--device", "cpu", "--json", "-"]
     )

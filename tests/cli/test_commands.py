@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from phaseguide.cli import app, start_napari
+from phaseguide.cli import app
+
+from phaseguide.cli import napari
 from phaseguide.models.model_file import load_model
 from tiny_models import NAMES, tiny_dataset, tiny_labels, tiny_model
 
@@ -190,12 +192,12 @@ def test_napari_is_started_with_the_widget(tmp_path: Path, monkeypatch: pytest.M
         started.append(command)
         return subprocess.CompletedProcess(command, 3)
 
-    monkeypatch.setattr(start_napari.subprocess, "run", fake_run)
-    monkeypatch.setattr(start_napari, "napari_is_installed", lambda: True)
+    monkeypatch.setattr(napari.subprocess, "run", fake_run)
+    monkeypatch.setattr(napari, "napari_is_installed", lambda: True)
     image = tmp_path / "a.png"
     image.touch()
     assert run("napari", image).exit_code == 3
     assert started == [[sys.executable, "-m", "napari", str(image), "-w", "napari-phaseguide", "Segment"]]
     fails(run("napari", tmp_path / "b.png"), "b.png", "no such file")
-    monkeypatch.setattr(start_napari, "napari_is_installed", lambda: False)
+    monkeypatch.setattr(napari, "napari_is_installed", lambda: False)
     fails(run("napari"), "napari is not installed", "napari-phaseguide[all]")

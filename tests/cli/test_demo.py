@@ -56,7 +56,7 @@ def test_a_screen_opens_a_window(model: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(demo_module, "has_display", lambda: True)
     monkeypatch.setattr(demo_module, "napari_is_installed", lambda: True)
     assert CliRunner().invoke(app, ["demo", "--model", str(model)]).exit_code == 0
-    assert started == [("-m", "phaseguide.widgets.demo", "uhcs0220", str(model))]
+    assert started == [("-m", "phaseguide.widgets.start", "uhcs0220", str(model))]
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from phaseguide.cli import start_napari
-from phaseguide.cli.start_napari import has_display
+from phaseguide.cli import napari
+from phaseguide.cli.napari import has_display
 
 X_NUMBER = ":4242"
 
@@ -57,6 +57,6 @@ def test_a_server_that_answers_is_a_screen(screen: str) -> None:
 
 
 def test_a_server_that_never_answers_is_no_screen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(start_napari, "OPEN_QT", "import time; time.sleep(60)")
-    monkeypatch.setattr(start_napari, "LONGEST_TRY_S", 0.2)
+    monkeypatch.setattr(napari, "OPEN_QT", "import time; time.sleep(60)")
+    monkeypatch.setattr(napari, "LONGEST_TRY_S", 0.2)
     assert not has_display(environment(DISPLAY=X_NUMBER), "linux")

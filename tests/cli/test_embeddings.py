@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from phaseguide.cli import app
 from phaseguide.micrographs import read_label_map
 from phaseguide.models.segmenter import GuidedSegmenter
-from phaseguide.segmentation.embeddings import MEMORY
+from phaseguide.segmentation.network.embeddings import MEMORY
 from tiny_models import tiny_image, tiny_model
 
 

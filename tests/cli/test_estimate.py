@@ -158,7 +158,7 @@ def test_what_a_user_can_get_wrong(image: Path, model: Path, tmp_path: Path) -> 
 
 
 def test_coverage_tells_each_scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from phaseguide.estimation import coverage
+    from phaseguide.studies.intervals import coverage
 
     few = (coverage.SCENARIOS[0], coverage.SCENARIOS[10])
     study = coverage.coverage_study

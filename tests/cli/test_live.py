@@ -19,7 +19,7 @@ runner = CliRunner()
 
 def test_without_a_display_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("napari")
-    monkeypatch.setattr("phaseguide.cli.live.has_display", lambda: False)
+    monkeypatch.setattr("phaseguide.studies.commands.live.has_display", lambda: False)
     done = runner.invoke(app, ["benchmark", "live"])
     assert done.exit_code == 2
     assert "no display" in done.output and "xvfb-run" in done.output
@@ -32,9 +32,9 @@ def test_sizes_that_are_no_numbers() -> None:
 
 def test_a_viewer_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("napari")
-    import phaseguide.evaluation.benchmark_live as live
+    import phaseguide.studies.speed.live as live
 
-    monkeypatch.setattr("phaseguide.cli.live.has_display", lambda: True)
+    monkeypatch.setattr("phaseguide.studies.commands.live.has_display", lambda: True)
     (tmp_path / "no_window.py").write_text("raise SystemExit('no window')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(live, "_WORKER", "no_window")

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from phaseguide.cli import app
 from phaseguide.micrographs.label_maps import read_label_map
-from phaseguide.models import merged_file
+from phaseguide.models import merging
 from phaseguide.models.model_file import read_card
 from phaseguide.models.zoo import user_model_folder
 from sam_files import offer_base
@@ -95,7 +95,7 @@ def test_too_little_memory_to_merge(model: Path, tmp_path: Path, monkeypatch: py
 
 def test_progress_is_told_and_a_stopped_merge_leaves_nothing(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.safetensors"
-    events = merged_file.merging_model(model, out)
+    events = merging.merging_model(model, out)
     stages = [next(events).stage for _ in range(2)]  # type: ignore[union-attr]
     assert stages[0] == "Reading the model" and not out.exists(), "no name before it is complete"
     events.close()  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from phaseguide import __version__
 from phaseguide.cli import app
-from phaseguide.cli.output import UncertaintyOption, resolve_uncertainty, write_json
+from phaseguide.cli.shared.output import UncertaintyOption, resolve_uncertainty, write_json
 from phaseguide.errors import PhaseguideError
 from phaseguide.models import zoo
 from phaseguide.ratios import ratio_range
@@ -42,7 +42,7 @@ def test_json_goes_to_a_stream_without_bytes_too(tmp_path: Path, monkeypatch: py
 
 def test_json_in_a_process_with_another_locale() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "from phaseguide.cli.output import write_json; write_json('-', ['µ'])"],
+        [sys.executable, "-c", "from phaseguide.cli.shared.output import write_json; write_json('-', ['µ'])"],
         env={"PYTHONIOENCODING": "ascii"}, capture_output=True, check=True, timeout=60,
     )  # fmt: skip
     assert json.loads(done.stdout.decode("utf-8")) == ["µ"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from phaseguide.cli.progress import draw, time_text
+from phaseguide.cli.shared.progress import draw, time_text
 from phaseguide.events import Finished, Notice, Progress
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from phaseguide.cli import app
 from phaseguide.errors import MicrographError, PhaseguideError, SchemeError
 from phaseguide.phases import PhaseScheme
-from phaseguide.segmentation.prompt_files import read_prompts
+from phaseguide.segmentation.constraints.prompt_files import read_prompts
 from prompted_models import prompted_model
 from sam_files import offer_base
 from tiny_models import NAMES, tiny_image, tiny_model

@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from phaseguide.cli import app
-from phaseguide.cli.train_project import load_start
+from phaseguide.cli.train.project import load_start
 from phaseguide.finetuning.config import PRESETS, FinetuneConfig
 from phaseguide.finetuning.run import finetune
 from phaseguide.finetuning.sources import sources_from_project

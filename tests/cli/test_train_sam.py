@@ -12,8 +12,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from phaseguide.cli import app
-from phaseguide.cli.train_project import make_config
-from phaseguide.cli.train_sam import dataset_config, sam_size
+from phaseguide.cli.train.project import make_config
+from phaseguide.cli.train.sam import dataset_config, sam_size
 from phaseguide.finetuning.config import PRESETS
 from phaseguide.models.model_file import read_card, save_model
 from phaseguide.phases import PhaseScheme

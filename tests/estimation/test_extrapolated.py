@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from phaseguide.errors import MicrographError
-from phaseguide.estimation import synthetic
-from phaseguide.estimation.coverage import SCENARIOS, coverage_study
+from phaseguide.studies.intervals import synthetic
+from phaseguide.studies.intervals.coverage import SCENARIOS, coverage_study
 from phaseguide.estimation.extrapolated import extrapolated_share
 from phaseguide.estimation.painted import painted_share
 from phaseguide.events import Finished

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phaseguide.errors import MicrographError, SchemeError
-from phaseguide.estimation import synthetic
-from phaseguide.estimation.coverage import SCENARIOS, coverage_study
+from phaseguide.studies.intervals import synthetic
+from phaseguide.studies.intervals.coverage import SCENARIOS, coverage_study
 from phaseguide.estimation.painted import check_painted, painted_share, pool_planes
 from phaseguide.estimation.two_point import painted_information
 from phaseguide.events import Finished

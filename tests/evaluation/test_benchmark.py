@@ -11,13 +11,13 @@ from typer.testing import CliRunner
 
 from phaseguide.cli import app
 from phaseguide.errors import PhaseguideError
-from phaseguide.evaluation import benchmark
-from phaseguide.evaluation.benchmark_worker import Task, benchmark_image
+from phaseguide.studies.speed import speed
+from phaseguide.studies.speed.speed_worker import Task, benchmark_image
 from tiny_models import tiny_model
 
 
 def test_speed_is_measured_printed_and_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "_IMPORTS", {"python": "pass", "phaseguide": "import phaseguide"})
+    monkeypatch.setattr(speed, "_IMPORTS", {"python": "pass", "phaseguide": "import phaseguide"})
     model = tiny_model(tmp_path)
     target = tmp_path / "speed.json"
     arguments = [
@@ -49,12 +49,12 @@ def test_speed_is_measured_printed_and_saved(tmp_path: Path, monkeypatch: pytest
 
 def test_a_worker_passes_a_clear_error_on(tmp_path: Path) -> None:
     with pytest.raises(PhaseguideError, match="no such model file"):
-        list(benchmark.run_worker(Task(str(tmp_path / "x.safetensors"), "cpu", 64, 1, 1)))
+        list(speed.run_worker(Task(str(tmp_path / "x.safetensors"), "cpu", 64, 1, 1)))
 
 
 def test_sizes_that_cannot_be_measured(tmp_path: Path) -> None:
     with pytest.raises(PhaseguideError, match="at least 32 px"):
-        list(benchmark.benchmark_speed(tiny_model(tmp_path), sizes=[8], devices=["cpu"]))
+        list(speed.benchmark_speed(tiny_model(tmp_path), sizes=[8], devices=["cpu"]))
     result = CliRunner().invoke(app, ["benchmark", "speed", "--model", "x.safetensors", "--sizes", "a,b"])
     assert result.exit_code == 2 and "not understood" in result.stderr
 
@@ -79,12 +79,12 @@ def test_a_worker_that_complains_a_lot_does_not_stand_still(
     monkeypatch: pytest.MonkeyPatch, end: str, said: str
 ) -> None:
     much = "sys.stderr.write('warning' * 200_000 + chr(10)); sys.stderr.flush()"
-    monkeypatch.setattr(benchmark, "_WORKER", ("-c", f"import json, sys; sys.stdin.read(); {much}; {end}"))
+    monkeypatch.setattr(speed, "_WORKER", ("-c", f"import json, sys; sys.stdin.read(); {much}; {end}"))
     with pytest.raises(PhaseguideError, match=said):
-        list(benchmark.run_worker(TASK))
+        list(speed.run_worker(TASK))
 
 
 def test_a_worker_that_dies_at_once_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "_WORKER", ("-c", "import os; os._exit(3)"))
+    monkeypatch.setattr(speed, "_WORKER", ("-c", "import os; os._exit(3)"))
     with pytest.raises(PhaseguideError, match="exit code 3"):
-        list(benchmark.run_worker(TASK))
+        list(speed.run_worker(TASK))

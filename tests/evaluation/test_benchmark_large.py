@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import phaseguide.cli.large  # noqa: F401  # registers the command
+import phaseguide.studies.commands.large  # noqa: F401  # registers the command
 from phaseguide.cli import app
 from phaseguide.errors import PhaseguideError
-from phaseguide.evaluation.benchmark_large import LargeTask, benchmark_large, measure
-from phaseguide.evaluation.worker import worker_messages
+from phaseguide.studies.speed.large import LargeTask, benchmark_large, measure
+from phaseguide.studies.speed.worker import worker_messages
 from tiny_models import tiny_model
 
 

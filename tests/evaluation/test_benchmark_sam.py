@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.evaluation import benchmark_sam_step
-from phaseguide.evaluation.benchmark_sam import (
+from phaseguide.studies.sam import step
+from phaseguide.studies.sam.benchmark import (
     QUICK,
     SamPlan,
     SamReport,
@@ -18,16 +18,16 @@ from phaseguide.evaluation.benchmark_sam import (
     check_plan,
     make_tasks,
 )
-from phaseguide.evaluation.benchmark_sam_common import build_segmenter, image_planes
-from phaseguide.evaluation.benchmark_sam_encoder import THEIRS, EncoderTask
-from phaseguide.evaluation.benchmark_sam_encoder import measure as measure_encoder
-from phaseguide.evaluation.benchmark_sam_peer import PlainLoraSam
-from phaseguide.evaluation.benchmark_sam_ratio import RatioRow, RatioTask
-from phaseguide.evaluation.benchmark_sam_ratio import measure as measure_ratio
-from phaseguide.evaluation.benchmark_sam_report import aims, forty_epochs, to_markdown
-from phaseguide.evaluation.benchmark_sam_step import OURS, PEER, StepRow, StepTask
-from phaseguide.evaluation.benchmark_sam_step import measure as measure_step
-from phaseguide.evaluation.worker import worker_messages
+from phaseguide.studies.sam.common import build_segmenter, image_planes
+from phaseguide.studies.sam.encoder import THEIRS, EncoderTask
+from phaseguide.studies.sam.encoder import measure as measure_encoder
+from phaseguide.studies.sam.peer import PlainLoraSam
+from phaseguide.studies.sam.ratio import RatioRow, RatioTask
+from phaseguide.studies.sam.ratio import measure as measure_ratio
+from phaseguide.studies.sam.report import aims, forty_epochs, to_markdown
+from phaseguide.studies.sam.step import OURS, PEER, StepRow, StepTask
+from phaseguide.studies.sam.step import measure as measure_step
+from phaseguide.studies.speed.worker import worker_messages
 from phaseguide.models.sam.encoder import to_sam_pixels
 from phaseguide.models.sam.lora import ADAPTER, lora_layers
 
@@ -110,7 +110,7 @@ def test_what_is_computed_once_is_exact() -> None:
 
 
 def test_a_step_in_a_process_of_its_own() -> None:
-    messages = list(worker_messages(benchmark_sam_step.__name__, asdict(replace(TASK, repeats=1)), "a step"))
+    messages = list(worker_messages(step.__name__, asdict(replace(TASK, repeats=1)), "a step"))
     row = messages[-1]["row"]
     assert [m["stage"] for m in messages[:-1]] == [
         "building", "what is computed once", "step 1 of 2", "step 2 of 2",

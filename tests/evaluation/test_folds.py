@@ -13,11 +13,11 @@ from PIL import Image
 
 from phaseguide.datasets.folder import Dataset, open_dataset
 from phaseguide.errors import DatasetError
-from phaseguide.evaluation import fold_rows
-from phaseguide.evaluation.fold_report import report_folds, to_markdown
-from phaseguide.evaluation.fold_rows import ROWS, FoldModel, Spec, Study, paired_difference
-from phaseguide.evaluation.folds import read_folds, training_stems
-from phaseguide.evaluation.response import measure_response, moved_ratio
+from phaseguide.studies.folds import rows
+from phaseguide.studies.folds.report import report_folds, to_markdown
+from phaseguide.studies.folds.rows import ROWS, FoldModel, Spec, Study, paired_difference
+from phaseguide.studies.folds.folds import read_folds, training_stems
+from phaseguide.studies.folds.response import measure_response, moved_ratio
 from phaseguide.models.card import CalibrationCard
 from phaseguide.models.model_file import load_model
 from phaseguide.phases import PhaseScheme
@@ -98,7 +98,7 @@ def test_the_report_has_every_row_and_a_table(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: Study
 ) -> None:
     few = [row for row in ROWS[study] if row.source in ("none", "own", "oracle")]
-    monkeypatch.setitem(fold_rows.ROWS, study, tuple(few))
+    monkeypatch.setitem(rows.ROWS, study, tuple(few))
     path = tiny_model(tmp_path)
     models = [FoldModel("A", path, ("i0", "i1")), FoldModel("B", path, ("i2", "i3"))]
     report = run_to_end(report_folds(dataset, models, study=study, repeats=2, unguided=models))

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from phaseguide.datasets.folder import open_dataset
-from phaseguide.evaluation.response import measure_response, moved_ratio
+from phaseguide.studies.folds.response import measure_response, moved_ratio
 from phaseguide.models.model_file import load_model
 from phaseguide.segmentation.request import Request
 from phaseguide.segmentation.session import Session, run_to_end

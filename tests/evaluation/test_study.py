@@ -15,9 +15,9 @@ from sklearn.metrics import f1_score
 
 from phaseguide.datasets.folder import Item, open_dataset
 from phaseguide.errors import DatasetError, PhaseguideError
-from phaseguide.evaluation import study
+from phaseguide.evaluation import evaluate as study
 from phaseguide.evaluation.boundary import boundary_f1
-from phaseguide.evaluation.study import Predicted, StudyResult, evaluate, open_session, predict
+from phaseguide.evaluation.evaluate import Predicted, StudyResult, evaluate, open_session, predict
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.phases import PhaseScheme

@@ -11,12 +11,12 @@ from PIL import Image
 
 from phaseguide.datasets.folder import Dataset, open_dataset
 from phaseguide.errors import DatasetError, MicrographError, ModelError, PhaseguideError
-from phaseguide.evaluation.clicks import boxes_around, draw_clicks
-from phaseguide.evaluation.zero_shot import to_markdown, zero_shot_study
+from phaseguide.studies.sam.clicks import boxes_around, draw_clicks
+from phaseguide.studies.sam.zero_shot import to_markdown, zero_shot_study
 from phaseguide.events import Finished
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.models.sam.shapes import find_shape
-from phaseguide.models.sam.zero_shot import ZeroShotSam
+from phaseguide.studies.sam.official import ZeroShotSam
 from sam_files import write_base
 from textures import SCHEME, field
 
@@ -138,7 +138,7 @@ def test_rows_as_in_the_folds_report(tmp_path: Path, base: Path) -> None:
 
 def test_scores_are_those_of_the_map(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that always finds what was labelled scores 1."""
-    from phaseguide.models.sam import zero_shot
+    from phaseguide.studies.sam import official as zero_shot
 
     data = make_data(tmp_path / "data", 1)
     labels = field(0, 64, 80).labels.numpy()

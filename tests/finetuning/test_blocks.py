@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phaseguide.finetuning.blocks import BLOCK, GAP, Split, split_labels
+from phaseguide.finetuning.validation_blocks import BLOCK, GAP, Split, split_labels
 from phaseguide.finetuning.sources import Source
 
 IMAGE = np.zeros((480, 480), dtype=np.uint8)

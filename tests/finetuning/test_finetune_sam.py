@@ -14,23 +14,23 @@ import torch
 from phaseguide.errors import ModelError, TrainingError
 from phaseguide.events import Finished, Notice
 from phaseguide.finetuning import memory
-from phaseguide.finetuning import plan as plan_module
+from phaseguide.finetuning import cost_estimate as plan_module
 from phaseguide.finetuning.config import PRESETS, FinetuneConfig, preset_for
 from phaseguide.finetuning.events import FinetuneResult
 from phaseguide.finetuning.feature_cache import FeatureCache, cache_for
 from phaseguide.finetuning.learner import Learner
 from phaseguide.finetuning.new_model import new_model
-from phaseguide.finetuning.plan import plan
-from phaseguide.finetuning.preparing import prepare
+from phaseguide.finetuning.cost_estimate import plan
+from phaseguide.finetuning.material import prepare
 from phaseguide.finetuning.resuming import read_interrupted
 from phaseguide.finetuning.run import finetune
 from phaseguide.finetuning.sources import Source
-from phaseguide.finetuning.versions import keep
-from phaseguide.models.backbones import BackboneOptions, Features
+from phaseguide.jobs.new_version import keep
+from phaseguide.models.backbones.unet import BackboneOptions, Features
 from phaseguide.models.model_file import LoadedModel, load_model, tensors_sha256
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 from phaseguide.phases import PhaseScheme
-from phaseguide.segmentation.embeddings import MEMORY
+from phaseguide.segmentation.network.embeddings import MEMORY
 from phaseguide.training.adapters import saves_memory
 from phaseguide.training.events import EpochDone
 from sam_files import offer_base
@@ -146,7 +146,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_weights(
 
 
 def test_frozen_blocks_run_once_a_crop_and_symmetry(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from phaseguide.models.sam.backbone import SamBackbone
+    from phaseguide.models.backbones.sam import SamBackbone
 
     count = {"encode_frozen": 0, "encode_adapted": 0}
     for name in count:

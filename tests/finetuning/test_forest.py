@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.finetuning.forest import PixelForest, pixel_features
-from phaseguide.finetuning.simulated_user import first_strokes
+from phaseguide.studies.finetune.random_forest import PixelForest, pixel_features
+from phaseguide.studies.finetune.simulated_user import first_strokes
 
 pytest.importorskip("skimage")
 

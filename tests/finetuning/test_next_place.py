@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from phaseguide.errors import SchemeError
-from phaseguide.finetuning.next_place import Place, doubt, help_map, rank_places
+from phaseguide.finetuning.suggest_places import Place, doubt, help_map, rank_places
 from phaseguide.phases import PhaseScheme
 
 SCHEME = PhaseScheme.from_names(["ferrite", "bainite", "martensite"])

@@ -11,7 +11,7 @@ import pytest
 from phaseguide.datasets.folder import open_dataset
 from phaseguide.errors import PhaseguideError
 from phaseguide.finetuning.config import FinetuneConfig
-from phaseguide.finetuning.place_study import (
+from phaseguide.studies.finetune.places import (
     BALANCED,
     CHOICES,
     CORRECTS,
@@ -21,10 +21,10 @@ from phaseguide.finetuning.place_study import (
     PlaceOptions,
     compare_places,
 )
-from phaseguide.finetuning.stories import NEW_STEEL, StoryOptions, Turn
-from phaseguide.finetuning.study_data import Field, Strokes, read_fields
-from phaseguide.finetuning.study_methods import NetworkMethod
-from phaseguide.finetuning.study_report import summarise
+from phaseguide.studies.finetune.scenarios import NEW_STEEL, StoryOptions, Turn
+from phaseguide.studies.finetune.data import Field, Strokes, read_fields
+from phaseguide.studies.finetune.methods import NetworkMethod
+from phaseguide.studies.finetune.report import summarise
 from phaseguide.models.model_file import load_model
 from tiny_models import tiny_dataset, tiny_model
 

@@ -15,11 +15,11 @@ from phaseguide.datasets.samples import open_sample
 from phaseguide.errors import TrainingError
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.finetuning.config import PRESETS, FinetuneConfig
-from phaseguide.finetuning.control import Control
+from phaseguide.control import Control
 from phaseguide.finetuning.events import FinetuneResult, Preview, PreviewField
 from phaseguide.finetuning.learner import Learner
 from phaseguide.finetuning.new_model import new_model
-from phaseguide.finetuning.plan import plan
+from phaseguide.finetuning.cost_estimate import plan
 from phaseguide.finetuning.resuming import read_interrupted
 from phaseguide.finetuning.run import finetune
 from phaseguide.finetuning.sources import Source
@@ -215,7 +215,7 @@ def test_a_ratio_alone_moves_the_area_shares_towards_it(model: LoadedModel) -> N
 
     def share(one: LoadedModel) -> float:
         field = PreviewField(alone.image, None, 0)
-        from phaseguide.finetuning.previewing import Previewer
+        from phaseguide.finetuning.preview import Previewer
 
         shown = Previewer(None, 0.0, torch.device("cpu")).predict(one.segmenter, field, 0, frozen=False)
         return float((shown.labels == 1).mean())
@@ -380,7 +380,7 @@ def test_threads_are_what_they_were_afterwards(model: LoadedModel) -> None:
 
 
 def test_fields_of_a_specimen_meet_its_ratio_in_the_mean(model: LoadedModel) -> None:
-    from phaseguide.finetuning.preparing import prepare
+    from phaseguide.finetuning.material import prepare
 
     told = {"labels": None, "kind": "ratio", "ratio": (0.5, None, None), "group": "specimen 4711"}
     own = source("c", labels=None, kind="ratio", ratio=(0.2, None, None))

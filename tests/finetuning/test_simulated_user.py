@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.finetuning.simulated_user import (
+from phaseguide.studies.finetune.simulated_user import (
     Brush,
     correcting_strokes,
     first_strokes,

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from phaseguide.cli import app
 from phaseguide.datasets.folder import Dataset, open_dataset
 from phaseguide.errors import PhaseguideError
-from phaseguide.finetuning import study
+from phaseguide.studies.finetune import study
 from phaseguide.finetuning.config import FinetuneConfig
-from phaseguide.finetuning.place_study import PLACES, WAYS, PlaceOptions, compare_places
-from phaseguide.finetuning.stories import (
+from phaseguide.studies.finetune.places import PLACES, WAYS, PlaceOptions, compare_places
+from phaseguide.studies.finetune.scenarios import (
     FOREST,
     FOREST_OWN,
     GUIDED,
@@ -32,9 +32,9 @@ from phaseguide.finetuning.stories import (
     new_steel,
     without_guidance,
 )
-from phaseguide.finetuning.study import StudyLog, StudyOptions, finetune_study, read_lines
-from phaseguide.finetuning.study_data import Field, Strokes, cut_rehearsal, read_fields, seeded
-from phaseguide.finetuning.study_report import summarise, to_markdown
+from phaseguide.studies.finetune.study import StudyLog, StudyOptions, finetune_study, read_lines
+from phaseguide.studies.finetune.data import Field, Strokes, cut_rehearsal, read_fields, seeded
+from phaseguide.studies.finetune.report import summarise, to_markdown
 from phaseguide.models.model_file import LoadedModel, load_model
 from tiny_models import tiny_dataset, tiny_model
 

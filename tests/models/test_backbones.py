@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from phaseguide.errors import ModelError
-from phaseguide.models.backbones import ARCHITECTURES, Backbone, BackboneOptions, pad_to_stride
+from phaseguide.models.backbones.unet import ARCHITECTURES, Backbone, BackboneOptions, pad_to_stride
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 from phaseguide.phases import PhaseScheme
 

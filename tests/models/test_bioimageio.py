@@ -15,16 +15,16 @@ from PIL import Image
 from torch import Tensor, nn
 
 from phaseguide.errors import ModelError
-from phaseguide.models import bioimageio
-from phaseguide.models.backbones import ARCHITECTURES, BackboneOptions
-from phaseguide.models.bioimageio import (
+from phaseguide.models.bioimageio import export
+from phaseguide.models.backbones.unet import ARCHITECTURES, BackboneOptions
+from phaseguide.models.bioimageio.export import (
     example_image,
     export_bioimageio,
     normalise_as_described,
     trace_unguided,
 )
-from phaseguide.models.bioimageio_description import PackageText
-from phaseguide.models.bioimageio_texts import as_markdown, documentation, find_dois, plain_name
+from phaseguide.models.bioimageio.description import PackageText
+from phaseguide.models.bioimageio.texts import as_markdown, documentation, find_dois, plain_name
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, normalise_image
 from phaseguide.models.zoo import open_model
@@ -278,4 +278,4 @@ def test_names_and_dois() -> None:
     assert find_dois("A (doi:10.1000/a.b-c), https://doi.org/10.1000/a.b-c; B 10.5/no, hdl 11256/964") == [
         "10.1000/a.b-c"
     ]
-    assert bioimageio.example_image(open_model("uhcs").card).ndim == 2
+    assert export.example_image(open_model("uhcs").card).ndim == 2

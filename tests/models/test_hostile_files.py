@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save
 
 from phaseguide.errors import ModelError
-from phaseguide.finetuning.blocks import block_history
+from phaseguide.finetuning.validation_blocks import block_history
 from phaseguide.models import recycle, zoo
 from phaseguide.models import segmenter as segmenters
-from phaseguide.models.backbones import Backbone, BackboneOptions
+from phaseguide.models.backbones.unet import Backbone, BackboneOptions
 from phaseguide.models.model_file import (
     METADATA_KEY,
     check_model,
@@ -31,7 +31,7 @@ from phaseguide.models.model_file import (
     tensors_sha256,
 )
 from phaseguide.models.parameters import count_of_card
-from phaseguide.segmentation.inside_base import began_with_imagenet
+from phaseguide.segmentation.inside.base_encoder import began_with_imagenet
 from phaseguide.training.data import seen_images
 from tiny_models import tiny_model
 

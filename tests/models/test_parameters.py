@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from phaseguide.models.backbones import BackboneOptions
+from phaseguide.models.backbones.unet import BackboneOptions
 from phaseguide.models.model_file import load_model, read_card
 from phaseguide.models.parameters import Count, count_of_card, count_parameters
 from phaseguide.models.sam.merging import merge_adapters

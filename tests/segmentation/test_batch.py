@@ -18,14 +18,14 @@ from phaseguide.json_files import read_json
 from phaseguide.micrographs import read_label_map, read_micrograph, sha256_of_array, sha256_of_file
 from phaseguide.micrographs.reading import Micrograph
 from phaseguide.models.model_file import load_model
-from phaseguide.segmentation import batch
-from phaseguide.segmentation.batch import (
+from phaseguide.jobs import segment_files as batch
+from phaseguide.jobs.segment_files import (
     BatchOptions,
     ImageDone,
     ImageFailed,
     segment_files,
 )
-from phaseguide.segmentation.image_files import find_images
+from phaseguide.jobs.image_files import find_images
 from phaseguide.segmentation.request import Request
 from phaseguide.segmentation.session import run_to_end
 from phaseguide.segmentation.specimen import Composition

@@ -22,22 +22,24 @@ import torch
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.models.backbones import BackboneOptions, Features
+from phaseguide.models.backbones.unet import BackboneOptions, Features
 from phaseguide.models.model_file import LoadedModel, load_model, save_model
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 from phaseguide.phases import PhaseScheme
-from phaseguide.segmentation import embedding_files, embedding_unit, embeddings
-from phaseguide.segmentation.embedding_files import (
+from phaseguide.segmentation.network import embedding_files
+from phaseguide.segmentation.network import embedding_unit
+from phaseguide.segmentation.network import embeddings
+from phaseguide.segmentation.network.embedding_files import (
     EmbeddingError,
     EmbeddingFolder,
     embedding_folder,
     usual_embedding_folder,
 )
-from phaseguide.segmentation.embedding_keys import encoder_checksum, image_checksum, model_checksum
-from phaseguide.segmentation.embeddings import MEMORY, FeatureMemory
+from phaseguide.segmentation.network.embedding_keys import encoder_checksum, image_checksum, model_checksum
+from phaseguide.segmentation.network.embeddings import MEMORY, FeatureMemory
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.session import Session
-from phaseguide.segmentation.stages import READING
+from phaseguide.segmentation.network.stages import READING
 from sam_files import offer_base
 from sam_models import sam_model
 from tiny_models import tiny_image, tiny_model
@@ -289,7 +291,7 @@ def test_another_version_of_a_library_encodes(
 ) -> None:
     segment(next_day(model, kept))
     calls = counter(model, monkeypatch)
-    monkeypatch.setattr("phaseguide.segmentation.embedding_keys.version", lambda name: "99")
+    monkeypatch.setattr("phaseguide.segmentation.network.embedding_keys.version", lambda name: "99")
     segment(next_day(model, kept))
     assert calls() == 2
 
@@ -546,8 +548,8 @@ def test_a_folder_that_cannot_be_made_is_said(model: LoadedModel, tmp_path: Path
 WRITER = """
 import sys, numpy as np
 from pathlib import Path
-from phaseguide.segmentation import embedding_files
-from phaseguide.segmentation.embedding_files import EmbeddingFolder
+from phaseguide.segmentation.network import embedding_files
+from phaseguide.segmentation.network.embedding_files import EmbeddingFolder
 kept, first, limit = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 folder = EmbeddingFolder(kept, limit)
 for round_ in range(12):
@@ -585,8 +587,8 @@ def test_two_processes_may_use_one_folder(tmp_path: Path) -> None:
 KILLED = """
 import os, sys, numpy as np
 from pathlib import Path
-from phaseguide.segmentation import embedding_files
-from phaseguide.segmentation.embedding_files import EmbeddingFolder
+from phaseguide.segmentation.network import embedding_files
+from phaseguide.segmentation.network.embedding_files import EmbeddingFolder
 real = embedding_files.write_unit
 def write(path, *rest):
     real(path, *rest)

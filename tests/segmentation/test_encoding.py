@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from phaseguide.errors import DeviceError
-from phaseguide.models.backbones import Features
+from phaseguide.models.backbones.unet import Features
 from phaseguide.models.card import FOUR_FLIPS, ViewCard
 from phaseguide.models.metal import find_metal
 from phaseguide.phases import PhaseScheme
-from phaseguide.segmentation import scratch
-from phaseguide.segmentation.device import choose_device
-from phaseguide.segmentation.encoding import EncodedImage
-from phaseguide.segmentation.scratch import copy_beside, empty_beside, release, scratch_array
-from phaseguide.segmentation.tiling import Tile
+from phaseguide.segmentation.network import scratch
+from phaseguide.segmentation.network.device import choose_device
+from phaseguide.segmentation.network.encoding import EncodedImage
+from phaseguide.segmentation.network.scratch import copy_beside, empty_beside, release, scratch_array
+from phaseguide.segmentation.network.tiling import Tile
 
 PLENTY = 1 << 30
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.ndimage import gaussian_filter, zoom
 
 from phaseguide.errors import DatasetError
-from phaseguide.segmentation.familiarity import (
+from phaseguide.segmentation.review.out_of_distribution import (
     NAMES,
     Familiarity,
     describe_image,

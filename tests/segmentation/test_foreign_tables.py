@@ -13,8 +13,8 @@ from phaseguide.estimation.point_count import UNNAMED
 from phaseguide.estimation.point_files import read_answers
 from phaseguide.estimation.point_plan import propose_points
 from phaseguide.phases import PhaseScheme
-from phaseguide.segmentation.prompt_files import read_prompts
-from phaseguide.segmentation.region_files import read_regions
+from phaseguide.segmentation.constraints.prompt_files import read_prompts
+from phaseguide.segmentation.constraints.region_files import read_regions
 
 SCHEME = PhaseScheme.from_names(["ferrite", "Widmanstätten"])
 ENCODINGS = pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])

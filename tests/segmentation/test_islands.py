@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import label as connect
 
-from phaseguide.segmentation import islands
-from phaseguide.segmentation.islands import remove_small_islands, settle, smooth_scores
-from phaseguide.segmentation.matching import argmax_labels, match_ratio
+from phaseguide.segmentation.matching import islands
+from phaseguide.segmentation.matching.islands import remove_small_islands, settle, smooth_scores
+from phaseguide.segmentation.matching.match import argmax_labels, match_ratio
 
 
 def speckled(seed: int = 0, size: int = 40, n_phases: int = 3) -> np.ndarray:

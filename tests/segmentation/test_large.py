@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from phaseguide.datasets.samples import open_sample, sample_names
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.models.zoo import find_model
-from phaseguide.segmentation import islands, scratch, settling
+from phaseguide.segmentation.matching import islands
+from phaseguide.segmentation.network import scratch
+from phaseguide.segmentation.matching import whole_image
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.session import Session, run_to_end
-from phaseguide.segmentation.tiling import Tile
+from phaseguide.segmentation.network.tiling import Tile
 from tiny_models import tiny_model
 
 Labels = NDArray[np.uint8]
@@ -127,9 +129,9 @@ REQUESTS = {
 @pytest.fixture
 def in_bands(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every step so small that a small image takes many."""
-    monkeypatch.setattr(settling, "_CHUNK", 1 << 12)
-    monkeypatch.setattr(settling, "_HELD", 1 << 16)
-    monkeypatch.setattr(settling, "_SPREAD", 64)
+    monkeypatch.setattr(whole_image, "_CHUNK", 1 << 12)
+    monkeypatch.setattr(whole_image, "_HELD", 1 << 16)
+    monkeypatch.setattr(whole_image, "_SPREAD", 64)
     monkeypatch.setattr(islands, "_BAND", 1 << 13)
     monkeypatch.setattr(scratch, "_STEP", 1 << 14)
 
@@ -163,7 +165,7 @@ def test_scratch_scores_are_never_all_in_memory(
         shared.append(4096 * int(Path("/proc/self/statm").read_text(encoding="ascii").split()[2]))
         drop(array)
 
-    for module in (settling, islands, scratch):
+    for module in (whole_image, islands, scratch):
         monkeypatch.setattr(module, "release", watched)
     session = Session(tiny, noise(1400, 1400), tile=512, memory_mb=1, flips=False)
     segment(session)

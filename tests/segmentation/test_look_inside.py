@@ -13,15 +13,15 @@ from torch import nn
 
 from phaseguide.errors import ModelError, PhaseguideError, RatioError
 from phaseguide.events import Finished, Progress
-from phaseguide.models.backbones import BackboneOptions
+from phaseguide.models.backbones.unet import BackboneOptions
 from phaseguide.models.card import BackboneCard
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
-from phaseguide.segmentation.inner_pass import handed_over, token_map
-from phaseguide.segmentation.inside_base import IMAGENET, find_base, imagenet_start
-from phaseguide.segmentation.inside_files import save_inside
-from phaseguide.segmentation.look_inside import InsideView, choose_window, look_inside
-from phaseguide.segmentation.token_colours import fit_projection
+from phaseguide.segmentation.inside.activations import handed_over, token_map
+from phaseguide.segmentation.inside.base_encoder import IMAGENET, find_base, imagenet_start
+from phaseguide.segmentation.inside.sheet import save_inside
+from phaseguide.segmentation.inside.views import InsideView, choose_window, look_inside
+from phaseguide.segmentation.inside.colours import fit_projection
 from tiny_models import tiny_image, tiny_model
 from widget_helpers import micrograph
 

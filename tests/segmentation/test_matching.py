@@ -9,8 +9,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.optimize import linear_sum_assignment
 
 from phaseguide.errors import PhaseguideError, RatioError, SchemeError
-from phaseguide.segmentation import settling
-from phaseguide.segmentation.matching import Matcher, argmax_labels, match_ratio, shares
+from phaseguide.segmentation.matching import whole_image
+from phaseguide.segmentation.matching.match import Matcher, argmax_labels, match_ratio, shares
 
 
 def smooth_field(n_phases: int, size: int, seed: int = 0) -> np.ndarray:
@@ -202,8 +202,8 @@ def test_sampling_does_not_show_in_the_result(problem, seed):
     whole = match_ratio(scores, wanted)
     with pytest.MonkeyPatch.context() as patch:
         # So small a sample misses the optimum often, which must be noticed and mended.
-        patch.setattr(settling, "_SAMPLE", 6)
-        patch.setattr(settling, "_CHUNK", 5)
+        patch.setattr(whole_image, "_SAMPLE", 6)
+        patch.setattr(whole_image, "_CHUNK", 5)
         sampled = match_ratio(scores, wanted, seed=seed)
     assert total_score(scores, sampled.labels) == pytest.approx(total_score(scores, whole.labels), abs=1e-5)
     np.testing.assert_array_equal(sampled.achieved, whole.achieved)

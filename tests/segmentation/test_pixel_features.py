@@ -10,8 +10,8 @@ import pytest
 
 from phaseguide.errors import MicrographError
 from phaseguide.models.metal import find_metal
-from phaseguide.segmentation import pixel_features as module
-from phaseguide.segmentation.pixel_features import pixel_features
+from phaseguide.estimation import pixel_features as module
+from phaseguide.estimation.pixel_features import pixel_features
 
 
 def scored(height: int = 90, width: int = 70, *, rgb: bool = False) -> Any:

@@ -14,8 +14,8 @@ from phaseguide import atomic
 from phaseguide.errors import MicrographError, ModelError, OutputError, PhaseguideError
 from phaseguide.micrographs.records import write_result
 from phaseguide.models.model_file import read_card
-from phaseguide.segmentation.image_files import find_images
-from phaseguide.segmentation.precheck import check_channels, check_results
+from phaseguide.jobs.image_files import find_images
+from phaseguide.jobs.precheck import check_channels, check_results
 from tiny_models import tiny_image, tiny_model
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from phaseguide.segmentation.prior_shift import prior_shift
+from phaseguide.segmentation.matching.prior_shift import prior_shift
 
 
 def scores_of(shares: list[float], prior: list[float], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

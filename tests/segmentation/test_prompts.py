@@ -18,10 +18,15 @@ from phaseguide.models.metal import find_metal
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.phases import PhaseScheme
-from phaseguide.segmentation.device import choose_device
-from phaseguide.segmentation.encoding import EncodedImage
-from phaseguide.segmentation.prompts import check_prompts, name_meaning, parse_meaning, prompt_rows
-from phaseguide.segmentation.regions import Region
+from phaseguide.segmentation.network.device import choose_device
+from phaseguide.segmentation.network.encoding import EncodedImage
+from phaseguide.segmentation.constraints.prompts import (
+    check_prompts,
+    name_meaning,
+    parse_meaning,
+    prompt_rows,
+)
+from phaseguide.segmentation.constraints.regions import Region
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.saving import CONSTRAINED, SHOWN, constraint_note, save_segmentation
 from phaseguide.segmentation.session import Session, run_to_end
@@ -296,7 +301,7 @@ def test_meanings_in_words() -> None:
     ],
 )
 def test_a_box_far_over_the_border_is_told(box: tuple[int, int, int, int], told: bool) -> None:
-    from phaseguide.segmentation.prompts import describe_overhang
+    from phaseguide.segmentation.constraints.prompts import describe_overhang
 
     prompts = Prompts(np.array([box], dtype=np.float64), np.array([1]))
     sentence = describe_overhang(prompts, (100, 120))

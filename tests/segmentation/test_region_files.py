@@ -11,8 +11,8 @@ import pytest
 
 from phaseguide.errors import MicrographError, RatioError
 from phaseguide.phases import PhaseScheme
-from phaseguide.segmentation.region_files import read_regions, region_rows
-from phaseguide.segmentation.regions import REST, RegionShares
+from phaseguide.segmentation.constraints.region_files import read_regions, region_rows
+from phaseguide.segmentation.constraints.regions import REST, RegionShares
 
 SCHEME = PhaseScheme.from_names(["ferrite", "carbide"])
 SQUARE = [[2, 2], [2, 12], [12, 12], [12, 2]]

@@ -15,8 +15,8 @@ from scipy.ndimage import gaussian_filter
 from phaseguide.errors import MicrographError, RatioError
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.ratios import blend_ratios, complete_ratio
-from phaseguide.segmentation.matching import argmax_labels, match_ratio
-from phaseguide.segmentation.regions import (
+from phaseguide.segmentation.matching.match import argmax_labels, match_ratio
+from phaseguide.segmentation.constraints.regions import (
     REST,
     Region,
     check_regions,

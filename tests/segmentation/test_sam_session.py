@@ -12,12 +12,12 @@ import torch
 from phaseguide.errors import DeviceError, MicrographError, ModelError
 from phaseguide.events import Finished, Notice
 from phaseguide.models.model_file import LoadedModel, load_model
-from phaseguide.models.sam import base as bases
-from phaseguide.models.sam.backbone import SamBackbone
-from phaseguide.models.sam.base import BaseWeights
-from phaseguide.segmentation import scoring
-from phaseguide.segmentation.device import Device
-from phaseguide.segmentation.embeddings import MEMORY
+from phaseguide.models.sam import shared_base as bases
+from phaseguide.models.backbones.sam import SamBackbone
+from phaseguide.models.sam.shared_base import BaseWeights
+from phaseguide.segmentation.network import logits
+from phaseguide.segmentation.network.device import Device
+from phaseguide.segmentation.network.embeddings import MEMORY
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.session import Session, run_to_end
 from sam_files import offer_base
@@ -207,7 +207,7 @@ def test_a_network_that_never_fits_says_so(model: LoadedModel, monkeypatch: pyte
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Devices are a GPU in name, which is the CPU; ``cpu`` stays what it is."""
-    choose = scoring.choose_device
+    choose = logits.choose_device
 
     class Pretended(Device):
         @property
@@ -219,7 +219,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
             return choose("cpu")
         return Pretended("mps", "Small GPU", "for a test", half=False)
 
-    monkeypatch.setattr(scoring, "choose_device", pretend)
+    monkeypatch.setattr(logits, "choose_device", pretend)
 
 
 def test_base_weights_too_large_for_the_gpu_go_to_the_cpu_at_once(

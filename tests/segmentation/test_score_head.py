@@ -7,11 +7,16 @@ import pytest
 from pydantic import ValidationError
 from scipy.ndimage import gaussian_filter
 
-from phaseguide.evaluation.score_fit import HeadSample, fit_head
+from phaseguide.studies.folds.score_fit import HeadSample, fit_head
 from phaseguide.models.card import ScoreHeadCard
-from phaseguide.segmentation import score_head
-from phaseguide.segmentation.score_head import calibrate_scores, calibrated_image, head_inputs, recalibrated
-from phaseguide.segmentation.scratch import scratch_array
+from phaseguide.segmentation.network import score_head
+from phaseguide.segmentation.network.score_head import (
+    calibrate_scores,
+    calibrated_image,
+    head_inputs,
+    recalibrated,
+)
+from phaseguide.segmentation.network.scratch import scratch_array
 
 RNG = np.random.default_rng(0)
 SCORES = RNG.normal(0, 2, (3, 70, 50)).astype(np.float32)

@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 from scipy.ndimage import binary_dilation, binary_erosion
 
 from phaseguide.phases import EXCLUDED
-from phaseguide.segmentation import sensitivity
-from phaseguide.segmentation.sensitivity import boundary_sensitivity
+from phaseguide.segmentation.review import sensitivity
+from phaseguide.segmentation.review.sensitivity import boundary_sensitivity
 
 
 def by_morphology(labels: np.ndarray, n_phases: int) -> tuple[list[float], list[float]]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phaseguide.segmentation.tiling import STRIDE, Tile, blend_windows, plan_tiles, tile_ratios
+from phaseguide.segmentation.network.tiling import STRIDE, Tile, blend_windows, plan_tiles, tile_ratios
 
 
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(32, 128), st.integers(0, 16))

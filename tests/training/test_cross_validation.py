@@ -14,7 +14,7 @@ from phaseguide.errors import TrainingError
 from phaseguide.events import Notice, Progress
 from phaseguide.models.model_file import load_model
 from phaseguide.segmentation.session import run_to_end
-from phaseguide.training.cross_validation import FoldTrained, cross_validate
+from phaseguide.studies.folds.cross_validation import FoldTrained, cross_validate
 from textures import SCHEME, config, field
 
 FOLDS = {"A": ("f0",), "B": ("f1",), "C": ("f2",)}

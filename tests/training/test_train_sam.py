@@ -213,7 +213,7 @@ def test_what_cannot_work_is_said(base: str) -> None:
 def test_a_large_field_is_validated_in_the_tiles_it_is_segmented_in(
     base: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from phaseguide.models.sam.backbone import SamBackbone
+    from phaseguide.models.backbones.sam import SamBackbone
     from phaseguide.training.tiled import decode_field, encode_field
 
     model = _Run(data(), config(base), "model", None, None).model.eval()

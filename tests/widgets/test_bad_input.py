@@ -35,9 +35,9 @@ def test_no_image(widget: Any, qtbot: Any, told: list[str]) -> None:
 
 
 def test_no_model(viewer: Any, qtbot: Any, told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    import phaseguide.widgets.model_box
+    import phaseguide.widgets.segment.model_choice
 
-    monkeypatch.setattr(phaseguide.widgets.model_box, "known_models", list)
+    monkeypatch.setattr(phaseguide.widgets.segment.model_choice, "known_models", list)
     _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
     viewer.add_image(micrograph())
     press(widget, qtbot)
@@ -194,7 +194,7 @@ def test_no_space_left_while_saving(
     target = tmp_path / "table.csv"
     target.write_text("old")
     monkeypatch.setattr(
-        "phaseguide.widgets.exporter.QFileDialog.getSaveFileName", lambda *a, **k: (str(target), "")
+        "phaseguide.widgets.segment.exporter.QFileDialog.getSaveFileName", lambda *a, **k: (str(target), "")
     )
 
     def full(handle: int) -> None:

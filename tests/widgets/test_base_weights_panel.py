@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from phaseguide.models.sam import base as bases
-from phaseguide.models.sam.base_weights import bases_folder
+from phaseguide.models.sam import shared_base as bases
+from phaseguide.models.sam.weights import bases_folder
 from phaseguide.models.sam.shapes import OFFICIAL, OfficialFile
 from phaseguide.models.zoo import add_model, list_models
 from sam_files import write_base
@@ -78,7 +78,7 @@ def test_it_says_what_is_missing_and_hashes_nothing(
     server: Server, widget: Any, adapted: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Choosing a model happens in the GUI thread, so no file of gigabytes may be read for it."""
-    from phaseguide.models.sam import base_index
+    from phaseguide.models.sam import checksums
 
     bases_folder().mkdir(parents=True)
     (bases_folder() / "other.pth").write_bytes(bytes(5_000_000))
@@ -86,7 +86,7 @@ def test_it_says_what_is_missing_and_hashes_nothing(
     def read(*_: Any) -> Any:
         raise AssertionError("a file of weights was read")
 
-    monkeypatch.setattr(base_index, "stamping", read)
+    monkeypatch.setattr(checksums, "stamping", read)
     widget.panel.model_box.open_file(adapted)
     panel = widget.panel.base_weights
     assert not panel.isHidden() and not panel.stop_button.isEnabled()
@@ -161,7 +161,7 @@ def test_a_file_that_the_user_has(
     click(qtbot, panel.file_button)
     qtbot.waitUntil(lambda: not panel.runner.running, timeout=30_000)
     assert f"{other}: is not what this model needs" in panel.status.text() and panel.isVisible()
-    from phaseguide.models.sam.base_index import read_index
+    from phaseguide.models.sam.checksums import read_index
 
     assert not read_index().added, "a wrong file is not remembered"
     click(qtbot, panel.file_button)

@@ -10,7 +10,7 @@ from qtpy.QtCore import QPointF, Qt
 from qtpy.QtTest import QTest
 
 from phaseguide.phases import EXCLUDED
-from phaseguide.widgets.layers import KEY
+from phaseguide.widgets.layers.roles import KEY
 from widget_helpers import activate, micrograph, stroke
 
 LINE = [(20.0, 20.0), (30.0, 40.0), (40.0, 60.0)]

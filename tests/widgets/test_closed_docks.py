@@ -17,8 +17,8 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, QTimer
 
 import phaseguide
-from phaseguide.widgets.hearing import later, listen, silence, while_heard
-from phaseguide.widgets.runner import in_background
+from phaseguide.widgets.qt.dock import later, listen, silence, while_heard
+from phaseguide.widgets.qt.tasks import in_background
 from widget_helpers import micrograph
 
 PLUGIN = "napari-phaseguide"

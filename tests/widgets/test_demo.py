@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from phaseguide.datasets.samples import open_sample
-from phaseguide.widgets.demo import set_up
+from phaseguide.widgets.start import set_up
 from tiny_models import tiny_model
 
 

@@ -18,7 +18,7 @@ def test_an_image_that_was_kept_opens_without_encoding(
     widget: Any, viewer: Any, segment: Any, qtbot: Any, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from phaseguide.models.segmenter import GuidedSegmenter
-    from phaseguide.segmentation.embeddings import MEMORY
+    from phaseguide.segmentation.network.embeddings import MEMORY
 
     advanced = widget.panel.advanced
     viewer.add_image(micrograph(), name="steel")

@@ -32,7 +32,8 @@ def done(widget: Any, viewer: Any, segment: Any, qtbot: Any) -> Any:
 def choose(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     for dialog, answer in (("getSaveFileName", (str(path), "")), ("getExistingDirectory", str(path))):
         monkeypatch.setattr(
-            f"phaseguide.widgets.exporter.QFileDialog.{dialog}", lambda *a, _answer=answer, **k: _answer
+            f"phaseguide.widgets.segment.exporter.QFileDialog.{dialog}",
+            lambda *a, _answer=answer, **k: _answer,
         )
 
 
@@ -102,7 +103,7 @@ def test_replacing_files_is_asked(
         asked.append(text)
         return QMessageBox.StandardButton.No
 
-    monkeypatch.setattr("phaseguide.widgets.plain_text.QMessageBox.question", refuse)
+    monkeypatch.setattr("phaseguide.widgets.qt.plain_text.QMessageBox.question", refuse)
     qtbot.mouseClick(done.panel.results.save, Qt.MouseButton.LeftButton)
     assert "steel_7_a_labels.tif" in asked[0]
     assert old.read_text() == "precious"

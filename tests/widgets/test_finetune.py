@@ -13,8 +13,10 @@ import pytest
 from phaseguide.errors import TrainingError
 from phaseguide.models.model_file import read_card
 from phaseguide.phases import PhaseScheme
-from phaseguide.widgets import finetune_job, layers, model_news
-from phaseguide.widgets.finetune_storage import runs_folder
+from phaseguide.jobs import finetune
+from phaseguide.widgets.layers import roles
+from phaseguide.widgets.segment import model_follower
+from phaseguide.jobs.interrupted import runs_folder
 from tiny_models import NAMES, tiny_dataset
 from widgets_finetune import band_labels, banded, click, paint_bands
 
@@ -39,7 +41,7 @@ def dock(viewer: Any, image: Any, model_file: Path, qtbot: Any) -> Iterator[Any]
     widget = open_dock(viewer, model_file)
     yield widget
     widget.runner.control.stop()
-    qtbot.waitUntil(lambda: not finetune_job._learning.locked(), timeout=60_000)
+    qtbot.waitUntil(lambda: not finetune._learning.locked(), timeout=60_000)
 
 
 def open_dock(viewer: Any, model_file: Path) -> Any:
@@ -123,7 +125,7 @@ class Listener:
 
     def __init__(self, viewer: Any) -> None:
         self.paths: list[Path] = []
-        model_news.subscribe(viewer, self.take)
+        model_follower.subscribe(viewer, self.take)
 
     def take(self, path: Path) -> None:
         self.paths.append(path)
@@ -133,13 +135,13 @@ def test_segment_takes_the_kept_model(
     dock: Any, widget: Any, segment: Any, viewer: Any, image: Any, qtbot: Any
 ) -> None:
     segment()
-    first = layers.find_layer(viewer, image, "phases").data.copy()
+    first = roles.find_layer(viewer, image, "phases").data.copy()
     paint_bands(viewer, image, dock.panel.scheme())
     run(dock, qtbot)
     with qtbot.waitSignal(widget.runner.ended, timeout=60_000):
         click(qtbot, dock.panel.result.keep)
     assert widget.panel.model_box.path == dock.outcome.kept
-    assert not np.array_equal(layers.find_layer(viewer, image, "phases").data, first)
+    assert not np.array_equal(roles.find_layer(viewer, image, "phases").data, first)
 
 
 def test_preview_and_pause_and_stop(shown: None, dock: Any, viewer: Any, image: Any, qtbot: Any) -> None:
@@ -151,7 +153,7 @@ def test_preview_and_pause_and_stop(shown: None, dock: Any, viewer: Any, image: 
     qtbot.waitUntil(lambda: "steel preview" in viewer.layers, timeout=60_000)
     assert viewer.layers.selection.active is edits, "the brush stays"
     preview = viewer.layers["steel preview"]
-    top, bottom, left, right = preview.metadata[layers.KEY]["place"]
+    top, bottom, left, right = preview.metadata[roles.KEY]["place"]
     seen = preview.data[top:bottom, left:right]
     assert bottom - top > 64 and set(np.unique(seen)) <= {1, 2, 3} and not preview.editable
     click(qtbot, dock.panel.pause_button)
@@ -229,7 +231,7 @@ def test_second_training_is_refused(
 ) -> None:
     paint_bands(viewer, image, dock.panel.scheme())
     ready(dock, qtbot)
-    with finetune_job._learning:  # as a run in another window of this napari
+    with finetune._learning:  # as a run in another window of this napari
         click(qtbot, dock.panel.start_button)
         finish(dock, qtbot)
     assert "learning already" in dock.panel.status.text() and told
@@ -284,7 +286,7 @@ def test_closed_while_learning_and_resumed_in_a_new_viewer(
     start(dock, qtbot)
     qtbot.waitUntil(lambda: len(dock.panel.curves.points["Loss"].get("", ())) > 1, timeout=60_000)
     viewer.window.remove_dock_widget(dock.parent())
-    qtbot.waitUntil(lambda: not finetune_job._learning.locked(), timeout=60_000)
+    qtbot.waitUntil(lambda: not finetune._learning.locked(), timeout=60_000)
     viewer.layers.remove(edits)
     viewer.layers.remove(image)  # nothing of the session is left
     second = open_dock(viewer, model_file)
@@ -335,7 +337,7 @@ def test_a_new_model_with_its_own_phases(
         panel.phases.names[-1].editingFinished.emit()
     assert panel.scheme().names == ("matrix", "islands")
     click(qtbot, panel.sources.paint_button)
-    edits = layers.find_layer(viewer, image, "edits")
+    edits = roles.find_layer(viewer, image, "edits")
     assert edits.mode == "paint" and viewer.layers.selection.active is edits
     for label, column in ((1, 20), (2, 200)):
         rows, columns = (part.ravel() for part in np.mgrid[10:180, column : column + 12])
@@ -378,7 +380,7 @@ def test_strokes_for_another_models_phases_are_refused(
 
 
 def test_edits_of_another_shape_are_refused(dock: Any, viewer: Any, image: Any, qtbot: Any) -> None:
-    edits = layers.ready_edits(viewer, image, dock.panel.scheme())
+    edits = roles.ready_edits(viewer, image, dock.panel.scheme())
     edits.data = np.ones((5, 6), dtype=np.uint8)
     line = line_of(dock, image)
     line.use.click()
@@ -390,7 +392,7 @@ def test_edits_of_another_shape_are_refused(dock: Any, viewer: Any, image: Any, 
 def test_a_stack_teaches_by_its_painted_planes(dock: Any, viewer: Any, image: Any, qtbot: Any) -> None:
     viewer.layers.remove(image)
     stack = viewer.add_image(np.stack([banded(k) for k in range(3)]), name="stack")
-    edits = layers.ready_edits(viewer, stack, dock.panel.scheme())
+    edits = roles.ready_edits(viewer, stack, dock.panel.scheme())
     for plane in (0, 2):
         edits.data[plane, 20:180:20] = band_labels()[20:180:20]
     edits.refresh()
@@ -441,7 +443,7 @@ def test_sources_mix(dock: Any, viewer: Any, image: Any, qtbot: Any, tmp_path: P
 def test_a_model_that_got_worse_says_so(dock: Any, viewer: Any, image: Any, qtbot: Any) -> None:
     from dataclasses import replace
 
-    from phaseguide.widgets.finetune_result import verdict
+    from phaseguide.widgets.finetune.result_box import verdict
 
     paint_bands(viewer, image, dock.panel.scheme())
     run(dock, qtbot)

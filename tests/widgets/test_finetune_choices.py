@@ -12,7 +12,7 @@ import pytest
 from phaseguide.finetuning.config import PRESETS
 from phaseguide.models.model_file import read_card
 from phaseguide.ratios import blend_ratios
-from phaseguide.widgets.finetune_panel import IMAGENET, IMPROVE, NEW
+from phaseguide.widgets.finetune.panel import IMAGENET, IMPROVE, NEW
 from widgets_finetune import banded, click
 
 
@@ -33,16 +33,16 @@ def dock(image: Any, model_file: Path) -> Any:
 def test_places_believe_a_ratio_as_far_as_a_segmentation_does(
     dock: Any, image: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch, model_file: Path
 ) -> None:
-    from phaseguide.finetuning import next_place
+    from phaseguide.finetuning import suggest_places
 
     seen: list[Any] = []
-    rank = next_place.rank_places
+    rank = suggest_places.rank_places
 
     def spy(scores: Any, wanted: Any = None, **more: Any) -> Any:
         seen.append((np.asarray(scores), wanted))
         return rank(scores, wanted, **more)
 
-    monkeypatch.setattr(next_place, "rank_places", spy)
+    monkeypatch.setattr(suggest_places, "rank_places", spy)
 
     def look() -> None:
         before = len(seen)

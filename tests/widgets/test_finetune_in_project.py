@@ -13,9 +13,9 @@ import tifffile
 
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects.project import Project
-from phaseguide.widgets.finetune_decisions import Outcome, go_back, keep_model
-from phaseguide.widgets.finetune_spec import FinetuneJob, Start
-from phaseguide.widgets.open_project import open_project
+from phaseguide.jobs.keep_model import Outcome, go_back, keep_model
+from phaseguide.jobs.finetune_start import FinetuneJob, Start
+from phaseguide.widgets.project.open_project import open_project
 from tiny_models import NAMES, tiny_model
 from widgets_finetune import band_labels, banded
 
@@ -107,7 +107,7 @@ def test_a_model_of_other_phases_leaves_the_project_alone(
 
 def test_a_field_not_on_show_is_read_by_name(project: Project) -> None:
     from phaseguide.errors import SchemeError
-    from phaseguide.widgets.finetune_sources import field_reader
+    from phaseguide.widgets.finetune.source_readers import field_reader
 
     turned = PhaseScheme.from_names((NAMES[1], NAMES[0], NAMES[2]))
     assert len(list(field_reader(project, "field0", SCHEME)())) == 1

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from phaseguide.errors import SchemeError
 from phaseguide.phases import PhaseScheme
-from phaseguide.widgets.finetune_phases import EditedPhases, relabelled, taken_back
+from phaseguide.phase_edits import EditedPhases, relabelled, taken_back
 
 NAMES = ["a", "b", "c", "d"]
 labels = st.lists(st.sampled_from([0, 1, 2, 3, 4, 255]), min_size=1, max_size=30)

@@ -12,8 +12,8 @@ import tifffile
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects.project import Project
 from phaseguide.projects.schema import AskedRatio
-from phaseguide.widgets.finetune_storage import runs_folder
-from phaseguide.widgets.open_project import open_project
+from phaseguide.jobs.interrupted import runs_folder
+from phaseguide.widgets.project.open_project import open_project
 from tiny_models import NAMES
 from widgets_finetune import band_labels, banded, click
 

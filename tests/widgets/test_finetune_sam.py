@@ -10,9 +10,9 @@ import pytest
 
 from phaseguide.models.model_file import read_card, save_model
 from phaseguide.phases import PhaseScheme
-from phaseguide.widgets import finetune_job
-from phaseguide.widgets.finetune_panel import IMPROVE, NEW, SAM
-from phaseguide.widgets.finetune_spec import Start
+from phaseguide.jobs import finetune
+from phaseguide.widgets.finetune.panel import IMPROVE, NEW, SAM
+from phaseguide.jobs.finetune_start import Start
 from sam_files import offer_base
 from sam_steel import experienced_sam
 from tiny_models import NAMES
@@ -41,7 +41,7 @@ def dock(viewer: Any, sam_file: Path, qtbot: Any) -> Iterator[Any]:
     widget.panel.model_box.open_file(sam_file)
     yield widget
     widget.runner.control.stop()
-    qtbot.waitUntil(lambda: not finetune_job._learning.locked(), timeout=60_000)
+    qtbot.waitUntil(lambda: not finetune._learning.locked(), timeout=60_000)
 
 
 def estimate(dock: Any, qtbot: Any, words: str) -> str:
@@ -113,7 +113,7 @@ def test_an_estimate_without_memory_says_so(
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 80 GB.")
 
-    monkeypatch.setattr("phaseguide.finetuning.plan.plan", fail)
+    monkeypatch.setattr("phaseguide.finetuning.cost_estimate.plan", fail)
     paint_bands(viewer, viewer.layers["steel"], dock.panel.scheme())
     told = estimate(dock, qtbot, "more memory than there is")
     assert "smaller crops" in told and "DefaultCPUAllocator" not in told

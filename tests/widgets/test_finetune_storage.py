@@ -15,8 +15,8 @@ from phaseguide.errors import TrainingError
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.sources import Source
 from phaseguide.phases import PhaseScheme
-from phaseguide.widgets.finetune_spec import FinetuneJob, Start
-from phaseguide.widgets.finetune_storage import (
+from phaseguide.jobs.finetune_start import FinetuneJob, Start
+from phaseguide.jobs.interrupted import (
     find_unfinished,
     is_running,
     new_run_folder,

@@ -14,21 +14,21 @@ import pytest
 
 from phaseguide.events import Finished
 from phaseguide.finetuning.config import FinetuneConfig
-from phaseguide.finetuning.control import Control
+from phaseguide.control import Control
 from phaseguide.finetuning.sources import Source
 from phaseguide.models.model_file import read_card
-from phaseguide.widgets.finetune_job import StartCache, run_finetune
-from phaseguide.widgets.finetune_spec import FinetuneJob, SourceSpec, Start
-from phaseguide.widgets.finetune_storage import discard_run, find_unfinished, new_run_folder, read_run
+from phaseguide.jobs.finetune import StartCache, run_finetune
+from phaseguide.jobs.finetune_start import FinetuneJob, SourceSpec, Start
+from phaseguide.jobs.interrupted import discard_run, find_unfinished, new_run_folder, read_run
 from widgets_finetune import band_labels, banded
 
 PROCESS = """
     import sys
     import phaseguide.finetuning.run as engine
     from pathlib import Path
-    from phaseguide.finetuning.control import Control
-    from phaseguide.widgets.finetune_job import StartCache, run_finetune
-    from phaseguide.widgets.finetune_storage import find_unfinished, read_run
+    from phaseguide.control import Control
+    from phaseguide.jobs.finetune import StartCache, run_finetune
+    from phaseguide.jobs.interrupted import find_unfinished, read_run
 
     engine.SAVE_S = 0.0
     run = find_unfinished(None)[0]

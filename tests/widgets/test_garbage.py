@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from qtpy.QtCore import QCoreApplication, QEvent, QObject
 
-from phaseguide.widgets import garbage
+from phaseguide.widgets.qt import garbage
 
 PLUGIN = "napari-phaseguide"
 

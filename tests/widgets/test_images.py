@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from phaseguide.widgets.layers import pixel_size_um
+from phaseguide.widgets.layers.roles import pixel_size_um
 from widget_helpers import SHAPE, micrograph, numbers, type_into
 
 

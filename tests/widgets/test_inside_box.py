@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from phaseguide.segmentation.look_inside import InsideView
-from phaseguide.widgets.inside_box import middle_on_show
-from phaseguide.widgets.inside_layers import find_inside, placed, show_inside, view_on_show
-from phaseguide.widgets.layers import KEY
-from phaseguide.widgets.segment_widget import SegmentWidget
+from phaseguide.segmentation.inside.views import InsideView
+from phaseguide.widgets.inside.box import middle_on_show
+from phaseguide.widgets.inside.layers import find_inside, placed, show_inside, view_on_show
+from phaseguide.widgets.layers.roles import KEY
+from phaseguide.widgets.segment.dock import SegmentWidget
 from widget_helpers import SHAPE, micrograph
 
 WAIT = 60_000

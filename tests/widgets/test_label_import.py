@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt
 
 from phaseguide.micrographs.label_maps import write_label_map
 from phaseguide.projects.project import Project
-from phaseguide.widgets.import_box import DIFFERENT, WHOLE
+from phaseguide.widgets.project.import_labels import DIFFERENT, WHOLE
 from project_helpers import make_project, settled
 from widget_helpers import micrograph
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from phaseguide.errors import RatioError
-from phaseguide.widgets.latest_worker import LatestWorker, Rest
-from phaseguide.widgets.runner import Failed
+from phaseguide.widgets.qt.latest_worker import LatestWorker, Rest
+from phaseguide.widgets.qt.tasks import Failed
 
 
 @pytest.fixture

@@ -289,5 +289,5 @@ def test_importing_the_widget_does_not_import_torch() -> None:
     import subprocess
     import sys
 
-    code = "import sys, phaseguide.widgets.models_widget; assert 'torch' not in sys.modules"
+    code = "import sys, phaseguide.widgets.models.dock; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

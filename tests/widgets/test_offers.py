@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from phaseguide.segmentation.request import Request
-from phaseguide.widgets.offered import OfferedRatio
-from phaseguide.widgets.offers import publish
+from phaseguide.widgets.layers.offered import OfferedRatio
+from phaseguide.widgets.layers.offers import publish
 from widget_helpers import micrograph, type_into
 
 SHARES = np.array([np.nan, 0.35, 0.05])

@@ -12,10 +12,10 @@ from qtpy.QtCore import Qt
 
 from phaseguide.models.metal import find_metal
 from phaseguide.phases import PhaseScheme
-from phaseguide.widgets import painted_box
-from phaseguide.widgets.identity import KEY, give_role
-from phaseguide.widgets.offered import OfferedRatio
-from phaseguide.widgets.painted_box import PaintedBox
+from phaseguide.widgets.ratio import painted
+from phaseguide.widgets.layers.identity import KEY, give_role
+from phaseguide.widgets.layers.offered import OfferedRatio
+from phaseguide.widgets.ratio.painted import PaintedBox
 from widget_helpers import stroke
 
 SCHEME = PhaseScheme.from_names(["ferrite", "carbide", "pearlite"])
@@ -161,7 +161,7 @@ def test_extrapolating_needs_a_session_and_then_corrects_the_shares(host: Host, 
 def test_features_are_computed_once_for_the_same_scores(
     host: Host, settle: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from phaseguide.segmentation import pixel_features
+    from phaseguide.estimation import pixel_features
 
     calls = []
     real = pixel_features.pixel_features
@@ -186,14 +186,14 @@ def test_a_newer_state_replaces_one_under_way(
     host: Host, settle: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate, seen = threading.Event(), []
-    real = painted_box.counted_share
+    real = painted.counted_share
 
     def slow(labels: Any, scheme: Any, source: str) -> Any:
         seen.append(int(np.count_nonzero(labels)))
         gate.wait(10)
         return real(labels, scheme, source)
 
-    monkeypatch.setattr(painted_box, "counted_share", slow)
+    monkeypatch.setattr(painted, "counted_share", slow)
     shown = []
     edits = host.add_edits()
     host.box.estimated.connect(lambda: shown.append(host.box.estimate.pixels.sum()))
@@ -203,7 +203,7 @@ def test_a_newer_state_replaces_one_under_way(
     for rows in (20, 30, 40):
         edits.data[:rows] = 2
         edits.refresh()
-        qtbot.wait(painted_box.REST_MS + 60)
+        qtbot.wait(painted.REST_MS + 60)
     gate.set()
     settle()
     assert seen == [1200, 40 * 120], "states in between are never computed"
@@ -254,7 +254,7 @@ def test_a_folded_box_rests_and_catches_up(host: Host, settle: Any, qtbot: Any) 
     host.box.set_active(False)
     edits.data[:10] = 1
     edits.refresh()
-    qtbot.wait(painted_box.REST_MS + 60)
+    qtbot.wait(painted.REST_MS + 60)
     assert host.box.estimate is None
     host.box.set_active(True)
     settle()

@@ -11,7 +11,7 @@ from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication
 
 from phaseguide.phases import PhaseScheme
-from phaseguide.widgets.phase_table import PhaseTable
+from phaseguide.widgets.ratio.phase_table import PhaseTable
 from widget_helpers import type_into
 
 SCHEME = PhaseScheme.from_names(["ferrite", "bainite", "martensite"])

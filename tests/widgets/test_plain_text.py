@@ -15,8 +15,8 @@ from qtpy.QtWidgets import QAbstractButton, QLabel, QWidget
 from phaseguide.models.zoo import add_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects.project import Project
-from phaseguide.widgets import known_models
-from phaseguide.widgets.plain_text import Label, as_plain, on_button, on_plot, one_line
+from phaseguide.widgets.segment import known_models
+from phaseguide.widgets.qt.plain_text import Label, as_plain, on_button, on_plot, one_line
 from project_helpers import settled, write_images
 from tiny_models import tiny_model
 
@@ -126,7 +126,7 @@ def test_no_dock_reads_names_as_anything_else(
 
 
 def test_names_in_curves(qtbot: Any) -> None:
-    from phaseguide.widgets.curves import GAUGES, Curves
+    from phaseguide.widgets.finetune.curves import GAUGES, Curves
 
     curves = Curves()
     qtbot.addWidget(curves)
@@ -155,7 +155,7 @@ def test_docks_open_whatever_is_wrong_with_the_models(
 def test_a_card_that_cannot_be_described_is_a_row_with_a_reason(
     viewer: Any, tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from phaseguide.widgets import models_list
+    from phaseguide.widgets.models import list as models_list
 
     add_model(tiny_model(tmp_path), "theirs")
 

@@ -15,9 +15,10 @@ from qtpy.QtWidgets import QApplication
 from phaseguide.estimation.point_count import UNNAMED, adjusted_areas
 from phaseguide.estimation.point_files import load_count
 from phaseguide.phases import PhaseScheme
-from phaseguide.widgets import layers, offers
-from phaseguide.widgets.point_marker import NAME
-from phaseguide.widgets.point_session import count_folder
+from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers import offers
+from phaseguide.widgets.point_count.marker import NAME
+from phaseguide.jobs.point_count import count_folder
 from widget_helpers import SHAPE, activate, micrograph, type_into
 
 SCHEME = PhaseScheme.from_names(["ferrite", "pearlite", "carbide"])
@@ -33,8 +34,8 @@ def phase_map(shape: tuple[int, int] = SHAPE) -> np.ndarray:
 
 
 def show_map(viewer: Any, image: Any, labels: np.ndarray, index: Any = (), **mark: Any) -> Any:
-    layer = layers.show_result(viewer, image, SCHEME, {index: labels}, mark)
-    layers.ready_edits(viewer, image, SCHEME)
+    layer = roles.show_result(viewer, image, SCHEME, {index: labels}, mark)
+    roles.ready_edits(viewer, image, SCHEME)
     return layer
 
 
@@ -357,7 +358,7 @@ def test_cross_and_map_removed_on_the_way(widget: Any, viewer: Any, qtbot: Any) 
 
 
 def test_two_docks_in_one_viewer(widget: Any, viewer: Any, qtbot: Any) -> None:
-    from phaseguide.widgets.point_count_widget import PointCountWidget
+    from phaseguide.widgets.point_count.dock import PointCountWidget
 
     other = PointCountWidget(viewer)
     viewer.window.add_dock_widget(other, name="second")
@@ -481,7 +482,7 @@ def test_table_and_count_leave_the_widget(
     header, *rows = [line.split("\t") for line in QApplication.clipboard().text().splitlines()]
     assert header[:4] == ["Phase", "In map %", "Area %", "Standard error"] and len(rows) == 3
     assert [float(row[2]) for row in rows] == pytest.approx(widget.estimate.shares * 100, abs=0.006)
-    target = "phaseguide.widgets.point_count_widget.QFileDialog.getSaveFileName"
+    target = "phaseguide.widgets.point_count.dock.QFileDialog.getSaveFileName"
     monkeypatch.setattr(target, lambda *a, **k: (str(tmp_path / "mine"), ""))
     click(qtbot, widget.panel.save_button)
     plan, answers = load_count(tmp_path / "mine.json")
@@ -496,7 +497,7 @@ def test_a_full_disk_loses_nothing(widget: Any, qtbot: Any, monkeypatch: pytest.
     def refuse(*_: Any) -> None:
         raise PhaseguideError("count.json: cannot be written.")
 
-    monkeypatch.setattr("phaseguide.widgets.point_session.save_count", refuse)
+    monkeypatch.setattr("phaseguide.jobs.point_count.save_count", refuse)
     click(qtbot, widget.panel.counting.buttons[1])
     assert "cannot be written" in widget.panel.status.text() and widget.count.position == 1
     monkeypatch.undo()

@@ -23,8 +23,8 @@ import sys
 from qtpy.QtWidgets import QApplication
 app = QApplication([])
 from napari.components import ViewerModel
-from phaseguide.widgets import autosave
-from phaseguide.widgets.open_project import open_project
+from phaseguide.widgets.project import autosave
+from phaseguide.widgets.project.open_project import open_project
 from widget_helpers import stroke
 autosave.QUIET_MS = 5
 viewer = ViewerModel()

@@ -11,9 +11,11 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from typer.testing import CliRunner
 
-from phaseguide.cli import app, start_napari
+from phaseguide.cli import app
+
+from phaseguide.cli import napari
 from phaseguide.projects.project import Project
-from phaseguide.widgets.project_dialog import OWN, ProjectDialog
+from phaseguide.widgets.project.new_project import OWN, ProjectDialog
 from phaseguide.widgets.project_start import set_up
 from project_helpers import make_project, settled
 from widget_helpers import activate
@@ -21,7 +23,7 @@ from widget_helpers import activate
 
 def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, started = make_project(tmp_path, 1), []
-    monkeypatch.setattr(start_napari, "run_python", lambda *arguments: started.append(arguments))
+    monkeypatch.setattr(napari, "run_python", lambda *arguments: started.append(arguments))
     assert CliRunner().invoke(app, ["napari", "--project", str(folder)]).exit_code == 0
     assert started == [("-m", "phaseguide.widgets.project_start", str(folder))]
     refused = CliRunner().invoke(app, ["napari", "--project", str(tmp_path)])
@@ -37,7 +39,7 @@ def test_both_docks_and_the_model_of_the_project(
     dock = set_up(viewer, str(folder), [])
     settled(dock, qtbot)
     assert dock.opened.current == "steel1", "the first that is not reviewed"
-    from phaseguide.widgets.segment_widget import SegmentWidget
+    from phaseguide.widgets.segment.dock import SegmentWidget
 
     (segment,) = viewer.window._qt_window.findChildren(SegmentWidget)
     assert segment.panel.model_box.path == model_file.resolve()

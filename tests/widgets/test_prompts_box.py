@@ -13,7 +13,7 @@ from qtpy.QtTest import QSignalSpy
 from phaseguide.errors import MicrographError, SchemeError
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.saving import SHOWN
-from phaseguide.widgets.prompts_box import PromptsBox
+from phaseguide.widgets.ratio.prompts import PromptsBox
 from prompted_models import prompted_model
 from sam_files import offer_base
 from widget_helpers import micrograph

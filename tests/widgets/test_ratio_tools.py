@@ -13,8 +13,8 @@ from qtpy.QtWidgets import QApplication, QMenu
 from phaseguide.errors import PhaseguideError
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import Preset, PresetStore
-from phaseguide.widgets.preset_menu import PresetDialog
-from phaseguide.widgets.ratio_tools import RatioTools
+from phaseguide.widgets.ratio.preset_menu import PresetDialog
+from phaseguide.widgets.ratio.ratio_tools import RatioTools
 from widget_helpers import type_into
 
 SCHEME = PhaseScheme.from_names(["ferrite", "carbide", "oxide"])

@@ -11,8 +11,8 @@ from qtpy.QtTest import QSignalSpy
 
 from phaseguide.errors import MicrographError, RatioError
 from phaseguide.phases import PhaseScheme
-from phaseguide.segmentation.regions import REST, RegionShares
-from phaseguide.widgets.regions_box import RegionsBox
+from phaseguide.segmentation.constraints.regions import REST, RegionShares
+from phaseguide.widgets.ratio.regions import RegionsBox
 from widget_helpers import micrograph, numbers, type_into
 
 SCHEME = PhaseScheme.from_names(["ferrite", "carbide", "Widmanstätten cementite"])

@@ -64,7 +64,7 @@ def test_without_force_the_value_is_weighed(widget: Any, viewer: Any, segment: A
 def test_another_ratio_does_not_encode_again(
     widget: Any, viewer: Any, segment: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from phaseguide.segmentation.encoding import EncodedImage
+    from phaseguide.segmentation.network.encoding import EncodedImage
 
     viewer.add_image(micrograph(), name="steel")
     segment()

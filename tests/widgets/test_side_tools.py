@@ -11,7 +11,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
-from phaseguide.widgets.segment_widget import SegmentWidget
+from phaseguide.widgets.segment.dock import SegmentWidget
 from tiny_models import NAMES
 from widget_helpers import SHAPE, micrograph, numbers, stroke
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from phaseguide.widgets.inputs import FIELD, SPECIMEN
+from phaseguide.jobs.inputs import FIELD, SPECIMEN
 from widget_helpers import micrograph, stroke, type_into
 
 

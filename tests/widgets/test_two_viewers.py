@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from phaseguide.widgets.offered import OfferedRatio
-from phaseguide.widgets.offers import publish
+from phaseguide.widgets.layers.offered import OfferedRatio
+from phaseguide.widgets.layers.offers import publish
 from project_helpers import make_project, settled
 from widget_helpers import micrograph, stroke
 

@@ -19,8 +19,10 @@ from phaseguide.projects import edit_saver
 from phaseguide.projects.places import LOCK
 from phaseguide.projects.project import Project
 from phaseguide.projects.rescue import find_copies, keep_copy, rescue_path
-from phaseguide.widgets import autosave, open_project, project_widget
-from phaseguide.widgets.closing import UnsavedQuestion
+from phaseguide.widgets.project import autosave
+from phaseguide.widgets.project import open_project
+from phaseguide.widgets.project import dock as project_widget
+from phaseguide.widgets.project.closing import UnsavedQuestion
 from project_helpers import make_project, settled
 from widget_helpers import stroke
 
@@ -227,7 +229,7 @@ def test_fields_can_be_changed_while_nothing_can_be_saved(
     dock: Any, folder: Path, qtbot: Any, tmp_path: Path
 ) -> None:
     """A field that comes back, read from its files, shows what they could not take."""
-    from phaseguide.widgets import parked_layers
+    from phaseguide.widgets.project import parked_layers
 
     paint(dock.viewer.layers["steel0 edits"], 5, 3)
     settled(dock, qtbot)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from phaseguide.cli.guard import say_notice
-from phaseguide.cli.output import (
+from phaseguide.cli.shared.errors import say_notice
+from phaseguide.cli.shared.output import (
     STANDARD_OUTPUT,
     DeviceOption,
     JsonOption,
@@ -18,8 +18,8 @@ from phaseguide.cli.output import (
     share_columns,
     write_json,
 )
-from phaseguide.cli.progress import draw
-from phaseguide.cli.start_napari import HOW_TO_INSTALL, has_display, napari_is_installed, run_python
+from phaseguide.cli.shared.progress import draw
+from phaseguide.cli.napari import HOW_TO_INSTALL, has_display, napari_is_installed, run_python
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,13 +69,13 @@ def demo(
                 "into Expected area %: the mask follows.",
                 soft_wrap=True,
             )
-            run_python("-m", "phaseguide.widgets.demo", WINDOW_SAMPLE, model)
+            run_python("-m", "phaseguide.widgets.start", WINDOW_SAMPLE, model)
             return
     from phaseguide.datasets.samples import sample_names
     from phaseguide.evaluation.demo import demonstrate
     from phaseguide.models.zoo import open_model
-    from phaseguide.segmentation.device import choose_device
-    from phaseguide.segmentation.precheck import check_results
+    from phaseguide.segmentation.network.device import choose_device
+    from phaseguide.jobs.precheck import check_results
 
     choose_device(device)
     stems = [stem for name in sample_names() for stem in (name, f"{name}{WITHOUT}")]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from phaseguide.cli.limits import finite
-from phaseguide.cli.output import JsonOption, page, write_json
+from phaseguide.cli.shared.limits import finite
+from phaseguide.cli.shared.output import JsonOption, page, write_json
 from phaseguide.errors import PhaseguideError
 
 if TYPE_CHECKING:
-    from phaseguide.segmentation.embedding_files import EmbeddingFolder
+    from phaseguide.segmentation.network.embedding_files import EmbeddingFolder
 
 EmbeddingsOption = Annotated[
     str | None,
@@ -98,7 +98,7 @@ def read_embeddings(wish: str | None, limit_gb: float | None) -> EmbeddingFolder
     PhaseguideError
         A file in the folder's place, or a limit that cannot be meant.
     """
-    from phaseguide.segmentation.embedding_files import embedding_folder, usual_wish
+    from phaseguide.segmentation.network.embedding_files import embedding_folder, usual_wish
 
     if limit_gb is not None and wish is None and not usual_wish():
         raise PhaseguideError(
@@ -113,7 +113,7 @@ def size_text(size: int) -> str:
 
 
 def _folder(folder: Path | None) -> EmbeddingFolder:
-    from phaseguide.segmentation.embedding_files import embedding_folder, usual_wish
+    from phaseguide.segmentation.network.embedding_files import embedding_folder, usual_wish
 
     found = embedding_folder(str(folder) if folder is not None else usual_wish())
     found = found or embedding_folder("on")

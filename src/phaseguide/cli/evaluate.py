@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from phaseguide.cli.limits import REPEATS, SEED
-from phaseguide.cli.output import (
+from phaseguide.cli.shared.limits import REPEATS, SEED
+from phaseguide.cli.shared.output import (
     DeviceOption,
     ExactOption,
     FlipsOption,
@@ -23,10 +23,10 @@ from phaseguide.cli.output import (
     resolve_uncertainty,
     write_json,
 )
-from phaseguide.cli.progress import draw
+from phaseguide.cli.shared.progress import draw
 
 if TYPE_CHECKING:
-    from phaseguide.evaluation.study import StudyResult
+    from phaseguide.evaluation.evaluate import StudyResult
 
 
 def evaluate(
@@ -67,9 +67,9 @@ def evaluate(
     """  # noqa: D301
     from phaseguide.datasets.folder import open_dataset
     from phaseguide.evaluation.ratio_source import parse_source
-    from phaseguide.evaluation.study import evaluate as run_study
+    from phaseguide.evaluation.evaluate import evaluate as run_study
     from phaseguide.models.zoo import open_model
-    from phaseguide.segmentation.device import choose_device
+    from phaseguide.segmentation.network.device import choose_device
 
     source, acts = parse_source(ratio), check_mode(mode)
     unsure = resolve_uncertainty(uncertainty, exact)

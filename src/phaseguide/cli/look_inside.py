@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from phaseguide.cli.images import read_image
-from phaseguide.cli.limits import PLANE
-from phaseguide.cli.output import DeviceOption, JsonOption, ModelOption, make_table, page, write_json
-from phaseguide.cli.progress import draw
+from phaseguide.cli.shared.images import read_image
+from phaseguide.cli.shared.limits import PLANE
+from phaseguide.cli.shared.output import DeviceOption, JsonOption, ModelOption, make_table, page, write_json
+from phaseguide.cli.shared.progress import draw
 from phaseguide.errors import PhaseguideError
 
 NO_BASE = "none"
@@ -67,10 +67,10 @@ def look_inside(
     """  # noqa: D301
     from phaseguide.models.zoo import open_model
     from phaseguide.ratios import parse_ratio
-    from phaseguide.segmentation.inside_base import find_base
-    from phaseguide.segmentation.inside_files import inside_files, save_inside, view_row
-    from phaseguide.segmentation.look_inside import look_inside as look
-    from phaseguide.segmentation.precheck import check_parts
+    from phaseguide.segmentation.inside.base_encoder import find_base
+    from phaseguide.segmentation.inside.sheet import inside_files, save_inside, view_row
+    from phaseguide.segmentation.inside.views import look_inside as look
+    from phaseguide.jobs.precheck import check_parts
 
     middle = _read_centre(centre)
     stem = image.stem if plane == 0 else f"{image.stem}_{plane:03d}"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phaseguide.cli.embeddings import EmbeddingsLimitOption, EmbeddingsOption, read_embeddings
-from phaseguide.cli.guard import EXIT_SOME_FAILED, say_error, say_notice
-from phaseguide.cli.limits import MOST_PIXELS, MOST_SMOOTHING, finite
-from phaseguide.cli.output import (
+from phaseguide.cli.shared.errors import EXIT_SOME_FAILED, say_error, say_notice
+from phaseguide.cli.shared.limits import MOST_PIXELS, MOST_SMOOTHING, finite
+from phaseguide.cli.shared.output import (
     STANDARD_OUTPUT,
     DeviceOption,
     FlipsOption,
@@ -26,8 +26,8 @@ from phaseguide.cli.output import (
     share_columns,
     write_json,
 )
-from phaseguide.cli.progress import draw
-from phaseguide.cli.wish import (
+from phaseguide.cli.shared.progress import draw
+from phaseguide.cli.shared.ratio_options import (
     BasisOption,
     DensityOption,
     MaterialOption,
@@ -47,8 +47,8 @@ from phaseguide.errors import PhaseguideError
 if TYPE_CHECKING:
     from phaseguide.models.sam.prompts import Prompts
     from phaseguide.phases import PhaseScheme
-    from phaseguide.segmentation.batch import ImageDone, ImageFailed
-    from phaseguide.segmentation.regions import Region
+    from phaseguide.jobs.segment_files import ImageDone, ImageFailed
+    from phaseguide.segmentation.constraints.regions import Region
     from phaseguide.segmentation.request import Request
 
 
@@ -152,10 +152,10 @@ def segment(
     from phaseguide.micrographs.label_maps import read_label_map
     from phaseguide.models.model_file import read_card
     from phaseguide.models.zoo import find_model, open_model
-    from phaseguide.segmentation.batch import BatchOptions, segment_files
-    from phaseguide.segmentation.device import choose_device
-    from phaseguide.segmentation.image_files import find_images
-    from phaseguide.segmentation.precheck import check_channels, check_results
+    from phaseguide.jobs.segment_files import BatchOptions, segment_files
+    from phaseguide.segmentation.network.device import choose_device
+    from phaseguide.jobs.image_files import find_images
+    from phaseguide.jobs.precheck import check_channels, check_results
     from phaseguide.segmentation.request import Request
 
     acts = check_mode(mode)
@@ -224,13 +224,13 @@ def segment(
 
 
 def _read_regions(path: Path, image: Path, scheme: PhaseScheme, wish: Wish) -> tuple[Region, ...]:
-    from phaseguide.segmentation.region_files import read_regions
+    from phaseguide.segmentation.constraints.region_files import read_regions
 
     return read_regions(path, _shape_of(image), scheme, wish.uncertainty)
 
 
 def _read_prompts(path: Path, image: Path, scheme: PhaseScheme) -> Prompts:
-    from phaseguide.segmentation.prompt_files import read_prompts
+    from phaseguide.segmentation.constraints.prompt_files import read_prompts
 
     return read_prompts(path, _shape_of(image), scheme)
 
@@ -250,7 +250,7 @@ def _report(
     wish: Wish,
     json_target: str | None,
 ) -> None:
-    from phaseguide.segmentation.batch import ImageDone, ImageFailed
+    from phaseguide.jobs.segment_files import ImageDone, ImageFailed
     from phaseguide.segmentation.saving import constraint_note, phase_rows
 
     done = [o for o in outcomes if isinstance(o, ImageDone)]

@@ -79,7 +79,7 @@ def extrapolated_share(
     labels : array_like of int, shape (H, W)
         0 nothing said, 1..K, 255 excluded.
     features : ndarray of float, shape (h, w, D)
-        Of each pixel (`phaseguide.segmentation.pixel_features`), or of every n-th row and column; then the
+        Of each pixel (`phaseguide.estimation.pixel_features`), or of every n-th row and column; then the
         labels are read there too.
     scheme : PhaseScheme
     source : str

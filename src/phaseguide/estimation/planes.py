@@ -70,9 +70,9 @@ def _extrapolate(
     plane: PaintedPlane, labels: NDArray[np.uint8], model: LoadedModel, device: str
 ) -> Generator[Any, None, PaintedEstimate]:
     from phaseguide.estimation.extrapolated import extrapolated_share
-    from phaseguide.segmentation.pixel_features import pixel_features
+    from phaseguide.estimation.pixel_features import pixel_features
     from phaseguide.segmentation.request import Request
-    from phaseguide.segmentation.scoring import excluded_only
+    from phaseguide.segmentation.network.logits import excluded_only
     from phaseguide.segmentation.session import Session
 
     session = Session(model, plane.image, edits=excluded_only(labels), device=device, name=plane.name)

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.crops import SYMMETRIES, Crop, turned
 from phaseguide.finetuning.feature_cache import FeatureCache, cache_for, varied
-from phaseguide.finetuning.objective import (
+from phaseguide.finetuning.losses import (
     anchor_loss,
     label_loss,
     soft_shares,
     squared_ratio_loss,
     tolerant_ratio_loss,
 )  # fmt: skip
-from phaseguide.models.backbones import Features, is_batch_norm
+from phaseguide.models.backbones.unet import Features, is_batch_norm
 from phaseguide.models.rephase import GROWN
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.ratios import FLOOR

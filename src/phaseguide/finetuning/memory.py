@@ -14,7 +14,7 @@ from phaseguide.training.adapters import sam_backbone, saves_memory
 
 if TYPE_CHECKING:
     from phaseguide.finetuning.learner import Learner
-    from phaseguide.models.sam.backbone import SamBackbone
+    from phaseguide.models.backbones.sam import SamBackbone
     from phaseguide.models.segmenter import GuidedSegmenter
 
 MODEL_COPIES = 7

@@ -13,21 +13,21 @@ import torch
 from phaseguide.errors import TrainingError, is_out_of_memory
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.finetuning.config import FinetuneConfig
-from phaseguide.finetuning.control import Control
+from phaseguide.control import Control
 from phaseguide.finetuning.events import Ending, FinetuneResult, Judgement, Preview, PreviewField
 from phaseguide.finetuning.feature_cache import cache_for
-from phaseguide.finetuning.judge import judge
+from phaseguide.finetuning.validation import judge
 from phaseguide.finetuning.learner import Learner, knows_its_phases
 from phaseguide.finetuning.memory import SAVING, can_save, needs_saving
-from phaseguide.finetuning.outcome import environment, finished_model
-from phaseguide.finetuning.preparing import SMALLEST_CROP, prepare, steps_an_epoch
-from phaseguide.finetuning.previewing import Previewer
+from phaseguide.finetuning.new_card import environment, finished_model
+from phaseguide.finetuning.material import SMALLEST_CROP, prepare, steps_an_epoch
+from phaseguide.finetuning.preview import Previewer
 from phaseguide.finetuning.rehearsal import shipped_rehearsal
 from phaseguide.finetuning.resuming import load_position, save_position
 from phaseguide.finetuning.sources import Source, data_sha256, zero_based
 from phaseguide.models.model_file import LoadedModel, tensors_sha256
 from phaseguide.models.segmenter import GuidedSegmenter
-from phaseguide.segmentation.device import choose_device
+from phaseguide.segmentation.network.device import choose_device
 from phaseguide.training.adapters import save_memory
 from phaseguide.training.checkpoint import DamagedCheckpointError, set_aside, sweep
 from phaseguide.training.events import EpochDone
@@ -277,7 +277,7 @@ class _Run:
 
     def _make_room(self) -> str:
         """Let go of kept features of images, take smaller batches, then smaller crops, and say so."""
-        from phaseguide.segmentation.embeddings import MEMORY
+        from phaseguide.segmentation.network.embeddings import MEMORY
 
         MEMORY.clear()  # on a GPU they may hold what a step needs
         if self.device.type == "cuda":

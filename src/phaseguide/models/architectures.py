@@ -129,12 +129,12 @@ def check_backbone(
 ) -> None:
     """Make sure that a backbone is one that may be built.
 
-    Whether the encoder is there is told by `phaseguide.models.backbones.check_encoder`, which needs the libraries.
+    Whether the encoder is there is told by `phaseguide.models.backbones.unet.check_encoder`, which needs the libraries.
 
     Parameters
     ----------
     architecture, encoder, decoder, adapter
-        See `phaseguide.models.backbones.BackboneOptions`.
+        See `phaseguide.models.backbones.unet.BackboneOptions`.
 
     Raises
     ------

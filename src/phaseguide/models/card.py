@@ -36,7 +36,7 @@ class _Section(BaseModel):
 
 
 class BackboneCard(_Section):
-    """Architecture and options; see `phaseguide.models.backbones.BackboneOptions`."""
+    """Architecture and options; see `phaseguide.models.backbones.unet.BackboneOptions`."""
 
     architecture: _Name
     encoder: _Name
@@ -67,7 +67,7 @@ class InputCard(_Section):
 
 
 class ScoreHeadCard(_Section):
-    """Linear calibration of the scores; see `phaseguide.segmentation.score_head`.
+    """Linear calibration of the scores; see `phaseguide.segmentation.network.score_head`.
 
     Attributes
     ----------
@@ -123,7 +123,7 @@ class CalibrationCard(_Section):
 
 
 class FamiliarityCard(_Section):
-    """What the training images were like; see `phaseguide.segmentation.familiarity.Familiarity`.
+    """What the training images were like; see `phaseguide.segmentation.review.out_of_distribution.Familiarity`.
 
     Attributes
     ----------

@@ -68,7 +68,7 @@ class LoadedModel:
 
 
 def _find_base(path: Path, sha256: str) -> None:
-    from phaseguide.models.sam.base_weights import find_base
+    from phaseguide.models.sam.weights import find_base
 
     try:
         find_base(sha256)
@@ -291,7 +291,7 @@ def check_model(path: str | Path) -> LoadedModel:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from phaseguide.models.backbones import BackboneOptions
+    from phaseguide.models.backbones.unet import BackboneOptions
     from phaseguide.models.on_meta import on_meta
     from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 

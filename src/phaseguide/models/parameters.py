@@ -63,7 +63,7 @@ def count_of_card(card: Card) -> dict[str, Count]:
     ModelError
         The card names an architecture that cannot be built here, for example since a package is missing.
     """
-    from phaseguide.models.backbones import BackboneOptions
+    from phaseguide.models.backbones.unet import BackboneOptions
     from phaseguide.models.on_meta import on_meta
     from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 
@@ -78,7 +78,7 @@ def count_of_card(card: Card) -> dict[str, Count]:
 
 def _frozen_base(segmenter: GuidedSegmenter) -> int:
     """Parameters of the base weights that a model's adapters sit on; 0 for a model that has all of its own."""
-    from phaseguide.models.backbones import SAM
+    from phaseguide.models.backbones.unet import SAM
 
     options = segmenter.backbone.options
     if options.architecture != SAM or options.adapter["merged"]:

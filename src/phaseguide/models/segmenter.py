@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from phaseguide.errors import ModelError
-from phaseguide.models.backbones import BackboneOptions, Features, build_backbone
+from phaseguide.models.backbones.unet import BackboneOptions, Features, build_backbone
 from phaseguide.models.guidance import build_guidance
 from phaseguide.phases import PhaseScheme
 

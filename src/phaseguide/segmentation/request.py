@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import Ratio
-from phaseguide.segmentation.regions import Region, RegionShares
+from phaseguide.segmentation.constraints.regions import Region, RegionShares
 
 Mode = Literal["matched", "conditioned", "both"]
 Estimator = Literal["own", "autoregressive", "prior-shift"]
@@ -45,7 +45,7 @@ class Request:
         a specimen's ratio becomes those of its fields: `phaseguide.segmentation.specimen`.
     estimator : {"own", "autoregressive", "prior-shift"}
         How ``auto`` finds the ratio. Own: measure the map without one. Auto-regressive: feed that back until
-        it settles. Prior-shift: see `phaseguide.segmentation.prior_shift`. Calibrated scores are then
+        it settles. Prior-shift: see `phaseguide.segmentation.matching.prior_shift`. Calibrated scores are then
         matched to it.
     prompts : Prompts, optional
         Boxes and points that the network is shown, where it can take them; a ratio acts on what it then sees.

@@ -20,10 +20,10 @@ from phaseguide.micrographs.records import sha256_of_array, sha256_of_file, writ
 from phaseguide.models.model_file import LoadedModel, UsedModel
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.ratios import Ratio
-from phaseguide.segmentation.prompts import prompt_rows
-from phaseguide.segmentation.region_files import region_rows
+from phaseguide.segmentation.constraints.prompts import prompt_rows
+from phaseguide.segmentation.constraints.region_files import region_rows
 from phaseguide.segmentation.request import Segmentation
-from phaseguide.segmentation.sensitivity import boundary_sensitivity
+from phaseguide.segmentation.review.sensitivity import boundary_sensitivity
 
 CONSTRAINED = "constrained by your value, not independent"
 """What stands beside every area share that a user's ratio had a part in."""

@@ -24,9 +24,9 @@ from phaseguide.ratios import (
     ratio_from_labels,
     validate_ratio,
 )
-from phaseguide.segmentation.channels import fit_channels
-from phaseguide.segmentation.device import Device, default_memory_mb
-from phaseguide.segmentation.doubts import (
+from phaseguide.segmentation.network.channels import fit_channels
+from phaseguide.segmentation.network.device import Device, default_memory_mb
+from phaseguide.segmentation.review.advice import (
     describe_conflict,
     describe_estimate,
     describe_limit,
@@ -35,12 +35,12 @@ from phaseguide.segmentation.doubts import (
     describe_strangeness,
 )
 from phaseguide.segmentation.edits import say_the_same, take_edits
-from phaseguide.segmentation.embedding_files import EmbeddingFolder, usual_embedding_folder
-from phaseguide.segmentation.islands import remove_small_islands, settle
-from phaseguide.segmentation.matching import Match, Matcher, argmax_labels, match_ratio
-from phaseguide.segmentation.prior_shift import prior_shift
-from phaseguide.segmentation.prompts import check_prompts, describe_overhang
-from phaseguide.segmentation.regions import (
+from phaseguide.segmentation.network.embedding_files import EmbeddingFolder, usual_embedding_folder
+from phaseguide.segmentation.matching.islands import remove_small_islands, settle
+from phaseguide.segmentation.matching.match import Match, Matcher, argmax_labels, match_ratio
+from phaseguide.segmentation.matching.prior_shift import prior_shift
+from phaseguide.segmentation.constraints.prompts import check_prompts, describe_overhang
+from phaseguide.segmentation.constraints.regions import (
     RegionShares,
     check_regions,
     impose_regions,
@@ -51,7 +51,7 @@ from phaseguide.segmentation.regions import (
     whole_composition,
 )
 from phaseguide.segmentation.request import Mode, Preview, Request, Segmentation
-from phaseguide.segmentation.scoring import SMALLEST_TILE, Scoring, Window, excluded_only
+from phaseguide.segmentation.network.logits import SMALLEST_TILE, Scoring, Window, excluded_only
 
 __all__ = ["SMALLEST_TILE", "Session", "SessionEvent", "run_to_end"]
 

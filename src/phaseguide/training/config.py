@@ -22,10 +22,10 @@ class TrainingConfig:
     Attributes
     ----------
     architecture, encoder, decoder
-        See `phaseguide.models.backbones.BackboneOptions`.
+        See `phaseguide.models.backbones.unet.BackboneOptions`.
     adapter : dict
         For architecture ``sam``: rank, blocks and base of the adapters; see
-        `phaseguide.models.sam.backbone.SamBackbone`. Without a base, the official one of the size.
+        `phaseguide.models.backbones.sam.SamBackbone`. Without a base, the official one of the size.
     imagenet : bool
         Start the encoder from the ImageNet weights that come with the installation; for ``sam`` the decoder
         from that of the base.

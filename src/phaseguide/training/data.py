@@ -21,7 +21,7 @@ from phaseguide.models.card import Card, FamiliarityCard
 from phaseguide.models.metal import find_metal
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import ratio_from_labels
-from phaseguide.segmentation.familiarity import FEWEST_IMAGES, Familiarity, describe_image
+from phaseguide.segmentation.review.out_of_distribution import FEWEST_IMAGES, Familiarity, describe_image
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class TrainingImage:
         Normalised; the window of `phaseguide.models.metal.find_metal`.
     labels : Tensor of uint8, shape (H, W)
     properties : ndarray of float64, or None
-        What the image is like before it is normalised; see `phaseguide.segmentation.familiarity`.
+        What the image is like before it is normalised; see `phaseguide.segmentation.review.out_of_distribution`.
     """
 
     stem: str

@@ -18,7 +18,7 @@ from phaseguide.errors import PhaseguideError, TrainingError, is_out_of_memory
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.model_file import tensors_sha256
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
-from phaseguide.segmentation.device import choose_device
+from phaseguide.segmentation.network.device import choose_device
 from phaseguide.training.adapters import encoded, save_memory, too_large
 from phaseguide.training.augmentation import jitter_brightness
 from phaseguide.training.building import build_model

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from phaseguide.evaluation.confusion import Scores, confusion_matrix, scores_from_confusion
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.ratios import ratio_from_labels
-from phaseguide.segmentation.matching import argmax_labels
+from phaseguide.segmentation.matching.match import argmax_labels
 from phaseguide.training.data import TrainingImage
 from phaseguide.training.tiled import decode_field, encode_field
 

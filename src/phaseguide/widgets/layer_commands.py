@@ -27,7 +27,7 @@ def lay_on_image(viewer: napari.viewer.Viewer) -> None:
     """Put the selected Labels layer where its image lies, pixel on pixel."""
     from napari.utils.notifications import show_error, show_info
 
-    from phaseguide.widgets.layers import lay_on
+    from phaseguide.widgets.layers.roles import lay_on
 
     try:
         labels, image = selected_pair(viewer)
@@ -46,14 +46,14 @@ def take_as_edits(viewer: Any, image: Any, labels: Any) -> int:
     MicrographError, SchemeError, ProjectError
         The program's own result, phases that are not known, a value that is no phase, a reviewed field.
     """
-    from phaseguide.widgets import layers
-    from phaseguide.widgets.edit_log import scheme_of
-    from phaseguide.widgets.identity import role_of
-    from phaseguide.widgets.label_import import take_labels
+    from phaseguide.widgets.layers import roles
+    from phaseguide.widgets.layers.edit_log import scheme_of
+    from phaseguide.widgets.layers.identity import role_of
+    from phaseguide.widgets.layers.label_import import take_labels
 
     if role_of(labels) not in ("", "edits"):
         raise MicrographError(f"{labels.name!r} is written by the program. Paint on the edits layer instead.")
-    known = (layers.find_layer(viewer, image, role) for role in ("edits", "phases"))
+    known = (roles.find_layer(viewer, image, role) for role in ("edits", "phases"))
     scheme = next((scheme_of(layer) for layer in known if layer is not None), None)
     if scheme is None:
         raise MicrographError(
@@ -61,7 +61,7 @@ def take_as_edits(viewer: Any, image: Any, labels: Any) -> int:
         )
     changed = take_labels(viewer, image, labels.data, f"Layer {labels.name!r}", scheme, whole=True)
     labels.visible = False
-    viewer.layers.selection.active = layers.find_layer(viewer, image, "edits")
+    viewer.layers.selection.active = roles.find_layer(viewer, image, "edits")
     return changed
 
 
@@ -75,8 +75,8 @@ def selected_pair(viewer: Any) -> tuple[Any, Any]:
     """
     from napari.layers import Labels
 
-    from phaseguide.widgets.layers import micrographs
-    from phaseguide.widgets.planes import data_shape
+    from phaseguide.widgets.layers.roles import micrographs
+    from phaseguide.widgets.layers.planes import data_shape
 
     selected, images = list(viewer.layers.selection), micrographs(viewer)
     chosen = [layer for layer in selected if isinstance(layer, Labels)]

@@ -136,7 +136,7 @@ def _colours(paths: list[Path]) -> dict[str, Any]:
     from phaseguide.errors import SchemeError
     from phaseguide.micrographs.records import result_record
     from phaseguide.phases import PhaseScheme
-    from phaseguide.widgets.appearance import phase_colormap, phase_features
+    from phaseguide.widgets.layers.appearance import phase_colormap, phase_features
 
     schemes = set()
     for path in paths:

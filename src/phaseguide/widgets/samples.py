@@ -23,9 +23,9 @@ def open_uhcs0220_strokes() -> list[LayerData]:
     """Return layers of the sample uhcs0220 with strokes where the model `uhcs` is wrong."""
     from phaseguide.datasets.samples import open_strokes
     from phaseguide.micrographs.records import sha256_of_array
-    from phaseguide.widgets.appearance import phase_colormap, phase_features
-    from phaseguide.widgets.identity import KEY
-    from phaseguide.widgets.layer_keeper import PIXELS
+    from phaseguide.widgets.layers.appearance import phase_colormap, phase_features
+    from phaseguide.widgets.layers.identity import KEY
+    from phaseguide.widgets.layers.layer_keeper import PIXELS
 
     name, sample = "uhcs0220", open_sample("uhcs0220")
     scheme = sample.scheme
@@ -42,7 +42,7 @@ def open_uhcs0220_strokes() -> list[LayerData]:
 
 def sample_layers(name: str) -> list[LayerData]:
     """Return an image layer and, not visible, a labels layer with what people labelled."""
-    from phaseguide.widgets.appearance import phase_colormap, phase_features
+    from phaseguide.widgets.layers.appearance import phase_colormap, phase_features
 
     sample = open_sample(name)
     labels: dict[str, Any] = {

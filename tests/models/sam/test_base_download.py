@@ -17,8 +17,9 @@ import pytest
 
 from phaseguide.errors import ModelError
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.models.sam import base_download, base_index
-from phaseguide.models.sam.base_weights import fetch_base, find_official
+from phaseguide.models.sam import download
+from phaseguide.models.sam import checksums
+from phaseguide.models.sam.weights import fetch_base, find_official
 from weights_server import CONTENT, OFFICIAL_B, Server, isolate, serving, wait_until
 
 NAME = OFFICIAL_B.name
@@ -28,9 +29,9 @@ NAME = OFFICIAL_B.name
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "home").mkdir()
     isolate(monkeypatch, tmp_path / "home")
-    monkeypatch.setattr(base_download, "CHUNK", 10_000)
-    monkeypatch.setattr(base_download, "TELL_S", 0.01)
-    monkeypatch.setattr(base_download, "WAIT_S", 0.02)
+    monkeypatch.setattr(download, "CHUNK", 10_000)
+    monkeypatch.setattr(download, "TELL_S", 0.01)
+    monkeypatch.setattr(download, "WAIT_S", 0.02)
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_a_download_is_verified_named_and_remembered(
     moving = [step for step in steps if step.stage == f"Downloading {NAME}"]
     assert len({step.done for step in moving}) > 3 and moving[-1].total == len(CONTENT)
     assert [step.done for step in moving] == sorted(step.done for step in moving)
-    monkeypatch.setattr(base_index, "stamping", None)  # its checksum is known now
+    monkeypatch.setattr(checksums, "stamping", None)  # its checksum is known now
     assert find_official("vit_b") == target
     assert fetch(server)[:2] == (target, [f"{NAME} is on this computer already; nothing is downloaded."])
     assert len(server.asked) == 1
@@ -111,7 +112,7 @@ def test_what_is_no_mirror_is_refused(mirror: str) -> None:
 
 def test_a_mirror_may_be_given_with_the_name_of_the_file() -> None:
     for given in ("https://e.org/sam", "https://e.org/sam/", f"https://e.org/sam/{NAME}"):
-        assert base_download.check_address(OFFICIAL_B, given) == f"https://e.org/sam/{NAME}"
+        assert download.check_address(OFFICIAL_B, given) == f"https://e.org/sam/{NAME}"
 
 
 def test_redirections_are_followed(server: Server, target: Path) -> None:
@@ -171,16 +172,14 @@ def test_a_connection_that_stays_away_keeps_the_part(server: Server, target: Pat
 def test_it_is_not_tried_for_ever(server: Server, part: Path) -> None:
     server.cuts = [10_000] * 20
     refused(server, "broke off")
-    assert (
-        len(server.asked) == base_download.RETRIES + 1 and part.stat().st_size == len(server.asked) * 10_000
-    )
+    assert len(server.asked) == download.RETRIES + 1 and part.stat().st_size == len(server.asked) * 10_000
 
 
 def test_a_server_that_falls_silent_blocks_nobody(
     server: Server, part: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base_download, "TIMEOUT_S", (1.0, 0.8))
-    monkeypatch.setattr(base_download, "RETRIES", 0)
+    monkeypatch.setattr(download, "TIMEOUT_S", (1.0, 0.8))
+    monkeypatch.setattr(download, "RETRIES", 0)
     server.pause_s = 2.0
     told: list[int] = []
     with pytest.raises(ModelError, match="broke off"):
@@ -317,15 +316,15 @@ def test_a_full_disk(server: Server, target: Path, part: Path) -> None:
 def test_a_disk_that_fills_up_in_mid_download_keeps_the_part(
     server: Server, part: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = base_download._Sink.write
+    original = download._Sink.write
 
-    def write(sink: base_download._Sink, chunk: bytes) -> int:
+    def write(sink: download._Sink, chunk: bytes) -> int:
         if sink.done >= 100_000:
             raise OSError(errno.ENOSPC, "No space left on device")
         return original(sink, chunk)
 
     with monkeypatch.context() as patch:
-        patch.setattr(base_download._Sink, "write", write)
+        patch.setattr(download._Sink, "write", write)
         refused(server, "the disk is full", "another 0.2 MB")
     assert part.stat().st_size == 100_000
     assert fetch(server)[0].read_bytes() == CONTENT and server.asked[-1][1] == "bytes=100000-"
@@ -334,8 +333,8 @@ def test_a_disk_that_fills_up_in_mid_download_keeps_the_part(
 def test_too_little_space_is_told_before_anything_is_downloaded(
     server: Server, part: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usage = base_download.shutil.disk_usage(".")
-    monkeypatch.setattr(base_download.shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    usage = download.shutil.disk_usage(".")
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage._replace(free=1000))
     refused(server, "the disk is full", "another 0.3 MB")
     assert part.stat().st_size == 0
 
@@ -369,7 +368,7 @@ def test_a_killed_process_is_taken_up_again(server: Server, target: Path, part: 
     code = (
         "import sys\n"
         "from phaseguide.models.sam import base_download, shapes\n"
-        "from phaseguide.models.sam.base_weights import fetch_base\n"
+        "from phaseguide.models.sam.weights import fetch_base\n"
         f"shapes.OFFICIAL['vit_b'] = shapes.OfficialFile({NAME!r}, {OFFICIAL_B.sha256!r}, 0)\n"
         "base_download.CHUNK = 10_000\n"
         f"for event in fetch_base('vit_b', {server.address!r}): pass\n"

@@ -14,8 +14,8 @@ import pytest
 
 from phaseguide.errors import ModelError, PhaseguideError
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.models.sam import base_index
-from phaseguide.models.sam import base_weights as bases
+from phaseguide.models.sam import checksums
+from phaseguide.models.sam import weights as bases
 from phaseguide.models.sam.shapes import OFFICIAL
 from weights_server import CONTENT, OFFICIAL_B, isolate
 
@@ -44,19 +44,19 @@ def sha(content: bytes) -> str:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Files whose bytes were read for a checksum."""
     seen: list[Path] = []
-    original = base_index.stamping
+    original = checksums.stamping
 
     def stamping(path: Path):  # type: ignore[no-untyped-def]
         seen.append(path)
         return original(path)
 
-    monkeypatch.setattr(base_index, "stamping", stamping)
+    monkeypatch.setattr(checksums, "stamping", stamping)
     return seen
 
 
 def test_importing_needs_neither_torch_nor_pooch() -> None:
     code = (
-        "import sys, phaseguide.models.sam.base_weights, phaseguide.cli.models_base\n"
+        "import sys, phaseguide.models.sam.weights, phaseguide.cli.models.weights\n"
         "print(*{'torch', 'pooch', 'requests'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
@@ -151,7 +151,7 @@ def test_the_order_of_places(
 def test_a_file_is_read_once_and_again_after_it_changed(data_dir: Path, reads: list[Path]) -> None:
     file = put(data_dir / "bases" / "own.pth", b"one")
     assert bases.find_base(sha(b"one")) == file and reads == [file]
-    base_index._taken.clear()  # as in the next process
+    checksums._taken.clear()  # as in the next process
     assert bases.find_base(sha(b"one")) == file and reads == [file]
     put(file, b"three")
     with pytest.raises(ModelError):
@@ -184,7 +184,7 @@ def test_added_files_stay_where_they_are_and_are_found_by_any_checksum(
     assert bases.find_base(sha(b"own")) == file
     assert not list(data_dir.rglob("*.pth"))
     again = bases.add_base(file, "vit_l")
-    assert again == entry and len(base_index.read_index().added) == 1
+    assert again == entry and len(checksums.read_index().added) == 1
     assert bases.forget_base(file) == file and file.is_file()
     with pytest.raises(ModelError):
         bases.find_base(sha(b"own"))
@@ -195,8 +195,8 @@ def test_added_files_stay_where_they_are_and_are_found_by_any_checksum(
 def test_adding_tells_progress_in_bytes_and_a_mismatch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base_index, "_BLOCK", 1000)
-    monkeypatch.setattr(base_index, "_TELL_S", 0.0)
+    monkeypatch.setattr(checksums, "_BLOCK", 1000)
+    monkeypatch.setattr(checksums, "_TELL_S", 0.0)
     *events, last = bases.adding(put(tmp_path / NAME, b"x" * 5000))
     steps = [event for event in events if isinstance(event, Progress)]
     assert [step.done for step in steps] == [0, 1000, 2000, 3000, 4000, 5000]
@@ -227,7 +227,7 @@ def test_what_cannot_be_base_weights_is_refused_before_it_is_read(tmp_path: Path
         with pytest.raises(ModelError, match=words) as caught:
             bases.add_base(path)
         assert str(path) in str(caught.value)
-    assert reads == [] and base_index.read_index().added == {}
+    assert reads == [] and checksums.read_index().added == {}
 
 
 def test_a_damaged_index_is_made_anew(tmp_path: Path, data_dir: Path) -> None:
@@ -242,7 +242,7 @@ def test_a_damaged_index_is_made_anew(tmp_path: Path, data_dir: Path) -> None:
         "\udcff",
     ):
         index.write_text(text, encoding="utf-8", errors="surrogateescape")
-        base_index._taken.clear()
+        checksums._taken.clear()
         assert bases.find_official("vit_b") == file
         assert json.loads(index.read_text())["checksums"][str(file)]["sha256"] == SHA
     other = put(tmp_path / "own.pth", b"own")
@@ -312,14 +312,14 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_search(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad, good = put(data_dir / "bases" / "a.pth"), put(data_dir / "bases" / "b.pth", b"good")
-    original = base_index.open_plain
+    original = checksums.open_plain
 
     def refuse(path: Path) -> BinaryIO:
         if path == bad:
             raise PermissionError(13, "Permission denied")
         return original(path)
 
-    monkeypatch.setattr(base_index, "open_plain", refuse)
+    monkeypatch.setattr(checksums, "open_plain", refuse)
     assert bases.find_base(sha(b"good")) == good
     with pytest.raises(ModelError, match=r"a\.pth: cannot be read \(Permission denied\)"):
         bases.find_official("vit_b")
@@ -341,9 +341,9 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_search(
 )
 def test_an_index_of_somebody_else_is_made_anew(data_dir: Path, text: str) -> None:
     file = put(data_dir / "bases" / NAME)
-    put(base_index.index_path(), text.encode("utf-8", "surrogateescape"))
+    put(checksums.index_path(), text.encode("utf-8", "surrogateescape"))
     assert bases.list_bases()[0].path == file
-    assert str(file) in json.loads(base_index.index_path().read_text())["checksums"]
+    assert str(file) in json.loads(checksums.index_path().read_text())["checksums"]
 
 
 def test_entries_of_an_index_that_cannot_be_are_left_out(data_dir: Path, tmp_path: Path) -> None:
@@ -357,8 +357,8 @@ def test_entries_of_an_index_that_cannot_be_are_left_out(data_dir: Path, tmp_pat
         str(tmp_path / "c.pth"): {**sound, "more": 1},
     }
     stamps = {str(good): {"bytes": True, "mtime_ns": 1, "sha256": SHA}}
-    put(base_index.index_path(), json.dumps({"added": added, "checksums": stamps}).encode())
-    index = base_index.read_index()
+    put(checksums.index_path(), json.dumps({"added": added, "checksums": stamps}).encode())
+    index = checksums.read_index()
     assert list(index.added) == [str(good)] and index.stamps == {}
 
 
@@ -366,7 +366,7 @@ def test_entries_of_an_index_that_cannot_be_are_left_out(data_dir: Path, tmp_pat
 def test_pipes_in_the_place_of_weights_and_index(data_dir: Path) -> None:
     (data_dir / "bases").mkdir(parents=True)
     os.mkfifo(data_dir / "bases" / "a.pth")
-    os.mkfifo(base_index.index_path())
+    os.mkfifo(checksums.index_path())
     with pytest.raises(ModelError, match="were not found"):
         bases.find_official("vit_b")
 
@@ -376,7 +376,7 @@ def test_what_an_index_claims_is_read_again_before_it_is_used(data_dir: Path) ->
     wrong = put(data_dir / "bases" / "a.pth", b"something else")
     about = wrong.stat()
     stamp = {"bytes": about.st_size, "mtime_ns": about.st_mtime_ns, "sha256": SHA}
-    put(base_index.index_path(), json.dumps({"added": {}, "checksums": {str(wrong): stamp}}).encode())
+    put(checksums.index_path(), json.dumps({"added": {}, "checksums": {str(wrong): stamp}}).encode())
     with pytest.raises(ModelError, match="were not found"):
         bases.find_read_anew(SHA)
     right = put(data_dir / "bases" / NAME)

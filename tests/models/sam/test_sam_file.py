@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from phaseguide.errors import ModelError
-from phaseguide.models.backbones import BackboneOptions
+from phaseguide.models.backbones.unet import BackboneOptions
 from phaseguide.models.card import BackboneCard, CalibrationCard, Card, GuidanceCard
 from phaseguide.models.model_file import load_model, save_model
 from phaseguide.models.rephase import origin_by_name, rephase
-from phaseguide.models.sam.base import open_base
+from phaseguide.models.sam.shared_base import open_base
 from phaseguide.models.sam.checkpoint import read_checkpoint
 from phaseguide.models.sam.merging import merge_adapters
 from phaseguide.models.sam.shapes import find_shape
@@ -192,7 +192,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_base_damaged_after_it_was_added(base: str, tmp_path: Path) -> None:
-    from phaseguide.models.sam import base as bases
+    from phaseguide.models.sam import shared_base as bases
 
     bases._bases.clear()
     file = next((tmp_path / "sam").glob("*.pth"))

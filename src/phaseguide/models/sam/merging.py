@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from phaseguide.errors import ModelError
-from phaseguide.models.sam.backbone import SamBackbone
+from phaseguide.models.backbones.sam import SamBackbone
 from phaseguide.models.sam.lora import ADAPTER, lora_layers
 from phaseguide.models.segmenter import GuidedSegmenter
 

@@ -1,0 +1,228 @@
+"""``phaseguide estimate``: area shares with an interval, from what a person painted or named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from phaseguide.cli.shared.errors import say_notice
+from phaseguide.cli.shared.images import read_image
+from phaseguide.cli.shared.limits import PLANE, SEED
+from phaseguide.cli.shared.output import (
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    make_table,
+    page,
+    percent,
+    write_json,
+)
+from phaseguide.cli.shared.progress import draw
+from phaseguide.errors import MicrographError, PhaseguideError
+
+if TYPE_CHECKING:
+    from phaseguide.estimation.painted import PaintedEstimate
+    from phaseguide.estimation.planes import PaintedPlane
+    from phaseguide.phases import PhaseScheme
+
+estimate_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Estimate area shares, with an interval, from what you painted or named.",
+)
+
+READINGS = ("painted", "extrapolated")
+
+
+@estimate_app.callback()
+def _group() -> None:
+    """Estimate area shares, with an interval, from what you painted or named."""
+
+
+@estimate_app.command()
+def painted(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The micrograph; a stack is pooled.")],
+    labels: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE", help="Label map, partly painted: 1..K a phase, 255 excluded, 0 nothing."
+        ),
+    ],
+    model: ModelOption,
+    reading: Annotated[
+        str,
+        typer.Option(
+            metavar="painted|extrapolated",
+            help="painted: what is counted, right for a labelled rectangle or patches put down without looking. "
+            "extrapolated: learnt from strokes and corrected, however much of each phase was painted.",
+        ),
+    ] = "painted",
+    plane: Annotated[
+        int | None,
+        typer.Option(**PLANE, help="One plane of a stack, from 0. Default: all, pooled."),
+    ] = None,
+    exclude_info_bar: Annotated[
+        bool,
+        typer.Option(
+            "--exclude-info-bar/--keep-info-bar", help="Leave detected information bars and empty rims out."
+        ),
+    ] = True,
+    device: DeviceOption = "auto",
+    json_target: JsonOption = None,
+) -> None:
+    """Estimate area shares from labels that are partly painted.
+
+    Each share comes with a 95 % interval for the share in the whole field; in
+    a stack, for the share in the specimen, with the planes as its fields.
+
+    \b
+    [bold]Examples[/bold]
+      phaseguide estimate painted steel.tif --labels painted.tif -m uhcs
+      phaseguide estimate painted steel.tif --labels strokes.tif -m uhcs --reading extrapolated --json -
+    """  # noqa: D301
+    from phaseguide.estimation.planes import estimate_planes
+    from phaseguide.micrographs.records import record_of_another, result_record
+    from phaseguide.models.zoo import open_model
+
+    if reading not in READINGS:
+        raise PhaseguideError(f"--reading {reading!r} is not known. Choose {' or '.join(READINGS)}.")
+    if (record := result_record(labels)) is not None:
+        raise PhaseguideError(
+            f"{labels}: was written by the program ({record.name} is its record), so nobody painted it and an "
+            "interval would mean nothing. Give the label map of your own strokes; to measure a result, count points: "
+            "phaseguide estimate points."
+        )
+    if (record := record_of_another(labels)) is not None:
+        raise PhaseguideError(
+            f"{labels}: {record.name} beside it is the record of another label map, so this one was changed or "
+            "replaced since the program wrote it. If it is your own painting, give it another name."
+        )
+    planes = _read_planes(image, labels, plane, exclude_info_bar)
+    opened = open_model(model)
+    estimate = draw(estimate_planes(planes, opened, reading, device=device))  # type: ignore[arg-type]
+    _show(estimate, opened.card.scheme, json_target)
+    write_json(
+        json_target,
+        {
+            "image": str(image),
+            "labels": str(labels),
+            "model": opened.card.name,
+            "reading": estimate.reading,
+            "planes": len(planes),
+            "phases": _rows(estimate, opened.card.scheme),
+            "warnings": list(estimate.warnings),
+        },
+    )
+
+
+@estimate_app.command()
+def coverage(
+    fields: Annotated[
+        int, typer.Option(min=2, max=10**6, metavar="N", help="Synthetic fields in each scenario.")
+    ] = 400,
+    seed: Annotated[int, typer.Option(**SEED, help="Another seed draws other fields.")] = 0,
+    json_target: JsonOption = None,
+) -> None:
+    """Measure how often the 95 % intervals hold the truth on synthetic fields.
+
+    400 fields take about ten minutes; the standard error of a coverage is then
+    one percentage point.
+
+    \b
+    [bold]Example[/bold]
+      phaseguide estimate coverage --fields 400 --json coverage.json
+    """  # noqa: D301
+    from phaseguide.studies.intervals.coverage import coverage_study
+
+    results = draw(coverage_study(fields, seed=seed))
+    columns = ("scenario", "reading", "covered %", "± pp", "blocks alone %")
+    table = make_table("Coverage of 95 % intervals, mean over phases", columns, left=2)
+    rows = []
+    for one in results:
+        name = one.scenario.name if one.scenario.meant else f"({one.scenario.name})"
+        table.add_row(
+            name,
+            one.scenario.reading,
+            f"{one.covered.mean() * 100:.1f}",
+            f"{one.half_width.mean() * 100:.1f}",
+            "" if one.covered_by_blocks is None else f"{one.covered_by_blocks.mean() * 100:.1f}",
+        )
+        rows.append(
+            {
+                "scenario": one.scenario.name,
+                "reading": one.scenario.reading,
+                "meant": one.scenario.meant,
+                "fields": one.fields,
+                "covered": one.covered.tolist(),
+                "bias": one.bias.tolist(),
+                "half_width": one.half_width.tolist(),
+                "covered_by_blocks": None
+                if one.covered_by_blocks is None
+                else one.covered_by_blocks.tolist(),
+            }
+        )
+    console = page(json_target)
+    console.print(table)
+    console.print("In brackets: scenarios for which a reading is not meant.")
+    write_json(json_target, {"fields": fields, "seed": seed, "scenarios": rows})
+
+
+def _read_planes(image: Path, labels: Path, plane: int | None, exclude_bar: bool) -> list[PaintedPlane]:
+    from phaseguide.estimation.planes import PaintedPlane
+    from phaseguide.micrographs.label_maps import read_label_map
+
+    micrograph, painted = read_image(image), read_label_map(labels)
+    pixels = micrograph.data if micrograph.is_stack else micrograph.data[None]
+    painted = painted if painted.ndim == 3 else painted[None]
+    if painted.shape != pixels.shape[:3]:
+        raise MicrographError(
+            f"{labels} is {_size(painted.shape)} px, but {image} is {_size(pixels.shape[:3])} px. "
+            "Use labels that were painted on this image."
+        )
+    if exclude_bar:
+        painted = micrograph.margins.exclude(painted, painted.shape)
+    chosen = range(len(pixels)) if plane is None else [plane]
+    if chosen[-1] >= len(pixels):
+        raise PhaseguideError(f"{image}: has planes 0 to {len(pixels) - 1}, and no plane {plane}.")
+    many = len(pixels) > 1
+    return [
+        PaintedPlane(f"{labels}, plane {z}" if many else str(labels), pixels[z], painted[z]) for z in chosen
+    ]
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape if shape[0] > 1 else shape[1:]))
+
+
+def _rows(estimate: PaintedEstimate, scheme: PhaseScheme) -> list[dict[str, Any]]:
+    """One row a phase; None for what a reading cannot know."""
+
+    def known(value: float) -> float | None:
+        return None if value != value else float(value)
+
+    return [
+        {
+            "phase": phase.name,
+            "label": phase.label,
+            "area": known(estimate.shares[k]),
+            "low": known(estimate.low[k]),
+            "high": known(estimate.high[k]),
+            "uncertainty": estimate.uncertainty[k],
+            "pixels": int(estimate.pixels[k]),
+            "blocks": int(estimate.blocks[k]),
+        }
+        for k, phase in enumerate(scheme)
+    ]
+
+
+def _show(estimate: PaintedEstimate, scheme: PhaseScheme, json_target: str | None) -> None:
+    title = "Painted share" if estimate.reading == "painted" else "Extrapolated from strokes"
+    table = make_table(title, ("phase", "area %", "95 % interval", "painted px", "blobs"))
+    for row in _rows(estimate, scheme):
+        interval = "" if row["low"] is None else f"{percent(row['low'])} - {percent(row['high'])}"
+        table.add_row(row["phase"], percent(row["area"]), interval, str(row["pixels"]), str(row["blocks"]))
+    page(json_target).print(table)
+    for warning in estimate.warnings:
+        say_notice(warning)

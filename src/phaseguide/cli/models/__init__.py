@@ -1,0 +1,1 @@
+"""``phaseguide models``: the library of models, base weights, what a network is."""

@@ -1,0 +1,1 @@
+"""``phaseguide project``: the fields of a specimen in one folder."""

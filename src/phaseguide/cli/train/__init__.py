@@ -1,0 +1,1 @@
+"""``phaseguide train``: from a data set, from a project, on Segment Anything."""

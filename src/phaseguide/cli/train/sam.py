@@ -1,0 +1,133 @@
+"""What ``phaseguide train`` is told of Segment Anything: ``--from sam:vit_b``, ``--base``, and the preset."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from phaseguide.errors import ModelError, TrainingError
+from phaseguide.training.config import TrainingConfig
+from phaseguide.training.presets import training_config
+
+PREFIX = "sam"
+DEFAULT_SIZE = "vit_b"
+
+
+def sam_size(start: str | None) -> str:
+    """The size in ``sam:vit_b`` (``sam`` alone is ViT-B); empty for anything else.
+
+    Raises
+    ------
+    ModelError
+        There is no such size.
+    """
+    name, colon, size = (start or "").partition(":")
+    if name != PREFIX or (not colon and Path(name).exists()):
+        return ""
+    from phaseguide.models.sam.shapes import find_shape
+
+    return find_shape(size or DEFAULT_SIZE).name
+
+
+def base_checksum(base: str | None) -> str:
+    """Checksum of ``--base``: given as such, or that of a file, which is remembered; empty where there is none.
+
+    Raises
+    ------
+    ModelError
+        Neither, or weights that are not at hand.
+    """
+    from phaseguide.models.sam.weights import add_base, find_base
+
+    if base is None:
+        return ""
+    checksum = base.strip().lower()
+    if re.fullmatch(r"[0-9a-f]{64}", checksum):
+        find_base(checksum)
+        return checksum
+    entry = add_base(base)
+    if entry.problem:
+        raise ModelError(entry.problem)
+    return entry.sha256
+
+
+def dataset_config(
+    preset: str | None, given: Mapping[str, Any], start: str | None, base: str, device: str
+) -> TrainingConfig:
+    """Settings of a run on a data set, checked as far as they can be before images are read.
+
+    Parameters
+    ----------
+    preset : str or None
+        See `phaseguide.training.presets.training_config`.
+    given : mapping
+        What was given on the command line.
+    start : str or None
+        ``--from``; ``sam:vit_b`` is an encoder and no trained model.
+    base : str
+        From `base_checksum`.
+    device : str
+        As asked for.
+
+    Raises
+    ------
+    TrainingError, ModelError, DeviceError
+        Settings that do not go together, weights that are not at hand, no such device.
+    """
+    from phaseguide.models.model_file import read_card
+    from phaseguide.models.zoo import find_model
+    from phaseguide.segmentation.network.device import choose_device
+
+    size = sam_size(start)
+    if size:
+        for key, value in (("architecture", PREFIX), ("encoder", size)):
+            if given.get(key, value) != value:
+                raise TrainingError(f"--from {start} and {key}={given[key]} differ. Keep one.")
+        given = {**given, "architecture": PREFIX, "encoder": size}
+    elif start is not None:
+        known = read_card(find_model(start)).backbone
+        if known.architecture == PREFIX:
+            given = {**given, "architecture": PREFIX, "encoder": known.encoder}
+            if base:
+                raise TrainingError(
+                    f"--base is for a new model; {start} names its base itself. Leave --base out."
+                )
+    config = training_config(preset, {**given, "device": device}, choose_device(device).kind)
+    if config.architecture != PREFIX:
+        if base:
+            raise TrainingError(
+                f"--base names weights for Segment Anything, but the architecture is {config.architecture}. Add "
+                "--preset sam, or leave --base out."
+            )
+        config.validate()
+        return config
+    if base:
+        adapter = {**config.adapter, "base": base}
+        config = TrainingConfig.from_dict({**config.to_dict(), "adapter": adapter})
+    config.validate()
+    if start is None or size:  # a trained model names its base itself
+        _check_weights(config)
+    return config
+
+
+def _check_weights(config: TrainingConfig) -> None:
+    """Make sure that a new model can be saved when it has been trained: its base must be known by a checksum."""
+    from phaseguide.models.sam.weights import find_base, find_official
+    from phaseguide.models.sam.shapes import OFFICIAL, find_shape
+
+    shape, base = find_shape(config.encoder), config.adapter.get("base")
+    if base:
+        find_base(base)
+    elif shape.name not in OFFICIAL:
+        raise TrainingError(
+            f"There are no official weights of {shape.name}. Name a file of its weights with --base."
+        )
+    elif not config.imagenet:
+        raise TrainingError(
+            "imagenet is false, so no weights would be loaded, and adapters on random weights are worth nothing. "
+            "Leave it out."
+        )
+    else:
+        find_official(shape.name)

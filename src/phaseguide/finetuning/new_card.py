@@ -1,0 +1,107 @@
+"""The end of a run: the best model with a card that tells what it has learnt from."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+import phaseguide
+from phaseguide.finetuning.events import Judgement
+from phaseguide.finetuning.rehearsal import root_checksum
+from phaseguide.finetuning.sources import Source
+from phaseguide.models.card import CalibrationCard, Card
+from phaseguide.models.metal import find_metal
+from phaseguide.models.model_file import LoadedModel
+from phaseguide.ratios import FLOOR
+from phaseguide.segmentation.review.out_of_distribution import Familiarity, describe_image
+
+if TYPE_CHECKING:
+    from phaseguide.models.segmenter import GuidedSegmenter
+
+
+def finished_model(
+    segmenter: GuidedSegmenter,
+    name: str,
+    parent: Card,
+    sources: Sequence[Source],
+    record: dict[str, Any],
+    after: Judgement | None,
+) -> LoadedModel:
+    """Put a fine-tuned segmenter and its card together, on the CPU and in evaluation mode; nothing is saved."""
+    segmenter = segmenter.to("cpu").to(memory_format=torch.contiguous_format)
+    segmenter.requires_grad_(True)
+    segmenter.eval()
+    card = parent.model_copy(
+        update={
+            "name": name,
+            "description": f"Fine-tuned from {parent.name} on {len(sources)} images.",
+            "training": {**record, "root_sha256": root_checksum(parent), "start": parent.training},
+            "scores": {} if after is None else {"validation blocks": after.to_dict()},
+            "calibration": _calibration(parent),
+            "familiarity": parent.familiarity if _familiar(parent, sources) else None,
+            "tensors_sha256": "",
+            **_ratios(parent, sources),
+        }
+    )
+    return LoadedModel(segmenter, card, Path())
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What a record tells of where a run computed."""
+    return {
+        "threads": torch.get_num_threads(),
+        "device": str(device),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "phaseguide": phaseguide.__version__,
+    }
+
+
+def _calibration(parent: Card) -> CalibrationCard:
+    """What was measured on the parent; its score head belongs to scores that have changed since."""
+    known = parent.calibration
+    return CalibrationCard(
+        own_error=known.own_error,
+        source=f"{known.source.removesuffix(', before fine-tuning')}, before fine-tuning",
+    )
+
+
+def _familiar(parent: Card, sources: Sequence[Source]) -> bool:
+    """Whether the images learnt from are like those the parent knows.
+
+    If they are not, the model now knows more kinds of image than its parent's card describes, and a
+    warning by that card would be wrong.
+    """
+    if parent.familiarity is None:
+        return False
+    usual = Familiarity.from_dict(parent.familiarity.model_dump())
+    seen = [find_metal(source.image, source.labels) for source in sources]
+    described = [describe_image(metal.seen, excluded=metal.excluded) for metal in seen]
+    return all(usual.distance(properties) <= usual.threshold for properties in described)
+
+
+def _ratios(parent: Card, sources: Sequence[Source]) -> dict[str, list[float]]:
+    """Mean and spread of the ratios: the parent's, or, for a model that had none, those of the labels."""
+    if parent.training:
+        return {}
+    k = len(parent.phases)
+    rows = []
+    for source in sources:
+        if source.labels is None:
+            continue
+        counts = np.bincount(source.labels.reshape(-1), minlength=256)[1 : k + 1]
+        if counts.sum():
+            rows.append(counts / counts.sum())
+    if not rows:
+        return {}
+    table = np.maximum(np.array(rows), FLOOR)
+    mean = table.mean(0) / table.mean(0).sum()
+    return {
+        "training_ratio_mean": mean.tolist(),
+        "training_ratio_spread": np.maximum(np.log(table).std(0), 0.3).tolist(),
+    }

@@ -1,0 +1,103 @@
+"""Judging a model on labelled crops, without a ratio: the same pixels before, during and after learning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from phaseguide.errors import is_out_of_memory
+from phaseguide.evaluation.confusion import confusion_matrix, scores_from_confusion
+from phaseguide.finetuning.crops import Crop
+from phaseguide.finetuning.events import Judgement, PhaseScore
+from phaseguide.finetuning.feature_cache import FeatureCache, whole
+from phaseguide.models.segmenter import GuidedSegmenter
+from phaseguide.segmentation.matching.match import argmax_labels
+
+AT_ONCE = 4
+
+
+def judge(
+    segmenter: GuidedSegmenter,
+    crops: Sequence[Crop],
+    cache: FeatureCache | None,
+    device: torch.device,
+    source: str,
+) -> Judgement | None:
+    """Score a model on the labelled pixels of crops; None where there are none.
+
+    Parameters
+    ----------
+    segmenter : GuidedSegmenter
+        Left in evaluation mode.
+    crops : sequence of Crop
+        Pixels that two crops share count twice.
+    cache : FeatureCache, optional
+        Features of these crops; None encodes them anew.
+    source : str
+        Goes into the judgement.
+    """
+    if not crops:
+        return None
+    k = len(segmenter.scheme)
+    segmenter.eval()
+    try:
+        total = _confusion(segmenter, crops, cache, device, k, AT_ONCE)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        total = _confusion(segmenter, crops, cache, device, k, 1)
+    return from_confusion(total, segmenter.scheme.names, source)
+
+
+def _confusion(
+    segmenter: GuidedSegmenter,
+    crops: Sequence[Crop],
+    cache: FeatureCache | None,
+    device: torch.device,
+    k: int,
+    at_once: int,
+) -> NDArray[np.int64]:
+    total = np.zeros((k, k + 1), dtype=np.int64)
+    with torch.no_grad():
+        for start in range(0, len(crops), at_once):
+            part = range(start, min(start + at_once, len(crops)))
+            if cache is None:
+                image = torch.stack([crops[i].pixels for i in part]).to(device)
+                features = whole(segmenter, image.contiguous(memory_format=torch.channels_last))
+            else:
+                features = cache.completed(segmenter, cache.features(crops, [(i, 0) for i in part]))
+            scores = segmenter.decode(features).float().cpu().numpy()
+            for one, i in zip(scores, part, strict=True):
+                total += confusion_matrix(crops[i].labels.numpy(), argmax_labels(one), k)
+    return total
+
+
+def from_confusion(total: NDArray[np.int64], names: Sequence[str], source: str) -> Judgement:
+    """Read a judgement off a confusion matrix, shape (K, K + 1)."""
+    scores = scores_from_confusion(total)
+    pixels = total.sum(1)
+    phases = []
+    for k, name in enumerate(names):
+        # A phase that the labels do not hold here has no true pixel to find.
+        there = pixels[k] > 0
+        phases.append(
+            PhaseScore(
+                name,
+                float(scores.dice[k]) if there else None,
+                float(scores.iou[k]) if there else None,
+                int(pixels[k]),
+            )
+        )
+    known = [s.dice for s in phases if s.dice is not None]
+    seen = total[:, : len(names)].sum(0)
+    gap = np.abs(seen / max(1, seen.sum()) - pixels / max(1, pixels.sum())).mean()
+    return Judgement(
+        tuple(phases),
+        float(np.mean(known)) if known else None,
+        float(gap) if pixels.sum() else None,
+        int(pixels.sum()),
+        source,
+    )

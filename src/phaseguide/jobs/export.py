@@ -1,0 +1,96 @@
+"""Write what the widget shows: tables, overlay pictures, label maps with their records. Runs in a worker."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from phaseguide.segmentation.request import Segmentation
+from phaseguide.jobs.results import Made, PhaseRow, table_rows, table_text
+from phaseguide.widgets.layers.planes import Index
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One plane as it stands, and how to read its image."""
+
+    index: Index
+    segmentation: Segmentation
+    made: Made
+    read: Callable[[], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """Everything about a result that a file may need."""
+
+    image_name: str
+    image_path: Path | None
+    image_sha256: str | None
+    pixel_size_um: float | None
+    planes: tuple[Outcome, ...]
+
+    def rows(self) -> list[PhaseRow]:
+        """Table of all planes."""
+        return [
+            row
+            for plane in self.planes
+            for row in table_rows(self.image_name, " ".join(map(str, plane.index)), plane.segmentation)
+        ]
+
+    def stem(self, index: Index) -> str:
+        """Name for files of a plane: the image's, fit for a file name, and the plane's number."""
+        stem = re.sub(r"[^\w.\-]+", "_", self.image_name).strip("._") or "image"
+        return "_".join([stem, *(f"{i:03d}" for i in index)])
+
+
+def save_table(path: Path, rows: list[PhaseRow]) -> Path:
+    """Write the table as CSV."""
+    from phaseguide.atomic import write_bytes
+
+    # With a byte-order mark, or Excel garbles the names of Widmanstätten and others.
+    write_bytes(path, table_text(rows, ",").encode("utf-8-sig"))
+    return path
+
+
+def save_overlay(path: Path, plane: Outcome) -> Path:
+    """Write the phases over the micrograph as PNG, pixel for pixel."""
+    from phaseguide.atomic import write_bytes
+    from phaseguide.segmentation.saving import overlay_image, png_bytes
+
+    done = plane.segmentation
+    write_bytes(path, png_bytes(overlay_image(plane.read(), done.labels, done.scheme)))
+    return path
+
+
+def files_there(folder: Path, exhibit: Exhibit) -> list[Path]:
+    """Return the files that `save_results` would replace."""
+    from phaseguide.segmentation.saving import result_files
+
+    files = [result_files(folder, exhibit.stem(plane.index)) for plane in exhibit.planes]
+    return [path for one in files for path in (one.labels, one.record) if path.exists()]
+
+
+def save_results(folder: Path, exhibit: Exhibit) -> Path:
+    """Write label map and record of every plane into a folder."""
+    from phaseguide.segmentation.saving import save_segmentation
+
+    for plane in exhibit.planes:
+        save_segmentation(
+            folder,
+            exhibit.stem(plane.index),
+            plane.segmentation,
+            plane.made.model,
+            exhibit.image_path,
+            plane.read(),
+            exhibit.pixel_size_um,
+            image_sha256=exhibit.image_sha256,
+            source=plane.made.source,
+            settings=plane.made.settings,
+        )
+    return folder

@@ -1,0 +1,105 @@
+"""Keeping a fine-tuned model or going back, with and without a project; each can be taken back by the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phaseguide.errors import PhaseguideError
+from phaseguide.jobs.new_version import keep
+from phaseguide.models.zoo import user_model_folder
+from phaseguide.jobs.finetune_start import FinetuneJob, Start
+from phaseguide.jobs.interrupted import discard_run
+
+if TYPE_CHECKING:
+    from phaseguide.finetuning.events import FinetuneResult
+    from phaseguide.models.model_file import LoadedModel
+
+
+@dataclass
+class Outcome:
+    """A result, where it came from, and what was decided.
+
+    Attributes
+    ----------
+    kept : Path or None
+        File of the new model, once it was kept; keeping again writes no second one.
+    used : {"", "new", "old"}
+        What the user decided to go on with.
+    before : str or None
+        The project's model before the new one was kept, empty if none was in use; None until then.
+    """
+
+    result: FinetuneResult
+    job: FinetuneJob
+    start: LoadedModel
+    kept: Path | None = None
+    used: str = ""
+    before: str | None = None
+    version: str = ""
+
+
+def keep_model(outcome: Outcome) -> Path:
+    """Save the new model as a version and use it; to be called in a worker.
+
+    Returns
+    -------
+    Path
+        Its file.
+
+    Raises
+    ------
+    PhaseguideError
+        It cannot be written. The result is still there.
+    """
+    project, result = outcome.job.project, outcome.result
+    if outcome.kept is None or not outcome.kept.exists():
+        if project is None:
+            outcome.kept, _ = keep(result, user_model_folder(), outcome.job.name)
+        else:
+            outcome.kept = _add_version(project, outcome)
+    if project is not None:
+        outcome.before = str(project.current) if outcome.before is None else outcome.before
+        project.use(outcome.version)
+    outcome.used = "new"
+    discard_run(outcome.job.folder)
+    return outcome.kept
+
+
+def go_back(outcome: Outcome) -> Path | None:
+    """Use the model from before; to be called in a worker. Its file is returned, None if there was none."""
+    project = outcome.job.project
+    if project is not None and outcome.used == "new" and outcome.before is not None:
+        project.use(outcome.before)
+    outcome.used = "old"
+    discard_run(outcome.job.folder)
+    return outcome.job.start.path
+
+
+def _add_version(project: Any, outcome: Outcome) -> Path:
+    result = outcome.result
+    entry = project.add_version(
+        result.model.segmenter,
+        result.model.card,
+        parent=_parent(project, outcome.job.start),
+        parent_sha256=outcome.start.card.tensors_sha256,
+        data_sha256=result.data_sha256,
+        settings=result.record,
+        before={} if result.before is None else result.before.to_dict(),
+        after={} if result.after is None else result.after.to_dict(),
+    )
+    outcome.version = entry.id
+    path: Path = project.version_path(entry.id)
+    return path
+
+
+def _parent(project: Any, start: Start) -> str:
+    """What the project calls the model that was learnt from, whichever is in use by now."""
+    path = start.path
+    if path is None:
+        return f"sam:{start.sam}" if start.sam else "imagenet"
+    try:
+        return str(project.name_of(path))
+    except PhaseguideError:  # its file was deleted meanwhile
+        return str(path)

@@ -1,0 +1,100 @@
+"""A model with adapters as one file that needs no base weights: for machines that have none, and for deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from phaseguide.errors import DeviceError, ModelError, is_out_of_memory
+from phaseguide.events import Finished, Progress
+from phaseguide.models.model_file import load_model, model_bytes, read_card
+from phaseguide.models.new_file import refuse_taken, write_new
+from phaseguide.models.zoo import SUFFIX
+
+if TYPE_CHECKING:
+    from phaseguide.models.card import Card
+
+T = TypeVar("T")
+
+MERGED = " merged"
+_STEPS = ("Reading the model", "Adding the adapters", "Writing the merged model")
+
+
+def has_adapters(card: Card) -> bool:
+    """Whether a model sits on base weights that are not in its file."""
+    return bool(card.backbone.adapter) and not card.backbone.adapter.get("merged")
+
+
+def merging_model(source: Path, target: Path) -> Iterator[Progress | Finished[Path]]:
+    """Write a copy of a model with its adapters added to the base weights, which it then holds.
+
+    The card is that of the model, its name followed by "merged". Scores equal those of the model up to the
+    rounding of the file's half precision. Close the generator to stop; nothing is left then.
+
+    Parameters
+    ----------
+    source : Path
+    target : Path
+        A new file; the suffix is added where it is missing.
+
+    Yields
+    ------
+    Progress
+    Finished
+        The file written.
+
+    Raises
+    ------
+    ModelError
+        A model without adapters, one whose base weights are not at hand, or there is a file of that name.
+    DeviceError
+        Not enough memory for the base weights.
+    PhaseguideError
+        The file cannot be written.
+    """
+    card = read_card(source)
+    if not has_adapters(card):
+        reason = "they are merged already" if card.backbone.adapter else "it holds all of its weights itself"
+        raise ModelError(
+            f"{source}: has no adapters to merge: {reason}. To copy it: phaseguide models export {source.stem} FILE."
+        )
+    target = target if target.suffix == SUFFIX else target.with_name(target.name + SUFFIX)
+    refuse_taken(target)
+    yield Progress(_STEPS[0], 0, len(_STEPS))
+    from phaseguide.models.sam.merging import merge_adapters
+
+    with suppress(ModelError):  # told by `load_model`, with the name of the model
+        yield from _looking_for_base(card)
+    model = load_model(source)
+    yield Progress(_STEPS[1], 1, len(_STEPS))
+    merged = _in_memory(lambda: merge_adapters(model.segmenter), card.name)
+    yield Progress(_STEPS[2], 2, len(_STEPS))
+    name = card.name if card.name.endswith(MERGED) else card.name + MERGED
+    about = card.model_copy(update={"name": name})
+    data, _ = _in_memory(lambda: model_bytes(merged, about), card.name)
+    write_new(target, data)
+    yield Progress(_STEPS[2], len(_STEPS), len(_STEPS))
+    yield Finished(target)
+
+
+def _looking_for_base(card: Card) -> Iterator[Progress]:
+    """Take the checksum of the base, if that was not done before, while telling how far that is."""
+    from phaseguide.models.sam.weights import finding
+
+    for event in finding(card.backbone.adapter["base"]):
+        if isinstance(event, Progress):
+            yield event
+
+
+def _in_memory(work: Callable[[], T], name: str) -> T:
+    """Do something that takes about twice the base weights; say so where there is no room for them."""
+    try:
+        return work()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise DeviceError(
+            f"Not enough memory to merge {name!r}: the base weights are held twice. Close other programs."
+        ) from error

@@ -1,0 +1,1 @@
+"""Offsets of the scores that meet wanted shares, and what keeps islands whole meanwhile."""

@@ -1,0 +1,348 @@
+"""Scores of one image: without a ratio, for one, and calibrated for matching; computed when wanted and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phaseguide.errors import DeviceError, WeightsTooLargeError, is_out_of_memory
+from phaseguide.events import Notice, Progress
+from phaseguide.models.card import ViewCard
+from phaseguide.models.metal import Metal
+from phaseguide.models.model_file import LoadedModel
+from phaseguide.models.sam.prompts import Prompts
+from phaseguide.phases import EXCLUDED
+from phaseguide.ratios import Ratio, ratio_from_labels
+from phaseguide.segmentation.network.device import choose_device
+from phaseguide.segmentation.network.embedding_files import EmbeddingFolder
+from phaseguide.segmentation.network.embeddings import MEMORY
+from phaseguide.segmentation.network.encoding import EncodedImage
+from phaseguide.segmentation.matching.islands import smooth_scores
+from phaseguide.segmentation.matching.match import argmax_labels
+from phaseguide.segmentation.request import Preview
+from phaseguide.segmentation.network.score_head import calibrated_image, recalibrated
+from phaseguide.segmentation.network.scratch import empty_beside
+from phaseguide.segmentation.network.stages import ENCODING, READING
+from phaseguide.segmentation.network.tiling import Tile, tile_ratios
+
+Scores = NDArray[np.float32]
+Window = tuple[slice, slice]
+
+SMALLEST_TILE = 256
+
+
+class Scoring:
+    """Scores of one image by one model.
+
+    Parameters
+    ----------
+    model : LoadedModel
+    metal : Metal
+        Of an image with the model's channels; see `show` for another one.
+    device : str
+    tile, overlap : int
+        See `Session`.
+    views : sequence of ViewCard
+    invert : bool
+    memory : int
+        Budget in bytes.
+    name : str
+        What to call the image in errors.
+    folder : EmbeddingFolder, optional
+        Where embeddings are kept on disk.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        metal: Metal,
+        device: str,
+        *,
+        tile: int | None,
+        overlap: int | None,
+        views: Sequence[ViewCard],
+        invert: bool,
+        memory: int,
+        name: str,
+        folder: EmbeddingFolder | None = None,
+    ) -> None:
+        self.model, self.metal, self.name = model, metal, name
+        self.device = choose_device(device)
+        backbone = model.segmenter.backbone
+        tile = backbone.preferred_tile(self.device.kind) if tile is None else tile
+        self._tile = max(SMALLEST_TILE, tile // 32 * 32)
+        overlap = backbone.preferred_overlap(self._tile) if overlap is None else overlap
+        self._options: dict[str, Any] = {
+            "overlap": min(max(0, overlap), self._tile // 2),
+            "views": views,
+            "invert": invert,
+            "memory": memory,
+            "folder": folder,
+        }
+        self.generation = 0
+        self.forget()
+
+    @property
+    def views(self) -> Sequence[ViewCard]:
+        """The views of the image that are averaged."""
+        views: Sequence[ViewCard] = self._options["views"]
+        return views
+
+    @property
+    def tile(self) -> int:
+        """Largest side in the network at once, px; it shrinks when memory runs out."""
+        return self._tile
+
+    @property
+    def plain(self) -> Scores | None:
+        """Scores without a ratio, (K, H, W); None before they were first wanted."""
+        return self._plain
+
+    def forget(self) -> None:
+        """Drop everything that was computed; ``generation`` tells scores of before from those of after."""
+        self.generation += 1
+        self._encoded: EncodedImage | None = None
+        self._plain: Scores | None = None
+        self._tile_shares: NDArray[np.float64] | None = None
+        self._forget_masked()
+
+    def _forget_masked(self) -> None:
+        """Drop what depends on the pixels that are excluded, even where the network sees the same."""
+        # By whether a ratio acts, or prompts alone: the last ones and what the network made of them.
+        self._guided: dict[bool, tuple[tuple[Any, ...], Scores]] = {}
+        self._smoothed: tuple[float, Scores] | None = None
+        self._matchable: dict[bool | None, tuple[tuple[Any, ...], Scores]] = {}
+
+    def show(self, metal: Metal) -> None:
+        """Take other pixels of the image as metal; what the network has seen is kept where it would see the same."""
+        same, self.metal = metal.looks_like(self.metal), metal
+        if same and self._encoded is not None:
+            self._encoded.metal = metal
+            self._forget_masked()
+        else:
+            self.forget()
+
+    def without_ratio(self, excluded: NDArray[np.uint8] | None) -> Generator[Progress | Notice, None, Scores]:
+        """Return the scores without a ratio, shape (K, H, W)."""
+        while True:
+            try:
+                if self._plain is None:
+                    self._plain = yield from self._encode(excluded)
+                return self._plain
+            except (RuntimeError, MemoryError) as error:
+                yield Notice(self._fall_back(error))
+
+    def guided(
+        self,
+        imposed: Ratio | None,
+        prompts: Prompts | None,
+        excluded: NDArray[np.uint8] | None,
+        focus: Window | None = None,
+    ) -> Generator[Progress | Notice | Preview, None, Scores]:
+        """Return the scores of the network that is told a ratio, or shown prompts, or both.
+
+        Tiles in ``focus`` come first. Out of memory falls back to smaller tiles and then to the CPU, with a notice.
+        """
+        while True:
+            yield from self.without_ratio(excluded)
+            try:
+                return (yield from self._decode(imposed, prompts, excluded, focus))
+            except (RuntimeError, MemoryError) as error:
+                yield Notice(self._fall_back(error))
+
+    def smoothed(self, sigma_px: float, *, prompted: bool = False) -> Scores:
+        """Return the scores without a ratio, of the last prompts or without any, smoothed.
+
+        The last smoothing of those without prompts is kept.
+        """
+        if prompted:
+            return self.smooth(self._guided[False][1], sigma_px)
+        assert self._plain is not None
+        if not sigma_px:
+            return self._plain
+        if self._smoothed is None or self._smoothed[0] != sigma_px:
+            self._smoothed = (sigma_px, self.smooth(self._plain, sigma_px))
+        return self._smoothed[1]
+
+    def smooth(self, scores: Scores, sigma_px: float) -> Scores:
+        """Return scores of the image smoothed, each pixel with others that are not excluded."""
+        if not sigma_px:
+            return scores
+        return self._in_window(scores, lambda seen: smooth_scores(seen, sigma_px, self.metal.excluded))
+
+    def _in_window(self, scores: Scores, make: Callable[[Scores], Scores]) -> Scores:
+        """Work on the scores in the window alone; outside they stay 0."""
+        if self.metal.is_whole:
+            return make(scores)
+        made = empty_beside(scores)
+        made[:] = 0
+        window = (slice(None), *self.metal.window)
+        made[window] = make(scores[window])
+        return made
+
+    def matchable(self, imposed: Ratio | None, sigma_px: float, prompts: Prompts | None = None) -> Scores:
+        """Return what ratio matching works on: calibrated where the model can, then smoothed.
+
+        Parameters
+        ----------
+        imposed, prompts
+            Those of the last `guided` with a ratio, or with prompts alone, whose scores are then taken; None
+            for both: those without.
+        sigma_px : float
+        """
+        conditioned = imposed is not None or prompts is not None
+        which = imposed is not None if conditioned else None
+        scores: Scores | None = self._plain
+        key: tuple[Any, ...] = ()
+        if which is not None:
+            key, scores = self._guided[which]
+        assert scores is not None and self._encoded is not None
+        head = self.model.card.calibration.head
+        if head is None and not sigma_px:
+            return scores
+        if head is None and not conditioned:
+            return self.smoothed(sigma_px)
+        kept = self._matchable.get(which)
+        if kept is None or kept[0] != (key, sigma_px):
+            self._matchable.pop(which, None)  # memory for the new one
+            if head is not None and conditioned and not sigma_px:
+                assert self._plain is not None
+                scores = recalibrated(self._plain, self.matchable(None, 0.0), scores, head)
+            elif head is not None:
+                grey, excluded = self._encoded.grey, self.metal.excluded
+                scores = self._in_window(scores, lambda seen: calibrated_image(seen, grey, head, excluded))
+            if sigma_px:
+                scores = self.smooth(scores, sigma_px)
+            kept = ((key, sigma_px), scores)
+            self._matchable[which] = kept
+        return kept[1]
+
+    def _encode(self, excluded: NDArray[np.uint8] | None) -> Generator[Progress | Notice, None, Scores]:
+        shares: list[Ratio] = []
+        n_phases = len(self.model.card.scheme)
+
+        def measure(tile: Tile, logits: Scores) -> None:
+            labels = argmax_labels(logits, None if excluded is None else excluded[tile.window])
+            known = ratio_from_labels(labels, n_phases)
+            shares.append(np.full(n_phases, np.nan) if known is None else known)
+
+        if self._encoded is None:
+            self._encoded = EncodedImage(
+                self.model.segmenter, self.metal, self.device, tile=self._tile, **self._options
+            )
+        tiles, embeddings = self._encoded.tiles, self._encoded.embeddings
+        made = embeddings.made
+        stage = READING if embeddings.at_hand(tiles[0], self.views) else ENCODING
+        yield Progress(stage, 0, len(tiles) * len(self.views))
+        work = self._encoded.scores(None, measure)
+        while True:
+            try:
+                done, total = next(work)
+            except StopIteration as end:
+                plain: Scores = end.value
+                break
+            yield from self._told()
+            yield Progress(ENCODING if embeddings.made > made else stage, done, total)
+        yield from self._told()
+        self._tile_shares = np.array(shares)
+        return plain
+
+    def _told(self) -> Iterator[Notice]:
+        """What there is to say about the embeddings, once."""
+        notices = [] if self._encoded is None else self._encoded.embeddings.notices
+        while notices:
+            yield Notice(notices.pop(0))
+
+    def _decode(
+        self,
+        imposed: Ratio | None,
+        prompts: Prompts | None,
+        excluded: NDArray[np.uint8] | None,
+        focus: Window | None,
+    ) -> Generator[Progress | Notice | Preview, None, Scores]:
+        has_ratio = imposed is not None
+        key = (() if imposed is None else tuple(imposed.tolist()), () if prompts is None else prompts.key)
+        if (kept := self._guided.get(has_ratio)) is not None and kept[0] == key:
+            return kept[1]
+        assert self._encoded is not None and self._plain is not None
+        seen: list[Preview] = []
+
+        def look(scores: Scores) -> None:
+            if focus is not None:
+                fixed = None if excluded is None else excluded[focus]
+                seen.append(Preview(argmax_labels(scores[:, *focus], fixed), focus))
+
+        ratios = None if imposed is None else self._ratios_of_tiles(imposed, excluded)
+        kept = None
+        self._guided.pop(has_ratio, None)  # memory for the new one
+        stage = "Decoding with the ratio" if has_ratio else "Decoding with boxes and points"
+        work = self._encoded.conditioned(ratios, self._plain, focus, look, prompts)
+        while True:
+            try:
+                done, total = next(work)
+            except StopIteration as end:
+                scores: Scores = end.value
+                break
+            if seen:
+                yield seen.pop()
+            yield from self._told()
+            yield Progress(stage, done, total)
+        self._guided[has_ratio] = (key, scores)
+        return scores
+
+    def _ratios_of_tiles(self, imposed: Ratio, excluded: NDArray[np.uint8] | None) -> NDArray[np.float64]:
+        """Give each tile its own ratio so that the whole has the imposed one."""
+        assert self._encoded is not None and self._tile_shares is not None
+        areas = np.array(
+            [
+                t.height * t.width - (0 if excluded is None else np.count_nonzero(excluded[t.window]))
+                for t in self._encoded.tiles
+            ],
+            dtype=np.float64,
+        )
+        # A tile that is excluded altogether gets the ratio of the whole; its labels count nowhere.
+        ratios = np.tile(imposed, (areas.size, 1))
+        seen = (areas > 0) & ~np.isnan(self._tile_shares).any(1)
+        if seen.any():
+            ratios[seen] = tile_ratios(self._tile_shares[seen], areas[seen], imposed)
+        return ratios
+
+    def _fall_back(self, error: BaseException) -> str:
+        """Make the next attempt smaller and say so, or raise."""
+        import torch
+
+        if not is_out_of_memory(error):
+            raise error
+        self.forget()
+        MEMORY.clear()
+        if self.device.kind == "cuda":
+            torch.cuda.empty_cache()
+        too_large = isinstance(error, WeightsTooLargeError)  # smaller tiles would not help
+        if self._tile > SMALLEST_TILE and not too_large:
+            fits = max(self.metal.seen.shape[:2])
+            self._tile = max(SMALLEST_TILE, min(self._tile, fits) // 2 // 32 * 32)
+            self._options["overlap"] = min(self._options["overlap"], self._tile // 4)
+            return f"Out of memory on {self.device.name}; trying again with tiles of {self._tile} px."
+        if self.device.kind != "cpu":
+            name = self.device.name
+            self.device = choose_device("cpu")
+            if too_large:
+                return f"Not enough memory on {name} for the weights of the model; going on with the CPU."
+            return "Out of memory on the GPU even with small tiles; going on with the CPU."
+        if too_large:
+            raise DeviceError(
+                f"Not enough memory for the model {self.model.card.name!r}: {error}. Close other programs, or take "
+                "a model with a smaller encoder."
+            ) from error
+        raise DeviceError(
+            f"Not enough memory for {self.name} even in tiles of {SMALLEST_TILE} px. Close other programs, "
+            "or crop the image."
+        ) from error
+
+
+def excluded_only(edits: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
+    """Return of manual edits only what is excluded; None without edits."""
+    return None if edits is None else np.where(edits == EXCLUDED, np.uint8(EXCLUDED), np.uint8(0))

@@ -1,0 +1,1 @@
+"""What should make a user doubt a result, and where to look."""

@@ -1,0 +1,133 @@
+"""What should make a user doubt a result, in words."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phaseguide.models.card import Card
+from phaseguide.models.metal import Metal
+from phaseguide.phases import PhaseScheme
+from phaseguide.ratios import FLOOR, Ratio, total_variation
+from phaseguide.segmentation.review.out_of_distribution import Familiarity, scale_warning
+from phaseguide.segmentation.matching.match import Match
+
+USUAL = 0.15
+"""Total variation from which on a disagreement is told where a model's own is not known."""
+
+
+def conflict_limit(card: Card) -> float:
+    """Return the total variation between user and model above which a sentence says so, in [0, 1]."""
+    known = card.calibration.own_variation
+    return USUAL if known is None else known
+
+
+def describe_conflict(asked: Ratio, own: Ratio, achieved: Ratio, card: Card) -> str:
+    """Say in one sentence how far the user and the model are apart; empty if they are not.
+
+    Parameters
+    ----------
+    asked : ndarray, shape (K,)
+        Complete.
+    own, achieved : ndarray, shape (K,)
+    card : Card
+        Of the model.
+    """
+    gap, moved = total_variation(own, asked), total_variation(own, achieved)
+    limit = conflict_limit(card)
+    if gap <= limit:
+        return ""
+    usual = (
+        ""
+        if card.calibration.own_variation is None
+        else f" (on 95 % of known images the model was less than {limit * 100:.0f} % off)"
+    )
+    return (
+        f"The expected ratio differs from what the model sees in {gap * 100:.0f} % of the area{usual}; "
+        f"{moved * 100:.0f} % was moved. Check where, and whether the value belongs to this field."
+    )
+
+
+def describe_limit(asked: Ratio, imposed: Ratio, held: NDArray[np.bool_], scheme: PhaseScheme) -> str:
+    """Say which values are so far from what the model sees that they are followed only so far; or nothing.
+
+    Parameters
+    ----------
+    asked, imposed : ndarray, shape (K,)
+    held : ndarray of bool, shape (K,)
+        From `phaseguide.ratios.held_back`.
+    scheme : PhaseScheme
+    """
+    parts = [
+        f"{phase.name} {asked[k] * 100:.1f} % only to {imposed[k] * 100:.1f} %"
+        for k, phase in enumerate(scheme)
+        if held[k]
+    ]
+    if not parts:
+        return ""
+    return (
+        f"Followed as far as such a value is believed against this model: {', '.join(parts)}. If it is surer "
+        "than its source says, choose another source or range."
+    )
+
+
+def describe_miss(imposed: Ratio, achieved: Ratio, scheme: PhaseScheme) -> str:
+    """Say that a network that knows the ratio did not come to it; empty within 0.1 percentage points."""
+    gaps = np.abs(achieved - imposed)
+    if gaps.max() <= FLOOR:
+        return ""
+    k = int(gaps.argmax())
+    return (
+        f"The network alone does not reach the ratio: {scheme.names[k]} has {achieved[k] * 100:.1f} %, "
+        f"{imposed[k] * 100:.1f} % was the aim. Let the ratio act on the mask, or on both, to reach it."
+    )
+
+
+def describe_estimate(card: Card) -> str:
+    """Say how far a model's automatic estimate was off; empty where that is not known."""
+    error = card.calibration.auto_error_pp
+    if error is None:
+        return ""
+    return f"The model's own estimate was off by {error:.1f} percentage points a phase on known images."
+
+
+def describe_match(match: Match) -> str:
+    """Say why a map does not have the composition that was imposed; empty if it has."""
+    if not match.determinable:
+        return (
+            "The model's scores are the same all over this image, so no place is more one phase than "
+            "another: the ratio could not be imposed."
+        )
+    if not match.reachable:
+        return (
+            "The ratio cannot be reached exactly: your manual edits hold more of a phase than it allows; the "
+            "edits win."
+        )
+    return ""
+
+
+def describe_strangeness(
+    metal: Metal,
+    card: Card,
+    pixel_size_um: float | None,
+    *,
+    invert: bool,
+) -> str:
+    """Say what about an image is unlike the training images; empty if nothing is known to be.
+
+    Parameters
+    ----------
+    metal : Metal
+        Of the image.
+    card : Card
+        Of the model.
+    pixel_size_um : float or None
+        Of the image.
+    invert : bool
+        The image's contrast is inverted.
+    """
+    known = card.input.pixel_size_um
+    if card.familiarity is None:
+        return scale_warning(known, pixel_size_um) or ""
+    usual = Familiarity.from_dict(card.familiarity.model_dump(), pixel_size_um=known)
+    return usual.warning(metal.seen, pixel_size_um, invert=invert, excluded=metal.excluded) or ""

@@ -1,0 +1,1 @@
+"""The command group ``phaseguide benchmark``; the command line loads it by name."""

@@ -1,0 +1,198 @@
+"""``phaseguide benchmark finetune``: how much a simulated user's strokes teach, and how fast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from phaseguide.studies.commands.speed import benchmark_app
+from phaseguide.cli.shared.limits import MOST_REPEATS, REPEATS, SEED
+from phaseguide.cli.shared.output import DeviceOption, JsonOption, page, write_json
+from phaseguide.cli.shared.progress import draw
+from phaseguide.errors import PhaseguideError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+STORY_NAMES = {"new": "new steel", "known": "known steel", "places": "where to paint"}
+
+
+@benchmark_app.command()
+def finetune(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder with images/ and labels/.")],
+    folds_file: Annotated[
+        Path, typer.Option("--folds", metavar="FILE", help='JSON: {"A": ["image", ...], "B": [...]}.')
+    ],
+    models: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Models of these folds (phaseguide benchmark folds --out DIR)."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="Results, one a line; a run that was stopped goes on from it."),
+    ],
+    scheme: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A scheme.json where the folder has none.")
+    ] = None,
+    stories: Annotated[
+        str, typer.Option(metavar="new,known,places", help="Which stories; several with commas.")
+    ] = "new,known,places",
+    only: Annotated[str, typer.Option("--only", metavar="A,B,...", help="Only these folds.")] = "",
+    turns: Annotated[
+        int,
+        typer.Option(
+            min=0, max=MOST_REPEATS, help="Images of each fold that are painted in their turn; 0 for all."
+        ),
+    ] = 0,
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="M", help="Model of another material that a new steel starts from."),
+    ] = None,
+    new_preset: Annotated[
+        str, typer.Option(metavar="PRESET", help="How a new steel learns: a preset of fine-tuning.")
+    ] = "new steel",
+    known_preset: Annotated[str, typer.Option(metavar="PRESET", help="How a known steel learns.")] = "fast",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any setting of the learning; may be repeated."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(**REPEATS, help="Seeds of the comparison of places.")] = 3,
+    visits: Annotated[int, typer.Option(**REPEATS, help="Places that the user visits in a round.")] = 8,
+    place_user: Annotated[
+        str, typer.Option(metavar="corrects|labels", help="In a place: only correct, or also confirm.")
+    ] = "labels",
+    place_ways: Annotated[
+        str,
+        typer.Option(metavar="WAY,...", help="ranked, ratio, entropy, random; oracles: mistakes, balanced."),
+    ] = "",
+    place_steel: Annotated[
+        str,
+        typer.Option(
+            metavar="known|new", help="Places for the fold's model, or after one stroke of each new phase."
+        ),
+    ] = "known",
+    seed: Annotated[int, typer.Option(**SEED, help="Seed of strokes, rehearsal, experts and learning.")] = 0,
+    development: Annotated[
+        str,
+        typer.Option(metavar="A", help="Fold that settings were chosen on; aims are also given without it."),
+    ] = "A",
+    device: DeviceOption = "cpu",
+    json_target: JsonOption = None,
+) -> None:
+    """Let a simulated user paint, and measure what is learnt on pixels and images that were not painted.
+
+    Stop with Ctrl-C at any time; the same command goes on where it stopped.
+
+    [bold]Example[/bold]
+
+    \b
+      phaseguide benchmark finetune data/steel --folds folds.json --models runs/steel --out finetune.jsonl
+    """  # noqa: D301
+    from phaseguide.cli.train.dataset import choose_scheme
+    from phaseguide.cli.train.project import make_config
+    from phaseguide.cli.train.settings import parse_settings
+    from phaseguide.datasets.folder import open_dataset
+    from phaseguide.studies.speed.speed import describe_machine
+    from phaseguide.studies.folds.folds import read_folds
+    from phaseguide.finetuning.config import FinetuneConfig
+    from phaseguide.studies.finetune.places import PlaceOptions
+    from phaseguide.studies.finetune.scenarios import StoryOptions
+    from phaseguide.studies.finetune.study import StudyOptions, finetune_study
+    from phaseguide.studies.finetune.report import summarise, to_markdown
+    from phaseguide.models.zoo import open_model
+
+    data = open_dataset(dataset)
+    given = {"device": device, "seed": seed, **parse_settings(settings or [], FinetuneConfig)}
+    configs = [make_config(name, given) for name in (new_preset, known_preset)]
+    options = StudyOptions(
+        StoryOptions(new_config=configs[0], known_config=configs[1], seed=seed),
+        PlaceOptions(
+            visits=visits,
+            seeds=seeds,
+            user=_user(place_user),
+            ways=_ways(place_ways),
+            steel=_steel(place_steel),
+        ),
+        start or "",
+    )
+    rows = draw(
+        finetune_study(
+            data,
+            read_folds(folds_file, data),
+            models,
+            choose_scheme(data, None, scheme, None),
+            out,
+            options,
+            stories=[_story(name) for name in _parts(stories)],
+            only=_parts(only),
+            turns=turns,
+            start=None if start is None else open_model(start),
+        ),
+        _print_row,
+    )
+    report = {
+        "machine": {**describe_machine(), "threads": configs[0].used_threads()},
+        "options": {"new": configs[0].to_dict(), "known": configs[1].to_dict(), "seed": seed, "start": start},
+        **summarise(rows, development),
+    }
+    page(json_target).print(to_markdown(report), soft_wrap=True)
+    write_json(json_target, report)
+
+
+def _story(name: str) -> str:
+    if name not in STORY_NAMES:
+        raise PhaseguideError(f"There is no story {name!r}. Choose {', '.join(STORY_NAMES)}.")
+    return STORY_NAMES[name]
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _user(text: str) -> str:
+    from phaseguide.studies.finetune.places import CORRECTS, LABELS
+
+    users = {"corrects": CORRECTS, "labels": LABELS}
+    if text not in users:
+        raise PhaseguideError(f"--place-user {text!r}: choose {' or '.join(users)}.")
+    return users[text]
+
+
+def _steel(text: str) -> str:
+    if text not in ("known", "new"):
+        raise PhaseguideError(f"--place-steel {text!r}: choose known or new.")
+    return STORY_NAMES[text]
+
+
+def _ways(text: str) -> tuple[str, ...]:
+    """Ways of choosing places by their words; all but the oracles where none is named."""
+    from phaseguide.studies.finetune.places import WAY_NAMES, WAYS
+
+    for word in _parts(text):
+        if word not in WAY_NAMES:
+            raise PhaseguideError(f"--place-ways {word!r}: choose {', '.join(WAY_NAMES)}.")
+    return tuple(WAY_NAMES[word] for word in _parts(text)) or WAYS
+
+
+def _print_row(row: Any, console: Console) -> None:
+    """Print a result as it comes; other events are passed over."""
+    if not isinstance(row, dict):
+        return
+    import numpy as np
+
+    from phaseguide.evaluation.confusion import scores_from_confusion
+
+    dice = {
+        part: 100 * scores_from_confusion(np.array(row[part])).dice_mean
+        for part in ("unpainted", "others", "old")
+        if row.get(part) is not None
+    }
+    seconds = "" if row.get("round_s") is None else f", {row['round_s']:.0f} s"
+    console.print(
+        f"{row['story']}, fold {row['fold']}, {row['painted']}, {row['method']}, round {row['round']}: Dice "
+        + ", ".join(f"{part} {value:.1f}" for part, value in dice.items())
+        + f"; {row['painted_px']} px{seconds}",
+        soft_wrap=True,
+    )

@@ -1,0 +1,55 @@
+"""``phaseguide benchmark familiarity``: how often the warning about strange images comes, and when."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phaseguide.studies.commands.speed import benchmark_app
+from phaseguide.cli.shared.images import read_image
+from phaseguide.cli.shared.output import JsonOption, page, write_json
+from phaseguide.cli.shared.progress import draw
+from phaseguide.errors import PhaseguideError
+
+
+@benchmark_app.command()
+def familiarity(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder with images/.")],
+    folds_file: Annotated[
+        Path, typer.Option("--folds", metavar="FILE", help='JSON: {"A": ["image", ...], "B": [...]}.')
+    ],
+    others: Annotated[
+        list[str] | None,
+        typer.Option("--other", metavar="NAME=DIR", help="Images of another material; may be repeated."),
+    ] = None,
+    json_target: JsonOption = None,
+) -> None:
+    """Count warnings on images of left-out folds, degraded ones, and other materials.
+
+    [bold]Example[/bold]
+
+    \b
+      phaseguide benchmark familiarity data/steel --folds folds.json --other coating=data/coating
+    """  # noqa: D301
+    from dataclasses import asdict
+
+    from phaseguide.datasets.folder import open_dataset
+    from phaseguide.studies.folds.out_of_distribution import familiarity_study, rates_table
+    from phaseguide.studies.folds.folds import read_folds
+    from phaseguide.jobs.image_files import find_images
+
+    data = open_dataset(dataset)
+    folds = read_folds(folds_file, data)
+    wanted = [stem for stems in folds.values() for stem in stems]
+    images = {item.stem: item.read_image().data for item in data.only(wanted).items}
+    foreign = {}
+    for other in others or []:
+        name, _, folder = other.partition("=")
+        if not folder:
+            raise PhaseguideError(f"--other {other!r} is not understood. Write NAME=FOLDER.")
+        foreign[name] = [read_image(path).data for path in find_images([Path(folder)])]
+    rates = draw(familiarity_study(images, folds, foreign))
+    page(json_target).print(rates_table(rates), soft_wrap=True)
+    write_json(json_target, {"rates": [asdict(rate) for rate in rates]})

@@ -1,0 +1,1 @@
+"""How quickly fine-tuning learns from strokes, against what, on which scenarios."""

@@ -1,0 +1,330 @@
+"""The report of the fine-tuning benchmark: Dice against rounds, pixels and seconds, with its spread over folds.
+
+Confusion matrices of the turns of a fold are added before Dice is taken, so that a phase that is rare
+in one image does not decide; the spread and the intervals are over folds. Places are compared image by image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from phaseguide.evaluation.confusion import scores_from_confusion
+from phaseguide.studies.folds.rows import paired_difference
+from phaseguide.studies.finetune.places import ENTROPY, PLACES, RANDOM
+from phaseguide.studies.finetune.scenarios import (
+    FOREST,
+    FOREST_OWN,
+    GUIDED,
+    KNOWN_STEEL,
+    NEW_STEEL,
+    SUPERVISED,
+    Row,
+)
+
+Numbers = dict[str, Any]
+
+
+def summarise(rows: Sequence[Row], development: str = "") -> Numbers:
+    """Return the numbers of all stories.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Results of complete turns.
+    development : str
+        Fold on which settings were chosen; every aim is also given without it.
+
+    Returns
+    -------
+    dict
+        ``curves``: a row a story, method and round; ``aims``: what the stories were asked; ``places``: ways
+        of choosing where to paint, compared pairwise.
+    """
+    stories = [row for row in rows if row["story"] in (NEW_STEEL, KNOWN_STEEL)]
+    kept = [row for row in rows if row["fold"] != development]
+    return {
+        "development_fold": development,
+        "curves": _curves(stories),
+        "aims": {"all folds": _aims(stories), "without the development fold": _aims(_of(kept, stories))},
+        "places": _places([row for row in rows if row["story"] == PLACES], development),
+    }
+
+
+def _of(kept: Iterable[Row], stories: Sequence[Row]) -> list[Row]:
+    chosen = {id(row) for row in kept}
+    return [row for row in stories if id(row) in chosen]
+
+
+def _curves(rows: Sequence[Row]) -> list[Numbers]:
+    found = []
+    for story, method, number in dict.fromkeys((r["story"], r["method"], r["round"]) for r in rows):
+        here = [r for r in rows if (r["story"], r["method"], r["round"]) == (story, method, number)]
+        found.append(
+            {
+                "story": story,
+                "method": method,
+                "round": number,
+                "turns": len(here),
+                "painted_px": float(np.mean([r["painted_px"] for r in here])),
+                **{part: _spread(_by_fold(here, part)) for part in ("unpainted", "others", "old")},
+                "improved": _improved(here),
+                "round_s": _seconds(r["round_s"] for r in here),
+            }
+        )
+    return found
+
+
+def _by_fold(rows: Sequence[Row], part: str) -> dict[str, float]:
+    """Mean Dice over phases by fold, its turns pooled; empty where nothing was measured."""
+    found: dict[str, float] = {}
+    for fold in dict.fromkeys(r["fold"] for r in rows):
+        tables = [np.array(r[part]) for r in rows if r["fold"] == fold and r.get(part) is not None]
+        if tables and sum(int(t.sum()) for t in tables):
+            found[fold] = float(scores_from_confusion(np.sum(tables, axis=0)).dice_mean)
+    return found
+
+
+def _aims(rows: Sequence[Row]) -> Numbers:
+    """What the two stories were asked: share of the supervised network; gain, and what it costs the old folds."""
+    aims: Numbers = {}
+    new = [r for r in rows if r["story"] == NEW_STEEL]
+    last = max((r["round"] for r in new), default=None)
+    supervised = _by_fold([r for r in new if r["method"] == SUPERVISED], "others")
+    if supervised and last:
+        for method in dict.fromkeys(r["method"] for r in new if r["method"] != SUPERVISED):
+            reached = _by_fold([r for r in new if r["method"] == method and r["round"] == last], "others")
+            aims.setdefault("share_of_supervised", {})[method] = _spread(
+                {fold: reached[fold] / supervised[fold] for fold in reached}
+            )
+    known = [r for r in rows if r["story"] == KNOWN_STEEL]
+    last = max((r["round"] for r in known), default=None)
+    if last:
+        start = [r for r in known if r["method"] == GUIDED and r["round"] == 0]
+        for part, name in (("others", "gain_on_others"), ("old", "change_on_old")):
+            before = _by_fold(start, part)
+            for method in dict.fromkeys(r["method"] for r in known if r["round"] == last):
+                after = _by_fold([r for r in known if r["method"] == method and r["round"] == last], part)
+                if after:
+                    aims.setdefault(name, {})[method] = _spread({f: after[f] - before[f] for f in after})
+    aims["improved"] = {
+        story: _improved([r for r in rows if (r["story"], r["method"]) == (story, GUIDED)])
+        for story in (NEW_STEEL, KNOWN_STEEL)
+    }
+    return aims
+
+
+def _improved(rows: Iterable[Row]) -> Numbers | None:
+    """Rounds in which the image at hand got better on its unpainted pixels, and when it first did.
+
+    Round 0 of a new steel is left out: before it stands a head that has learnt nothing, and anything is better
+    than that. A forest has no first prediction of its own; it is there when it is grown.
+
+    Returns
+    -------
+    dict or None
+        ``rounds`` that learnt, ``improved`` of them, and ``median`` and ``max`` of the seconds until then in these
+        (None without one); None where no round counts.
+    """
+    learnt = [
+        r for r in rows if r["round"] and r["round_s"] is not None and r["method"] not in (FOREST, FOREST_OWN)
+    ]
+    if not learnt:
+        return None
+    seconds = _seconds(r["first_s"] for r in learnt)
+    return {
+        "rounds": len(learnt),
+        "improved": 0 if seconds is None else seconds["n"],
+        "median": None if seconds is None else seconds["median"],
+        "max": None if seconds is None else seconds["max"],
+    }
+
+
+def _places(rows: Sequence[Row], development: str) -> Numbers | None:
+    """Ways of choosing places, each against entropy alone and against random ones, image by image."""
+    if not rows:
+        return None
+    last = max(r["round"] for r in rows)
+    found: Numbers = {"round": last, "gain": {}, "differences": []}
+    gains: dict[tuple[str, str], dict[str, float]] = {}
+    for part in ("unpainted", "others"):
+        for way in dict.fromkeys(r["method"] for r in rows):
+            gains[way, part] = _gains(rows, way, part, last)
+    ways = list(dict.fromkeys(r["method"] for r in rows))
+    for way in ways:
+        here = [r for r in rows if r["method"] == way and r["round"] == last]
+        found["gain"][way] = {
+            "unpainted": float(np.mean(list(gains[way, "unpainted"].values()))),
+            "others": float(np.mean(list(gains[way, "others"].values()))),
+            "right_pp": float(np.mean([_right(rows, r) for r in here])),
+            "painted_px": float(np.mean([r["painted_px"] for r in here])),
+            "corrected_px": float(np.mean([r["corrected_px"] for r in here])),
+            "images": len(gains[way, "others"]),
+            "seeds": len({r["seed"] for r in here}),
+        }
+    folds = {r["painted"]: r["fold"] for r in rows}
+    for ours in (way for way in ways if way not in (ENTROPY, RANDOM)):
+        for theirs in (way for way in (ENTROPY, RANDOM) if way in ways):
+            for part in ("unpainted", "others"):
+                for which, keep in _selections(folds, development):
+                    one, two = (
+                        {s: v for s, v in gains[way, part].items() if keep(s)} for way in (ours, theirs)
+                    )
+                    if one:
+                        found["differences"].append(
+                            {
+                                "way": ours,
+                                "than": theirs,
+                                "on": part,
+                                "folds": which,
+                                **paired_difference(one, two),
+                            }
+                        )
+    return found
+
+
+def _selections(folds: dict[str, str], development: str) -> list[tuple[str, Callable[[str], bool]]]:
+    every: list[tuple[str, Callable[[str], bool]]] = [("all", lambda stem: True)]
+    if development:
+        every.append((f"without {development}", lambda stem: folds[stem] != development))
+    return every
+
+
+def _gains(rows: Sequence[Row], way: str, part: str, last: int) -> dict[str, float]:
+    """Mean over seeds of the Dice that a painted image's rounds gained, by image, in percentage points.
+
+    Over the phases that the images truly have: the Dice of any other is 0 while one pixel is taken for it,
+    and not defined from then on.
+    """
+    found: dict[str, list[float]] = {}
+    for after in rows:
+        if after["method"] != way or after["round"] != last:
+            continue
+        one, two = (np.array(r[part]) for r in (_before(rows, after), after))
+        there = two.sum(1) > 0
+        gain = scores_from_confusion(two).dice[there].mean() - scores_from_confusion(one).dice[there].mean()
+        found.setdefault(after["painted"], []).append(100 * float(gain))
+    return {stem: float(np.mean(values)) for stem, values in found.items()}
+
+
+def _before(rows: Sequence[Row], after: Row) -> Row:
+    """The row of round 0 that a later one started from."""
+    return next(
+        r
+        for r in rows
+        if r["round"] == 0 and all(r[key] == after[key] for key in ("fold", "painted", "method", "seed"))
+    )
+
+
+def _right(rows: Sequence[Row], after: Row) -> float:
+    """Share of the unpainted pixels that became right, percentage points."""
+    shares = [
+        np.trace(t[:, :-1]) / t.sum()
+        for t in (np.array(r["unpainted"]) for r in (_before(rows, after), after))
+    ]
+    return 100 * float(shares[1] - shares[0])
+
+
+def _spread(values: dict[str, float]) -> Numbers | None:
+    """Mean, standard deviation and 95 % t interval over folds."""
+    if not values:
+        return None
+    from scipy import stats
+
+    numbers = np.array(list(values.values()))
+    n = numbers.size
+    std = float(numbers.std(ddof=1)) if n > 1 else 0.0
+    half = float(stats.t.ppf(0.975, n - 1)) * std / np.sqrt(n) if n > 1 else None
+    mean = float(numbers.mean())
+    return {
+        "mean": mean,
+        "std": std,
+        "low": None if half is None else mean - half,
+        "high": None if half is None else mean + half,
+        "folds": values,
+    }
+
+
+def _seconds(values: Iterable[float | None]) -> Numbers | None:
+    known = [v for v in values if v is not None]
+    if not known:
+        return None
+    return {"median": float(np.median(known)), "max": float(max(known)), "n": len(known)}
+
+
+def to_markdown(report: Numbers) -> str:
+    """Return the report as Markdown tables; Dice in percent, mean and standard deviation over folds."""
+    lines: list[str] = []
+    columns = ("method", "round", "painted px", "Dice, unpainted", "Dice, other images", "Dice, old images",
+               "rounds improved, first after", "whole round, s")  # fmt: skip
+    for story in dict.fromkeys(r["story"] for r in report["curves"]):
+        lines += [f"## {story.capitalize()}", "", *_head(columns)]
+        for r in (r for r in report["curves"] if r["story"] == story):
+            cells = (
+                r["method"], str(r["round"]), f"{r['painted_px']:,.0f}",
+                *(_dice(r[p]) for p in ("unpainted", "others", "old")),
+                _improved_text(r["improved"]), "" if r["round_s"] is None else f"{r['round_s']['median']:.1f}",
+            )  # fmt: skip
+            lines.append(_line(cells))
+        lines.append("")
+    lines += _aims_text(report)
+    if report["places"] is not None:
+        lines += _places_text(report["places"])
+    return "\n".join(lines) + "\n"
+
+
+def _aims_text(report: Numbers) -> list[str]:
+    lines = ["## Aims", "", *_head(("what", "folds", "method", "mean", "95 % over folds", "by fold"))]
+    titles = {
+        "share_of_supervised": "share of the supervised network's Dice on other images, %",
+        "gain_on_others": "Dice gained on other images",
+        "change_on_old": "Dice change on old images",
+    }
+    for which, aims in report["aims"].items():
+        for name, title in titles.items():
+            for method, s in aims.get(name, {}).items():
+                interval = "" if s["low"] is None else f"{100 * s['low']:.2f} to {100 * s['high']:.2f}"
+                folds = ", ".join(f"{f} {100 * v:.2f}" for f, v in s["folds"].items())
+                lines.append(_line((title, which, method, f"{100 * s['mean']:.2f}", interval, folds)))
+        for story, first in aims["improved"].items():
+            if first is not None:
+                what = f"first improved prediction, {story}"
+                longest = "" if first["max"] is None else f"longest {first['max']:.1f} s"
+                lines.append(_line((what, which, GUIDED, _improved_text(first), "", longest)))
+    return [*lines, ""]
+
+
+def _improved_text(found: Numbers | None) -> str:
+    if found is None:
+        return ""
+    text = f"{found['improved']} of {found['rounds']} rounds improved"
+    return text if found["median"] is None else f"{text}, median {found['median']:.1f} s"
+
+
+def _places_text(places: Numbers) -> list[str]:
+    lines = ["## Where to paint", "", *_head(("way", "painted px", "of these wrong before", "Dice gained, unpainted",
+                                              "Dice gained, other images", "unpainted right, pp", "images",
+                                              "seeds"))]  # fmt: skip
+    for way, g in places["gain"].items():
+        cells = (way, f"{g['painted_px']:,.0f}", f"{g['corrected_px']:,.0f}", f"{g['unpainted']:+.2f}",
+                 f"{g['others']:+.2f}", f"{g['right_pp']:+.2f}", str(g["images"]), str(g["seeds"]))  # fmt: skip
+        lines.append(_line(cells))
+    lines += ["", *_head(("way", "than", "on", "folds", "difference (95 % over images)", "p"))]
+    for d in places["differences"]:
+        gap = f"{d['mean']:+.2f} ({d['low']:+.2f} to {d['high']:+.2f})"
+        lines.append(_line((d["way"], d["than"], d["on"], d["folds"], gap, f"{d['p']:.3f}")))
+    return [*lines, ""]
+
+
+def _dice(spread: Numbers | None) -> str:
+    return "" if spread is None else f"{100 * spread['mean']:.1f} ± {100 * spread['std']:.1f}"
+
+
+def _head(columns: Sequence[str]) -> list[str]:
+    return [_line(columns), "|" + "---|" * len(columns)]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,1 @@
+"""Cross-validated accuracy, response to a ratio, and warnings, by folds of specimens."""

@@ -1,0 +1,1 @@
+"""Do intervals hold what they promise? Synthetic fields with known areas."""

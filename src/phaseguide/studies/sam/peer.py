@@ -1,0 +1,122 @@
+"""What Segment Anything is compared with: the official package's own encoder, and a plain LoRA loop over it.
+
+The loop is what a person writes in an afternoon: the official modules in single precision, a hand-written LoRA on
+queries and values, the official mask decoder with a mask a phase. Nothing in it is slower than it has to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from phaseguide.models.sam.checkpoint import build_official, official_package
+from phaseguide.models.sam.shapes import PATCH, SamShape
+
+
+def official_encoder(shape: SamShape, tensors: Mapping[str, Tensor], side: int) -> Any:
+    """Build the official encoder on given weights, which it shares and does not learn.
+
+    Parameters
+    ----------
+    shape : SamShape
+    tensors : dict of str to Tensor
+        Weights under timm's names, as `phaseguide.models.sam.shared_base.BaseWeights.encoder` holds them.
+    side : int
+        Side of the square images in px, a multiple of 16. The official encoder takes one side only; for another
+        one its position embedding is resampled here. Its relative positions are resampled by its own code.
+    """
+    from timm.layers.pos_embed import resample_abs_pos_embed_nhwc
+
+    with torch.device("meta"):
+        encoder = build_official(shape).image_encoder
+    state = {name.replace("mlp.fc", "mlp.lin"): tensor for name, tensor in tensors.items()}
+    encoder.load_state_dict(state, assign=True)
+    tokens = side // PATCH
+    if tokens != shape.grid:
+        place = resample_abs_pos_embed_nhwc(encoder.pos_embed.detach(), [tokens, tokens])
+        encoder.pos_embed = nn.Parameter(place)
+    encoder.requires_grad_(False)
+    return encoder.eval()
+
+
+class HandWrittenLora(nn.Module):
+    """A fused projection with B A added to its queries and values.
+
+    Parameters
+    ----------
+    fused : nn.Linear
+        From d to 3 d; frozen.
+    rank : int
+    """
+
+    def __init__(self, fused: nn.Linear, rank: int) -> None:
+        super().__init__()
+        self.fused = fused
+        width = fused.in_features
+        self.q_a, self.v_a = (nn.Linear(width, rank, bias=False) for _ in range(2))
+        self.q_b, self.v_b = (nn.Linear(rank, width, bias=False) for _ in range(2))
+        for layer in (self.q_b, self.v_b):
+            nn.init.zeros_(layer.weight)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return queries, keys and values one after the other, shape (..., 3 d)."""
+        out: Tensor = self.fused(tokens)
+        width = tokens.shape[-1]
+        out[..., :width] += self.q_b(self.q_a(tokens))
+        out[..., -width:] += self.v_b(self.v_a(tokens))
+        return out
+
+
+class PlainLoraSam(nn.Module):
+    """The official modules with a hand-written LoRA; what learns are the adapters and the mask decoder.
+
+    Parameters
+    ----------
+    shape : SamShape
+    tensors : dict of str to Tensor
+        See `official_encoder`.
+    n_phases : int
+        K.
+    rank : int
+    side : int
+        Side of the square images in px.
+    """
+
+    def __init__(
+        self, shape: SamShape, tensors: Mapping[str, Tensor], n_phases: int, rank: int, side: int
+    ) -> None:
+        super().__init__()
+        modeling = official_package()
+        c, tokens = shape.out_channels, side // PATCH
+        self.encoder = official_encoder(shape, tensors, side)
+        for block in self.encoder.blocks:
+            block.attn.qkv = HandWrittenLora(block.attn.qkv, rank)
+        self.prompts = modeling.PromptEncoder(
+            embed_dim=c,
+            image_embedding_size=(tokens, tokens),
+            input_image_size=(side, side),
+            mask_in_chans=16,
+        ).requires_grad_(False)
+        self.decoder = modeling.MaskDecoder(
+            num_multimask_outputs=n_phases,
+            transformer=modeling.TwoWayTransformer(depth=2, embedding_dim=c, mlp_dim=8 * c, num_heads=8),
+            transformer_dim=c,
+        )
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return logits, shape (B, K, side, side).
+
+        Parameters
+        ----------
+        pixels : Tensor, shape (B, 3, side, side)
+            See `phaseguide.models.sam.encoder.to_sam_pixels`.
+        """
+        coded = self.encoder(pixels)
+        sparse, dense = self.prompts(None, None, None)
+        masks, _ = self.decoder(coded, self.prompts.get_dense_pe(), sparse, dense, multimask_output=True)
+        logits: Tensor = F.interpolate(masks, pixels.shape[-2:], mode="bilinear", align_corners=False)
+        return logits

@@ -1,0 +1,86 @@
+"""Sentences of the Fine-tune widget: what a run will take, and where it stands."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from phaseguide.events import Progress
+from phaseguide.jobs.segment import Step
+from phaseguide.widgets.qt.progress_bar import duration
+
+if TYPE_CHECKING:
+    from phaseguide.finetuning.config import FinetuneConfig
+    from phaseguide.finetuning.cost_estimate import Plan
+    from phaseguide.training.events import EpochDone
+
+
+def describe_plan(plan: Plan, config: FinetuneConfig) -> str:
+    """Say what a run will take, and what judges it."""
+    limit = config.minutes * 60
+    seconds = limit if limit else plan.seconds
+    until = "by the clock" if limit else "at most, less where it stops improving" if config.patience else ""
+    memory = plan.memory_bytes / 1e9
+    parts = [
+        f"About {duration(seconds)}{' ' + until if until else ''}, {memory:.1f} GB of memory; {plan.crops} crops.",
+        f"Judged by {plan.validation}.",
+        *plan.notes,
+    ]
+    return " ".join(parts)
+
+
+class Clock:
+    """Turns the reports of a run into steps for the progress bar, with the time left."""
+
+    def __init__(self) -> None:
+        self._limit = 0.0
+        self.begin(0.0)
+
+    def begin(self, limit: float) -> None:
+        """Begin a run; ``limit`` in seconds, 0 for none."""
+        self._limit = limit
+        self._first: tuple[float, int] | None = None
+        self._paused_at: float | None = None
+        self._epoch: tuple[float, float] | None = None
+
+    def pause(self) -> None:
+        """Stand still."""
+        self._paused_at = time.monotonic()
+
+    def go_on(self) -> None:
+        """Run again; the time that it stood still does not count."""
+        if self._paused_at is not None and self._first is not None:
+            waited = time.monotonic() - self._paused_at
+            self._first = (self._first[0] + waited, self._first[1])
+            self._epoch = None
+        self._paused_at = None
+
+    def epoch(self, done: EpochDone) -> None:
+        """Take the time left that the run itself reckons with."""
+        self._epoch = (time.monotonic(), done.seconds_left)
+
+    def step(self, event: Progress) -> Step:
+        """Turn a report into a step."""
+        if not event.stage.startswith("Learning"):
+            fraction = event.done / event.total if event.total > 1 else None
+            return Step(event.stage, fraction)
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (now, event.done)
+        begun, first = self._first
+        if self._limit:
+            spent = now - begun
+            text = event.stage.partition(" of ")[0]  # the number of epochs of a run by the clock is no number
+            return Step(f"{text})", min(1.0, spent / self._limit), max(0.0, self._limit - spent))
+        fraction = event.done / max(1, event.total)
+        if self._epoch is not None:
+            return Step(event.stage, fraction, max(0.0, self._epoch[1] - (now - self._epoch[0])))
+        left = (
+            (now - begun) / (event.done - first) * (event.total - event.done) if event.done > first else None
+        )
+        return Step(event.stage, fraction, left)
+
+
+def to_be_repeated(notices: list[str]) -> list[str]:
+    """Notices that still matter when a run is over: fall-backs, and not how it went on."""
+    return [n for n in dict.fromkeys(notices) if not n.startswith("Going on after epoch")]

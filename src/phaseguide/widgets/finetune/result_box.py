@@ -1,0 +1,202 @@
+"""What came of a run: a table before and after, a verdict, and what to do with the new model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from phaseguide.phases import PhaseScheme
+from phaseguide.widgets.finetune.compare_slider import CompareSlider
+from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.qt.plain_text import Label
+from phaseguide.widgets.segment.panel import small_label
+
+if TYPE_CHECKING:
+    from phaseguide.finetuning.events import FinetuneResult, Judgement
+
+NOTHING = "–"
+ENDED = {
+    "done": "All epochs are done.",
+    "early": "It stopped improving, so learning ended early.",
+    "stopped": "Stopped; the best so far is what counts.",
+    "time": "The minutes are over.",
+    "unstable": "The loss left the numbers twice; the best model before that is what counts.",
+}
+FEW_PIXELS = 200
+"""Below so many validation pixels a score says little."""
+
+FEW_PIXELS_A_PHASE = 50
+"""And below so many of one phase, about one dab of a brush, its own score does."""
+
+
+class FinetuneResultBox(QWidget):
+    """Table, verdict, Keep, Go back, Compare, and the slider of the comparison."""
+
+    keep_wanted = Signal()
+    back_wanted = Signal()
+    compare_wanted = Signal()
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self.verdict = small_label()
+        self.verdict.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.where = small_label()
+        self.keep = QPushButton("Keep")
+        self.back = QPushButton("Go back")
+        self.compare = QPushButton("Compare")
+        self.keep.setToolTip("Save the new model as a version of its own, and segment with it from now on.")
+        self.back.setToolTip(
+            "Use the model from before. Your strokes stay; nothing that was saved is deleted."
+        )
+        self.compare.setToolTip("Show what both models see in the field on show, side by side.")
+        self.slider = CompareSlider(viewer)
+        self.cells: list[tuple[str, ...]] = []
+        self._table = QWidget()
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.addWidget(self.verdict)
+        self._column.addWidget(self._table)
+        self._column.addWidget(self.where)
+        row = QHBoxLayout()
+        for button in (self.keep, self.back, self.compare):
+            row.addWidget(button)
+        self._column.addLayout(row)
+        self._column.addWidget(self.slider)
+        self.keep.clicked.connect(self.keep_wanted)
+        self.back.clicked.connect(self.back_wanted)
+        self.compare.clicked.connect(self.compare_wanted)
+        self.hide()
+
+    def show_result(self, result: FinetuneResult) -> None:
+        """Show a run's end."""
+        text, worse = verdict(result)
+        self.verdict.setText(f"{ENDED[result.ended]} {text}")
+        self.verdict.setStyleSheet(ALARM if worse else "font-weight: bold;")
+        scheme = result.model.card.scheme
+        self._fill(scheme, rows(scheme, result.before, result.after))
+        judged = result.after or result.before
+        self.where.setText("" if judged is None else f"Judged on {judged.source}.")
+        self.where.setVisible(judged is not None)
+        self.show()
+
+    def show_state(self, *, kept: bool, went_back: bool, busy: bool) -> None:
+        """Enable what can be done."""
+        self.keep.setEnabled(not busy and not kept)
+        self.back.setEnabled(not busy and not went_back)
+        self.compare.setEnabled(not busy)
+
+    def _fill(self, scheme: PhaseScheme, lines: list[tuple[str, ...]]) -> None:
+        table = QWidget()
+        grid = QGridLayout(table)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(2)
+        grid.setColumnStretch(1, 1)
+        for column, heading in enumerate(("", "Phase", "Dice %\nbefore", "after", "Judged\non px")):
+            label = Label(heading)
+            label.setAlignment(Qt.AlignmentFlag.AlignBottom | _side(column))
+            grid.addWidget(label, 0, column)
+        colours = {p.name: p.colour for p in scheme}
+        for line, cells in enumerate(lines, start=1):
+            if cells[0] in colours:
+                swatch = Label()
+                swatch.setFixedSize(12, 12)
+                swatch.setStyleSheet(f"background: {colours[cells[0]]}; border-radius: 2px;")
+                grid.addWidget(swatch, line, 0)
+            for column, cell in enumerate(cells, start=1):
+                label = Label(cell)
+                label.setWordWrap(column == 1)
+                label.setAlignment(Qt.AlignmentFlag.AlignVCenter | _side(column))
+                if line == len(lines) or cells[0] not in colours:
+                    label.setStyleSheet("font-weight: bold;")
+                grid.addWidget(label, line, column)
+        self._column.replaceWidget(self._table, table)
+        self._table.hide()
+        self._table.deleteLater()
+        self._table, self.cells = table, lines
+
+
+def rows(
+    scheme: PhaseScheme, before: Judgement | None, after: Judgement | None
+) -> list[tuple[str, str, str, str]]:
+    """Lines of the table: a phase each, then the mean and the composition error; empty without validation."""
+    if after is None:
+        return []
+    old = {} if before is None else {s.phase: s for s in before.phases}
+    lines = []
+    for score in after.phases:
+        was = old.get(score.phase)
+        lines.append(
+            (score.phase, _percent(was.dice if was else None), _percent(score.dice), f"{score.pixels:,}")
+        )
+    lines.append(
+        (
+            "Mean Dice",
+            _percent(before.dice_mean if before else None),
+            _percent(after.dice_mean),
+            f"{after.pixels:,}",
+        )
+    )
+    lines.append(
+        (
+            "Composition error (pp)",
+            _percent(before.fraction_mae if before else None),
+            _percent(after.fraction_mae),
+            "",
+        )
+    )
+    return lines
+
+
+def verdict(result: FinetuneResult) -> tuple[str, bool]:
+    """Say whether the model got better, and whether that is a warning."""
+    before, after = result.before, result.after
+    if result.better is None or before is None or after is None:
+        return (
+            "Nothing was held out to judge it by: look at the preview, or Compare, before you keep it.",
+            False,
+        )
+    assert before.dice_mean is not None and after.dice_mean is not None
+    gain = (after.dice_mean - before.dice_mean) * 100
+    if result.better:
+        text = f"The new model is better: mean Dice {before.dice_mean:.1%} → {after.dice_mean:.1%}."
+    elif gain == 0:
+        text = f"No better than before: mean Dice {after.dice_mean:.1%} in both. Go back, or paint more."
+    else:
+        text = (
+            f"The new model is worse: mean Dice {before.dice_mean:.1%} → {after.dice_mean:.1%}. Go back, and paint "
+            "where it fails."
+        )
+    worst = _worst_loss(before, after)
+    if result.better and worst:
+        text += f" But {worst}."
+    if after.pixels < FEW_PIXELS:
+        text += f" Only {after.pixels} px are behind these numbers: they say little."
+    elif thin := [f"{s.phase} ({s.pixels} px)" for s in after.phases if 0 < s.pixels < FEW_PIXELS_A_PHASE]:
+        text += f" Little is behind the numbers of {', '.join(thin)}."
+    if after.unjudged:
+        text += f" Nothing was held out of {', '.join(after.unjudged)}: what became of that is not known."
+    return text, not result.better
+
+
+def _worst_loss(before: Judgement, after: Judgement) -> str:
+    """Name the phase that lost most, where that is more than a point of Dice."""
+    old = {s.phase: s.dice for s in before.phases}
+    losses = [
+        (old[s.phase] - s.dice, s.phase)
+        for s in after.phases
+        if s.dice is not None and old.get(s.phase) is not None
+    ]  # fmt: skip
+    if not losses or max(losses)[0] <= 0.01:
+        return ""
+    loss, phase = max(losses)
+    return f"{phase} lost {loss * 100:.1f}"
+
+
+def _percent(share: float | None) -> str:
+    return NOTHING if share is None else f"{share * 100:.1f}"
+
+
+def _side(column: int) -> Any:
+    return Qt.AlignmentFlag.AlignLeft if column <= 1 else Qt.AlignmentFlag.AlignRight

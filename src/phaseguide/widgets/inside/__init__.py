@@ -1,0 +1,1 @@
+"""Look inside: what a network sees, as layers."""

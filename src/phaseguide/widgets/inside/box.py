@@ -1,0 +1,221 @@
+"""Look inside the network with one press: a button, where the work stands, and what the block on show is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+from phaseguide.errors import MicrographError, ModelError, PhaseguideError
+from phaseguide.events import Progress
+from phaseguide.ratios import validate_ratio
+from phaseguide.widgets.layers import planes
+from phaseguide.widgets.qt.finetune_runner import FinetuneRunner
+from phaseguide.widgets.qt.dock import listen
+from phaseguide.jobs.look_inside import InsideFound, InsideWish, run_look
+from phaseguide.widgets.inside.layers import find_inside, set_beside, show_inside, view_on_show
+from phaseguide.jobs.segment import Step
+from phaseguide.widgets.layers.roles import KEY
+from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.qt.plain_text import Label
+from phaseguide.widgets.qt.progress_bar import ProgressLine
+from phaseguide.jobs.session_store import SessionStore
+
+if TYPE_CHECKING:
+    from phaseguide.widgets.segment.panel import SegmentPanel
+
+TIP = (
+    "Show what every block of the encoder, and the guidance, make of the image, as colours: the first three "
+    "principal components of its tokens are red, green and blue. The encoder as it was before training is shown "
+    "too, in the same colours. At most 1024 px around the middle of what is on show."
+)
+
+
+class InsideBox(QWidget):
+    """The layers are `<image> inside: ...`.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    make_wish : callable
+        Returns what is to be looked at now; raises `PhaseguideError`.
+    current_image : callable
+        Returns the chosen image layer, or None.
+    store : SessionStore
+    """
+
+    def __init__(
+        self,
+        viewer: Any,
+        make_wish: Callable[[], InsideWish],
+        current_image: Callable[[], Any],
+        store: SessionStore,
+    ) -> None:
+        super().__init__()
+        self._viewer, self._make_wish, self._image, self._store = viewer, make_wish, current_image, store
+        self._asked: tuple[Any, Any, planes.Index] | None = None
+        self.runner = FinetuneRunner(self)
+        self.button, self.stop_button = QPushButton("Look inside"), QPushButton("Stop")
+        self.button.setToolTip(TIP)
+        self.stop_button.setToolTip("Stop after the block under way; layers stay as they are.")
+        self.stop_button.setEnabled(False)
+        self.progress = ProgressLine()
+        self.answer = Label()
+        self.answer.setWordWrap(True)
+        self.answer.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.answer.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        self.answer.hide()
+        self.beside = QCheckBox("Base encoder beside the image")
+        self.beside.setToolTip(
+            "Lay the encoder as it was before training to the right of the image, so that both are seen at once. "
+            "Else its layers lie over the image, hidden at first."
+        )
+        row = QHBoxLayout()
+        row.addWidget(self.button, 2)
+        row.addWidget(self.stop_button, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addLayout(row)
+        column.addWidget(self.beside)
+        column.addWidget(self.progress)
+        column.addWidget(self.answer)
+        self.button.clicked.connect(self.look)
+        self.stop_button.clicked.connect(self.stop)
+        self.beside.toggled.connect(self._on_beside)
+        self.runner.progressed.connect(self._on_progress)
+        self.runner.noticed.connect(self.say)
+        self.runner.ended.connect(self._on_ended)
+        listen(self, viewer.dims.events.current_step, self.describe)
+        listen(self, viewer.layers.selection.events.active, self.describe)
+
+    def look(self) -> None:
+        """Start looking at the plane on show, or say why not."""
+        if self.runner.running:
+            return
+        try:
+            wish = self._make_wish()
+        except PhaseguideError as error:
+            self.say(str(error), alarm=True)
+            return
+        image = self._image()
+        index = planes.current_index(image, self._viewer.dims.point)
+        self._asked = (image, planes.full_data(image), index)
+        self.say("")
+        self._show_state(True)
+        self.progress.begin()
+        self.runner.start(run_look, wish, self._store, self.runner.new_control())
+
+    def stop(self) -> None:
+        """Stop after the block under way."""
+        self.stop_button.setEnabled(False)
+        self.runner.control.stop()
+
+    def shut_down(self) -> None:
+        """End a look under way."""
+        self.progress.end()
+        self.runner.abandon()
+
+    def say(self, text: str, *, alarm: bool = False) -> None:
+        """Put a sentence below the button."""
+        self.answer.setText(text)
+        self.answer.setStyleSheet(ALARM if alarm else "")
+        self.answer.setVisible(bool(text))
+
+    def describe(self, event: Any = None) -> None:
+        """Say which blocks are on show, and how much of the variance their colours hold."""
+        image = self._image()
+        layers = [] if image is None or self.runner.running else find_inside(self._viewer, image)
+        shown = [(layer, view_on_show(layer, self._viewer)) for layer in layers if layer.visible]
+        lines = [f"{_who(layer)}, {view['text']}" for layer, view in shown if view is not None]
+        if lines:
+            self.say("\n".join(lines))
+
+    def _on_progress(self, event: Progress) -> None:
+        text = f"{event.stage}: block {event.done} of {event.total}" if event.total > 1 else event.stage
+        self.progress.show_step(Step(text, event.done / event.total if event.total else None))
+
+    def _on_ended(self, found: InsideFound | None, error: BaseException | None) -> None:
+        assert self._asked is not None
+        (image, data, index), self._asked = self._asked, None
+        self.progress.end()
+        self._show_state(False)
+        there = any(layer is image for layer in self._viewer.layers)
+        if error is not None:
+            self.say(str(error), alarm=True)
+        elif found is None:
+            self.say("Stopped. No layer was changed.")
+        elif not there or planes.full_data(image) is not data:
+            self.say(f"{image.name!r} was changed or removed meanwhile. Look again.", alarm=True)
+        else:
+            for layer in show_inside(self._viewer, image, index, found.views, found.base_name):
+                listen(self, layer.events.visible, self._on_visible)
+            if self.beside.isChecked():
+                self._on_beside(True)
+            self.describe()
+
+    def _on_beside(self, beside: bool) -> None:
+        image = self._image()
+        if image is None or not find_inside(self._viewer, image):
+            return
+        set_beside(self._viewer, image, beside)
+        if beside:
+            self._viewer.reset_view()  # or what was just asked for would lie outside the canvas
+
+    def _on_visible(self, event: Any) -> None:
+        """Show the counterpart of a stage that is shown, where the base lies beside the image."""
+        image, mark = self._image(), event.source.metadata[KEY]
+        if image is not None and self.beside.isChecked() and mark["encoder"] == "adapted":
+            set_beside(self._viewer, image, True)
+        self.describe()
+
+    def _show_state(self, busy: bool) -> None:
+        self.button.setEnabled(not busy)
+        self.stop_button.setEnabled(busy)
+
+
+def _who(layer: Any) -> str:
+    """Whose block a layer shows: ``adapted``, or ``base (ImageNet)``."""
+    mark = layer.metadata[KEY]
+    named = mark["encoder"] == "base" and mark["base"]
+    return f"base ({mark['base']})" if named else str(mark["encoder"])
+
+
+def make_wish(viewer: Any, panel: SegmentPanel) -> InsideWish:
+    """Return what a press asks for, from what the Segment widget shows.
+
+    Raises
+    ------
+    MicrographError, ModelError, RatioError
+        No image, no model, or a ratio that cannot be meant.
+    """
+    image, card, path = panel.image_box.layer, panel.model_box.card, panel.model_box.path
+    if image is None:
+        raise MicrographError("There is no image layer. Open a micrograph (File > Open) and look again.")
+    if card is None or path is None:
+        raise ModelError("No model is chosen. Choose one, or open a model file.")
+    if len(planes.data_shape(image)) < 2:
+        raise MicrographError(f"{image.name}: is no image of rows and columns. Choose another layer.")
+    asked, advanced = panel.table.asked(), panel.advanced.value()
+    index = planes.current_index(image, viewer.dims.point)
+    return InsideWish(
+        path,
+        planes.plane_reader(planes.full_data(image), index, rgb=image.rgb),
+        planes.plane_name(image.name, index),
+        None if asked is None else validate_ratio(asked, card.scheme),
+        middle_on_show(viewer, image),
+        advanced.device,
+        advanced.invert,
+    )
+
+
+def middle_on_show(viewer: Any, image: Any) -> tuple[float, float]:
+    """Row and column of an image in the middle of the canvas."""
+    point = list(viewer.dims.point)
+    displayed = viewer.dims.displayed
+    for axis, at in zip(displayed, viewer.scene.camera.center[-len(displayed) :], strict=True):
+        point[axis] = at
+    row, column = image.world_to_data(tuple(point)[-image.ndim :])[-2:]
+    return float(row), float(column)

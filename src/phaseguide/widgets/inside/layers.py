@@ -1,0 +1,209 @@
+"""What a look inside found, as RGB layers that lie exactly over the micrograph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phaseguide.widgets.layers.identity import KEY, give_role, holds, mark_of
+from phaseguide.widgets.layers.roles import INSIDE
+from phaseguide.widgets.layers.planes import Index
+
+if TYPE_CHECKING:
+    from phaseguide.segmentation.inside.views import InsideView
+
+BLOCK = "block"
+"""Name of the slider over the blocks."""
+
+GAP = 0.03
+"""Between two pictures side by side, in widths of one."""
+
+
+def find_inside(viewer: Any, image: Any) -> list[Any]:
+    """Layers of an earlier look into an image, in the viewer's order."""
+    return [layer for layer in viewer.layers if holds(layer, INSIDE, image)]
+
+
+def show_inside(
+    viewer: Any, image: Any, index: Index, views: Iterable[InsideView], base_name: str = ""
+) -> list[Any]:
+    """Replace the layers of an earlier look into an image by those of a new one; other layers stay.
+
+    Where all blocks of an encoder have one grid, they are one layer with a slider; else each stage is
+    a layer. Only the adapted encoder is visible at first, and of its stages the middle one.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    image : napari.layers.Image
+    index : tuple of int
+        Plane that was looked into.
+    views : iterable of InsideView
+    base_name : str
+        Name of the base, where it has one.
+
+    Returns
+    -------
+    list of napari.layers.Image
+    """
+    active = viewer.layers.selection.active
+    old = find_inside(viewer, image)
+    was_active = active in old
+    for layer in old:
+        viewer.layers.remove(layer)
+    added, views = [], list(views)
+    for encoder in ("base", "adapted"):
+        own = [view for view in views if view.encoder == encoder]
+        groups = [own] if is_stack(own) else [[view] for view in own]
+        middle = (sum(not group[0].guided for group in groups) - 1) // 2
+        for number, group in enumerate(groups):
+            name = _layer_name(image.name, group, encoder, alone=len({v.encoder for v in views}) == 1)
+            layer = _layer(image, index, group, name)
+            give_role(layer, INSIDE, image, **_mark(index, group, base_name))
+            layer.visible = encoder == "adapted" and number == middle
+            viewer.add_layer(layer)
+            added.append(layer)
+    if active is not None and not was_active:
+        viewer.layers.selection.active = active  # the brush stays where it was
+    _go_to_output(viewer, added)
+    return added
+
+
+def set_beside(viewer: Any, image: Any, beside: bool) -> None:
+    """Lay the base encoder's layers beside the image, or back over it.
+
+    Beside it, the layers are shown whose counterparts of the adapted encoder are.
+    """
+    inside = find_inside(viewer, image)
+    linear, _ = _to_world(image)
+    shown = {_blocks(layer) for layer in inside if layer.visible and not _is_base(layer)}
+    for layer in filter(_is_base, inside):
+        mark = mark_of(layer)
+        if bool(mark.get("beside")) != beside:
+            step = linear[:, -1] * layer.data.shape[-2] * mark["stride"][1] * (1 + GAP)
+            matrix = np.array(layer.affine.affine_matrix)
+            matrix[-1 - len(step) : -1, -1] += step if beside else -step
+            layer.affine = matrix
+            layer.metadata = {**layer.metadata, KEY: {**mark, "beside": beside}}
+        layer.visible = beside and (len(mark["views"]) > 1 or _blocks(layer) in shown)
+
+
+def is_stack(views: list[InsideView]) -> bool:
+    """Whether views can lie behind each other in one layer."""
+    return len(views) > 1 and len({(view.rgb.shape, view.stride) for view in views}) == 1
+
+
+def view_on_show(layer: Any, viewer: Any) -> dict[str, Any] | None:
+    """What the mark of a layer says of the view on show; None where the slider is past its last block."""
+    views = mark_of(layer)["views"]
+    if len(views) == 1:
+        return dict(views[0])
+    step = round(viewer.dims.point[viewer.dims.ndim - layer.ndim])
+    return dict(views[step]) if 0 <= step < len(views) else None
+
+
+def _is_base(layer: Any) -> bool:
+    return bool(mark_of(layer)["encoder"] == "base")
+
+
+def _blocks(layer: Any) -> str:
+    """Name of the first block that a layer shows."""
+    return str(mark_of(layer)["views"][0]["name"])
+
+
+def _layer(image: Any, index: Index, group: list[InsideView], name: str) -> Any:
+    from napari.layers import Image
+
+    first = group[0]
+    pixels = np.stack([view.rgb for view in group]) if len(group) > 1 else first.rgb
+    leading = pixels.shape[: pixels.ndim - 3]
+    # The planes of a stack keep their axis, so that the picture is seen on its plane alone.
+    data = pixels.reshape(*leading, *(1 for _ in index), *pixels.shape[-3:])
+    place = (*index, *first.centre_of_first)
+    steps = (*(1 for _ in index), *first.stride)
+    units, labels = list(image.units), list(image.axis_labels)
+    if leading:
+        units, labels = ["pixel", *units], [BLOCK, *labels]
+    return Image(
+        data,
+        name=name,
+        rgb=True,
+        units=units,
+        axis_labels=labels,
+        interpolation2d="nearest",
+        **placed(image, place, steps, len(leading)),
+    )
+
+
+def placed(image: Any, place: tuple[float, ...], steps: tuple[float, ...], before: int) -> dict[str, Any]:
+    """Where a coarser picture of an image lies in the world.
+
+    Parameters
+    ----------
+    image : napari.layers.Image
+    place : tuple of float
+        Pixel of the image at the middle of the picture's first pixel.
+    steps : tuple of float
+        Pixels of the image to a pixel of the picture along each axis.
+    before : int
+        Axes that the picture has before those of the image.
+
+    Returns
+    -------
+    dict
+        ``scale`` and ``translate``; for an image that is turned or sheared, ``affine``.
+    """
+    linear, origin = _to_world(image)
+    first = linear @ np.asarray(place, dtype=float) + origin
+    spread = linear * np.asarray(steps, dtype=float)
+    if np.allclose(spread, np.diag(np.diag(spread))):
+        return {"scale": [1.0] * before + list(np.diag(spread)), "translate": [0.0] * before + list(first)}
+    whole = np.eye(before + len(first) + 1)
+    whole[before:-1, before:-1], whole[before:-1, -1] = spread, first
+    return {"affine": whole}
+
+
+def _to_world(image: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The map from pixels of an image layer to the world, as a matrix and the place of pixel 0."""
+    origin = np.asarray(image.data_to_world(np.zeros(image.ndim)), dtype=float)
+    columns = [np.asarray(image.data_to_world(unit), dtype=float) - origin for unit in np.eye(image.ndim)]
+    return np.stack(columns, axis=1), origin
+
+
+def _mark(index: Index, group: list[InsideView], base_name: str) -> dict[str, Any]:
+    views = [
+        {
+            "name": view.name,
+            "encoder": view.encoder,
+            "guided": view.guided,
+            "explained": list(view.explained),
+            "text": view.describe(),
+        }
+        for view in group
+    ]
+    return {
+        "plane": list(index),
+        "encoder": group[0].encoder,
+        "base": base_name,
+        "stride": list(group[0].stride),
+        "views": views,
+    }
+
+
+def _layer_name(image: str, group: list[InsideView], encoder: str, *, alone: bool) -> str:
+    what = [] if len(group) > 1 else [group[0].name]
+    who = [] if alone or group[0].guided else [encoder]
+    return f"{image} inside: {', '.join([*what, *who]) or 'encoder'}"
+
+
+def _go_to_output(viewer: Any, added: list[Any]) -> None:
+    """Put a slider over blocks at the encoder's output, or at the last block: what the decoder works on."""
+    for layer in added:
+        views = mark_of(layer)["views"]
+        if len(views) > 1:
+            inner = [i for i, view in enumerate(views) if not view["guided"]]
+            viewer.dims.set_point(viewer.dims.ndim - layer.ndim, inner[-1])
+            return

@@ -1,0 +1,1 @@
+"""napari's layers as this plugin means them; knows nothing of docks."""

@@ -1,0 +1,116 @@
+"""The layers that fine-tuning makes and takes away: preview, before, after; and edits that follow the phases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phaseguide.phases import PhaseScheme
+from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers import planes
+from phaseguide.widgets.layers.appearance import phase_colormap, phase_features
+from phaseguide.widgets.layers.identity import KEY, give_role, mark_of
+
+PREVIEW, BEFORE, AFTER = "preview", "before", "after"
+
+Window = tuple[slice, slice]
+
+VIEW_SIDE = 1024
+"""Longest side of what is predicted for a preview or a comparison, in px."""
+
+
+def is_there(viewer: Any, image: Any) -> bool:
+    """Whether an image layer is still in the viewer."""
+    return image is not None and any(layer.unique_id == image.unique_id for layer in viewer.layers)
+
+
+def visible_window(image: Any, side: int = VIEW_SIDE) -> Window:
+    """Rows and columns of an image that are on show, at most ``side`` px around their middle."""
+    height, width = planes.data_shape(image)[-2:]
+    corners = np.asarray(image.corner_pixels, dtype=np.float64)[:, : image.ndim][:, -2:]
+    if image.multiscale:
+        corners = corners * np.asarray(image.downsample_factors[image.data_level])[: image.ndim][-2:]
+    window = []
+    for (low, high), size in zip(corners.T, (height, width), strict=True):
+        start, stop = int(np.clip(low, 0, size)), int(np.clip(high + 1, 0, size))
+        if stop - start < 32:  # turned away from the image, or not drawn yet
+            start, stop = 0, size
+        if stop - start > side:
+            start = (start + stop - side) // 2
+            stop = start + side
+        window.append(slice(start, stop))
+    return window[0], window[1]
+
+
+def show_map(
+    viewer: Any,
+    image: Any,
+    role: str,
+    scheme: PhaseScheme,
+    index: planes.Index,
+    window: Window,
+    labels: NDArray[np.uint8],
+    *,
+    opacity: float = 0.5,
+) -> Any:
+    """Write labels into a window of the image's layer of a role, made if needed; elsewhere it is empty."""
+    from napari.layers import Labels
+
+    layer, shape = roles.find_layer(viewer, image, role), planes.data_shape(image)
+    place = [*index, window[0].start, window[0].stop, window[1].start, window[1].stop]
+    if layer is None or layer.data.shape != shape:
+        remove_map(viewer, image, role)
+        data = np.zeros(shape, dtype=np.uint8)
+        data[(*index, *window)] = labels
+        active = viewer.layers.selection.active
+        layer = Labels(
+            data,
+            name=f"{image.name} {role}",
+            opacity=opacity,
+            colormap=phase_colormap(scheme),
+            features=phase_features(scheme),
+            **roles.geometry(image),
+        )
+        give_role(layer, role, image)
+        viewer.add_layer(layer)
+        if active is not None:
+            viewer.layers.selection.active = active  # the brush stays where it was
+    else:
+        if roles.same_grid(layer, image) is not None:
+            roles.lay_on(layer, image)
+        if mark_of(layer).get("place", place) != place:
+            layer.data[:] = 0
+        layer.data[(*index, *window)] = labels
+        layer.refresh(thumbnail=False, extent=False, highlight=False)
+        roles.dress(layer, scheme)
+    layer.metadata = {
+        **layer.metadata,
+        KEY: {**mark_of(layer), "scheme": scheme.to_dict(), "place": place},
+    }
+    layer.editable = False
+    return layer
+
+
+def remove_map(viewer: Any, image: Any, role: str) -> None:
+    """Take a layer of a role away, if there is one."""
+    layer = roles.find_layer(viewer, image, role)
+    if layer is not None:
+        active = viewer.layers.selection.active
+        viewer.layers.remove(layer)
+        if active is not None and active in viewer.layers:
+            viewer.layers.selection.active = active
+
+
+def rewrite_labels(layer: Any, labels: NDArray[np.uint8], scheme: PhaseScheme | None) -> None:
+    """Give an edits layer other label numbers, in place.
+
+    Its undo history goes: it would bring back numbers that mean other phases now. The phases editor
+    has an undo of its own.
+    """
+    np.copyto(layer.data, labels.astype(layer.data.dtype))
+    layer._reset_history()
+    layer.refresh(extent=False, highlight=False)
+    if scheme is not None:
+        roles.dress(layer, scheme)

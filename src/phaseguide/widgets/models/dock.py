@@ -1,0 +1,357 @@
+"""The Models widget: which models there are; copied, exported, imported, shared, deleted and restored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QGridLayout,
+    QInputDialog,
+    QPushButton,
+    QVBoxLayout,
+)
+
+from phaseguide.models.merging import has_adapters
+from phaseguide.models.zoo import SUFFIX, ZooEntry, free_name
+from phaseguide.widgets.segment import model_follower
+from phaseguide.widgets.layers import planes
+from phaseguide.widgets.qt.dock import Dock, while_heard
+from phaseguide.widgets.layers.roles import micrographs
+from phaseguide.widgets.models.list import ModelRow, ModelsList, model_rows
+from phaseguide.widgets.project.open_project import open_project
+from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.qt.plain_text import as_plain, asks
+from phaseguide.widgets.qt.tasks import in_background
+from phaseguide.widgets.segment.panel import small_label
+from phaseguide.widgets.models.share_dialog import SAMPLE, ShareDialog
+
+if TYPE_CHECKING:
+    from phaseguide.models.recycle import RecycledModel
+
+MODELS = f"Models (*{SUFFIX});;All files (*)"
+BUTTONS = (
+    ("use", "Use", "Segment with this model from now on; the Segment widget takes it."),
+    ("save_as", "Save as…", "Copy this model among yours under another name."),
+    ("export", "Export…", "Write a copy of this model to a file, byte for byte."),
+    ("merge", "Merge…", "Write a copy that holds its base weights too, for a machine that has none. Larger."),
+    ("share", "Share…", "Fill in the card and write one file to hand over, or a package for bioimage.io."),
+    ("import_", "Import…", "Add a model from a file, after checking it completely."),
+    ("delete", "Delete…", "Move this model to the recycle folder."),
+    ("restore", "Restore…", "Bring back a model that was deleted."),
+)
+
+
+class ModelsWidget(Dock):
+    """Dock widget. Nothing that it writes replaces a file, and what is deleted can be restored.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        Injected by napari.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer)
+        self.opened = open_project(napari_viewer)
+        self.list = ModelsList()
+        self.details, self.status = small_label(), small_label()
+        self.buttons: dict[str, QPushButton] = {}
+        self._busy = False
+        grid = QGridLayout()
+        for number, (key, title, tip) in enumerate(BUTTONS):
+            button = QPushButton(title)
+            button.setToolTip(tip)
+            button.clicked.connect(getattr(self, key))
+            grid.addWidget(button, *divmod(number, 3))
+            self.buttons[key] = button
+        column = QVBoxLayout(self)
+        column.addWidget(self.list, 1)
+        column.addWidget(self.details)
+        column.addLayout(grid)
+        column.addWidget(self.status)
+        self.setMinimumWidth(360)
+        self.list.itemSelectionChanged.connect(self._on_choice)
+        self.opened.changed.connect(self.refresh)
+        self.refresh()
+
+    # -- what the user does -----------------------------------------------------------------------
+
+    def use(self) -> None:
+        """Let the Segment widget take the model."""
+        row = self.list.row
+        if row is None:
+            return
+        heard = model_follower.publish(self.viewer, row.path)
+        self.say(f"{row.name} is in use." if heard else "Open the Segment widget first; it uses the model.")
+
+    def save_as(self) -> None:
+        """Ask for a name and copy the model."""
+        from phaseguide.models import sharing
+
+        row = self.list.row
+        name = row and self._ask_name("Save as", f"Name of the copy of {row.name}:", free_name(row.name))
+        if name:
+            self._work(f"Saving {name} …", lambda: sharing.save_as(row.path, name), self._added("Saved as"))
+
+    def export(self) -> None:
+        """Ask for a file and write a copy."""
+        from phaseguide.models.sharing import export_model
+
+        row = self.list.row
+        path = row and self._ask_file("Export the model", f"{row.name}{SUFFIX}", MODELS)
+        if path:
+            self._work("Exporting …", lambda: export_model(row.path, path), self._written)
+
+    def merge(self) -> None:
+        """Ask for a file and write the model with its adapters merged into the base weights."""
+        row = self.list.row
+        path = row and self._ask_file("Merge the model", f"{row.name}-merged{SUFFIX}", MODELS)
+        if not path:
+            return
+
+        def write() -> Path:
+            from phaseguide.models.merging import merging_model
+            from phaseguide.jobs.warm_up import import_torch
+
+            import_torch()
+            *_, end = merging_model(row.path, path)
+            return end.result
+
+        self._work(f"Merging {row.name} …", write, self._written)
+
+    def share(self) -> None:
+        """Ask what the model says about itself, then for a file, and write it."""
+        row = self.list.row
+        if row is None or row.card is None:
+            return
+        images = {image.name: image for image in self._plain_images()}
+        dialog = ShareDialog(
+            row.card, row.card.name if row.origin == "project" else row.name, list(images), self
+        )
+        if not dialog.exec():
+            return
+        if not dialog.as_package:
+            self._share_file(row, dialog)
+        else:
+            self._share_package(row, dialog, images.get(dialog.image.currentText()))
+
+    def import_(self) -> None:
+        """Ask for a model file and add it; where its name is taken, ask for another one."""
+        from phaseguide.models.zoo import add_model
+
+        chosen, _ = QFileDialog.getOpenFileName(self, "Import a model", "", MODELS)
+        if not chosen:
+            return
+        name = Path(chosen).stem
+        if free_name(name) != name:
+            name = self._ask_name("Import", f"There is a model {name} already. Import as:", free_name(name))
+        if name:
+            self._work(f"Checking {name} …", lambda: add_model(chosen, name), self._added("Imported"))
+
+    def delete(self) -> None:
+        """Ask, then move the model to the recycle folder."""
+        from phaseguide.models.recycle import recycle_model
+
+        row = self.list.row
+        if row is None:
+            return
+        project = self.opened.project
+        in_use = project is not None and project.current in (row.name, str(row.path))
+        question = f"Delete the model {row.name}? It goes to the recycle folder; Restore brings it back."
+        if in_use:
+            question += f" The open project {project.file.name} uses it and will need another one."
+        if not asks(self, "Delete?", question):
+            return
+        if row.origin == "project":
+            self._in_project(
+                f"Deleting {row.name} …", lambda: project.delete_version(row.name), self._deleted(row.name)
+            )
+        else:
+            self._work(f"Deleting {row.name} …", lambda: recycle_model(row.name), self._deleted(row.name))
+
+    def restore(self) -> None:
+        """Ask which deleted model comes back."""
+        from phaseguide.models.recycle import list_recycled
+
+        project = self.opened.project
+        recycled = {
+            f"{number}. {model.name}, deleted {model.deleted:%d %B %Y, %H:%M}": model
+            for number, model in enumerate(list_recycled(), 1)
+        }
+        deleted = () if project is None else (v.id for v in project.versions if v.deleted)
+        versions = {f"{name} of project {project.file.name}": name for name in deleted}
+        if not recycled and not versions:
+            self.say("No model was deleted.")
+            return
+        title, chosen = QInputDialog.getItem(self, "Restore", "Bring back:", [*recycled, *versions], 0, False)
+        if chosen and title in versions:
+            name = versions[title]
+            self._in_project(f"Restoring {name} …", lambda: project.restore_version(name), self._back(name))
+        elif chosen:
+            self._restore_mine(recycled[title])
+
+    # -- what it shows ----------------------------------------------------------------------------
+
+    def refresh(self, chosen: Path | None = None) -> None:
+        """Read the models again."""
+        row = self.list.row
+        kept = row.path if row is not None else None
+        self.list.show_rows(model_rows(self.opened.project), chosen or kept)
+
+    def say(self, text: str, *, alarm: bool = False) -> None:
+        """Put a sentence on the status line."""
+        self.status.setText(text)
+        self.status.setStyleSheet(ALARM if alarm else "")
+
+    def fail(self, error: BaseException) -> None:
+        """Tell of an error: on the status line, where it stays, and as a notification."""
+        from napari.utils.notifications import show_error
+
+        self._end()
+        self.say(str(error), alarm=True)
+        show_error(as_plain(str(error)))
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Look what has changed while the widget was hidden."""
+        super().showEvent(event)
+        if not self._busy:
+            self.refresh()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Look again when the window is active again: other programs add models too."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ActivationChange and self.isActiveWindow() and not self._busy:
+            self.refresh()
+
+    def shut_down(self) -> None:
+        """Hear nothing more of the project."""
+        self.opened.changed.disconnect(self.refresh)
+
+    def _on_choice(self) -> None:
+        row = self.list.row
+        self.details.setText(
+            row.details() if row is not None else "There are no models yet. Import one, or train."
+        )
+        sound = row is not None and row.card is not None
+        for key in ("use", "save_as", "export", "share"):
+            self.buttons[key].setEnabled(sound and not self._busy)
+        self.buttons["merge"].setEnabled(sound and not self._busy and has_adapters(row.card))
+        ships = row is None or row.origin == "built-in"
+        self.buttons["delete"].setEnabled(not ships and not self._busy)
+        self.buttons["delete"].setToolTip(
+            "Models that ship stay." if ships else "Move this model to the recycle folder."
+        )
+        for key in ("import_", "restore"):
+            self.buttons[key].setEnabled(not self._busy)
+
+    # -- doing it ---------------------------------------------------------------------------------
+
+    def _restore_mine(self, model: RecycledModel) -> None:
+        """Bring back one of the user's; where its name is taken, ask for another one."""
+        from phaseguide.models.recycle import restore_model
+
+        name: str | None = model.name
+        if free_name(model.name) != model.name:
+            question = f"There is a model {model.name} already. Restore as:"
+            name = self._ask_name("Restore", question, free_name(model.name))
+        if name:
+            self._work(f"Restoring {name} …", lambda: restore_model(model, name), self._added("Restored"))
+
+    def _share_file(self, row: ModelRow, dialog: ShareDialog) -> None:
+        from phaseguide.models.sharing import share_model
+
+        text = dialog.text
+        path = self._ask_file("Share the model", f"{row.name}{SUFFIX}", MODELS)
+        if path:
+            self._work("Writing the model …", lambda: share_model(row.path, path, text), self._written)
+
+    def _share_package(self, row: ModelRow, dialog: ShareDialog, image: Any) -> None:
+        text, card_text = dialog.package_text, asdict(dialog.text)
+        path = self._ask_file("Share for bioimage.io", f"{row.name}.zip", "Packages (*.zip)")
+        if not path:
+            return
+        read = None if image is None else planes.plane_reader(planes.full_data(image), (), rgb=image.rgb)
+        name = SAMPLE if image is None else image.name
+
+        def write() -> Path:
+            from dataclasses import replace
+
+            from phaseguide.models.bioimageio.export import example_image, export_bioimageio
+            from phaseguide.models.model_file import load_model
+            from phaseguide.segmentation.network.channels import fit_channels
+
+            model = load_model(row.path)
+            model = replace(model, card=model.card.model_copy(update=card_text))
+            channels = model.segmenter.in_channels
+            pixels = example_image(model.card) if read is None else fit_channels(read(), channels, name)
+            return export_bioimageio(model, path, text, pixels, name)
+
+        self._work("Writing the package …", write, self._written)
+
+    def _plain_images(self) -> list[Any]:
+        return [one for one in micrographs(self.viewer) if len(planes.data_shape(one)) == 2]
+
+    def _ask_name(self, title: str, question: str, name: str) -> str | None:
+        text, given = QInputDialog.getText(self, title, as_plain(question), text=name)
+        return text.strip() if given and text.strip() else None
+
+    def _ask_file(self, title: str, name: str, kind: str) -> Path | None:
+        # The dialog does not ask whether to replace: a file that is there stays, and we say so.
+        option = QFileDialog.Option.DontConfirmOverwrite
+        chosen, _ = QFileDialog.getSaveFileName(self, title, name, kind, options=option)
+        return Path(chosen) if chosen else None
+
+    def _work(self, what: str, function: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        self._busy = True
+        self._on_choice()
+        self.say(what)
+        in_background(self, function, done, self.fail)
+
+    def _added(self, word: str) -> Callable[[ZooEntry], None]:
+        def tell(entry: ZooEntry) -> None:
+            self._end(entry.path)
+            self.say(f"{word} {entry.name}.")
+
+        return tell
+
+    def _written(self, path: Path) -> None:
+        self._end()
+        self.say(f"Wrote {path}")
+
+    def _deleted(self, name: str) -> Callable[[Any], None]:
+        def tell(_: Any) -> None:
+            self._end()
+            self.say(f"{name} waits in the recycle folder; Restore brings it back.")
+
+        return tell
+
+    def _back(self, name: str) -> Callable[[Any], None]:
+        def tell(_: Any) -> None:
+            self._end()
+            self.say(f"Restored {name}.")
+
+        return tell
+
+    def _in_project(self, what: str, function: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        """Change the project in the thread that writes it."""
+        self._busy = True
+        self._on_choice()
+        self.say(what)
+
+        opened, tell = self.opened, while_heard(self, done)
+
+        def ended(outcome: Any) -> None:
+            tell(outcome)
+            opened.changed.emit()
+
+        opened.worker.do(function, ended, while_heard(self, self.fail))
+
+    def _end(self, chosen: Path | None = None) -> None:
+        self._busy = False
+        self.refresh(chosen)

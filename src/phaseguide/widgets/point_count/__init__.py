@@ -1,0 +1,1 @@
+"""The Point count dock."""

@@ -1,0 +1,342 @@
+"""The Point count widget: a person names random pixels, and the areas of a map become a measurement."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtGui import QHideEvent, QShowEvent
+from qtpy.QtWidgets import QApplication, QFileDialog, QSizePolicy, QVBoxLayout
+
+from phaseguide.errors import PhaseguideError
+from phaseguide.estimation.point_count import PointCountEstimate, adjusted_areas
+from phaseguide.estimation.point_plan import PointCountError, stratum_pixels
+from phaseguide.phases import PhaseScheme
+from phaseguide.widgets.layers import offers
+from phaseguide.widgets.layers import planes
+from phaseguide.widgets.qt.dock import Dock, later, listen
+from phaseguide.widgets.layers.offered import OfferedRatio
+from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.point_count.panel import PointCountPanel
+from phaseguide.widgets.point_count.keys import PointKeys
+from phaseguide.widgets.point_count.map import find_map
+from phaseguide.widgets.point_count.marker import PointMarker, is_marked
+from phaseguide.jobs.point_count import RunningCount, open_count
+from phaseguide.jobs.point_table import clipboard_text, expected_table, result_table
+
+SETTLE_MS = 300
+
+
+class PointCountWidget(Dock):
+    """Dock widget.
+
+    ``offered`` carries the areas of a finished count as an `OfferedRatio`.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        Injected by napari.
+    """
+
+    offered = Signal(object)
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer)
+        self.panel = PointCountPanel(napari_viewer)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.addWidget(self.panel)
+        self.count: RunningCount | None = None
+        self.estimate: PointCountEstimate | None = None
+        self._keys = PointKeys(self)
+        self._marker: PointMarker | None = None
+        self._image: Any = None
+        self._index: planes.Index = ()
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLE_MS)
+        self._settle.timeout.connect(self.refresh)
+        self._connect()
+        self.refresh()
+
+    @property
+    def counting(self) -> bool:
+        """Whether points are being shown."""
+        return self._marker is not None
+
+    # -- what the user does -----------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Plan a count on the plane on show, or go on with one that was left unfinished."""
+        if self.counting:
+            return
+        try:
+            found = find_map(self.viewer, self.panel.image_box.layer)
+            count = self.panel.count_box.value()
+            self.count = open_count(found.image.name, found.labels, found.scheme, count, found.note)
+        except PhaseguideError as error:
+            self.say(str(error), alarm=True)
+            return
+        self.estimate, self._image, self._index = None, found.image, found.index
+        self.panel.counting.set_scheme(self.count.plan.scheme)
+        self.go_on()
+        if self.counting and self.count.position:
+            self.say(
+                f"Goes on with an unfinished count on this map: {self.count.position} of {len(self.count.plan)} points "
+                "are answered. To begin a new one, pause and discard it."
+            )
+
+    def go_on(self) -> None:
+        """Show the next point of the count."""
+        if self.count is None or self.counting:
+            return
+        if self._image not in self.viewer.layers:
+            self.say("The image is no longer in the viewer. Open it again and press Start.", alarm=True)
+            self._forget()
+            return
+        if is_marked(self.viewer):
+            self.say("Another count is under way in this viewer. Pause it first.", alarm=True)
+            self._show_state()
+            return
+        self.say("")
+        self._marker = PointMarker(self.viewer, self._image, self._index)
+        self._marker.begin()
+        self._keys.hold(self.panel.counting.actions())
+        self._show_state()
+        self.panel.counting.setFocus()
+        self._show_point()
+
+    def answer(self, value: int) -> None:
+        """Take the answer to the point on show (1..K, 0 unclear) and show the next."""
+        if self.counting and self.count is not None:
+            self._keep(lambda count: count.answer(value))
+
+    def back(self) -> None:
+        """Take back the last answer."""
+        if self.counting and self.count is not None:
+            self._keep(lambda count: count.back())
+
+    def pause(self) -> None:
+        """Give viewer and keys back; the answers stay."""
+        if self.counting and self.count is not None:
+            self._leave()
+            self.say(f"Paused. {self.count.position} of {len(self.count.plan)} points are answered and kept.")
+
+    def evaluate(self) -> None:
+        """Make areas of the answers so far."""
+        if self.count is None:
+            return
+        try:
+            self.estimate = adjusted_areas(self.count.plan, self.count.answers)
+        except PointCountError as error:
+            self.say(str(error), alarm=True)
+            return
+        self._show_result(self.count.plan.scheme, self.estimate)
+        self._show_state()
+
+    def discard(self) -> None:
+        """Forget a paused count."""
+        if self.count is not None and not self.counting:
+            self.count.discard()
+            self._forget()
+            self.say("The count was discarded.")
+
+    def offer(self) -> None:
+        """Hand the areas to the Segment widget."""
+        if self.estimate is None or self._image is None:
+            return
+        offered = OfferedRatio(
+            self.estimate.shares.copy(),
+            self.estimate.uncertainty,
+            f"point count of {self._image.name!r} ({self.estimate.named} points)",
+        )
+        self.offered.emit(offered)
+        if offers.publish(self.viewer, offered):
+            self.say("The areas are in the Segment widget as expected values.")
+        else:
+            self.say("Open the Segment widget, then press the button again.", alarm=True)
+
+    def copy_table(self) -> None:
+        """Put the table and its notes on the clipboard, tab separated."""
+        if self.estimate is not None and self.count is not None:
+            QApplication.clipboard().setText(clipboard_text(self.count.plan.scheme, self.estimate))
+            self.say("Table copied.")
+
+    def save(self) -> None:
+        """Ask for a name and write points and answers."""
+        if self.count is None:
+            return
+        name = f"{self.count.path.stem}.json"
+        chosen, _ = QFileDialog.getSaveFileName(self, "Save the count", name, "Point count (*.json)")
+        if not chosen:
+            return
+        path = Path(chosen if chosen.lower().endswith(".json") else f"{chosen}.json")
+        try:
+            self.count.save(path)
+        except PhaseguideError as error:
+            self.say(str(error), alarm=True)
+        else:
+            self.say(f"Saved: {path}")
+
+    def say(self, text: str, *, alarm: bool = False) -> None:
+        """Put a sentence on the status line."""
+        self.panel.status.setText(text)
+        self.panel.status.setStyleSheet(ALARM if alarm else "")
+
+    # -- while it runs ----------------------------------------------------------------------------
+
+    def _keep(self, change: Any) -> None:
+        """Change the count; if it cannot be written, say so and go on, since it is still in memory."""
+        try:
+            change(self.count)
+        except PhaseguideError as error:
+            self.say(f"{error} The answers are kept as long as this window is open.", alarm=True)
+        else:
+            self.say("")
+        self._show_point()
+
+    def _show_point(self) -> None:
+        count, marker = self.count, self._marker
+        if count is None or marker is None:
+            return
+        if planes.data_shape(self._image)[-2:] != count.plan.shape:
+            self._leave()
+            self.say(
+                "The data of the image were replaced meanwhile, so that the points no longer fit.", alarm=True
+            )
+            return
+        if count.finished:
+            self._leave()
+            self.evaluate()
+            return
+        at = count.position
+        self.panel.counting.show_position(at, len(count.plan))
+        marker.show(int(count.plan.rows[at]), int(count.plan.columns[at]))
+
+    def _leave(self) -> None:
+        """Give viewer and keys back."""
+        marker, self._marker = self._marker, None
+        self._keys.release()
+        if marker is not None:
+            marker.end()
+        self._show_state()
+        self._settle.start()
+
+    def _forget(self) -> None:
+        self.count, self.estimate, self._image = None, None, None
+        self._show_state()
+        self._settle.start()
+
+    def _on_removed(self, event: Any) -> None:
+        if self.counting and event.value.unique_id == self._image.unique_id:
+            later(self, self._image_is_gone)  # the viewer is still busy with removing it
+        self._settle.start()
+
+    def _image_is_gone(self) -> None:
+        if self.counting:
+            self._leave()
+            self._forget()
+            self.say(
+                "The image was removed, so that the count ended. Its answers are kept in a file.", alarm=True
+            )
+
+    # -- what is shown ----------------------------------------------------------------------------
+
+    def refresh(self, *_: Any) -> None:
+        """Say what map there is and how sharp a count on it would be."""
+        if self.counting:
+            return
+        try:
+            found = find_map(self.viewer, self.panel.image_box.layer)
+            table = expected_table(stratum_pixels(found.labels, found.scheme), self.panel.count_box.value())
+        except PhaseguideError as error:
+            self.panel.map_line.setText(str(error))
+            self.panel.expected.set_rows(None, (), ())
+        else:
+            note = f" The map is {found.note}" if found.note else ""
+            self.panel.map_line.setText(f"Points on {found.name!r}.{note}")
+            self.panel.expected.set_rows(found.scheme, *table)
+            for event in (found.layer.events.data, found.layer.events.set_data):
+                listen(self, event, self._settle_later)
+        ready = bool(self.panel.expected.cells)
+        self.panel.assumption.setVisible(ready)
+        self.panel.start_button.setEnabled(ready)
+        self._show_state()
+        later(self, self.panel.fit_width)  # new rows have no style before the next turn
+
+    def _show_result(self, scheme: PhaseScheme, estimate: PointCountEstimate) -> None:
+        self.panel.result.set_rows(scheme, *result_table(estimate))
+        self.panel.notes.setText("\n".join(estimate.notes))
+        self.panel.notes.setVisible(bool(estimate.notes))
+        self.say("")
+        later(self, self.panel.fit_width)
+
+    def _show_state(self) -> None:
+        count = self.count
+        paused = count is not None and not self.counting and not count.finished
+        chosen = self.panel.image_box.layer
+        elsewhere = (
+            paused
+            and chosen is not None
+            and (
+                chosen is not self._image
+                or self._index != planes.current_index(chosen, self.viewer.dims.point)
+            )
+        )
+        self.panel.show_state(
+            counting=self.counting,
+            startable=not paused or elsewhere,
+            paused=paused,
+            done=self.estimate is not None,
+        )
+        if paused and count is not None:
+            self.panel.continue_button.setText(f"Continue ({count.position} of {len(count.plan)})")
+            self.panel.evaluate_button.setEnabled(bool((count.answers > 0).any()))
+
+    # -- keeping up -------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        panel = self.panel
+        panel.image_box.changed.connect(self._settle_later)
+        panel.count_box.valueChanged.connect(self._settle_later)
+        panel.start_button.clicked.connect(self.start)
+        panel.continue_button.clicked.connect(self.go_on)
+        panel.evaluate_button.clicked.connect(self.evaluate)
+        panel.discard_button.clicked.connect(self.discard)
+        panel.counting.answered.connect(self.answer)
+        panel.counting.back_button.clicked.connect(self.back)
+        panel.counting.pause_button.clicked.connect(self.pause)
+        panel.offer_button.clicked.connect(self.offer)
+        panel.copy_button.clicked.connect(self.copy_table)
+        panel.save_button.clicked.connect(self.save)
+        listen(self, self.viewer.dims.events.current_step, self._settle_later)
+        listen(self, self.viewer.layers.events.inserted, self._settle_later)
+        listen(self, self.viewer.layers.events.removed, self._on_removed)
+        self._show_state()
+
+    def _settle_later(self, *_: Any) -> None:
+        self._settle.start()
+
+    def reset_choices(self, event: Any = None) -> None:
+        """Read the viewer's layers again; napari calls this when they change."""
+        self.panel.image_box.reset_choices()
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Look at the map again."""
+        super().showEvent(event)
+        self._settle.start()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Pause: without its buttons nobody would know why the keys name points."""
+        super().hideEvent(event)
+        if not event.spontaneous():
+            self.pause()
+
+    def shut_down(self) -> None:
+        """Give viewer and keys back; the answers are on the disk."""
+        if self.counting:
+            self._leave()

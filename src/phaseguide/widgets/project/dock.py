@@ -1,0 +1,388 @@
+"""The Project widget: the fields of a project, one on show, their state, and which model segmented them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QTimer
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QInputDialog,
+    QMainWindow,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from phaseguide.errors import PhaseguideError
+from phaseguide.phases import PhaseScheme
+from phaseguide.widgets.layers import roles
+from phaseguide.widgets.segment import model_follower
+from phaseguide.widgets.project.closing import UnsavedQuestion
+from phaseguide.widgets.segment.decisions import Keys
+from phaseguide.widgets.layers.edit_log import scheme_of
+from phaseguide.jobs.thumbnails import Picture, make_pictures
+from phaseguide.widgets.qt.dock import Dock, later, while_heard
+from phaseguide.widgets.segment.known_models import known_models
+from phaseguide.widgets.qt.latest_worker import LatestWorker
+from phaseguide.widgets.project.open_project import UnsavedError, open_project
+from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.qt.plain_text import as_plain
+from phaseguide.widgets.project.new_project import ProjectDialog
+from phaseguide.widgets.project.field_list import short
+from phaseguide.widgets.project.panel import NEXT, PREVIOUS, ProjectPanel
+from phaseguide.widgets.project.rerun import Rerun
+from phaseguide.widgets.qt.tasks import Failed
+
+SETTLE_MS = 150
+REST_MS = 1500
+"""The picture of a field follows its edits when so long nothing was painted."""
+
+IMAGES = "Micrographs (*.tif *.tiff *.png *.jpg *.jpeg *.bmp);;All files (*)"
+
+
+class ProjectWidget(Dock):
+    """Dock widget.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        Injected by napari.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer)
+        self.opened = open_project(napari_viewer)
+        self.panel = ProjectPanel(napari_viewer, self.scheme_for)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.addWidget(self.panel)
+        self.rerun = Rerun(self)
+        self.pictures = LatestWorker(self)
+        self._known: dict[str, Any] = {}  # small images, by field and checksum
+        self._signs: dict[str, Any] = {}  # what a picture was made of
+        self._strokes: dict[str, int] = {}  # how often edits were saved
+        self._painted: set[str] = set()
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(REST_MS)
+        self._rest.timeout.connect(self._on_rest)
+        self._shown_project: Any = None
+        self._models: Any = None  # the model in use, and the versions, as they are listed
+        self._watched = False
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLE_MS)
+        self._settle.timeout.connect(self.refresh)
+        panel = self.panel
+        self._keys = Keys({PREVIOUS: panel.previous_button, NEXT: panel.next_button})
+        self._connect()
+        self._on_project()
+        self._on_rescued()
+
+    # -- what the user does -----------------------------------------------------------------------
+
+    def open(self, folder: str | Path) -> None:
+        """Open a project and show its first field that is not reviewed."""
+        try:
+            project = self.opened.open(folder)
+        except UnsavedError as error:
+            self._ask_unsaved(error, lambda: self.open(folder))
+            return
+        except PhaseguideError as error:
+            self.fail(error)
+            return
+        self.say("")
+        self._use_model()
+        todo = [entry.id for entry in project.fields if entry.state == "unreviewed"]
+        first = todo or [entry.id for entry in project.fields]
+        if first:
+            self.opened.show(first[0])
+
+    def create(self, folder: str | Path, scheme: PhaseScheme, name: str = "", model: str = "") -> None:
+        """Make a project and open it."""
+        try:
+            self.opened.create(folder, scheme, name=name, model=model)
+        except UnsavedError as error:
+            self._ask_unsaved(error, lambda: self.open(folder))  # it was made, and only waits to be opened
+            return
+        except PhaseguideError as error:
+            self.fail(error)
+            return
+        self.say("Add micrographs: files, or the images that are open.")
+        self._use_model()
+
+    def close_project(self) -> None:
+        """Save everything and close the project."""
+        self.rerun.runner.stop()
+        try:
+            self.opened.close()
+        except UnsavedError as error:
+            self._ask_unsaved(error, lambda: self.say("The project is closed."))
+        else:
+            self.say("The project is closed; everything is saved.")
+
+    def add_layers(self) -> None:
+        """Add the image layers that come from files."""
+        new = [one for one in roles.micrographs(self.viewer) if self.opened.field_of(one) is None]
+        if not new:
+            self.say("Every open image is in the project already.")
+            return
+        try:
+            self.opened.add_layers(new)
+        except PhaseguideError as error:
+            self.fail(error)
+
+    def review(self) -> None:
+        """Freeze the field on show."""
+        try:
+            self.opened.review()
+        except PhaseguideError as error:
+            self.fail(error)
+
+    def reject(self, reason: str) -> None:
+        """Reject the field on show."""
+        if not reason.strip():
+            self.say("A rejected field needs a reason.", alarm=True)
+            return
+        self.opened.reject(reason.strip())
+
+    def scheme_for(self, image: Any) -> PhaseScheme | None:
+        """Phases of the project, or those that the image was segmented with."""
+        project = self.opened.project
+        if project is not None:
+            return project.scheme
+        for role in ("edits", "phases"):
+            layer = roles.find_layer(self.viewer, image, role)
+            scheme = None if layer is None else scheme_of(layer)
+            if scheme is not None:
+                return scheme
+        return None
+
+    def say(self, text: str, *, alarm: bool = False) -> None:
+        """Put a sentence on the status line."""
+        self.panel.status.setText(text)
+        self.panel.status.setStyleSheet(ALARM if alarm else "")
+        # A layout that scrolls gives a text that wraps one line at least, and cuts the others off.
+        height = self.panel.status.heightForWidth(self.panel.status.width())
+        self.panel.status.setMinimumHeight(max(height, 0))
+
+    def fail(self, error: BaseException) -> None:
+        """Tell of an error: on the status line, where it stays, and as a notification."""
+        from napari.utils.notifications import show_error
+
+        self.say(str(error), alarm=True)
+        show_error(as_plain(str(error)))
+
+    def reset_choices(self, event: Any = None) -> None:
+        """Read the viewer's layers again; napari calls this when they change."""
+        self.panel.import_box.reset_choices()
+
+    # -- keeping up -------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Show the fields as they are now."""
+        project = self.opened.project
+        models = None if project is None else (project.current, project.versions)
+        if models != self._models:
+            self._models = models
+            self.show_models()
+        self.panel.list.fields.show(project)
+        self.panel.list.mark(self.opened.current)
+        stale = () if project is None else project.stale_fields()
+        versions = set() if project is None else project.mixed_versions()
+        flags = ""
+        if project is not None and stale:
+            flags = (
+                f"{len(stale)} unreviewed {'field was' if len(stale) == 1 else 'fields were'} segmented by another "
+                f"model than {short(project.current)}."
+            )
+        elif len(versions) > 1:
+            flags = f"Fields were segmented by different models: {', '.join(sorted(map(short, versions)))}."
+        self.panel.show_state(project, self.opened.entry, self.rerun.running, flags, len(self.rerun.due()))
+        self._keys.update()
+        self._make_pictures()
+
+    def _connect(self) -> None:
+        panel, opened = self.panel, self.opened
+        panel.new_button.clicked.connect(self._ask_new)
+        panel.open_button.clicked.connect(self._ask_open)
+        panel.close_button.clicked.connect(self.close_project)
+        panel.files_button.clicked.connect(self._ask_files)
+        panel.layers_button.clicked.connect(self.add_layers)
+        panel.model_box.currentIndexChanged.connect(self._choose_model)
+        panel.list.chosen.connect(opened.show)
+        panel.previous_button.clicked.connect(lambda: opened.step(-1))
+        panel.next_button.clicked.connect(lambda: opened.step(1))
+        panel.review_button.clicked.connect(self.review)
+        panel.reject_button.clicked.connect(self._ask_reason)
+        panel.reopen_button.clicked.connect(lambda: opened.reopen())
+        panel.rerun_button.clicked.connect(self.rerun.start)
+        panel.stop_button.clicked.connect(self.rerun.stop)
+        panel.rescue_bar.restored.connect(opened.copies.restore)
+        panel.rescue_bar.discarded.connect(opened.copies.discard)
+        panel.import_box.said.connect(self.say)
+        panel.import_box.failed.connect(self.fail)
+        for signal, slot in self._heard():
+            signal.connect(slot)
+        self.rerun.went_on.connect(self._on_changed)
+        self.rerun.runner.ended.connect(self.refresh)
+        self.pictures.arrived.connect(self._on_pictures)
+
+    def _on_changed(self) -> None:
+        project = self.opened.project
+        if project is not self._shown_project or (
+            project is not None and project.scheme != self.panel.list.fields.scheme
+        ):
+            self._on_project()
+        self._settle.start()
+
+    def _on_rescued(self) -> None:
+        self.panel.rescue_bar.show_copies(self.opened.copies.found)
+
+    def _on_saved(self, field_id: str) -> None:
+        self._painted.add(field_id)
+        self._rest.start()
+
+    def _on_rest(self) -> None:
+        """Make new pictures of what was painted; while strokes go on, the processor is theirs."""
+        for field_id in self._painted:
+            self._strokes[field_id] = self._strokes.get(field_id, 0) + 1
+        self._painted.clear()
+        self._settle.start()
+
+    def _on_project(self) -> None:
+        """Show another project, or the same with other phases."""
+        self._shown_project = self.opened.project
+        self.pictures.drop()
+        self.panel.list.fields.forget()
+        self._known.clear()
+        self._signs.clear()
+        self.show_models()
+        self.refresh()
+        later(self, self.panel.fit_width)
+
+    def show_models(self) -> None:
+        """List the models that the project can use."""
+        project = self.opened.project
+        models = [] if project is None else [v.id for v in project.file.versions if not v.deleted]
+        models += [entry.name for entry in known_models() if entry.card is not None]
+        self.panel.show_project(project, models)
+
+    def _on_shown(self, field_id: str) -> None:
+        self.panel.list.mark(field_id)
+        image = self.opened.image_of(field_id)
+        if image is not None:
+            self.panel.import_box.image_box.choose(image)
+
+    def _make_pictures(self) -> None:
+        """Ask for pictures of fields that have changed."""
+        project = self.opened.project
+        if project is None or not self.pictures.idle:
+            return  # what arrives asks again
+        signs = {entry.id: self._sign(entry) for entry in project.fields}
+        due = [field_id for field_id, sign in signs.items() if self._signs.get(field_id) != sign]
+        if due:
+            self._signs |= {field_id: signs[field_id] for field_id in due}
+            self.pictures.ask(lambda: make_pictures(project, due, self._known))
+
+    def _sign(self, entry: Any) -> Any:
+        return (entry.result, entry.images, self._strokes.get(entry.id, 0))
+
+    def _on_pictures(self, events: list[Any]) -> None:
+        for event in events:
+            if isinstance(event, Picture):
+                self.panel.list.fields.take(event)
+            elif isinstance(event, Failed):
+                self.fail(event.error)
+        self._settle.start()
+
+    # -- questions --------------------------------------------------------------------------------
+
+    def _ask_unsaved(self, error: PhaseguideError, go_on: Callable[[], None]) -> None:
+        """Ask what is to become of edits that are not saved, before the project makes room."""
+
+        def close() -> None:
+            self.opened.drop()
+            go_on()
+
+        self.say(str(error), alarm=True)
+        UnsavedQuestion(self.opened, self, close).open()
+
+    def _ask_new(self) -> None:
+        dialog = ProjectDialog(self)
+        if dialog.exec() and dialog.wanted is not None:
+            wanted = dialog.wanted
+            self.create(wanted.folder, wanted.scheme, wanted.name, wanted.model)
+
+    def _ask_open(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "Open a project folder")
+        if chosen:
+            self.open(chosen)
+
+    def _ask_files(self) -> None:
+        paths, _ = QFileDialog.getOpenFileNames(self, "Add micrographs", "", IMAGES)
+        if paths:
+            self.opened.add_files(paths)
+
+    def _ask_reason(self) -> None:
+        reason, given = QInputDialog.getText(self, "Reject the field", "Why is it not to be used?")
+        if given:
+            self.reject(reason)
+
+    def _choose_model(self, index: int) -> None:
+        project, name = self.opened.project, self.panel.model_box.itemData(index)
+        if project is not None and name and name != project.current:
+            self.opened.do(lambda project: project.use(name), while_heard(self, lambda _: self._use_model()))
+            self.say("")
+
+    def _use_model(self) -> None:
+        """Let the Segment widget, if it is open, use the model of the project."""
+        project = self.opened.project
+        if project is None or not project.current:
+            return
+        try:
+            path = project.model_path()
+        except PhaseguideError as error:
+            self.fail(error)
+            return
+        model_follower.publish(self.viewer, path)
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Listen for keys and for the end of the window: now this widget stands in one."""
+        super().showEvent(event)
+        self._keys.join(self)
+        window: QWidget | None = self
+        while window is not None and not isinstance(window, QMainWindow):
+            window = window.parentWidget()
+        if window is not None and not self._watched:
+            self._watched = True
+            self.opened.watch(window)
+        self.refresh()
+
+    def shut_down(self) -> None:
+        """End a run under way and save; the project stays open in the viewer."""
+        for signal, slot in self._heard():
+            signal.disconnect(slot)
+        self.rerun.runner.abandon()
+        self.pictures.end()
+        self._keys.remove()
+        self.opened.flush()
+
+    def _heard(self) -> list[tuple[Any, Any]]:
+        """What the open project tells, and who hears it."""
+        opened = self.opened
+        return [
+            (opened.autosave.saved, self._on_saved),
+            (opened.changed, self._on_changed),
+            (opened.shown, self._on_shown),
+            (opened.said, self.say),
+            (opened.failed, self.fail),
+            (opened.rescued, self._on_rescued),
+        ]

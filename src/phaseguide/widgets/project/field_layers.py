@@ -1,0 +1,173 @@
+"""The layers of one field of a project: its image, the user's edits, the last result, labels taken as truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, PhaseScheme
+from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers.appearance import phase_colormap, phase_features
+from phaseguide.widgets.layers.edit_tools import edit_tools
+from phaseguide.widgets.layers.review_lock import freeze
+from phaseguide.widgets.layers.identity import KEY, belongs_to, give_role, mark_of
+from phaseguide.widgets.layers.planes import data_shape
+from phaseguide.widgets.reader import MICROMETRE
+
+if TYPE_CHECKING:
+    from phaseguide.micrographs.reading import Micrograph
+    from phaseguide.projects.edit_saver import EditSaver, Known
+    from phaseguide.projects.schema import FieldEntry
+
+RESTORED = "restored"
+"""Mark of a phases layer that was read from the project; the Segment widget's own results do not have it."""
+
+Map = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class FieldData:
+    """What the files of a field hold; the edits, with those on top that could not be written."""
+
+    entry: FieldEntry
+    micrograph: Micrograph
+    edits: Map | None
+    known: Known
+    truth: Map | None
+    result: Map | None
+
+
+def read_field(saver: EditSaver, field_id: str) -> FieldData:
+    """Read the files of a field; to be called in the thread that writes the project.
+
+    Raises
+    ------
+    ProjectError, MicrographError
+        A file is missing, damaged or was replaced.
+    """
+    project = saver.project
+    return FieldData(
+        project.field(field_id),
+        project.read_image(field_id),
+        *saver.begin(field_id),
+        project.read_truth(field_id),
+        project.read_result(field_id),
+    )
+
+
+def add_image(viewer: Any, data: FieldData) -> Any:
+    """Add the image layer of a field, with its scale."""
+    micrograph, entry = data.micrograph, data.entry
+    options: dict[str, Any] = {}
+    if micrograph.pixel_size_um is not None:
+        leading = 1 if micrograph.is_stack else 0
+        options["scale"] = (1.0,) * leading + (micrograph.pixel_size_um,) * 2
+        options["units"] = ("pixel",) * leading + (MICROMETRE,) * 2
+    mark = {
+        "pixel_size_um": micrograph.pixel_size_um,
+        "scale_source": micrograph.scale_source,
+        "sha256": micrograph.sha256,
+        "margins": micrograph.margins,
+    }
+    return viewer.add_image(
+        micrograph.data,
+        name=entry.name or entry.id,
+        rgb=micrograph.is_rgb,
+        metadata={KEY: mark, "path": str(micrograph.path)},
+        **options,
+    )
+
+
+def add_labels(viewer: Any, image: Any, data: FieldData, scheme: PhaseScheme) -> Any:
+    """Add result, truth and edits of a field over its image; return the edits layer, which is selected."""
+    show_result(viewer, image, data, scheme)
+    _show_truth(viewer, image, data.truth, scheme)
+    edits = roles.ready_edits(viewer, image, scheme)
+    if data.edits is not None and data.edits.shape == edits.data.shape:
+        np.copyto(edits.data, data.edits)  # the layer is new: there is no undo history that this falsifies
+        edits.refresh()
+    log = edit_tools(viewer).log_of(edits)
+    if log is not None:
+        log.reset()
+    viewer.layers.selection.active = edits
+    return edits
+
+
+def show_result(viewer: Any, image: Any, data: FieldData, scheme: PhaseScheme) -> None:
+    """Show the stored result of a field with its edits on top; nothing where there is none."""
+    entry, result = data.entry.result, data.result
+    if entry is None or result is None or result.shape != data_shape(image):
+        return
+    mark = {
+        "achieved": dict(zip(scheme.names, entry.achieved, strict=False)),
+        "own": dict(zip(scheme.names, entry.own, strict=False)),
+        "note": "",
+        "model": entry.version,
+        "planes": {},
+        RESTORED: True,
+    }
+    roles.show_result(viewer, image, scheme, {(): with_edits(result, data.edits)}, mark)
+
+
+def with_edits(result: Map, edits: NDArray[Any] | None) -> Map:
+    """Put edits on top of a label map."""
+    if edits is None or edits.shape != result.shape:
+        return result
+    return np.where(edits == NOT_CLASSIFIED, result, edits).astype(np.uint8)
+
+
+def is_restored(phases: Any) -> bool:
+    """Whether a phases layer shows what was read from the project, and nobody else keeps it up to date."""
+    return phases is not None and bool(mark_of(phases).get(RESTORED, False))
+
+
+def set_frozen(viewer: Any, image: Any, frozen: bool) -> None:
+    """Freeze the edits of an image, and mark the image so that no new result is written over the old."""
+    freeze(image, frozen)
+    edits = roles.find_layer(viewer, image, "edits")
+    if edits is not None:
+        freeze(edits, frozen)
+        edits.editable = not frozen
+
+
+def layers_of(viewer: Any, image: Any) -> list[Any]:
+    """Return an image and every layer that holds a role for it; copies that the user made stay where they are."""
+    return [image, *(layer for layer in viewer.layers if belongs_to(layer, image))]
+
+
+def as_uint8(labels: NDArray[Any]) -> Map:
+    """Copy labels as bytes; what no byte holds becomes 'not classified'."""
+    array = np.array(labels)
+    if array.dtype == np.uint8:
+        return array
+    return np.where((array < 0) | (array > EXCLUDED), NOT_CLASSIFIED, array).astype(np.uint8)
+
+
+def _show_truth(viewer: Any, image: Any, truth: Map | None, scheme: PhaseScheme) -> None:
+    from napari.layers import Labels
+
+    if truth is None or truth.shape != data_shape(image):
+        return
+    layer = Labels(
+        truth,
+        name=f"{image.name} truth",
+        opacity=0.5,
+        visible=False,
+        colormap=phase_colormap(scheme),
+        features=phase_features(scheme),
+        **roles.geometry(image),
+    )
+    give_role(layer, "truth", image, scheme=scheme.to_dict())
+    viewer.add_layer(layer)
+    layer.editable = False
+
+
+def file_of(image: Any) -> Path | None:
+    """File that an image layer comes from, or None."""
+    told = image.source.path or image.metadata.get("path")
+    path = Path(told) if told else None
+    return path if path is not None and path.is_file() else None

@@ -1,0 +1,391 @@
+"""The project that is open in a viewer: what is painted and found on its fields goes into its folder."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtWidgets import QApplication, QWidget
+
+from phaseguide.errors import PhaseguideError, ProjectError
+from phaseguide.projects.edit_saver import EditSaver, Known, Painted
+from phaseguide.widgets.layers import kept_results
+from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers import planes
+from phaseguide.widgets.project.autosave import Autosave
+from phaseguide.widgets.project.closing import ClosingWindow
+from phaseguide.widgets.project.copies import Copies
+from phaseguide.widgets.layers.edit_log import Edit
+from phaseguide.widgets.layers.edit_tools import edit_tools, image_of
+from phaseguide.widgets.project.field_layers import as_uint8, file_of, set_frozen, with_edits
+from phaseguide.widgets.project.field_viewer import FieldShow
+from phaseguide.jobs.project_results import Kept, freeze_as_shown, store
+from phaseguide.widgets.qt.serial_worker import SerialWorker
+
+if TYPE_CHECKING:
+    from phaseguide.phases import PhaseScheme
+    from phaseguide.projects.project import Project
+    from phaseguide.projects.schema import FieldEntry
+
+FLUSH_S = 2.0
+"""So long the window waits at most for what is being written."""
+
+LAST_S = 20.0
+"""So long the thread goes on trying to write when napari ends; what it cannot write lies in rescue copies."""
+
+_open: weakref.WeakKeyDictionary[Any, OpenProject] = weakref.WeakKeyDictionary()
+
+
+class UnsavedError(ProjectError):
+    """The project stays open, since edits of it are not on the disk."""
+
+
+def open_project(viewer: Any) -> OpenProject:
+    """Return what is open in a viewer, made when it is first wanted; it may be no project."""
+    viewer = kept_results.plain(viewer)
+    if viewer not in _open:
+        _open[viewer] = OpenProject(viewer)
+    return _open[viewer]
+
+
+class OpenProject(QObject):
+    """At most one project.
+
+    ``changed`` tells that project, fields or their state are different; ``shown`` the id of the field
+    on show ("" for none); ``said`` a sentence; ``failed`` an error; ``rescued`` that there are other rescue copies
+    to offer. Everything that writes into the
+    project does so in one thread, in the order in which it was asked for.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Held weakly.
+    """
+
+    changed = Signal()
+    shown = Signal(str)
+    said = Signal(str)
+    failed = Signal(object)
+    rescued = Signal()
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self._viewer = weakref.ref(viewer)
+        self.saver: EditSaver | None = None
+        self.worker = SerialWorker(self)
+        self.autosave = Autosave(lambda field_id, painted: painted.save(field_id), self.worker, self)
+        self.autosave.saved.connect(lambda _: self.changed.emit())
+        self.autosave.failed.connect(self._not_saved)
+        self.autosave.recovered.connect(
+            lambda field_id: self.said.emit(f"The edits of {field_id} are saved now.")
+        )
+        self.autosave.left_out.connect(self._left_out)
+        self.tools = edit_tools(viewer)
+        self.tools.listener = self._on_edit
+        self.fields = FieldShow(self, viewer)
+        self.copies = Copies(self)
+        kept_results.subscribe(viewer, self._on_kept)
+        application = QApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(self.leave)
+
+    @property
+    def viewer(self) -> Any:
+        """The viewer, or None when it is gone."""
+        return self._viewer()
+
+    @property
+    def project(self) -> Project | None:
+        """The project, or None."""
+        return None if self.saver is None else self.saver.project
+
+    # -- a project --------------------------------------------------------------------------------
+
+    def open(self, folder: str | Path) -> Project:
+        """Open a project; the one that is open is closed.
+
+        Raises
+        ------
+        ProjectError
+            The folder is no project, or a damaged one.
+        """
+        from phaseguide.projects.project import Project
+
+        return self._begin(Project.open(folder, wait_s=FLUSH_S))
+
+    def create(self, folder: str | Path, scheme: PhaseScheme, *, name: str = "", model: str = "") -> Project:
+        """Make a project and open it.
+
+        Raises
+        ------
+        ProjectError
+            The folder holds a project already, or cannot be written.
+        """
+        from phaseguide.projects.project import Project
+
+        return self._begin(Project.create(folder, scheme, name=name, model=model))
+
+    def close(self) -> None:
+        """Save everything and take the layers of the fields out of the viewer.
+
+        Raises
+        ------
+        ProjectError
+            Edits cannot be saved; the project then stays open.
+        """
+        if self.project is None:
+            return
+        if not self.flush():
+            raise UnsavedError(
+                f"{self.project.folder}: some edits could not be saved, so the project stays open. Free some "
+                "space, make the folder writable, or end the program that holds it; it is tried again by itself."
+            )
+        self._end()
+
+    def leave(self) -> None:
+        """Save what can be; the rest goes into rescue copies, and is tried on for a while when nobody waits for it."""
+        if self.saver is not None and not self.flush():
+            self.keep_copies()
+            self.saver.finish_by(LAST_S)
+            self.autosave.save_again()
+
+    def drop(self) -> None:
+        """Close the project whose edits were left to `leave`."""
+        self._end()
+
+    def keep_copies(self) -> dict[str, Painted]:
+        """Keep rescue copies of all edits that are not on the disk; return the edits."""
+        unsaved: dict[str, Painted] = self.autosave.unsaved()
+        for field_id, painted in unsaved.items():
+            painted.saver.keep(field_id, painted)
+        return unsaved
+
+    def flush(self) -> bool:
+        """Block until everything is on the disk, at most two seconds; False if something is not."""
+        QApplication.setOverrideCursor(Qt.CursorShape.WaitCursor)
+        try:
+            return self.saver is None or self.autosave.flush(FLUSH_S)
+        finally:
+            QApplication.restoreOverrideCursor()
+
+    def do(
+        self,
+        function: Callable[[Project], Any],
+        done: Callable[[Any], None] | None = None,
+        refused: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        """Change the project in the thread that writes it, then tell of the change."""
+        project = self.project
+        if project is None:
+            return
+
+        def ended(outcome: Any) -> None:
+            if done is not None:
+                done(outcome)
+            self.changed.emit()
+
+        self.worker.do(lambda: function(project), ended, refused or self._fail)
+
+    def change_phases(
+        self,
+        change: Callable[[Project], Mapping[int, int]],
+        done: Callable[[], None],
+        refused: Callable[[Any], None],
+    ) -> None:
+        """Call what gives the project other phases, in its thread; layers of its fields are read again with them.
+
+        ``change`` returns old label -> new label. Strokes that end before the layers are read again follow it.
+        """
+        saver = self.saver
+        if saver is None:
+            return
+        self.autosave.save()
+
+        def call() -> None:
+            saver.followed(change(saver.project))
+
+        def ended(told: Callable[[], None]) -> None:
+            self.fields.reload()
+            told()
+            self.changed.emit()
+
+        self.worker.do(call, lambda _: ended(done), lambda error: ended(lambda: refused(error)))
+
+    def watch(self, window: QWidget) -> None:
+        """Save when a window is closed, and ask where that fails."""
+        window.installEventFilter(ClosingWindow(self, window))
+
+    # -- its fields -------------------------------------------------------------------------------
+
+    @property
+    def current(self) -> str:
+        """Id of the field on show; "" for none."""
+        return self.fields.current
+
+    @property
+    def entry(self) -> FieldEntry | None:
+        """The field on show."""
+        return self.project.field(self.current) if self.project is not None and self.current else None
+
+    def field_of(self, image: Any) -> FieldEntry | None:
+        """Return the field that an image layer shows, or None."""
+        field_id = self.fields.id_of(image)
+        return self.project.field(field_id) if self.project is not None and field_id else None
+
+    def image_of(self, field_id: str) -> Any:
+        """Return the image layer of a field that is in the viewer, or None."""
+        return self.fields.image_of(field_id)
+
+    def show(self, field_id: str) -> None:
+        """Bring a field into the viewer; the one that was there is saved and makes room."""
+        self.fields.show(field_id)
+
+    def step(self, by: int) -> None:
+        """Show the next (1) or previous (-1) field of the list."""
+        self.fields.step(by)
+
+    def add_files(self, paths: Iterable[str | Path]) -> None:
+        """Add image files as fields; the first of them is shown if nothing is."""
+        for path in map(Path, paths):
+            self.do(lambda project, path=path: project.add_field(path), self.fields.added)
+
+    def add_layers(self, images: Iterable[Any]) -> None:
+        """Add image layers that come from files as fields; each stays where it is, with its edits.
+
+        Raises
+        ------
+        ProjectError
+            A layer that comes from no file.
+        """
+        chosen = [image for image in images if self.field_of(image) is None]
+        for image in chosen:
+            if file_of(image) is None:
+                raise ProjectError(
+                    f"{image.name!r} does not come from a file. Save it (File > Save Selected Layers), then add "
+                    "the file."
+                )
+        for image in chosen:
+            path = file_of(image)
+            self.do(
+                lambda project, path=path: project.add_field(path),
+                lambda entry, image=image: self.adopt(image, entry),
+            )
+
+    def adopt(self, image: Any, entry: FieldEntry) -> None:
+        """Make a layer that is there the image of a field that was added, with what is painted and found on it."""
+        viewer, saver = self._viewer(), self.saver
+        if viewer is None or saver is None or image not in viewer.layers:
+            return
+        self.fields.adopt(image, entry, Known(np.zeros(entry.shape, np.uint8), saver.changes))
+        edits = roles.find_layer(viewer, image, "edits")
+        if edits is not None and edits.data.any():
+            self._save_soon(entry.id, edits)
+        for keeper in kept_results.keepers(viewer):
+            if keeper.shown(image) is not None:
+                self._on_kept(keeper, image)
+
+    def review(self) -> None:
+        """Freeze the field on show, with the map that is on show.
+
+        Raises
+        ------
+        ProjectError
+            A result is on show that was not accepted.
+        """
+        viewer, field_id, saver = self._viewer(), self.current, self.saver
+        image = self.image_of(field_id)
+        if viewer is None or image is None or saver is None:
+            return
+        if any(keeper.is_provisional(image) for keeper in kept_results.keepers(viewer)):
+            raise ProjectError(
+                f"{image.name!r}: the result on show is not kept yet. Press Accept or Cancel in the Segment "
+                "dock, then review it."
+            )
+        phases, edits = (roles.find_layer(viewer, image, role) for role in ("phases", "edits"))
+        painted = None if edits is None else as_uint8(edits.data)
+        on_show = None if phases is None else with_edits(as_uint8(phases.data), painted)
+
+        def refused(error: BaseException) -> None:
+            self.fields.follow_state()
+            self._fail(ProjectError(f"{error} Field {field_id!r} is not reviewed."))
+
+        set_frozen(viewer, image, True)  # a stroke that comes now could not be saved any more
+        self.autosave.save()
+        self.do(lambda _: freeze_as_shown(saver, field_id, on_show), self.fields.follow_state, refused)
+
+    def reject(self, reason: str) -> None:
+        """Reject the field on show."""
+        field_id = self.current
+        self.do(lambda project: project.reject(field_id, reason), self.fields.follow_state)
+
+    def reopen(self) -> None:
+        """Make the field on show unreviewed again."""
+        field_id = self.current
+        self.do(lambda project: project.reopen(field_id), self.fields.follow_state)
+
+    # -- what is painted and found ----------------------------------------------------------------
+
+    def _begin(self, project: Project) -> Project:
+        self.close()
+        self.saver = EditSaver(project)
+        self.copies.look()
+        self.changed.emit()
+        return project
+
+    def _end(self) -> None:
+        self.fields.clear()
+        self.saver = None
+        self.autosave.forget()
+        self.copies.look()
+        self.shown.emit("")
+        self.changed.emit()
+
+    def _on_edit(self, layer: Any, edit: Edit) -> bool:
+        """Save an edit and log it; False if it was on no field of the project."""
+        viewer = self._viewer()
+        image = None if viewer is None else image_of(viewer, layer)
+        entry, project = self.field_of(image), self.project
+        if entry is None or project is None:
+            return False
+        self.fields.overlay(entry.id, layer, edit.region)
+        told = edit.to_dict(project.scheme)
+        self.worker.do(lambda: project.log("edit", field=entry.id, **told), None, self._not_logged)
+        self._save_soon(entry.id, layer)
+        return True
+
+    def _save_soon(self, field_id: str, layer: Any) -> None:
+        saver, known = self.saver, self.fields.known_of(field_id)
+        assert saver is not None
+        self.autosave.changed(field_id, lambda: Painted(np.array(layer.data), known, saver))
+
+    def _on_kept(self, keeper: Any, image: Any) -> None:
+        """Write what the Segment widget keeps on a field."""
+        entry, run = self.field_of(image), keeper.shown(image)
+        standing = None if entry is None or run is None else keeper.standing(image, ())
+        if entry is None or standing is None or len(planes.data_shape(image)) > 2:
+            return
+        kept = Kept(entry.id, standing, run.planes[()].made, run.inputs)
+        self.autosave.save()
+        self.do(lambda project: store(project, kept))
+
+    def _not_saved(self, field_id: str, error: PhaseguideError) -> None:
+        self.failed.emit(
+            ProjectError(f"{error} The edits of {field_id} are kept in the viewer and tried again.")
+        )
+
+    def _left_out(self, field_id: str, told: str) -> None:
+        if told:
+            self.failed.emit(ProjectError(told))
+        else:
+            self.said.emit(f"All edits of {field_id} are saved.")
+
+    def _not_logged(self, error: BaseException) -> None:
+        if not self.autosave.failing:  # then the same was told already
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self.failed.emit(error)

@@ -1,0 +1,132 @@
+"""Who hears of what happens in a viewer, and how a closed dock goes silent: nothing of it is called any more.
+
+A layer, a viewer or a timer may outlive a widget. With PyQt6 a call into a widget that is gone is lost, with
+PySide6 it ends in "Internal C++ object already deleted"; and a closed dock that still hears would go on working.
+So every subscription to an event of napari, and everything that is to happen later, belongs to a Qt object.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from qtpy.compat import isalive
+from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtWidgets import QWidget
+
+from phaseguide.widgets.qt.garbage import collect_anywhere, collect_here
+
+_ears: weakref.WeakKeyDictionary[Any, _Ears] = weakref.WeakKeyDictionary()
+
+
+def listen(owner: QObject, emitter: Any, call: Callable[..., Any]) -> None:
+    """Call a bound method, once, with every event of napari's emitter, while its owner is there and not silenced."""
+    if owner not in _ears:
+        ears = _ears[owner] = _Ears()
+        # Bound to the ears and not to the owner, which is half gone when it is destroyed.
+        owner.destroyed.connect(ears.end)
+    _ears[owner].hear(emitter, call)
+
+
+def later(owner: QObject, call: Callable[[], Any], ms: int = 0) -> None:
+    """Call a function in a later turn of the event loop, unless its owner is gone or silenced by then."""
+    timer = QTimer(owner)
+    timer.setSingleShot(True)
+    timer.timeout.connect(call)
+    timer.timeout.connect(timer.deleteLater)
+    timer.start(ms)
+
+
+def while_heard(owner: QObject, call: Callable[..., Any]) -> Callable[..., None]:
+    """Return a function that takes the answer of a thread, or does nothing once its owner is gone or silenced."""
+
+    def pass_on(*args: Any) -> None:
+        if isalive(owner) and not owner.signalsBlocked():
+            call(*args)
+
+    return pass_on
+
+
+def silence(root: QObject) -> None:
+    """Let an object and everything in it hear nothing more, and tell nothing more."""
+    for one in (root, *root.findChildren(QObject)):
+        ears = _ears.get(one)
+        if ears is not None:
+            ears.end()
+        if isinstance(one, QTimer):
+            one.stop()
+        one.blockSignals(True)
+
+
+class Dock(QWidget):
+    """A widget of a dock, which is silent once that is closed.
+
+    What else is to end then stands in ``shut_down``, which is called once.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.closed = self._docked = False
+        collect_here(self)
+        for name in (
+            "inserted",
+            "removed",
+            "reordered",
+            "renamed",
+        ):  # napari does the same, and never ends it
+            listen(self, getattr(viewer.layers.events, name), self.reset_choices)
+
+    def reset_choices(self, event: Any = None) -> None:
+        """Read the viewer's layers again, for a dock that lists them."""
+
+    def event(self, event: QEvent) -> bool:
+        """Notice when the dock widget is closed: napari then takes this widget out of it."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._docked = True
+            elif self._docked:
+                self.close_down()
+        return bool(super().event(event))
+
+    def close_down(self) -> None:
+        """End everything; layers stay as they are."""
+        if not self.closed:
+            self.closed = True
+            self.shut_down()
+            silence(self)
+            collect_anywhere(self)
+
+    def shut_down(self) -> None:
+        """End what is under way, and give back what was borrowed of the viewer."""
+
+
+class _Ears:
+    """The subscriptions of one object, which they outlive for a moment."""
+
+    def __init__(self) -> None:
+        self._heard: dict[Any, tuple[Any, Any]] = {}
+        self._ended = False
+
+    def hear(self, emitter: Any, call: Callable[..., Any]) -> None:
+        if self._ended:
+            return
+        emitter = getattr(emitter, "__wrapped__", emitter)  # napari's proxies last for one call
+        self._heard = {key: pair for key, pair in self._heard.items() if pair[0]() is not None}
+        emitter.disconnect(call)
+        emitter.connect(call)
+        key = (id(emitter), call.__func__, id(call.__self__))
+        self._heard[key] = weakref.ref(emitter), weakref.WeakMethod(call)
+
+    def end(self, _: Any = None) -> None:
+        self._ended = True
+        for emitter, method in self._heard.values():
+            source, call = emitter(), method()
+            if source is not None and call is not None:
+                source.disconnect(call)
+        self._heard.clear()

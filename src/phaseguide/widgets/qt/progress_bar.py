@@ -1,0 +1,70 @@
+"""The progress bar with its stage and the time left."""
+
+from __future__ import annotations
+
+import time
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QProgressBar
+
+from phaseguide.jobs.segment import Step
+
+
+class ProgressLine(QProgressBar):
+    """Shows the last `Step`; between two steps the time left runs down by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setRange(0, 1000)
+        self.setTextVisible(True)
+        self._step = Step("")
+        self._since = self._begun = 0.0
+        self._timer = QTimer(self)
+        self._timer.setInterval(500)
+        self._timer.timeout.connect(self._draw)
+        self.hide()
+
+    def begin(self) -> None:
+        """Show an empty bar."""
+        self._begun = time.monotonic()
+        self.show_step(Step("Starting"))
+        self.show()
+        self._timer.start()
+
+    def show_step(self, step: Step) -> None:
+        """Show where the work stands."""
+        self._step, self._since = step, time.monotonic()
+        self._draw()
+
+    def end(self) -> None:
+        """Hide the bar."""
+        self._timer.stop()
+        self.hide()
+
+    @property
+    def seconds(self) -> float:
+        """Time since `begin`."""
+        return time.monotonic() - self._begun
+
+    def _draw(self) -> None:
+        step, waited = self._step, time.monotonic() - self._since
+        fraction = step.fraction
+        left = None if step.seconds_left is None else step.seconds_left - waited
+        if fraction is None and step.seconds_left:
+            fraction = min(0.95, waited / step.seconds_left)
+        self.setValue(round(1000 * (fraction or 0.0)))
+        if left is not None and left > 0.5:
+            tail = f", about {duration(left)} left"
+        elif waited >= 2:
+            tail = f", {duration(waited)} so far"
+        else:
+            tail = ""
+        self.setFormat(f"{step.text}{tail}")
+
+
+def duration(seconds: float) -> str:
+    """Write a time as people say it: ``8 s``, ``3 min``, ``1 h 5 min``."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,314 @@
+"""Regions in the widget: the shapes of a Shapes layer, each with its own expected values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from phaseguide.errors import MicrographError
+from phaseguide.phases import PhaseScheme
+from phaseguide.segmentation.constraints.polygons import polygon_mask
+from phaseguide.segmentation.constraints.regions import Region, RegionShares, Uncertainty, check_regions
+from phaseguide.segmentation.saving import CONSTRAINED
+from phaseguide.widgets.qt.dock import later, listen
+from phaseguide.widgets.layers.roles import geometry
+from phaseguide.widgets.qt.plain_text import Label
+from phaseguide.widgets.layers.planes import Index, data_shape
+from phaseguide.widgets.ratio.region_block import Entry, RegionBlock
+from phaseguide.widgets.layers.outlines import enclosure_problem, read_outlines, shape_names
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Shapes
+
+TALLEST = 380
+"""Height in px beyond which the regions scroll."""
+
+TIP = (
+    "Areas with expected values of their own, such as a coating or a weld. Choose the Shapes layer that they are "
+    "drawn on. The table above then tells of the rest of the field."
+)
+
+
+class RegionsBox(QWidget):
+    """A combo box of Shapes layers, and a block for each shape of the chosen one.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    image : callable
+        Returns the chosen image layer, or None; a new layer of regions is made to lie on it.
+    """
+
+    changed = Signal()
+    """What `regions` returns may be another now."""
+
+    def __init__(self, viewer: Any, image: Callable[[], Image | None]) -> None:
+        super().__init__()
+        self.viewer, self._image = viewer, image
+        self.scheme: PhaseScheme | None = None
+        self.uncertainty: Uncertainty = 0.3
+        self.blocks: list[RegionBlock] = []
+        self._entries: dict[Any, list[Entry]] = {}
+        self._layers: list[Shapes] = []
+        self._watched: Shapes | None = None
+        self._last: tuple[Any, tuple[Region, ...]] | None = None
+        self.layer_box = QComboBox()
+        self.layer_box.setToolTip(TIP)
+        self.layer_box.setMinimumContentsLength(10)
+        self.layer_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.layer_box.currentIndexChanged.connect(self._on_layer)
+        self.draw_button = QPushButton("Draw …")
+        self.draw_button.setToolTip("Make a layer for regions on the image, and take the polygon tool.")
+        self.draw_button.clicked.connect(self.draw)
+        self.hint = Label("Click corners on the image; double-click closes the outline.")
+        self.hint.setWordWrap(True)
+        self.note = Label(f"In mask: {CONSTRAINED}.")
+        self.note.setWordWrap(True)
+        self.note.setStyleSheet("font-weight: bold;")
+        self._lay_out()
+        listen(self, viewer.layers.events.inserted, self.reset_choices)
+        listen(self, viewer.layers.events.removed, self.reset_choices)
+        listen(self, viewer.layers.events.reordered, self.reset_choices)
+        self.reset_choices()
+        self._show_blocks()
+
+    # -- what others ask of it --------------------------------------------------------------------
+
+    @property
+    def layer(self) -> Shapes | None:
+        """The chosen Shapes layer, or None."""
+        index = self.layer_box.currentIndex() - 1
+        return self._layers[index] if 0 <= index < len(self._layers) else None
+
+    def regions(self, image: Image, index: Index, scheme: PhaseScheme) -> tuple[Region, ...]:
+        """Return the regions on a plane of an image, checked, as a `Request` takes them.
+
+        The same ones as the last time if nothing has changed, so that a session can know them again.
+
+        Parameters
+        ----------
+        image : Image
+        index : tuple of int
+            A plane of the image. Shapes that were drawn on other planes are left out.
+        scheme : PhaseScheme
+
+        Raises
+        ------
+        MicrographError
+            A shape that encloses nothing, or a region without a pixel of the image.
+        RatioError
+            Expected values that cannot be meant.
+        """
+        self.set_scheme(scheme)
+        if self.layer is None:
+            return ()
+        shape = data_shape(image)[-2:]
+        names, drawn = self._names(), []
+        for outline in read_outlines(self.layer, image, index):
+            if index not in outline.planes:
+                continue
+            if outline.corners is None:
+                raise MicrographError(f"Region {names[outline.row]!r} {outline.problem}")
+            drawn.append((names[outline.row], outline.corners, self._entry(outline.row).asked(scheme)))
+        key = (shape, scheme, self.uncertainty, *((n, c.tobytes(), a.tobytes()) for n, c, a in drawn))
+        if self._last is None or self._last[0] != key:
+            regions = [Region(n, polygon_mask(c, shape), a, self.uncertainty) for n, c, a in drawn]
+            self._last = (key, check_regions(regions, shape, scheme))
+        return self._last[1]
+
+    def set_scheme(self, scheme: PhaseScheme | None) -> None:
+        """Make the rows of the blocks; what was typed for a phase of the same name is kept."""
+        if scheme != self.scheme:
+            self.scheme = scheme
+            self._show_blocks()
+
+    def set_uncertainty(self, uncertainty: Uncertainty) -> None:
+        """Take the uncertainty that the chosen source means; 0 is exact."""
+        self.uncertainty = uncertainty
+
+    def show_shares(self, shares: Sequence[RegionShares]) -> None:
+        """Show what was found in the regions of a result; an empty sequence shows nothing."""
+        known = {one.name: one for one in shares}
+        for name, block in zip(self._names(), self.blocks, strict=False):
+            one = known.get(name)
+            if one is None or one.own.size != len(block.boxes):
+                block.show_shares(None, None)
+            else:
+                block.show_shares(one.own, one.achieved)
+        self.note.setVisible(bool(self.blocks) and any(one.asked is not None for one in shares))
+
+    def draw(self) -> None:
+        """Make a Shapes layer on the image, or take the chosen one, with the polygon tool in hand."""
+        from napari.layers import Shapes
+        from napari.utils.notifications import show_info
+
+        image = self._image()
+        if self.layer is None:
+            if image is None:
+                show_info("There is no image to draw on. Open a micrograph first.")
+                return
+            layer = Shapes(
+                ndim=len(data_shape(image)),
+                name=f"{image.name} regions",
+                face_color="#ffffff18",
+                edge_color="white",
+                edge_width=max(1.0, min(data_shape(image)[-2:]) / 300),
+                **geometry(image),
+            )
+            self.viewer.add_layer(layer)
+            self.layer_box.setCurrentIndex(1 + [one.unique_id for one in self._layers].index(layer.unique_id))
+        self.viewer.layers.selection.active = self.layer
+        self.layer.mode = "add_polygon"
+
+    def reset_choices(self, event: Any = None) -> None:
+        """Read the viewer's layers again."""
+        from napari.layers import Shapes
+
+        before = self.layer
+        self._layers = [layer for layer in self.viewer.layers if isinstance(layer, Shapes)]
+        self.layer_box.blockSignals(True)
+        self.layer_box.clear()
+        self.layer_box.addItems(["none", *(layer.name for layer in self._layers)])
+        for number, layer in enumerate(self._layers, start=1):
+            listen(self, layer.events.name, self.reset_choices)
+            if before is not None and layer.unique_id == before.unique_id:
+                self.layer_box.setCurrentIndex(number)
+        self.layer_box.blockSignals(False)
+        if before is not None and self.layer is None:
+            self._entries.pop(before.unique_id, None)
+            self._on_layer()
+
+    # -- keeping up -------------------------------------------------------------------------------
+
+    def _on_layer(self, *_: Any) -> None:
+        if self._watched is not None:
+            for event in _events(self._watched):
+                event.disconnect(self._on_shapes)
+        self._watched = self.layer
+        if self._watched is not None:
+            for event in _events(self._watched):
+                listen(self, event, self._on_shapes)
+        self._show_blocks()
+        self.changed.emit()
+
+    def _on_shapes(self, event: Any) -> None:
+        """Follow the shapes: what was typed for a shape stays with it when others go."""
+        action = str(getattr(event, "action", "")) if event.type == "data" else "changed"
+        if action not in ("added", "removed", "changed"):
+            return  # it is only about to happen
+        if action == "removed":
+            entries = self._entries.get(self.layer.unique_id, [])
+            for row in sorted(set(event.data_indices), reverse=True):
+                if 0 <= row < len(entries):
+                    del entries[row]
+        self._show_blocks()
+        self.changed.emit()
+
+    def _entry(self, row: int) -> Entry:
+        entries = self._entries.setdefault(self.layer.unique_id, [])
+        while len(entries) <= row:
+            entries.append(Entry())
+        return entries[row]
+
+    def _names(self) -> list[str]:
+        """Names of all shapes, each another: those that the user typed, else those of the layer."""
+        if self.layer is None:
+            return []
+        names: list[str] = []
+        for row, usual in enumerate(shape_names(self.layer)):
+            name = wanted = self._entry(row).name or usual
+            number = 2
+            while name in names:
+                name, number = f"{wanted} ({number})", number + 1
+            names.append(name)
+        return names
+
+    def _show_blocks(self) -> None:
+        """Show a block for each shape; blocks of shapes that stay are kept, with the cursor in them."""
+        shown = 0 if self.layer is None or self.scheme is None else len(self.layer.data)
+        entries = [self._entry(row) for row in range(shown)]
+        kept = [b for b in self.blocks if b.scheme == self.scheme and any(b.entry is e for e in entries)]
+        for block in self.blocks:
+            if block not in kept:
+                self._column.removeWidget(block)
+                block.deleteLater()
+        self.blocks = []
+        for row, entry in enumerate(entries):
+            block = next((b for b in kept if b.entry is entry), None)
+            if block is None:
+                block = RegionBlock(entry, self.scheme)
+                block.changed.connect(self.changed)
+                block.entered.connect(self._highlight)
+                self._column.insertWidget(row, block)
+            self.blocks.append(block)
+            block.set_usual_name(shape_names(self.layer)[row])
+            block.set_problem(enclosure_problem(self.layer.shape_type[row]))
+            block.show_shares(None, None)  # found in other outlines, or with another model
+        self.note.hide()
+        self.hint.setVisible(self.layer is not None and not len(self.layer.data))
+        self._area.setVisible(bool(self.blocks))
+        later(self, self._fit)  # new rows have no style before the next turn
+
+    def _highlight(self) -> None:
+        """Outline the shape whose block the user is in."""
+        if self.sender() in self.blocks and self.layer is not None:
+            self.layer.selected_data = {self.blocks.index(self.sender())}
+            self.layer.refresh(thumbnail=False, extent=False)  # else parts of the last outline stay lit
+
+    def _lay_out(self) -> None:
+        title = Label("Regions")
+        title.setToolTip(TIP)
+        line = QHBoxLayout()
+        line.addWidget(title)
+        line.addWidget(self.layer_box, 1)
+        line.addWidget(self.draw_button)
+        content = QWidget()
+        self._column = QVBoxLayout(content)
+        self._column.setContentsMargins(0, 0, 6, 0)
+        self._column.addStretch(1)
+        self._area = QScrollArea()
+        self._area.setWidget(content)
+        self._area.setWidgetResizable(True)
+        self._area.setFrameShape(QFrame.Shape.NoFrame)
+        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._content = content
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addLayout(line)
+        outer.addWidget(self.hint)
+        outer.addWidget(self._area)
+        outer.addWidget(self.note)
+        self.note.hide()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Measure again: only now are fonts and styles those of the window."""
+        super().showEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        for block in self.blocks:
+            block.fit()
+        self._column.activate()
+        height = self._content.sizeHint().height()
+        self._area.setFixedHeight(min(height, TALLEST))
+        bar = self._area.verticalScrollBar().sizeHint().width() if height > TALLEST else 0
+        self._area.setMinimumWidth(self._content.minimumSizeHint().width() + bar)
+
+
+def _events(layer: Shapes) -> list[Any]:
+    """Events after which a layer's regions may be others."""
+    events = layer.events
+    moved = (events.scale, events.translate, events.rotate, events.shear, events.affine, events.units)
+    return [events.data, events.features, *moved]

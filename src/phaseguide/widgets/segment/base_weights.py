@@ -1,0 +1,192 @@
+"""What a model lacks, and how to get it: the weights of Segment Anything that its adapters sit on."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout
+
+from phaseguide.events import Progress
+from phaseguide.jobs.get_weights import download, take_file
+from phaseguide.widgets.qt.finetune_runner import FinetuneRunner
+from phaseguide.jobs.segment import Step
+from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.qt.plain_text import Label, one_line
+from phaseguide.widgets.qt.progress_bar import ProgressLine
+
+if TYPE_CHECKING:
+    from phaseguide.models.card import Card
+
+FILES = "Weights of Segment Anything (*.pth *.pt);;All files (*)"
+
+
+class BaseWeightsPanel(QFrame):
+    """Hidden until a model lacks its base weights.
+
+    ``arrived`` tells that the weights which were asked for are here.
+    """
+
+    arrived = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFrameShape(QFrame.Shape.StyledPanel)
+        self.sha256, self._size, self._done = "", "", 0
+        self._begun = (0.0, 0)
+        self.runner = FinetuneRunner(self)
+        self.title, self.status = _text(), _text()
+        self.download_button, self.file_button = QPushButton("Download"), QPushButton("Choose file…")
+        self.stop_button = QPushButton("Stop")
+        self.file_button.setToolTip(
+            "Take a file that you have; it stays where it is, and its checksum is compared."
+        )
+        self.stop_button.setToolTip(
+            "Stop; what was downloaded is kept, and the download goes on from there later."
+        )
+        self.progress = ProgressLine()
+        row = QHBoxLayout()
+        for button in (self.download_button, self.file_button, self.stop_button):
+            row.addWidget(button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(6, 6, 6, 6)
+        column.addWidget(self.title)
+        column.addLayout(row)
+        column.addWidget(self.progress)
+        column.addWidget(self.status)
+        self.download_button.clicked.connect(self.download)
+        self.file_button.clicked.connect(self.choose)
+        self.stop_button.clicked.connect(self.stop)
+        self.runner.progressed.connect(self._on_progress)
+        self.runner.noticed.connect(self.say)
+        self.runner.ended.connect(self._on_ended)
+        self.say("")
+        self.hide()
+
+    def ask_for(self, card: Card) -> None:
+        """Show what a model lacks; nothing changes while its weights are on their way."""
+        from phaseguide.models.sam.places import size_of_checksum
+        from phaseguide.models.sam.presence import base_title, named_base
+        from phaseguide.models.sam.weights import bases_folder
+        from phaseguide.models.sam.shapes import OFFICIAL
+
+        sha256 = named_base(card)
+        if self.runner.running:
+            if sha256 == self.sha256:
+                self.show()
+                return
+            self.abandon()
+        self.sha256, self._size = sha256, size_of_checksum(sha256) or ""
+        lead = f"{one_line(card.name)} needs {base_title(sha256, card.backbone.encoder)}"
+        if self._size:
+            megabytes = OFFICIAL[self._size].megabytes
+            self.title.setText(
+                f"{lead}, which are not on this computer. They are downloaded once ({megabytes} MB, licence "
+                "Apache-2.0) and serve all models of this size."
+            )
+            self.download_button.setToolTip(f"Download {OFFICIAL[self._size].url} to {bases_folder()}")
+        else:
+            self.title.setText(
+                f"{lead}, which are not on this computer and are none of the official ones. Ask whoever made the "
+                "model for the file, and choose it here."
+            )
+        self.say(self._part())
+        self._show_state()
+        self.show()
+
+    def dismiss(self) -> None:
+        """Hide, and stop what is under way: another model was chosen."""
+        if self.runner.running:
+            self.abandon()
+        self.hide()
+
+    def download(self) -> None:
+        """Start the download, or go on with it."""
+        if self.runner.running or not self._size:
+            return
+        self._start(download, self._size)
+
+    def choose(self) -> None:
+        """Ask for a file and take it."""
+        chosen, _ = QFileDialog.getOpenFileName(self, "Weights of Segment Anything", "", FILES)
+        if chosen and not self.runner.running:
+            self._start(take_file, Path(chosen), self.sha256)
+
+    def stop(self) -> None:
+        """Stop at the next event."""
+        self.stop_button.setEnabled(False)
+        self.say("Stopping …")
+        self.runner.control.stop()
+
+    def say(self, text: str, *, alarm: bool = False) -> None:
+        """Put text below the buttons, all of it."""
+        self.status.setText(text)
+        self.status.setStyleSheet(ALARM if alarm else "")
+        self.status.setVisible(bool(text))
+
+    def abandon(self) -> None:
+        """Stop and hear nothing more; for a widget that closes."""
+        self.runner.abandon()
+        self.progress.end()
+        self._show_state()
+
+    def _start(self, job, *args) -> None:
+        self.say("")
+        self._begun = (0.0, 0)
+        self.progress.begin()
+        self.runner.start(job, *args, self.runner.new_control())
+        self._show_state()
+
+    def _on_progress(self, event: Progress) -> None:
+        now = time.monotonic()
+        if not event.total:
+            self.progress.show_step(Step(event.stage))
+            return
+        begun, first = self._begun
+        if not begun or event.done < first:  # what was there before tells nothing of the speed
+            begun, first = self._begun = (now, event.done)
+        left = None
+        if event.done > first:
+            left = (now - begun) * (event.total - event.done) / (event.done - first)
+        amount = f"{event.stage}: {event.done / 1e6:.0f} of {event.total / 1e6:.0f} MB"
+        self.progress.show_step(Step(amount, event.done / event.total, left))
+
+    def _on_ended(self, path: Path | None, error: BaseException | None) -> None:
+        self.progress.end()
+        self._show_state()
+        if error is not None:
+            self.say(str(error), alarm=True)
+        elif path is None:
+            self.say(f"Stopped. {self._part()}".strip())
+        else:
+            self.hide()
+            self.arrived.emit()
+
+    def _show_state(self) -> None:
+        running = self.runner.running
+        self.download_button.setText("Go on with the download" if self._part() else "Download")
+        self.download_button.setVisible(bool(self._size))
+        self.download_button.setEnabled(not running)
+        self.file_button.setEnabled(not running)
+        self.stop_button.setEnabled(running)
+
+    def _part(self) -> str:
+        """How much was downloaded before; empty for nothing."""
+        from phaseguide.models.sam.places import stopped_downloads
+        from phaseguide.models.sam.shapes import OFFICIAL
+
+        for size, part in stopped_downloads():
+            if size == self._size:
+                done = part.stat().st_size / 1e6
+                return f"{done:.0f} of {OFFICIAL[size].megabytes} MB are downloaded and kept."
+        return ""
+
+
+def _text() -> QLabel:
+    label = Label()
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+    return label

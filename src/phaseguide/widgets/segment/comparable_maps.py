@@ -1,0 +1,57 @@
+"""The label maps of the plane on show by the names that a user reads, for whoever compares maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from phaseguide.errors import PhaseguideError
+from phaseguide.segmentation.request import Request
+from phaseguide.jobs.results import Labels
+from phaseguide.widgets.segment.plan import make_request
+
+if TYPE_CHECKING:
+    from phaseguide.segmentation.session import Session
+    from phaseguide.widgets.segment.dock import SegmentWidget
+    from phaseguide.jobs.session_store import SessionStore
+
+
+def named_maps(widget: SegmentWidget) -> dict[str, Callable[[], Labels | None]]:
+    """Return functions that give label maps, uint8 (H, W); to be called in a worker thread.
+
+    *Automatic estimate* has the areas that the model finds itself, *Expected values* exactly those of the
+    boxes, whatever their uncertainty; both are matched on the same scores, so that they differ by their
+    areas alone. The others are there already.
+    """
+    index = widget.current_plane() if widget.image is not None else ()
+    standing, history = widget.standing(index), widget.history()
+    if standing is None or history is None:
+        return {}
+    maps: dict[str, Callable[[], Labels | None]] = {}
+    session = widget.current_session()
+    if session is not None:
+        try:
+            request = make_request(widget.panel, session.scheme)
+        except PhaseguideError:  # the status line tells it when the user wants the values applied
+            request = Request()
+        estimate = replace(request, asked=None, auto=True)
+        maps["Automatic estimate"] = lambda: _matched(session, estimate, widget.store)
+        if request.asked is not None:
+            exactly = replace(request, uncertainty=0.0, mode="matched")
+            maps["Expected values"] = lambda: _matched(session, exactly, widget.store)
+    maps["Without guidance"] = lambda: standing.own_labels
+    maps["Result on show"] = lambda: standing.labels
+    for number, run in enumerate(history.runs, start=1):
+        result = run.planes.get(index)
+        if result is not None and run.scheme == standing.scheme:
+            maps[f"Result {number}"] = lambda result=result: result.segmentation.labels
+    return maps
+
+
+def _matched(session: Session, request: Request, store: SessionStore) -> Labels | None:
+    from phaseguide.segmentation.session import run_to_end
+
+    with store.lock:
+        result = run_to_end(session.segment(request))
+    return None if result is None else result.labels

@@ -1,0 +1,105 @@
+"""What the result buttons do: ask for a place, then write in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject
+from qtpy.QtWidgets import QApplication, QFileDialog
+
+from phaseguide.widgets.layers import roles
+
+from phaseguide.widgets.layers import planes
+from phaseguide.jobs.results import table_text
+from phaseguide.jobs.export import Exhibit, Outcome, files_there, save_overlay, save_results, save_table
+from phaseguide.widgets.qt.plain_text import asks
+from phaseguide.widgets.qt.tasks import in_background
+
+if TYPE_CHECKING:
+    from phaseguide.widgets.segment.dock import SegmentWidget
+
+
+class Exporter(QObject):
+    """Copies and saves what the Segment widget shows, edits on top included.
+
+    What leaves the widget is kept: a result on trial is accepted first.
+    """
+
+    def __init__(self, widget: SegmentWidget) -> None:
+        super().__init__(widget)
+        self._widget = widget
+
+    def exhibit(self) -> Exhibit | None:
+        """Everything on show of the chosen image; None if there is no result."""
+        widget = self._widget
+        widget.live.accept_now()
+        image = widget.image
+        run = None if image is None else widget.results.shown(image)
+        if run is None:
+            return None
+        data = planes.full_data(image)
+        path = image.source.path or image.metadata.get("path")
+        outcomes = tuple(
+            Outcome(index, standing, run.planes[index].made, planes.plane_reader(data, index, rgb=image.rgb))
+            for index in sorted(run.planes)
+            if (standing := widget.standing(index)) is not None
+        )
+        file = Path(path) if path and Path(path).is_file() else None
+        return Exhibit(image.name, file, roles.file_sha256(image), roles.pixel_size_um(image), outcomes)
+
+    def copy_table(self) -> None:
+        """Put the table on the clipboard, tab separated."""
+        exhibit = self.exhibit()
+        if exhibit is not None:
+            QApplication.clipboard().setText(table_text(exhibit.rows(), "\t"))
+            self._widget.say("Table copied.")
+
+    def save_table(self) -> None:
+        """Ask for a name and write the table as CSV."""
+        exhibit = self.exhibit()
+        path = exhibit and self._ask_file("Save the table", f"{exhibit.stem(())}_phases.csv", "CSV (*.csv)")
+        if path:
+            rows = exhibit.rows()
+            self._write(lambda: save_table(path, rows))
+
+    def save_overlay(self) -> None:
+        """Ask for a name and write the overlay of the plane on show as PNG."""
+        exhibit, index = self.exhibit(), self._widget.current_plane()
+        outcome = next((p for p in exhibit.planes if p.index == index), None) if exhibit else None
+        path = outcome and self._ask_file(
+            "Save the overlay", f"{exhibit.stem(index)}_overlay.png", "PNG (*.png)"
+        )
+        if path:
+            self._write(lambda: save_overlay(path, outcome))
+
+    def save_result(self) -> None:
+        """Ask for a folder and write label map and record of each plane."""
+        exhibit = self.exhibit()
+        chosen = exhibit and QFileDialog.getExistingDirectory(self._widget, "Folder for label map and record")
+        if not chosen:
+            return
+        folder = Path(chosen)
+        there = files_there(folder, exhibit)
+        if there and not self._replace(there):
+            return
+        self._write(lambda: save_results(folder, exhibit))
+
+    def _ask_file(self, title: str, name: str, kind: str) -> Path | None:
+        chosen, _ = QFileDialog.getSaveFileName(self._widget, title, name, kind)
+        suffix = Path(name).suffix
+        if not chosen:
+            return None
+        return Path(chosen) if chosen.lower().endswith(suffix) else Path(chosen + suffix)
+
+    def _replace(self, there: list[Path]) -> bool:
+        names = ", ".join(path.name for path in there[:4]) + (" …" if len(there) > 4 else "")
+        return asks(self._widget, "Replace files?", f"{there[0].parent} has {names}. Replace?")
+
+    def _write(self, job: Callable[[], Any]) -> None:
+        self._widget.say("Saving …")
+        in_background(self, job, self._written, self._widget.fail)
+
+    def _written(self, path: Path) -> None:
+        self._widget.say(f"Saved: {path}")

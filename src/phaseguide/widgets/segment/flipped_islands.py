@@ -1,0 +1,221 @@
+"""Which islands flip between two compositions, as a layer: what a metallographer judges a number by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QComboBox, QGridLayout, QPushButton, QSizePolicy, QWidget
+
+from phaseguide.errors import MicrographError
+from phaseguide.phases import PhaseScheme
+from phaseguide.segmentation.review.flipped_islands import Disputes, disputed_islands
+from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers import planes
+from phaseguide.widgets.layers.appearance import phase_colormap
+from phaseguide.widgets.layers.identity import give_role
+from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.qt.plain_text import Label
+from phaseguide.widgets.qt.tasks import in_background
+
+ROLE = "disputed"
+
+Maps = dict[str, Callable[[], "NDArray[np.uint8] | None"]]
+"""Label maps of the plane on show by the name that the user reads; each is made in a worker thread."""
+
+
+class DisputesBox(QWidget):
+    """Two choices and a button; the answer is a sentence and the layer `<image> disputed`.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    current_image : callable
+        Returns the chosen image layer, or None.
+    scheme : callable
+        Returns the phases of the maps, or None.
+    maps : callable
+        Returns the maps that can be compared, now, for the plane on show. A map that cannot be made
+        is None. They are made one after the other in a worker thread, so they must not touch layers.
+    """
+
+    working = Signal(bool)
+    """True when maps are being made, False when that is over."""
+
+    def __init__(
+        self,
+        viewer: Any,
+        current_image: Callable[[], Any],
+        scheme: Callable[[], PhaseScheme | None],
+        maps: Callable[[], Maps],
+    ) -> None:
+        super().__init__()
+        self._viewer, self._image, self._scheme, self._maps = viewer, current_image, scheme, maps
+        self._asked: tuple[Any, ...] | None = None
+        self.before, self.after = QComboBox(), QComboBox()
+        for box in (self.before, self.after):
+            # A long name of an earlier result must not widen the whole panel.
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            box.setMinimumContentsLength(10)
+        self.button = QPushButton("Show islands that flip")
+        self.button.setToolTip(
+            "Mark every island that is another phase in the second map, in the colour of that phase. "
+            "Judge by them whether a value is plausible."
+        )
+        self.answer = Label()
+        self.answer.setWordWrap(True)
+        self.answer.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.answer.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(4)
+        grid.addWidget(Label("Which islands flip"), 0, 0, 1, 2)
+        for row, (word, box) in enumerate((("between", self.before), ("and", self.after)), start=1):
+            grid.addWidget(Label(word), row, 0)
+            grid.addWidget(box, row, 1)
+        grid.addWidget(self.button, 3, 0, 1, 2)
+        grid.addWidget(self.answer, 4, 0, 1, 2)
+        grid.setColumnStretch(1, 1)
+        self.answer.hide()
+        self.button.clicked.connect(self.compare)
+        self.refresh()
+
+    @property
+    def busy(self) -> bool:
+        """Whether maps are being made."""
+        return self._asked is not None
+
+    def refresh(self) -> None:
+        """Offer the maps that there are now, keeping what is chosen; to be called after each result."""
+        names = list(self._maps())
+        for box, place in ((self.before, 0), (self.after, 1)):
+            chosen = box.currentText()
+            box.blockSignals(True)
+            box.clear()
+            box.addItems(names)
+            box.setCurrentIndex(names.index(chosen) if chosen in names else min(place, len(names) - 1))
+            box.blockSignals(False)
+        self.button.setEnabled(len(names) > 1 and not self.busy)
+
+    def compare(self) -> None:
+        """Make the two maps and compare them in the background, then show what differs."""
+        image, scheme, maps = self._image(), self._scheme(), self._maps()
+        names = (self.before.currentText(), self.after.currentText())
+        if self.busy or image is None or scheme is None:
+            return
+        gone = [name for name in names if name not in maps]
+        if gone:
+            self._say(f"There is no map {gone[0]!r} any more. Choose another.", alarm=True)
+            self.refresh()
+            return
+        if names[0] == names[1]:
+            self._say(f"Both are {names[0]!r}: choose two different ones.")
+            return
+        index = planes.current_index(image, self._viewer.dims.point)
+        self._asked = (image, planes.full_data(image), index)
+        self.button.setEnabled(False)
+        self.working.emit(True)
+        self._say("Comparing …")
+        makers = maps[names[0]], maps[names[1]]
+        in_background(
+            self,
+            lambda: disputed_islands(*_make(names, makers), scheme),
+            lambda disputes: self._finish(names, disputes),
+            self._fail,
+        )
+
+    def _finish(self, names: tuple[str, str], disputes: Disputes) -> None:
+        assert self._asked is not None
+        image, data, index = self._asked
+        self._rest()
+        there = any(layer.unique_id == image.unique_id for layer in self._viewer.layers)
+        if not there or planes.full_data(image) is not data:
+            self._say(f"{image.name!r} was changed or removed meanwhile. Compare again.", alarm=True)
+            return
+        if disputes.shown.shape != planes.data_shape(image)[-2:]:
+            self._say(f"The maps do not have the size of {image.name!r} any more. Segment again.", alarm=True)
+            return
+        show_disputes(self._viewer, image, index, disputes, names)
+        plane = f" (plane {' '.join(map(str, index))})" if index else ""
+        if disputes.changes:
+            self._say(f"{names[0]} → {names[1]}{plane}: {disputes.describe()}")
+        else:
+            self._say(f"{names[0]} and {names[1]}{plane} are the same map: no pixel changes its phase.")
+
+    def _fail(self, error: BaseException) -> None:
+        self._rest()
+        self._say(str(error), alarm=True)
+
+    def _rest(self) -> None:
+        self._asked = None
+        self.working.emit(False)
+        self.refresh()
+
+    def _say(self, text: str, *, alarm: bool = False) -> None:
+        self.answer.setText(text)
+        self.answer.setStyleSheet(ALARM if alarm else "")
+        self.answer.setVisible(bool(text))
+
+
+def show_disputes(
+    viewer: Any, image: Any, index: planes.Index, disputes: Disputes, names: tuple[str, str]
+) -> Any:
+    """Write what flips on one plane into the image's disputed layer, made if needed; other planes are emptied."""
+    from napari.layers import Labels
+
+    layer, shape = roles.find_layer(viewer, image, ROLE), planes.data_shape(image)
+    data = np.zeros(shape, dtype=np.uint8)
+    data[index] = disputes.shown
+    mark = {
+        "between": list(names),
+        "plane": list(index),
+        "share": disputes.share,
+        "scheme": disputes.scheme.to_dict(),
+    }
+    look = {"colormap": phase_colormap(disputes.scheme), "features": _features(disputes)}
+    if layer is None:
+        active = viewer.layers.selection.active
+        layer = Labels(data, name=f"{image.name} disputed", opacity=0.8, **look, **roles.geometry(image))
+        give_role(layer, ROLE, image)
+        viewer.add_layer(layer)
+        if active is not None:
+            viewer.layers.selection.active = active  # the brush stays where it was
+    else:
+        layer.data, layer.colormap, layer.features = data, look["colormap"], look["features"]
+        roles.lay_on(layer, image)
+        layer.visible = True
+    give_role(layer, ROLE, image, **mark)
+    layer.editable = False  # replacing data makes a layer editable again
+    return layer
+
+
+def _make(names: tuple[str, str], makers: Any) -> list[NDArray[np.uint8]]:
+    """Make both maps; to be called in a worker.
+
+    Raises
+    ------
+    MicrographError
+        One cannot be made.
+    """
+    made = [make() for make in makers]
+    for name, labels in zip(names, made, strict=True):
+        if labels is None:
+            raise MicrographError(f"There is no map {name!r} of this plane yet. Segment it first.")
+    return made
+
+
+def _features(disputes: Disputes) -> Any:
+    """Table by which the status bar says what a marked pixel becomes, and how much of the area does."""
+    import pandas as pd
+
+    rows: list[tuple[int, str, str]] = [(0, "the same phase in both", "")]
+    names = disputes.scheme.names
+    for phase in disputes.scheme:
+        to_it = [change for change in disputes.changes if change.after == phase.label]
+        if to_it:
+            parts = ", ".join(f"{c.share * 100:.2f} % was {names[c.before - 1]}" for c in to_it)
+            rows.append((phase.label, phase.name, parts))
+    return pd.DataFrame(rows, columns=["index", "becomes", "area"])

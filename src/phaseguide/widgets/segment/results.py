@@ -1,0 +1,217 @@
+"""Results of each image: writes them into layers, remembers the earlier ones, puts later edits on top."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from phaseguide.errors import MicrographError
+from phaseguide.segmentation.request import Segmentation
+from phaseguide.widgets.layers import kept_results
+from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers import planes
+from phaseguide.jobs.results import PlaneResult, summary, with_edits
+from phaseguide.jobs.history import History, Run
+from phaseguide.jobs.inputs import Inputs
+from phaseguide.jobs.segment import PlaneDone
+from phaseguide.widgets.layers.kept_results import plain
+
+
+@dataclass(frozen=True)
+class _Provisional:
+    """A run on trial, and the metadata of the phases layer before it."""
+
+    run: Run
+    mark: dict[str, Any] | None
+
+
+class ResultKeeper:
+    """Keeps the results of a viewer's images.
+
+    Each image has the runs that were kept, and at most one that is *provisional*: on show, but not
+    accepted yet.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        # Held as long as the image is: it may be out of the viewer for a while, as a field of a project is.
+        self._histories: weakref.WeakKeyDictionary[Any, History] = weakref.WeakKeyDictionary()
+        self._provisional: weakref.WeakKeyDictionary[Any, _Provisional] = weakref.WeakKeyDictionary()
+        self._images: dict[Any, tuple[Any, Any]] = {}
+        self._runs: dict[Any, Run] = {}
+        self._inputs = Inputs()
+        kept_results.join(viewer, self)
+
+    def history(self, image: Any) -> History:
+        """Runs on an image that were kept."""
+        return self._histories.setdefault(plain(image), History())
+
+    def images(self) -> Iterable[Any]:
+        """Images that have results; they may be out of the viewer for a while."""
+        return [image for image, history in self._histories.items() if history.runs]
+
+    def shown(self, image: Any) -> Run | None:
+        """Run on show, provisional or kept."""
+        known = self._provisional.get(plain(image))
+        return self.history(image).shown if known is None else known.run
+
+    def is_provisional(self, image: Any) -> bool:
+        """Whether what is on show was not accepted yet."""
+        return plain(image) in self._provisional
+
+    def forget(self, image: Any) -> None:
+        """Drop the results of an image, since they belong to data that are no longer there."""
+        self._histories.pop(plain(image), None)
+        self._provisional.pop(plain(image), None)
+
+    # -- a run ------------------------------------------------------------------------------------
+
+    def begin(self, images: list[Any], inputs: Inputs) -> None:
+        """Remember on which images and data a run works, and what it was asked with."""
+        self._images = {image.unique_id: (image, planes.full_data(image)) for image in images}
+        self._runs, self._inputs = {}, inputs
+
+    def end(self) -> dict[Any, Run]:
+        """Forget the run under way and return what it gave, by image layer."""
+        done = {self._images[key][0]: run for key, run in self._runs.items()}
+        self._images, self._runs = {}, {}
+        for image in done:
+            kept_results.publish(self._viewer, self, image)
+        return done
+
+    def works_on(self, image: Any) -> bool:
+        """Whether the run under way is on this image too."""
+        return image.unique_id in self._images
+
+    def lost(self) -> str:
+        """Return why the results of the run have no place to go any more; empty if they have."""
+        there = {layer.unique_id for layer in self._viewer.layers}
+        for key, (image, data) in self._images.items():
+            if key not in there:
+                return f"{image.name!r} was removed meanwhile, so its result was dropped."
+            if planes.full_data(image) is not data:
+                return (
+                    f"The data of {image.name!r} were replaced meanwhile, so the result was dropped. "
+                    "Segment again."
+                )
+        return ""
+
+    def add(self, event: PlaneDone) -> None:
+        """Take in a plane of the run. Planes of earlier runs stay beside it, if the phases are the same."""
+        image, only = self._images[event.image][0], event.index
+        run = self._runs.get(event.image)
+        if run is None:
+            run, only = self._continued(image, event.result, self._inputs), None
+            self._provisional.pop(plain(image), None)
+            self._runs[event.image] = run
+            run.planes[event.index] = event.result
+            self.history(image).add(run)
+        else:
+            run.planes[event.index] = event.result
+        self._write(image, run, only)
+
+    # -- what is not accepted yet -----------------------------------------------------------------
+
+    def propose(self, image: Any, index: planes.Index, result: PlaneResult, inputs: Inputs) -> None:
+        """Show a result of one plane without keeping it; only its pixels and its mark are written."""
+        layer = roles.find_layer(self._viewer, image, "phases")
+        known = self._provisional.get(plain(image))
+        if known is None or known.run.scheme != result.segmentation.scheme:
+            mark = None if layer is None else dict(layer.metadata)  # napari fills its own in place
+            known = _Provisional(self._continued(image, result, inputs), mark)
+            self._provisional[plain(image)] = known
+        known.run.inputs, known.run.planes[index] = inputs, result
+        if layer is None or layer.data.shape != planes.data_shape(image):
+            self._write(image, known.run, None)
+            return
+        roles.remark(
+            layer,
+            _key(index),
+            summary(result.segmentation),
+            model=result.made.model.card.name,
+            source=result.made.source,
+        )
+        roles.write_plane(layer, index, result.segmentation.labels)
+
+    def preview(self, image: Any, index: planes.Index, labels: Any, window: tuple[slice, slice]) -> None:
+        """Show a part of a result that is under way."""
+        roles.write_window(roles.find_layer(self._viewer, image, "phases"), index, labels, window)
+
+    def accept(self, image: Any) -> bool:
+        """Keep what is provisional; False if nothing is."""
+        known = self._provisional.pop(plain(image), None)
+        if known is not None:
+            self.history(image).add(known.run)
+            kept_results.publish(self._viewer, self, image)
+        return known is not None
+
+    def discard(self, image: Any) -> None:
+        """Drop what is provisional and show the last kept result again, on the planes that were touched."""
+        known, kept = self._provisional.pop(plain(image), None), self.history(image).shown
+        layer = roles.find_layer(self._viewer, image, "phases")
+        if known is None or kept is None or layer is None:
+            return
+        for index, result in known.run.planes.items():
+            if result is not kept.planes.get(index):
+                standing = self.standing(image, index)
+                roles.write_plane(layer, index, 0 if standing is None else standing.labels)
+        if known.mark is not None:
+            layer.metadata = known.mark
+
+    # -- what is on show --------------------------------------------------------------------------
+
+    def standing(self, image: Any, index: planes.Index) -> Segmentation | None:
+        """Result on show of one plane, with the edits as they are now on top; None if there is none."""
+        run = self.shown(image)
+        result = run.planes.get(index) if run else None
+        if result is None or result.segmentation.labels.shape != planes.data_shape(image)[-2:]:
+            return None
+        try:
+            painted = roles.edits_of(roles.find_layer(self._viewer, image, "edits"), image, index)
+        except MicrographError:  # told when it matters, on the next press of Segment
+            painted = None
+        return with_edits(result, painted)
+
+    def step(self, image: Any, by: int) -> Run | None:
+        """Show an earlier (-1) or later (1) run and return it."""
+        run = self.history(image).step(by)
+        if run is not None:
+            self._write(image, run, None)
+            kept_results.publish(self._viewer, self, image)
+        return run
+
+    def _continued(self, image: Any, result: PlaneResult, inputs: Inputs) -> Run:
+        """Return a new run that has the planes of the last kept one, where the phases are the same."""
+        scheme, before = result.segmentation.scheme, self.history(image).shown
+        run = Run(scheme, inputs=inputs)
+        if before is not None and before.scheme == scheme:
+            run.planes.update(before.planes)
+        return run
+
+    def _write(self, image: Any, run: Run, only: planes.Index | None) -> None:
+        """Write a run, or one plane of it, into the phases layer, and mark the layer."""
+        written = run.planes if only is None else {only: run.planes[only]}
+        by_plane = {_key(index): summary(r.segmentation) for index, r in run.planes.items()}
+        newest = next(reversed(written.values()))
+        mark = {
+            **summary(newest.segmentation),
+            "note": next((str(one["note"]) for one in by_plane.values() if one["note"]), ""),
+            "model": newest.made.model.card.name,
+            "source": newest.made.source,
+            "planes": by_plane,
+        }
+        active = self._viewer.layers.selection.active
+        maps = {index: result.segmentation.labels for index, result in written.items()}
+        roles.show_result(self._viewer, image, run.scheme, maps, mark, clear=only is None)
+        if active is not None and active in self._viewer.layers:
+            self._viewer.layers.selection.active = active  # a new layer would take it
+
+
+def _key(index: planes.Index) -> str:
+    return " ".join(map(str, index))

@@ -1,0 +1,48 @@
+"""The demonstration in napari: a sample, the Segment widget docked, the segmentation there.
+
+``phaseguide demo`` starts it as ``python -m phaseguide.widgets.start SAMPLE MODEL``.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from phaseguide.errors import PhaseguideError
+from phaseguide.models.zoo import find_model
+
+
+def set_up(viewer: Any, sample: str, model: str) -> Any:
+    """Open a sample, dock the Segment widget with a model chosen, start segmenting; return the widget."""
+    from qtpy.QtCore import QTimer
+
+    viewer.open_sample("napari-phaseguide", sample)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
+    try:
+        widget.panel.model_box.open_file(find_model(model))
+    except PhaseguideError as error:
+        widget.fail(error)
+    else:
+        QTimer.singleShot(0, widget.segment)  # once the window stands, so that it shows the progress
+    return widget
+
+
+WINDOW = (1400, 900)
+SETTLED_MS = 500
+
+
+def main(sample: str, model: str) -> None:
+    """Open napari for the demonstration and run it until it is closed."""
+    import napari
+    from qtpy.QtCore import QTimer
+
+    viewer = napari.Viewer()
+    set_up(viewer, sample, model)
+    viewer.window.resize(*WINDOW)
+    # Only when the window has its size does the view know how much room the dock leaves it.
+    QTimer.singleShot(SETTLED_MS, viewer.reset_view)
+    napari.run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])
