@@ -11,11 +11,11 @@ from __future__ import annotations
 import numpy as np
 
 from phaseguide.datasets.samples import open_sample, strokes_file
-from phaseguide.studies.finetune.simulated_user import correcting_strokes
 from phaseguide.micrographs.label_maps import write_label_map
 from phaseguide.models.zoo import open_model
 from phaseguide.segmentation.request import Request
 from phaseguide.segmentation.session import Session, run_to_end
+from phaseguide.studies.finetune.simulated_user import correcting_strokes
 
 NAME, SHARE = "uhcs0220", 0.01
 

@@ -6,8 +6,9 @@ Every long function of the core is a generator of these. It can be stopped betwe
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -44,3 +45,12 @@ class Finished(Generic[T]):
 
 
 Event = Progress | Notice | Finished[T]
+
+Stages = Generator[Any, None, None]
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Yielded by stages to wait: what follows is done only if no newer wish comes within so many seconds."""
+
+    seconds: float

@@ -12,9 +12,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from phaseguide.cli import app
-
-from phaseguide.cli import napari
+from phaseguide.cli import app, napari
 from phaseguide.models.model_file import load_model
 from tiny_models import NAMES, tiny_dataset, tiny_labels, tiny_model
 

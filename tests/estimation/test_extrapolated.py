@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from phaseguide.errors import MicrographError
-from phaseguide.studies.intervals import synthetic
-from phaseguide.studies.intervals.coverage import SCENARIOS, coverage_study
 from phaseguide.estimation.extrapolated import extrapolated_share
 from phaseguide.estimation.painted import painted_share
 from phaseguide.events import Finished
 from phaseguide.phases import PhaseScheme
+from phaseguide.studies.intervals import synthetic
+from phaseguide.studies.intervals.coverage import SCENARIOS, coverage_study
 
 SCHEME = PhaseScheme.from_names(["ferrite", "carbide", "pearlite"])
 SHARES = (0.75, 0.2, 0.05)

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phaseguide.errors import MicrographError, SchemeError
-from phaseguide.studies.intervals import synthetic
-from phaseguide.studies.intervals.coverage import SCENARIOS, coverage_study
 from phaseguide.estimation.painted import check_painted, painted_share, pool_planes
 from phaseguide.estimation.two_point import painted_information
 from phaseguide.events import Finished
 from phaseguide.phases import PhaseScheme
+from phaseguide.studies.intervals import synthetic
+from phaseguide.studies.intervals.coverage import SCENARIOS, coverage_study
 
 SCHEME = PhaseScheme.from_names(["ferrite", "carbide", "pearlite"])
 

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from phaseguide.errors import PhaseguideError
+from phaseguide.models.sam.encoder import to_sam_pixels
+from phaseguide.models.sam.lora import ADAPTER, lora_layers
 from phaseguide.studies.sam import step
 from phaseguide.studies.sam.benchmark import (
     QUICK,
@@ -28,8 +30,6 @@ from phaseguide.studies.sam.report import aims, forty_epochs, to_markdown
 from phaseguide.studies.sam.step import OURS, PEER, StepRow, StepTask
 from phaseguide.studies.sam.step import measure as measure_step
 from phaseguide.studies.speed.worker import worker_messages
-from phaseguide.models.sam.encoder import to_sam_pixels
-from phaseguide.models.sam.lora import ADAPTER, lora_layers
 
 TASK = StepTask(OURS, "vit_tiny", 96, 4, 0, "nothing", False, "cpu", "float32", 1, 2)
 

@@ -7,8 +7,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from phaseguide.errors import DatasetError
-from phaseguide.studies.folds.out_of_distribution import DEGRADED, familiarity_study, rates_table
 from phaseguide.segmentation.session import run_to_end
+from phaseguide.studies.folds.out_of_distribution import DEGRADED, familiarity_study, rates_table
 
 FOLDS = {"A": ("f0", "f1", "f2"), "B": ("f3", "f4", "f5"), "C": ("f6", "f7")}
 

@@ -13,15 +13,15 @@ from PIL import Image
 
 from phaseguide.datasets.folder import Dataset, open_dataset
 from phaseguide.errors import DatasetError
-from phaseguide.studies.folds import rows
-from phaseguide.studies.folds.report import report_folds, to_markdown
-from phaseguide.studies.folds.rows import ROWS, FoldModel, Spec, Study, paired_difference
-from phaseguide.studies.folds.folds import read_folds, training_stems
-from phaseguide.studies.folds.response import measure_response, moved_ratio
 from phaseguide.models.card import CalibrationCard
 from phaseguide.models.model_file import load_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.session import run_to_end
+from phaseguide.studies.folds import rows
+from phaseguide.studies.folds.folds import read_folds, training_stems
+from phaseguide.studies.folds.report import report_folds, to_markdown
+from phaseguide.studies.folds.response import measure_response, moved_ratio
+from phaseguide.studies.folds.rows import ROWS, FoldModel, Spec, Study, paired_difference
 from tiny_models import NAMES, tiny_model
 
 

@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 
 from phaseguide.datasets.folder import open_dataset
-from phaseguide.studies.folds.response import measure_response, moved_ratio
 from phaseguide.models.model_file import load_model
 from phaseguide.segmentation.request import Request
 from phaseguide.segmentation.session import Session, run_to_end
+from phaseguide.studies.folds.response import measure_response, moved_ratio
 from tiny_models import tiny_image, tiny_model
 
 

@@ -11,12 +11,12 @@ from PIL import Image
 
 from phaseguide.datasets.folder import Dataset, open_dataset
 from phaseguide.errors import DatasetError, MicrographError, ModelError, PhaseguideError
-from phaseguide.studies.sam.clicks import boxes_around, draw_clicks
-from phaseguide.studies.sam.zero_shot import to_markdown, zero_shot_study
 from phaseguide.events import Finished
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.models.sam.shapes import find_shape
+from phaseguide.studies.sam.clicks import boxes_around, draw_clicks
 from phaseguide.studies.sam.official import ZeroShotSam
+from phaseguide.studies.sam.zero_shot import to_markdown, zero_shot_study
 from sam_files import write_base
 from textures import SCHEME, field
 

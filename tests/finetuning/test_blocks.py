@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phaseguide.finetuning.validation_blocks import BLOCK, GAP, Split, split_labels
 from phaseguide.finetuning.sources import Source
+from phaseguide.finetuning.validation_blocks import BLOCK, GAP, Split, split_labels
 
 IMAGE = np.zeros((480, 480), dtype=np.uint8)
 

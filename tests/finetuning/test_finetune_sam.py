@@ -13,15 +13,15 @@ import torch
 
 from phaseguide.errors import ModelError, TrainingError
 from phaseguide.events import Finished, Notice
-from phaseguide.finetuning import memory
 from phaseguide.finetuning import cost_estimate as plan_module
+from phaseguide.finetuning import memory
 from phaseguide.finetuning.config import PRESETS, FinetuneConfig, preset_for
+from phaseguide.finetuning.cost_estimate import plan
 from phaseguide.finetuning.events import FinetuneResult
 from phaseguide.finetuning.feature_cache import FeatureCache, cache_for
 from phaseguide.finetuning.learner import Learner
-from phaseguide.finetuning.new_model import new_model
-from phaseguide.finetuning.cost_estimate import plan
 from phaseguide.finetuning.material import prepare
+from phaseguide.finetuning.new_model import new_model
 from phaseguide.finetuning.resuming import read_interrupted
 from phaseguide.finetuning.run import finetune
 from phaseguide.finetuning.sources import Source

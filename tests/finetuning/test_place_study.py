@@ -11,6 +11,9 @@ import pytest
 from phaseguide.datasets.folder import open_dataset
 from phaseguide.errors import PhaseguideError
 from phaseguide.finetuning.config import FinetuneConfig
+from phaseguide.models.model_file import load_model
+from phaseguide.studies.finetune.data import Field, Strokes, read_fields
+from phaseguide.studies.finetune.methods import NetworkMethod
 from phaseguide.studies.finetune.places import (
     BALANCED,
     CHOICES,
@@ -21,11 +24,8 @@ from phaseguide.studies.finetune.places import (
     PlaceOptions,
     compare_places,
 )
-from phaseguide.studies.finetune.scenarios import NEW_STEEL, StoryOptions, Turn
-from phaseguide.studies.finetune.data import Field, Strokes, read_fields
-from phaseguide.studies.finetune.methods import NetworkMethod
 from phaseguide.studies.finetune.report import summarise
-from phaseguide.models.model_file import load_model
+from phaseguide.studies.finetune.scenarios import NEW_STEEL, StoryOptions, Turn
 from tiny_models import tiny_dataset, tiny_model
 
 QUICK = FinetuneConfig(epochs=1, crop=64, batch=2, device="cpu", threads=1)

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import torch
 
+from phaseguide.control import Control
 from phaseguide.datasets.samples import open_sample
 from phaseguide.errors import TrainingError
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.finetuning.config import PRESETS, FinetuneConfig
-from phaseguide.control import Control
+from phaseguide.finetuning.cost_estimate import plan
 from phaseguide.finetuning.events import FinetuneResult, Preview, PreviewField
 from phaseguide.finetuning.learner import Learner
 from phaseguide.finetuning.new_model import new_model
-from phaseguide.finetuning.cost_estimate import plan
 from phaseguide.finetuning.resuming import read_interrupted
 from phaseguide.finetuning.run import finetune
 from phaseguide.finetuning.sources import Source

@@ -14,9 +14,12 @@ from typer.testing import CliRunner
 from phaseguide.cli import app
 from phaseguide.datasets.folder import Dataset, open_dataset
 from phaseguide.errors import PhaseguideError
-from phaseguide.studies.finetune import study
 from phaseguide.finetuning.config import FinetuneConfig
+from phaseguide.models.model_file import LoadedModel, load_model
+from phaseguide.studies.finetune import study
+from phaseguide.studies.finetune.data import Field, Strokes, cut_rehearsal, read_fields, seeded
 from phaseguide.studies.finetune.places import PLACES, WAYS, PlaceOptions, compare_places
+from phaseguide.studies.finetune.report import summarise, to_markdown
 from phaseguide.studies.finetune.scenarios import (
     FOREST,
     FOREST_OWN,
@@ -33,9 +36,6 @@ from phaseguide.studies.finetune.scenarios import (
     without_guidance,
 )
 from phaseguide.studies.finetune.study import StudyLog, StudyOptions, finetune_study, read_lines
-from phaseguide.studies.finetune.data import Field, Strokes, cut_rehearsal, read_fields, seeded
-from phaseguide.studies.finetune.report import summarise, to_markdown
-from phaseguide.models.model_file import LoadedModel, load_model
 from tiny_models import tiny_dataset, tiny_model
 
 pytest.importorskip("skimage")

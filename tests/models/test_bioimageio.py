@@ -15,15 +15,15 @@ from PIL import Image
 from torch import Tensor, nn
 
 from phaseguide.errors import ModelError
-from phaseguide.models.bioimageio import export
 from phaseguide.models.backbones.unet import ARCHITECTURES, BackboneOptions
+from phaseguide.models.bioimageio import export
+from phaseguide.models.bioimageio.description import PackageText
 from phaseguide.models.bioimageio.export import (
     example_image,
     export_bioimageio,
     normalise_as_described,
     trace_unguided,
 )
-from phaseguide.models.bioimageio.description import PackageText
 from phaseguide.models.bioimageio.texts import as_markdown, documentation, find_dois, plain_name
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, normalise_image

@@ -218,8 +218,8 @@ def test_a_score_says_what_it_was_measured_on(model: Path, name: str, source: st
 
 
 def test_judging_fields_and_blocks_are_named_as_the_list_of_models_tells_them_apart() -> None:
-    from phaseguide.finetuning.validation_blocks import split_labels
     from phaseguide.finetuning.sources import Source
+    from phaseguide.finetuning.validation_blocks import split_labels
 
     labels = np.ones((200, 200), dtype=np.uint8)
     sources = [Source(name, np.zeros(labels.shape, np.uint8), labels, "full") for name in ("f1", "f2")]

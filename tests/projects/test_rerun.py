@@ -14,9 +14,9 @@ from PIL import Image
 
 from phaseguide.errors import ProjectError
 from phaseguide.events import Finished, Notice
+from phaseguide.jobs.rerun_project import Rerun, Segmented, fields_to_run, rerun
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects.project import Project
-from phaseguide.jobs.rerun_project import Rerun, Segmented, fields_to_run, rerun
 from phaseguide.projects.schema import AskedRatio
 from phaseguide.segmentation.session import run_to_end
 from tiny_models import tiny_image, tiny_model

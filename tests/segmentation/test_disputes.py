@@ -11,8 +11,8 @@ from hypothesis.extra.numpy import arrays
 from phaseguide.errors import MicrographError
 from phaseguide.models.model_file import load_model
 from phaseguide.phases import EXCLUDED, PhaseScheme
-from phaseguide.segmentation.review.flipped_islands import disputed_islands, map_with_ratio
 from phaseguide.segmentation.request import Request
+from phaseguide.segmentation.review.flipped_islands import disputed_islands, map_with_ratio
 from phaseguide.segmentation.session import Session, run_to_end
 from tiny_models import tiny_image, tiny_model
 

@@ -26,9 +26,7 @@ from phaseguide.models.backbones.unet import BackboneOptions, Features
 from phaseguide.models.model_file import LoadedModel, load_model, save_model
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 from phaseguide.phases import PhaseScheme
-from phaseguide.segmentation.network import embedding_files
-from phaseguide.segmentation.network import embedding_unit
-from phaseguide.segmentation.network import embeddings
+from phaseguide.segmentation.network import embedding_files, embedding_unit, embeddings
 from phaseguide.segmentation.network.embedding_files import (
     EmbeddingError,
     EmbeddingFolder,
@@ -37,9 +35,9 @@ from phaseguide.segmentation.network.embedding_files import (
 )
 from phaseguide.segmentation.network.embedding_keys import encoder_checksum, image_checksum, model_checksum
 from phaseguide.segmentation.network.embeddings import MEMORY, FeatureMemory
+from phaseguide.segmentation.network.stages import READING
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.session import Session
-from phaseguide.segmentation.network.stages import READING
 from sam_files import offer_base
 from sam_models import sam_model
 from tiny_models import tiny_image, tiny_model

@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from phaseguide.errors import MicrographError
-from phaseguide.studies.folds.score_fit import head_sample
+from phaseguide.estimation.pixel_features import pixel_features
 from phaseguide.events import Progress
 from phaseguide.models.card import ScoreHeadCard
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.models.sam import shared_base as bases
 from phaseguide.phases import EXCLUDED
-from phaseguide.segmentation.network.embedding_files import EmbeddingFolder
-from phaseguide.segmentation.review.out_of_distribution import describe_image
-from phaseguide.segmentation.matching.islands import smooth_scores
-from phaseguide.segmentation.network.local_means import local_mean
 from phaseguide.segmentation.inside.views import look_inside
-from phaseguide.estimation.pixel_features import pixel_features
+from phaseguide.segmentation.matching.islands import smooth_scores
+from phaseguide.segmentation.network.embedding_files import EmbeddingFolder
+from phaseguide.segmentation.network.local_means import local_mean
 from phaseguide.segmentation.request import Request, Segmentation
+from phaseguide.segmentation.review.out_of_distribution import describe_image
 from phaseguide.segmentation.session import Session, run_to_end
+from phaseguide.studies.folds.score_fit import head_sample
 from sam_files import offer_base
 from sam_models import sam_model
 from tiny_models import tiny_model

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from phaseguide.datasets.samples import open_sample, sample_names
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.models.zoo import find_model
-from phaseguide.segmentation.matching import islands
+from phaseguide.segmentation.matching import islands, whole_image
 from phaseguide.segmentation.network import scratch
-from phaseguide.segmentation.matching import whole_image
+from phaseguide.segmentation.network.tiling import Tile
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.session import Session, run_to_end
-from phaseguide.segmentation.network.tiling import Tile
 from tiny_models import tiny_model
 
 Labels = NDArray[np.uint8]

@@ -19,9 +19,9 @@ from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 from phaseguide.segmentation.inside.activations import handed_over, token_map
 from phaseguide.segmentation.inside.base_encoder import IMAGENET, find_base, imagenet_start
+from phaseguide.segmentation.inside.colours import fit_projection
 from phaseguide.segmentation.inside.sheet import save_inside
 from phaseguide.segmentation.inside.views import InsideView, choose_window, look_inside
-from phaseguide.segmentation.inside.colours import fit_projection
 from tiny_models import tiny_image, tiny_model
 from widget_helpers import micrograph
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from phaseguide.errors import MicrographError
-from phaseguide.models.metal import find_metal
 from phaseguide.estimation import pixel_features as module
 from phaseguide.estimation.pixel_features import pixel_features
+from phaseguide.models.metal import find_metal
 
 
 def scored(height: int = 90, width: int = 70, *, rgb: bool = False) -> Any:

@@ -12,10 +12,10 @@ from PIL import Image
 
 from phaseguide import atomic
 from phaseguide.errors import MicrographError, ModelError, OutputError, PhaseguideError
-from phaseguide.micrographs.records import write_result
-from phaseguide.models.model_file import read_card
 from phaseguide.jobs.image_files import find_images
 from phaseguide.jobs.precheck import check_channels, check_results
+from phaseguide.micrographs.records import write_result
+from phaseguide.models.model_file import read_card
 from tiny_models import tiny_image, tiny_model
 
 

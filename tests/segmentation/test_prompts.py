@@ -18,8 +18,6 @@ from phaseguide.models.metal import find_metal
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.phases import PhaseScheme
-from phaseguide.segmentation.network.device import choose_device
-from phaseguide.segmentation.network.encoding import EncodedImage
 from phaseguide.segmentation.constraints.prompts import (
     check_prompts,
     name_meaning,
@@ -27,6 +25,8 @@ from phaseguide.segmentation.constraints.prompts import (
     prompt_rows,
 )
 from phaseguide.segmentation.constraints.regions import Region
+from phaseguide.segmentation.network.device import choose_device
+from phaseguide.segmentation.network.encoding import EncodedImage
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.saving import CONSTRAINED, SHOWN, constraint_note, save_segmentation
 from phaseguide.segmentation.session import Session, run_to_end

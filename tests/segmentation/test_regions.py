@@ -15,7 +15,6 @@ from scipy.ndimage import gaussian_filter
 from phaseguide.errors import MicrographError, RatioError
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.ratios import blend_ratios, complete_ratio
-from phaseguide.segmentation.matching.match import argmax_labels, match_ratio
 from phaseguide.segmentation.constraints.regions import (
     REST,
     Region,
@@ -27,6 +26,7 @@ from phaseguide.segmentation.constraints.regions import (
     report_regions,
     whole_composition,
 )
+from phaseguide.segmentation.matching.match import argmax_labels, match_ratio
 
 SCHEME = PhaseScheme.from_names(["ferrite", "carbide", "oxide"])
 OPEN = np.full(3, np.nan)

@@ -11,9 +11,9 @@ import torch
 
 from phaseguide.errors import DeviceError, MicrographError, ModelError
 from phaseguide.events import Finished, Notice
+from phaseguide.models.backbones.sam import SamBackbone
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.models.sam import shared_base as bases
-from phaseguide.models.backbones.sam import SamBackbone
 from phaseguide.models.sam.shared_base import BaseWeights
 from phaseguide.segmentation.network import logits
 from phaseguide.segmentation.network.device import Device

@@ -7,7 +7,6 @@ import pytest
 from pydantic import ValidationError
 from scipy.ndimage import gaussian_filter
 
-from phaseguide.studies.folds.score_fit import HeadSample, fit_head
 from phaseguide.models.card import ScoreHeadCard
 from phaseguide.segmentation.network import score_head
 from phaseguide.segmentation.network.score_head import (
@@ -17,6 +16,7 @@ from phaseguide.segmentation.network.score_head import (
     recalibrated,
 )
 from phaseguide.segmentation.network.scratch import scratch_array
+from phaseguide.studies.folds.score_fit import HeadSample, fit_head
 
 RNG = np.random.default_rng(0)
 SCORES = RNG.normal(0, 2, (3, 70, 50)).astype(np.float32)

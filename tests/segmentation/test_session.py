@@ -17,8 +17,8 @@ from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.card import InferenceCard, ScoreHeadCard, ViewCard
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.ratios import blend_ratios
-from phaseguide.segmentation.network import encoding
 from phaseguide.segmentation.constraints.regions import Region
+from phaseguide.segmentation.network import encoding
 from phaseguide.segmentation.request import Estimator, Mode, Preview, Request, Segmentation
 from phaseguide.segmentation.session import Session, run_to_end
 from tiny_models import tiny_model

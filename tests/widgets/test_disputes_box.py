@@ -12,8 +12,8 @@ from qtpy.QtCore import Qt
 
 from phaseguide.errors import RatioError
 from phaseguide.phases import PhaseScheme
-from phaseguide.widgets.segment.flipped_islands import DisputesBox
 from phaseguide.widgets.layers.roles import KEY, find_layer
+from phaseguide.widgets.segment.flipped_islands import DisputesBox
 
 SCHEME = PhaseScheme.from_names(["ferrite", "carbide", "pearlite"])
 SHAPE = (60, 80)

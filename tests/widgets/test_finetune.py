@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from phaseguide.errors import TrainingError
+from phaseguide.jobs import finetune
+from phaseguide.jobs.interrupted import runs_folder
 from phaseguide.models.model_file import read_card
 from phaseguide.phases import PhaseScheme
-from phaseguide.jobs import finetune
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.segment import model_follower
-from phaseguide.jobs.interrupted import runs_folder
 from tiny_models import NAMES, tiny_dataset
 from widgets_finetune import band_labels, banded, click, paint_bands
 

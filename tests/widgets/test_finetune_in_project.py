@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import tifffile
 
+from phaseguide.jobs.finetune_start import FinetuneJob, Start
+from phaseguide.jobs.keep_model import Outcome, go_back, keep_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects.project import Project
-from phaseguide.jobs.keep_model import Outcome, go_back, keep_model
-from phaseguide.jobs.finetune_start import FinetuneJob, Start
 from phaseguide.widgets.project.open_project import open_project
 from tiny_models import NAMES, tiny_model
 from widgets_finetune import band_labels, banded

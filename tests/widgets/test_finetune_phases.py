@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phaseguide.errors import SchemeError
-from phaseguide.phases import PhaseScheme
 from phaseguide.phase_edits import EditedPhases, relabelled, taken_back
+from phaseguide.phases import PhaseScheme
 
 NAMES = ["a", "b", "c", "d"]
 labels = st.lists(st.sampled_from([0, 1, 2, 3, 4, 255]), min_size=1, max_size=30)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tifffile
 
+from phaseguide.jobs.interrupted import runs_folder
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects.project import Project
 from phaseguide.projects.schema import AskedRatio
-from phaseguide.jobs.interrupted import runs_folder
 from phaseguide.widgets.project.open_project import open_project
 from tiny_models import NAMES
 from widgets_finetune import band_labels, banded, click

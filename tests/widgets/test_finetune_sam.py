@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from phaseguide.jobs import finetune
+from phaseguide.jobs.finetune_start import Start
 from phaseguide.models.model_file import read_card, save_model
 from phaseguide.phases import PhaseScheme
-from phaseguide.jobs import finetune
 from phaseguide.widgets.finetune.panel import IMPROVE, NEW, SAM
-from phaseguide.jobs.finetune_start import Start
 from sam_files import offer_base
 from sam_steel import experienced_sam
 from tiny_models import NAMES

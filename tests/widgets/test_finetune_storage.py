@@ -14,7 +14,6 @@ import pytest
 from phaseguide.errors import TrainingError
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.sources import Source
-from phaseguide.phases import PhaseScheme
 from phaseguide.jobs.finetune_start import FinetuneJob, Start
 from phaseguide.jobs.interrupted import (
     find_unfinished,
@@ -23,6 +22,7 @@ from phaseguide.jobs.interrupted import (
     read_run,
     write_run,
 )
+from phaseguide.phases import PhaseScheme
 
 IMAGE = np.arange(64 * 64, dtype=np.uint8).reshape(64, 64)
 LABELS = np.ones((64, 64), np.uint8)

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from phaseguide.control import Control
 from phaseguide.events import Finished
 from phaseguide.finetuning.config import FinetuneConfig
-from phaseguide.control import Control
 from phaseguide.finetuning.sources import Source
-from phaseguide.models.model_file import read_card
 from phaseguide.jobs.finetune import StartCache, run_finetune
 from phaseguide.jobs.finetune_start import FinetuneJob, SourceSpec, Start
 from phaseguide.jobs.interrupted import discard_run, find_unfinished, new_run_folder, read_run
+from phaseguide.models.model_file import read_card
 from widgets_finetune import band_labels, banded
 
 PROCESS = """

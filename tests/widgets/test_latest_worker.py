@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from phaseguide.errors import RatioError
-from phaseguide.widgets.qt.latest_worker import LatestWorker, Rest
+from phaseguide.events import Rest
+from phaseguide.widgets.qt.latest_worker import LatestWorker
 from phaseguide.widgets.qt.tasks import Failed
 
 

@@ -12,9 +12,9 @@ from qtpy.QtCore import Qt
 
 from phaseguide.models.metal import find_metal
 from phaseguide.phases import PhaseScheme
-from phaseguide.widgets.ratio import painted
 from phaseguide.widgets.layers.identity import KEY, give_role
 from phaseguide.widgets.layers.offered import OfferedRatio
+from phaseguide.widgets.ratio import painted
 from phaseguide.widgets.ratio.painted import PaintedBox
 from widget_helpers import stroke
 

@@ -15,8 +15,8 @@ from qtpy.QtWidgets import QAbstractButton, QLabel, QWidget
 from phaseguide.models.zoo import add_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects.project import Project
-from phaseguide.widgets.segment import known_models
 from phaseguide.widgets.qt.plain_text import Label, as_plain, on_button, on_plot, one_line
+from phaseguide.widgets.segment import known_models
 from project_helpers import settled, write_images
 from tiny_models import tiny_model
 

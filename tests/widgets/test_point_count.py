@@ -14,11 +14,10 @@ from qtpy.QtWidgets import QApplication
 
 from phaseguide.estimation.point_count import UNNAMED, adjusted_areas
 from phaseguide.estimation.point_files import load_count
-from phaseguide.phases import PhaseScheme
-from phaseguide.widgets.layers import roles
-from phaseguide.widgets.layers import offers
-from phaseguide.widgets.point_count.marker import NAME
 from phaseguide.jobs.point_count import count_folder
+from phaseguide.phases import PhaseScheme
+from phaseguide.widgets.layers import offers, roles
+from phaseguide.widgets.point_count.marker import NAME
 from widget_helpers import SHAPE, activate, micrograph, type_into
 
 SCHEME = PhaseScheme.from_names(["ferrite", "pearlite", "carbide"])

@@ -11,9 +11,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from typer.testing import CliRunner
 
-from phaseguide.cli import app
-
-from phaseguide.cli import napari
+from phaseguide.cli import app, napari
 from phaseguide.projects.project import Project
 from phaseguide.widgets.project.new_project import OWN, ProjectDialog
 from phaseguide.widgets.project_start import set_up

@@ -19,8 +19,7 @@ from phaseguide.projects import edit_saver
 from phaseguide.projects.places import LOCK
 from phaseguide.projects.project import Project
 from phaseguide.projects.rescue import find_copies, keep_copy, rescue_path
-from phaseguide.widgets.project import autosave
-from phaseguide.widgets.project import open_project
+from phaseguide.widgets.project import autosave, open_project
 from phaseguide.widgets.project import dock as project_widget
 from phaseguide.widgets.project.closing import UnsavedQuestion
 from project_helpers import make_project, settled

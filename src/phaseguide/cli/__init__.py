@@ -6,40 +6,14 @@ from typing import Annotated
 
 import typer
 
-from phaseguide.cli import demo, embeddings, evaluate, look_inside, segment
-
-from phaseguide.studies.commands import speed
-
-from phaseguide.studies.commands import finetune
-
-from phaseguide.studies.commands import sam
-
-from phaseguide.cli.estimate import painted
-
-from phaseguide.studies.commands import out_of_distribution
-
-from phaseguide.studies.commands import folds
-
-from phaseguide.studies.commands import large
-
-from phaseguide.studies.commands import live
-
-from phaseguide.cli.models import library
-
-from phaseguide.cli.models import weights
-
-from phaseguide.cli.estimate import points
-
+from phaseguide.cli import benchmark, demo, embeddings, evaluate, look_inside, napari, segment
+from phaseguide.cli.estimate import painted, points
+from phaseguide.cli.models import library, weights
 from phaseguide.cli.project import project
-
-from phaseguide.cli import napari
-
+from phaseguide.cli.shared.errors import GuardedGroup
 from phaseguide.cli.train import dataset
 
-from phaseguide.studies.commands import zero_shot
-from phaseguide.cli.shared.errors import GuardedGroup
-
-__all__ = ["app", "benchmark_finetune", "benchmark_sam", "familiarity", "folds", "large", "live", "zero_shot"]
+__all__ = ["app"]
 
 app = typer.Typer(
     name="phaseguide",
@@ -78,7 +52,7 @@ library.models_app.add_typer(weights.base_app, name="base")
 app.add_typer(library.models_app, name="models")
 app.add_typer(project.project_app, name="project")
 app.add_typer(embeddings.embeddings_app, name="embeddings")
-app.add_typer(speed.benchmark_app, name="benchmark")
+app.add_typer(benchmark.benchmark_app, name="benchmark")
 painted.estimate_app.add_typer(points.points_app, name="points")
 app.add_typer(painted.estimate_app, name="estimate")
 app.command()(demo.demo)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from phaseguide.cli.napari import HOW_TO_INSTALL, has_display, napari_is_installed, run_python
 from phaseguide.cli.shared.errors import say_notice
 from phaseguide.cli.shared.output import (
     STANDARD_OUTPUT,
@@ -19,7 +20,6 @@ from phaseguide.cli.shared.output import (
     write_json,
 )
 from phaseguide.cli.shared.progress import draw
-from phaseguide.cli.napari import HOW_TO_INSTALL, has_display, napari_is_installed, run_python
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,9 +73,9 @@ def demo(
             return
     from phaseguide.datasets.samples import sample_names
     from phaseguide.evaluation.demo import demonstrate
+    from phaseguide.jobs.precheck import check_results
     from phaseguide.models.zoo import open_model
     from phaseguide.segmentation.network.device import choose_device
-    from phaseguide.jobs.precheck import check_results
 
     choose_device(device)
     stems = [stem for name in sample_names() for stem in (name, f"{name}{WITHOUT}")]

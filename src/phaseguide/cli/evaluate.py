@@ -66,8 +66,8 @@ def evaluate(
       phaseguide evaluate test/ -m uhcs --ratio oracle --exact
     """  # noqa: D301
     from phaseguide.datasets.folder import open_dataset
-    from phaseguide.evaluation.ratio_source import parse_source
     from phaseguide.evaluation.evaluate import evaluate as run_study
+    from phaseguide.evaluation.ratio_source import parse_source
     from phaseguide.models.zoo import open_model
     from phaseguide.segmentation.network.device import choose_device
 

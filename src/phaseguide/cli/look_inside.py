@@ -65,12 +65,12 @@ def look_inside(
       phaseguide look-inside steel.tif -m uhcs --ratio "spheroidite=70%" --out inside
       phaseguide look-inside large.tif -m mine --base uhcs --window 512 --centre 900,400 --out inside
     """  # noqa: D301
+    from phaseguide.jobs.precheck import check_parts
     from phaseguide.models.zoo import open_model
     from phaseguide.ratios import parse_ratio
     from phaseguide.segmentation.inside.base_encoder import find_base
     from phaseguide.segmentation.inside.sheet import inside_files, save_inside, view_row
     from phaseguide.segmentation.inside.views import look_inside as look
-    from phaseguide.jobs.precheck import check_parts
 
     middle = _read_centre(centre)
     stem = image.stem if plane == 0 else f"{image.stem}_{plane:03d}"

@@ -45,9 +45,9 @@ from phaseguide.cli.shared.ratio_options import (
 from phaseguide.errors import PhaseguideError
 
 if TYPE_CHECKING:
+    from phaseguide.jobs.segment_files import ImageDone, ImageFailed
     from phaseguide.models.sam.prompts import Prompts
     from phaseguide.phases import PhaseScheme
-    from phaseguide.jobs.segment_files import ImageDone, ImageFailed
     from phaseguide.segmentation.constraints.regions import Region
     from phaseguide.segmentation.request import Request
 
@@ -149,13 +149,13 @@ def segment(
     A share that your ratio had a part in is no independent measurement; the
     column "own" is.
     """  # noqa: D301
+    from phaseguide.jobs.image_files import find_images
+    from phaseguide.jobs.precheck import check_channels, check_results
+    from phaseguide.jobs.segment_files import BatchOptions, segment_files
     from phaseguide.micrographs.label_maps import read_label_map
     from phaseguide.models.model_file import read_card
     from phaseguide.models.zoo import find_model, open_model
-    from phaseguide.jobs.segment_files import BatchOptions, segment_files
     from phaseguide.segmentation.network.device import choose_device
-    from phaseguide.jobs.image_files import find_images
-    from phaseguide.jobs.precheck import check_channels, check_results
     from phaseguide.segmentation.request import Request
 
     acts = check_mode(mode)

@@ -128,7 +128,7 @@ def painted_share(
     correlation (`phaseguide.estimation.two_point`). Measured on synthetic fields it covers 94-97 %, from
     some hundred islands down to about ten in the painted part, where resampled blocks alone cover 60-94 %. It
     is too narrow (about 87 %) for long bands that run through a small painted part, and means nothing where
-    the paint went to picked islands. Reproduce: ``phaseguide estimate coverage``.
+    the paint went to picked islands. Reproduce: ``phaseguide benchmark coverage``.
 
     Parameters
     ----------

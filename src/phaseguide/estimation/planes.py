@@ -71,8 +71,8 @@ def _extrapolate(
 ) -> Generator[Any, None, PaintedEstimate]:
     from phaseguide.estimation.extrapolated import extrapolated_share
     from phaseguide.estimation.pixel_features import pixel_features
-    from phaseguide.segmentation.request import Request
     from phaseguide.segmentation.network.logits import excluded_only
+    from phaseguide.segmentation.request import Request
     from phaseguide.segmentation.session import Session
 
     session = Session(model, plane.image, edits=excluded_only(labels), device=device, name=plane.name)

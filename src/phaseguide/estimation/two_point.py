@@ -14,7 +14,7 @@ C is estimated on the painted pixels themselves: averaged over directions, corre
 on the estimated share (which makes covariances of a small part too small), and smoothed by a stretched
 exponential exp(-(r/l)^a), so that the noise of long lags does not enter. A variance from resampled blocks has
 no such model, but it is too small by a third where blocks touch, and noisy where they are few: such intervals
-hold the truth in 60-94 % of synthetic fields, these in 94-97 % (``phaseguide estimate coverage``).
+hold the truth in 60-94 % of synthetic fields, these in 94-97 % (``phaseguide benchmark coverage``).
 """
 
 from __future__ import annotations

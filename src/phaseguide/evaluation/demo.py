@@ -11,8 +11,8 @@ import numpy as np
 from phaseguide.datasets.folder import Item
 from phaseguide.datasets.samples import Sample, open_sample, sample_names
 from phaseguide.evaluation.confusion import Scores, confusion_matrix, scores_from_confusion
-from phaseguide.evaluation.ratio_source import RatioSource, draw_generator
 from phaseguide.evaluation.evaluate import check_same_scheme, open_session, predict
+from phaseguide.evaluation.ratio_source import RatioSource, draw_generator
 from phaseguide.evaluation.tables import named
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.model_file import LoadedModel

@@ -12,8 +12,8 @@ import torch
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.feature_cache import BUDGET
 from phaseguide.finetuning.learner import Learner, Material, knows_its_phases
-from phaseguide.finetuning.memory import SAVING, held_bytes, step_bytes, will_need_saving
 from phaseguide.finetuning.material import prepare, steps_an_epoch
+from phaseguide.finetuning.memory import SAVING, held_bytes, step_bytes, will_need_saving
 from phaseguide.finetuning.rehearsal import shipped_rehearsal
 from phaseguide.finetuning.sources import Source, SourceRow
 from phaseguide.segmentation.network.device import choose_device

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from phaseguide.errors import TrainingError
-from phaseguide.finetuning.validation_blocks import Split, block_history, split_labels
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.crops import Crop, field_crops, label_crops
 from phaseguide.finetuning.learner import Material
 from phaseguide.finetuning.sources import Source, SourceRow, describe_sources
+from phaseguide.finetuning.validation_blocks import Split, block_history, split_labels
 from phaseguide.training.adapters import has_adapters
 
 if TYPE_CHECKING:

@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 import torch
 
+from phaseguide.control import Control
 from phaseguide.errors import TrainingError, is_out_of_memory
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.finetuning.config import FinetuneConfig
-from phaseguide.control import Control
 from phaseguide.finetuning.events import Ending, FinetuneResult, Judgement, Preview, PreviewField
 from phaseguide.finetuning.feature_cache import cache_for
-from phaseguide.finetuning.validation import judge
 from phaseguide.finetuning.learner import Learner, knows_its_phases
+from phaseguide.finetuning.material import SMALLEST_CROP, prepare, steps_an_epoch
 from phaseguide.finetuning.memory import SAVING, can_save, needs_saving
 from phaseguide.finetuning.new_card import environment, finished_model
-from phaseguide.finetuning.material import SMALLEST_CROP, prepare, steps_an_epoch
 from phaseguide.finetuning.preview import Previewer
 from phaseguide.finetuning.rehearsal import shipped_rehearsal
 from phaseguide.finetuning.resuming import load_position, save_position
 from phaseguide.finetuning.sources import Source, data_sha256, zero_based
+from phaseguide.finetuning.validation import judge
 from phaseguide.models.model_file import LoadedModel, tensors_sha256
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.segmentation.network.device import choose_device

@@ -10,9 +10,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from phaseguide.segmentation.request import Segmentation
+from phaseguide.jobs.plane_index import Index
 from phaseguide.jobs.results import Made, PhaseRow, table_rows, table_text
-from phaseguide.widgets.layers.planes import Index
+from phaseguide.segmentation.request import Segmentation
 
 
 @dataclass(frozen=True)

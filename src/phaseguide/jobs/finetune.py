@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from phaseguide.control import Control
 from phaseguide.errors import PhaseguideError, TrainingError, is_out_of_memory
 from phaseguide.events import Notice, Progress
 from phaseguide.finetuning.config import FinetuneConfig
-from phaseguide.control import Control
 from phaseguide.finetuning.sources import Source, describe_sources
-from phaseguide.phases import PhaseScheme
 from phaseguide.jobs.finetune_start import FinetuneJob, SourceSpec, Start
 from phaseguide.jobs.interrupted import (
     CHECKPOINT,
@@ -34,10 +33,11 @@ from phaseguide.jobs.interrupted import (
     with_validation,
     write_run,
 )
+from phaseguide.phases import PhaseScheme
 
 if TYPE_CHECKING:
-    from phaseguide.finetuning.events import PreviewField
     from phaseguide.finetuning.cost_estimate import Plan
+    from phaseguide.finetuning.events import PreviewField
     from phaseguide.models.model_file import LoadedModel
 
 LEARNING_NICENESS = 10
@@ -124,9 +124,9 @@ def look(
     if start is None or not sources or any(row.problem for row in rows.values()):
         return
     from phaseguide.finetuning.cost_estimate import plan
-    from phaseguide.jobs.warm_up import warm_up
+    from phaseguide.jobs.warm_up import import_torch
 
-    warm_up()
+    import_torch()
     try:
         model = models.load(start, _channels(sources), name)
         plain = [_fitted(s, model) for one in sources.values() for s in one]
@@ -165,7 +165,7 @@ def run_finetune(
         What cannot work; its message is for the user.
     """
     from phaseguide.finetuning.run import finetune
-    from phaseguide.jobs.warm_up import warm_up
+    from phaseguide.jobs.warm_up import import_torch
 
     if not _learning.acquire(blocking=False):
         raise TrainingError("A model is learning already in this napari. Wait for it, or stop it first.")
@@ -173,7 +173,7 @@ def run_finetune(
     with ExitStack() as held:
         held.callback(_learning.release)
         yield Progress("Loading the model", 0, 0)
-        warm_up()
+        import_torch()
         if job.project is not None:
             held.enter_context(job.project.training_lock())
         if is_running(job.folder):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+from phaseguide.control import Control
 from phaseguide.errors import ModelError
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.control import Control
 
 Events = Iterator[Progress | Notice | Finished[Path]]
 
@@ -62,7 +63,7 @@ def take_file(path: Path, sha256: str, control: Control) -> Events:
         yield Finished(entry.path)
 
 
-def _until_stopped(events: Iterator, control: Control) -> Iterator:
+def _until_stopped(events: Iterator[Any], control: Control) -> Iterator[Any]:
     with closing(events):  # type: ignore[type-var]
         for event in events:
             yield event

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.phases import PhaseScheme
-from phaseguide.jobs.results import PlaneResult
 from phaseguide.jobs.inputs import Inputs
-from phaseguide.widgets.layers.planes import Index
+from phaseguide.jobs.plane_index import Index
+from phaseguide.jobs.results import PlaneResult
+from phaseguide.phases import PhaseScheme
 
 KEPT_RUNS = 10
 KEPT_BYTES = 256_000_000

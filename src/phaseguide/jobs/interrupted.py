@@ -21,9 +21,9 @@ from phaseguide.errors import PhaseguideError, TrainingError
 from phaseguide.files import UnsafePathError, path_inside
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.sources import Source
+from phaseguide.jobs.finetune_start import FinetuneJob, SourceSpec, Start
 from phaseguide.json_files import read_json
 from phaseguide.models.zoo import check_name, user_model_folder
-from phaseguide.jobs.finetune_start import FinetuneJob, SourceSpec, Start
 
 MANY_EPOCHS = 10_000
 """Epochs of a run that ends by the clock."""
@@ -175,7 +175,7 @@ def is_running(folder: Path) -> bool:
         mark = read_json(folder / RUNNING)
         process = psutil.Process(int(mark["pid"]))
         # The system gives the number of a dead process to a new one.
-        return abs(process.create_time() - float(mark["started"])) < 1.0
+        return bool(abs(process.create_time() - float(mark["started"])) < 1.0)
     except (OSError, ValueError, KeyError, TypeError, OverflowError, psutil.Error):
         return False
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.jobs.new_version import keep
-from phaseguide.models.zoo import user_model_folder
 from phaseguide.jobs.finetune_start import FinetuneJob, Start
 from phaseguide.jobs.interrupted import discard_run
+from phaseguide.jobs.new_version import keep
+from phaseguide.models.zoo import user_model_folder
 
 if TYPE_CHECKING:
     from phaseguide.finetuning.events import FinetuneResult

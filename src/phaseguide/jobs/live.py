@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from phaseguide.errors import MicrographError
-from phaseguide.events import Finished
+from phaseguide.events import Finished, Rest, Stages
+from phaseguide.jobs.inputs import Inputs
+from phaseguide.jobs.results import Labels, Made
+from phaseguide.jobs.segment import Plane, checked_edits
 from phaseguide.ratios import Ratio
 from phaseguide.segmentation.request import Preview, Request, Segmentation
-from phaseguide.jobs.results import Labels, Made
-from phaseguide.jobs.inputs import Inputs
-from phaseguide.jobs.segment import Plane, checked_edits
-from phaseguide.widgets.qt.latest_worker import Rest, Stages
 
 if TYPE_CHECKING:
-    from phaseguide.segmentation.session import Session
     from phaseguide.jobs.session_store import SessionStore
+    from phaseguide.segmentation.session import Session
 
 DECODE_REST_S = 0.18
 """The network looks again when the hand has rested so long."""
@@ -139,8 +138,9 @@ def _answers(
     wish: LiveWish, painted: Labels | None, request: Request, focus: Window | None
 ) -> Generator[Any, None, Segmentation]:
     begun = time.thread_time()  # not the time of day: the window that is being drawn meanwhile must not count
-    events = wish.session.segment(request) if focus is None else wish.session.segment(request, focus=focus)
-    with closing(events):
+    session = wish.session
+    events = session.segment(request) if focus is None else session.segment(request, focus=focus)
+    with closing(events):  # type: ignore[type-var]
         for event in events:
             if isinstance(event, Finished):
                 result: Segmentation = event.result

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from phaseguide.events import Finished, Notice, Progress
 from phaseguide.control import Control
+from phaseguide.events import Finished, Notice, Progress
 
 if TYPE_CHECKING:
+    from phaseguide.jobs.session_store import SessionStore
     from phaseguide.ratios import Ratio
     from phaseguide.segmentation.inside.views import InsideView
-    from phaseguide.jobs.session_store import SessionStore
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from phaseguide.jobs.plane_index import Index
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, PhaseScheme
-from phaseguide.widgets.layers.planes import Index
 
 if TYPE_CHECKING:
     from phaseguide.estimation.painted import PaintedEstimate

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phaseguide.errors import ProjectError
-from phaseguide.segmentation.request import Segmentation
-from phaseguide.jobs.results import Made, area_shares
-from phaseguide.widgets.project.field_layers import Map
 from phaseguide.jobs.inputs import FIELD, Inputs
+from phaseguide.jobs.results import Made, area_shares
+from phaseguide.labels import Map
+from phaseguide.segmentation.request import Segmentation
 
 if TYPE_CHECKING:
     from phaseguide.phases import PhaseScheme

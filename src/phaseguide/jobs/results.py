@@ -81,7 +81,8 @@ def area_shares(labels: Labels, phases: int) -> Ratio:
     Counts phase by phase, several times quicker than a histogram of a large uint8 map.
     """
     counts = np.array([np.count_nonzero(labels == k) for k in range(1, phases + 1)], dtype=np.float64)
-    return counts / max(counts.sum(), 1.0)
+    shares: Ratio = counts / max(counts.sum(), 1.0)
+    return shares
 
 
 @dataclass(frozen=True)

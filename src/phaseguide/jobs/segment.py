@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.events import Finished, Notice, Progress
+from phaseguide.jobs.plane_index import Index
+from phaseguide.jobs.results import Made, PlaneResult
+from phaseguide.jobs.session_store import Options, SessionStore
 from phaseguide.micrographs.margins import NO_MARGINS, Margins
 from phaseguide.models.sam.prompts import Prompts
-from phaseguide.segmentation.network.device import Device
 from phaseguide.segmentation.constraints.regions import Region
-from phaseguide.segmentation.request import Request, Segmentation
+from phaseguide.segmentation.network.device import Device
 from phaseguide.segmentation.network.stages import ENCODING, READING
-from phaseguide.jobs.results import Made, PlaneResult
-from phaseguide.widgets.layers.planes import Index
-from phaseguide.jobs.session_store import Options, SessionStore
+from phaseguide.segmentation.request import Request, Segmentation
 
 if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel
@@ -118,10 +118,10 @@ def run_job(job: Job, store: SessionStore, stop: threading.Event) -> Iterator[Jo
     PhaseguideError
         Input that cannot be segmented; its message is for the user.
     """
-    from phaseguide.jobs.warm_up import warm_up
+    from phaseguide.jobs.warm_up import import_torch
 
     yield Step("Loading the model")
-    warm_up()
+    import_torch()
     if job.specimen:
         from phaseguide.jobs.segment_specimen import run_specimen
 

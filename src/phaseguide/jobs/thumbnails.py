@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.phases import PhaseScheme
 from phaseguide.jobs.results import area_shares
-from phaseguide.widgets.project.field_layers import Map, with_edits
+from phaseguide.labels import Map, with_edits
+from phaseguide.phases import PhaseScheme
 
 if TYPE_CHECKING:
     from phaseguide.projects.project import Project

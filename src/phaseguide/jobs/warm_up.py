@@ -1,22 +1,11 @@
-"""What must be imported or compiled before the first result; done in a worker, where it stalls nobody."""
+"""What must be imported before the first result; done in a worker, where it stalls nobody."""
 
 from __future__ import annotations
 
 import sys
-import threading
 from pathlib import Path
 
-from phaseguide.phases import PhaseScheme
-
 _LOADED_LIBRARIES = Path("/proc/self/maps")
-_compiling = threading.Lock()
-_compiled = False
-
-
-def warm_up() -> None:
-    """Import torch and compile napari's colour mapping. Takes seconds the first time."""
-    import_torch()
-    compile_colours()
 
 
 def import_torch() -> None:
@@ -42,23 +31,3 @@ def mesa_brought_llvm() -> bool:
         return "libLLVM" in _LOADED_LIBRARIES.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-
-
-def compile_colours() -> None:
-    """Let napari colour a few labels.
-
-    With numba installed it compiles the code for that on first use, which takes up to four seconds; in
-    the GUI thread this would freeze the window when the first result appears.
-    """
-    global _compiled
-    with _compiling:
-        if _compiled:
-            return
-        import numpy as np
-
-        from phaseguide.widgets.layers.appearance import phase_colormap, phase_features
-
-        scheme = PhaseScheme.from_names(["a", "b"])
-        phase_features(scheme)
-        phase_colormap(scheme).map(np.zeros((2, 2), dtype=np.uint8))
-        _compiled = True

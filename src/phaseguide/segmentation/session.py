@@ -24,21 +24,6 @@ from phaseguide.ratios import (
     ratio_from_labels,
     validate_ratio,
 )
-from phaseguide.segmentation.network.channels import fit_channels
-from phaseguide.segmentation.network.device import Device, default_memory_mb
-from phaseguide.segmentation.review.advice import (
-    describe_conflict,
-    describe_estimate,
-    describe_limit,
-    describe_match,
-    describe_miss,
-    describe_strangeness,
-)
-from phaseguide.segmentation.edits import say_the_same, take_edits
-from phaseguide.segmentation.network.embedding_files import EmbeddingFolder, usual_embedding_folder
-from phaseguide.segmentation.matching.islands import remove_small_islands, settle
-from phaseguide.segmentation.matching.match import Match, Matcher, argmax_labels, match_ratio
-from phaseguide.segmentation.matching.prior_shift import prior_shift
 from phaseguide.segmentation.constraints.prompts import check_prompts, describe_overhang
 from phaseguide.segmentation.constraints.regions import (
     RegionShares,
@@ -50,8 +35,23 @@ from phaseguide.segmentation.constraints.regions import (
     report_regions,
     whole_composition,
 )
-from phaseguide.segmentation.request import Mode, Preview, Request, Segmentation
+from phaseguide.segmentation.edits import say_the_same, take_edits
+from phaseguide.segmentation.matching.islands import remove_small_islands, settle
+from phaseguide.segmentation.matching.match import Match, Matcher, argmax_labels, match_ratio
+from phaseguide.segmentation.matching.prior_shift import prior_shift
+from phaseguide.segmentation.network.channels import fit_channels
+from phaseguide.segmentation.network.device import Device, default_memory_mb
+from phaseguide.segmentation.network.embedding_files import EmbeddingFolder, usual_embedding_folder
 from phaseguide.segmentation.network.logits import SMALLEST_TILE, Scoring, Window, excluded_only
+from phaseguide.segmentation.request import Mode, Preview, Request, Segmentation
+from phaseguide.segmentation.review.advice import (
+    describe_conflict,
+    describe_estimate,
+    describe_limit,
+    describe_match,
+    describe_miss,
+    describe_strangeness,
+)
 
 __all__ = ["SMALLEST_TILE", "Session", "SessionEvent", "run_to_end"]
 

@@ -28,8 +28,8 @@ from phaseguide.ratios import (
     total_variation,
     validate_ratio,
 )
-from phaseguide.segmentation.review.advice import conflict_limit, describe_limit
 from phaseguide.segmentation.request import Request, Segmentation
+from phaseguide.segmentation.review.advice import conflict_limit, describe_limit
 from phaseguide.segmentation.session import Session
 from phaseguide.segmentation.stacks import area_px
 

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import torch
 
 from phaseguide.errors import TrainingError
-from phaseguide.models.backbones.unet import SAM, Features
 from phaseguide.models.backbones.sam import SamBackbone
+from phaseguide.models.backbones.unet import SAM, Features
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.segmentation.network.device import computes_bfloat16
 from phaseguide.training.config import TrainingConfig

@@ -75,8 +75,8 @@ def selected_pair(viewer: Any) -> tuple[Any, Any]:
     """
     from napari.layers import Labels
 
-    from phaseguide.widgets.layers.roles import micrographs
     from phaseguide.widgets.layers.planes import data_shape
+    from phaseguide.widgets.layers.roles import micrographs
 
     selected, images = list(viewer.layers.selection), micrographs(viewer)
     chosen = [layer for layer in selected if isinstance(layer, Labels)]

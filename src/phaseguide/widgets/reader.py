@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import MicrographError
+from phaseguide.widgets.layers.roles import MICROMETRE
 
 LayerData = tuple[Any, dict[str, Any], str]
-MICROMETRE = "µm"
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[LayerData]] | None:

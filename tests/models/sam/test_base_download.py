@@ -17,8 +17,7 @@ import pytest
 
 from phaseguide.errors import ModelError
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.models.sam import download
-from phaseguide.models.sam import checksums
+from phaseguide.models.sam import checksums, download
 from phaseguide.models.sam.weights import fetch_base, find_official
 from weights_server import CONTENT, OFFICIAL_B, Server, isolate, serving, wait_until
 

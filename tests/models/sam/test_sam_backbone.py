@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from phaseguide.errors import ModelError
-from phaseguide.models.backbones.unet import BackboneOptions, build_backbone
 from phaseguide.models.backbones.sam import SamBackbone
+from phaseguide.models.backbones.unet import BackboneOptions, build_backbone
 from phaseguide.models.sam.checkpoint import build_official, read_checkpoint
 from phaseguide.models.sam.encoder import build_encoder, encoder_tensors, to_sam_pixels
 from phaseguide.models.sam.lora import SplitQKV

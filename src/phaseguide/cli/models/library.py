@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phaseguide.cli.shared.images import read_image
 from phaseguide.cli.models.network import (
     as_json,
     count_parameters,
@@ -15,6 +14,7 @@ from phaseguide.cli.models.network import (
     network_rows,
     parameter_table,
 )
+from phaseguide.cli.shared.images import read_image
 from phaseguide.cli.shared.output import JsonOption, make_table, page, percent, write_json
 from phaseguide.errors import ModelError
 
@@ -259,8 +259,8 @@ def bioimageio(
 
     [bold]Example[/bold]: phaseguide models bioimageio uhcs uhcs.zip --author "A. Metallographer"
     """
-    from phaseguide.models.bioimageio.export import example_image, export_bioimageio
     from phaseguide.models.bioimageio.description import PackageText
+    from phaseguide.models.bioimageio.export import example_image, export_bioimageio
     from phaseguide.models.zoo import open_model
     from phaseguide.segmentation.network.channels import fit_channels
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from phaseguide.cli.project.fields import edits, ratio, reject, relink, reopen, review
+from phaseguide.cli.project.phases import phases_app
+from phaseguide.cli.project.shared import Folder, open_with, say
 from phaseguide.cli.shared.errors import EXIT_SOME_FAILED, say_error, say_notice
 from phaseguide.cli.shared.output import (
     DeviceOption,
@@ -18,9 +21,6 @@ from phaseguide.cli.shared.output import (
     percent,
     write_json,
 )
-from phaseguide.cli.project.shared import Folder, open_with, say
-from phaseguide.cli.project.fields import edits, ratio, reject, relink, reopen, review
-from phaseguide.cli.project.phases import phases_app
 from phaseguide.errors import PhaseguideError, ProjectBusyError, ProjectError, as_user_error
 
 if TYPE_CHECKING:

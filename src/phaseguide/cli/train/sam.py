@@ -114,8 +114,8 @@ def dataset_config(
 
 def _check_weights(config: TrainingConfig) -> None:
     """Make sure that a new model can be saved when it has been trained: its base must be known by a checksum."""
-    from phaseguide.models.sam.weights import find_base, find_official
     from phaseguide.models.sam.shapes import OFFICIAL, find_shape
+    from phaseguide.models.sam.weights import find_base, find_official
 
     shape, base = find_shape(config.encoder), config.adapter.get("base")
     if base:

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from phaseguide.errors import ModelError
 from phaseguide.models.architectures import check_backbone
 from phaseguide.models.backbones.unet import Backbone, BackboneOptions, Features, pad_to_stride
-from phaseguide.models.sam.shared_base import BaseWeights, open_base, random_base
 from phaseguide.models.sam.decoder import HEADS, MaskHead
 from phaseguide.models.sam.encoder import build_encoder, to_sam_pixels
 from phaseguide.models.sam.lora import SplitQKV, adapters_off, add_adapters, is_lora, lora_layers
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.models.sam.shapes import PATCH, find_shape
+from phaseguide.models.sam.shared_base import BaseWeights, open_base, random_base
 
 DEFAULT_RANK = 512
 """Of the adapters; the best of 256, 512, 1024 and 2048 in the published comparison."""
@@ -127,8 +127,8 @@ class SamBackbone(nn.Module):
         if self.options.adapter["merged"]:
             raise ModelError("A merged model holds its encoder already; start from an adapter model instead.")
         if not self.options.adapter["base"]:
-            from phaseguide.models.sam.weights import find_official
             from phaseguide.models.sam.shapes import OFFICIAL
+            from phaseguide.models.sam.weights import find_official
 
             if self.options.encoder not in OFFICIAL:
                 raise ModelError(

@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from phaseguide.errors import ModelError
 from phaseguide.events import Finished, Notice, Progress
+from phaseguide.models.sam.checksums import exclusive, remember_checksum, stamping
 from phaseguide.models.sam.failures import (
     BrokeOff,
     OtherPart,
@@ -24,7 +25,6 @@ from phaseguide.models.sam.failures import (
     WebPage,
     bytes_of,
 )
-from phaseguide.models.sam.checksums import exclusive, remember_checksum, stamping
 from phaseguide.models.sam.places import MIRROR_VARIABLE, part_path
 from phaseguide.models.sam.shapes import OfficialFile
 

@@ -12,7 +12,6 @@ from typing import TypeVar
 from phaseguide.errors import ModelError
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.new_file import move_new
-from phaseguide.models.sam.download import check_address, downloading
 from phaseguide.models.sam.checksums import (
     Added,
     Stamp,
@@ -26,6 +25,7 @@ from phaseguide.models.sam.checksums import (
     remember_checksum,
     stamping,
 )
+from phaseguide.models.sam.download import check_address, downloading
 from phaseguide.models.sam.places import (
     SUFFIXES,
     check_official_size,

@@ -22,8 +22,6 @@ from phaseguide.models.model_file import LoadedModel
 from phaseguide.models.segmenter import GuidedSegmenter, normalise_image
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import Ratio, complete_ratio, ratio_from_labels, validate_ratio
-from phaseguide.segmentation.network.channels import fit_channels
-from phaseguide.segmentation.network.device import choose_device
 from phaseguide.segmentation.inside.activations import (
     Block,
     Encoded,
@@ -34,6 +32,8 @@ from phaseguide.segmentation.inside.activations import (
     token_map,
 )
 from phaseguide.segmentation.inside.colours import Projection, fit_projection
+from phaseguide.segmentation.network.channels import fit_channels
+from phaseguide.segmentation.network.device import choose_device
 
 WINDOW = 1024
 """Side of the part of an image that is looked at, px."""

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from phaseguide.errors import PhaseguideError, RatioError, SchemeError
 from phaseguide.phases import EXCLUDED, MAX_PHASES
-from phaseguide.segmentation.matching.whole_image import Scores, count_labels, is_constant, solve, survey
 from phaseguide.segmentation.matching.transport import Floats, Ints, Labels, round_shares
+from phaseguide.segmentation.matching.whole_image import Scores, count_labels, is_constant, solve, survey
 
 _SUM_TOLERANCE = 1e-6
 

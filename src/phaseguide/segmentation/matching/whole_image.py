@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.segmentation.network.scratch import release
 from phaseguide.segmentation.matching.transport import (
     Floats,
     Ints,
@@ -31,6 +30,7 @@ from phaseguide.segmentation.matching.transport import (
     round_shares,
     solve_exactly,
 )
+from phaseguide.segmentation.network.scratch import release
 
 Scores = NDArray[Any]
 

@@ -16,17 +16,17 @@ from phaseguide.models.model_file import LoadedModel
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.phases import EXCLUDED
 from phaseguide.ratios import Ratio, ratio_from_labels
+from phaseguide.segmentation.matching.islands import smooth_scores
+from phaseguide.segmentation.matching.match import argmax_labels
 from phaseguide.segmentation.network.device import choose_device
 from phaseguide.segmentation.network.embedding_files import EmbeddingFolder
 from phaseguide.segmentation.network.embeddings import MEMORY
 from phaseguide.segmentation.network.encoding import EncodedImage
-from phaseguide.segmentation.matching.islands import smooth_scores
-from phaseguide.segmentation.matching.match import argmax_labels
-from phaseguide.segmentation.request import Preview
 from phaseguide.segmentation.network.score_head import calibrated_image, recalibrated
 from phaseguide.segmentation.network.scratch import empty_beside
 from phaseguide.segmentation.network.stages import ENCODING, READING
 from phaseguide.segmentation.network.tiling import Tile, tile_ratios
+from phaseguide.segmentation.request import Preview
 
 Scores = NDArray[np.float32]
 Window = tuple[slice, slice]

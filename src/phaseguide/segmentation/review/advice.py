@@ -9,8 +9,8 @@ from phaseguide.models.card import Card
 from phaseguide.models.metal import Metal
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import FLOOR, Ratio, total_variation
-from phaseguide.segmentation.review.out_of_distribution import Familiarity, scale_warning
 from phaseguide.segmentation.matching.match import Match
+from phaseguide.segmentation.review.out_of_distribution import Familiarity, scale_warning
 
 USUAL = 0.15
 """Total variation from which on a disagreement is told where a model's own is not known."""

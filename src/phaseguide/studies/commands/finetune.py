@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from phaseguide.studies.commands.speed import benchmark_app
 from phaseguide.cli.shared.limits import MOST_REPEATS, REPEATS, SEED
 from phaseguide.cli.shared.output import DeviceOption, JsonOption, page, write_json
 from phaseguide.cli.shared.progress import draw
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 STORY_NAMES = {"new": "new steel", "known": "known steel", "places": "where to paint"}
 
 
-@benchmark_app.command()
 def finetune(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder with images/ and labels/.")],
     folds_file: Annotated[
@@ -94,14 +92,14 @@ def finetune(
     from phaseguide.cli.train.project import make_config
     from phaseguide.cli.train.settings import parse_settings
     from phaseguide.datasets.folder import open_dataset
-    from phaseguide.studies.speed.speed import describe_machine
-    from phaseguide.studies.folds.folds import read_folds
     from phaseguide.finetuning.config import FinetuneConfig
+    from phaseguide.models.zoo import open_model
     from phaseguide.studies.finetune.places import PlaceOptions
+    from phaseguide.studies.finetune.report import summarise, to_markdown
     from phaseguide.studies.finetune.scenarios import StoryOptions
     from phaseguide.studies.finetune.study import StudyOptions, finetune_study
-    from phaseguide.studies.finetune.report import summarise, to_markdown
-    from phaseguide.models.zoo import open_model
+    from phaseguide.studies.folds.folds import read_folds
+    from phaseguide.studies.speed.speed import describe_machine
 
     data = open_dataset(dataset)
     given = {"device": device, "seed": seed, **parse_settings(settings or [], FinetuneConfig)}

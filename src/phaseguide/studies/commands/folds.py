@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from phaseguide.studies.commands.speed import benchmark_app
 from phaseguide.cli.shared.limits import REPEATS, SEED
 from phaseguide.cli.shared.output import DeviceOption, JsonOption, page, write_json
 from phaseguide.cli.shared.progress import draw
@@ -22,7 +21,6 @@ from phaseguide.json_files import json_bytes
 from phaseguide.training.config import TrainingConfig
 
 
-@benchmark_app.command()
 def folds(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder with images/ and labels/.")],
     folds_file: Annotated[
@@ -114,10 +112,10 @@ def _run(
     repeats: int,
     seed: int,
 ) -> Iterator[Any]:
+    from phaseguide.studies.folds.cross_validation import FoldTrained, cross_validate
+    from phaseguide.studies.folds.folds import read_folds
     from phaseguide.studies.folds.report import report_folds
     from phaseguide.studies.folds.rows import FoldModel
-    from phaseguide.studies.folds.folds import read_folds
-    from phaseguide.studies.folds.cross_validation import FoldTrained, cross_validate
 
     names = read_folds(folds_file, data)
     inference = read_inference(card)

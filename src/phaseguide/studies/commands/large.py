@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phaseguide.studies.commands.speed import benchmark_app
 from phaseguide.cli.shared.limits import THREADS, read_sides
 from phaseguide.cli.shared.output import JsonOption, make_table, page, write_json
 from phaseguide.cli.shared.progress import draw
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from phaseguide.studies.speed.large import LargeReport
 
 
-@benchmark_app.command()
 def large(
     model: Annotated[
         str | None,
@@ -51,8 +49,8 @@ def large(
       phaseguide benchmark large --json large.json
       phaseguide benchmark large --sizes 2048,4096 --model uhcs
     """  # noqa: D301
-    from phaseguide.studies.speed.large import benchmark_large
     from phaseguide.models.zoo import find_model
+    from phaseguide.studies.speed.large import benchmark_large
 
     sides = read_sides(sizes)
     path = None if model is None else find_model(model)

@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phaseguide.studies.commands.speed import benchmark_app
+from phaseguide.cli.napari import HOW_TO_INSTALL, has_display, napari_is_installed
 from phaseguide.cli.shared.limits import REPEATS, THREADS, read_sides
 from phaseguide.cli.shared.output import JsonOption, ModelOption, make_table, page, write_json
 from phaseguide.cli.shared.progress import draw
-from phaseguide.cli.napari import HOW_TO_INSTALL, has_display, napari_is_installed
 from phaseguide.errors import PhaseguideError
 
 if TYPE_CHECKING:
     from phaseguide.studies.speed.live import LiveReport
 
 
-@benchmark_app.command()
 def live(
     model: ModelOption = "uhcs",
     sizes: Annotated[
@@ -39,8 +37,8 @@ def live(
       phaseguide benchmark live --json live.json
       phaseguide benchmark live --sizes 1024 --changes 200
     """  # noqa: D301
-    from phaseguide.studies.speed.live import benchmark_live
     from phaseguide.models.zoo import find_model
+    from phaseguide.studies.speed.live import benchmark_live
 
     sides = read_sides(sizes)
     path = find_model(model)

@@ -7,14 +7,12 @@ from typing import Annotated
 
 import typer
 
-from phaseguide.studies.commands.speed import benchmark_app
 from phaseguide.cli.shared.images import read_image
 from phaseguide.cli.shared.output import JsonOption, page, write_json
 from phaseguide.cli.shared.progress import draw
 from phaseguide.errors import PhaseguideError
 
 
-@benchmark_app.command()
 def familiarity(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder with images/.")],
     folds_file: Annotated[
@@ -36,9 +34,9 @@ def familiarity(
     from dataclasses import asdict
 
     from phaseguide.datasets.folder import open_dataset
-    from phaseguide.studies.folds.out_of_distribution import familiarity_study, rates_table
-    from phaseguide.studies.folds.folds import read_folds
     from phaseguide.jobs.image_files import find_images
+    from phaseguide.studies.folds.folds import read_folds
+    from phaseguide.studies.folds.out_of_distribution import familiarity_study, rates_table
 
     data = open_dataset(dataset)
     folds = read_folds(folds_file, data)

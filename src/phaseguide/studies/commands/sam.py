@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from phaseguide.studies.commands.speed import benchmark_app
 from phaseguide.cli.shared.limits import REPEATS, THREADS
 from phaseguide.cli.shared.output import JsonOption, page, write_json
 from phaseguide.cli.shared.progress import draw
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-@benchmark_app.command()
 def sam(
     size: Annotated[
         str, typer.Option(metavar="S", help="Size of the encoder: vit_b, vit_l, vit_h or vit_tiny.")
@@ -55,9 +53,9 @@ def sam(
       phaseguide benchmark sam --only encoder --device cuda
       phaseguide benchmark sam --quick
     """  # noqa: D301
+    from phaseguide.models.sam.shapes import find_shape
     from phaseguide.studies.sam.benchmark import QUICK, SamPlan, benchmark_sam
     from phaseguide.studies.sam.report import to_markdown
-    from phaseguide.models.sam.shapes import find_shape
 
     last = max(1, find_shape(size).depth // 3)
     plan = replace(SamPlan(), encoder=size, rank=rank, repeats=repeats, last_blocks=last)

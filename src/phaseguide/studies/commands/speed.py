@@ -1,4 +1,4 @@
-"""``phaseguide benchmark``: numbers that can be measured again."""
+"""``phaseguide benchmark speed``: time and memory of segmenting, against a stated peer."""
 
 from __future__ import annotations
 
@@ -13,19 +13,7 @@ from phaseguide.cli.shared.progress import draw
 if TYPE_CHECKING:
     from phaseguide.studies.speed.speed import SpeedReport
 
-benchmark_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="Measure speed, memory and quality, and save the numbers.",
-)
 
-
-@benchmark_app.callback()
-def _group() -> None:
-    """Measure speed, memory and quality, and save the numbers."""
-
-
-@benchmark_app.command()
 def speed(
     model: Annotated[
         str, typer.Option("--model", "-m", metavar="M", help="Name or file of a model.")
@@ -54,8 +42,8 @@ def speed(
       phaseguide benchmark speed --json speed.json
       phaseguide benchmark speed --sizes 512,1024 --device cpu --threads 2
     """  # noqa: D301
-    from phaseguide.studies.speed.speed import benchmark_speed
     from phaseguide.models.zoo import find_model
+    from phaseguide.studies.speed.speed import benchmark_speed
 
     sides = read_sides(sizes)
     events = benchmark_speed(

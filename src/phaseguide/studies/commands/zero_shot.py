@@ -7,13 +7,11 @@ from typing import Annotated
 
 import typer
 
-from phaseguide.studies.commands.speed import benchmark_app
 from phaseguide.cli.shared.limits import REPEATS, SEED
 from phaseguide.cli.shared.output import DeviceOption, JsonOption, page, write_json
 from phaseguide.cli.shared.progress import draw
 
 
-@benchmark_app.command(name="zero-shot")
 def zero_shot(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder with images/ and labels/.")],
     size: Annotated[

@@ -15,14 +15,14 @@ from phaseguide.evaluation.ratio_source import draw_generator
 from phaseguide.events import Finished, Progress
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.events import FinetuneResult, Preview, PreviewField
-from phaseguide.studies.finetune.random_forest import Features, PixelForest, pixel_features
 from phaseguide.finetuning.sources import Source
-from phaseguide.studies.finetune.data import Field, Strokes
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.ratios import ratio_from_labels
 from phaseguide.ratios.simulated import expert_ratio
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.session import Session, run_to_end
+from phaseguide.studies.finetune.data import Field, Strokes
+from phaseguide.studies.finetune.random_forest import Features, PixelForest, pixel_features
 
 Labels = NDArray[np.uint8]
 

@@ -21,15 +21,15 @@ from phaseguide.evaluation.ratio_source import draw_generator
 from phaseguide.events import Progress
 from phaseguide.finetuning.new_model import new_model
 from phaseguide.finetuning.suggest_places import SIDE, rank_places
-from phaseguide.studies.finetune.simulated_user import correcting_strokes, first_strokes, labelling_strokes
-from phaseguide.studies.finetune.scenarios import KNOWN_STEEL, NEW_STEEL, Row, StoryOptions, Turn, said
-from phaseguide.studies.finetune.data import Field, Strokes, cut_rehearsal, seeded
-from phaseguide.studies.finetune.methods import EXPERT_ERROR, NetworkMethod, counted, table
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
 from phaseguide.ratios import ratio_from_labels
 from phaseguide.ratios.simulated import expert_ratio
 from phaseguide.segmentation.request import Request
+from phaseguide.studies.finetune.data import Field, Strokes, cut_rehearsal, seeded
+from phaseguide.studies.finetune.methods import EXPERT_ERROR, NetworkMethod, counted, table
+from phaseguide.studies.finetune.scenarios import KNOWN_STEEL, NEW_STEEL, Row, StoryOptions, Turn, said
+from phaseguide.studies.finetune.simulated_user import correcting_strokes, first_strokes, labelling_strokes
 
 PLACES = "where to paint"
 

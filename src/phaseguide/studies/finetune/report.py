@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from phaseguide.evaluation.confusion import scores_from_confusion
-from phaseguide.studies.folds.rows import paired_difference
 from phaseguide.studies.finetune.places import ENTROPY, PLACES, RANDOM
 from phaseguide.studies.finetune.scenarios import (
     FOREST,
@@ -23,6 +22,7 @@ from phaseguide.studies.finetune.scenarios import (
     SUPERVISED,
     Row,
 )
+from phaseguide.studies.folds.rows import paired_difference
 
 Numbers = dict[str, Any]
 

@@ -17,8 +17,10 @@ import numpy as np
 from phaseguide.events import Progress
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.new_model import new_model
-from phaseguide.studies.finetune.simulated_user import correcting_strokes, first_strokes
 from phaseguide.finetuning.sources import Source
+from phaseguide.models.model_file import LoadedModel
+from phaseguide.models.segmenter import GuidanceOptions, with_guidance
+from phaseguide.phases import PhaseScheme
 from phaseguide.studies.finetune.data import Field, Strokes, cut_rehearsal, seeded
 from phaseguide.studies.finetune.methods import (
     ForestMethod,
@@ -28,9 +30,7 @@ from phaseguide.studies.finetune.methods import (
     counted,
     table,
 )
-from phaseguide.models.model_file import LoadedModel
-from phaseguide.models.segmenter import GuidanceOptions, with_guidance
-from phaseguide.phases import PhaseScheme
+from phaseguide.studies.finetune.simulated_user import correcting_strokes, first_strokes
 
 NEW_STEEL, KNOWN_STEEL = "new steel", "known steel"
 

@@ -11,8 +11,10 @@ from typing import Any
 
 from phaseguide.datasets.folder import Dataset
 from phaseguide.errors import PhaseguideError
-from phaseguide.studies.folds.folds import Folds, training_stems
 from phaseguide.events import Finished, Progress
+from phaseguide.models.model_file import LoadedModel, load_model, read_card
+from phaseguide.phases import PhaseScheme
+from phaseguide.studies.finetune.data import read_fields
 from phaseguide.studies.finetune.places import PLACES, PlaceOptions, compare_places
 from phaseguide.studies.finetune.scenarios import (
     KNOWN_STEEL,
@@ -23,9 +25,7 @@ from phaseguide.studies.finetune.scenarios import (
     known_steel,
     new_steel,
 )
-from phaseguide.studies.finetune.data import read_fields
-from phaseguide.models.model_file import LoadedModel, load_model, read_card
-from phaseguide.phases import PhaseScheme
+from phaseguide.studies.folds.folds import Folds, training_stems
 
 STORIES = (NEW_STEEL, KNOWN_STEEL, PLACES)
 

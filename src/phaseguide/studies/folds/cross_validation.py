@@ -8,11 +8,11 @@ from pathlib import Path
 
 from phaseguide.datasets.folder import Dataset
 from phaseguide.errors import TrainingError
-from phaseguide.studies.folds.folds import Folds, training_stems
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.model_file import load_model, read_card, save_model
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.phases import PhaseScheme
+from phaseguide.studies.folds.folds import Folds, training_stems
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.data import load_images, seen_images, split_images
 from phaseguide.training.events import EpochDone

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import DatasetError
-from phaseguide.studies.folds.folds import Folds, training_stems
 from phaseguide.events import Finished, Progress
 from phaseguide.segmentation.review.out_of_distribution import Familiarity, describe_image
+from phaseguide.studies.folds.folds import Folds, training_stems
 
 Grey = NDArray[np.float64]
 Image = NDArray[Any]

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from phaseguide.datasets.folder import Dataset
 from phaseguide.evaluation.calibration import own_error, own_variation
-from phaseguide.studies.folds.rows import NONE, ROWS, FoldModel, Row, Study, run_row
 from phaseguide.evaluation.ratio_source import ESTIMATORS
-from phaseguide.studies.folds.response import measure_response
-from phaseguide.studies.folds.score_fit import HeadSample, fit_head, head_sample
 from phaseguide.events import Finished, Progress
 from phaseguide.models.card import CalibrationCard, InferenceCard, ScoreHeadCard
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.segmentation.request import AUTO
 from phaseguide.segmentation.session import Session
+from phaseguide.studies.folds.response import measure_response
+from phaseguide.studies.folds.rows import NONE, ROWS, FoldModel, Row, Study, run_row
+from phaseguide.studies.folds.score_fit import HeadSample, fit_head, head_sample
 
 Floats = NDArray[np.float64]
 

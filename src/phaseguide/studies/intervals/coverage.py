@@ -1,7 +1,7 @@
 """What the intervals of both readings are worth: how often they hold the truth on synthetic fields.
 
 `SCENARIOS` holds fields on which a reading is meant to be right, and some on which it is not, to show
-where it ends. Command line: ``phaseguide estimate coverage``.
+where it ends. Command line: ``phaseguide benchmark coverage``.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import MicrographError
-from phaseguide.studies.intervals import synthetic
 from phaseguide.estimation.bootstrap import block_bootstrap
 from phaseguide.estimation.extrapolated import extrapolated_share
 from phaseguide.estimation.painted import LEVEL, PaintedEstimate, Reading, painted_share
 from phaseguide.events import Finished, Progress
 from phaseguide.phases import PhaseScheme
+from phaseguide.studies.intervals import synthetic
 
 SHAPE = (384, 384)
 

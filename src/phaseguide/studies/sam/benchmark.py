@@ -9,15 +9,15 @@ from typing import Any
 
 import phaseguide
 from phaseguide.errors import PhaseguideError
+from phaseguide.events import Finished, Notice, Progress
 from phaseguide.studies.sam import encoder as benchmark_sam_encoder
 from phaseguide.studies.sam import ratio as benchmark_sam_ratio
 from phaseguide.studies.sam import step as benchmark_sam_step
-from phaseguide.studies.speed.speed import describe_machine
 from phaseguide.studies.sam.encoder import EncoderRow, EncoderTask
 from phaseguide.studies.sam.ratio import RatioRow, RatioTask
 from phaseguide.studies.sam.step import OURS, PEER, Once, StepRow, StepTask
+from phaseguide.studies.speed.speed import describe_machine
 from phaseguide.studies.speed.worker import worker_messages
-from phaseguide.events import Finished, Notice, Progress
 
 PARTS = ("encoder", "ratio", "step", "run")
 

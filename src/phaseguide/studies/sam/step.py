@@ -188,10 +188,10 @@ def measure(task: StepTask, on_stage: Callable[[str], None]) -> StepRow:
 def _peer(task: StepTask, planes: Any) -> _Work:
     import torch
 
-    from phaseguide.studies.sam.peer import PlainLoraSam
-    from phaseguide.models.sam.shared_base import random_base
     from phaseguide.models.sam.encoder import to_sam_pixels
     from phaseguide.models.sam.shapes import find_shape
+    from phaseguide.models.sam.shared_base import random_base
+    from phaseguide.studies.sam.peer import PlainLoraSam
 
     torch.manual_seed(0)
     shape = find_shape(task.encoder)

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 import phaseguide
 from phaseguide.datasets.folder import Dataset, Item
 from phaseguide.errors import DatasetError, MicrographError, PhaseguideError
-from phaseguide.studies.sam.clicks import boxes_around, draw_clicks
 from phaseguide.evaluation.confusion import confusion_matrix, scores_from_confusion
-from phaseguide.studies.folds.rows import Row, Spec
 from phaseguide.evaluation.ratio_source import draw_generator
 from phaseguide.events import Finished, Progress
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, PhaseScheme
 from phaseguide.segmentation.network.channels import fit_channels
 from phaseguide.segmentation.network.device import choose_device
+from phaseguide.studies.folds.rows import Row, Spec
+from phaseguide.studies.sam.clicks import boxes_around, draw_clicks
 
 if TYPE_CHECKING:
     from phaseguide.models.sam.prompts import Prompts

@@ -17,11 +17,11 @@ import numpy as np
 
 import phaseguide
 from phaseguide.errors import PhaseguideError
+from phaseguide.events import Finished, Progress
+from phaseguide.files import resolved
 from phaseguide.studies.speed.speed import describe_machine
 from phaseguide.studies.speed.speed_worker import benchmark_image, peak_memory_mb
 from phaseguide.studies.speed.worker import serve, worker_messages
-from phaseguide.events import Finished, Progress
-from phaseguide.files import resolved
 
 if TYPE_CHECKING:
     from phaseguide.segmentation.request import Request, Segmentation

@@ -9,9 +9,9 @@ from typing import Any
 
 import phaseguide
 from phaseguide.errors import PhaseguideError
-from phaseguide.studies.speed.worker import worker_messages
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.files import resolved
+from phaseguide.studies.speed.worker import worker_messages
 
 LIVE_SIZES = (1024, 4096)
 LIVE_CHANGES = 60
@@ -107,8 +107,8 @@ def benchmark_live(
     PhaseguideError
         A size that is too small, or a viewer that did not come up.
     """
-    from phaseguide.studies.speed.speed import describe_machine
     from phaseguide.models.model_file import read_card
+    from phaseguide.studies.speed.speed import describe_machine
 
     if not sizes or min(sizes) < 64:
         raise PhaseguideError(f"Sizes {list(sizes)} cannot be measured; give sides of at least 64 px.")

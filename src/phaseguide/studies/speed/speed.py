@@ -16,9 +16,9 @@ from typing import Any
 
 import phaseguide
 from phaseguide.errors import PhaseguideError
-from phaseguide.studies.speed.speed_worker import STAGES, SpeedRow, Task
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.files import resolved
+from phaseguide.studies.speed.speed_worker import STAGES, SpeedRow, Task
 
 SIZES = (512, 1024, 4096)
 LARGE = 2048

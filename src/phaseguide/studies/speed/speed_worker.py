@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.studies.speed.worker import serve
 from phaseguide.events import Finished
+from phaseguide.studies.speed.worker import serve
 
 if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel

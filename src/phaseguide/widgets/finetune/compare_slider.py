@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSlider, QVBoxLayout, QWidget
 
+from phaseguide.jobs.plane_index import Index
 from phaseguide.phases import PhaseScheme
-from phaseguide.widgets.layers import planes
 from phaseguide.widgets.layers.maps import AFTER, BEFORE, Window, is_there, remove_map, show_map
 from phaseguide.widgets.qt.plain_text import Label
 
@@ -24,7 +24,7 @@ class Maps:
     """What the old and the new model see in a window of a plane; labels of shape (H, W)."""
 
     image: Any
-    index: planes.Index
+    index: Index
     window: Window
     before: NDArray[np.uint8]
     after: NDArray[np.uint8]

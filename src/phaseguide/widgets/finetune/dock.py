@@ -10,27 +10,26 @@ from qtpy.QtWidgets import QSizePolicy, QVBoxLayout
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.events import Progress
-from phaseguide.widgets.layers import maps
-from phaseguide.widgets.layers import roles
-from phaseguide.widgets.layers import planes
-from phaseguide.jobs.keep_model import Outcome
 from phaseguide.jobs.finetune import Started, run_finetune
+from phaseguide.jobs.finetune_start import FinetuneJob
+from phaseguide.jobs.interrupted import Unfinished, discard_run, find_unfinished, read_run
+from phaseguide.jobs.keep_model import Outcome
+from phaseguide.widgets.finetune.clock import Clock, to_be_repeated
+from phaseguide.widgets.finetune.next_places import NextPlaces
 from phaseguide.widgets.finetune.outcome import FinetuneOutcome
 from phaseguide.widgets.finetune.panel import FinetunePanel
 from phaseguide.widgets.finetune.places import places_finder
-from phaseguide.widgets.qt.finetune_runner import FinetuneRunner
-from phaseguide.widgets.finetune.setup import FinetuneSetup
-from phaseguide.jobs.finetune_start import FinetuneJob
-from phaseguide.jobs.interrupted import Unfinished, discard_run, find_unfinished, read_run
 from phaseguide.widgets.finetune.preview import FieldOnShow
-from phaseguide.widgets.finetune.clock import Clock, to_be_repeated
-from phaseguide.widgets.qt.dock import Dock, later, listen
+from phaseguide.widgets.finetune.setup import FinetuneSetup
+from phaseguide.widgets.layers import maps, planes, roles
 from phaseguide.widgets.layers.identity import image_of, role_of
-from phaseguide.widgets.finetune.next_places import NextPlaces
+from phaseguide.widgets.layers.warm_up import with_colours
 from phaseguide.widgets.project.open_project import open_project
-from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.qt.dock import Dock, later, listen
+from phaseguide.widgets.qt.finetune_runner import FinetuneRunner
 from phaseguide.widgets.qt.plain_text import as_plain
 from phaseguide.widgets.qt.tasks import in_background
+from phaseguide.widgets.ratio.phase_table import ALARM
 
 VIEW_MS = 500
 """How often the field on show is handed to the run."""
@@ -167,7 +166,7 @@ class FinetuneWidget(Dock):
         self._hand_view()
         self._view.start()
         self.panel.reveal(self.panel.curves_fold)
-        self.runner.start(run_finetune, job, self.setup.models, control, self._field.ask)
+        self.runner.start(with_colours(run_finetune), job, self.setup.models, control, self._field.ask)
         self.show_state()
 
     def _hand_view(self) -> None:

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import SchemeError
+from phaseguide.phase_edits import relabelled, taken_back
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.edit_log import scheme_of
 from phaseguide.widgets.layers.maps import rewrite_labels
-from phaseguide.phase_edits import relabelled, taken_back
 
 
 class EditsFollower:

@@ -9,9 +9,9 @@ from qtpy.QtCore import QLocale, Signal
 from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QFormLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from phaseguide.finetuning.config import CHOICES, LIMITS, PRESETS, FinetuneConfig
-from phaseguide.widgets.segment.advanced import _CalmCombo, _CalmDouble, _CalmSpin
 from phaseguide.jobs.interrupted import MANY_EPOCHS
 from phaseguide.widgets.qt.collapsible import Fold
+from phaseguide.widgets.segment.advanced import _CalmCombo, _CalmDouble, _CalmSpin
 
 PRESET_TIPS = {
     "fast": "Decoder, head and guidance learn on features that are computed once. For a few strokes, in a minute.",

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from phaseguide.widgets.layers import roles
-
-from phaseguide.widgets.layers import planes
-from phaseguide.widgets.segment.decisions import Keys, with_key
-from phaseguide.widgets.layers.maps import is_there
+from phaseguide.jobs.plane_index import Index
+from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.identity import give_role, role_of
-from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.layers.maps import is_there
 from phaseguide.widgets.qt.tasks import in_background
+from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.segment.decisions import Keys, with_key
 from phaseguide.widgets.segment.panel import small_label
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class NextPlaces(QWidget):
         self.places: tuple[Place, ...] = ()
         self.at = -1
         self._image: Any = None
-        self._index: planes.Index = ()
+        self._index: Index = ()
         self._scheme: PhaseScheme | None = None
         self._busy = False
         self.find_button = QPushButton("Where to paint next")

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from phaseguide.errors import TrainingError
-from phaseguide.widgets.layers import maps as finetune_layers
-from phaseguide.widgets.segment import model_follower
-from phaseguide.widgets.layers import planes
-from phaseguide.widgets.finetune.compare_slider import Maps
-from phaseguide.jobs.keep_model import Outcome, go_back, keep_model
 from phaseguide.jobs.finetune import predict
+from phaseguide.jobs.keep_model import Outcome, go_back, keep_model
+from phaseguide.widgets.finetune.compare_slider import Maps
 from phaseguide.widgets.finetune.preview import FieldOnShow
+from phaseguide.widgets.layers import maps as finetune_layers
+from phaseguide.widgets.layers import planes
 from phaseguide.widgets.qt.dock import later, while_heard
 from phaseguide.widgets.qt.tasks import in_background
+from phaseguide.widgets.segment import model_follower
 
 if TYPE_CHECKING:
     from phaseguide.widgets.finetune.dock import FinetuneWidget

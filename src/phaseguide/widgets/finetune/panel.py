@@ -22,15 +22,15 @@ from qtpy.QtWidgets import (
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.finetune.curves import Curves
 from phaseguide.widgets.finetune.form import FinetuneForm
-from phaseguide.widgets.finetune.result_box import FinetuneResultBox
-from phaseguide.widgets.qt.collapsible import Fold
-from phaseguide.widgets.segment.model_choice import ModelBox
 from phaseguide.widgets.finetune.phases_editor import PhasesEditor
+from phaseguide.widgets.finetune.result_box import FinetuneResultBox
+from phaseguide.widgets.finetune.sources_table import SourcesTable
+from phaseguide.widgets.qt.collapsible import Fold
+from phaseguide.widgets.qt.panel import ScrolledPanel
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.progress_bar import ProgressLine
-from phaseguide.widgets.qt.panel import ScrolledPanel
+from phaseguide.widgets.segment.model_choice import ModelBox
 from phaseguide.widgets.segment.panel import rule, small_label
-from phaseguide.widgets.finetune.sources_table import SourcesTable
 
 IMPROVE, NEW, IMAGENET, SAM = "improve", "new", "imagenet", "sam"
 SAM_SIZE = "vit_b"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phaseguide.errors import ModelError, TrainingError
-from phaseguide.widgets.layers import roles
-from phaseguide.widgets.layers import planes
+from phaseguide.jobs.plane_index import plane_reader
 from phaseguide.widgets.finetune.next_places import Find
+from phaseguide.widgets.layers import planes, roles
 
 if TYPE_CHECKING:
     from phaseguide.finetuning.suggest_places import Place
@@ -36,20 +36,20 @@ def places_finder(widget: FinetuneWidget) -> tuple[Any, Find]:
     if fresh is None and path is None:
         raise ModelError("Choose a model first: it says where it hesitates.")
     index = planes.current_index(image, widget.viewer.dims.point)
-    read = planes.plane_reader(planes.full_data(image), index, rgb=image.rgb)
+    read = plane_reader(planes.full_data(image), index, rgb=image.rgb)
     edits = roles.edits_of(roles.find_layer(widget.viewer, image, "edits"), image, index)
     given = widget.panel.sources.complete_ratio(image)
     name, pixel_size = image.name, roles.pixel_size_um(image)
 
     def find() -> tuple[tuple[Place, ...], PhaseScheme]:
-        from phaseguide.jobs.warm_up import warm_up
+        from phaseguide.widgets.layers.warm_up import warm_up
 
         warm_up()
         from phaseguide.finetuning.suggest_places import rank_places
         from phaseguide.micrographs.margins import find_margins
         from phaseguide.models.zoo import open_model
-        from phaseguide.segmentation.request import Request
         from phaseguide.segmentation.network.logits import excluded_only
+        from phaseguide.segmentation.request import Request
         from phaseguide.segmentation.session import Session, run_to_end
 
         model = fresh if fresh is not None else open_model(path)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phaseguide.jobs.plane_index import Index
 from phaseguide.widgets.layers import planes
 from phaseguide.widgets.layers.maps import Window, is_there, visible_window
 
@@ -26,7 +27,7 @@ class Spot:
     image: Any
     data: Any
     rgb: bool
-    index: planes.Index
+    index: Index
     window: Window
 
     @property

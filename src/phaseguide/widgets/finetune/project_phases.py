@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from phaseguide.phase_edits import first_old
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects.phase_undo import undo_scheme
-from phaseguide.phase_edits import first_old
 from phaseguide.widgets.project.open_project import FLUSH_S
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, Q
 
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.finetune.compare_slider import CompareSlider
-from phaseguide.widgets.ratio.phase_table import ALARM
 from phaseguide.widgets.qt.plain_text import Label
+from phaseguide.widgets.ratio.phase_table import ALARM
 from phaseguide.widgets.segment.panel import small_label
 
 if TYPE_CHECKING:

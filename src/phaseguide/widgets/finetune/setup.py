@@ -9,22 +9,23 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from phaseguide.errors import ModelError, PhaseguideError, TrainingError
+from phaseguide.events import Rest, Stages
 from phaseguide.finetuning.config import preset_for
-from phaseguide.phases import PhaseScheme
-from phaseguide.widgets.layers import roles
-from phaseguide.widgets.segment import model_follower
-from phaseguide.widgets.layers.edit_log import scheme_of
-from phaseguide.widgets.finetune.edits_follower import EditsFollower
 from phaseguide.jobs.finetune import Looked, StartCache, look
-from phaseguide.widgets.finetune.panel import IMAGENET, IMPROVE, SAM, SAM_SIZE
-from phaseguide.widgets.finetune.project_phases import ProjectPhases
 from phaseguide.jobs.finetune_start import FinetuneJob, Start
 from phaseguide.jobs.interrupted import new_run_folder
+from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.finetune.clock import describe_plan
+from phaseguide.widgets.finetune.edits_follower import EditsFollower
+from phaseguide.widgets.finetune.panel import IMAGENET, IMPROVE, SAM, SAM_SIZE
+from phaseguide.widgets.finetune.project_phases import ProjectPhases
+from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers.edit_log import scheme_of
 from phaseguide.widgets.qt.dock import later, while_heard
-from phaseguide.widgets.qt.latest_worker import LatestWorker, Rest, Stages
-from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.qt.latest_worker import LatestWorker
 from phaseguide.widgets.qt.tasks import Failed
+from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.segment import model_follower
 
 if TYPE_CHECKING:
     from phaseguide.widgets.finetune.dock import FinetuneWidget

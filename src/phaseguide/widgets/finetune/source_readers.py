@@ -18,12 +18,12 @@ from phaseguide.finetuning.sources import (
     sources_from_dataset,
     sources_from_project,
 )
+from phaseguide.jobs.finetune_start import as_labels
+from phaseguide.jobs.plane_index import Index, plane_name, plane_reader
 from phaseguide.micrographs.margins import Margins, find_margins
 from phaseguide.phases import NOT_CLASSIFIED, PhaseScheme
-from phaseguide.widgets.layers import roles
-from phaseguide.widgets.layers import planes
 from phaseguide.widgets.finetune.edits_follower import check_names
-from phaseguide.jobs.finetune_start import as_labels
+from phaseguide.widgets.layers import planes, roles
 
 Given = tuple[tuple[float | None, ...], float] | None
 """A ratio and its log-ratio standard deviation, or None."""
@@ -87,7 +87,7 @@ def layer_reader(
     """
     data, rgb, name = planes.full_data(image), image.rgb, name or image.name
     known: Margins | None = image.metadata.get(roles.KEY, {}).get("margins")
-    painted: list[tuple[planes.Index, Any]] = []
+    painted: list[tuple[Index, Any]] = []
     source = None if labels is None else labels.data
     for index in planes.all_indices(image):
         here = None if source is None else source[index]
@@ -108,10 +108,10 @@ def layer_reader(
             merged = merge_labels(below, found)
             if merged is None and given is None:
                 continue
-            pixels = planes.plane_reader(data, index, rgb=rgb)()
+            pixels = plane_reader(data, index, rgb=rgb)()
             margins = find_margins(pixels) if known is None else known.of_plane(*index)
             yield _source(
-                planes.plane_name(name, index),
+                plane_name(name, index),
                 pixels,
                 merged,
                 given,
@@ -120,9 +120,7 @@ def layer_reader(
                 group=group,
             )
         if not painted:
-            yield Source(
-                name, planes.plane_reader(data, planes.all_indices(image)[0], rgb=rgb)(), None, "edits"
-            )
+            yield Source(name, plane_reader(data, planes.all_indices(image)[0], rgb=rgb)(), None, "edits")
 
     return read
 

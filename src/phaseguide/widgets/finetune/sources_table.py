@@ -12,12 +12,11 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, Q
 from phaseguide.errors import PhaseguideError
 from phaseguide.files import resolved
 from phaseguide.finetuning.sources import specimen_group
+from phaseguide.jobs.finetune import Looked
+from phaseguide.jobs.finetune_start import SourceSpec
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import SUM_TOLERANCE
-from phaseguide.widgets.layers import roles
-from phaseguide.widgets.layers.edit_log import scheme_of
 from phaseguide.widgets.finetune.edits_follower import check_names
-from phaseguide.jobs.finetune import Looked
 from phaseguide.widgets.finetune.source_readers import (
     EDITS,
     NO_LABELS,
@@ -29,10 +28,11 @@ from phaseguide.widgets.finetune.source_readers import (
     layer_reader,
     refusal,
 )
-from phaseguide.jobs.finetune_start import SourceSpec
+from phaseguide.widgets.finetune.source_row import SourceLine, choices_for
+from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers.edit_log import scheme_of
 from phaseguide.widgets.qt.dock import listen
 from phaseguide.widgets.segment.panel import small_label
-from phaseguide.widgets.finetune.source_row import SourceLine, choices_for
 
 
 class SourcesTable(QWidget):

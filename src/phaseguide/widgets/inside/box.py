@@ -10,18 +10,19 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QSizePolicy, QVB
 
 from phaseguide.errors import MicrographError, ModelError, PhaseguideError
 from phaseguide.events import Progress
-from phaseguide.ratios import validate_ratio
-from phaseguide.widgets.layers import planes
-from phaseguide.widgets.qt.finetune_runner import FinetuneRunner
-from phaseguide.widgets.qt.dock import listen
 from phaseguide.jobs.look_inside import InsideFound, InsideWish, run_look
-from phaseguide.widgets.inside.layers import find_inside, set_beside, show_inside, view_on_show
+from phaseguide.jobs.plane_index import Index, plane_name, plane_reader
 from phaseguide.jobs.segment import Step
+from phaseguide.jobs.session_store import SessionStore
+from phaseguide.ratios import validate_ratio
+from phaseguide.widgets.inside.layers import find_inside, set_beside, show_inside, view_on_show
+from phaseguide.widgets.layers import planes
 from phaseguide.widgets.layers.roles import KEY
-from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.qt.dock import listen
+from phaseguide.widgets.qt.finetune_runner import FinetuneRunner
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.progress_bar import ProgressLine
-from phaseguide.jobs.session_store import SessionStore
+from phaseguide.widgets.ratio.phase_table import ALARM
 
 if TYPE_CHECKING:
     from phaseguide.widgets.segment.panel import SegmentPanel
@@ -55,7 +56,7 @@ class InsideBox(QWidget):
     ) -> None:
         super().__init__()
         self._viewer, self._make_wish, self._image, self._store = viewer, make_wish, current_image, store
-        self._asked: tuple[Any, Any, planes.Index] | None = None
+        self._asked: tuple[Any, Any, Index] | None = None
         self.runner = FinetuneRunner(self)
         self.button, self.stop_button = QPushButton("Look inside"), QPushButton("Stop")
         self.button.setToolTip(TIP)
@@ -202,8 +203,8 @@ def make_wish(viewer: Any, panel: SegmentPanel) -> InsideWish:
     index = planes.current_index(image, viewer.dims.point)
     return InsideWish(
         path,
-        planes.plane_reader(planes.full_data(image), index, rgb=image.rgb),
-        planes.plane_name(image.name, index),
+        plane_reader(planes.full_data(image), index, rgb=image.rgb),
+        plane_name(image.name, index),
         None if asked is None else validate_ratio(asked, card.scheme),
         middle_on_show(viewer, image),
         advanced.device,

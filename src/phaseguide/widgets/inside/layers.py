@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from phaseguide.jobs.plane_index import Index
 from phaseguide.widgets.layers.identity import KEY, give_role, holds, mark_of
 from phaseguide.widgets.layers.roles import INSIDE
-from phaseguide.widgets.layers.planes import Index
 
 if TYPE_CHECKING:
     from phaseguide.segmentation.inside.views import InsideView

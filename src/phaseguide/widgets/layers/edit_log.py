@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.phases import NOT_CLASSIFIED, PhaseScheme
-from phaseguide.widgets.layers.review_lock import is_frozen
 from phaseguide.widgets.layers.identity import KEY, mark_of
+from phaseguide.widgets.layers.review_lock import is_frozen
 
 Region = tuple[slice, ...]
 

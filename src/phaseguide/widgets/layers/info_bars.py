@@ -6,9 +6,9 @@ from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
+from phaseguide.jobs.plane_index import Index
 from phaseguide.micrographs.margins import Margins
-from phaseguide.widgets.layers import roles
-from phaseguide.widgets.layers import planes
+from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.inspection import look_for_margins
 from phaseguide.widgets.qt.tasks import in_background
 
@@ -26,7 +26,7 @@ class InfoBars(QObject):
         """What was found, and whether it is to be excluded; nothing without an image."""
         return self._margins.get(None if image is None else image.unique_id, (Margins(), True))
 
-    def margins(self, image: Any, index: planes.Index) -> Margins:
+    def margins(self, image: Any, index: Index) -> Margins:
         """What to exclude of a plane of an image."""
         margins, wanted = self.proposal(image)
         fits = margins.bottom + margins.top < planes.data_shape(image)[-2]

@@ -19,7 +19,7 @@ def find_device(wish: str) -> Device:
         Asked for and not there.
     """
     from phaseguide.segmentation.network.device import choose_device
-    from phaseguide.jobs.warm_up import warm_up
+    from phaseguide.widgets.layers.warm_up import warm_up
 
     warm_up()
     return choose_device(wish)

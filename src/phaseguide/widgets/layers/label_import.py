@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import MicrographError
+from phaseguide.labels import Map, as_uint8
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, PhaseScheme
 from phaseguide.widgets.layers import roles
-from phaseguide.widgets.project.field_layers import Map, as_uint8
 from phaseguide.widgets.layers.review_lock import check_not_frozen
 
 

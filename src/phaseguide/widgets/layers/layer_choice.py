@@ -7,8 +7,8 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox
 
-from phaseguide.widgets.qt.dock import listen
 from phaseguide.widgets.layers.roles import micrographs
+from phaseguide.widgets.qt.dock import listen
 
 
 class ImageBox(QComboBox):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from phaseguide.widgets.layers.identity import KEY, belongs_to, give_role, mark_of, release, role_of
-from phaseguide.widgets.layers.roles import alike, find_layer, geometry, lay_on, micrographs, same_grid
 from phaseguide.widgets.layers.planes import full_data
+from phaseguide.widgets.layers.roles import alike, find_layer, geometry, lay_on, micrographs, same_grid
 
 PIXELS = "pixels"
 """Key in the mark of edits: checksum of the image that they were painted on, once that is not in the viewer."""

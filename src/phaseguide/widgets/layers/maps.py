@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from phaseguide.jobs.plane_index import Index
 from phaseguide.phases import PhaseScheme
-from phaseguide.widgets.layers import roles
-from phaseguide.widgets.layers import planes
+from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.appearance import phase_colormap, phase_features
 from phaseguide.widgets.layers.identity import KEY, give_role, mark_of
 
@@ -49,7 +49,7 @@ def show_map(
     image: Any,
     role: str,
     scheme: PhaseScheme,
-    index: planes.Index,
+    index: Index,
     window: Window,
     labels: NDArray[np.uint8],
     *,

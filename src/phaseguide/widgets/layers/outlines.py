@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.widgets.layers.planes import Index, data_shape
+from phaseguide.jobs.plane_index import Index
+from phaseguide.widgets.layers.planes import data_shape
 
 if TYPE_CHECKING:
     from napari.layers import Image, Layer, Shapes

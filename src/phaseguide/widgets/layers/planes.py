@@ -1,18 +1,15 @@
-"""Planes of an image layer: which there are, which one is on show, and how to read one."""
+"""Planes of an image layer: which there are, and which one is on show."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from phaseguide.jobs.plane_index import Index
 
 if TYPE_CHECKING:
     from napari.layers import Image
-
-Index = tuple[int, ...]
-"""Position along the leading axes; ``()`` for a plain image."""
 
 
 def full_data(image: Image) -> Any:
@@ -60,23 +57,3 @@ def current_index(image: Image, point: Any) -> Index:
         int(np.clip(np.round(value), 0, size - 1))
         for value, size in zip(position[: len(leading)], leading, strict=True)
     )
-
-
-def plane_reader(data: Any, index: Index, *, rgb: bool) -> Callable[[], NDArray[Any]]:
-    """Return a function that reads one plane; to be called in a worker, since a lazy array may take long.
-
-    The array is (H, W), or (H, W, 3) without transparency.
-    """
-
-    def read() -> NDArray[Any]:
-        plane = np.asarray(data[index] if index else data)
-        if rgb and plane.shape[-1] == 4:
-            plane = plane[..., :3]
-        return plane.astype(np.uint8) if plane.dtype == bool else plane
-
-    return read
-
-
-def plane_name(name: str, index: Index) -> str:
-    """Name a plane as the sliders do, for messages and tables."""
-    return f"{name}, plane {' '.join(map(str, index))}" if index else name

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import MicrographError
+from phaseguide.jobs.plane_index import Index
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers.appearance import phase_colormap, phase_features
 from phaseguide.widgets.layers.identity import KEY, copied_role, give_role, holds, is_own_file, mark_of
 from phaseguide.widgets.layers.kept_results import plain
-from phaseguide.widgets.layers.planes import Index, data_shape, full_data
+from phaseguide.widgets.layers.planes import data_shape, full_data
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 INSIDE = "inside"
 """Role of the pictures of what is inside a network: images, but no micrographs."""
 
+MICROMETRE = "µm"
 
 TRANSFORM = ("scale", "translate", "rotate", "shear", "affine")
 

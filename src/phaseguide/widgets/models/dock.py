@@ -17,19 +17,20 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
+from phaseguide.jobs.plane_index import plane_reader
 from phaseguide.models.merging import has_adapters
 from phaseguide.models.zoo import SUFFIX, ZooEntry, free_name
-from phaseguide.widgets.segment import model_follower
 from phaseguide.widgets.layers import planes
-from phaseguide.widgets.qt.dock import Dock, while_heard
 from phaseguide.widgets.layers.roles import micrographs
 from phaseguide.widgets.models.list import ModelRow, ModelsList, model_rows
+from phaseguide.widgets.models.share_dialog import SAMPLE, ShareDialog
 from phaseguide.widgets.project.open_project import open_project
-from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.qt.dock import Dock, while_heard
 from phaseguide.widgets.qt.plain_text import as_plain, asks
 from phaseguide.widgets.qt.tasks import in_background
+from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.segment import model_follower
 from phaseguide.widgets.segment.panel import small_label
-from phaseguide.widgets.models.share_dialog import SAMPLE, ShareDialog
 
 if TYPE_CHECKING:
     from phaseguide.models.recycle import RecycledModel
@@ -116,8 +117,8 @@ class ModelsWidget(Dock):
             return
 
         def write() -> Path:
-            from phaseguide.models.merging import merging_model
             from phaseguide.jobs.warm_up import import_torch
+            from phaseguide.models.merging import merging_model
 
             import_torch()
             *_, end = merging_model(row.path, path)
@@ -276,7 +277,7 @@ class ModelsWidget(Dock):
         path = self._ask_file("Share for bioimage.io", f"{row.name}.zip", "Packages (*.zip)")
         if not path:
             return
-        read = None if image is None else planes.plane_reader(planes.full_data(image), (), rgb=image.rgb)
+        read = None if image is None else plane_reader(planes.full_data(image), (), rgb=image.rgb)
         name = SAMPLE if image is None else image.name
 
         def write() -> Path:

@@ -11,9 +11,9 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWid
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.models.summary import main_score, parent_name, score_basis, score_text
-from phaseguide.widgets.segment.known_models import known_models
 from phaseguide.widgets.qt.plain_text import as_plain, one_line
 from phaseguide.widgets.qt.tasks import as_user_error
+from phaseguide.widgets.segment.known_models import known_models
 
 if TYPE_CHECKING:
     from phaseguide.models.card import Card

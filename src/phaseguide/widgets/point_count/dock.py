@@ -12,18 +12,18 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QSizePolicy, QVBoxLayout
 from phaseguide.errors import PhaseguideError
 from phaseguide.estimation.point_count import PointCountEstimate, adjusted_areas
 from phaseguide.estimation.point_plan import PointCountError, stratum_pixels
+from phaseguide.jobs.plane_index import Index
+from phaseguide.jobs.point_count import RunningCount, open_count
+from phaseguide.jobs.point_table import clipboard_text, expected_table, result_table
 from phaseguide.phases import PhaseScheme
-from phaseguide.widgets.layers import offers
-from phaseguide.widgets.layers import planes
-from phaseguide.widgets.qt.dock import Dock, later, listen
+from phaseguide.widgets.layers import offers, planes
 from phaseguide.widgets.layers.offered import OfferedRatio
-from phaseguide.widgets.ratio.phase_table import ALARM
-from phaseguide.widgets.point_count.panel import PointCountPanel
 from phaseguide.widgets.point_count.keys import PointKeys
 from phaseguide.widgets.point_count.map import find_map
 from phaseguide.widgets.point_count.marker import PointMarker, is_marked
-from phaseguide.jobs.point_count import RunningCount, open_count
-from phaseguide.jobs.point_table import clipboard_text, expected_table, result_table
+from phaseguide.widgets.point_count.panel import PointCountPanel
+from phaseguide.widgets.qt.dock import Dock, later, listen
+from phaseguide.widgets.ratio.phase_table import ALARM
 
 SETTLE_MS = 300
 
@@ -53,7 +53,7 @@ class PointCountWidget(Dock):
         self._keys = PointKeys(self)
         self._marker: PointMarker | None = None
         self._image: Any = None
-        self._index: planes.Index = ()
+        self._index: Index = ()
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.estimation.point_plan import PointCountError, constrained_note
+from phaseguide.jobs.plane_index import Index, plane_name
 from phaseguide.phases import PhaseScheme
-from phaseguide.widgets.layers import roles
-from phaseguide.widgets.layers import planes
+from phaseguide.widgets.layers import planes, roles
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class PointMap:
 
     image: Any
     layer: Any
-    index: planes.Index
+    index: Index
     labels: NDArray[np.uint8]
     scheme: PhaseScheme
     note: str
@@ -40,7 +40,7 @@ class PointMap:
     @property
     def name(self) -> str:
         """What the user reads."""
-        return planes.plane_name(self.layer.name, self.index)
+        return plane_name(self.layer.name, self.index)
 
 
 def find_map(viewer: Any, image: Any) -> PointMap:
@@ -61,7 +61,7 @@ def find_map(viewer: Any, image: Any) -> PointMap:
     mark, index = layer.metadata[roles.KEY], planes.current_index(image, viewer.dims.point)
     labels = np.asarray(layer.data[index])
     if not labels.any():
-        raise PointCountError(f"{planes.plane_name(layer.name, index)!r} is empty. Segment it first.")
+        raise PointCountError(f"{plane_name(layer.name, index)!r} is empty. Segment it first.")
     scheme = PhaseScheme.from_dict(mark["scheme"], source=f"layer {layer.name!r}")
     made = mark.get("planes", {}).get(" ".join(map(str, index)), mark)
     note = constrained_note(made["own"], made["note"]) if made.get("note") and made.get("own") else ""

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from phaseguide.jobs.plane_index import Index
 from phaseguide.widgets.layers.identity import give_role, role_of
-from phaseguide.widgets.layers.planes import Index, data_shape
+from phaseguide.widgets.layers.planes import data_shape
 
 NAME = "point to name"
 ROLE = "point"

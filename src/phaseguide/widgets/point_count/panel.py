@@ -23,8 +23,8 @@ from qtpy.QtWidgets import (
 from phaseguide.estimation.point_plan import MOST_POINTS
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers.layer_choice import ImageBox
-from phaseguide.widgets.qt.plain_text import Label, one_line
 from phaseguide.widgets.qt.panel import ScrolledPanel
+from phaseguide.widgets.qt.plain_text import Label, one_line
 
 DEFAULT_COUNT = 100
 KEYS = "1234567890"

@@ -18,24 +18,24 @@ from qtpy.QtWidgets import (
 )
 
 from phaseguide.errors import PhaseguideError
+from phaseguide.jobs.thumbnails import Picture, make_pictures
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers import roles
-from phaseguide.widgets.segment import model_follower
-from phaseguide.widgets.project.closing import UnsavedQuestion
-from phaseguide.widgets.segment.decisions import Keys
 from phaseguide.widgets.layers.edit_log import scheme_of
-from phaseguide.jobs.thumbnails import Picture, make_pictures
-from phaseguide.widgets.qt.dock import Dock, later, while_heard
-from phaseguide.widgets.segment.known_models import known_models
-from phaseguide.widgets.qt.latest_worker import LatestWorker
-from phaseguide.widgets.project.open_project import UnsavedError, open_project
-from phaseguide.widgets.ratio.phase_table import ALARM
-from phaseguide.widgets.qt.plain_text import as_plain
-from phaseguide.widgets.project.new_project import ProjectDialog
+from phaseguide.widgets.project.closing import UnsavedQuestion
 from phaseguide.widgets.project.field_list import short
+from phaseguide.widgets.project.new_project import ProjectDialog
+from phaseguide.widgets.project.open_project import UnsavedError, open_project
 from phaseguide.widgets.project.panel import NEXT, PREVIOUS, ProjectPanel
 from phaseguide.widgets.project.rerun import Rerun
+from phaseguide.widgets.qt.dock import Dock, later, while_heard
+from phaseguide.widgets.qt.latest_worker import LatestWorker
+from phaseguide.widgets.qt.plain_text import as_plain
 from phaseguide.widgets.qt.tasks import Failed
+from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.segment import model_follower
+from phaseguide.widgets.segment.decisions import Keys
+from phaseguide.widgets.segment.known_models import known_models
 
 SETTLE_MS = 150
 REST_MS = 1500

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, PhaseScheme
+from phaseguide.labels import Map, with_edits
+from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.appearance import phase_colormap, phase_features
 from phaseguide.widgets.layers.edit_tools import edit_tools
-from phaseguide.widgets.layers.review_lock import freeze
 from phaseguide.widgets.layers.identity import KEY, belongs_to, give_role, mark_of
 from phaseguide.widgets.layers.planes import data_shape
-from phaseguide.widgets.reader import MICROMETRE
+from phaseguide.widgets.layers.review_lock import freeze
+from phaseguide.widgets.layers.roles import MICROMETRE
 
 if TYPE_CHECKING:
     from phaseguide.micrographs.reading import Micrograph
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 RESTORED = "restored"
 """Mark of a phases layer that was read from the project; the Segment widget's own results do not have it."""
-
-Map = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -113,13 +111,6 @@ def show_result(viewer: Any, image: Any, data: FieldData, scheme: PhaseScheme) -
     roles.show_result(viewer, image, scheme, {(): with_edits(result, data.edits)}, mark)
 
 
-def with_edits(result: Map, edits: NDArray[Any] | None) -> Map:
-    """Put edits on top of a label map."""
-    if edits is None or edits.shape != result.shape:
-        return result
-    return np.where(edits == NOT_CLASSIFIED, result, edits).astype(np.uint8)
-
-
 def is_restored(phases: Any) -> bool:
     """Whether a phases layer shows what was read from the project, and nobody else keeps it up to date."""
     return phases is not None and bool(mark_of(phases).get(RESTORED, False))
@@ -137,14 +128,6 @@ def set_frozen(viewer: Any, image: Any, frozen: bool) -> None:
 def layers_of(viewer: Any, image: Any) -> list[Any]:
     """Return an image and every layer that holds a role for it; copies that the user made stay where they are."""
     return [image, *(layer for layer in viewer.layers if belongs_to(layer, image))]
-
-
-def as_uint8(labels: NDArray[Any]) -> Map:
-    """Copy labels as bytes; what no byte holds becomes 'not classified'."""
-    array = np.array(labels)
-    if array.dtype == np.uint8:
-        return array
-    return np.where((array < 0) | (array > EXCLUDED), NOT_CLASSIFIED, array).astype(np.uint8)
 
 
 def _show_truth(viewer: Any, image: Any, truth: Map | None, scheme: PhaseScheme) -> None:

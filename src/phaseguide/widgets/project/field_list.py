@@ -10,9 +10,9 @@ from qtpy.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, 
 from qtpy.QtGui import QColor, QFont, QImage, QPainter, QPalette, QPixmap
 from qtpy.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
+from phaseguide.jobs.thumbnails import LARGEST, Picture
 from phaseguide.models.zoo import SUFFIX
 from phaseguide.segmentation.saving import CONSTRAINED
-from phaseguide.jobs.thumbnails import LARGEST, Picture
 from phaseguide.widgets.qt.plain_text import as_plain
 
 if TYPE_CHECKING:

@@ -8,22 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject
 
+from phaseguide.labels import Map, as_uint8, with_edits
 from phaseguide.projects.edit_saver import Known
-from phaseguide.widgets.layers import kept_results
-from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers import kept_results, roles
 from phaseguide.widgets.layers.edit_tools import image_of
 from phaseguide.widgets.project.field_layers import (
     FieldData,
-    Map,
     add_image,
     add_labels,
-    as_uint8,
     is_restored,
     layers_of,
     read_field,
     set_frozen,
     show_result,
-    with_edits,
 )
 from phaseguide.widgets.project.parked_layers import ParkedLayers
 

@@ -12,18 +12,17 @@ from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QApplication, QWidget
 
 from phaseguide.errors import PhaseguideError, ProjectError
+from phaseguide.jobs.project_results import Kept, freeze_as_shown, store
+from phaseguide.labels import as_uint8, with_edits
 from phaseguide.projects.edit_saver import EditSaver, Known, Painted
-from phaseguide.widgets.layers import kept_results
-from phaseguide.widgets.layers import roles
-from phaseguide.widgets.layers import planes
+from phaseguide.widgets.layers import kept_results, planes, roles
+from phaseguide.widgets.layers.edit_log import Edit
+from phaseguide.widgets.layers.edit_tools import edit_tools, image_of
 from phaseguide.widgets.project.autosave import Autosave
 from phaseguide.widgets.project.closing import ClosingWindow
 from phaseguide.widgets.project.copies import Copies
-from phaseguide.widgets.layers.edit_log import Edit
-from phaseguide.widgets.layers.edit_tools import edit_tools, image_of
-from phaseguide.widgets.project.field_layers import as_uint8, file_of, set_frozen, with_edits
+from phaseguide.widgets.project.field_layers import file_of, set_frozen
 from phaseguide.widgets.project.field_viewer import FieldShow
-from phaseguide.jobs.project_results import Kept, freeze_as_shown, store
 from phaseguide.widgets.qt.serial_worker import SerialWorker
 
 if TYPE_CHECKING:

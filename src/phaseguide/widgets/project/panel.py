@@ -9,13 +9,13 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QGridLayout, QPushButton, QVB
 
 from phaseguide.widgets.layers.brush_keys import describe_keys
 from phaseguide.widgets.project.copies import RescueBar
-from phaseguide.widgets.segment.decisions import with_key
-from phaseguide.widgets.qt.collapsible import Fold
+from phaseguide.widgets.project.field_list import FLAG, FieldList, short
 from phaseguide.widgets.project.import_labels import ImportBox
+from phaseguide.widgets.qt.collapsible import Fold
+from phaseguide.widgets.qt.panel import ScrolledPanel
 from phaseguide.widgets.qt.plain_text import Label, one_line
 from phaseguide.widgets.qt.progress_bar import ProgressLine
-from phaseguide.widgets.project.field_list import FLAG, FieldList, short
-from phaseguide.widgets.qt.panel import ScrolledPanel
+from phaseguide.widgets.segment.decisions import with_key
 from phaseguide.widgets.segment.panel import rule, small_label
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from phaseguide.events import Notice, Progress
-from phaseguide.widgets.qt.dock import later
 from phaseguide.jobs.segment import Step
-from phaseguide.widgets.segment.preferences import read_preferences
 from phaseguide.widgets.project.field_list import short
+from phaseguide.widgets.qt.dock import later
 from phaseguide.widgets.qt.tasks import BREATH_MS, Failed, guarded, let_go
+from phaseguide.widgets.segment.preferences import read_preferences
 
 if TYPE_CHECKING:
     from phaseguide.widgets.project.dock import ProjectWidget
@@ -88,7 +88,7 @@ class RerunRunner(QObject):
 
 
 def _until(function: Callable[[], Iterator[Any]], stop: threading.Event) -> Iterator[Any]:
-    from phaseguide.jobs.warm_up import warm_up
+    from phaseguide.widgets.layers.warm_up import warm_up
 
     warm_up()
     events = function()

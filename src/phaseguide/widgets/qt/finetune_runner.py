@@ -7,8 +7,8 @@ from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
-from phaseguide.events import Finished, Notice, Progress
 from phaseguide.control import Control
+from phaseguide.events import Finished, Notice, Progress
 from phaseguide.widgets.qt.dock import later
 from phaseguide.widgets.qt.tasks import BREATH_MS, Failed, guarded, let_go
 

@@ -5,26 +5,17 @@ from __future__ import annotations
 import atexit
 import threading
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
+from phaseguide.events import Rest, Stages
 from phaseguide.widgets.qt.tasks import Failed, as_user_error
 
 FINISH_S = 20.0
 """Longest time that the end of the program waits for a stage under way."""
-
-Stages = Generator[Any, None, None]
-
-
-@dataclass(frozen=True)
-class Rest:
-    """Yielded by stages to wait: what follows is done only if no newer wish comes within so many seconds."""
-
-    seconds: float
 
 
 class LatestWorker(QObject):

@@ -12,8 +12,8 @@ from qtpy.QtCore import QObject, Signal
 
 from phaseguide.errors import PhaseguideError, UnexpectedError, describe_refusal
 from phaseguide.events import Notice
-from phaseguide.widgets.qt.dock import later
 from phaseguide.jobs.segment import DeviceFound, PlaneDone, Step, Stopped
+from phaseguide.widgets.qt.dock import later
 from phaseguide.widgets.qt.plain_text import as_plain
 
 logger = logging.getLogger(__name__)

@@ -22,13 +22,12 @@ from qtpy.QtWidgets import (
 )
 
 from phaseguide.errors import MicrographError, PhaseguideError
+from phaseguide.jobs.painted_share import ScoredImage, counted_share, learnt_share, pooled_share
 from phaseguide.phases import EXCLUDED, PhaseScheme
-from phaseguide.widgets.layers import roles
-from phaseguide.widgets.layers import planes
-from phaseguide.widgets.qt.dock import listen, silence
+from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.kept_results import plain
 from phaseguide.widgets.layers.offered import OfferedRatio
-from phaseguide.jobs.painted_share import ScoredImage, counted_share, learnt_share, pooled_share
+from phaseguide.widgets.qt.dock import listen, silence
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.tasks import in_background
 

@@ -8,9 +8,9 @@ from qtpy.QtWidgets import QGridLayout, QSizePolicy
 
 from phaseguide.phases import Phase
 from phaseguide.widgets.layers.brush_keys import key_of
+from phaseguide.widgets.qt.percent_box import ShareBox
 from phaseguide.widgets.qt.plain_text import Label, as_plain, one_line
 from phaseguide.widgets.ratio.range_button import NOTHING, RangeButton
-from phaseguide.widgets.qt.percent_box import ShareBox
 
 FOUND_TIP = (
     "Area % in the label map, with your edits on top; excluded area left out. Below, small: from all boundaries "

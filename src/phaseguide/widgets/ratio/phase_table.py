@@ -13,10 +13,10 @@ from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.ratios import SUM_TOLERANCE, Ratio
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.segmentation.saving import CONSTRAINED, constraint_note
-from phaseguide.widgets.ratio.phase_row import FOUND_TIP, UNGUIDED_TIP, PhaseLine
-from phaseguide.widgets.qt.plain_text import Label, as_plain
-from phaseguide.widgets.ratio.range_button import RangeButton
 from phaseguide.widgets.qt.percent_box import ShareBox
+from phaseguide.widgets.qt.plain_text import Label, as_plain
+from phaseguide.widgets.ratio.phase_row import FOUND_TIP, UNGUIDED_TIP, PhaseLine
+from phaseguide.widgets.ratio.range_button import RangeButton
 
 HEADINGS = ("", "Phase", "Expected\narea %", "Range", "In mask\n(±1 px)", "Without\nguidance")
 TIPS = {4: FOUND_TIP, 5: UNGUIDED_TIP}

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import MicrographError, PhaseguideError
+from phaseguide.jobs.plane_index import Index
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.constraints.prompts import (
@@ -17,8 +18,8 @@ from phaseguide.segmentation.constraints.prompts import (
     name_meaning,
     parse_meaning,
 )
-from phaseguide.widgets.layers.planes import Index, data_shape
 from phaseguide.widgets.layers.outlines import read_outlines, transform_to
+from phaseguide.widgets.layers.planes import data_shape
 
 if TYPE_CHECKING:
     from napari.layers import Image, Points, Shapes

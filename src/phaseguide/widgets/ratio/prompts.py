@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
+from phaseguide.jobs.plane_index import Index
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.phases import PhaseScheme
-from phaseguide.widgets.qt.dock import listen
+from phaseguide.widgets.layers.planes import data_shape
 from phaseguide.widgets.layers.roles import geometry
+from phaseguide.widgets.qt.dock import listen
 from phaseguide.widgets.qt.plain_text import Label
-from phaseguide.widgets.layers.planes import Index, data_shape
 from phaseguide.widgets.ratio.prompt_layers import look, mark, read_prompts
 
 if TYPE_CHECKING:

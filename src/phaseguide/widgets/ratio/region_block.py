@@ -11,8 +11,8 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QLineEdit, QSizePolicy, QVBoxLay
 
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.ratios import SUM_TOLERANCE
-from phaseguide.widgets.qt.plain_text import Label, as_plain, one_line
 from phaseguide.widgets.qt.percent_box import ShareBox
+from phaseguide.widgets.qt.plain_text import Label, as_plain, one_line
 
 NOTHING = "–"
 ALARM = "color: #e5484d;"  # readable on napari's dark and light themes

@@ -18,16 +18,17 @@ from qtpy.QtWidgets import (
 )
 
 from phaseguide.errors import MicrographError
+from phaseguide.jobs.plane_index import Index
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.constraints.polygons import polygon_mask
 from phaseguide.segmentation.constraints.regions import Region, RegionShares, Uncertainty, check_regions
 from phaseguide.segmentation.saving import CONSTRAINED
-from phaseguide.widgets.qt.dock import later, listen
-from phaseguide.widgets.layers.roles import geometry
-from phaseguide.widgets.qt.plain_text import Label
-from phaseguide.widgets.layers.planes import Index, data_shape
-from phaseguide.widgets.ratio.region_block import Entry, RegionBlock
 from phaseguide.widgets.layers.outlines import enclosure_problem, read_outlines, shape_names
+from phaseguide.widgets.layers.planes import data_shape
+from phaseguide.widgets.layers.roles import geometry
+from phaseguide.widgets.qt.dock import later, listen
+from phaseguide.widgets.qt.plain_text import Label
+from phaseguide.widgets.ratio.region_block import Entry, RegionBlock
 
 if TYPE_CHECKING:
     from napari.layers import Image, Shapes

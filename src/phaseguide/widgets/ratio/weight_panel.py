@@ -17,8 +17,8 @@ from phaseguide.errors import PhaseguideError, RatioError
 from phaseguide.json_files import read_json
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.ratios import Ratio, area_from_weight
-from phaseguide.widgets.qt.plain_text import Label, as_plain, one_line
 from phaseguide.widgets.qt.percent_box import OPEN, ShareBox
+from phaseguide.widgets.qt.plain_text import Label, as_plain, one_line
 
 HEADINGS = ("", "Phase", "Weight %", "g/cm³", "Area %")
 NOTHING = "–"

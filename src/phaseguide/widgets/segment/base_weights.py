@@ -11,11 +11,11 @@ from qtpy.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QLabel, QPushButton
 
 from phaseguide.events import Progress
 from phaseguide.jobs.get_weights import download, take_file
-from phaseguide.widgets.qt.finetune_runner import FinetuneRunner
 from phaseguide.jobs.segment import Step
-from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.qt.finetune_runner import FinetuneRunner
 from phaseguide.widgets.qt.plain_text import Label, one_line
 from phaseguide.widgets.qt.progress_bar import ProgressLine
+from phaseguide.widgets.ratio.phase_table import ALARM
 
 if TYPE_CHECKING:
     from phaseguide.models.card import Card
@@ -69,8 +69,8 @@ class BaseWeightsPanel(QFrame):
         """Show what a model lacks; nothing changes while its weights are on their way."""
         from phaseguide.models.sam.places import size_of_checksum
         from phaseguide.models.sam.presence import base_title, named_base
-        from phaseguide.models.sam.weights import bases_folder
         from phaseguide.models.sam.shapes import OFFICIAL
+        from phaseguide.models.sam.weights import bases_folder
 
         sha256 = named_base(card)
         if self.runner.running:

@@ -13,8 +13,8 @@ from phaseguide.errors import MissingBaseError
 from phaseguide.jobs.segment import Step, Stopped
 
 if TYPE_CHECKING:
-    from phaseguide.widgets.segment.dock import SegmentWidget
     from phaseguide.jobs.session_store import SessionStore
+    from phaseguide.widgets.segment.dock import SegmentWidget
 
 
 def load_model(

@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.segmentation.request import Request
 from phaseguide.jobs.results import Labels
+from phaseguide.segmentation.request import Request
 from phaseguide.widgets.segment.plan import make_request
 
 if TYPE_CHECKING:
+    from phaseguide.jobs.session_store import SessionStore
     from phaseguide.segmentation.session import Session
     from phaseguide.widgets.segment.dock import SegmentWidget
-    from phaseguide.jobs.session_store import SessionStore
 
 
 def named_maps(widget: SegmentWidget) -> dict[str, Callable[[], Labels | None]]:

@@ -11,34 +11,35 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout
 
 from phaseguide.errors import ModelError, PhaseguideError, RatioError
+from phaseguide.jobs.history import History, Run
+from phaseguide.jobs.plane_index import Index
+from phaseguide.jobs.results import Labels
+from phaseguide.jobs.segment import PlaneDone, run_job
+from phaseguide.jobs.session_store import SessionStore
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.network.device import Device
 from phaseguide.segmentation.request import Segmentation
-from phaseguide.widgets.layers import roles
-from phaseguide.widgets.layers import planes
-from phaseguide.widgets.segment.base_weights_follower import BaseWeightsFollower
-from phaseguide.jobs.results import Labels
-from phaseguide.widgets.segment.decisions import ACCEPT, BACK, CANCEL, FORWARD, Keys
+from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.edit_tools import edit_tools
-from phaseguide.widgets.segment.exporter import Exporter
-from phaseguide.widgets.qt.dock import Dock, later, listen
-from phaseguide.jobs.history import History, Run
 from phaseguide.widgets.layers.info_bars import InfoBars
 from phaseguide.widgets.layers.inspection import describe_device, find_device
-from phaseguide.jobs.segment import PlaneDone, run_job
-from phaseguide.widgets.segment.plan import make_job
-from phaseguide.widgets.segment.live_mode import LiveMode
-from phaseguide.widgets.segment.model_follower import ModelFollower
-from phaseguide.widgets.segment.comparable_maps import named_maps
 from phaseguide.widgets.layers.offered import OfferedRatio
 from phaseguide.widgets.layers.offers import subscribe
-from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.layers.warm_up import with_colours
+from phaseguide.widgets.qt.dock import Dock, later, listen
 from phaseguide.widgets.qt.plain_text import as_plain
-from phaseguide.widgets.segment.results import ResultKeeper
 from phaseguide.widgets.qt.tasks import Runner, in_background
-from phaseguide.widgets.segment.panel import SegmentPanel
-from phaseguide.jobs.session_store import SessionStore
+from phaseguide.widgets.ratio.phase_table import ALARM
 from phaseguide.widgets.segment.assistants import SideTools
+from phaseguide.widgets.segment.base_weights_follower import BaseWeightsFollower
+from phaseguide.widgets.segment.comparable_maps import named_maps
+from phaseguide.widgets.segment.decisions import ACCEPT, BACK, CANCEL, FORWARD, Keys
+from phaseguide.widgets.segment.exporter import Exporter
+from phaseguide.widgets.segment.live_mode import LiveMode
+from phaseguide.widgets.segment.model_follower import ModelFollower
+from phaseguide.widgets.segment.panel import SegmentPanel
+from phaseguide.widgets.segment.plan import make_job
+from phaseguide.widgets.segment.results import ResultKeeper
 
 if TYPE_CHECKING:
     from phaseguide.segmentation.session import Session
@@ -128,7 +129,7 @@ class SegmentWidget(Dock):
         self._dropped, self._notices = "", []
         self.say("Segmenting …")
         self.panel.progress.begin()
-        self.runner.start(run_job, job, self.store)
+        self.runner.start(with_colours(run_job), job, self.store)
         self.show_state()
 
     def stop(self) -> None:
@@ -168,7 +169,7 @@ class SegmentWidget(Dock):
         self.say(str(error), alarm=True)
         show_error(as_plain(str(error)))
 
-    def current_plane(self) -> planes.Index:
+    def current_plane(self) -> Index:
         """Plane of the image that is on show."""
         return planes.current_index(self.image, self.viewer.dims.point)
 
@@ -191,7 +192,7 @@ class SegmentWidget(Dock):
         """Results on the chosen image that were kept."""
         return None if self.image is None else self.results.history(self.image)
 
-    def standing(self, index: planes.Index) -> Segmentation | None:
+    def standing(self, index: Index) -> Segmentation | None:
         """Result on show of one plane of the chosen image, with edits on top; None if there is none."""
         return None if self.image is None else self.results.standing(self.image, index)
 

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-from phaseguide.widgets.layers import roles
-
-from phaseguide.widgets.layers import planes
-from phaseguide.jobs.results import table_text
 from phaseguide.jobs.export import Exhibit, Outcome, files_there, save_overlay, save_results, save_table
+from phaseguide.jobs.plane_index import plane_reader
+from phaseguide.jobs.results import table_text
+from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.qt.plain_text import asks
 from phaseguide.widgets.qt.tasks import in_background
 
@@ -42,7 +41,7 @@ class Exporter(QObject):
         data = planes.full_data(image)
         path = image.source.path or image.metadata.get("path")
         outcomes = tuple(
-            Outcome(index, standing, run.planes[index].made, planes.plane_reader(data, index, rgb=image.rgb))
+            Outcome(index, standing, run.planes[index].made, plane_reader(data, index, rgb=image.rgb))
             for index in sorted(run.planes)
             if (standing := widget.standing(index)) is not None
         )

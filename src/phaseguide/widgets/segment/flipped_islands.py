@@ -11,15 +11,15 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QPushButton, QSizePolicy, QWidget
 
 from phaseguide.errors import MicrographError
+from phaseguide.jobs.plane_index import Index
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.review.flipped_islands import Disputes, disputed_islands
-from phaseguide.widgets.layers import roles
-from phaseguide.widgets.layers import planes
+from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.appearance import phase_colormap
 from phaseguide.widgets.layers.identity import give_role
-from phaseguide.widgets.ratio.phase_table import ALARM
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.tasks import in_background
+from phaseguide.widgets.ratio.phase_table import ALARM
 
 ROLE = "disputed"
 
@@ -160,9 +160,7 @@ class DisputesBox(QWidget):
         self.answer.setVisible(bool(text))
 
 
-def show_disputes(
-    viewer: Any, image: Any, index: planes.Index, disputes: Disputes, names: tuple[str, str]
-) -> Any:
+def show_disputes(viewer: Any, image: Any, index: Index, disputes: Disputes, names: tuple[str, str]) -> Any:
     """Write what flips on one plane into the image's disputed layer, made if needed; other planes are emptied."""
     from napari.layers import Labels
 

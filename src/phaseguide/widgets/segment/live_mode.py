@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.segmentation.request import Segmentation
-from phaseguide.widgets.layers import roles
-from phaseguide.jobs.results import Made, PlaneResult
-from phaseguide.widgets.layers.review_lock import check_not_frozen
 from phaseguide.jobs.history import Run
 from phaseguide.jobs.inputs import FIELD, Inputs
-from phaseguide.jobs.segment import Plane, run_settings
-from phaseguide.widgets.segment.plan import make_plane, make_request, source_of
-from phaseguide.widgets.qt.latest_worker import LatestWorker
 from phaseguide.jobs.live import (
     Hand,
     LivePreview,
@@ -27,7 +20,14 @@ from phaseguide.jobs.live import (
     live_stages,
     measure_stages,
 )
+from phaseguide.jobs.results import Made, PlaneResult
+from phaseguide.jobs.segment import Plane, run_settings
+from phaseguide.segmentation.request import Segmentation
+from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers.review_lock import check_not_frozen
+from phaseguide.widgets.qt.latest_worker import LatestWorker
 from phaseguide.widgets.qt.tasks import Failed
+from phaseguide.widgets.segment.plan import make_plane, make_request, source_of
 
 if TYPE_CHECKING:
     from phaseguide.segmentation.session import Session

@@ -12,8 +12,8 @@ from phaseguide.files import resolved
 from phaseguide.models.card import Card
 from phaseguide.models.model_file import read_card
 from phaseguide.models.zoo import SUFFIX
-from phaseguide.widgets.segment.known_models import known_models
 from phaseguide.widgets.qt.plain_text import as_plain, one_line
+from phaseguide.widgets.segment.known_models import known_models
 
 
 class ModelBox(QWidget):

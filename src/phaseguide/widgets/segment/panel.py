@@ -22,18 +22,18 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from phaseguide.jobs.inputs import FIELD, SPECIMEN, Inputs
+from phaseguide.widgets.layers.layer_choice import ImageBox
+from phaseguide.widgets.qt.panel import ScrolledPanel
+from phaseguide.widgets.qt.plain_text import Label, as_plain
+from phaseguide.widgets.qt.progress_bar import ProgressLine
+from phaseguide.widgets.ratio.phase_table import PhaseTable
 from phaseguide.widgets.segment.advanced import AdvancedBox
 from phaseguide.widgets.segment.base_weights import BaseWeightsPanel
 from phaseguide.widgets.segment.decisions import DecisionBar
-from phaseguide.jobs.inputs import FIELD, SPECIMEN, Inputs
-from phaseguide.widgets.layers.layer_choice import ImageBox
 from phaseguide.widgets.segment.model_choice import ModelBox
-from phaseguide.widgets.ratio.phase_table import PhaseTable
-from phaseguide.widgets.qt.plain_text import Label, as_plain
 from phaseguide.widgets.segment.preferences import SOURCES, Source, read_preferences
-from phaseguide.widgets.qt.progress_bar import ProgressLine
 from phaseguide.widgets.segment.result_bar import ResultBar
-from phaseguide.widgets.qt.panel import ScrolledPanel
 
 if TYPE_CHECKING:
     from phaseguide.micrographs.margins import Margins

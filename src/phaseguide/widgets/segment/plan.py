@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from phaseguide.errors import MicrographError, ModelError, RatioError
+from phaseguide.jobs.inputs import SPECIMEN
+from phaseguide.jobs.plane_index import Index, plane_name, plane_reader
+from phaseguide.jobs.segment import Job, Plane
 from phaseguide.ratios import validate_ratio
 from phaseguide.segmentation.request import Request
-from phaseguide.widgets.layers import roles
-from phaseguide.widgets.layers import planes
+from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.review_lock import check_not_frozen
-from phaseguide.jobs.inputs import SPECIMEN
-from phaseguide.jobs.segment import Job, Plane
 
 if TYPE_CHECKING:
     from phaseguide.micrographs.margins import Margins
@@ -83,7 +83,7 @@ def make_job(viewer: Any, panel: SegmentPanel, bars: InfoBars) -> tuple[Job, lis
     return job, images
 
 
-def make_plane(viewer: Any, image: Any, index: planes.Index, margins: Margins) -> Plane:
+def make_plane(viewer: Any, image: Any, index: Index, margins: Margins) -> Plane:
     """Return one plane of an image with its edits as they are now.
 
     Raises
@@ -97,8 +97,8 @@ def make_plane(viewer: Any, image: Any, index: planes.Index, margins: Margins) -
     edits = roles.find_layer(viewer, image, "edits")
     return Plane(
         index,
-        planes.plane_name(image.name, index),
-        planes.plane_reader(planes.full_data(image), index, rgb=image.rgb),
+        plane_name(image.name, index),
+        plane_reader(planes.full_data(image), index, rgb=image.rgb),
         roles.edits_of(edits, image, index),
         "" if edits is None else edits.name,
         margins,

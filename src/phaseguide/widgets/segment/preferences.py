@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from phaseguide.jobs.session_store import Options
 from phaseguide.ratios.sources import DEFAULT_SOURCE, SOURCES
 from phaseguide.ratios.sources import Source as Source  # for the widgets, which take all of this from here
 from phaseguide.segmentation.request import Mode
-from phaseguide.jobs.session_store import Options
 
 PLUGIN = "napari-phaseguide"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
-from phaseguide.widgets.segment.decisions import BACK, FORWARD, with_key
 from phaseguide.jobs.history import History
 from phaseguide.widgets.qt.plain_text import Label
+from phaseguide.widgets.segment.decisions import BACK, FORWARD, with_key
 
 
 class ResultBar(QWidget):

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from phaseguide.errors import MicrographError
-from phaseguide.segmentation.request import Segmentation
-from phaseguide.widgets.layers import kept_results
-from phaseguide.widgets.layers import roles
-from phaseguide.widgets.layers import planes
-from phaseguide.jobs.results import PlaneResult, summary, with_edits
 from phaseguide.jobs.history import History, Run
 from phaseguide.jobs.inputs import Inputs
+from phaseguide.jobs.plane_index import Index
+from phaseguide.jobs.results import PlaneResult, summary, with_edits
 from phaseguide.jobs.segment import PlaneDone
+from phaseguide.segmentation.request import Segmentation
+from phaseguide.widgets.layers import kept_results, planes, roles
 from phaseguide.widgets.layers.kept_results import plain
 
 
@@ -118,7 +117,7 @@ class ResultKeeper:
 
     # -- what is not accepted yet -----------------------------------------------------------------
 
-    def propose(self, image: Any, index: planes.Index, result: PlaneResult, inputs: Inputs) -> None:
+    def propose(self, image: Any, index: Index, result: PlaneResult, inputs: Inputs) -> None:
         """Show a result of one plane without keeping it; only its pixels and its mark are written."""
         layer = roles.find_layer(self._viewer, image, "phases")
         known = self._provisional.get(plain(image))
@@ -139,7 +138,7 @@ class ResultKeeper:
         )
         roles.write_plane(layer, index, result.segmentation.labels)
 
-    def preview(self, image: Any, index: planes.Index, labels: Any, window: tuple[slice, slice]) -> None:
+    def preview(self, image: Any, index: Index, labels: Any, window: tuple[slice, slice]) -> None:
         """Show a part of a result that is under way."""
         roles.write_window(roles.find_layer(self._viewer, image, "phases"), index, labels, window)
 
@@ -166,7 +165,7 @@ class ResultKeeper:
 
     # -- what is on show --------------------------------------------------------------------------
 
-    def standing(self, image: Any, index: planes.Index) -> Segmentation | None:
+    def standing(self, image: Any, index: Index) -> Segmentation | None:
         """Result on show of one plane, with the edits as they are now on top; None if there is none."""
         run = self.shown(image)
         result = run.planes.get(index) if run else None
@@ -194,7 +193,7 @@ class ResultKeeper:
             run.planes.update(before.planes)
         return run
 
-    def _write(self, image: Any, run: Run, only: planes.Index | None) -> None:
+    def _write(self, image: Any, run: Run, only: Index | None) -> None:
         """Write a run, or one plane of it, into the phases layer, and mark the layer."""
         written = run.planes if only is None else {only: run.planes[only]}
         by_plane = {_key(index): summary(r.segmentation) for index, r in run.planes.items()}
@@ -213,5 +212,5 @@ class ResultKeeper:
             self._viewer.layers.selection.active = active  # a new layer would take it
 
 
-def _key(index: planes.Index) -> str:
+def _key(index: Index) -> str:
     return " ".join(map(str, index))
