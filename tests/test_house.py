@@ -14,7 +14,6 @@ CIRCLES_LEFT = (
     {"models.backbones.sam", "models.backbones.unet", "models.model_file", "models.sam.checksums",
      "models.sam.download", "models.sam.failures", "models.sam.places", "models.sam.presence",
      "models.sam.shared_base", "models.sam.weights", "models.segmenter", "models.zoo"},
-    {"projects.lineage", "projects.phase_undo", "projects.project", "projects.relabelling"},
     {"cli.train.dataset", "cli.train.project"},
     {"jobs.segment", "jobs.segment_specimen"},
     {"studies.sam.benchmark", "studies.sam.report"},

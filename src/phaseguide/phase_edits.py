@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import SchemeError
-from phaseguide.phases import DEFAULT_COLOURS, EXCLUDED, NOT_CLASSIFIED, Phase, PhaseScheme
+from phaseguide.labels import relabelled
+from phaseguide.phases import DEFAULT_COLOURS, NOT_CLASSIFIED, Phase, PhaseScheme
 
 
 @dataclass(frozen=True)
@@ -92,16 +93,6 @@ class EditedPhases:
         relabel = {old + 1: place(old) for old in range(len(self.phases))}
         relabel[index + 1] = 0 if follow is None else place(follow)
         return EditedPhases((*self.phases[:index], *self.phases[index + 1 :])), relabel
-
-
-def relabelled(labels: NDArray[np.uint8], relabel: dict[int, int]) -> NDArray[np.uint8]:
-    """Return labels after a change of phases; what is excluded or not said stays."""
-    table = np.arange(256, dtype=np.uint8)
-    for old, new in relabel.items():
-        table[old] = new
-    table[EXCLUDED] = EXCLUDED
-    changed: NDArray[np.uint8] = table[labels]
-    return changed
 
 
 def taken_back(

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from phaseguide.errors import PhaseguideError, ProjectError
 from phaseguide.phases import PhaseScheme
-from phaseguide.projects.phase_undo import undo_scheme
 from phaseguide.projects.project import Project
 
 SCHEME = PhaseScheme.from_names(("a", "b", "c"))
@@ -175,7 +174,7 @@ def test_what_undoes_a_change_of_phases_is_data_too(folder: Path) -> None:
     ):
         (folder / step).write_text(json.dumps({**sound, key: value}))
         with pytest.raises(ProjectError):
-            undo_scheme(Project.open(folder), step)
+            Project.open(folder).undo_scheme(step)
     assert (folder.parent / "thesis.tif").read_bytes() == b"years of work"
 
 

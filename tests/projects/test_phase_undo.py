@@ -9,7 +9,6 @@ import pytest
 
 from phaseguide.errors import ProjectError
 from phaseguide.phases import PhaseScheme
-from phaseguide.projects.phase_undo import undo_scheme
 from phaseguide.projects.project import Project
 from phaseguide.projects.schema import AskedRatio
 
@@ -46,7 +45,7 @@ def test_everything_is_as_before(filled: Project, relabel: dict[int, int], phase
     record = (filled.folder / before.fields[0].result.record).read_text()  # type: ignore[union-attr]
     step = filled.change_scheme(phases, relabel)
     filled.review(F)
-    undo_scheme(filled, step)
+    filled.undo_scheme(step)
     filled.reopen(F)
     again = Project.open(filled.folder)
     assert again.file == filled.file == before
@@ -65,7 +64,7 @@ def test_what_was_written_since_is_not_lost(filled: Project) -> None:
     filled.write_edits("steel-1", np.full((64, 96), 2, np.uint8))
     after = filled.file
     with pytest.raises(ProjectError, match=r"steel-1_edits\.tif was written after it.*recycle"):
-        undo_scheme(filled, step)
+        filled.undo_scheme(step)
     assert Project.open(filled.folder).file == after
     assert (filled.read_edits("steel-1") == 2).all()
 
@@ -74,15 +73,15 @@ def test_other_changes_since_refuse(filled: Project) -> None:
     step = filled.change_scheme(MERGED, {1: 1, 2: 2, 3: 2})
     filled.set_ratio("steel-1", AskedRatio(shares=[0.5, 0.5], uncertainty=0.1))
     with pytest.raises(ProjectError, match="something was written on field 'steel-1'"):
-        undo_scheme(filled, step)
+        filled.undo_scheme(step)
     filled.set_ratio("steel-1", None)
     filled.change_scheme(PhaseScheme.from_names(["x", "y"]), {1: 1, 2: 2})
     with pytest.raises(ProjectError, match="changed again"):
-        undo_scheme(filled, step)
+        filled.undo_scheme(step)
     filled.change_scheme(MERGED, {1: 1, 2: 2})
     shutil.rmtree(filled.folder / "recycle" / step.split("/")[1] / "edits")
     with pytest.raises(ProjectError, match="cannot be brought back"):
-        undo_scheme(filled, step)
+        filled.undo_scheme(step)
     assert filled.scheme == MERGED and (filled.read_edits(F)[32:40] == 2).all()  # type: ignore[index]
 
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phaseguide.errors import SchemeError
-from phaseguide.phase_edits import EditedPhases, relabelled, taken_back
+from phaseguide.labels import relabelled
+from phaseguide.phase_edits import EditedPhases, taken_back
 from phaseguide.phases import PhaseScheme
 
 NAMES = ["a", "b", "c", "d"]

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, PhaseScheme
+from phaseguide.labels import is_labelled
+from phaseguide.phases import NOT_CLASSIFIED, PhaseScheme
 from phaseguide.ratios import count_labels
 
 
@@ -21,7 +22,7 @@ def count_all(maps: Iterable[NDArray[np.uint8]]) -> NDArray[np.int64]:
 
 def has_phase(labels: NDArray[np.uint8]) -> bool:
     """Whether a pixel of a label map carries a phase."""
-    return bool(((labels != NOT_CLASSIFIED) & (labels != EXCLUDED)).any())
+    return bool(is_labelled(labels).any())
 
 
 def describe_partial(labelled: dict[str, float]) -> str:

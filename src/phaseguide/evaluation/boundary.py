@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import SchemeError
-from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
+from phaseguide.labels import is_labelled
 
 Mask = NDArray[np.bool_]
 
@@ -46,7 +46,7 @@ def boundary_f1(
             f"The true labels have shape {true.shape} but the prediction {predicted.shape}. "
             "Compare label maps of the same image."
         )
-    labelled = (true != NOT_CLASSIFIED) & (true != EXCLUDED)
+    labelled = is_labelled(true)
     scores = np.full(n_phases, np.nan)
     for k in range(1, n_phases + 1):
         in_true, in_predicted = (true == k) & labelled, (predicted == k) & labelled

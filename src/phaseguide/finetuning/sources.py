@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.datasets.label_gaps import count_all, counts_from_zero
+from phaseguide.labels import is_partial, overlay
 from phaseguide.micrographs.records import sha256_of_array
-from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, PhaseScheme
+from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.ratios import find_source
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def sources_from_dataset(dataset: Dataset, scheme: PhaseScheme) -> Iterator[Sour
         micrograph = item.read_image()
         image = micrograph.data
         labels = micrograph.excluding(item.read_labels(scheme, (image.shape[0], image.shape[1])))
-        kind: Kind = "partial" if bool((labels == NOT_CLASSIFIED).any()) else "full"
+        kind: Kind = "partial" if is_partial(labels) else "full"
         yield Source(item.stem, image, labels, kind)
 
 
@@ -184,7 +185,7 @@ def sources_from_project(project: Project) -> Iterator[Source]:
         labels = micrograph.excluding(said)
         kind: Kind = "ratio" if said is None else "edits"
         if labels is not None and truth is not None:
-            kind = "partial" if bool((labels == NOT_CLASSIFIED).any()) else "full"
+            kind = "partial" if is_partial(labels) else "full"
         tolerance = 0.1 if field.ratio is None else field.ratio.uncertainty
         yield Source(field.id, micrograph.data, labels, kind, ratio, tolerance, specimen_group(field))
 
@@ -203,4 +204,4 @@ def merge_labels(
         edits = None
     if truth is None or edits is None:
         return edits if truth is None else truth
-    return np.where(edits == NOT_CLASSIFIED, truth, edits).astype(np.uint8)
+    return overlay(truth, edits)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.finetuning.sources import Source
+from phaseguide.labels import is_labelled
 from phaseguide.micrographs.records import sha256_of_array
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
 
@@ -225,4 +226,4 @@ def _masks(
 def _labelled(labels: NDArray[np.uint8] | None) -> int:
     if labels is None:
         return 0
-    return int(np.count_nonzero((labels != NOT_CLASSIFIED) & (labels != EXCLUDED)))
+    return int(np.count_nonzero(is_labelled(labels)))

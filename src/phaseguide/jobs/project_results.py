@@ -9,8 +9,8 @@ import numpy as np
 
 from phaseguide.errors import ProjectError
 from phaseguide.jobs.inputs import FIELD, Inputs
-from phaseguide.jobs.results import Made, area_shares
-from phaseguide.labels import Map
+from phaseguide.jobs.results import Made
+from phaseguide.labels import Map, area_shares
 from phaseguide.segmentation.request import Segmentation
 
 if TYPE_CHECKING:

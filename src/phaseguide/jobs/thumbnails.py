@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.jobs.results import area_shares
-from phaseguide.labels import Map, with_edits
+from phaseguide.labels import Map, area_shares, overlay
 from phaseguide.phases import PhaseScheme
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def _make(project: Project, field_id: str, known: dict[str, NDArray[Any]]) -> Pi
     except PhaseguideError as error:
         return Picture(field_id, None, None, 0.0, str(error))
     edited = 0.0 if edits is None else float(np.count_nonzero(edits)) / edits.size
-    shown = edits if result is None else with_edits(result, edits)
+    shown = edits if result is None else overlay(result, edits)
     shares = None if result is None else _shares(shown, scheme)
     small = None if shown is None else smaller(shown)
     if small is None or small.shape != image.shape[:2]:

@@ -14,6 +14,9 @@ from phaseguide.files import read_plain
 from phaseguide.json_files import parse_json
 from phaseguide.projects.places import LOG
 
+CREATED, CHANGED, TAKEN_BACK = "created", "phases changed", "phases taken back"
+"""Events that tell of phases."""
+
 _MOST_BYTES = 256 * 1024 * 1024
 _LONGEST_LINE = 1024 * 1024
 

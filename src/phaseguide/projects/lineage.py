@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from phaseguide.models.rephase import origin_by_name
 from phaseguide.phases import PhaseScheme, normalise_name
-
-if TYPE_CHECKING:
-    from phaseguide.projects.project import Project
-
-CREATED, CHANGED, TAKEN_BACK = "created", "phases changed", "phases taken back"
-"""Lines of the log that tell of phases."""
+from phaseguide.projects.journal import CHANGED, CREATED, TAKEN_BACK
 
 
 @dataclass(frozen=True)
@@ -25,7 +20,9 @@ class _State:
     relabel: Mapping[int, int] | None = None
 
 
-def origin_for(project: Project, known: PhaseScheme) -> dict[int, tuple[int, ...]]:
+def origin_for(
+    scheme: PhaseScheme, lines: Iterable[Mapping[str, Any]], known: PhaseScheme
+) -> dict[int, tuple[int, ...]]:
     """Say which phases of a model each phase of a project comes from.
 
     The project had the model's phases once, last or longest ago: what was renamed, merged and reordered since
@@ -34,7 +31,10 @@ def origin_for(project: Project, known: PhaseScheme) -> dict[int, tuple[int, ...
 
     Parameters
     ----------
-    project : Project
+    scheme : PhaseScheme
+        Phases of the project.
+    lines : iterable of mapping
+        The project's log, oldest first; see `phaseguide.projects.project.Project.read_log`.
     known : PhaseScheme
         Phases of the model.
 
@@ -43,15 +43,10 @@ def origin_for(project: Project, known: PhaseScheme) -> dict[int, tuple[int, ...
     dict of int to tuple of int
         As `phaseguide.models.rephase.rephase` wants it; a phase that the model does not know is missing.
 
-    Raises
-    ------
-    ProjectError
-        The log cannot be read.
     """
-    scheme = project.scheme
     if _key(known.names) == _key(scheme.names):
         return {phase.label: (phase.label,) for phase in scheme}
-    now = _replay(project.read_log())
+    now = _replay(lines)
     by_name = origin_by_name(known, scheme)
     if now is None or _key(now.names) != _key(scheme.names):
         return by_name  # a step is missing in the log

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from phaseguide.errors import ProjectError
 from phaseguide.json_files import read_json
+from phaseguide.labels import overlay
 from phaseguide.micrographs.label_maps import read_label_map, write_label_map
 from phaseguide.micrographs.records import write_record
 from phaseguide.phases import NOT_CLASSIFIED
@@ -76,7 +77,7 @@ def corrected(said: Labels, result: Labels, edits: Labels | None) -> Labels:
             f"{' x '.join(map(str, result.shape))} px. Labels must match pixel by pixel."
         )
     before = np.zeros_like(result) if edits is None else edits
-    shown = np.where(before == NOT_CLASSIFIED, result, before)
+    shown = overlay(result, before)
     return np.where((said != NOT_CLASSIFIED) & (said != shown), said, before)
 
 

@@ -13,13 +13,12 @@ from phaseguide.errors import ProjectError
 from phaseguide.json_files import read_json
 from phaseguide.micrographs.records import sha256_of_file, write_record
 from phaseguide.projects import store
-from phaseguide.projects.lineage import TAKEN_BACK
+from phaseguide.projects.journal import TAKEN_BACK
 from phaseguide.projects.places import PHASES_STEP, own_file
 from phaseguide.projects.schema import AskedRatio, FieldEntry, ProjectFile, ResultEntry
 
 if TYPE_CHECKING:
     from phaseguide.projects.change import Change
-    from phaseguide.projects.project import Project
 
 
 class _Entry(BaseModel):
@@ -86,38 +85,38 @@ def remember(change: Change, before: ProjectFile, staged: Iterable[str]) -> str:
     return step
 
 
-def undo_scheme(project: Project, step: str) -> None:
+def undo_scheme(change: Change, step: str) -> None:
     """Give a project the phases, label maps and ratios from before a change.
 
     Parameters
     ----------
-    project : Project
+    change : Change
+        Of the project; see `phaseguide.projects.project.Project.undo_scheme`.
     step : str
-        What `Project.change_scheme` returned.
+        What `remember` returned.
 
     Raises
     ------
     ProjectError
         Phases, labels or ratios were changed since, or the recycle folder was emptied. Nothing is changed.
     """
-    with project.changing() as change:
-        told = _read(change.folder, step)
-        if change.file.phases != told.after:
-            raise _refusal(project, step, "its phases were changed again")
-        for entry in change.file.fields:
-            if _said(entry) != (told.fields[entry.id].after if entry.id in told.fields else _Said()):
-                raise _refusal(project, step, f"something was written on field {entry.id!r}")
-        for path, checksum in told.sha256.items():
-            if _checksum(own_file(change.folder, path)) != checksum:
-                raise _refusal(project, step, f"{path} was written")
-        for path in told.recycled:
-            _bring_back(change, f"{Path(step).parent.as_posix()}/{path}", path)
-        fields = [
-            entry.model_copy(update=dict(told.fields[entry.id].before)) if entry.id in told.fields else entry
-            for entry in change.file.fields
-        ]
-        change.update(phases=told.before, fields=fields)
-        change.log(TAKEN_BACK, **store.scheme_of(change.file).to_dict(), step=step)
+    told = _read(change.folder, step)
+    if change.file.phases != told.after:
+        raise _refusal(change, step, "its phases were changed again")
+    for entry in change.file.fields:
+        if _said(entry) != (told.fields[entry.id].after if entry.id in told.fields else _Said()):
+            raise _refusal(change, step, f"something was written on field {entry.id!r}")
+    for path, checksum in told.sha256.items():
+        if _checksum(own_file(change.folder, path)) != checksum:
+            raise _refusal(change, step, f"{path} was written")
+    for path in told.recycled:
+        _bring_back(change, f"{Path(step).parent.as_posix()}/{path}", path)
+    fields = [
+        entry.model_copy(update=dict(told.fields[entry.id].before)) if entry.id in told.fields else entry
+        for entry in change.file.fields
+    ]
+    change.update(phases=told.before, fields=fields)
+    change.log(TAKEN_BACK, **store.scheme_of(change.file).to_dict(), step=step)
 
 
 def _said(entry: FieldEntry) -> _Said:
@@ -157,8 +156,8 @@ def _read(folder: Path, step: str) -> _Step:
         ) from error
 
 
-def _refusal(project: Project, step: str, what: str) -> ProjectError:
+def _refusal(change: Change, step: str, what: str) -> ProjectError:
     return ProjectError(
-        f"{project.name}: the change of the phases cannot be taken back, since {what} after it. The phases stay as "
-        f"they are; the labels from before are in {project.folder / Path(step).parent}."
+        f"{change.file.name}: the change of the phases cannot be taken back, since {what} after it. The phases stay as "
+        f"they are; the labels from before are in {change.folder / Path(step).parent}."
     )

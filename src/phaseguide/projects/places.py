@@ -1,5 +1,8 @@
 """What lies where in a project's folder, and that a folder from somebody else keeps to it.
 
+``project.json``, ``log.jsonl``, ``edits/``, ``truth/`` and ``results/`` (label maps), ``models/`` (versions),
+``training/`` (checkpoints) and ``recycle/`` (what was deleted or replaced).
+
 A folder that somebody sends is data: nothing that it says or holds makes the program write, move or read a file
 outside of it, images excepted, which are only ever read and are known by their checksums.
 """

@@ -14,9 +14,9 @@ from phaseguide.errors import ProjectError
 from phaseguide.files import resolved
 from phaseguide.micrographs.reading import Micrograph
 from phaseguide.phases import PhaseScheme
-from phaseguide.projects import images, journal, maps, places, relabelling, store, versions
+from phaseguide.projects import images, journal, maps, phase_undo, places, relabelling, store, versions
 from phaseguide.projects.change import WAIT_S, Change, changing, find_field, recovered, starting
-from phaseguide.projects.lineage import CHANGED, CREATED
+from phaseguide.projects.journal import CHANGED, CREATED
 from phaseguide.projects.lock import exclusive
 from phaseguide.projects.schema import AskedRatio, FieldEntry, ProjectFile, State, VersionEntry
 
@@ -26,12 +26,11 @@ if TYPE_CHECKING:
 
 Labels = NDArray[np.uint8]
 
+_LEARNING = "a model is learning in this project already. Wait for it, or stop it first."
+
 
 class Project:
-    """A project; made by `create` or `open`.
-
-    Its folder holds ``project.json``, ``log.jsonl``, ``edits/``, ``truth/`` and ``results/`` (label maps),
-    ``models/`` (versions), ``training/`` (checkpoints) and ``recycle/`` (what was deleted or replaced).
+    """A project; made by `create` or `open`. What lies where in its folder: `phaseguide.projects.places`.
 
     Every change is on the disk when its method returns, whole or not at all, and then logged. Several
     threads and programs may change one project: a change begins from what is on the disk. What a user or
@@ -360,6 +359,11 @@ class Project:
             change.log(CHANGED, before=list(old.names), **scheme.to_dict(), relabel=moves)
         return step
 
+    def undo_scheme(self, step: str) -> None:
+        """Take back the change of phases that returned ``step``; see `phaseguide.projects.phase_undo.undo_scheme`."""
+        with self.changing() as change:
+            phase_undo.undo_scheme(change, step)
+
     # -- training and log -------------------------------------------------------------------------
 
     def training_folder(self) -> Path:
@@ -368,11 +372,7 @@ class Project:
 
     def training_lock(self) -> AbstractContextManager[None]:
         """Hold this while a training runs; `ProjectError` if one is under way, in whatever program."""
-        refusal = (
-            f"{self.folder}: a model is learning in this project already, in another napari or on the command "
-            "line. Wait for it, or stop it first."
-        )
-        return exclusive(self.training_folder() / places.LOCK, refusal)
+        return exclusive(self.training_folder() / places.LOCK, f"{self.folder}: {_LEARNING}")
 
     def log(self, event: str, **details: Any) -> None:
         """Append a line to the log: the time, what happened, and JSON values that tell more."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import ProjectError
+from phaseguide.labels import relabel_table
 from phaseguide.micrographs.label_maps import write_label_map
 from phaseguide.micrographs.records import write_record
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, PhaseScheme
@@ -60,16 +61,14 @@ def change_phases(
 
 def _table(relabel: Mapping[int, int], old: PhaseScheme, new: PhaseScheme) -> NDArray[np.uint8]:
     """New value of each of the 256 values of a label map."""
-    table = np.zeros(256, dtype=np.uint8)
-    table[EXCLUDED] = EXCLUDED
     for before, after in relabel.items():
         if not 1 <= before <= len(old) or not NOT_CLASSIFIED <= after <= len(new):
             raise ProjectError(
                 f"Label {before} cannot become {after}: the phases are {old.describe()}, and they would be "
                 f"{new.describe()}."
             )
-        table[before] = after
-    return table
+    nothing = dict.fromkeys(range(1, EXCLUDED), NOT_CLASSIFIED)
+    return relabel_table({**nothing, **relabel})
 
 
 def _follow(

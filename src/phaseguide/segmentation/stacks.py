@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from phaseguide.labels import is_labelled
 from phaseguide.micrographs.label_maps import label_map_bytes
 from phaseguide.micrographs.records import write_result
 from phaseguide.models.model_file import LoadedModel
-from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
+from phaseguide.phases import EXCLUDED
 from phaseguide.ratios import Ratio, closed
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.segmentation.saving import (
@@ -28,7 +29,7 @@ from phaseguide.segmentation.saving import (
 
 def area_px(labels: NDArray[np.uint8]) -> int:
     """Count the pixels that carry a phase."""
-    return int(np.count_nonzero((labels != NOT_CLASSIFIED) & (labels != EXCLUDED)))
+    return int(np.count_nonzero(is_labelled(labels)))
 
 
 def mean_shares(ratios: Sequence[Ratio | None], areas: Sequence[float]) -> Ratio | None:

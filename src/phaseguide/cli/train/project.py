@@ -174,7 +174,7 @@ def load_start(project: Project, start: str | None, channels: int, base: str = "
     known = model.card.scheme
     if known.names == scheme.names:
         return model, ""
-    origin = origin_for(project, known)
+    origin = origin_for(scheme, project.read_log(), known)
     new = [p.name for p in scheme if p.label not in origin]
     told = f"{model.card.name} knows {known.describe()}; the project has {scheme.describe()}."
     grown = f" New to it: {', '.join(new)}." if new else ""

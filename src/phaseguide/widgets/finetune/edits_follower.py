@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import SchemeError
-from phaseguide.phase_edits import relabelled, taken_back
+from phaseguide.labels import relabelled
+from phaseguide.phase_edits import taken_back
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.edit_log import scheme_of

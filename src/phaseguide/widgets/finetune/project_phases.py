@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from phaseguide.phase_edits import first_old
 from phaseguide.phases import PhaseScheme
-from phaseguide.projects.phase_undo import undo_scheme
 from phaseguide.widgets.project.open_project import FLUSH_S
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ class ProjectPhases:
 
         def change(project: Project) -> Mapping[int, int]:
             if step.undo:
-                undo_scheme(project, step.undo)
+                project.undo_scheme(step.undo)
             elif step.undo is not None:
                 project.change_scheme(step.before, _unchanged(step.before), known=step.after)
             return first_old(step.moves)

@@ -239,7 +239,8 @@ class FinetuneSetup(QObject):
 
         try:
             if self._widget.project is not None:
-                return origin_for(self._widget.project, old)
+                project = self._widget.project
+                return origin_for(project.scheme, project.read_log(), old)
         except PhaseguideError as error:
             self._widget.fail(error)
         return origin_by_name(old, scheme)

@@ -20,8 +20,9 @@ from phaseguide.finetuning.sources import (
 )
 from phaseguide.jobs.finetune_start import as_labels
 from phaseguide.jobs.plane_index import Index, plane_name, plane_reader
+from phaseguide.labels import is_partial, relabelled
 from phaseguide.micrographs.margins import Margins, find_margins
-from phaseguide.phases import NOT_CLASSIFIED, PhaseScheme
+from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.finetune.edits_follower import check_names
 from phaseguide.widgets.layers import planes, roles
 
@@ -188,7 +189,7 @@ def _source(
     elif edits:
         kind = "edits"
     else:
-        kind = "partial" if bool((labels == NOT_CLASSIFIED).any()) else "full"
+        kind = "partial" if is_partial(labels) else "full"
     ratio, tolerance = (None, 0.1) if given is None else given
     return Source(name, image, labels, kind, ratio, tolerance, group)
 
@@ -205,17 +206,16 @@ def _by_name(
     """
     from phaseguide.errors import SchemeError
 
-    table = np.arange(256, dtype=np.uint8)
+    relabel: dict[int, int] = {}
     present = set(np.unique(labels).tolist())
     for phase in own:
         if phase.label not in present:
             continue
         try:
-            table[phase.label] = scheme.find(phase.name).label
+            relabel[phase.label] = scheme.find(phase.name).label
         except SchemeError as error:
             raise SchemeError(
                 f"{folder}: has the phase {phase.name!r}, which the model does not. Add it under Phases, or rename "
                 "one."
             ) from error
-    mapped: NDArray[np.uint8] = table[labels]
-    return mapped
+    return relabelled(labels, relabel)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import MicrographError
-from phaseguide.labels import Map, as_uint8
-from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, PhaseScheme
+from phaseguide.labels import Map, as_uint8, overlay
+from phaseguide.phases import NOT_CLASSIFIED, PhaseScheme
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.review_lock import check_not_frozen
 
@@ -84,6 +84,4 @@ def _shown(viewer: Any, image: Any, edits: Any) -> Map:
         raise MicrographError(
             f"{image.name!r} has no result that labels could differ from. Segment it first, or take all labels."
         )
-    painted = as_uint8(edits.data)
-    known = (painted > NOT_CLASSIFIED) & (painted <= EXCLUDED)
-    return np.where(known, painted, phases.data).astype(np.uint8)
+    return overlay(phases.data, edits.data)

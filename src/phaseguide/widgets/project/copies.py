@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QFrame, QGridLayout, QPushButton
 
 from phaseguide.errors import PhaseguideError, ProjectError
-from phaseguide.phase_edits import relabelled
+from phaseguide.labels import relabelled
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, normalise_name
 from phaseguide.projects.rescue import RescueCopy, discard_copy, find_copies, read_copy
 from phaseguide.widgets.layers import roles

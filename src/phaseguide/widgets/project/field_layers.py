@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phaseguide.labels import Map, with_edits
+from phaseguide.labels import Map, overlay
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.appearance import phase_colormap, phase_features
@@ -108,7 +108,7 @@ def show_result(viewer: Any, image: Any, data: FieldData, scheme: PhaseScheme) -
         "planes": {},
         RESTORED: True,
     }
-    roles.show_result(viewer, image, scheme, {(): with_edits(result, data.edits)}, mark)
+    roles.show_result(viewer, image, scheme, {(): overlay(result, data.edits)}, mark)
 
 
 def is_restored(phases: Any) -> bool:
