@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,13 +41,20 @@ def test_checkers_see_what_is_loaded() -> None:
     assert set(seen) == set(phaseguide.__all__) - {"__version__"}
 
 
-def test_a_script_of_the_readme_runs() -> None:
-    """The example in the README is a program that works as it stands."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (code,) = (part.split("```")[0] for part in text.split("```python\n")[1:])
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def test_the_examples_run(page: str, tmp_path: Path) -> None:
+    """The examples on a page, one after the other, are a program that works as it stands."""
+    shutil.copy(phaseguide.open_sample("uhcs0220").image_path, tmp_path / "field.tif")
+    text = (ROOT / page).read_text(encoding="utf-8")
+    code = "".join(part.split("```")[0] for part in text.split("```python\n")[1:])
     environment = {**os.environ, "PYTHONPATH": str(FACE.parents[1])}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=600
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     assert "0.7" in done.stdout
