@@ -8,7 +8,10 @@ PYTEST_ARGS ?=
 PYSIDE := .venv-pyside6
 PYSIDE_TESTS ?= $(addprefix tests/widgets/, test_signals.py test_closed_docks.py test_two_viewers.py)
 
-.PHONY: help setup setup-dev demo test test-pyside6 lint clean
+# Where make pictures puts them: make pictures PICTURES=/tmp/pictures
+PICTURES ?= docs/images
+
+.PHONY: help setup setup-dev demo test test-pyside6 lint docs pictures clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -35,8 +38,19 @@ lint: setup-dev ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The notice of a coming version of mkdocs is for whoever looks after the site, not for each build.
+docs: setup-dev ## build the documentation as a site in site/, with warnings as errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python scripts/check_site.py site
+
+pictures: setup ## make the pictures of the documentation anew, under a virtual screen (some minutes)
+	@scripts/system_packages.sh
+	for script in docs/make/*.py; do \
+	  scripts/headless.sh $(BIN)/python $$script --out $(PICTURES) || exit 1; \
+	done
+
 clean: ## remove .venv and caches
-	rm -rf .venv $(PYSIDE) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv $(PYSIDE) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist site
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
 
 # The stamps make a second run fast; they are older than pyproject.toml when dependencies change.

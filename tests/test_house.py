@@ -50,7 +50,10 @@ def graph() -> dict[str, set[str]]:
                 for alias in node.names:
                     inner = f"{base}.{alias.name}".removeprefix(".")
                     targets.add(inner if inner in files else base)
-        found[module] = {target for target in targets if target in files} - {module}
+        found[module] = {target for target in targets if target in files} - {
+            module,
+            "",
+        }  # the face imports nothing
     return found
 
 

@@ -94,10 +94,14 @@ def test_a_module_imports_only_from_those_above(file: Path) -> None:
         target = name.split(".")
         if target[0] != "phaseguide" or len(target) < 2 or target[1] not in ORDER:
             continue
+        if (
+            file == PACKAGE / "__init__.py"
+        ):  # the public face names them for checkers; it loads none by itself
+            continue
         assert target[1] not in OUTERMOST or part in (target[1], "studies"), (
             f"{file.name}:{line} imports {target[1]}; nothing of the product may"
         )
-        assert part, f"{file.name}:{line} imports {name}; the package itself stays empty"
+        assert part, f"{file.name}:{line} imports {name}; only the public face may"
         assert ORDER.index(target[1]) <= ORDER.index(part), (
             f"{file.name}:{line}: {part} imports {name} from below"
         )
@@ -140,7 +144,8 @@ def test_import_is_light() -> None:
     code = """
 import phaseguide
 import sys
-print(*({"torch", "napari", "numpy", "scipy", "matplotlib", "pandas", "timm"} & set(sys.modules)))
+heavy = {"torch", "napari", "numpy", "scipy", "matplotlib", "pandas", "timm"}
+print(*(name for name in sys.modules if name in heavy or name.startswith("phaseguide.")))
 """
     assert run(code).split() == []
 

@@ -27,7 +27,23 @@ ATTRIBUTION = (
 
 @dataclass(frozen=True)
 class Sample:
-    """A labelled sample: image (H, W) uint8, labels (H, W) uint8, and where they lie."""
+    """A micrograph that ships with the package.
+
+    Attributes
+    ----------
+    name : str
+        What `open_sample` knows it by.
+    title : str
+        What a user reads.
+    image : ndarray of uint8, shape (H, W)
+        Grey values.
+    labels : ndarray of uint8, shape (H, W)
+        The truth: 1..K the phases, 0 not classified, 255 excluded.
+    scheme : PhaseScheme
+        Its phases.
+    image_path, label_path : Path
+        The files that both were read from.
+    """
 
     name: str
     title: str
@@ -75,7 +91,17 @@ def open_strokes(name: str) -> NDArray[np.uint8]:
 
 
 def open_sample(name: str) -> Sample:
-    """Read a sample.
+    """Read a micrograph that ships with the package, with its true labels.
+
+    Parameters
+    ----------
+    name : str
+        ``"uhcs0220"`` or ``"uhcs0495"``; `sample_names` lists them.
+
+    Returns
+    -------
+    Sample
+        Image and labels of shape (H, W), the phases, and the files they come from.
 
     Raises
     ------

@@ -142,7 +142,25 @@ def find_model(name_or_path: str | Path) -> Path:
 
 
 def open_model(name_or_path: str | Path) -> LoadedModel:
-    """Find and load a model; see `find_model` and `phaseguide.models.model_file.load_model`."""
+    """Find a model, load it and check it completely.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A name of the zoo (``"uhcs"``, or one of the user's models), or the path of a ``.safetensors`` file.
+
+    Returns
+    -------
+    LoadedModel
+        The network with its card; its phases are ``card.scheme``.
+
+    Raises
+    ------
+    MissingBaseError
+        It holds adapters, and the weights that they sit on are not at hand.
+    ModelError
+        No such model, or a file that is damaged, foreign or too new.
+    """
     from phaseguide.models.model_file import load_model
 
     return load_model(find_model(name_or_path))

@@ -47,7 +47,7 @@ class Request:
         How ``auto`` finds the ratio. Own: measure the map without one. Auto-regressive: feed that back until
         it settles. Prior-shift: see `phaseguide.segmentation.matching.prior_shift`. Calibrated scores are then
         matched to it.
-    prompts : Prompts, optional
+    prompts : Prompts or None
         Boxes and points that the network is shown, where it can take them; a ratio acts on what it then sees.
     """
 

@@ -524,7 +524,18 @@ def _choose_folder(wish: EmbeddingFolder | Literal["off"] | None) -> EmbeddingFo
 
 
 def run_to_end(events: Iterator[Any]) -> Any:
-    """Run a generator of events and return the result of its last one; for scripts and tests."""
+    """Run a generator of events to its end, for scripts and tests.
+
+    Parameters
+    ----------
+    events : iterator of Progress, Notice, Finished ...
+        What `Session.segment` and every other long function returns.
+
+    Returns
+    -------
+    object
+        The ``result`` of the event `Finished`; for `Session.segment` a `Segmentation`. None if there was none.
+    """
     result = None
     for event in events:
         if isinstance(event, Finished):

@@ -1,10 +1,11 @@
-"""Draw ``docs/images/belief.png``: what is imposed, and what ratios of every quality were worth on the folds.
+"""Draw what is imposed, and what ratios were worth: ``python docs/make/guidance_figure.py [--out DIR]``.
 
-``python docs/guidance_figure.py`` reads ``docs/benchmarks/guidance_belief.json``.
+It writes ``belief.png`` and reads ``docs/benchmarks/guidance_belief.json``, the results on the folds.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 
 from phaseguide.ratios import SOURCES, blend_ratios
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).parents[1]
 OWN, OWN_ERROR = 0.10, 0.32
 
 
@@ -79,12 +80,16 @@ def draw_stated(axes: Any, report: dict[str, Any]) -> None:
 
 def main() -> None:
     """Draw the three panels side by side."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=DOCS / "images")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
     report = json.loads((DOCS / "benchmarks" / "guidance_belief.json").read_text(encoding="utf-8"))
     figure, axes = plt.subplots(1, 3, figsize=(13.5, 4.2), constrained_layout=True)
     draw_belief(axes[0])
     draw_worth(axes[1], report)
     draw_stated(axes[2], report)
-    figure.savefig(DOCS / "images" / "belief.png", dpi=110)
+    figure.savefig(options.out / "belief.png", dpi=110)
 
 
 if __name__ == "__main__":

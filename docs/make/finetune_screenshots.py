@@ -1,4 +1,4 @@
-"""Make the pictures of the fine-tuning tutorial: ``python docs/finetune_screenshots.py [--out DIR] [--epochs N]``.
+"""Make the pictures of the fine-tuning tutorial: ``python docs/make/finetune_screenshots.py [--out DIR] [--epochs N]``.
 
 Needs a display (or ``xvfb-run -a -s "-screen 0 1920x1200x24 -dpi 96"``) and the extra ``all``. Everything that is
 seen is done as a user does it, on the shipped sample with the shipped strokes.
@@ -16,22 +16,21 @@ from typing import Any
 
 os.environ["NAPARI_CONFIG"] = ""  # the pictures must not depend on anybody's settings
 os.environ.setdefault("QT_FONT_DPI", "96")
-# Neither may they depend on anybody's models, or leave one there.
-os.environ["PHASEGUIDE_DATA_DIR"] = tempfile.mkdtemp()
 
-from screenshots import pump, wait
+from screenshots import IMAGES, PANEL_WIDTH, WINDOW, leave, pump, wait
 
-WINDOW = (1500, 1080)
-PANEL_WIDTH = 440
 PATIENCE_S = 900
 
 
 def main() -> None:
     """Segment, fine-tune, compare, keep, look where to paint next; then a project."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")
+    parser.add_argument("--out", type=Path, default=IMAGES)
     parser.add_argument("--epochs", type=int, default=8)
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    # The pictures must not depend on anybody's models, or leave one there.
+    os.environ["PHASEGUIDE_DATA_DIR"] = tempfile.mkdtemp()
 
     from napari import Viewer
     from napari.qt import get_qapp
@@ -89,7 +88,7 @@ def main() -> None:
     viewer.window.remove_dock_widget(first)
     viewer.layers.clear()
     project_pictures(app, viewer, options.out)
-    viewer.close()
+    leave(app, viewer)
 
 
 def project_pictures(app: Any, viewer: Any, out: Path) -> None:

@@ -1,4 +1,4 @@
-"""Make the pictures of ``docs/look_inside.md``: ``python docs/look_inside_pictures.py [--out DIR]``.
+"""Make the pictures of ``docs/look_inside.md``: ``python docs/make/look_inside_pictures.py [--out DIR]``.
 
 Needs a display (or ``xvfb-run -a -s "-screen 0 1920x1200x24 -dpi 96"``) and the extra ``all``. The sheet is what
 ``phaseguide look-inside`` writes; the window is what the menu entry *Look inside the model* leads to.
@@ -15,9 +15,8 @@ from pathlib import Path
 
 os.environ["NAPARI_CONFIG"] = ""  # the pictures must not depend on anybody's settings
 os.environ.setdefault("QT_FONT_DPI", "96")
-os.environ["PHASEGUIDE_DATA_DIR"] = tempfile.mkdtemp()
 
-from screenshots import PANEL_WIDTH, SAMPLE, WINDOW, pump, wait
+from screenshots import IMAGES, PANEL_WIDTH, SAMPLE, WINDOW, leave, pump, wait
 
 RATIO = "spheroidite=70%"
 
@@ -25,8 +24,10 @@ RATIO = "spheroidite=70%"
 def main() -> None:
     """Write the sheet, then the window."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")
+    parser.add_argument("--out", type=Path, default=IMAGES)
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    os.environ["PHASEGUIDE_DATA_DIR"] = tempfile.mkdtemp()  # nor on anybody's models
     write_sheet(options.out / "look_inside_sheet.png")
     show_window(options.out / "look_inside.png")
 
@@ -71,6 +72,7 @@ def show_window(path: Path) -> None:
     widget.panel.reveal(widget.tools.inside_fold)
     pump(app, 1)
     viewer.screenshot(str(path), canvas_only=False, flash=False)
+    leave(app, viewer)
 
 
 if __name__ == "__main__":

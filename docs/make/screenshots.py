@@ -1,4 +1,4 @@
-"""Make the pictures of the documentation: ``python docs/screenshots.py [--model FILE] [--out DIR] [--theme dark]``.
+"""Make the pictures of the docks: ``python docs/make/screenshots.py [--model FILE] [--out DIR] [--theme dark]``.
 
 Needs a display (or ``xvfb-run -a -s "-screen 0 1920x1200x24 -dpi 96"``) and the extra ``all``.
 """
@@ -14,6 +14,7 @@ from typing import Any
 os.environ["NAPARI_CONFIG"] = ""  # the pictures must not depend on anybody's settings
 os.environ.setdefault("QT_FONT_DPI", "96")
 
+IMAGES = Path(__file__).parents[1] / "images"
 SAMPLE = "uhcs0220"
 WINDOW = (1500, 1080)
 PANEL_WIDTH = 440
@@ -34,11 +35,20 @@ def wait(app: Any, widget: Any) -> None:
     pump(app, 1.0)
 
 
+def leave(app: Any, viewer: Any) -> None:
+    """Close the window and quit as a user does: what works in the background is waited for."""
+    from qtpy.QtCore import QTimer
+
+    viewer.close()
+    QTimer.singleShot(0, app.quit)
+    app.exec()
+
+
 def main() -> None:
     """Open the sample, segment it without and with a ratio, and save what is seen."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, help="model file; without it the first built-in model")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")
+    parser.add_argument("--out", type=Path, default=IMAGES)
     parser.add_argument("--theme", default="dark", choices=("dark", "light"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -116,7 +126,7 @@ def main() -> None:
     window.resizeDocks([dock], [PANEL_WIDTH], Qt.Orientation.Horizontal)
     pump(app, 1)
     shoot("point_count")
-    viewer.close()
+    leave(app, viewer)
 
 
 if __name__ == "__main__":
