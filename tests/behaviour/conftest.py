@@ -1,4 +1,4 @@
-"""Today's behaviour, held in ``held/``; ``pytest tests/behaviour --update-behaviour`` writes it anew.
+"""Behaviour that users and other programs rely on, held in ``held/``; ``pytest tests/behaviour --update-behaviour`` writes it anew.
 
 After an update, ``git diff tests/behaviour/held`` shows what has changed: every line of it belongs in CHANGELOG.
 """
