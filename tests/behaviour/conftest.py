@@ -1,6 +1,7 @@
-"""Behaviour that users and other programs rely on, held in ``held/``; ``pytest tests/behaviour --update-behaviour`` writes it anew.
+"""Behaviour that users and other programs rely on, held in ``held/``.
 
-After an update, ``git diff tests/behaviour/held`` shows what has changed: every line of it belongs in CHANGELOG.
+``pytest tests/behaviour --update-behaviour`` writes it anew; ``git diff tests/behaviour/held`` then shows what has changed, for
+CHANGELOG.
 """
 
 from __future__ import annotations
