@@ -1,7 +1,7 @@
 """Behaviour that users and other programs rely on, held in ``held/``.
 
-``pytest tests/behaviour --update-behaviour`` writes it anew; ``git diff tests/behaviour/held`` then shows what has changed, for
-CHANGELOG.
+``pytest tests/behaviour --update-behaviour`` writes it anew; ``git diff tests/behaviour/held`` then
+shows what has changed, for CHANGELOG.
 """
 
 from __future__ import annotations
