@@ -20,6 +20,11 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-slow", action="store_true", help="also run the tests that take over a minute")
+    parser.addoption(
+        "--update-behaviour",
+        action="store_true",
+        help="write what tests/behaviour holds anew, from today's program",
+    )
 
 
 USES_THE_SCREEN = {"test_live.py", "test_demo.py", "test_display.py"}
