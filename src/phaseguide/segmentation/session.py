@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from phaseguide.errors import MicrographError, RatioError
-from phaseguide.events import Finished, Notice, Progress
+from phaseguide.events import Finished, Notice, Progress, run_to_end
 from phaseguide.micrographs.arrays import as_image_array
 from phaseguide.micrographs.validation import check_shape, check_values
 from phaseguide.models.card import FOUR_FLIPS, ViewCard
@@ -521,12 +521,3 @@ def _choose_folder(wish: EmbeddingFolder | Literal["off"] | None) -> EmbeddingFo
     if wish == "off":
         return None
     return usual_embedding_folder() if wish is None else wish
-
-
-def run_to_end(events: Iterator[Any]) -> Any:
-    """Run a generator of events and return the result of its last one; for scripts and tests."""
-    result = None
-    for event in events:
-        if isinstance(event, Finished):
-            result = event.result
-    return result

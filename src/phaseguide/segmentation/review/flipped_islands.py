@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import MicrographError
+from phaseguide.events import run_to_end
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import Ratio
 from phaseguide.segmentation.request import Mode, Request, Segmentation
@@ -217,8 +218,6 @@ def map_with_ratio(session: Session, ratio: Ratio | None, like: Request | None =
     PhaseguideError
         As `Session.segment`.
     """
-    from phaseguide.segmentation.session import run_to_end
-
     mode: Mode | None = None if ratio is None else "matched"
     request = replace(like or Request(), asked=ratio, auto=False, uncertainty=0.0, mode=mode)
     result: Segmentation = run_to_end(session.segment(request))
