@@ -35,8 +35,7 @@ from phaseguide.segmentation.network.embedding_files import (
 )
 from phaseguide.segmentation.network.embedding_keys import encoder_checksum, image_checksum, model_checksum
 from phaseguide.segmentation.network.embeddings import MEMORY, FeatureMemory
-from phaseguide.segmentation.network.stages import READING
-from phaseguide.segmentation.request import Request, Segmentation
+from phaseguide.segmentation.request import READING, Request, Segmentation
 from phaseguide.segmentation.session import Session
 from sam_files import offer_base
 from sam_models import sam_model

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from phaseguide.errors import MicrographError, RatioError
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.ratios import Ratio, closed, validate_ratio
-from phaseguide.segmentation.matching.islands import remove_small_islands, settle
+from phaseguide.segmentation.matching.islands import raise_cleaned, remove_small_islands
 from phaseguide.segmentation.matching.match import Match, match_ratio
 
 Owner = NDArray[np.unsignedinteger[Any]]
@@ -327,7 +327,7 @@ def match_regions(
         labels = remove_small_islands(labels, min_island_px, fixed)
         for at, part in enumerate(parts):
             aims = np.where(part.inside, labels[part.rows], np.uint8(EXCLUDED))
-            held = settle(scores[:, part.rows], aims, matches[at].offsets)
+            held = raise_cleaned(scores[:, part.rows], aims, matches[at].offsets)
             matches[at] = part.match(held, imposed[part.row], labels)
     notices = [
         f"{_title(regions, part.row)}: {doubt}"

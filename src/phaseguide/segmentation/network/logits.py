@@ -24,9 +24,8 @@ from phaseguide.segmentation.network.embeddings import MEMORY
 from phaseguide.segmentation.network.encoding import EncodedImage
 from phaseguide.segmentation.network.score_head import calibrated_image, recalibrated
 from phaseguide.segmentation.network.scratch import empty_beside
-from phaseguide.segmentation.network.stages import ENCODING, READING
 from phaseguide.segmentation.network.tiling import Tile, tile_ratios
-from phaseguide.segmentation.request import Preview
+from phaseguide.segmentation.request import ENCODING, READING, Preview
 
 Scores = NDArray[np.float32]
 Window = tuple[slice, slice]

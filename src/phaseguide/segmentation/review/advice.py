@@ -10,7 +10,7 @@ from phaseguide.models.metal import Metal
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import FLOOR, Ratio, total_variation
 from phaseguide.segmentation.matching.match import Match
-from phaseguide.segmentation.review.out_of_distribution import Familiarity, scale_warning
+from phaseguide.segmentation.review.out_of_distribution import TrainingDomain, scale_warning
 
 USUAL = 0.15
 """Total variation from which on a disagreement is told where a model's own is not known."""
@@ -106,7 +106,7 @@ def describe_match(match: Match) -> str:
     return ""
 
 
-def describe_strangeness(
+def out_of_distribution_warning(
     metal: Metal,
     card: Card,
     pixel_size_um: float | None,
@@ -129,5 +129,5 @@ def describe_strangeness(
     known = card.input.pixel_size_um
     if card.familiarity is None:
         return scale_warning(known, pixel_size_um) or ""
-    usual = Familiarity.from_dict(card.familiarity.model_dump(), pixel_size_um=known)
+    usual = TrainingDomain.from_dict(card.familiarity.model_dump(), pixel_size_um=known)
     return usual.warning(metal.seen, pixel_size_um, invert=invert, excluded=metal.excluded) or ""

@@ -54,7 +54,7 @@ class Island:
     Attributes
     ----------
     number : int
-        Its value in `Disputes.numbers`.
+        Its value in `FlippedIslands.numbers`.
     before, after : int
         Labels of its phase in the first and in the second map.
     kind : {"whole", "part"}
@@ -87,7 +87,7 @@ class Change:
     before, after : int
         Labels of the phases.
     islands : int
-        Number of `Disputes.islands` among them.
+        Number of `FlippedIslands.islands` among them.
     rims : int
         Number of groups that have other pixels: rims and specks.
     island_px, rim_px : int
@@ -106,8 +106,8 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Disputes:
-    """What `disputed_islands` found.
+class FlippedIslands:
+    """What `find_flipped_islands` found.
 
     Attributes
     ----------
@@ -150,7 +150,7 @@ class Disputes:
         return f"{' and '.join(parts)} {verb}, {_percent(self.share)} of the area: {', '.join(flows)}."
 
 
-def disputed_islands(before: Labels, after: Labels, scheme: PhaseScheme) -> Disputes:
+def find_flipped_islands(before: Labels, after: Labels, scheme: PhaseScheme) -> FlippedIslands:
     """Find the connected groups of pixels whose phase differs between two label maps.
 
     Pixels of one group go from the same phase to the same phase and touch by an edge or a corner, as
@@ -192,7 +192,7 @@ def disputed_islands(before: Labels, after: Labels, scheme: PhaseScheme) -> Disp
     numbers[place] = number = _largest_first(_connect_ways(ways[chosen], place, shown.shape))
     islands = tuple(_list_islands(numbers, number, ways[chosen], whole[chosen], place, total))
     changes = _sum_up(ways, group, chosen, islands, total)
-    return Disputes(scheme, islands, changes, ways.size / max(total, 1), shown, numbers)
+    return FlippedIslands(scheme, islands, changes, ways.size / max(total, 1), shown, numbers)
 
 
 def map_with_ratio(session: Session, ratio: Ratio | None, like: Request | None = None) -> Labels:

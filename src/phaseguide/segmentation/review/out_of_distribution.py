@@ -155,7 +155,7 @@ def describe_image(image: NDArray[Any], *, invert: bool = False, excluded: Mask 
 
 
 @dataclass(frozen=True)
-class Familiarity:
+class TrainingDomain:
     """What the training images were like.
 
     Attributes
@@ -183,7 +183,7 @@ class Familiarity:
     @classmethod
     def fit(
         cls, images: Iterable[NDArray[Any]], *, source: str = "", pixel_size_um: float | None = None
-    ) -> Familiarity:
+    ) -> TrainingDomain:
         """Learn from the training images.
 
         The threshold is what leaves nine in ten of them without a warning when each is compared with
@@ -200,7 +200,7 @@ class Familiarity:
     @classmethod
     def from_properties(
         cls, table: Floats, *, source: str = "", pixel_size_um: float | None = None
-    ) -> Familiarity:
+    ) -> TrainingDomain:
         """Learn from what `describe_image` says of each training image, shape (images, P)."""
         table = table[~np.isnan(table).all(axis=1)]
         if len(table) < FEWEST_IMAGES:
@@ -214,7 +214,7 @@ class Familiarity:
         return cls(*_summary(table), threshold, source, pixel_size_um)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], *, pixel_size_um: float | None = None) -> Familiarity:
+    def from_dict(cls, data: Mapping[str, Any], *, pixel_size_um: float | None = None) -> TrainingDomain:
         """Read what `to_dict` gave. Properties that only another version knows are left out."""
 
         def values(key: str) -> Floats:
