@@ -14,11 +14,11 @@ from phaseguide.events import Notice, Progress
 from phaseguide.models.card import Card
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import Ratio, blend_ratios, complete_ratio, held_back, ratio_from_labels
+from phaseguide.segmentation.constraints.region_matching import match_regions
 from phaseguide.segmentation.constraints.regions import (
     RegionShares,
     check_regions,
     impose_regions,
-    match_regions,
     measure_regions,
     regions_labels,
     report_regions,
