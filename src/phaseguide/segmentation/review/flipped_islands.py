@@ -225,17 +225,15 @@ def map_with_ratio(session: Session, ratio: Ratio | None, like: Request | None =
 
 
 def _connect_ways(ways: Ways, pixels: Pixels, shape: tuple[int, ...]) -> Ints:
-    """Index, from 0, of the connected group that each changed pixel belongs to, shape (N,)."""
+    """Index, from 0, of the connected group that each changed pixel belongs to, shape (N,); way by way."""
     image = np.zeros(shape, dtype=np.uint16)
     image[pixels] = ways
-    group = np.zeros(ways.size, dtype=np.int64)
-    found = 0
-    for way in np.unique(ways):
-        parts, count = _connect(image == way)
-        here = ways == way
-        group[here] = parts[pixels][here] - 1 + found
-        found += count
-    return group
+    part = _connect(image)[pixels] - 1
+    way = np.zeros(part.max(initial=-1) + 1, dtype=np.uint16)
+    way[part] = ways
+    rank = np.empty(way.size, dtype=np.int64)
+    rank[np.argsort(way, kind="stable")] = np.arange(way.size)
+    return rank[part]
 
 
 def _whole(group: Ints, before: Labels, after: Labels, pixels: Pixels) -> NDArray[np.bool_]:
@@ -248,20 +246,17 @@ def _whole(group: Ints, before: Labels, after: Labels, pixels: Pixels) -> NDArra
 
 def _island_sizes(labels: Labels, pixels: Pixels) -> Ints:
     """Area in px of the island of a map that each of the pixels lies in."""
-    phase = labels[pixels]
-    sizes = np.zeros(phase.size, dtype=np.int64)
-    for k in np.unique(phase):
-        parts, _ = _connect(labels == k)
-        here = phase == k
-        sizes[here] = np.bincount(parts.ravel())[parts[pixels][here]]
+    parts = _connect(labels)
+    sizes: Ints = np.bincount(parts.ravel())[parts[pixels]]
     return sizes
 
 
-def _connect(mask: NDArray[Any]) -> tuple[NDArray[np.int32], int]:
-    from scipy.ndimage import label
+def _connect(image: NDArray[Any]) -> Ints:
+    """Number the groups of equal pixels that touch by an edge or a corner, from 1; 0 stays 0."""
+    from skimage.measure import label
 
-    parts, count = label(mask, structure=np.ones((3, 3)))
-    return parts, int(count)
+    parts: Ints = label(image, background=0, connectivity=2)
+    return parts
 
 
 def _opened(numbers: NDArray[np.int32]) -> NDArray[np.bool_]:
