@@ -12,7 +12,7 @@ from phaseguide.errors import MicrographError
 from phaseguide.models.model_file import load_model
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.segmentation.request import Request
-from phaseguide.segmentation.review.flipped_islands import find_flipped_islands, map_with_ratio
+from phaseguide.segmentation.review.flipped_islands import find_flipped_islands
 from phaseguide.segmentation.session import Session, run_to_end
 from tiny_models import tiny_image, tiny_model
 
@@ -126,23 +126,14 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     return Session(model, tiny_image(), device="cpu")
 
 
-def test_a_session_gives_the_maps_to_compare(session: Session) -> None:
-    own = map_with_ratio(session, None)
-    assert np.array_equal(own, run_to_end(session.segment(Request())).labels)
+def test_two_maps_of_a_session_are_compared(session: Session) -> None:
+    own, nothing_asked = (
+        run_to_end(session.segment(Request(asked=asked))).labels for asked in (None, np.full(3, np.nan))
+    )
+    assert np.array_equal(own, nothing_asked), "a ratio that leaves everything open is no ratio"
     wish = np.array([0.5, 0.3, 0.2])
-    asked = map_with_ratio(session, wish)
+    asked = run_to_end(session.segment(Request(asked=wish, uncertainty=0.0, mode="matched"))).labels
     shares = [np.mean(asked == k) for k in (1, 2, 3)]
     assert shares == pytest.approx(wish, abs=1e-3), "imposed as it is, whatever the model thinks"
     found = find_flipped_islands(own, asked, session.scheme)
     assert found.share == pytest.approx(np.mean(own != asked))
-
-
-def test_cleaning_is_that_of_the_result_to_compare_with(session: Session) -> None:
-    like = Request(min_island_px=30, smoothing_px=1.0, uncertainty=0.3)
-    expected = run_to_end(session.segment(like)).labels
-    assert np.array_equal(map_with_ratio(session, None, like), expected)
-
-
-def test_a_ratio_that_leaves_everything_open_is_no_ratio(session: Session) -> None:
-    own = map_with_ratio(session, None)
-    assert np.array_equal(map_with_ratio(session, np.full(3, np.nan)), own)

@@ -269,13 +269,7 @@ def cleaned(labels: Labels, fixed: Labels | None, request: Request) -> Labels:
 
 
 def area_shares(labels: Labels, scheme: PhaseScheme, name: str) -> Ratio:
-    """Area shares of a map, shape (K,).
-
-    Raises
-    ------
-    MicrographError
-        Every pixel is excluded.
-    """
+    """Area shares of a map, shape (K,); raises `MicrographError` where every pixel is excluded."""
     shares = ratio_from_labels(labels, len(scheme))
     if shares is None:
         raise MicrographError(f"{name}: every pixel is excluded. Erase some of the exclusion.")

@@ -150,17 +150,7 @@ def check_regions(
 
 
 def regions_labels(regions: Sequence[Region], shape: tuple[int, int]) -> Owner:
-    """Return which region each pixel belongs to: 0 none, r the r-th; of overlapping ones the later.
-
-    Parameters
-    ----------
-    regions : sequence of Region
-    shape : (int, int)
-
-    Returns
-    -------
-    ndarray of uint8 (uint16 beyond 255 regions), shape `shape`
-    """
+    """Return which region each pixel belongs to: 0 none, r the r-th; of overlapping ones the later."""
     owner = np.zeros(shape, dtype=np.min_scalar_type(len(regions)))
     for number, region in enumerate(regions, start=1):
         owner[region.mask] = number
@@ -171,13 +161,6 @@ def measure_regions(
     labels: NDArray[np.uint8], owner: Owner, n_regions: int, n_phases: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Measure area shares in each region; 0 (not classified) and 255 (excluded) are left out.
-
-    Parameters
-    ----------
-    labels : ndarray of uint8, shape (H, W)
-    owner : ndarray of unsigned int, shape (H, W)
-        From `regions_labels`.
-    n_regions, n_phases : int
 
     Returns
     -------
@@ -242,18 +225,7 @@ def impose_regions(
 def whole_composition(
     imposed: NDArray[np.float64], own: NDArray[np.float64], areas: NDArray[np.int64]
 ) -> Ratio:
-    """Return the composition of the field when every region has its imposed one, and the others their own.
-
-    Parameters
-    ----------
-    imposed, own : ndarray of float64, shape (R + 1, K)
-    areas : ndarray of int64, shape (R + 1,)
-
-    Returns
-    -------
-    ndarray of float64, shape (K,)
-        Sums to 1.
-    """
+    """Return the composition of the field, (K,), when every region has its imposed one, and the others their own."""
     aims = np.where(np.isnan(imposed), own, imposed)
     seen = areas > 0
     mean: Ratio = np.average(aims[seen], axis=0, weights=areas[seen])
@@ -268,16 +240,7 @@ def report_regions(
     imposed: NDArray[np.float64],
     achieved: NDArray[np.float64],
 ) -> tuple[RegionShares, ...]:
-    """Put together what is known of each region, the rest of the field last if there is any.
-
-    Parameters
-    ----------
-    regions : sequence of Region
-    field : (ndarray or None, float or tuple of float)
-        What is asked of the rest of the field, and its uncertainty.
-    own, imposed, achieved : ndarray of float64, shape (R + 1, K)
-    areas : ndarray of int64, shape (R + 1,)
-    """
+    """Put together what is known of each region, the rest of the field last if there is any."""
     named = [(REST, *field), *((one.name, one.asked, one.uncertainty) for one in regions)]
     shares = []
     for row, (name, asked, uncertainty) in enumerate(named):

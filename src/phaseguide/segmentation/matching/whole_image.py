@@ -191,18 +191,9 @@ class _Few:
 
 
 def survey(z: Scores, given: Labels | None) -> tuple[Field, Labels]:
-    """Look at all scores once: the field, and its map without a ratio, of equals the first.
+    """Look at all scores, (K, N), once: the field, and its map without a ratio, of equals the first.
 
-    Parameters
-    ----------
-    z : ndarray of float, shape (K, N)
-    given : ndarray of uint8, shape (N,), or None
-        Not 0 where a pixel is fixed.
-
-    Raises
-    ------
-    PhaseguideError
-        The scores hold NaN or infinity.
+    ``given``, (N,), is not 0 where a pixel is fixed. Raises `PhaseguideError` where the scores hold NaN or infinity.
     """
     labels = np.ones(z.shape[1], dtype=np.uint8)
     own, fixed = np.zeros(len(z), dtype=np.int64), np.zeros(len(z), dtype=np.int64)

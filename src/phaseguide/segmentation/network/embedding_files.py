@@ -42,13 +42,7 @@ Cause = Literal["damaged", "unreadable", "unwritable", "too large"]
 
 
 class EmbeddingError(PhaseguideError):
-    """Embeddings could not be read from disk or written there; the work goes on without.
-
-    Parameters
-    ----------
-    cause : {"damaged", "unreadable", "unwritable", "too large"}
-    message : str
-    """
+    """Embeddings could not be read from disk or written there; the work goes on without."""
 
     def __init__(self, cause: Cause, message: str) -> None:
         super().__init__(message)
@@ -101,15 +95,7 @@ class KeptImage:
 
 @dataclass(frozen=True)
 class EmbeddingFolder:
-    """A folder of embeddings.
-
-    Attributes
-    ----------
-    path : Path
-        Made when something is written.
-    limit : int
-        Bytes that it may hold.
-    """
+    """A folder of embeddings, made when something is written, and how many bytes it may hold."""
 
     path: Path
     limit: int = round(DEFAULT_LIMIT_GB * 1e9)
@@ -119,20 +105,10 @@ class EmbeddingFolder:
         return self._file(image, name).is_file()
 
     def read(self, image: str, name: str, about: Mapping[str, Any]) -> Unit | None:
-        """Read a file; None if it is not there, or of another image or something else.
+        """Read a file of an image, given by its checksum; None if it is not there, or about something else.
 
-        Parameters
-        ----------
-        image : str
-            Checksum of the image.
-        name : str
-        about : mapping
-            What it must be about; see `phaseguide.segmentation.network.embedding_keys`.
-
-        Raises
-        ------
-        EmbeddingError
-            It is damaged, and was removed; or the system does not let it be read.
+        ``about`` is told by `phaseguide.segmentation.network.embedding_keys`. Raises `EmbeddingError` where the file
+        is damaged, and was removed, or where the system does not let it be read.
         """
         path = self._file(image, name)
         if path.parent.is_symlink() or not path.is_file():
@@ -168,18 +144,8 @@ class EmbeddingFolder:
     ) -> None:
         """Write a file, and remove the images that were used least recently where there are too many.
 
-        Parameters
-        ----------
-        image, name, about
-            As for `read`. The image is written with the rest: a file in another image's folder is not of that one.
-        arrays : sequence of ndarray
-        details : mapping
-            JSON values.
-
-        Raises
-        ------
-        EmbeddingError
-            No space, no permission, or the image alone would exceed the limit.
+        The image is told in it: a file in another image's folder is not of that one. Raises `EmbeddingError` where
+        there is no space or no permission, or where the image alone would exceed the limit.
         """
         path = self._file(image, name)
         temporary = self.path / f"{_HALF_WRITTEN}{uuid.uuid4().hex}"
@@ -238,13 +204,7 @@ class EmbeddingFolder:
         return total
 
     def clear(self) -> int:
-        """Remove all embeddings; returns how many bytes that freed. Other files in the folder stay.
-
-        Raises
-        ------
-        PhaseguideError
-            Something could not be removed.
-        """
+        """Remove all embeddings, and nothing else; returns the bytes that freed, or raises `PhaseguideError`."""
         if not self.path.is_dir():
             return 0
         before = self.size()
@@ -302,16 +262,8 @@ def default_folder() -> Path:
 def embedding_folder(wish: str, limit_gb: float | None = None) -> EmbeddingFolder | None:
     """Read a user's wish: a folder, ``on`` (`default_folder`) or ``off``.
 
-    Parameters
-    ----------
-    wish : str
-    limit_gb : float, optional
-        Default: what the variable PHASEGUIDE_EMBEDDINGS_GB says, or 10.
-
-    Raises
-    ------
-    PhaseguideError
-        Something is in the folder's place, or the limit is no positive number.
+    The limit is by default what the variable PHASEGUIDE_EMBEDDINGS_GB says, or 10. Raises `PhaseguideError` where a
+    file is in the folder's place, or the limit is no positive number.
     """
     word = wish.strip().lower()
     if word in ("", "off", "0", "no", "false"):

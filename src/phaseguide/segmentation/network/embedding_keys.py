@@ -96,15 +96,9 @@ def _make_keys(segmenter: Any) -> NetworkKeys | None:
 
 
 def image_checksum(pixels: NDArray[Any], limits: tuple[float, float], *, invert: bool) -> str:
-    """Sha256 of an image as the network gets it.
+    """Sha256 of an image, (H, W) or (H, W, C), as the network gets it; bands of rows are read one at a time.
 
-    Parameters
-    ----------
-    pixels : ndarray, shape (H, W) or (H, W, C)
-        With the channels of the network. Anything that gives an array a band of rows at a time will do.
-    limits : tuple of float
-        See `phaseguide.models.segmenter.intensity_limits`.
-    invert : bool
+    ``limits`` are those of `phaseguide.models.segmenter.intensity_limits`.
     """
     about = {"format": FORMAT, "shape": list(pixels.shape), "dtype": pixels.dtype.str, "limits": limits}
     digest = hashlib.sha256(json.dumps({**about, "invert": invert}).encode())

@@ -113,29 +113,9 @@ class Embeddings:
     Both are looked for in memory and on disk before they are made. What the disk gives is bit for bit what was
     made: features are kept in the type that the encoder put out, since half precision changes some labels.
 
-    Parameters
-    ----------
-    segmenter : GuidedSegmenter
-        A network of another kind shares nothing with other sessions.
-    pixels : ndarray, shape (H, W) or (H, W, C)
-    limits : tuple of float
-    invert : bool
-        See `phaseguide.models.segmenter.normalise_image`.
-    device : str
-        Kind of the device that the network runs on.
-    precision : str
-        Numbers that it computes with.
-    room : int
-        Bytes that features may take in memory, all sessions together.
-    folder : EmbeddingFolder, optional
-        None: nothing on disk.
-
-    Attributes
-    ----------
-    made : int
-        How often the encoder ran.
-    notices : list of str
-        What the user should know; to be emptied by whoever tells it.
+    A network of another kind than `GuidedSegmenter` shares nothing with other sessions. ``room``: bytes that
+    features may take in memory, all sessions together. ``made`` counts how often the encoder ran, and whoever tells
+    the ``notices`` empties them.
     """
 
     def __init__(
@@ -169,17 +149,7 @@ class Embeddings:
         return MEMORY.held(self._owner)
 
     def features(self, tile: Tile, view: ViewCard, make: Callable[[], Features], room: int) -> Features:
-        """Return the features of one view of a tile.
-
-        Parameters
-        ----------
-        tile : Tile
-        view : ViewCard
-        make : callable
-            Runs the encoder.
-        room : int
-            Bytes that the features of this image may take in memory.
-        """
+        """Return the features of one view of a tile; ``make`` runs the encoder, ``room`` is in bytes."""
         about = about_features(self._encoder, tile, view, self._running)
         name = about_name(about)
         key = (self._owner, name, str(self._device))

@@ -23,16 +23,7 @@ def conflict_limit(card: Card) -> float:
 
 
 def describe_conflict(asked: Ratio, own: Ratio, achieved: Ratio, card: Card) -> str:
-    """Say in one sentence how far the user and the model are apart; empty if they are not.
-
-    Parameters
-    ----------
-    asked : ndarray, shape (K,)
-        Complete.
-    own, achieved : ndarray, shape (K,)
-    card : Card
-        Of the model.
-    """
+    """Say in one sentence how far the user (a complete ratio) and the model are apart; empty if they are not."""
     gap, moved = total_variation(own, asked), total_variation(own, achieved)
     limit = conflict_limit(card)
     if gap <= limit:
@@ -51,12 +42,7 @@ def describe_conflict(asked: Ratio, own: Ratio, achieved: Ratio, card: Card) -> 
 def describe_limit(asked: Ratio, imposed: Ratio, held: NDArray[np.bool_], scheme: PhaseScheme) -> str:
     """Say which values are so far from what the model sees that they are followed only so far; or nothing.
 
-    Parameters
-    ----------
-    asked, imposed : ndarray, shape (K,)
-    held : ndarray of bool, shape (K,)
-        From `phaseguide.ratios.held_back`.
-    scheme : PhaseScheme
+    ``held``, bool (K,), is what `phaseguide.ratios.held_back` says.
     """
     parts = [
         f"{phase.name} {asked[k] * 100:.1f} % only to {imposed[k] * 100:.1f} %"
@@ -113,19 +99,7 @@ def out_of_distribution_warning(
     *,
     invert: bool,
 ) -> str:
-    """Say what about an image is unlike the training images; empty if nothing is known to be.
-
-    Parameters
-    ----------
-    metal : Metal
-        Of the image.
-    card : Card
-        Of the model.
-    pixel_size_um : float or None
-        Of the image.
-    invert : bool
-        The image's contrast is inverted.
-    """
+    """Say what about an image is unlike the training images; empty if nothing is known to be."""
     known = card.input.pixel_size_um
     if card.familiarity is None:
         return scale_warning(known, pixel_size_um) or ""

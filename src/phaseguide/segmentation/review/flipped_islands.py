@@ -8,20 +8,14 @@ that are islands are told apart from the rims of islands that stay.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import MicrographError
-from phaseguide.events import run_to_end
 from phaseguide.phases import PhaseScheme
-from phaseguide.ratios import Ratio
-from phaseguide.segmentation.request import Mode, Request, Segmentation
-
-if TYPE_CHECKING:
-    from phaseguide.segmentation.session import Session
 
 Labels = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -195,35 +189,6 @@ def find_flipped_islands(before: Labels, after: Labels, scheme: PhaseScheme) -> 
     return FlippedIslands(scheme, islands, changes, ways.size / max(total, 1), shown, numbers)
 
 
-def map_with_ratio(session: Session, ratio: Ratio | None, like: Request | None = None) -> Labels:
-    """Return the label map of a session's image that has a composition, by matching alone.
-
-    Quick once the session has segmented: it keeps the scores.
-
-    Parameters
-    ----------
-    session : Session
-    ratio : ndarray, shape (K,), or None
-        Imposed as it is, however unlikely; NaN where open. None: the map without a ratio, with the
-        edits on it as they are on every other.
-    like : Request, optional
-        Smoothing and smallest island are taken from here.
-
-    Returns
-    -------
-    ndarray of uint8, shape (H, W)
-
-    Raises
-    ------
-    PhaseguideError
-        As `Session.segment`.
-    """
-    mode: Mode | None = None if ratio is None else "matched"
-    request = replace(like or Request(), asked=ratio, auto=False, uncertainty=0.0, mode=mode)
-    result: Segmentation = run_to_end(session.segment(request))
-    return result.labels
-
-
 def _connect_ways(ways: Ways, pixels: Pixels, shape: tuple[int, ...]) -> Ints:
     """Index, from 0, of the connected group that each changed pixel belongs to, shape (N,); way by way."""
     image = np.zeros(shape, dtype=np.uint16)
@@ -255,7 +220,7 @@ def _connect(image: NDArray[Any]) -> Ints:
     """Number the groups of equal pixels that touch by an edge or a corner, from 1; 0 stays 0."""
     from skimage.measure import label
 
-    parts: Ints = label(image, background=0, connectivity=2)
+    parts: Ints = label(image, background=0, connectivity=2)  # type: ignore[no-untyped-call]
     return parts
 
 

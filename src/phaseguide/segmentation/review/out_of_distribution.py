@@ -242,17 +242,9 @@ class TrainingDomain:
         return {"names": names, **columns, "threshold": self.threshold, "source": self.source}
 
     def deviations(self, properties: Floats) -> Floats:
-        """Distance of each property from the centre in spreads; 0 inside the training range or if harmless.
+        """Distance of each property, (P,), from the centre in spreads; 0 inside the training range or if harmless.
 
-        Parameters
-        ----------
-        properties : ndarray of float64, shape (P,)
-            From `describe_image`.
-
-        Returns
-        -------
-        ndarray of float64, shape (P,)
-            Negative below the range, positive above it.
+        Negative below the range, positive above it.
         """
         deviation = np.nan_to_num((properties - self.centre) / self.spread)
         below = (properties < self.lowest) & [bool(p.below) for p in PROPERTIES]
@@ -273,12 +265,7 @@ class TrainingDomain:
     ) -> str | None:
         """Say in one sentence what about an image is unlike the training images; None if nothing is.
 
-        Parameters
-        ----------
-        image, invert, excluded
-            See `describe_image`.
-        pixel_size_um : float, optional
-            Of the image. Another scale than in training, where both are known, is told first.
+        Another scale than in training, where both are known, is told first.
         """
         scale = scale_warning(self.pixel_size_um, pixel_size_um)
         if scale is not None:
@@ -299,13 +286,7 @@ class TrainingDomain:
 
 
 def scale_warning(trained_um: float | None, image_um: float | None) -> str | None:
-    """Say that an image has another scale than the training images; None if not, or if not known.
-
-    Parameters
-    ----------
-    trained_um, image_um : float or None
-        Edge of a pixel in micrometres.
-    """
+    """Say that an image has another scale, in um a pixel, than the training images; None if not, or if not known."""
     if not trained_um or not image_um:
         return None
     factor = image_um / trained_um
