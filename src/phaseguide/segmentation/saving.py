@@ -19,8 +19,9 @@ from phaseguide.micrographs.label_maps import label_map_bytes
 from phaseguide.micrographs.records import sha256_of_array, sha256_of_file, write_result
 from phaseguide.models.model_file import LoadedModel, UsedModel
 from phaseguide.phases import EXCLUDED, PhaseScheme
+from phaseguide.ratios import Ratio
 from phaseguide.segmentation.constraints.prompts import prompt_rows
-from phaseguide.segmentation.constraints.region_files import region_rows, share_of
+from phaseguide.segmentation.constraints.region_files import region_rows
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.segmentation.review.sensitivity import boundary_sensitivity
 
@@ -130,7 +131,13 @@ def make_record(
     source: str | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the record of a result, from what `save_segmentation` takes: shares in [0, 1], None where none applies."""
+    """Return the record of a result: shares in [0, 1], None where a number does not apply.
+
+    Parameters
+    ----------
+    segmentation, model, image_path, image, pixel_size_um, image_sha256, source, settings
+        See `save_segmentation`.
+    """
     if source is None:
         source = "not stated" if segmentation.has_ratio else _origin(segmentation)
     return {
@@ -184,17 +191,20 @@ def phase_rows(segmentation: Segmentation) -> list[dict[str, Any]]:
     if segmentation.labels.ndim == 2:
         eroded, dilated = boundary_sensitivity(segmentation.labels, len(segmentation.scheme))
 
+    def share(ratio: Ratio | None, index: int) -> float | None:
+        return None if ratio is None or np.isnan(ratio[index]) else float(ratio[index])
+
     return [
         {
             "label": phase.label,
             "name": phase.name,
             "color": phase.colour,
-            "asked": share_of(segmentation.asked, i),
-            "imposed": share_of(segmentation.imposed, i),
-            "achieved": share_of(segmentation.achieved, i),
-            "own": share_of(segmentation.own, i),
-            "eroded": share_of(eroded, i),
-            "dilated": share_of(dilated, i),
+            "asked": share(segmentation.asked, i),
+            "imposed": share(segmentation.imposed, i),
+            "achieved": share(segmentation.achieved, i),
+            "own": share(segmentation.own, i),
+            "eroded": share(eroded, i),
+            "dilated": share(dilated, i),
         }
         for i, phase in enumerate(segmentation.scheme)
     ]

@@ -89,7 +89,17 @@ SpecimenEvent = FieldEvent | Composition | Finished[Composition | None]
 
 
 def segment_fields(fields: Sequence[Field], request: Request) -> Iterator[FieldEvent | Finished[None]]:
-    """Segment every field by itself, each as the request says; after each comes FieldDone or FieldFailed."""
+    """Segment every field by itself, each as the request says.
+
+    Yields
+    ------
+    Progress, Notice
+        While working.
+    FieldDone, FieldFailed
+        After each field.
+    Finished
+        Last, with nothing.
+    """
     for index, field in enumerate(fields):
         at = (index, len(fields)) if len(fields) > 1 else None
         yield (yield from _attempt(index, field, request, f"Field {index + 1} of {len(fields)}", at=at))

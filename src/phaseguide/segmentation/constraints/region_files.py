@@ -101,6 +101,10 @@ def _read(
 
 def region_rows(regions: Sequence[RegionShares], scheme: PhaseScheme) -> list[dict[str, Any]]:
     """Return one JSON-able row a region: its name, size, and the shares of its phases, None where unknown."""
+
+    def share(ratio: Ratio | None, index: int) -> float | None:
+        return None if ratio is None or np.isnan(ratio[index]) else float(ratio[index])
+
     return [
         {
             "name": region.name,
@@ -111,18 +115,13 @@ def region_rows(regions: Sequence[RegionShares], scheme: PhaseScheme) -> list[di
                 {
                     "label": phase.label,
                     "name": phase.name,
-                    "asked": share_of(region.asked, i),
-                    "imposed": share_of(region.imposed, i),
-                    "achieved": share_of(region.achieved, i),
-                    "own": share_of(region.own, i),
+                    "asked": share(region.asked, i),
+                    "imposed": share(region.imposed, i),
+                    "achieved": share(region.achieved, i),
+                    "own": share(region.own, i),
                 }
                 for i, phase in enumerate(scheme)
             ],
         }
         for region in regions
     ]
-
-
-def share_of(ratio: Ratio | None, index: int) -> float | None:
-    """Return the share of a phase as a record holds it: None where it is open, or there is no ratio."""
-    return None if ratio is None or np.isnan(ratio[index]) else float(ratio[index])

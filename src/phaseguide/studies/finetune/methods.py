@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from phaseguide.evaluation.confusion import confusion_matrix, scores_from_confusion
 from phaseguide.evaluation.ratio_source import draw_generator
-from phaseguide.events import Finished, Progress, run_to_end
+from phaseguide.events import Finished, Progress
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.events import FinetuneResult, Preview, PreviewField
 from phaseguide.finetuning.sources import Source
@@ -20,7 +20,7 @@ from phaseguide.models.model_file import LoadedModel
 from phaseguide.ratios import ratio_from_labels
 from phaseguide.ratios.simulated import expert_ratio
 from phaseguide.segmentation.request import Request, Segmentation
-from phaseguide.segmentation.session import Session
+from phaseguide.segmentation.session import Session, run_to_end
 from phaseguide.studies.finetune.data import Field, Strokes
 from phaseguide.studies.finetune.random_forest import Features, PixelForest, pixel_features
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from phaseguide.datasets.folder import Dataset
 from phaseguide.evaluation.evaluate import open_session
-from phaseguide.events import Finished, Progress, run_to_end
+from phaseguide.events import Finished, Progress
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.ratios import Ratio
 from phaseguide.segmentation.request import Request
-from phaseguide.segmentation.session import Session
+from phaseguide.segmentation.session import Session, run_to_end
 
 STEP = 0.05
 

@@ -73,9 +73,8 @@ def measure(task: RatioTask, on_stage: Callable[[str], None]) -> RatioRow:
     """Measure one decoder; ``on_stage`` hears what comes next."""
     import torch
 
-    from phaseguide.events import run_to_end
     from phaseguide.segmentation.request import Request
-    from phaseguide.segmentation.session import Session
+    from phaseguide.segmentation.session import Session, run_to_end
 
     if task.threads:
         torch.set_num_threads(task.threads)

@@ -17,7 +17,7 @@ import numpy as np
 
 import phaseguide
 from phaseguide.errors import PhaseguideError
-from phaseguide.events import Finished, Progress, run_to_end
+from phaseguide.events import Finished, Progress
 from phaseguide.files import resolved
 from phaseguide.studies.speed.speed import describe_machine
 from phaseguide.studies.speed.speed_worker import benchmark_image, peak_memory_mb
@@ -25,6 +25,7 @@ from phaseguide.studies.speed.worker import serve, worker_messages
 
 if TYPE_CHECKING:
     from phaseguide.segmentation.request import Request, Segmentation
+    from phaseguide.segmentation.session import Session
 
 SIZES = (2048, 4096, 8192, 16384)
 NARROW = "narrow (random weights)"
@@ -201,7 +202,7 @@ def measure(task: LargeTask, on_stage: Callable[[str], None]) -> LargeRow:
 
     def run(request: Request) -> tuple[float, float, Segmentation]:
         started, started_cpu = time.perf_counter(), time.process_time()
-        result: Segmentation = run_to_end(session.segment(request))
+        result = _segment(session, request)
         seconds, cpu = time.perf_counter() - started, time.process_time() - started_cpu
         if result.imposed is not None:
             errors.append(float(np.abs(result.achieved - result.imposed).max()) * task.size**2)
@@ -239,6 +240,11 @@ def measure(task: LargeTask, on_stage: Callable[[str], None]) -> LargeRow:
         decode_gb=_peak_gb() if guided else None,
         error_px=max(errors),
     )
+
+
+def _segment(session: Session, request: Request) -> Segmentation:
+    result: Segmentation = next(e.result for e in session.segment(request) if isinstance(e, Finished))
+    return result
 
 
 def _peak_gb() -> float | None:

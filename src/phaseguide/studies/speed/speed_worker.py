@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.events import run_to_end
+from phaseguide.events import Finished
 from phaseguide.studies.speed.worker import serve
 
 if TYPE_CHECKING:
@@ -103,8 +103,8 @@ def measure(task: Task, on_stage: Callable[[str], None]) -> SpeedRow:
         return Session(model, pixels, device=task.device, embeddings="off")
 
     warm = open_session(image if device.kind == "cuda" else image[:256, :256])
-    own = run_to_end(warm.segment(Request())).own
-    run_to_end(warm.segment(Request(asked=own, uncertainty=0.0, mode="both" if guided else "matched")))
+    own = _run(warm.segment(Request())).own
+    _run(warm.segment(Request(asked=own, uncertainty=0.0, mode="both" if guided else "matched")))
     del warm
     ratios = _changed_ratios(own)
     baseline = peak_memory_mb()
@@ -212,8 +212,12 @@ def _changed_ratios(own: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
         yield ratio / ratio.sum()
 
 
+def _run(events: Iterator[Any]) -> Any:
+    return next(e.result for e in events if isinstance(e, Finished))
+
+
 def _segment_seconds(session: Session, request: Request) -> float:
-    return _seconds(lambda: run_to_end(session.segment(request)))
+    return _seconds(lambda: _run(session.segment(request)))
 
 
 def _seconds(work: Callable[[], Any]) -> float:
