@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from phaseguide.datasets.samples import open_sample
+    from phaseguide.events import run_to_end
     from phaseguide.models.zoo import open_model
     from phaseguide.phases import PhaseScheme
     from phaseguide.ratios import parse_ratio
     from phaseguide.segmentation.request import Request
-    from phaseguide.segmentation.session import Session, run_to_end
+    from phaseguide.segmentation.session import Session
 
     __version__: str
 
@@ -36,7 +37,7 @@ _HOMES = {
     "open_model": "phaseguide.models.zoo",
     "open_sample": "phaseguide.datasets.samples",
     "parse_ratio": "phaseguide.ratios",
-    "run_to_end": "phaseguide.segmentation.session",
+    "run_to_end": "phaseguide.events",
 }
 
 

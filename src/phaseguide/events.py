@@ -6,7 +6,7 @@ Every long function of the core is a generator of these. It can be stopped betwe
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -54,3 +54,23 @@ class Rest:
     """Yielded by stages to wait: what follows is done only if no newer wish comes within so many seconds."""
 
     seconds: float
+
+
+def run_to_end(events: Iterator[Any]) -> Any:
+    """Run a generator of events to its end, for scripts and tests.
+
+    Parameters
+    ----------
+    events : iterator of Progress, Notice, Finished ...
+        What `Session.segment` and every other long function returns.
+
+    Returns
+    -------
+    object
+        The ``result`` of the event `Finished`; for `Session.segment` a `Segmentation`. None if there was none.
+    """
+    result = None
+    for event in events:
+        if isinstance(event, Finished):
+            result = event.result
+    return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ MOST_BYTES = 64 * 1024 * 1024
 MOST_NESTING = 64
 
 _BEYOND = 2**63
+_MANY_DIGITS = re.compile("(?<![.0-9])[0-9]{19}")  # fewer fit into 64 bits; those of a fraction do not matter
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -41,13 +43,18 @@ def parse_json(text: str | bytes) -> Any:
             text,
             parse_constant=_no_constant,
             parse_float=_finite,
-            parse_int=_moderate,
+            parse_int=_moderate if _MANY_DIGITS.search(text) else int,
             object_pairs_hook=_without_doubles,
         )
     except RecursionError as error:
         raise ValueError("lists or objects in it are nested too deep") from error
     level, depth = [value], 0
-    while level := [item for outer in level if isinstance(outer, (dict, list)) for item in _items(outer)]:
+    while level := [
+        item
+        for outer in level
+        if isinstance(outer, (dict, list))
+        for item in (outer.values() if isinstance(outer, dict) else outer)
+    ]:
         depth += 1
         if depth > MOST_NESTING:
             raise ValueError(f"lists or objects in it are nested over {MOST_NESTING} deep")
@@ -88,10 +95,6 @@ def _readable(value: Any) -> Any:
     if isinstance(value, dict):
         return {_readable(key): _readable(item) for key, item in value.items()}
     return [_readable(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def _items(outer: dict[str, Any] | list[Any]) -> list[Any]:
-    return list(outer.values()) if isinstance(outer, dict) else outer
 
 
 def _no_constant(name: str) -> float:

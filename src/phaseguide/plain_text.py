@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 
+_NO_UNICODE = re.compile("[\ud800-\udfff]")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#&!])")
 
 
 def readable(text: str) -> str:
     """Return a text that is Unicode: bytes of a file name that are none are written by their numbers."""
-    return "".join(f"\\x{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else _whole(c) for c in text)
+    return _NO_UNICODE.sub(lambda found: _told(found[0]), text)
 
 
 def visible(text: str) -> str:
@@ -18,7 +19,10 @@ def visible(text: str) -> str:
 
     Line breaks and tabs stay.
     """
-    return "".join(_escaped(c) if _acts(c) else c for c in readable(text))
+    text = readable(text)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escaped(c) if _acts(c) else c for c in text)
 
 
 def in_markdown(text: str) -> str:
@@ -26,8 +30,8 @@ def in_markdown(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", " ".join(visible(text).split()))
 
 
-def _whole(character: str) -> str:
-    return _escaped(character) if "\ud800" <= character <= "\udfff" else character
+def _told(surrogate: str) -> str:
+    return f"\\x{ord(surrogate) - 0xDC00:02x}" if "\udc80" <= surrogate <= "\udcff" else _escaped(surrogate)
 
 
 def _acts(character: str) -> bool:

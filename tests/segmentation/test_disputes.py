@@ -12,7 +12,7 @@ from phaseguide.errors import MicrographError
 from phaseguide.models.model_file import load_model
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.segmentation.request import Request
-from phaseguide.segmentation.review.flipped_islands import disputed_islands, map_with_ratio
+from phaseguide.segmentation.review.flipped_islands import find_flipped_islands
 from phaseguide.segmentation.session import Session, run_to_end
 from tiny_models import tiny_image, tiny_model
 
@@ -32,7 +32,7 @@ def test_an_island_that_flips_is_told_from_a_rim_that_moves() -> None:
     after = before.copy()
     after[50:56, 60:66] = 3  # the small island becomes pearlite
     after[10:30, 30:32] = 2  # the large one grows by two columns
-    found = disputed_islands(before, after, SCHEME)
+    found = find_flipped_islands(before, after, SCHEME)
     (island,) = found.islands
     assert (island.before, island.after, island.kind) == (2, 3, "whole")
     assert island.area_px == 36 and island.share == 36 / 8000
@@ -54,7 +54,7 @@ def test_islands_that_appear_and_that_vanish_both_count_as_whole() -> None:
     before = matrix()
     after = before.copy()
     after[50:56, 60:66] = 1
-    forward, back = disputed_islands(before, after, SCHEME), disputed_islands(after, before, SCHEME)
+    forward, back = find_flipped_islands(before, after, SCHEME), find_flipped_islands(after, before, SCHEME)
     assert [(i.before, i.after, i.kind) for i in forward.islands] == [(2, 1, "whole")]
     assert [(i.before, i.after, i.kind) for i in back.islands] == [(1, 2, "whole")]
 
@@ -64,7 +64,7 @@ def test_a_thick_piece_of_an_island_is_a_part_and_thin_laths_can_be_whole() -> N
     after = before.copy()
     after[10:30, 10:20] = 1  # half of the large island
     np.fill_diagonal(after[35:75, 20:60], 3)  # a slanting lath, one pixel thin
-    found = disputed_islands(before, after, SCHEME)
+    found = find_flipped_islands(before, after, SCHEME)
     assert [(i.kind, i.area_px) for i in found.islands] == [("part", 188), ("whole", 40)], (
         "an opening takes corners"
     )
@@ -75,13 +75,13 @@ def test_the_frame_does_not_make_a_rim_of_an_island_that_it_cuts() -> None:
     before[:, 20:] = 2
     after = before.copy()
     after[27:, 10:20] = 2  # three rows at the lower edge: five or more, could one see further
-    assert [i.kind for i in disputed_islands(before, after, SCHEME).islands] == ["part"]
+    assert [i.kind for i in find_flipped_islands(before, after, SCHEME).islands] == ["part"]
 
 
 def test_specks_are_not_listed() -> None:
     before, after = matrix(), matrix()
     after[40:42, 40:43] = 3
-    found = disputed_islands(before, after, SCHEME)
+    found = find_flipped_islands(before, after, SCHEME)
     assert not found.islands and found.changes[0].rims == 1
     assert found.describe() == "1 rim or speck (0.1 %) changes, 0.1 % of the area: 0.1 % ferrite → pearlite."
 
@@ -90,14 +90,14 @@ def test_pixels_without_a_phase_do_not_count() -> None:
     before, after = matrix(), matrix()
     after[40:60, :] = EXCLUDED
     before[60:, :50] = 0
-    found = disputed_islands(before, after, SCHEME)
+    found = find_flipped_islands(before, after, SCHEME)
     assert not found.changes and not found.shown.any() and found.share == 0
     assert found.describe() == "No pixel changes its phase."
 
 
 def test_maps_of_different_images_are_refused() -> None:
     with pytest.raises(MicrographError, match="same image"):
-        disputed_islands(matrix(), matrix()[:-1], SCHEME)
+        find_flipped_islands(matrix(), matrix()[:-1], SCHEME)
 
 
 two_maps = arrays(np.uint8, (2, 9, 11), elements=st.sampled_from([0, 1, 1, 1, 2, 2, 3, EXCLUDED]))
@@ -106,7 +106,7 @@ two_maps = arrays(np.uint8, (2, 9, 11), elements=st.sampled_from([0, 1, 1, 1, 2,
 @given(maps=two_maps)
 def test_every_changed_pixel_is_counted_once(maps: np.ndarray) -> None:
     before, after = maps
-    found = disputed_islands(before, after, SCHEME)
+    found = find_flipped_islands(before, after, SCHEME)
     phases = (np.isin(maps, (1, 2, 3))).all(axis=0)
     changed = phases & (before != after)
     assert sum(c.island_px + c.rim_px for c in found.changes) == np.count_nonzero(changed)
@@ -126,23 +126,14 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     return Session(model, tiny_image(), device="cpu")
 
 
-def test_a_session_gives_the_maps_to_compare(session: Session) -> None:
-    own = map_with_ratio(session, None)
-    assert np.array_equal(own, run_to_end(session.segment(Request())).labels)
+def test_two_maps_of_a_session_are_compared(session: Session) -> None:
+    own, nothing_asked = (
+        run_to_end(session.segment(Request(asked=asked))).labels for asked in (None, np.full(3, np.nan))
+    )
+    assert np.array_equal(own, nothing_asked), "a ratio that leaves everything open is no ratio"
     wish = np.array([0.5, 0.3, 0.2])
-    asked = map_with_ratio(session, wish)
+    asked = run_to_end(session.segment(Request(asked=wish, uncertainty=0.0, mode="matched"))).labels
     shares = [np.mean(asked == k) for k in (1, 2, 3)]
     assert shares == pytest.approx(wish, abs=1e-3), "imposed as it is, whatever the model thinks"
-    found = disputed_islands(own, asked, session.scheme)
+    found = find_flipped_islands(own, asked, session.scheme)
     assert found.share == pytest.approx(np.mean(own != asked))
-
-
-def test_cleaning_is_that_of_the_result_to_compare_with(session: Session) -> None:
-    like = Request(min_island_px=30, smoothing_px=1.0, uncertainty=0.3)
-    expected = run_to_end(session.segment(like)).labels
-    assert np.array_equal(map_with_ratio(session, None, like), expected)
-
-
-def test_a_ratio_that_leaves_everything_open_is_no_ratio(session: Session) -> None:
-    own = map_with_ratio(session, None)
-    assert np.array_equal(map_with_ratio(session, np.full(3, np.nan)), own)

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.events import Finished, Notice, Progress
@@ -26,17 +27,16 @@ from phaseguide.models.backbones.unet import BackboneOptions, Features
 from phaseguide.models.model_file import LoadedModel, load_model, save_model
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 from phaseguide.phases import PhaseScheme
-from phaseguide.segmentation.network import embedding_files, embedding_unit, embeddings
+from phaseguide.segmentation.network import embedding_files, embedding_keys, embeddings
 from phaseguide.segmentation.network.embedding_files import (
     EmbeddingError,
     EmbeddingFolder,
     embedding_folder,
     usual_embedding_folder,
 )
-from phaseguide.segmentation.network.embedding_keys import encoder_checksum, image_checksum, model_checksum
+from phaseguide.segmentation.network.embedding_keys import NetworkKeys, image_checksum, network_keys
 from phaseguide.segmentation.network.embeddings import MEMORY, FeatureMemory
-from phaseguide.segmentation.network.stages import READING
-from phaseguide.segmentation.request import Request, Segmentation
+from phaseguide.segmentation.request import READING, Request, Segmentation
 from phaseguide.segmentation.session import Session
 from sam_files import offer_base
 from sam_models import sam_model
@@ -86,6 +86,12 @@ def counter(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> Callable[[],
     return since
 
 
+def keys(model: LoadedModel) -> NetworkKeys:
+    found = network_keys(model.segmenter)
+    assert found is not None
+    return found
+
+
 def load_again(model: LoadedModel) -> LoadedModel:
     return load_model(model.path)
 
@@ -104,7 +110,7 @@ def next_day(
 
 
 def files(kept: EmbeddingFolder, kind: str = "") -> list[Path]:
-    return sorted(kept.path.glob(f"*/{kind}*.zarr.zip"))
+    return sorted(kept.path.glob(f"*/{kind}*.safetensors"))
 
 
 # -- found again --------------------------------------------------------------------------------------
@@ -174,8 +180,8 @@ def test_a_model_with_the_same_encoder_shares_features_but_not_scores(
                 parameter.add_(0.05 * torch.randn_like(parameter))
     save_model(tmp_path / "child.safetensors", child.segmenter, child.card)
     child = load_model(tmp_path / "child.safetensors")
-    assert encoder_checksum(child.segmenter) == encoder_checksum(model.segmenter)
-    assert model_checksum(child.segmenter) != model_checksum(model.segmenter)
+    assert keys(child).encoder == keys(model).encoder
+    assert keys(child).model != keys(model).model
     alone = next_day(child, None)
     expected, _ = segment(alone)
     calls = counter(child, monkeypatch)
@@ -203,8 +209,8 @@ def test_adapters_on_one_base_are_told_apart_and_their_features_found_again(
 ) -> None:
     base = offer_base(monkeypatch, tmp_path)
     one, other = (load_model(sam_model(tmp_path, base, f"model{seed}", seed=seed)) for seed in (1, 2))
-    assert encoder_checksum(one.segmenter) == encoder_checksum(load_again(one).segmenter)
-    assert encoder_checksum(one.segmenter) != encoder_checksum(other.segmenter)
+    assert keys(one) == keys(load_again(one))
+    assert keys(one).encoder != keys(other).encoder
     expected, _ = segment(next_day(one, None))
     segment(next_day(one, kept))
     found, _ = segment(next_day(other, kept))
@@ -221,7 +227,7 @@ def test_random_base_weights_that_nothing_names_are_never_shared() -> None:
     options = BackboneOptions("sam", "vit_tiny", 1, {}, {"rank": 0})
     scheme = PhaseScheme.from_names(["a", "b"])
     segmenter = GuidedSegmenter(options, GuidanceOptions("none"), scheme)
-    assert encoder_checksum(segmenter) is None and model_checksum(segmenter) is None
+    assert network_keys(segmenter) is None
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
@@ -273,15 +279,73 @@ def test_another_encoder_encodes(model: LoadedModel, kept: EmbeddingFolder, tmp_
     np.testing.assert_array_equal(segment(next_day(other, kept))[0].labels, expected.labels)
 
 
-def test_weights_that_are_changed_in_place_are_noticed(model: LoadedModel, kept: EmbeddingFolder) -> None:
-    segment(next_day(model, kept))
-    before = encoder_checksum(model.segmenter)
+def scaled_in_place(segmenter: GuidedSegmenter) -> None:
     with torch.no_grad():
-        next(model.segmenter.backbone.net.encoder.parameters()).mul_(1.5)
-    assert encoder_checksum(model.segmenter) != before
-    np.testing.assert_array_equal(
-        segment(next_day(model, kept))[0].labels, segment(next_day(model, None))[0].labels
+        next(segmenter.backbone.net.encoder.parameters()).mul_(1.5)
+
+
+def trained(segmenter: GuidedSegmenter) -> None:
+    """One step of an optimiser, as learning takes it."""
+    optimiser = torch.optim.AdamW(segmenter.parameters(), lr=0.01)
+    segmenter(torch.randn(1, 1, 64, 64)).square().mean().backward()
+    optimiser.step()
+
+
+def normalised_anew(segmenter: GuidedSegmenter) -> None:
+    """Let running statistics, which are no parameters, follow other images."""
+    segmenter.train()
+    with torch.no_grad():
+        segmenter(torch.randn(2, 1, 64, 64) * 3)
+    segmenter.eval()
+
+
+def exchanged(segmenter: GuidedSegmenter) -> None:
+    name, old = next(iter(segmenter.backbone.net.encoder.named_parameters()))
+    module = segmenter.backbone.net.encoder.get_submodule(name.rpartition(".")[0])
+    setattr(module, name.rpartition(".")[2], torch.nn.Parameter(old.detach() * 1.5))
+
+
+def assigned(segmenter: GuidedSegmenter) -> None:
+    parameter = next(segmenter.backbone.net.encoder.parameters())
+    parameter.data = parameter.data * 1.5
+
+
+@pytest.mark.parametrize("change", [scaled_in_place, trained, normalised_anew, exchanged, assigned])
+def test_a_model_that_was_changed_never_finds_its_old_features(
+    change: Callable[[GuidedSegmenter], None], model: LoadedModel, kept: EmbeddingFolder
+) -> None:
+    segment(next_day(model, kept))
+    before = keys(model)
+    change(model.segmenter)
+    after = keys(model)
+    assert after.encoder != before.encoder and after.model != before.model
+    in_memory, on_disk = Session(model, IMAGE, device="cpu", **TILES), next_day(model, kept)
+    expected = segment(next_day(model, None))[0].labels
+    for session in (in_memory, on_disk):
+        np.testing.assert_array_equal(segment(session)[0].labels, expected)
+
+
+def test_what_an_open_session_makes_with_a_changed_model_is_not_kept_for_the_old_one(
+    model: LoadedModel, kept: EmbeddingFolder
+) -> None:
+    events = next_day(model, kept).segment(Request())
+    assert next(events).done == 0  # type: ignore[union-attr]
+    scaled_in_place(model.segmenter)
+    list(events)
+    assert not files(kept)
+
+
+def test_the_checksums_of_a_network_are_made_once(
+    model: LoadedModel, kept: EmbeddingFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    real = embedding_keys.tensors_sha256
+    monkeypatch.setattr(
+        embedding_keys, "tensors_sha256", lambda tensors: (made.append("sum"), real(tensors))[1]
     )
+    for seed in range(3):
+        segment(next_day(model, kept, tiny_image(seed, (224, 460)), flips=True))
+    assert made == ["sum"] * 2, "one of the encoder, one of the rest"
 
 
 def test_another_version_of_a_library_encodes(
@@ -409,13 +473,13 @@ def altered(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None
     """Write other numbers in the place of those that were kept, with a checksum of their own."""
 
     def alter(path: Path) -> None:
-        with zipfile.ZipFile(path) as archive:
-            about = json.loads(archive.read("zarr.json"))["attributes"]["about"]
-        unit = embedding_unit.read_unit(path, about)
+        with safe_open(path, framework="np") as file:
+            about = json.loads(file.metadata()["told"])["about"]
+        unit = embedding_files.read_unit(path, about)
         assert unit is not None
         path.unlink()
         arrays = [np.ascontiguousarray(change(array)) for array in unit.arrays]
-        embedding_unit.write_unit(path, about, arrays, unit.details)
+        embedding_files.write_unit(path, about, arrays, unit.details)
 
     return alter
 
@@ -445,12 +509,7 @@ def test_embeddings_that_cannot_be_those_of_the_image_are_made_again(
 def test_numbers_that_do_not_match_their_checksum_are_damaged(kept: EmbeddingFolder) -> None:
     kept.write("0" * 64, "x", {"a": 1}, [np.zeros(30)], {})
     (path,) = files(kept)
-    with zipfile.ZipFile(path) as old:
-        content = {name: old.read(name) for name in old.namelist()}
-    content["zarr.json"] = re.sub(rb'"sha256": *"[0-9a-f]{4}', b'"sha256": "ffff', content["zarr.json"])
-    with zipfile.ZipFile(path, "w") as new:
-        for name, data in content.items():
-            new.writestr(name, data)
+    path.write_bytes(re.sub(rb'"sha256": *"[0-9a-f]{4}', b'"sha256":"ffff', path.read_bytes()))
     with pytest.raises(EmbeddingError, match="damaged"):
         kept.read("0" * 64, "x", {"a": 1})
     assert not path.exists()
@@ -485,14 +544,12 @@ def emptied(path: Path) -> None:
 
 
 def robbed(path: Path) -> None:
-    """Lose a chunk: zarr by itself would give zeros."""
-    with zipfile.ZipFile(path) as old:
-        content = {name: old.read(name) for name in old.namelist()}
-    lost = next(name for name in content if "/c/" in name)
-    with zipfile.ZipFile(path, "w") as new:
-        for name, data in content.items():
-            if name != lost:
-                new.writestr(name, data)
+    """Lose an array and keep what the file says of itself."""
+    with safe_open(path, framework="np") as file:
+        metadata = file.metadata()
+        arrays = {name: file.get_tensor(name) for name in list(file.keys())[:-1]}
+    path.unlink()
+    save_file(arrays, path, metadata)
 
 
 @pytest.mark.parametrize("damage", [truncated, flipped, emptied, robbed])
@@ -561,7 +618,7 @@ for round_ in range(12):
 
 
 def test_two_processes_may_use_one_folder(tmp_path: Path) -> None:
-    limit = 60_000
+    limit = 300_000
     runs = [
         subprocess.Popen(
             [sys.executable, "-c", WRITER, str(tmp_path), str(first), str(limit)],
@@ -579,7 +636,7 @@ def test_two_processes_may_use_one_folder(tmp_path: Path) -> None:
     for one in kept.images():
         for path in one.folder.iterdir():
             about = {"n": int(one.folder.name)}
-            assert kept.read(one.folder.name, path.name.removesuffix(".zarr.zip"), about) is not None
+            assert kept.read(one.folder.name, path.name.removesuffix(".safetensors"), about) is not None
 
 
 KILLED = """
@@ -608,6 +665,18 @@ def test_what_a_killed_process_left_half_written_is_never_used(tmp_path: Path) -
     os.utime(half, (0, 0))
     kept.write("2" * 64, "x", {}, [np.zeros(3)], {})
     assert not half.exists()
+
+
+def test_embeddings_of_earlier_versions_count_and_go(kept: EmbeddingFolder) -> None:
+    for image in "01":
+        (kept.path / (image * 64)).mkdir(parents=True)
+        (kept.path / (image * 64) / "features-1.zarr.zip").write_bytes(bytes(1000))
+    assert len(kept.images()) == 2 and kept.size() == 2000
+    assert kept.read("0" * 64, "features-1", {}) is None
+    kept.write("0" * 64, "features-1", {}, [np.zeros(3)], {})
+    assert [path.suffix for path in (kept.path / ("0" * 64)).iterdir()] == [".safetensors"]
+    assert kept.clear() > 1000 and kept.images() == []
+    assert not (kept.path / ("1" * 64)).exists()
 
 
 def test_clear_removes_embeddings_and_nothing_else(kept: EmbeddingFolder) -> None:

@@ -21,8 +21,8 @@ from phaseguide.models.sam import shared_base as bases
 from phaseguide.phases import EXCLUDED
 from phaseguide.segmentation.inside.views import look_inside
 from phaseguide.segmentation.matching.islands import smooth_scores
+from phaseguide.segmentation.matching.local_means import local_mean
 from phaseguide.segmentation.network.embedding_files import EmbeddingFolder
-from phaseguide.segmentation.network.local_means import local_mean
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.review.out_of_distribution import describe_image
 from phaseguide.segmentation.session import Session, run_to_end

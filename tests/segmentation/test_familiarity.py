@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter, zoom
 from phaseguide.errors import DatasetError
 from phaseguide.segmentation.review.out_of_distribution import (
     NAMES,
-    Familiarity,
+    TrainingDomain,
     describe_image,
     scale_warning,
 )
@@ -33,12 +33,12 @@ def clip(grey: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def familiar() -> Familiarity:
-    return Familiarity.fit((field(seed) for seed in range(12)), source="12 fields", pixel_size_um=0.1)
+def familiar() -> TrainingDomain:
+    return TrainingDomain.fit((field(seed) for seed in range(12)), source="12 fields", pixel_size_um=0.1)
 
 
 @pytest.mark.parametrize("seed", range(20, 32))
-def test_an_image_of_the_same_kind_is_familiar(familiar: Familiarity, seed: int) -> None:
+def test_an_image_of_the_same_kind_is_familiar(familiar: TrainingDomain, seed: int) -> None:
     assert familiar.warning(field(seed)) is None
 
 
@@ -55,13 +55,13 @@ def test_an_image_of_the_same_kind_is_familiar(familiar: Familiarity, seed: int)
     ids=["blur", "noise", "enlarged", "inverted", "clipped", "flat"],
 )
 def test_an_unusual_image_is_told_by_what_is_unusual(
-    familiar: Familiarity, change: Callable[[np.ndarray], np.ndarray], words: str
+    familiar: TrainingDomain, change: Callable[[np.ndarray], np.ndarray], words: str
 ) -> None:
     said = familiar.warning(change(field(20)))
     assert said is not None and words in said and "than any of them" in said
 
 
-def test_coarser_and_finer_texture_are_told_without_resampling(familiar: Familiarity) -> None:
+def test_coarser_and_finer_texture_are_told_without_resampling(familiar: TrainingDomain) -> None:
     def grains(size: float) -> np.ndarray:
         rng = np.random.default_rng(1)
         mask = gaussian_filter(rng.standard_normal(SHAPE), size) * size > 0.27
@@ -74,11 +74,11 @@ def test_coarser_and_finer_texture_are_told_without_resampling(familiar: Familia
     assert familiar.warning(grains(8.0)) is not None
 
 
-def test_an_inverted_image_is_familiar_when_the_model_gets_it_inverted(familiar: Familiarity) -> None:
+def test_an_inverted_image_is_familiar_when_the_model_gets_it_inverted(familiar: TrainingDomain) -> None:
     assert familiar.warning(255 - field(20), invert=True) is None
 
 
-def test_a_known_scale_comes_first(familiar: Familiarity) -> None:
+def test_a_known_scale_comes_first(familiar: TrainingDomain) -> None:
     assert familiar.warning(field(20), 0.12) is None
     said = familiar.warning(field(20), 0.2)
     assert said is not None and "2 times smaller" in said and "0.2 µm" in said
@@ -100,7 +100,7 @@ def test_the_data_type_says_nothing_about_an_image(same: Callable[[np.ndarray], 
     assert describe_image(same(image)) == pytest.approx(describe_image(image), abs=0.02)
 
 
-def test_floats_of_unknown_range_are_judged_by_all_but_their_contrast(familiar: Familiarity) -> None:
+def test_floats_of_unknown_range_are_judged_by_all_but_their_contrast(familiar: TrainingDomain) -> None:
     properties = describe_image(field(3) * 1e4)
     assert np.isnan(properties).tolist() == [True] + [False] * (len(NAMES) - 1)
     assert familiar.distance(properties) == 0
@@ -117,42 +117,42 @@ def test_a_large_image_is_described_by_a_part_of_it(monkeypatch: pytest.MonkeyPa
     assert describe_image(image) == pytest.approx(describe_image(image[:700, :700]), abs=0.3)
 
 
-def test_a_tiny_image_is_not_judged(familiar: Familiarity) -> None:
+def test_a_tiny_image_is_not_judged(familiar: TrainingDomain) -> None:
     assert np.isnan(describe_image(field(0)[:40])).all()
     assert familiar.warning(field(0)[:40]) is None
 
 
 def test_images_alike_by_chance_do_not_make_the_next_one_strange() -> None:
-    familiar = Familiarity.fit([field(0)] * 5)
+    familiar = TrainingDomain.fit([field(0)] * 5)
     assert familiar.warning(field(1)) is None
 
 
 def test_an_outlier_in_training_widens_what_is_familiar() -> None:
     usual = np.array([describe_image(field(seed)) for seed in range(6)])
     outlier = describe_image(255 - field(9))
-    wide = Familiarity.from_properties(np.vstack([usual, outlier]))
+    wide = TrainingDomain.from_properties(np.vstack([usual, outlier]))
     assert wide.distance(outlier) == 0
 
 
 def test_too_few_images_are_refused() -> None:
     with pytest.raises(DatasetError, match="too few"):
-        Familiarity.fit([field(0)] * 3)
+        TrainingDomain.fit([field(0)] * 3)
     with pytest.raises(DatasetError, match=r"^3 images"):
-        Familiarity.fit([field(0)] * 3 + [field(0)[:20]])
+        TrainingDomain.fit([field(0)] * 3 + [field(0)[:20]])
 
 
-def test_it_survives_the_way_through_a_card(familiar: Familiarity) -> None:
+def test_it_survives_the_way_through_a_card(familiar: TrainingDomain) -> None:
     data = json.loads(json.dumps(familiar.to_dict()))
-    again = Familiarity.from_dict(data, pixel_size_um=0.1)
+    again = TrainingDomain.from_dict(data, pixel_size_um=0.1)
     assert again.to_dict() == familiar.to_dict()
     image = 255 - field(20)
     assert again.warning(image) == familiar.warning(image)
 
 
-def test_a_card_of_another_version_is_read_as_far_as_it_is_known(familiar: Familiarity) -> None:
+def test_a_card_of_another_version_is_read_as_far_as_it_is_known(familiar: TrainingDomain) -> None:
     data = familiar.to_dict()
     data["names"] = ["sparkle" if name == "skew" else name for name in data["names"]]
-    partly = Familiarity.from_dict(data)
+    partly = TrainingDomain.from_dict(data)
     assert partly.distance(describe_image(field(20))) == familiar.distance(describe_image(field(20)))
     assert partly.deviations(describe_image(255 - field(20)))[NAMES.index("skew")] == 0
     assert "skew" not in partly.to_dict()["names"]

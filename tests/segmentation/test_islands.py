@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import label as connect
 
 from phaseguide.segmentation.matching import islands
-from phaseguide.segmentation.matching.islands import remove_small_islands, settle, smooth_scores
+from phaseguide.segmentation.matching.islands import raise_cleaned, remove_small_islands, smooth_scores
 from phaseguide.segmentation.matching.match import argmax_labels, match_ratio
 
 
@@ -104,7 +104,7 @@ def test_settled_scores_hold_the_cleaned_pixels():
     wanted = [0.5, 0.3, 0.2]
     match = match_ratio(scores, wanted)
     cleaned = remove_small_islands(match.labels, 30)
-    settled = settle(scores, cleaned, match.offsets)
+    settled = raise_cleaned(scores, cleaned, match.offsets)
     raised = settled + match.offsets.astype(np.float32)[:, None, None]
     assert np.mean(argmax_labels(raised) != cleaned) < 1e-3  # pixels on the very boundary
     final = match_ratio(settled, wanted)
@@ -113,15 +113,15 @@ def test_settled_scores_hold_the_cleaned_pixels():
     assert moved.any()
     np.testing.assert_array_equal(final.labels[moved], cleaned[moved])
     # What cleaning did not touch may still give way.
-    assert np.mean(settled != scores) < 0.5 * np.mean(settle(scores, cleaned) != scores)
+    assert np.mean(settled != scores) < 0.5 * np.mean(raise_cleaned(scores, cleaned) != scores)
 
 
 def test_settling_leaves_excluded_pixels_and_the_input_alone():
     scores = np.random.default_rng(0).standard_normal((2, 5, 5)).astype(np.float32)
     before = scores.copy()
     labels = np.full((5, 5), 255, np.uint8)
-    np.testing.assert_array_equal(settle(scores, labels), scores)
-    settled = settle(scores, np.ones((5, 5), np.uint8))
+    np.testing.assert_array_equal(raise_cleaned(scores, labels), scores)
+    settled = raise_cleaned(scores, np.ones((5, 5), np.uint8))
     assert np.all(argmax_labels(settled) == 1)
     np.testing.assert_array_equal(scores, before)
 
@@ -138,7 +138,7 @@ def test_working_in_bands_changes_nothing(band, monkeypatch):
         for min_px in (2, 9, 60):
             cleaned = remove_small_islands(labels, min_px, fixed)
             yield cleaned
-            yield settle(scores, cleaned, [0.1, -0.2, 0.1])
+            yield raise_cleaned(scores, cleaned, [0.1, -0.2, 0.1])
 
     whole = list(results())
     monkeypatch.setattr(islands, "_BAND", band)

@@ -15,12 +15,12 @@ from scipy.ndimage import gaussian_filter
 from phaseguide.errors import MicrographError, RatioError
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.ratios import blend_ratios, complete_ratio
+from phaseguide.segmentation.constraints.region_matching import match_regions
 from phaseguide.segmentation.constraints.regions import (
     REST,
     Region,
     check_regions,
     impose_regions,
-    match_regions,
     measure_regions,
     regions_labels,
     report_regions,

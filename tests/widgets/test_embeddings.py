@@ -44,4 +44,4 @@ def test_an_image_that_was_kept_opens_without_encoding(
     qtbot.waitUntil(lambda: "kept" in row.label.text() and row.button.isEnabled(), timeout=10_000)
     qtbot.mouseClick(row.button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: row.label.text() == "Nothing kept", timeout=10_000)
-    assert not list((data_dir / "embeddings").glob("*/*.zarr.zip"))
+    assert not list((data_dir / "embeddings").glob("*/*.safetensors"))

@@ -98,13 +98,13 @@ def read_embeddings(wish: str | None, limit_gb: float | None) -> EmbeddingFolder
     PhaseguideError
         A file in the folder's place, or a limit that cannot be meant.
     """
-    from phaseguide.segmentation.network.embedding_files import embedding_folder, usual_wish
+    from phaseguide.segmentation.network.embedding_files import default_location, embedding_folder
 
-    if limit_gb is not None and wish is None and not usual_wish():
+    if limit_gb is not None and wish is None and not default_location():
         raise PhaseguideError(
             "--embeddings-gb sets a limit, but no embeddings are kept. Add --embeddings on, or a folder."
         )
-    return embedding_folder(usual_wish() if wish is None else wish, limit_gb) or "off"
+    return embedding_folder(default_location() if wish is None else wish, limit_gb) or "off"
 
 
 def size_text(size: int) -> str:
@@ -113,9 +113,9 @@ def size_text(size: int) -> str:
 
 
 def _folder(folder: Path | None) -> EmbeddingFolder:
-    from phaseguide.segmentation.network.embedding_files import embedding_folder, usual_wish
+    from phaseguide.segmentation.network.embedding_files import default_location, embedding_folder
 
-    found = embedding_folder(str(folder) if folder is not None else usual_wish())
+    found = embedding_folder(str(folder) if folder is not None else default_location())
     found = found or embedding_folder("on")
     assert found is not None
     if folder is not None and not folder.is_dir():

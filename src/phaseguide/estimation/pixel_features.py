@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from phaseguide.errors import MicrographError
 from phaseguide.models.metal import Metal
-from phaseguide.segmentation.network.local_means import local_mean
+from phaseguide.segmentation.matching.local_means import local_mean
 
 SCORE_WINDOWS = (9, 33)
 """Sides in px of the squares over which scores are averaged."""

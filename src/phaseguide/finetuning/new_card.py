@@ -18,7 +18,7 @@ from phaseguide.models.card import CalibrationCard, Card
 from phaseguide.models.metal import find_metal
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.ratios import FLOOR
-from phaseguide.segmentation.review.out_of_distribution import Familiarity, describe_image
+from phaseguide.segmentation.review.out_of_distribution import TrainingDomain, describe_image
 
 if TYPE_CHECKING:
     from phaseguide.models.segmenter import GuidedSegmenter
@@ -79,7 +79,7 @@ def _familiar(parent: Card, sources: Sequence[Source]) -> bool:
     """
     if parent.familiarity is None:
         return False
-    usual = Familiarity.from_dict(parent.familiarity.model_dump())
+    usual = TrainingDomain.from_dict(parent.familiarity.model_dump())
     seen = [find_metal(source.image, source.labels) for source in sources]
     described = [describe_image(metal.seen, excluded=metal.excluded) for metal in seen]
     return all(usual.distance(properties) <= usual.threshold for properties in described)

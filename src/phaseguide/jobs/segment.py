@@ -20,8 +20,7 @@ from phaseguide.micrographs.margins import NO_MARGINS, Margins
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.segmentation.constraints.regions import Region
 from phaseguide.segmentation.network.device import Device
-from phaseguide.segmentation.network.stages import ENCODING, READING
-from phaseguide.segmentation.request import Request, Segmentation
+from phaseguide.segmentation.request import ENCODING, READING, Request, Segmentation
 
 if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel

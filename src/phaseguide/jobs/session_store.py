@@ -81,7 +81,7 @@ class SessionStore:
         edits: NDArray[np.uint8] | None = None,
     ) -> Session:
         """Return the session of a plane, made now or earlier, with these edits."""
-        from phaseguide.segmentation.network.embedding_files import embedding_folder, usual_wish
+        from phaseguide.segmentation.network.embedding_files import default_location, embedding_folder
         from phaseguide.segmentation.session import Session
 
         key = (id(model), options, *_fingerprint(image), pixel_size_um)
@@ -91,7 +91,7 @@ class SessionStore:
             session.name = name
             session.set_edits(edits)
             return session
-        kept, wish = options.embeddings_gb, usual_wish()
+        kept, wish = options.embeddings_gb, default_location()
         session = Session(
             model,
             image,

@@ -123,7 +123,7 @@ class CalibrationCard(_Section):
 
 
 class FamiliarityCard(_Section):
-    """What the training images were like; see `phaseguide.segmentation.review.out_of_distribution.Familiarity`.
+    """What the training images were like; see `phaseguide.segmentation.review.out_of_distribution.TrainingDomain`.
 
     Attributes
     ----------

@@ -13,6 +13,10 @@ from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import Ratio
 from phaseguide.segmentation.constraints.regions import Region, RegionShares
 
+ENCODING = "Encoding the image"
+READING = "Reading what was kept of the image"
+"""What the progress of a session is called while the network looks at an image; widgets tell them apart."""
+
 Mode = Literal["matched", "conditioned", "both"]
 Estimator = Literal["own", "autoregressive", "prior-shift"]
 

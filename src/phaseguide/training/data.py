@@ -21,7 +21,7 @@ from phaseguide.models.card import Card, FamiliarityCard
 from phaseguide.models.metal import find_metal
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import ratio_from_labels
-from phaseguide.segmentation.review.out_of_distribution import FEWEST_IMAGES, Familiarity, describe_image
+from phaseguide.segmentation.review.out_of_distribution import FEWEST_IMAGES, TrainingDomain, describe_image
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def familiarity_card(images: Sequence[TrainingImage]) -> FamiliarityCard | None:
     described = [i.properties for i in images if i.properties is not None]
     if len(described) < FEWEST_IMAGES:
         return None
-    usual = Familiarity.from_properties(np.array(described), source=f"{len(described)} training images")
+    usual = TrainingDomain.from_properties(np.array(described), source=f"{len(described)} training images")
     return FamiliarityCard(**usual.to_dict())
 
 

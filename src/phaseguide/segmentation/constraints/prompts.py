@@ -19,19 +19,7 @@ NOT = "not"
 
 
 def parse_meaning(text: str, scheme: PhaseScheme) -> int:
-    """Return what a prompt stands for: a phase's label, negative for ``not <phase>``.
-
-    Parameters
-    ----------
-    text : str
-        Name or label number of a phase, perhaps with ``not`` before it.
-    scheme : PhaseScheme
-
-    Raises
-    ------
-    SchemeError
-        No such phase; the message lists those there are.
-    """
+    """Return what a prompt stands for: a phase's label, negative for ``not <phase>``; raises `SchemeError` for none."""
     try:
         return scheme.find(text).label  # first, since a phase may be called "not ..."
     except SchemeError:
@@ -48,24 +36,9 @@ def name_meaning(label: int, scheme: PhaseScheme) -> str:
 
 
 def check_box(box: ArrayLike, label: int, shape: tuple[int, int], what: str) -> None:
-    """Raise an error for a box that cannot be meant.
+    """Raise an error for a box (top, left, bottom, right) in px that cannot be meant; ``what`` is its name in errors.
 
-    Parameters
-    ----------
-    box : array_like, shape (4,)
-        (top, left, bottom, right), px.
-    label : int
-    shape : (int, int)
-        Height and width of the image.
-    what : str
-        What to call the box in errors, capitalised.
-
-    Raises
-    ------
-    MicrographError
-        No area, or outside the image.
-    SchemeError
-        A box that is *not* a phase.
+    `MicrographError` where it has no area or lies outside the image, `SchemeError` for a box that is *not* a phase.
     """
     top, left, bottom, right = corners = np.asarray(box, dtype=np.float64)
     place = f"rows {top:g} to {bottom:g}, columns {left:g} to {right:g}"
@@ -98,19 +71,8 @@ def check_point(point: ArrayLike, shape: tuple[int, int], what: str) -> None:
 def check_prompts(prompts: Prompts, shape: tuple[int, int], scheme: PhaseScheme) -> None:
     """Raise an error for prompts that cannot be meant on an image.
 
-    Parameters
-    ----------
-    prompts : Prompts
-    shape : (int, int)
-        Height and width of the image.
-    scheme : PhaseScheme
-
-    Raises
-    ------
-    MicrographError
-        A box or a point outside the image, a box without area.
-    SchemeError
-        A label that is no phase, or more prompts than a decoder takes.
+    `MicrographError` as `check_box` and `check_point`; `SchemeError` for a label that is no phase, or more prompts
+    than a decoder takes.
     """
     if len(prompts) > MOST:
         raise SchemeError(
@@ -127,12 +89,6 @@ def describe_overhang(prompts: Prompts, shape: tuple[int, int]) -> str:
     """Name the boxes that reach over the image's border by more than a hand's slip; empty where none does.
 
     They are cut at the border, which is what a box drawn by hand means; a mistyped number is told.
-
-    Parameters
-    ----------
-    prompts : Prompts
-    shape : (int, int)
-        Height and width of the image.
     """
     slip = SLIP * max(shape)
     over = [

@@ -100,14 +100,7 @@ def _read(
 
 
 def region_rows(regions: Sequence[RegionShares], scheme: PhaseScheme) -> list[dict[str, Any]]:
-    """Return one JSON-able row a region: its name, size, and the shares of its phases, None where unknown.
-
-    Parameters
-    ----------
-    regions : sequence of RegionShares
-        Of a `Segmentation`.
-    scheme : PhaseScheme
-    """
+    """Return one JSON-able row a region: its name, size, and the shares of its phases, None where unknown."""
 
     def share(ratio: Ratio | None, index: int) -> float | None:
         return None if ratio is None or np.isnan(ratio[index]) else float(ratio[index])

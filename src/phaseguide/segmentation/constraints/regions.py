@@ -1,6 +1,6 @@
 """Regions of an image, each with its own ratio: a coating on its substrate, the zones of a weld.
 
-How a session uses it, with ``labels`` the map without any ratio::
+How a strategy uses it (`match_regions` is in `region_matching`), with ``labels`` the map without any ratio::
 
     regions = check_regions(request.regions, shape, scheme)
     owner = regions_labels(regions, shape)
@@ -27,10 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import MicrographError, RatioError
-from phaseguide.phases import EXCLUDED, PhaseScheme
+from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import Ratio, closed, validate_ratio
-from phaseguide.segmentation.matching.islands import remove_small_islands, settle
-from phaseguide.segmentation.matching.match import Match, match_ratio
 
 Owner = NDArray[np.unsignedinteger[Any]]
 """Which region each pixel belongs to, (H, W): 0 the rest of the field, 1..R the regions in their order."""
@@ -101,26 +99,6 @@ class RegionShares:
     achieved: Ratio
 
 
-@dataclass(frozen=True)
-class RegionMatch:
-    """What `match_regions` found.
-
-    Attributes
-    ----------
-    labels : ndarray of uint8, shape (H, W)
-        1..K, and 255 where excluded.
-    achieved : ndarray of float64, shape (R + 1, K)
-        Area shares of ``labels`` in the rest of the field (row 0) and in each region; NaN where no pixel
-        carries a phase.
-    notices : tuple of str
-        What could not be imposed and why; each names its region.
-    """
-
-    labels: NDArray[np.uint8]
-    achieved: NDArray[np.float64]
-    notices: tuple[str, ...]
-
-
 def check_regions(
     regions: Sequence[Region], shape: tuple[int, int], scheme: PhaseScheme
 ) -> tuple[Region, ...]:
@@ -172,17 +150,7 @@ def check_regions(
 
 
 def regions_labels(regions: Sequence[Region], shape: tuple[int, int]) -> Owner:
-    """Return which region each pixel belongs to: 0 none, r the r-th; of overlapping ones the later.
-
-    Parameters
-    ----------
-    regions : sequence of Region
-    shape : (int, int)
-
-    Returns
-    -------
-    ndarray of uint8 (uint16 beyond 255 regions), shape `shape`
-    """
+    """Return which region each pixel belongs to: 0 none, r the r-th; of overlapping ones the later."""
     owner = np.zeros(shape, dtype=np.min_scalar_type(len(regions)))
     for number, region in enumerate(regions, start=1):
         owner[region.mask] = number
@@ -193,13 +161,6 @@ def measure_regions(
     labels: NDArray[np.uint8], owner: Owner, n_regions: int, n_phases: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Measure area shares in each region; 0 (not classified) and 255 (excluded) are left out.
-
-    Parameters
-    ----------
-    labels : ndarray of uint8, shape (H, W)
-    owner : ndarray of unsigned int, shape (H, W)
-        From `regions_labels`.
-    n_regions, n_phases : int
 
     Returns
     -------
@@ -253,7 +214,9 @@ def impose_regions(
         if asked is None or np.isnan(asked).all():
             continue
         if np.isnan(own[row]).any():
-            notices.append(f"{_title(regions, row)}: no pixel is left to segment, so its ratio acts nowhere.")
+            notices.append(
+                f"{region_title(regions, row)}: no pixel is left to segment, so its ratio acts nowhere."
+            )
         else:
             imposed[row] = blend(asked, own[row], uncertainty)
     return imposed, tuple(notices)
@@ -262,80 +225,11 @@ def impose_regions(
 def whole_composition(
     imposed: NDArray[np.float64], own: NDArray[np.float64], areas: NDArray[np.int64]
 ) -> Ratio:
-    """Return the composition of the field when every region has its imposed one, and the others their own.
-
-    Parameters
-    ----------
-    imposed, own : ndarray of float64, shape (R + 1, K)
-    areas : ndarray of int64, shape (R + 1,)
-
-    Returns
-    -------
-    ndarray of float64, shape (K,)
-        Sums to 1.
-    """
+    """Return the composition of the field, (K,), when every region has its imposed one, and the others their own."""
     aims = np.where(np.isnan(imposed), own, imposed)
     seen = areas > 0
     mean: Ratio = np.average(aims[seen], axis=0, weights=areas[seen])
     return closed(mean)
-
-
-def match_regions(
-    scores: NDArray[Any],
-    regions: Sequence[Region],
-    owner: Owner,
-    imposed: NDArray[np.float64],
-    *,
-    start: NDArray[np.uint8],
-    fixed: NDArray[np.uint8] | None = None,
-    min_island_px: int = 0,
-) -> RegionMatch:
-    """Match each region by itself, exact to one pixel; see `phaseguide.segmentation.matching.match.match_ratio`.
-
-    Parameters
-    ----------
-    scores : ndarray of float, shape (K, H, W)
-        May be a memory map; it is read region by region in rows, and not copied unless islands are cleaned.
-    regions : sequence of Region
-    owner : ndarray of unsigned int, shape (H, W)
-        From `regions_labels`.
-    imposed : ndarray of float64, shape (R + 1, K)
-        Composition of the rest of the field (row 0) and of each region; a row of NaN leaves its pixels as
-        they are in ``start``.
-    start : ndarray of uint8, shape (H, W)
-        The map without any ratio; edits are laid on top of it.
-    fixed : ndarray of uint8, shape (H, W), optional
-        Manual edits: 0 free; 1..K this pixel *is* that phase; 255 excluded.
-    min_island_px : int
-        Islands of fewer pixels join their surroundings before the regions are matched a last time; an
-        island may reach over the border of a region. 0 is off.
-
-    Returns
-    -------
-    RegionMatch
-
-    Raises
-    ------
-    RatioError, SchemeError, PhaseguideError
-        As `match_ratio`.
-    """
-    labels = start.copy() if fixed is None else np.where(fixed > 0, fixed, start)
-    asked = np.flatnonzero(~np.isnan(imposed).any(axis=1)).tolist()
-    parts = [_Part(row, owner, fixed) for row in asked]
-    matches = [part.match(scores[:, part.rows], imposed[part.row], labels) for part in parts]
-    if min_island_px and parts:
-        labels = remove_small_islands(labels, min_island_px, fixed)
-        for at, part in enumerate(parts):
-            aims = np.where(part.inside, labels[part.rows], np.uint8(EXCLUDED))
-            held = settle(scores[:, part.rows], aims, matches[at].offsets)
-            matches[at] = part.match(held, imposed[part.row], labels)
-    notices = [
-        f"{_title(regions, part.row)}: {doubt}"
-        for part, match in zip(parts, matches, strict=True)
-        if (doubt := _doubt(match))
-    ]
-    achieved, _ = measure_regions(labels, owner, len(imposed) - 1, imposed.shape[1])
-    return RegionMatch(labels, achieved, tuple(notices))
 
 
 def report_regions(
@@ -346,16 +240,7 @@ def report_regions(
     imposed: NDArray[np.float64],
     achieved: NDArray[np.float64],
 ) -> tuple[RegionShares, ...]:
-    """Put together what is known of each region, the rest of the field last if there is any.
-
-    Parameters
-    ----------
-    regions : sequence of Region
-    field : (ndarray or None, float or tuple of float)
-        What is asked of the rest of the field, and its uncertainty.
-    own, imposed, achieved : ndarray of float64, shape (R + 1, K)
-    areas : ndarray of int64, shape (R + 1,)
-    """
+    """Put together what is known of each region, the rest of the field last if there is any."""
     named = [(REST, *field), *((one.name, one.asked, one.uncertainty) for one in regions)]
     shares = []
     for row, (name, asked, uncertainty) in enumerate(named):
@@ -367,39 +252,8 @@ def report_regions(
     return (*shares[1:], *rest)
 
 
-class _Part:
-    """The pixels of one region: full rows, all else in them excluded, which needs no copy of the scores."""
-
-    def __init__(self, row: int, owner: Owner, fixed: NDArray[np.uint8] | None) -> None:
-        mine = owner == row
-        held = np.flatnonzero(mine.any(axis=1))
-        self.row = row
-        self.rows = slice(int(held[0]), int(held[-1]) + 1)
-        self.inside = mine[self.rows]
-        given = np.uint8(0) if fixed is None else fixed[self.rows]
-        self.fixed = np.where(self.inside, given, np.uint8(EXCLUDED)).astype(np.uint8, copy=False)
-
-    def match(self, scores: NDArray[Any], wanted: Ratio, labels: NDArray[np.uint8]) -> Match:
-        """Match on the scores of these rows, and write the result into ``labels``."""
-        match = match_ratio(scores, wanted, fixed=self.fixed)
-        np.copyto(labels[self.rows], match.labels, where=self.inside)
-        return match
-
-
-def _doubt(match: Match) -> str:
-    if not match.determinable:
-        return (
-            "the model's scores are the same all over it, so no place is more one phase than another; "
-            "the ratio could not be imposed."
-        )
-    return (
-        ""
-        if match.reachable
-        else "your manual edits hold more of a phase than the ratio allows; the edits win."
-    )
-
-
-def _title(regions: Sequence[Region], row: int) -> str:
+def region_title(regions: Sequence[Region], row: int) -> str:
+    """How a sentence names a region, or the rest of the field (row 0)."""
     return f"Region {regions[row - 1].name!r}" if row else f"{REST}, outside the regions"
 
 

@@ -62,13 +62,7 @@ def _sam_base(segmenter: GuidedSegmenter) -> tuple[str, GuidedSegmenter] | None:
 
 
 def imagenet_start(segmenter: GuidedSegmenter) -> GuidedSegmenter:
-    """Return a segmenter of the same architecture whose encoder has the ImageNet weights.
-
-    Raises
-    ------
-    ModelError
-        There are none for this encoder.
-    """
+    """Return a segmenter of the same architecture whose encoder has the ImageNet weights, or raise `ModelError`."""
     fresh = GuidedSegmenter(segmenter.backbone.options, segmenter.guidance_options, segmenter.scheme)
     fresh.backbone.load_pretrained()
     return fresh.eval()

@@ -103,13 +103,7 @@ def view_row(view: InsideView) -> dict[str, Any]:
 def sheet_png(
     views: Sequence[InsideView], image: NDArray[Any], *, model_name: str, base_name: str = ""
 ) -> bytes:
-    """Draw all views: blocks across, the base encoder above the adapted one, guidance below, as PNG.
-
-    Parameters
-    ----------
-    views, image, model_name, base_name
-        See `save_inside`.
-    """
+    """Draw all views: blocks across, the base encoder above the adapted one, guidance below, as PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -192,10 +192,7 @@ def choose_window(
 ) -> tuple[slice, slice]:
     """Return rows and columns of the part of an image that is looked at.
 
-    Raises
-    ------
-    ModelError
-        A side of less than 32 px, or a middle that is no number.
+    Raises `ModelError` for a side of less than 32 px, or a middle that is no number.
     """
     if side < SMALLEST_WINDOW:
         raise ModelError(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
-from phaseguide.segmentation.network.local_means import local_mean
+from phaseguide.segmentation.matching.local_means import local_mean
 from phaseguide.segmentation.network.scratch import empty_beside, release
 
 Indices = NDArray[np.int32]
@@ -104,7 +104,7 @@ def remove_small_islands(
     return cleaned
 
 
-def settle(
+def raise_cleaned(
     scores: NDArray[Any], labels_clean: NDArray[np.uint8], offsets: ArrayLike | None = None
 ) -> NDArray[Any]:
     """Raise scores so that cleaned pixels belong to their new phase.
@@ -127,23 +127,23 @@ def settle(
     ndarray, shape and dtype of `scores`
         A copy; in a scratch file if `scores` is.
     """
-    settled = empty_beside(scores)
-    shift = np.zeros(len(settled)) if offsets is None else np.asarray(offsets, dtype=np.float64)
-    shift = shift.astype(settled.dtype)
+    raised = empty_beside(scores)
+    shift = np.zeros(len(raised)) if offsets is None else np.asarray(offsets, dtype=np.float64)
+    shift = shift.astype(raised.dtype)
     bands = [rows for rows, _ in _bands(scores.shape[1:], 0)]
     lowest = highest = scores[0, 0, 0]
     for rows in bands:
         lowest = min(lowest, scores[:, rows].min())
         highest = max(highest, scores[:, rows].max())
         release(scores)
-    lift = settled.dtype.type(float(highest - lowest) + float(np.ptp(shift)) + 1.0)
+    lift = raised.dtype.type(float(highest - lowest) + float(np.ptp(shift)) + 1.0)
     for rows in bands:
-        band = settled[:, rows]
+        band = raised[:, rows]
         band[:] = scores[:, rows]
         _lift(band, labels_clean[rows], shift, lift)
         release(scores)
-        release(settled)
-    return settled
+        release(raised)
+    return raised
 
 
 def _lift(scores: NDArray[Any], labels: NDArray[np.uint8], shift: NDArray[Any], lift: Any) -> None:

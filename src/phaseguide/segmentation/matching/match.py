@@ -2,7 +2,7 @@
 
 Among all label maps with the wanted pixel counts, matching returns the one with the highest total
 score. That map is ``argmax_k(z_k + b_k)`` for offsets ``b`` that solve a convex dual with K - 1
-unknowns (semi-discrete optimal transport). `settling` solves it for a large image without
+unknowns (semi-discrete optimal transport). `whole_image` solves it for a large image without
 sorting all of it, `transport` for a few thousand pixels.
 """
 
@@ -96,15 +96,7 @@ def match_ratio(scores: Scores, wanted: ArrayLike, *, fixed: Labels | None = Non
 class Matcher:
     """Answers many ratios on the same scores; what one look at them tells is kept for all.
 
-    Parameters
-    ----------
-    scores, fixed, seed
-        As in `match_ratio`. They must not change while the matcher is in use.
-
-    Raises
-    ------
-    SchemeError, PhaseguideError
-        As in `match_ratio`.
+    Takes what `match_ratio` takes, which must not change while the matcher is in use, and raises what that raises.
     """
 
     def __init__(self, scores: Scores, fixed: Labels | None = None, *, seed: int = 0) -> None:
@@ -118,13 +110,7 @@ class Matcher:
         self._seed = seed
 
     def match(self, wanted: ArrayLike) -> Match:
-        """Do what `match_ratio` does; the same numbers give the same map bit for bit.
-
-        Raises
-        ------
-        RatioError
-            As in `match_ratio`.
-        """
+        """Do what `match_ratio` does; the same numbers give the same map bit for bit."""
         own, fixed = self._field.own, self._field.fixed
         n_phases, total = len(own), int(own.sum())
         shares_wanted = _check_wanted(wanted, n_phases)
@@ -176,19 +162,7 @@ def argmax_labels(scores: Scores, fixed: Labels | None = None) -> Labels:
 
 
 def shares(labels: NDArray[Any], n_phases: int) -> Floats:
-    """Measure area shares of a label map among the pixels that carry a phase.
-
-    Parameters
-    ----------
-    labels : ndarray of uint8
-        1..K; 0 (not classified) and 255 (excluded) are in no denominator.
-    n_phases : int
-
-    Returns
-    -------
-    ndarray of float64, shape (K,)
-        NaN if no pixel carries a phase.
-    """
+    """Area shares, (K,), of a label map among the pixels that carry a phase (1..K); NaN if none does."""
     counts = count_labels(labels, n_phases)
     with np.errstate(invalid="ignore"):
         result: Floats = counts / counts.sum()

@@ -1,7 +1,7 @@
-"""Solving ratio matching on a whole image: settle what is clear, solve the rest exactly.
+"""Solving ratio matching on a whole image: assign what is clear, solve the rest exactly.
 
 Offsets found on a sample of the pixels leave a small box of possible offsets. One pass over the image
-settles every pixel whose phase is the same anywhere in that box; the few others are solved by the
+assigns every pixel whose phase is the same anywhere in that box; the few others are solved by the
 same method, and the last thousands by `transport.solve_exactly`. Its offsets must lie in the box,
 which proves that the whole is right; else the box is widened. So the result does not depend on the sample.
 
@@ -134,7 +134,7 @@ class Field:
         """Draw free pixels; see `_draw`. All of them, in their order, where they are few."""
         return self.exact(self.free_pixels(_draw(int((self.own - self.fixed).sum()), rng)))
 
-    def settle(self, low: Floats, high: Floats, active: Mask) -> _Settled:
+    def assign(self, low: Floats, high: Floats, active: Mask) -> _Assigned:
         """Label every pixel whose phase is the same for all offsets between `low` and `high`."""
         labels = np.empty(self.z.shape[1], dtype=np.uint8)
         finite = np.abs(np.concatenate([low, high]))
@@ -156,11 +156,11 @@ class Field:
             kept.append(_columns(block, where))
         pixels = np.concatenate(undecided)
         exact = self._break_ties(np.concatenate(kept, axis=1, dtype=np.float64), pixels)
-        return _Settled(labels, counts, pixels, exact)
+        return _Assigned(labels, counts, pixels, exact)
 
 
 @dataclass(frozen=True)
-class _Settled:
+class _Assigned:
     """Labels, 0 where undecided or fixed; pixels of each phase; which are undecided, and their scores."""
 
     labels: Labels
@@ -171,7 +171,7 @@ class _Settled:
 
 class _Pixels(Protocol):
     def sample(self, rng: np.random.Generator) -> Floats: ...
-    def settle(self, low: Floats, high: Floats, active: Mask) -> _Settled: ...
+    def assign(self, low: Floats, high: Floats, active: Mask) -> _Assigned: ...
 
 
 @dataclass(frozen=True)
@@ -183,26 +183,17 @@ class _Few:
     def sample(self, rng: np.random.Generator) -> Floats:
         return _columns(self.scores, _draw(self.scores.shape[1], rng))
 
-    def settle(self, low: Floats, high: Floats, active: Mask) -> _Settled:
+    def assign(self, low: Floats, high: Floats, active: Mask) -> _Assigned:
         decided = [_decide(block, low, high, active) for _, block in chunks(self.scores)]
         labels = np.concatenate([winner for winner, _ in decided])
         undecided = np.flatnonzero(np.concatenate([is_open for _, is_open in decided]))
-        return _Settled(labels, count_labels(labels, len(low)), undecided, _columns(self.scores, undecided))
+        return _Assigned(labels, count_labels(labels, len(low)), undecided, _columns(self.scores, undecided))
 
 
 def survey(z: Scores, given: Labels | None) -> tuple[Field, Labels]:
-    """Look at all scores once: the field, and its map without a ratio, of equals the first.
+    """Look at all scores, (K, N), once: the field, and its map without a ratio, of equals the first.
 
-    Parameters
-    ----------
-    z : ndarray of float, shape (K, N)
-    given : ndarray of uint8, shape (N,), or None
-        Not 0 where a pixel is fixed.
-
-    Raises
-    ------
-    PhaseguideError
-        The scores hold NaN or infinity.
+    ``given``, (N,), is not 0 where a pixel is fixed. Raises `PhaseguideError` where the scores hold NaN or infinity.
     """
     labels = np.ones(z.shape[1], dtype=np.uint8)
     own, fixed = np.zeros(len(z), dtype=np.int64), np.zeros(len(z), dtype=np.int64)
@@ -264,7 +255,7 @@ def solve(field: Field, sample: Floats, need: Ints, rng: np.random.Generator) ->
         labels = np.zeros(field.z.shape[1], dtype=np.uint8)
         labels[field.free_pixels(np.arange(count))], offsets = solve_exactly(sample, need, active, offsets)
     else:
-        labels, offsets = _assign(field, sample, need, active, offsets, rng)
+        labels, offsets = _solve_many(field, sample, need, active, offsets, rng)
     if field.given is not None:
         put_fixed(labels, field.given)
     if not active.all():
@@ -287,7 +278,7 @@ def is_constant(field: Field) -> bool:
     return True
 
 
-def _assign(
+def _solve_many(
     pixels: _Pixels, sample: Floats, need: Ints, active: Mask, start: Floats, rng: np.random.Generator
 ) -> tuple[Labels, Floats]:
     """Solve for more pixels than a sample has; return labels and offsets."""
@@ -296,20 +287,20 @@ def _assign(
     margin = math.isqrt(drawn) + slack  # twice the random error of the sample's shares
     while True:
         low, high = offset_box(sample, active, centre, margin)
-        settled = pixels.settle(low, high, active)
-        rest = need - settled.counts
+        assigned = pixels.assign(low, high, active)
+        rest = need - assigned.counts
         # A box that misses the optimum shows here, or in offsets outside; nothing wrong gets through.
         if (rest >= 0).all():
-            if not len(settled.undecided):
-                return settled.labels, centre
-            few = _Few(settled.scores)
-            if len(settled.undecided) <= _SAMPLE or len(settled.undecided) > 0.9 * count:
+            if not len(assigned.undecided):
+                return assigned.labels, centre
+            few = _Few(assigned.scores)
+            if len(assigned.undecided) <= _SAMPLE or len(assigned.undecided) > 0.9 * count:
                 winners, offsets = solve_exactly(few.scores, rest, active, centre)
             else:
-                winners, offsets = _assign(few, few.sample(rng), rest, active, centre, rng)
+                winners, offsets = _solve_many(few, few.sample(rng), rest, active, centre, rng)
             if fits(offsets, low, high, active):
-                settled.labels[settled.undecided] = winners
-                return settled.labels, offsets
+                assigned.labels[assigned.undecided] = winners
+                return assigned.labels, offsets
             # Often only drifted along a chain of phases: the next box lies around what was found.
             centre = offsets
         margin = 2 * margin

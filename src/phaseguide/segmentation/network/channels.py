@@ -13,10 +13,7 @@ from phaseguide.errors import ModelError
 def fit_channels(image: NDArray[Any], channels: int, name: str) -> NDArray[Any]:
     """Give an image the channels that a model expects: grey from RGB by luminance, RGB from grey by copies.
 
-    Raises
-    ------
-    ModelError
-        No sensible way from the one to the other.
+    Raises `ModelError` where there is no sensible way from the one to the other.
     """
     have = 1 if image.ndim == 2 else image.shape[-1]
     if have == channels:

@@ -43,14 +43,7 @@ class Device:
 def choose_device(wish: str = "auto") -> Device:
     """Choose a device: ``auto`` takes CUDA, then Apple's MPS, then the CPU.
 
-    Parameters
-    ----------
-    wish : {"auto", "cpu", "cuda", "mps"}
-
-    Raises
-    ------
-    DeviceError
-        Asked for by name and not there; the message says why.
+    Raises `DeviceError` where one that was asked for by name is not there; the message says why.
     """
     import torch
 

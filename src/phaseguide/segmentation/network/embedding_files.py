@@ -1,4 +1,4 @@
-"""Embeddings on disk: one zarr file for each view of each tile of an image, within a size limit.
+"""Embeddings on disk: one ``.safetensors`` for each view of each tile of an image, within a size limit.
 
 A folder holds one subfolder an image. Files appear complete or not at all, the images that were used least
 recently go first, and what cannot be read is made again. Free of torch.
@@ -7,6 +7,8 @@ recently go first, and what cannot be read is made again. Free of torch.
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 import re
 import time
@@ -17,18 +19,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import platformdirs
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.segmentation.network.embedding_unit import Unit, of_image, read_unit, write_unit
 
 FOLDER_VARIABLE = "PHASEGUIDE_EMBEDDINGS"
 LIMIT_VARIABLE = "PHASEGUIDE_EMBEDDINGS_GB"
 DEFAULT_LIMIT_GB = 10.0
-SUFFIX = ".zarr.zip"
+SUFFIX = ".safetensors"
 
+_OLD_SUFFIX = ".zarr.zip"  # of earlier versions: never read, and removed with the image
 _IMAGE = re.compile("[0-9a-f]{64}")  # nothing else in the folder is touched, whatever the user chose
 _HALF_WRITTEN = ".writing-"
 _LOCK = ".lock"
@@ -39,17 +42,46 @@ Cause = Literal["damaged", "unreadable", "unwritable", "too large"]
 
 
 class EmbeddingError(PhaseguideError):
-    """Embeddings could not be read from disk or written there; the work goes on without.
-
-    Parameters
-    ----------
-    cause : {"damaged", "unreadable", "unwritable", "too large"}
-    message : str
-    """
+    """Embeddings could not be read from disk or written there; the work goes on without."""
 
     def __init__(self, cause: Cause, message: str) -> None:
         super().__init__(message)
         self.cause = cause
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What one file holds: arrays, and JSON values that say how to use them."""
+
+    arrays: tuple[NDArray[Any], ...]
+    details: Mapping[str, Any]
+
+
+def write_unit(
+    path: Path, about: Mapping[str, Any], arrays: Sequence[NDArray[Any]], details: Mapping[str, Any]
+) -> None:
+    """Write a file; ``about`` and ``details`` are JSON values."""
+    from safetensors.numpy import save_file
+
+    told = json.dumps({"about": about, "details": details}, sort_keys=True)
+    whole = [np.ascontiguousarray(array) for array in arrays]
+    metadata = {"told": told, "sha256": _checksum(told, whole)}
+    save_file({str(number): array for number, array in enumerate(whole)}, path, metadata)
+
+
+def read_unit(path: Path, about: Mapping[str, Any]) -> Unit | None:
+    """Read a file; None if it is about something else, and any error where it is not what was written."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="np") as file:
+        metadata = file.metadata()
+        told = json.loads(metadata["told"])
+        if told["about"] != about:
+            return None
+        arrays = tuple(file.get_tensor(str(number)) for number in range(len(file.keys())))
+    if metadata["sha256"] != _checksum(metadata["told"], arrays):
+        raise ValueError("what it holds does not match its checksum")
+    return Unit(arrays, dict(told["details"]))
 
 
 @dataclass(frozen=True)
@@ -63,15 +95,7 @@ class KeptImage:
 
 @dataclass(frozen=True)
 class EmbeddingFolder:
-    """A folder of embeddings.
-
-    Attributes
-    ----------
-    path : Path
-        Made when something is written.
-    limit : int
-        Bytes that it may hold.
-    """
+    """A folder of embeddings, made when something is written, and how many bytes it may hold."""
 
     path: Path
     limit: int = round(DEFAULT_LIMIT_GB * 1e9)
@@ -81,31 +105,16 @@ class EmbeddingFolder:
         return self._file(image, name).is_file()
 
     def read(self, image: str, name: str, about: Mapping[str, Any]) -> Unit | None:
-        """Read a file.
+        """Read a file of an image, given by its checksum; None if it is not there, or about something else.
 
-        Parameters
-        ----------
-        image : str
-            Checksum of the image.
-        name : str
-        about : mapping
-            What it must be about; see `phaseguide.segmentation.network.embedding_keys`.
-
-        Returns
-        -------
-        Unit or None
-            None if it is not there.
-
-        Raises
-        ------
-        EmbeddingError
-            It is damaged, and was removed; or the system does not let it be read.
+        ``about`` is told by `phaseguide.segmentation.network.embedding_keys`. Raises `EmbeddingError` where the file
+        is damaged, and was removed, or where the system does not let it be read.
         """
         path = self._file(image, name)
         if path.parent.is_symlink() or not path.is_file():
             return None
         try:
-            unit = read_unit(path, of_image(about, image))
+            unit = read_unit(path, {**about, "image": image})
         except MemoryError:
             raise
         except FileNotFoundError:  # another process has just made room
@@ -115,9 +124,7 @@ class EmbeddingFolder:
             raise EmbeddingError(
                 "unreadable", f"{path}: embeddings cannot be read ({reason}). They are computed again."
             ) from error
-        except (
-            Exception
-        ) as error:  # a damaged file makes zipfile, json, zarr and blosc raise whatever they like
+        except Exception as error:  # a damaged file makes safetensors and json raise whatever they like
             with suppress(OSError):
                 path.unlink()
             raise EmbeddingError(
@@ -137,18 +144,8 @@ class EmbeddingFolder:
     ) -> None:
         """Write a file, and remove the images that were used least recently where there are too many.
 
-        Parameters
-        ----------
-        image, name, about
-            As for `read`.
-        arrays : sequence of ndarray
-        details : mapping
-            JSON values.
-
-        Raises
-        ------
-        EmbeddingError
-            No space, no permission, or the image alone would exceed the limit.
+        The image is told in it: a file in another image's folder is not of that one. Raises `EmbeddingError` where
+        there is no space or no permission, or where the image alone would exceed the limit.
         """
         path = self._file(image, name)
         temporary = self.path / f"{_HALF_WRITTEN}{uuid.uuid4().hex}"
@@ -158,9 +155,11 @@ class EmbeddingFolder:
                 raise NotADirectoryError(
                     errno.ENOTDIR, "a link lies in the place of a folder", str(path.parent)
                 )
-            write_unit(temporary, of_image(about, image), arrays, details)
-            with FileLock(self.path / _LOCK, timeout=_LOCK_WAIT_S, poll_interval=0.01):
+            write_unit(temporary, {**about, "image": image}, arrays, details)
+            with self._locked():
                 size = temporary.stat().st_size
+                for old in path.parent.glob(f"*{_OLD_SUFFIX}"):
+                    old.unlink()
                 if _size(path.parent) + size > self.limit:
                     raise EmbeddingError(
                         "too large",
@@ -205,18 +204,12 @@ class EmbeddingFolder:
         return total
 
     def clear(self) -> int:
-        """Remove all embeddings; returns how many bytes that freed. Other files in the folder stay.
-
-        Raises
-        ------
-        PhaseguideError
-            Something could not be removed.
-        """
+        """Remove all embeddings, and nothing else; returns the bytes that freed, or raises `PhaseguideError`."""
         if not self.path.is_dir():
             return 0
         before = self.size()
         try:
-            with FileLock(self.path / _LOCK, timeout=_LOCK_WAIT_S, poll_interval=0.01):
+            with self._locked():
                 for kept in self.images():
                     _remove(kept.folder)
                 self._remove_abandoned(0.0)
@@ -232,6 +225,10 @@ class EmbeddingFolder:
                 f"{self.path}: {left / 1e6:.0f} MB could not be removed. Check that you may write to this folder."
             )
         return before - left
+
+    def _locked(self) -> Any:
+        """Keep other processes from making room at the same time."""
+        return FileLock(self.path / _LOCK, timeout=_LOCK_WAIT_S, poll_interval=0.01)
 
     def _make_room(self, newest: Path) -> None:
         """Remove whole images until the limit is kept; ``newest`` stays."""
@@ -265,16 +262,8 @@ def default_folder() -> Path:
 def embedding_folder(wish: str, limit_gb: float | None = None) -> EmbeddingFolder | None:
     """Read a user's wish: a folder, ``on`` (`default_folder`) or ``off``.
 
-    Parameters
-    ----------
-    wish : str
-    limit_gb : float, optional
-        Default: what the variable PHASEGUIDE_EMBEDDINGS_GB says, or 10.
-
-    Raises
-    ------
-    PhaseguideError
-        Something is in the folder's place, or the limit is no positive number.
+    The limit is by default what the variable PHASEGUIDE_EMBEDDINGS_GB says, or 10. Raises `PhaseguideError` where a
+    file is in the folder's place, or the limit is no positive number.
     """
     word = wish.strip().lower()
     if word in ("", "off", "0", "no", "false"):
@@ -288,14 +277,14 @@ def embedding_folder(wish: str, limit_gb: float | None = None) -> EmbeddingFolde
     return EmbeddingFolder(path, round(limit * 1e9))
 
 
-def usual_wish() -> str:
+def default_location() -> str:
     """Return what the variable PHASEGUIDE_EMBEDDINGS says; empty if it is not set."""
     return os.environ.get(FOLDER_VARIABLE, "")
 
 
 def usual_embedding_folder() -> EmbeddingFolder | None:
     """Return the folder that the variables name; None if they name none. Errors as `embedding_folder`."""
-    return embedding_folder(usual_wish())
+    return embedding_folder(default_location())
 
 
 def _limit_gb() -> float:
@@ -308,20 +297,34 @@ def _limit_gb() -> float:
         ) from None
 
 
+def _checksum(told: str, arrays: Sequence[NDArray[Any]]) -> str:
+    """Sha256 of what a file says of itself, and of types, shapes and numbers."""
+    digest = hashlib.sha256(told.encode())
+    for array in arrays:
+        digest.update(f"|{array.dtype.str}|{array.shape}|".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _files(folder: Path) -> list[Path]:
+    """The embeddings of one image, also of earlier versions."""
+    return [path for path in folder.iterdir() if path.name.endswith((SUFFIX, _OLD_SUFFIX))]
+
+
 def _size(folder: Path) -> int:
     """Bytes of the embeddings of one image; 0 if there are none."""
     total = 0
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
+    with suppress(OSError):
+        for path in _files(folder):
             with suppress(OSError):
-                total += entry.stat().st_size if entry.name.endswith(SUFFIX) else 0
+                total += path.stat().st_size
     return total
 
 
 def _remove(folder: Path) -> None:
     """Remove the embeddings of one image, and nothing that is not one."""
-    for path in folder.glob(f"*{SUFFIX}"):
-        with suppress(OSError):
-            path.unlink()
     with suppress(OSError):
+        for path in _files(folder):
+            with suppress(OSError):
+                path.unlink()
         folder.rmdir()

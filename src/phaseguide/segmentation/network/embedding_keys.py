@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from phaseguide.models.card import ViewCard
 from phaseguide.models.model_file import tensors_sha256
@@ -32,20 +32,73 @@ _ENCODER = ("backbone.net.encoder.", "backbone.encoder.")
 
 About = dict[str, Any]
 
-_encoders: WeakKeyDictionary[nn.Module, tuple[tuple[Any, ...], str]] = WeakKeyDictionary()
-_models: WeakKeyDictionary[nn.Module, tuple[tuple[Any, ...], str]] = WeakKeyDictionary()
+
+@dataclass(frozen=True)
+class NetworkKeys:
+    """Checksums of a network.
+
+    Attributes
+    ----------
+    encoder : str
+        Of all that decides the features: the encoder's weights and how it is built. Models that differ in
+        guidance, decoder or phases alone have the same one.
+    model : str
+        Of all that decides the scores without a ratio.
+    """
+
+    encoder: str
+    model: str
+
+
+_known: WeakKeyDictionary[nn.Module, tuple[list[tuple[int, int, int]], NetworkKeys | None]] = (
+    WeakKeyDictionary()
+)
+
+
+def network_keys(segmenter: nn.Module) -> NetworkKeys | None:
+    """Return the checksums of a network: made once, and again only where its tensors have changed since.
+
+    A backbone that shares its base weights says itself what its encoder is, by a method ``encoder_checksum``.
+
+    Returns
+    -------
+    NetworkKeys or None
+        None for a segmenter whose encoder cannot be told from the rest, or has random weights that nothing names.
+    """
+    # torch counts the changes of every tensor in place; one that was exchanged is another object, or lies elsewhere.
+    tensors = [*segmenter.parameters(), *segmenter.buffers()]
+    state = [(id(one), one.data_ptr(), 0 if one.is_inference() else one._version) for one in tensors]
+    known = _known.get(segmenter)
+    if known is None or known[0] != state:
+        known = _known[segmenter] = (state, _make_keys(segmenter))
+    return known[1]
+
+
+def _make_keys(segmenter: Any) -> NetworkKeys | None:
+    backbone = getattr(segmenter, "backbone", None)
+    if not isinstance(backbone, nn.Module):
+        return None
+    told: Any = getattr(backbone, "encoder_checksum", None)
+    encoder: Any = getattr(getattr(backbone, "net", None), "encoder", None)
+    options: Any = backbone.options
+    if told is not None and not options.adapter.get("base") and not options.adapter.get("merged"):
+        return None  # a base drawn at random
+    if told is None and encoder is None:
+        return None  # a backbone of another kind
+    weights = str(told()) if told is not None else tensors_sha256(encoder.state_dict())
+    # The architecture too: dilated convolutions, for one, have the weights of plain ones.
+    features = _sha256({"weights": weights, "options": options.to_dict()})
+    others = {k: v for k, v in segmenter.state_dict().items() if not k.startswith(_ENCODER)}
+    guidance = asdict(segmenter.guidance_options)
+    return NetworkKeys(
+        features, _sha256({"encoder": features, "guidance": guidance, "weights": tensors_sha256(others)})
+    )
 
 
 def image_checksum(pixels: NDArray[Any], limits: tuple[float, float], *, invert: bool) -> str:
-    """Sha256 of an image as the network gets it.
+    """Sha256 of an image, (H, W) or (H, W, C), as the network gets it; bands of rows are read one at a time.
 
-    Parameters
-    ----------
-    pixels : ndarray, shape (H, W) or (H, W, C)
-        With the channels of the network. Anything that gives an array a band of rows at a time will do.
-    limits : tuple of float
-        See `phaseguide.models.segmenter.intensity_limits`.
-    invert : bool
+    ``limits`` are those of `phaseguide.models.segmenter.intensity_limits`.
     """
     about = {"format": FORMAT, "shape": list(pixels.shape), "dtype": pixels.dtype.str, "limits": limits}
     digest = hashlib.sha256(json.dumps({**about, "invert": invert}).encode())
@@ -57,75 +110,21 @@ def image_checksum(pixels: NDArray[Any], limits: tuple[float, float], *, invert:
     return digest.hexdigest()
 
 
-def encoder_checksum(segmenter: nn.Module) -> str | None:
-    """Sha256 of all that decides the features: the encoder's weights and how it is built.
-
-    Models that differ in guidance, decoder or phases alone have the same one. A backbone that shares its base
-    weights says it itself, by a method ``encoder_checksum``.
-
-    Returns
-    -------
-    str or None
-        None for a segmenter whose encoder cannot be told from the rest, or has random weights that nothing names.
-    """
-    backbone: Any = getattr(segmenter, "backbone", None)
-    if not isinstance(backbone, nn.Module):
-        return None
-    state = _state(backbone)
-    known = _encoders.get(backbone)
-    if known is None or known[0] != state:
-        told: Any = getattr(backbone, "encoder_checksum", None)
-        encoder: Any = None if told is not None else getattr(getattr(backbone, "net", None), "encoder", None)
-        options: Any = backbone.options
-        adapter = options.adapter
-        nameless = told is not None and not adapter.get("base") and not adapter.get("merged")
-        if nameless or (told is None and encoder is None):
-            return None  # a base drawn at random, or a backbone of another kind
-        weights = str(told()) if told is not None else tensors_sha256(encoder.state_dict())
-        # The architecture too: dilated convolutions, for one, have the weights of plain ones.
-        known = (state, _sha256({"weights": weights, "options": options.to_dict()}))
-        _encoders[backbone] = known
-    return known[1]
+def about_running(precision: str) -> About:
+    """Say how a network runs; versions of the libraries too, since another one may compute otherwise."""
+    return {"precision": precision, "libraries": {name: _version(name) for name in _LIBRARIES}}
 
 
-def model_checksum(segmenter: nn.Module) -> str | None:
-    """Sha256 of all that decides the scores without a ratio; None as for `encoder_checksum`."""
-    encoder = encoder_checksum(segmenter)
-    if encoder is None:
-        return None
-    state = _state(segmenter)
-    known = _models.get(segmenter)
-    if known is None or known[0] != state:
-        guidance = asdict(segmenter.guidance_options)  # type: ignore[call-overload]
-        others = {k: v for k, v in segmenter.state_dict().items() if not k.startswith(_ENCODER)}
-        about = {"encoder": encoder, "guidance": guidance, "weights": tensors_sha256(others)}
-        known = (state, _sha256(about))
-        _models[segmenter] = known
-    return known[1]
-
-
-def about_features(encoder: str, tile: Tile, view: ViewCard, precision: str) -> About:
+def about_features(encoder: str, tile: Tile, view: ViewCard, running: About) -> About:
     """Say which features of an image these are; plain JSON values."""
-    return {
-        "kind": "features",
-        "encoder": encoder,
-        "tile": _corners(tile),
-        "view": [view.zoom, view.flip],
-        "precision": precision,
-        "libraries": libraries(),
-    }
+    view_of = {"tile": _corners(tile), "view": [view.zoom, view.flip]}
+    return {"kind": "features", "encoder": encoder, **view_of, **running}
 
 
-def about_scores(model: str, tile: Tile, views: Sequence[ViewCard], precision: str) -> About:
+def about_scores(model: str, tile: Tile, views: Sequence[ViewCard], running: About) -> About:
     """Say which scores of an image these are: without a ratio, mean of these views."""
-    return {
-        "kind": "scores",
-        "model": model,
-        "tile": _corners(tile),
-        "views": [[view.zoom, view.flip] for view in views],
-        "precision": precision,
-        "libraries": libraries(),
-    }
+    mean_of = {"tile": _corners(tile), "views": [[view.zoom, view.flip] for view in views]}
+    return {"kind": "scores", "model": model, **mean_of, **running}
 
 
 def about_name(about: About) -> str:
@@ -133,15 +132,11 @@ def about_name(about: About) -> str:
     return f"{about['kind']}-{_sha256(about)[:32]}"
 
 
-def libraries() -> dict[str, str]:
-    """Versions of the libraries that the network is built from; another one may compute otherwise."""
-    versions: dict[str, str] = {}
-    for name in _LIBRARIES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = ""
-    return versions
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return ""
 
 
 def _corners(tile: Tile) -> list[int]:
@@ -150,12 +145,3 @@ def _corners(tile: Tile) -> list[int]:
 
 def _sha256(about: Any) -> str:
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-
-
-def _state(module: nn.Module) -> tuple[Any, ...]:
-    """Tell whether a module is as it was: torch counts the changes of every tensor in place."""
-    return tuple(_mark(tensor) for part in (module.parameters(), module.buffers()) for tensor in part)
-
-
-def _mark(tensor: Tensor) -> tuple[int, int, int]:
-    return id(tensor), 0 if tensor.is_inference() else tensor._version, tensor.data_ptr()

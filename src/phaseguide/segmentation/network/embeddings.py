@@ -22,10 +22,10 @@ from phaseguide.segmentation.network.embedding_keys import (
     About,
     about_features,
     about_name,
+    about_running,
     about_scores,
-    encoder_checksum,
     image_checksum,
-    model_checksum,
+    network_keys,
 )
 from phaseguide.segmentation.network.tiling import Tile
 
@@ -113,29 +113,9 @@ class Embeddings:
     Both are looked for in memory and on disk before they are made. What the disk gives is bit for bit what was
     made: features are kept in the type that the encoder put out, since half precision changes some labels.
 
-    Parameters
-    ----------
-    segmenter : GuidedSegmenter
-        A network of another kind shares nothing with other sessions.
-    pixels : ndarray, shape (H, W) or (H, W, C)
-    limits : tuple of float
-    invert : bool
-        See `phaseguide.models.segmenter.normalise_image`.
-    device : str
-        Kind of the device that the network runs on.
-    precision : str
-        Numbers that it computes with.
-    room : int
-        Bytes that features may take in memory, all sessions together.
-    folder : EmbeddingFolder, optional
-        None: nothing on disk.
-
-    Attributes
-    ----------
-    made : int
-        How often the encoder ran.
-    notices : list of str
-        What the user should know; to be emptied by whoever tells it.
+    A network of another kind than `GuidedSegmenter` shares nothing with other sessions. ``room``: bytes that
+    features may take in memory, all sessions together. ``made`` counts how often the encoder ran, and whoever tells
+    the ``notices`` empties them.
     """
 
     def __init__(
@@ -150,12 +130,13 @@ class Embeddings:
         room: int,
         folder: EmbeddingFolder | None,
     ) -> None:
-        encoder, model = encoder_checksum(segmenter), model_checksum(segmenter)
-        self._encoder, self._model = encoder or f"unknown {uuid4().hex}", model or ""
-        self._segmenter, self._named = ref(segmenter), encoder is not None and model is not None
+        self._keys = network_keys(segmenter)
+        self._encoder = f"unknown {uuid4().hex}" if self._keys is None else self._keys.encoder
+        self._model = "" if self._keys is None else self._keys.model
+        self._segmenter = ref(segmenter)
         self._image = image_checksum(pixels, limits, invert=invert)
-        self._device, self._precision = torch.device(device), f"{device} {precision}"
-        self._folder = folder if encoder is not None else None
+        self._device, self._running = torch.device(device), about_running(f"{device} {precision}")
+        self._folder = None if self._keys is None else folder
         self._writes = self._folder is not None
         self.made = 0
         self.notices: list[str] = []
@@ -168,18 +149,8 @@ class Embeddings:
         return MEMORY.held(self._owner)
 
     def features(self, tile: Tile, view: ViewCard, make: Callable[[], Features], room: int) -> Features:
-        """Return the features of one view of a tile.
-
-        Parameters
-        ----------
-        tile : Tile
-        view : ViewCard
-        make : callable
-            Runs the encoder.
-        room : int
-            Bytes that the features of this image may take in memory.
-        """
-        about = about_features(self._encoder, tile, view, self._precision)
+        """Return the features of one view of a tile; ``make`` runs the encoder, ``room`` is in bytes."""
+        about = about_features(self._encoder, tile, view, self._running)
         name = about_name(about)
         key = (self._owner, name, str(self._device))
         kept = MEMORY.get(key)
@@ -199,7 +170,7 @@ class Embeddings:
 
     def scores(self, tile: Tile, views: Sequence[ViewCard]) -> NDArray[np.float32] | None:
         """Return the scores of a tile without a ratio, mean of its views, (K, h, w), if they are on disk."""
-        about = about_scores(self._model, tile, views, self._precision)
+        about = about_scores(self._model, tile, views, self._running)
         name = about_name(about)
         unit = self._read(name, about) if self._has(name) else None
         if unit is None or len(unit[0]) != 1 or unit[0][0].dtype != np.float32:
@@ -213,23 +184,21 @@ class Embeddings:
     def keep_scores(self, tile: Tile, views: Sequence[ViewCard], scores: NDArray[np.float32]) -> None:
         """Keep on disk what `scores` is to return the next time."""
         if self._writes and not self._changed():
-            about = about_scores(self._model, tile, views, self._precision)
+            about = about_scores(self._model, tile, views, self._running)
             self._write(about_name(about), about, [scores], {})
 
     def at_hand(self, tile: Tile, views: Sequence[ViewCard]) -> bool:
         """Whether a tile can be scored without running the encoder, as far as can be told without reading."""
-        if self._has(about_name(about_scores(self._model, tile, views, self._precision))):
+        if self._has(about_name(about_scores(self._model, tile, views, self._running))):
             return True
-        names = [about_name(about_features(self._encoder, tile, view, self._precision)) for view in views]
+        names = [about_name(about_features(self._encoder, tile, view, self._running)) for view in views]
         device = str(self._device)
         return all(MEMORY.get((self._owner, name, device)) is not None or self._has(name) for name in names)
 
     def _changed(self) -> bool:
         """Whether somebody has trained the model since; what it makes now belongs to another one."""
         segmenter = self._segmenter()
-        if segmenter is None or not self._named:
-            return False
-        return (encoder_checksum(segmenter), model_checksum(segmenter)) != (self._encoder, self._model)
+        return segmenter is not None and self._keys is not None and network_keys(segmenter) != self._keys
 
     def _has(self, name: str) -> bool:
         return self._folder is not None and self._folder.has(self._image, name)

@@ -103,17 +103,8 @@ class EncodedImage:
     ) -> Generator[tuple[int, int], None, NDArray[np.float32]]:
         """Decode the whole image; yields (views done, views in all) and returns the scores.
 
-        Parameters
-        ----------
-        ratios : ndarray, shape (T, K), or None
-            One complete ratio a tile; None for no ratio.
-        on_tile : callable, optional
-            Called with each tile and its scores (K, h, w) before blending.
-
-        Returns
-        -------
-        ndarray of float32, shape (K, H, W)
-            Mean logits over views, blended over tiles (the generator's return value).
+        They are mean logits over views, blended over tiles: float32, (K, H, W). ``ratios``, (T, K), is one complete
+        ratio a tile, or None for none; ``on_tile`` is called with each tile and its scores (K, h, w) before blending.
         """
         # Another session on the same model may have moved it meanwhile.
         self.segmenter.to(self.device.torch_device)

@@ -15,7 +15,7 @@ from phaseguide.models.metal import Metal
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.phases import EXCLUDED
-from phaseguide.ratios import Ratio, ratio_from_labels
+from phaseguide.ratios import Ratio, ratio_from_labels, shift_to_mean
 from phaseguide.segmentation.matching.islands import smooth_scores
 from phaseguide.segmentation.matching.match import argmax_labels
 from phaseguide.segmentation.network.device import choose_device
@@ -24,9 +24,8 @@ from phaseguide.segmentation.network.embeddings import MEMORY
 from phaseguide.segmentation.network.encoding import EncodedImage
 from phaseguide.segmentation.network.score_head import calibrated_image, recalibrated
 from phaseguide.segmentation.network.scratch import empty_beside
-from phaseguide.segmentation.network.stages import ENCODING, READING
-from phaseguide.segmentation.network.tiling import Tile, tile_ratios
-from phaseguide.segmentation.request import Preview
+from phaseguide.segmentation.network.tiling import Tile
+from phaseguide.segmentation.request import ENCODING, READING, Preview
 
 Scores = NDArray[np.float32]
 Window = tuple[slice, slice]
@@ -35,25 +34,7 @@ SMALLEST_TILE = 256
 
 
 class Scoring:
-    """Scores of one image by one model.
-
-    Parameters
-    ----------
-    model : LoadedModel
-    metal : Metal
-        Of an image with the model's channels; see `show` for another one.
-    device : str
-    tile, overlap : int
-        See `Session`.
-    views : sequence of ViewCard
-    invert : bool
-    memory : int
-        Budget in bytes.
-    name : str
-        What to call the image in errors.
-    folder : EmbeddingFolder, optional
-        Where embeddings are kept on disk.
-    """
+    """Scores of one image by one model; parameters as those of `Session`, but ``memory`` is in bytes."""
 
     def __init__(
         self,
@@ -186,12 +167,8 @@ class Scoring:
     def matchable(self, imposed: Ratio | None, sigma_px: float, prompts: Prompts | None = None) -> Scores:
         """Return what ratio matching works on: calibrated where the model can, then smoothed.
 
-        Parameters
-        ----------
-        imposed, prompts
-            Those of the last `guided` with a ratio, or with prompts alone, whose scores are then taken; None
-            for both: those without.
-        sigma_px : float
+        ``imposed`` and ``prompts`` are those of the last `guided` with a ratio, or with prompts alone, whose scores are
+        then taken; None for both: those without.
         """
         conditioned = imposed is not None or prompts is not None
         which = imposed is not None if conditioned else None
@@ -307,7 +284,8 @@ class Scoring:
         ratios = np.tile(imposed, (areas.size, 1))
         seen = (areas > 0) & ~np.isnan(self._tile_shares).any(1)
         if seen.any():
-            ratios[seen] = tile_ratios(self._tile_shares[seen], areas[seen], imposed)
+            # Tiles are to an image what fields are to a specimen.
+            ratios[seen] = shift_to_mean(self._tile_shares[seen], areas[seen], imposed)
         return ratios
 
     def _fall_back(self, error: BaseException) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.models.card import ScoreHeadCard
-from phaseguide.segmentation.network.local_means import local_mean
+from phaseguide.segmentation.matching.local_means import local_mean
 from phaseguide.segmentation.network.scratch import empty_beside, release
 
 Floats32 = NDArray[np.float32]

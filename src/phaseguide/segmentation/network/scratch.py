@@ -17,21 +17,7 @@ _DROP = getattr(mmap, "MADV_DONTNEED", None)  # Windows drops pages by itself, b
 
 
 def scratch_array(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Make an array of zeros in a file without a name.
-
-    Parameters
-    ----------
-    shape : tuple of int
-
-    Returns
-    -------
-    memmap of float32
-
-    Raises
-    ------
-    DeviceError
-        The disk has not enough space.
-    """
+    """Make an array of zeros in a file without a name; raises `DeviceError` where the disk has not enough space."""
     size = 4 * int(np.prod(shape))
     # The array holds the file open, and the file has no other name: both go together, whatever happens.
     with tempfile.TemporaryFile(prefix="phaseguide-scores-") as file:

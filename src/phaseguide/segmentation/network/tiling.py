@@ -1,4 +1,4 @@
-"""Overlapping tiles: where they lie, how they are blended, and which ratio each of them gets."""
+"""Overlapping tiles: where they lie, and how they are blended."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-
-from phaseguide.ratios import Ratio, shift_to_mean
 
 STRIDE = 32
 """Pixels of the image to one of the coarsest features, in every backbone."""
@@ -96,25 +94,3 @@ def _ramp(start: int, length: int, whole: int, overlap: int) -> NDArray[np.float
     if slope.size and start + length < whole:
         weight[-slope.size :] = np.minimum(weight[-slope.size :], slope[::-1])
     return weight
-
-
-def tile_ratios(own: NDArray[np.float64], areas: NDArray[np.float64], wanted: Ratio) -> NDArray[np.float64]:
-    """Give each tile its own ratio so that their area-weighted mean is what is wanted.
-
-    Tiles are to an image what fields are to a specimen: see `phaseguide.ratios.shift_to_mean`.
-
-    Parameters
-    ----------
-    own : ndarray, shape (T, K)
-        Area shares that the unguided pass sees in each tile.
-    areas : ndarray, shape (T,)
-        Pixels of each tile.
-    wanted : ndarray, shape (K,)
-        Composition of the whole; sums to 1.
-
-    Returns
-    -------
-    ndarray of float64, shape (T, K)
-        Rows sum to 1.
-    """
-    return shift_to_mean(own, areas, wanted)

@@ -10,7 +10,7 @@ from phaseguide.models.metal import Metal
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import FLOOR, Ratio, total_variation
 from phaseguide.segmentation.matching.match import Match
-from phaseguide.segmentation.review.out_of_distribution import Familiarity, scale_warning
+from phaseguide.segmentation.review.out_of_distribution import TrainingDomain, scale_warning
 
 USUAL = 0.15
 """Total variation from which on a disagreement is told where a model's own is not known."""
@@ -23,16 +23,7 @@ def conflict_limit(card: Card) -> float:
 
 
 def describe_conflict(asked: Ratio, own: Ratio, achieved: Ratio, card: Card) -> str:
-    """Say in one sentence how far the user and the model are apart; empty if they are not.
-
-    Parameters
-    ----------
-    asked : ndarray, shape (K,)
-        Complete.
-    own, achieved : ndarray, shape (K,)
-    card : Card
-        Of the model.
-    """
+    """Say in one sentence how far the user (a complete ratio) and the model are apart; empty if they are not."""
     gap, moved = total_variation(own, asked), total_variation(own, achieved)
     limit = conflict_limit(card)
     if gap <= limit:
@@ -51,12 +42,7 @@ def describe_conflict(asked: Ratio, own: Ratio, achieved: Ratio, card: Card) -> 
 def describe_limit(asked: Ratio, imposed: Ratio, held: NDArray[np.bool_], scheme: PhaseScheme) -> str:
     """Say which values are so far from what the model sees that they are followed only so far; or nothing.
 
-    Parameters
-    ----------
-    asked, imposed : ndarray, shape (K,)
-    held : ndarray of bool, shape (K,)
-        From `phaseguide.ratios.held_back`.
-    scheme : PhaseScheme
+    ``held``, bool (K,), is what `phaseguide.ratios.held_back` says.
     """
     parts = [
         f"{phase.name} {asked[k] * 100:.1f} % only to {imposed[k] * 100:.1f} %"
@@ -106,28 +92,16 @@ def describe_match(match: Match) -> str:
     return ""
 
 
-def describe_strangeness(
+def out_of_distribution_warning(
     metal: Metal,
     card: Card,
     pixel_size_um: float | None,
     *,
     invert: bool,
 ) -> str:
-    """Say what about an image is unlike the training images; empty if nothing is known to be.
-
-    Parameters
-    ----------
-    metal : Metal
-        Of the image.
-    card : Card
-        Of the model.
-    pixel_size_um : float or None
-        Of the image.
-    invert : bool
-        The image's contrast is inverted.
-    """
+    """Say what about an image is unlike the training images; empty if nothing is known to be."""
     known = card.input.pixel_size_um
     if card.familiarity is None:
         return scale_warning(known, pixel_size_um) or ""
-    usual = Familiarity.from_dict(card.familiarity.model_dump(), pixel_size_um=known)
+    usual = TrainingDomain.from_dict(card.familiarity.model_dump(), pixel_size_um=known)
     return usual.warning(metal.seen, pixel_size_um, invert=invert, excluded=metal.excluded) or ""

@@ -8,19 +8,14 @@ that are islands are told apart from the rims of islands that stay.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import MicrographError
 from phaseguide.phases import PhaseScheme
-from phaseguide.ratios import Ratio
-from phaseguide.segmentation.request import Mode, Request, Segmentation
-
-if TYPE_CHECKING:
-    from phaseguide.segmentation.session import Session
 
 Labels = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -53,7 +48,7 @@ class Island:
     Attributes
     ----------
     number : int
-        Its value in `Disputes.numbers`.
+        Its value in `FlippedIslands.numbers`.
     before, after : int
         Labels of its phase in the first and in the second map.
     kind : {"whole", "part"}
@@ -86,7 +81,7 @@ class Change:
     before, after : int
         Labels of the phases.
     islands : int
-        Number of `Disputes.islands` among them.
+        Number of `FlippedIslands.islands` among them.
     rims : int
         Number of groups that have other pixels: rims and specks.
     island_px, rim_px : int
@@ -105,8 +100,8 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Disputes:
-    """What `disputed_islands` found.
+class FlippedIslands:
+    """What `find_flipped_islands` found.
 
     Attributes
     ----------
@@ -149,7 +144,7 @@ class Disputes:
         return f"{' and '.join(parts)} {verb}, {_percent(self.share)} of the area: {', '.join(flows)}."
 
 
-def disputed_islands(before: Labels, after: Labels, scheme: PhaseScheme) -> Disputes:
+def find_flipped_islands(before: Labels, after: Labels, scheme: PhaseScheme) -> FlippedIslands:
     """Find the connected groups of pixels whose phase differs between two label maps.
 
     Pixels of one group go from the same phase to the same phase and touch by an edge or a corner, as
@@ -191,52 +186,19 @@ def disputed_islands(before: Labels, after: Labels, scheme: PhaseScheme) -> Disp
     numbers[place] = number = _largest_first(_connect_ways(ways[chosen], place, shown.shape))
     islands = tuple(_list_islands(numbers, number, ways[chosen], whole[chosen], place, total))
     changes = _sum_up(ways, group, chosen, islands, total)
-    return Disputes(scheme, islands, changes, ways.size / max(total, 1), shown, numbers)
-
-
-def map_with_ratio(session: Session, ratio: Ratio | None, like: Request | None = None) -> Labels:
-    """Return the label map of a session's image that has a composition, by matching alone.
-
-    Quick once the session has segmented: it keeps the scores.
-
-    Parameters
-    ----------
-    session : Session
-    ratio : ndarray, shape (K,), or None
-        Imposed as it is, however unlikely; NaN where open. None: the map without a ratio, with the
-        edits on it as they are on every other.
-    like : Request, optional
-        Smoothing and smallest island are taken from here.
-
-    Returns
-    -------
-    ndarray of uint8, shape (H, W)
-
-    Raises
-    ------
-    PhaseguideError
-        As `Session.segment`.
-    """
-    from phaseguide.segmentation.session import run_to_end
-
-    mode: Mode | None = None if ratio is None else "matched"
-    request = replace(like or Request(), asked=ratio, auto=False, uncertainty=0.0, mode=mode)
-    result: Segmentation = run_to_end(session.segment(request))
-    return result.labels
+    return FlippedIslands(scheme, islands, changes, ways.size / max(total, 1), shown, numbers)
 
 
 def _connect_ways(ways: Ways, pixels: Pixels, shape: tuple[int, ...]) -> Ints:
-    """Index, from 0, of the connected group that each changed pixel belongs to, shape (N,)."""
+    """Index, from 0, of the connected group that each changed pixel belongs to, shape (N,); way by way."""
     image = np.zeros(shape, dtype=np.uint16)
     image[pixels] = ways
-    group = np.zeros(ways.size, dtype=np.int64)
-    found = 0
-    for way in np.unique(ways):
-        parts, count = _connect(image == way)
-        here = ways == way
-        group[here] = parts[pixels][here] - 1 + found
-        found += count
-    return group
+    part = _connect(image)[pixels] - 1
+    way = np.zeros(part.max(initial=-1) + 1, dtype=np.uint16)
+    way[part] = ways
+    rank = np.empty(way.size, dtype=np.int64)
+    rank[np.argsort(way, kind="stable")] = np.arange(way.size)
+    return rank[part]
 
 
 def _whole(group: Ints, before: Labels, after: Labels, pixels: Pixels) -> NDArray[np.bool_]:
@@ -249,20 +211,17 @@ def _whole(group: Ints, before: Labels, after: Labels, pixels: Pixels) -> NDArra
 
 def _island_sizes(labels: Labels, pixels: Pixels) -> Ints:
     """Area in px of the island of a map that each of the pixels lies in."""
-    phase = labels[pixels]
-    sizes = np.zeros(phase.size, dtype=np.int64)
-    for k in np.unique(phase):
-        parts, _ = _connect(labels == k)
-        here = phase == k
-        sizes[here] = np.bincount(parts.ravel())[parts[pixels][here]]
+    parts = _connect(labels)
+    sizes: Ints = np.bincount(parts.ravel())[parts[pixels]]
     return sizes
 
 
-def _connect(mask: NDArray[Any]) -> tuple[NDArray[np.int32], int]:
-    from scipy.ndimage import label
+def _connect(image: NDArray[Any]) -> Ints:
+    """Number the groups of equal pixels that touch by an edge or a corner, from 1; 0 stays 0."""
+    from skimage.measure import label
 
-    parts, count = label(mask, structure=np.ones((3, 3)))
-    return parts, int(count)
+    parts: Ints = label(image, background=0, connectivity=2)  # type: ignore[no-untyped-call]
+    return parts
 
 
 def _opened(numbers: NDArray[np.int32]) -> NDArray[np.bool_]:

@@ -155,7 +155,7 @@ def describe_image(image: NDArray[Any], *, invert: bool = False, excluded: Mask 
 
 
 @dataclass(frozen=True)
-class Familiarity:
+class TrainingDomain:
     """What the training images were like.
 
     Attributes
@@ -183,7 +183,7 @@ class Familiarity:
     @classmethod
     def fit(
         cls, images: Iterable[NDArray[Any]], *, source: str = "", pixel_size_um: float | None = None
-    ) -> Familiarity:
+    ) -> TrainingDomain:
         """Learn from the training images.
 
         The threshold is what leaves nine in ten of them without a warning when each is compared with
@@ -200,7 +200,7 @@ class Familiarity:
     @classmethod
     def from_properties(
         cls, table: Floats, *, source: str = "", pixel_size_um: float | None = None
-    ) -> Familiarity:
+    ) -> TrainingDomain:
         """Learn from what `describe_image` says of each training image, shape (images, P)."""
         table = table[~np.isnan(table).all(axis=1)]
         if len(table) < FEWEST_IMAGES:
@@ -214,7 +214,7 @@ class Familiarity:
         return cls(*_summary(table), threshold, source, pixel_size_um)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], *, pixel_size_um: float | None = None) -> Familiarity:
+    def from_dict(cls, data: Mapping[str, Any], *, pixel_size_um: float | None = None) -> TrainingDomain:
         """Read what `to_dict` gave. Properties that only another version knows are left out."""
 
         def values(key: str) -> Floats:
@@ -242,17 +242,9 @@ class Familiarity:
         return {"names": names, **columns, "threshold": self.threshold, "source": self.source}
 
     def deviations(self, properties: Floats) -> Floats:
-        """Distance of each property from the centre in spreads; 0 inside the training range or if harmless.
+        """Distance of each property, (P,), from the centre in spreads; 0 inside the training range or if harmless.
 
-        Parameters
-        ----------
-        properties : ndarray of float64, shape (P,)
-            From `describe_image`.
-
-        Returns
-        -------
-        ndarray of float64, shape (P,)
-            Negative below the range, positive above it.
+        Negative below the range, positive above it.
         """
         deviation = np.nan_to_num((properties - self.centre) / self.spread)
         below = (properties < self.lowest) & [bool(p.below) for p in PROPERTIES]
@@ -273,12 +265,7 @@ class Familiarity:
     ) -> str | None:
         """Say in one sentence what about an image is unlike the training images; None if nothing is.
 
-        Parameters
-        ----------
-        image, invert, excluded
-            See `describe_image`.
-        pixel_size_um : float, optional
-            Of the image. Another scale than in training, where both are known, is told first.
+        Another scale than in training, where both are known, is told first.
         """
         scale = scale_warning(self.pixel_size_um, pixel_size_um)
         if scale is not None:
@@ -299,13 +286,7 @@ class Familiarity:
 
 
 def scale_warning(trained_um: float | None, image_um: float | None) -> str | None:
-    """Say that an image has another scale than the training images; None if not, or if not known.
-
-    Parameters
-    ----------
-    trained_um, image_um : float or None
-        Edge of a pixel in micrometres.
-    """
+    """Say that an image has another scale, in um a pixel, than the training images; None if not, or if not known."""
     if not trained_um or not image_um:
         return None
     factor = image_um / trained_um

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from phaseguide.errors import DatasetError
 from phaseguide.events import Finished, Progress
-from phaseguide.segmentation.review.out_of_distribution import Familiarity, describe_image
+from phaseguide.segmentation.review.out_of_distribution import TrainingDomain, describe_image
 from phaseguide.studies.folds.folds import Folds, training_stems
 
 Grey = NDArray[np.float64]
@@ -132,7 +132,7 @@ def familiarity_study(
         yield Progress("Measuring images", done, total)
     judges = {}
     for name, members in folds.items():
-        judge = Familiarity.from_properties(np.array([own[s] for s in training_stems(folds, name)]))
+        judge = TrainingDomain.from_properties(np.array([own[s] for s in training_stems(folds, name)]))
         judges.update(dict.fromkeys(members, judge))
 
     rates = [Rate("as they are", len(stems), sum(_warns(judges[s], own[s]) for s in stems))]
@@ -145,7 +145,7 @@ def familiarity_study(
             done += 1
             yield Progress("Measuring images", done, total)
         rates.append(Rate(kind, len(stems), warned))
-    everything = Familiarity.from_properties(np.array(list(own.values())))
+    everything = TrainingDomain.from_properties(np.array(list(own.values())))
     for kind, strangers in others.items():
         warned = 0
         for image in strangers:
@@ -163,5 +163,5 @@ def rates_table(rates: Sequence[Rate]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _warns(judge: Familiarity, properties: NDArray[np.float64]) -> bool:
+def _warns(judge: TrainingDomain, properties: NDArray[np.float64]) -> bool:
     return judge.distance(properties) > judge.threshold

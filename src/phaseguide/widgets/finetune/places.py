@@ -45,12 +45,13 @@ def places_finder(widget: FinetuneWidget) -> tuple[Any, Find]:
         from phaseguide.widgets.layers.warm_up import warm_up
 
         warm_up()
+        from phaseguide.events import run_to_end
         from phaseguide.finetuning.suggest_places import rank_places
         from phaseguide.micrographs.margins import find_margins
         from phaseguide.models.zoo import open_model
         from phaseguide.segmentation.network.logits import excluded_only
         from phaseguide.segmentation.request import Request
-        from phaseguide.segmentation.session import Session, run_to_end
+        from phaseguide.segmentation.session import Session
 
         model = fresh if fresh is not None else open_model(path)  # type: ignore[arg-type]
         pixels = read()

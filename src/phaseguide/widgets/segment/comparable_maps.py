@@ -50,7 +50,7 @@ def named_maps(widget: SegmentWidget) -> dict[str, Callable[[], Labels | None]]:
 
 
 def _matched(session: Session, request: Request, store: SessionStore) -> Labels | None:
-    from phaseguide.segmentation.session import run_to_end
+    from phaseguide.events import run_to_end
 
     with store.lock:
         result = run_to_end(session.segment(request))

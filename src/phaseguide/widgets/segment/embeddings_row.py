@@ -9,8 +9,8 @@ from phaseguide.errors import PhaseguideError
 from phaseguide.segmentation.network.embedding_files import (
     EmbeddingFolder,
     default_folder,
+    default_location,
     embedding_folder,
-    usual_wish,
 )
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.tasks import in_background
@@ -67,6 +67,6 @@ class EmbeddingsRow(QWidget):
 def _folder() -> EmbeddingFolder:
     """Where sessions of the dock keep embeddings; see `phaseguide.jobs.session_store.SessionStore`."""
     try:
-        return embedding_folder(usual_wish()) or EmbeddingFolder(default_folder())
+        return embedding_folder(default_location()) or EmbeddingFolder(default_folder())
     except PhaseguideError:  # told when a session is made
         return EmbeddingFolder(default_folder())

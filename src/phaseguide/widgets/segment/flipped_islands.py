@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QPushButton, QSizePolicy, QWi
 from phaseguide.errors import MicrographError
 from phaseguide.jobs.plane_index import Index
 from phaseguide.phases import PhaseScheme
-from phaseguide.segmentation.review.flipped_islands import Disputes, disputed_islands
+from phaseguide.segmentation.review.flipped_islands import FlippedIslands, find_flipped_islands
 from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.appearance import phase_colormap
 from phaseguide.widgets.layers.identity import give_role
@@ -122,12 +122,12 @@ class DisputesBox(QWidget):
         makers = maps[names[0]], maps[names[1]]
         in_background(
             self,
-            lambda: disputed_islands(*_make(names, makers), scheme),
+            lambda: find_flipped_islands(*_make(names, makers), scheme),
             lambda disputes: self._finish(names, disputes),
             self._fail,
         )
 
-    def _finish(self, names: tuple[str, str], disputes: Disputes) -> None:
+    def _finish(self, names: tuple[str, str], disputes: FlippedIslands) -> None:
         assert self._asked is not None
         image, data, index = self._asked
         self._rest()
@@ -160,7 +160,9 @@ class DisputesBox(QWidget):
         self.answer.setVisible(bool(text))
 
 
-def show_disputes(viewer: Any, image: Any, index: Index, disputes: Disputes, names: tuple[str, str]) -> Any:
+def show_disputes(
+    viewer: Any, image: Any, index: Index, disputes: FlippedIslands, names: tuple[str, str]
+) -> Any:
     """Write what flips on one plane into the image's disputed layer, made if needed; other planes are emptied."""
     from napari.layers import Labels
 
@@ -205,7 +207,7 @@ def _make(names: tuple[str, str], makers: Any) -> list[NDArray[np.uint8]]:
     return made
 
 
-def _features(disputes: Disputes) -> Any:
+def _features(disputes: FlippedIslands) -> Any:
     """Table by which the status bar says what a marked pixel becomes, and how much of the area does."""
     import pandas as pd
 
