@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,7 +90,7 @@ def make_learner(start: LoadedModel, config: FinetuneConfig, *, anchored: bool =
 def test_what_learns(base: str, parts: str, learning: set[str]) -> None:
     start = experienced_sam(base, SCHEME, guidance="additive")
     frozen = {n: t.clone() for n, t in start.segmenter.backbone.base.encoder.items()}
-    config = dataclasses.replace(QUICK, parts=parts, validation_share=0.0)
+    config = QUICK.changed(parts=parts, validation_share=0.0)
     result, _ = run(finetune(start, [source(labels=tiny_labels(SHAPE), kind="full")], config))
     assert moved(result, start) == learning
     assert all(torch.equal(t, frozen[n]) for n, t in start.segmenter.backbone.base.encoder.items())
@@ -101,8 +100,8 @@ def test_what_learns(base: str, parts: str, learning: set[str]) -> None:
 def test_real_steel_is_learnt_and_the_card_tells_of_what(base: str, blocks: int) -> None:
     (field,), scheme = uhcs_sources(slice(0, 1))
     start = fresh_sam(base, scheme, blocks=blocks, rank=16)
-    config = dataclasses.replace(
-        PRESETS["adapters"], epochs=6, crop=128, batch=2, learning_rate=5e-3, threads=1, device="cpu", patience=0,
+    config = PRESETS["adapters"].changed(
+        epochs=6, crop=128, batch=2, learning_rate=5e-3, threads=1, device="cpu", patience=0,
         average=0.9,
     )  # fmt: skip
     result, events = run(finetune(start, [field], config, name="mine"))
@@ -124,7 +123,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_weights(
 ) -> None:
     monkeypatch.setattr("phaseguide.finetuning.run.SAVE_S", 0.0)
     start = experienced_sam(base, SCHEME, blocks=blocks)
-    config = dataclasses.replace(QUICK, parts=parts)
+    config = QUICK.changed(parts=parts)
     known = [source("seen before", seed=3)]
     whole, _ = run(finetune(start, [source()], config, rehearsal=known))
     path = tmp_path / "run.checkpoint.safetensors"
@@ -251,7 +250,7 @@ def test_memory_that_runs_out_is_saved_step_by_step(base: str, monkeypatch: pyte
         return step(self, number, batch, done)
 
     monkeypatch.setattr(Learner, "step", failing)
-    config = dataclasses.replace(QUICK, crop=128, epochs=1)
+    config = QUICK.changed(crop=128, epochs=1)
     result, events = run(finetune(experienced_sam(base, SCHEME), [source()], config))
     assert tried[:4] == [(2, 128, False), (2, 128, True), (1, 128, True), (1, 64, True)]
     told = [e.message for e in events if isinstance(e, Notice)]
@@ -261,7 +260,7 @@ def test_memory_that_runs_out_is_saved_step_by_step(base: str, monkeypatch: pyte
 
 def test_little_memory_is_seen_before_the_first_step(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     start = experienced_sam(base, SCHEME)
-    config = dataclasses.replace(QUICK, epochs=1)
+    config = QUICK.changed(epochs=1)
     plenty = plan(start, [source()], config)
     assert memory.SAVING not in plenty.notes
     monkeypatch.setattr(memory, "free_bytes", lambda device: 1_000_000)
@@ -269,7 +268,7 @@ def test_little_memory_is_seen_before_the_first_step(base: str, monkeypatch: pyt
     assert memory.SAVING in told.notes and told.memory_bytes <= plenty.memory_bytes
     _, events = run(finetune(start, [source()], config))
     assert [e.message for e in events if isinstance(e, Notice)] == [memory.SAVING]
-    _, fast = run(finetune(start, [source()], dataclasses.replace(config, parts="fast")))
+    _, fast = run(finetune(start, [source()], config.changed(parts="fast")))
     assert not [e for e in fast if isinstance(e, Notice)], "nothing is computed twice where nothing is kept"
 
 
@@ -284,13 +283,13 @@ def test_kept_embeddings_make_way_for_learning(base: str, monkeypatch: pytest.Mo
         return step(self, number, batch, done)
 
     monkeypatch.setattr(Learner, "step", failing)
-    run(finetune(experienced_sam(base, SCHEME), [source()], dataclasses.replace(QUICK, epochs=1)))
+    run(finetune(experienced_sam(base, SCHEME), [source()], QUICK.changed(epochs=1)))
     assert held[0] > 0 and held[1] == 0
 
 
 def test_another_stroke_is_only_counted_again(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     start = experienced_sam(base, SCHEME)
-    config = dataclasses.replace(QUICK, learning_rate=1e-3, epochs=50)
+    config = QUICK.changed(learning_rate=1e-3, epochs=50)
     first = plan(start, [source()], config)
 
     def forbidden(*_: Any, **__: Any) -> None:
@@ -303,7 +302,7 @@ def test_another_stroke_is_only_counted_again(base: str, monkeypatch: pytest.Mon
     assert more.seconds / more.steps == pytest.approx(first.seconds / first.steps, rel=0.5)
     for change in ({"crop": 96}, {"batch": 3}, {"parts": "fast"}, {"threads": 2}):
         with pytest.raises(AssertionError, match="a learner was built"):
-            plan(start, [source()], dataclasses.replace(config, **change))
+            plan(start, [source()], config.changed(**change))
 
 
 def test_the_estimate_counts_the_base_once_and_grows_with_what_learns(base: str) -> None:
@@ -344,7 +343,7 @@ def test_the_estimate_of_vit_b_is_near_what_was_measured(
 
 def test_a_kept_version_is_small_and_runs_as_it_was_judged(base: str, tmp_path: Path) -> None:
     start = experienced_sam(base, SCHEME)
-    result, _ = run(finetune(start, [source()], dataclasses.replace(QUICK, epochs=1), name="mine"))
+    result, _ = run(finetune(start, [source()], QUICK.changed(epochs=1), name="mine"))
     path, card = keep(result, tmp_path / "models", "mine")
     own = sum(p.numel() for p in result.model.segmenter.parameters())
     assert path.stat().st_size < 2 * own + 40_000

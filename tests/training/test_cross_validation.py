@@ -82,4 +82,4 @@ def test_guidance_alone_needs_a_model_to_start_from(dataset: Dataset, tmp_path: 
     with pytest.raises(TrainingError, match="needs a trained model"):
         run_to_end(cross_validate(dataset, SCHEME, FOLDS, config(schedule="guidance"), tmp_path / "x"))
     with pytest.raises(TrainingError, match="guidance is 'none'"):
-        config(schedule="guidance", guidance="none").validate()
+        config(schedule="guidance", guidance="none")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -177,11 +176,11 @@ def test_the_preset_fits_the_device_and_what_is_given_wins() -> None:
     assert cpu.guidance == "plm" and cpu.guidance_options["width"] == 256 and cpu.guidance_scales == 1
     assert cpu.encoder_rate == 1.0, "adapters learn at the full rate"
     by_name = training_config(None, {"architecture": "sam", "crop": 256}, "cpu")
-    assert by_name == dataclasses.replace(cpu, crop=256)
+    assert by_name == cpu.changed(crop=256)
     assert training_config(None, {}, "cuda") == TrainingConfig(), "other networks are trained as ever"
     assert training_config("sam", {"guidance": "ccrm"}, "cpu").guidance_options == {}
     for preset in TRAINING_PRESETS:
-        training_config(preset, {}, "cpu").validate()
+        training_config(preset, {}, "cpu")
     with pytest.raises(TrainingError, match="no preset 'fast'"):
         training_config("fast", {}, "cpu")
     with pytest.raises(TrainingError, match="not architecture 'fpn'"):
@@ -203,8 +202,8 @@ def test_what_cannot_work_is_said(base: str) -> None:
         (config("0" * 64), ModelError, "000000"),
         (config(""), ModelError, "no official weights of vit_tiny"),
         (config(base, encoder="vit_b"), ModelError, "vit_b"),
-        (dataclasses.replace(unet(), checkpointing=True), TrainingError, "checkpointing is true, but a unet"),
-        (dataclasses.replace(unet(), adapter={"rank": 4}), ModelError, "takes no adapters"),
+        (unet().changed(checkpointing=True), TrainingError, "checkpointing is true, but a unet"),
+        (unet().changed(adapter={"rank": 4}), ModelError, "takes no adapters"),
     ]:
         with pytest.raises(error, match=words):
             next(train(data(), cfg))

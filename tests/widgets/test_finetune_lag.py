@@ -66,7 +66,7 @@ def test_the_window_stays_responsive(viewer: Any, qtbot: Any) -> None:
     edits.mode, edits.brush_size = "paint", 12
     viewer.reset_view()
     dock.panel.form.amount.setValue(2000)
-    dock.panel.form.knobs["patience"].setValue(0)
+    dock.panel.form.form.controls["patience"].setValue(0)
     qtbot.waitUntil(lambda: "About" in dock.panel.estimate.text(), timeout=120_000)
     idle = lateness(viewer, qtbot)
     qtbot.waitUntil(lambda: "About" in dock.panel.estimate.text(), timeout=120_000)

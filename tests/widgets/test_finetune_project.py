@@ -45,7 +45,7 @@ def dock(viewer: Any, project: Project, qtbot: Any) -> Any:
     opened.open(project.folder)
     _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Fine-tune")
     widget.panel.form.amount.setValue(2)
-    widget.panel.form.knobs["crop"].setValue(96)
+    widget.panel.form.form.controls["crop"].setValue(96)
     return widget
 
 

@@ -56,7 +56,7 @@ def test_adapters_are_what_learns_and_the_version_keeps_its_base(dock: Any, view
     assert form.value().crop == 512
     paint_bands(viewer, viewer.layers["steel"], dock.panel.scheme())
     form.amount.setValue(2)
-    form.knobs["crop"].setValue(96)
+    form.form.controls["crop"].setValue(96)
     told = estimate(dock, qtbot, "About")
     assert "GB of memory" in told and dock.panel.start_button.isEnabled()
     click(qtbot, dock.panel.start_button)

@@ -1,17 +1,17 @@
-"""The one form of a fine-tuning run: defaults, limits, validation, presets."""
+"""The one form of a fine-tuning run: defaults, limits, words, presets."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, ClassVar, Literal
 
-from phaseguide.errors import TrainingError
+from pydantic import Field
+
+from phaseguide.settings import Settings, setting
 
 
-@dataclass(frozen=True)
-class FinetuneConfig:
+class FinetuneConfig(Settings):
     """Everything that decides a fine-tuning run, apart from the model and the sources.
 
     Attributes
@@ -62,93 +62,122 @@ class FinetuneConfig:
         CPU threads; 0 leaves one core to the window.
     """
 
-    parts: str = "fast"
-    epochs: int = 20
-    minutes: float = 0.0
-    crop: int = 256
-    batch: int = 4
-    learning_rate: float = 5e-4
-    encoder_rate: float = 0.1
-    optimiser: str = "adamw"
-    weight_decay: float = 1e-3
-    cross_entropy_weight: float = 1.0
-    dice_weight: float = 0.5
-    ratio_weight: float = 0.3
-    anchor_weight: float = 3.0
-    ratio_loss: str = "tolerant"
-    average: float = 0.95
-    rehearsal: float = 0.5
-    validation_share: float = 0.2
-    validation_fields: tuple[str, ...] = ()
-    patience: int = 8
-    guidance_start: float | None = None
-    preview_seconds: float = 4.0
-    seed: int = 0
-    device: str = "auto"
-    threads: int = 0
+    kind: ClassVar[str] = "fine-tuning setting"
 
-    def validate(self) -> None:
-        """Raise `TrainingError` naming the first value out of its limits."""
-        for name, (low, high) in LIMITS.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise TrainingError(f"{name} is {value}; it must lie between {low:g} and {high:g}.")
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                wanted = f"{', '.join(choices[:-1])} or {choices[-1]}"
-                raise TrainingError(f"{name} is {getattr(self, name)!r}; choose {wanted}.")
-        if self.crop % 32:
-            raise TrainingError(
-                f"crop is {self.crop}; it must be a multiple of 32, for example {self.crop // 32 * 32 or 32}."
-            )
+    parts: Literal["fast", "adapters", "thorough"] = "fast"
+    epochs: int = setting(20, low=1, high=10_000)
+    minutes: float = setting(0.0, low=0.0, high=10_000.0)
+    crop: int = setting(
+        256,
+        "Crop side",
+        "Side of the crops around the labels.",
+        low=32,
+        high=2048,
+        multiple_of=32,
+        step=32,
+        unit=" px",
+    )
+    batch: int = setting(4, "Crops a step", "More is steadier and takes more memory.", low=1, high=256)
+    learning_rate: float = setting(
+        5e-4,
+        "Learning rate",
+        "Peak rate of decoder, head, guidance and adapters.",
+        low=1e-8,
+        high=1.0,
+        step=1e-4,
+        decimals=6,
+    )
+    encoder_rate: float = setting(
+        0.1,
+        "Encoder learns",
+        "Rate of an encoder without adapters, as a part of the learning rate.",
+        low=0.0,
+        high=10.0,
+        step=0.1,
+        decimals=2,
+        unit=" ×",
+    )
+    optimiser: Literal["adamw", "adam"] = "adamw"
+    weight_decay: float = setting(1e-3, low=0.0, high=1.0)
+    rehearsal: float = setting(
+        0.5,
+        "Rehearsal",
+        "Part of each step from the model's original training crops, against forgetting.",
+        low=0.0,
+        high=0.9,
+        step=5,
+        percent=True,
+    )
+    validation_share: float = setting(
+        0.2,
+        "Held out",
+        "Part of the painted area, in blocks, that judges and does not teach.",
+        low=0.0,
+        high=0.5,
+        step=5,
+        percent=True,
+    )
+    validation_fields: tuple[str, ...] = Field(default=(), strict=False)
+    patience: int = setting(
+        8,
+        "Patience",
+        "Stop after so many epochs without a better one; 0 never.",
+        low=0,
+        high=10_000,
+        unit=" epochs",
+    )
+    ratio_weight: float = setting(
+        0.3,
+        "Weight of ratios",
+        "How much known ratios count against labels.",
+        low=0.0,
+        high=100.0,
+        step=0.1,
+        decimals=2,
+    )
+    dice_weight: float = setting(
+        0.5,
+        "Weight of Dice",
+        "How much the overlap of areas counts.",
+        low=0.0,
+        high=100.0,
+        step=0.1,
+        decimals=2,
+    )
+    cross_entropy_weight: float = setting(
+        1.0,
+        "Weight per pixel",
+        "How much each labelled pixel counts.",
+        low=0.0,
+        high=100.0,
+        step=0.1,
+        decimals=2,
+    )
+    anchor_weight: float = setting(3.0, low=0.0, high=100.0)
+    ratio_loss: Literal["tolerant", "mse"] = "tolerant"
+    average: float = setting(
+        0.95,
+        "Moving average",
+        "Decay of the average of the weights, which is what is kept.",
+        low=0.0,
+        high=0.9999,
+        step=0.01,
+        decimals=3,
+    )
+    guidance_start: float | None = None
+    preview_seconds: float = setting(
+        4.0, "Preview every", "Least time between two previews.", low=0.5, high=3600.0, decimals=1, unit=" s"
+    )
+    seed: int = setting(0, low=0, high=2**31 - 1)
+    threads: int = setting(0, "Threads", "CPU threads; 0 leaves one core to the window.", low=0, high=1024)
+    device: Literal["auto", "cpu", "cuda", "mps"] = setting(
+        "auto", "Device", "Where the model learns.", words={"auto": "fastest found"}
+    )
 
     def used_threads(self) -> int:
         """CPU threads of the run."""
         return self.threads or max(1, (os.cpu_count() or 2) - 1)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON-compatible values."""
-        return {**asdict(self), "validation_fields": list(self.validation_fields)}
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> FinetuneConfig:
-        """Read what `to_dict` wrote; unknown keys raise `TrainingError`."""
-        known = {f.name for f in fields(cls)}
-        foreign = sorted(set(data) - known)
-        if foreign:
-            raise TrainingError(
-                f"Unknown fine-tuning setting {', '.join(foreign)}. Known are {', '.join(sorted(known))}."
-            )
-        return cls(**{**data, "validation_fields": tuple(data.get("validation_fields", ()))})
-
-
-CHOICES: dict[str, tuple[str, ...]] = {
-    "parts": ("fast", "adapters", "thorough"),
-    "optimiser": ("adamw", "adam"),
-    "ratio_loss": ("tolerant", "mse"),
-    "device": ("auto", "cpu", "cuda", "mps"),
-}
-
-LIMITS: dict[str, tuple[float, float]] = {
-    "epochs": (1, 10_000),
-    "minutes": (0.0, 10_000.0),
-    "crop": (32, 2048),
-    "batch": (1, 256),
-    "learning_rate": (1e-8, 1.0),
-    "encoder_rate": (0.0, 10.0),
-    "weight_decay": (0.0, 1.0),
-    "cross_entropy_weight": (0.0, 100.0),
-    "dice_weight": (0.0, 100.0),
-    "ratio_weight": (0.0, 100.0),
-    "anchor_weight": (0.0, 100.0),
-    "average": (0.0, 0.9999),
-    "rehearsal": (0.0, 0.9),
-    "validation_share": (0.0, 0.5),
-    "patience": (0, 10_000),
-    "preview_seconds": (0.5, 3600.0),
-    "threads": (0, 1024),
-    "seed": (0, 2**31 - 1),
-}
 
 PRESETS: dict[str, FinetuneConfig] = {
     "fast": FinetuneConfig(),

@@ -105,7 +105,6 @@ def plan(
     DeviceError
         The device is not there.
     """
-    config.validate()
     threads = torch.get_num_threads()
     torch.set_num_threads(config.used_threads())
     try:

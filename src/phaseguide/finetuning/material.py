@@ -64,7 +64,6 @@ def check_sources(
         Adapters that are to learn and are not there, nothing to learn from, a source that cannot work,
         another number of channels than the model's, a validation field that is not there.
     """
-    config.validate()
     if config.parts == "adapters" and not has_adapters(model.segmenter):
         raise TrainingError(
             f"Model {model.card.name!r} ({model.card.backbone.architecture}) has no adapters that could learn. Choose "

@@ -87,7 +87,6 @@ def finetune(
     TrainingError
         Sources that cannot work, a checkpoint of another run, too little memory for the smallest crops.
     """
-    config.validate()
     threads = torch.get_num_threads()
     torch.set_num_threads(config.used_threads())
     # The order of crops decides what is drawn: it must not depend on who lists the sources.

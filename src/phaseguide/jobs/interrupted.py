@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tokenize import TokenError
@@ -188,7 +188,7 @@ def discard_run(folder: Path) -> None:
 
 def with_validation(config: FinetuneConfig, names: Sequence[str]) -> FinetuneConfig:
     """Return the configuration with sources that are held out as a whole."""
-    return replace(config, validation_fields=tuple(names)) if names else config
+    return config.changed(validation_fields=tuple(names)) if names else config
 
 
 def _write_array(path: Path, values: Any) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, ClassVar, Literal, Self
 
-from phaseguide.errors import TrainingError
+from pydantic import Field, model_validator
+
+from phaseguide.settings import Settings, setting
 
 RECOMMENDED: dict[str, dict[str, Any]] = {
     "ccrm": {"coordinates": False, "delta": 1.0},
@@ -15,8 +16,7 @@ RECOMMENDED: dict[str, dict[str, Any]] = {
 that starts with some strength learns faster on a frozen backbone."""
 
 
-@dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(Settings):
     """Everything that decides a training run, apart from the images.
 
     Attributes
@@ -77,97 +77,51 @@ class TrainingConfig:
         CPU threads of torch; 0 leaves its default. Bit-equal weights need the same number.
     """
 
+    kind: ClassVar[str] = "training setting"
+
     architecture: str = "fpn"
     encoder: str = "tu-tf_efficientnet_lite1"
-    decoder: dict[str, Any] = field(
+    decoder: dict[str, Any] = Field(
         default_factory=lambda: {"decoder_pyramid_channels": 128, "decoder_segmentation_channels": 64}
     )
-    adapter: dict[str, Any] = field(default_factory=dict)
+    adapter: dict[str, Any] = Field(default_factory=dict)
     imagenet: bool = True
     guidance: str = "ccrm"
-    guidance_options: dict[str, Any] = field(default_factory=dict)
-    guidance_scales: int = 4
-    schedule: str = "staged"
-    guidance_epochs: int = 11
-    guidance_rate: float = 15.0
-    guidance_degrade: float = 0.5
-    guidance_composition_weight: float = 3.0
-    epochs: int = 45
-    crop: int = 256
-    batch: int = 4
+    guidance_options: dict[str, Any] = Field(default_factory=dict)
+    guidance_scales: int = setting(4, low=1, high=16)
+    schedule: Literal["staged", "guidance", "joint"] = "staged"
+    guidance_epochs: int = setting(11, low=1, high=100_000)
+    guidance_rate: float = setting(15.0, low=0.0, high=100.0)
+    guidance_degrade: float = setting(0.5, low=0.0, high=1.0)
+    guidance_composition_weight: float = setting(3.0, low=0.0, high=100.0)
+    epochs: int = setting(45, low=1, high=100_000)
+    crop: int = setting(256, low=32, high=4096, multiple_of=32)
+    batch: int = setting(4, low=1, high=1024)
     checkpointing: bool = False
-    learning_rate: float = 1.5e-3
-    encoder_rate: float = 0.5
-    weight_decay: float = 1e-2
-    dice_weight: float = 1.0
-    composition_weight: float = 0.1
-    ratio_dropout: float = 0.5
-    ratio_noise: float = 0.5
-    degrade: float = 0.15
-    augment_scale: float = 0.4
-    average: float = 0.98
-    patience: int = 6
-    validate_every: int = 5
-    seed: int = 0
+    learning_rate: float = setting(1.5e-3, low=1e-8, high=1.0)
+    encoder_rate: float = setting(0.5, low=0.0, high=10.0)
+    weight_decay: float = setting(1e-2, low=0.0, high=1.0)
+    dice_weight: float = setting(1.0, low=0.0, high=100.0)
+    composition_weight: float = setting(0.1, low=0.0, high=100.0)
+    ratio_dropout: float = setting(0.5, low=0.0, high=1.0)
+    ratio_noise: float = setting(0.5, low=0.0, high=3.0)
+    degrade: float = setting(0.15, low=0.0, high=1.0)
+    augment_scale: float = setting(0.4, low=0.0, high=2.0)
+    average: float = setting(0.98, low=0.0, high=0.9999)
+    patience: int = setting(6, low=0, high=100_000)
+    validate_every: int = setting(5, low=1, high=100_000)
+    seed: int = setting(0, low=0, high=2**31 - 1)
     device: str = "auto"
-    threads: int = 0
+    threads: int = setting(0, low=0, high=1024)
 
-    def validate(self) -> None:
-        """Raise `TrainingError` naming the first value out of its limits."""
-        limits: dict[str, tuple[float, float]] = {
-            "epochs": (1, 100_000),
-            "guidance_scales": (1, 16),
-            "guidance_epochs": (1, 100_000),
-            "guidance_rate": (0.0, 100.0),
-            "guidance_degrade": (0.0, 1.0),
-            "guidance_composition_weight": (0.0, 100.0),
-            "crop": (32, 4096),
-            "batch": (1, 1024),
-            "learning_rate": (1e-8, 1.0),
-            "encoder_rate": (0.0, 10.0),
-            "weight_decay": (0.0, 1.0),
-            "dice_weight": (0.0, 100.0),
-            "composition_weight": (0.0, 100.0),
-            "ratio_dropout": (0.0, 1.0),
-            "ratio_noise": (0.0, 3.0),
-            "degrade": (0.0, 1.0),
-            "augment_scale": (0.0, 2.0),
-            "average": (0.0, 0.9999),
-            "patience": (0, 100_000),
-            "validate_every": (1, 100_000),
-            "threads": (0, 1024),
-            "seed": (0, 2**31 - 1),
-        }
-        for name, (low, high) in limits.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise TrainingError(f"{name} is {value}; it must lie between {low:g} and {high:g}.")
-        if self.schedule not in ("staged", "guidance", "joint"):
-            raise TrainingError(f"schedule is {self.schedule!r}; choose staged, guidance or joint.")
+    @model_validator(mode="after")
+    def _has_a_module_to_learn(self) -> Self:
         if self.schedule == "guidance" and self.guidance == "none":
-            raise TrainingError(
+            raise ValueError(
                 "schedule is 'guidance', but guidance is 'none'. Choose additive, spatial, plm or ccrm."
             )
-        if self.crop % 32:
-            raise TrainingError(
-                f"crop is {self.crop}; it must be a multiple of 32, for example {self.crop // 32 * 32 or 32}."
-            )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON-compatible values."""
-        return asdict(self)
+        return self
 
     def is_recorded_as(self, data: dict[str, Any]) -> bool:
         """Whether these are the settings of a record, which may be older than some of the settings."""
         return bool(data) and {**TrainingConfig().to_dict(), **data} == self.to_dict()
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> TrainingConfig:
-        """Read what `to_dict` wrote; unknown keys raise `TrainingError`."""
-        known = {f.name for f in fields(cls)}
-        foreign = sorted(set(data) - known)
-        if foreign:
-            raise TrainingError(
-                f"Unknown training setting {', '.join(foreign)}. Known are {', '.join(sorted(known))}."
-            )
-        return cls(**data)

@@ -39,7 +39,7 @@ SAM_CROP = 1024
 
 
 def training_config(preset: str | None, given: Mapping[str, Any], device_kind: str) -> TrainingConfig:
-    """Settings of a preset with those that were given on top; they are not validated yet.
+    """Settings of a preset with those that were given on top.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def training_config(preset: str | None, given: Mapping[str, Any], device_kind: s
     Raises
     ------
     TrainingError
-        No such preset or setting, or a preset for another architecture.
+        No such preset or setting, a value out of its limits, or a preset for another architecture.
     """
     wanted = given.get("architecture")
     name = preset or (SAM if wanted == "sam" else STANDARD)
@@ -72,4 +72,4 @@ def training_config(preset: str | None, given: Mapping[str, Any], device_kind: s
         if given.get("guidance", settings["guidance"]) != settings["guidance"]:
             # Options of one kind of guidance mean nothing to another.
             del settings["guidance_options"]
-    return TrainingConfig.from_dict({**settings, **given})
+    return TrainingConfig(**{**settings, **given})

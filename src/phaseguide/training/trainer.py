@@ -92,7 +92,6 @@ def train(
         every stage is tried first, so what cannot work is told before the first epoch. Where the guidance
         fails all the same, a `Notice` tells, and the result is what was learnt before, without guidance.
     """
-    config.validate()
     threads = torch.get_num_threads()
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -140,7 +139,7 @@ class _Run:
         """The settings without what these images cannot teach; records keep those that were asked for."""
         if self.guidable:
             return self.config
-        return dataclasses.replace(self.config, guidance="none", guidance_options={}, guidance_scales=1)
+        return self.config.changed(guidance="none", guidance_options={}, guidance_scales=1)
 
     def events(self) -> Iterator[TrainingEvent]:
         learnt, judged = (

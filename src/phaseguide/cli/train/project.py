@@ -46,9 +46,7 @@ def make_config(
     preset = preset or preset_for(adapter or {})
     if preset not in PRESETS:
         raise TrainingError(f"There is no preset {preset!r}. Choose one of {', '.join(PRESETS)}.")
-    config = FinetuneConfig.from_dict({**PRESETS[preset].to_dict(), **given})
-    config.validate()
-    return config
+    return PRESETS[preset].changed(**given)
 
 
 def train_project(

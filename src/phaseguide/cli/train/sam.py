@@ -101,12 +101,10 @@ def dataset_config(
                 f"--base names weights for Segment Anything, but the architecture is {config.architecture}. Add "
                 "--preset sam, or leave --base out."
             )
-        config.validate()
         return config
     if base:
         adapter = {**config.adapter, "base": base}
-        config = TrainingConfig.from_dict({**config.to_dict(), "adapter": adapter})
-    config.validate()
+        config = config.changed(adapter=adapter)
     if start is None or size:  # a trained model names its base itself
         _check_weights(config)
     return config

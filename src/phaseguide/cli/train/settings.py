@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phaseguide.errors import ModelError, TrainingError
-from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.json_files import parse_json, read_json
+from phaseguide.settings import Settings
 from phaseguide.training.config import TrainingConfig
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
     from phaseguide.models.card import Card, InferenceCard
     from phaseguide.phases import PhaseScheme
 
-_LARGE = 10**300
 CARD_KEYS = (
     "description",
     "version",
@@ -29,51 +29,39 @@ CARD_KEYS = (
 )
 
 
-def parse_settings(
-    pairs: list[str], form: type[TrainingConfig] | type[FinetuneConfig] = TrainingConfig
-) -> dict[str, Any]:
-    """Read ``key=value`` pairs of a form; each value must be of its default's type.
+def parse_settings(pairs: list[str], form: type[Settings] = TrainingConfig) -> dict[str, Any]:
+    """Read ``key=value`` pairs of a form.
 
     Raises
     ------
     TrainingError
-        Not a pair, an unknown key, or a value of another type.
+        Not a pair, an unknown key, or a value of another type or out of its limits.
     """
-    fields, defaults = {f.name for f in dataclasses.fields(form)}, form()
     values: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         key = key.strip().replace("-", "_")
-        if not equals or key not in fields:
+        if not equals or key not in form.model_fields:
             raise TrainingError(
-                f"--set {pair!r}: write key=value with a key out of {', '.join(sorted(fields))}."
+                f"--set {pair!r}: write key=value with a key out of {', '.join(sorted(form.model_fields))}."
             )
-        default = getattr(defaults, key)
         try:
-            value: Any = parse_json(text)
-        except ValueError:
-            value = text.strip()
-        if isinstance(default, float) and type(value) is int and abs(value) < _LARGE:
-            value = float(value)
-        if isinstance(default, str):
-            value = text.strip()
-        if isinstance(default, tuple):
-            value = tuple(part.strip() for part in text.split(",") if part.strip())
-        if default is None and type(value) in (int, float) and abs(value) < _LARGE:
-            default = value = float(value)
-        if type(value) is not type(default):
-            kind = {
-                "dict": "a JSON object",
-                "bool": "true or false",
-                "int": "a whole number",
-                "float": "a number",
-                "NoneType": "a number or null",
-            }
-            raise TrainingError(
-                f"--set {pair!r}: {key} takes {kind[type(default).__name__]}, as {default!r}."
-            )
-        values[key] = value
+            values[key] = getattr(form(**{key: _value(text, form.model_fields[key])}), key)
+        except TrainingError as error:
+            raise TrainingError(f"--set {pair!r}: {error}") from None
     return values
+
+
+def _value(text: str, field: FieldInfo) -> Any:
+    """What a text means for a field: itself, a list with commas, or JSON."""
+    if isinstance(field.default, str):
+        return text.strip()
+    if isinstance(field.default, tuple):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    try:
+        return parse_json(text)
+    except ValueError:
+        return text.strip()
 
 
 def read_card_entries(path: Path | None) -> dict[str, Any]:

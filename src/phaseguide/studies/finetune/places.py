@@ -136,7 +136,7 @@ def compare_places(
 def _known_steel(turn: Turn, options: StoryOptions, seed: int) -> NetworkMethod:
     """The fold's model, which rehearses what it was trained on."""
     rehearsal = cut_rehearsal(turn.old, options.rehearsal_px, options.seed)[0] if options.rehearsal_px else []
-    return NetworkMethod(KNOWN_STEEL, turn.model, replace(options.known_config, seed=seed), rehearsal)
+    return NetworkMethod(KNOWN_STEEL, turn.model, options.known_config.changed(seed=seed), rehearsal)
 
 
 def _new_steel(
@@ -148,7 +148,7 @@ def _new_steel(
     strokes.add(one, first_strokes(one.truth, len(scheme), most, rng))
     channels = 1 if one.image.ndim == 2 else one.image.shape[2]
     fresh = new_model(scheme, start=start, channels=channels, seed=seed)
-    method = NetworkMethod(NEW_STEEL, fresh, replace(options.new_config, seed=seed))
+    method = NetworkMethod(NEW_STEEL, fresh, options.new_config.changed(seed=seed))
     yield from said(method.learn(strokes, one), f"{PLACES}, fold {turn.fold}, first strokes")
     return method, strokes
 

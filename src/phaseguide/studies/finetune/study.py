@@ -14,6 +14,7 @@ from phaseguide.errors import PhaseguideError
 from phaseguide.events import Finished, Progress
 from phaseguide.models.model_file import LoadedModel, load_model, read_card
 from phaseguide.phases import PhaseScheme
+from phaseguide.settings import Settings
 from phaseguide.studies.finetune.data import read_fields
 from phaseguide.studies.finetune.places import PLACES, PlaceOptions, compare_places
 from phaseguide.studies.finetune.scenarios import (
@@ -233,7 +234,11 @@ def settings_of(
 ) -> dict[str, Any]:
     """What decides the numbers, as JSON values; models are named by the checksums of their weights."""
     began = "" if start is None else start.card.tensors_sha256
-    return {**asdict(options), "models": models, "start_sha256": began}
+    told = {
+        key: value.to_dict() if isinstance(value, Settings) else value
+        for key, value in asdict(options).items()
+    }
+    return {**told, "models": models, "start_sha256": began}
 
 
 def _events(story: str, turn: Turn, options: StudyOptions, start: LoadedModel | None) -> Iterator[Any]:

@@ -134,7 +134,6 @@ class FinetuneSetup(QObject):
                 "There is nothing to learn from. Paint on the edits layer of an image, or tick a source."
             )
         config = self._panel.form.value()
-        config.validate()
         return FinetuneJob(start, specs, config, self.name(), project, new_run_folder(project))
 
     def name(self) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject
 
-from phaseguide.labels import Map, as_uint8, with_edits
+from phaseguide.labels import Map, as_uint8, overlay
 from phaseguide.projects.edit_saver import Known
 from phaseguide.widgets.layers import kept_results, roles
 from phaseguide.widgets.layers.edit_tools import image_of
@@ -145,7 +145,7 @@ class FieldShow(QObject):
         phases = None if image is None else roles.find_layer(viewer, image, "phases")
         below = self._below.get(field_id)
         if below is not None and is_restored(phases):
-            phases.data[region] = with_edits(below[region], as_uint8(edits.data[region]))
+            phases.data[region] = overlay(below[region], as_uint8(edits.data[region]))
             phases.refresh(thumbnail=False, extent=False, highlight=False)
 
     def follow_state(self, _: Any = None) -> None:

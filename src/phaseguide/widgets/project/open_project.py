@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 
 from phaseguide.errors import PhaseguideError, ProjectError
 from phaseguide.jobs.project_results import Kept, freeze_as_shown, store
-from phaseguide.labels import as_uint8, with_edits
+from phaseguide.labels import as_uint8, overlay
 from phaseguide.projects.edit_saver import EditSaver, Known, Painted
 from phaseguide.widgets.layers import kept_results, planes, roles
 from phaseguide.widgets.layers.edit_log import Edit
@@ -306,7 +306,7 @@ class OpenProject(QObject):
             )
         phases, edits = (roles.find_layer(viewer, image, role) for role in ("phases", "edits"))
         painted = None if edits is None else as_uint8(edits.data)
-        on_show = None if phases is None else with_edits(as_uint8(phases.data), painted)
+        on_show = None if phases is None else overlay(as_uint8(phases.data), painted)
 
         def refused(error: BaseException) -> None:
             self.fields.follow_state()

@@ -42,7 +42,7 @@ class SideTools(QObject):
         self.inside = InsideBox(viewer, lambda: make_wish(viewer, panel), lambda: widget.image, widget.store)
         self.prompts = PromptsBox(viewer, lambda: widget.image)
         panel.regions_of, panel.prompts_of = self.regions.regions, self.prompts.prompts
-        panel.advanced.content().layout().addRow(self.prompts)
+        panel.advanced.form.rows.addRow(self.prompts)
         panel.sources.addWidget(self.ratio)
         self.painted_fold = Fold("From painted labels", self.painted)
         self.regions_fold = Fold("Regions with their own ratio", self.regions)
@@ -114,7 +114,7 @@ class SideTools(QObject):
         card = self._widget.panel.model_box.card
         takes = card is not None and card.backbone.takes_prompts
         self.prompts.set_scheme(card.scheme if takes else None)
-        self._widget.panel.advanced.content().layout().setRowVisible(self.prompts, takes)
+        self._widget.panel.advanced.form.rows.setRowVisible(self.prompts, takes)
 
     def _on_source(self, *_: Any) -> None:
         panel = self._widget.panel

@@ -2,123 +2,105 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Literal
 
 from phaseguide.jobs.session_store import Options
 from phaseguide.ratios.sources import DEFAULT_SOURCE, SOURCES
 from phaseguide.ratios.sources import Source as Source  # for the widgets, which take all of this from here
 from phaseguide.segmentation.request import Mode
+from phaseguide.settings import AUTOMATIC, Settings, setting
 
 PLUGIN = "napari-phaseguide"
 
-AUTOMATIC = 0
-"""Of a number that may be left to the program."""
 
-
-def _choice(default: str, title: str, choices: dict[str, str], tip: str) -> Any:
-    return field(default=default, metadata={"title": title, "choices": choices, "tip": tip})
-
-
-def _number(
-    default: float,
-    title: str,
-    low: float,
-    high: float,
-    step: float,
-    unit: str,
-    tip: str,
-    *,
-    automatic: bool = False,
-) -> Any:
-    """A number from ``low`` to ``high``; with ``automatic`` also 0, which leaves the choice to the program."""
-    about = {"title": title, "low": low, "high": high, "step": step, "unit": unit, "tip": tip}
-    return field(default=default, metadata={**about, "automatic": automatic})
-
-
-def _flag(title: str, tip: str) -> Any:
-    return field(default=False, metadata={"title": title, "tip": tip})
-
-
-@dataclass(frozen=True)
-class Advanced:
+class Advanced(Settings):
     """What a metallographer would not choose; the folded part of the widget is built from these fields."""
 
-    exact: bool = _flag(
+    exact: bool = setting(
+        False,
         "Impose my values exactly",
-        "Take the expected values as exact, whatever the source, instead of weighing them against what the "
-        "model sees.",
+        "Take the expected values as exact, whatever the source, instead of weighing them against what the model sees.",
     )
-    mode: str = _choice(
+    mode: Literal["model", "matched", "conditioned", "both"] = setting(
         "model",
         "Ratio acts",
-        {
+        "On the mask: the most fitting pixels are moved until the areas agree. In the network: the model looks again, "
+        "knowing the ratio.",
+        words={
             "model": "as the model says",
             "matched": "on the mask",
             "conditioned": "in the network",
             "both": "on both",
         },
-        "On the mask: the most fitting pixels are moved until the areas agree. In the network: the model looks "
-        "again, knowing the ratio.",
     )
-    smoothing_px: float = _number(
-        0.0, "Smoothing", 0.0, 50.0, 0.5, " px", "Standard deviation of a Gaussian on the scores; 0 is off."
+    smoothing_px: float = setting(
+        0.0,
+        "Smoothing",
+        "Standard deviation of a Gaussian on the scores; 0 is off.",
+        low=0.0,
+        high=50.0,
+        step=0.5,
+        decimals=2,
+        unit=" px",
     )
-    min_island_px: int = _number(
+    min_island_px: int = setting(
         0,
         "Smallest island",
-        0,
-        1_000_000,
-        10,
-        " px",
         "Islands of fewer pixels join their surroundings; 0 is off.",
+        low=0,
+        high=1_000_000,
+        step=10,
+        unit=" px",
     )
-    invert: bool = _flag("Invert contrast", "The image is dark where the model's training images are bright.")
-    device: str = _choice(
+    invert: bool = setting(
+        False, "Invert contrast", "The image is dark where the model's training images are bright."
+    )
+    device: Literal["auto", "cuda", "mps", "cpu"] = setting(
         "auto",
         "Device",
-        {"auto": "fastest found", "cuda": "NVIDIA GPU (CUDA)", "mps": "Apple GPU (MPS)", "cpu": "CPU"},
         "Where the network runs.",
+        words={"auto": "fastest found", "cuda": "NVIDIA GPU (CUDA)", "mps": "Apple GPU (MPS)", "cpu": "CPU"},
     )
-    flips: str = _choice(
+    flips: Literal["model", "on", "off"] = setting(
         "model",
         "Average over views",
-        {"model": "as the model says", "on": "on", "off": "off"},
         "Segment four mirrored copies and average: a little better, four times slower.",
+        words={"model": "as the model says"},
     )
-    tile: int = _number(
+    tile: int = setting(
         AUTOMATIC,
         "Tile side",
-        256,
-        8192,
-        32,
-        " px",
         "Largest side that goes through the network at once. Automatic: what suits the model and the device; for "
         "Segment Anything 512 on a CPU and 1024 on a GPU, for the others 1920.",
+        low=256,
+        high=8192,
+        step=32,
+        unit=" px",
         automatic=True,
     )
-    memory_mb: int = _number(
+    memory_mb: int = setting(
         4096,
         "Memory",
-        256,
-        1_000_000,
-        256,
-        " MB",
         "For features and scores; beyond it a scratch file is used.",
+        low=256,
+        high=1_000_000,
+        step=256,
+        unit=" MB",
     )
-    keep_embeddings: bool = _flag(
+    keep_embeddings: bool = setting(
+        False,
         "Keep embeddings on disk",
         "Keep what the network sees in an image, so that the image opens in a moment the next time, and with models "
         "that were fine-tuned from this one. About 100 MB for 1024 x 1024 px.",
     )
-    embeddings_gb: float = _number(
+    embeddings_gb: float = setting(
         10.0,
         "At most",
-        0.1,
-        10_000.0,
-        1.0,
-        " GB",
         "What is kept on disk of all images; those used least recently go first.",
+        low=0.1,
+        high=10_000.0,
+        decimals=2,
+        unit=" GB",
     )
 
     def options(self) -> Options:
@@ -144,7 +126,7 @@ def read_preferences() -> tuple[Advanced, str]:
         stored = get_plugin_settings(PLUGIN).segment
     except (ImportError, KeyError, AttributeError):
         return Advanced(), DEFAULT_SOURCE
-    known = {f.name for f in fields(Advanced)}
+    known = Advanced.model_fields
     names = ("device", "flips", "tile", "memory_mb", "keep_embeddings", "embeddings_gb")
     chosen = {name: getattr(stored, name) for name in names if name in known and hasattr(stored, name)}
     source = str(getattr(stored, "usual_source", DEFAULT_SOURCE))

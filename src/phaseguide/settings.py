@@ -1,0 +1,148 @@
+"""Settings as one form each: defaults, limits and words of every field, which forms, ``--set`` and help read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from phaseguide.errors import PhaseguideError, TrainingError
+
+AUTOMATIC = 0
+"""Of a number that may be left to the program."""
+
+_KINDS = {
+    "dict_type": "a JSON object",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": "a text",
+    "tuple_type": "a list of texts",
+}
+
+
+def setting(
+    default: Any,
+    title: str = "",
+    tip: str = "",
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    multiple_of: int | None = None,
+    step: float = 1,
+    decimals: int = 0,
+    unit: str = "",
+    percent: bool = False,
+    automatic: bool = False,
+    words: Mapping[str, str] | None = None,
+) -> Any:
+    """One field of `Settings`.
+
+    Parameters
+    ----------
+    default
+        What counts where nothing is said.
+    title, tip : str
+        Words of a form; a field without a title is not shown.
+    low, high : float, optional
+        Least and largest value, both allowed.
+    multiple_of : int, optional
+    step, decimals, unit
+        How a form changes and writes the number.
+    percent : bool
+        A share in [0, 1] that a form shows in per cent.
+    automatic : bool
+        0 is allowed beside the limits, and leaves the choice to the program.
+    words : mapping of str to str, optional
+        How a form calls each choice.
+    """
+    about: Any = {
+        "step": step, "decimals": decimals, "unit": unit, "percent": percent, "words": dict(words or {}),
+        "automatic": automatic, "low": low, "high": high, "multiple_of": multiple_of,
+    }  # fmt: skip
+    least = 0 if automatic else low
+    field: Any = Field(
+        default=default, title=title or None, description=tip or None, ge=least, le=high, multiple_of=multiple_of,
+        json_schema_extra={"about": about},
+    )  # fmt: skip
+    return field
+
+
+class Settings(BaseModel):
+    """Base of a set of settings: a value that cannot be changed, and is sound from the beginning.
+
+    Raises
+    ------
+    PhaseguideError
+        Of the class `error`: a key that is not known, a value of another type, or one out of its limits. The
+        message names it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    error: ClassVar[type[PhaseguideError]] = TrainingError
+    kind: ClassVar[str] = "setting"
+    """What a key is called in messages."""
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise self.error(_sentence(type(self), error)) from None
+
+    def changed(self, **values: Any) -> Self:
+        """Return these settings with other values for some."""
+        return type(self)(**{**dict(self), **values})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON-compatible values."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote; raises as the class does."""
+        return cls(**data)
+
+    @classmethod
+    def about(cls, name: str) -> dict[str, Any]:
+        """Return limits and manners of a field, as `setting` took them."""
+        extra: Any = cls.model_fields[name].json_schema_extra
+        return dict(extra["about"]) if extra else {}
+
+    @classmethod
+    def choices(cls, name: str) -> tuple[str, ...]:
+        """Return what a field can be, if that is one of some words; else nothing."""
+        annotation = cls.model_fields[name].annotation
+        return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def shown_fields(form: type[Settings]) -> dict[str, FieldInfo]:
+    """Fields that have a title, in their order."""
+    return {name: field for name, field in form.model_fields.items() if field.title}
+
+
+def _sentence(form: type[Settings], error: ValidationError) -> str:
+    """The first thing that is wrong, in words."""
+    problems = error.errors(include_url=False)
+    foreign = sorted(str(problem["loc"][0]) for problem in problems if problem["type"] == "extra_forbidden")
+    if foreign:
+        return f"Unknown {form.kind} {', '.join(foreign)}. Known are {', '.join(sorted(form.model_fields))}."
+    first = problems[0]
+    if first["type"] == "value_error":
+        return str(first["ctx"]["error"])
+    name, value = str(first["loc"][0]), first["input"]
+    if choices := form.choices(name):
+        return f"{name} is {value!r}; choose {', '.join(choices[:-1])} or {choices[-1]}."
+    about, kind = form.about(name), first["type"]
+    if kind == "multiple_of":
+        of = int(about["multiple_of"])
+        return f"{name} is {value}; it must be a multiple of {of}, for example {int(value) // of * of or of}."
+    if kind in _KINDS:
+        field = form.model_fields[name]
+        nothing = " or null" if field.default is None else ""
+        return f"{name} takes {_KINDS[kind]}{nothing}, as {field.get_default(call_default_factory=True)!r}."
+    if about.get("low") is not None:
+        return f"{name} is {value}; it must lie between {about['low']:g} and {about['high']:g}."
+    return f"{name}: {first['msg']}."
