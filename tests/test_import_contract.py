@@ -32,7 +32,6 @@ LIVE_VIEWER = PACKAGE / "studies" / "speed" / "live_viewer.py"
 
 ROOMS_STILL_TURNED = {
     ("inside/box.py", "phaseguide.widgets.segment.panel"),
-    ("layers/kept_results.py", "phaseguide.widgets.segment.results"),
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

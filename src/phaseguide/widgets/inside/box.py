@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
@@ -12,17 +13,16 @@ from phaseguide.errors import MicrographError, ModelError, PhaseguideError
 from phaseguide.events import Progress
 from phaseguide.jobs.look_inside import InsideFound, InsideWish, run_look
 from phaseguide.jobs.plane_index import Index, plane_name, plane_reader
-from phaseguide.jobs.segment import Step
 from phaseguide.jobs.session_store import SessionStore
 from phaseguide.ratios import validate_ratio
 from phaseguide.widgets.inside.layers import find_inside, set_beside, show_inside, view_on_show
 from phaseguide.widgets.layers import planes
 from phaseguide.widgets.layers.roles import KEY
 from phaseguide.widgets.qt.dock import listen
-from phaseguide.widgets.qt.finetune_runner import FinetuneRunner
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.progress_bar import ProgressLine
-from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.qt.style import ALARM
+from phaseguide.widgets.qt.tasks import TaskRunner
 
 if TYPE_CHECKING:
     from phaseguide.widgets.segment.panel import SegmentPanel
@@ -57,7 +57,7 @@ class InsideBox(QWidget):
         super().__init__()
         self._viewer, self._make_wish, self._image, self._store = viewer, make_wish, current_image, store
         self._asked: tuple[Any, Any, Index] | None = None
-        self.runner = FinetuneRunner(self)
+        self.runner = TaskRunner(self)
         self.button, self.stop_button = QPushButton("Look inside"), QPushButton("Stop")
         self.button.setToolTip(TIP)
         self.stop_button.setToolTip("Stop after the block under way; layers stay as they are.")
@@ -107,12 +107,12 @@ class InsideBox(QWidget):
         self.say("")
         self._show_state(True)
         self.progress.begin()
-        self.runner.start(run_look, wish, self._store, self.runner.new_control())
+        self.runner.start(lambda control: run_look(wish, self._store, control))
 
     def stop(self) -> None:
         """Stop after the block under way."""
         self.stop_button.setEnabled(False)
-        self.runner.control.stop()
+        self.runner.stop()
 
     def shut_down(self) -> None:
         """End a look under way."""
@@ -136,7 +136,7 @@ class InsideBox(QWidget):
 
     def _on_progress(self, event: Progress) -> None:
         text = f"{event.stage}: block {event.done} of {event.total}" if event.total > 1 else event.stage
-        self.progress.show_step(Step(text, event.done / event.total if event.total else None))
+        self.progress.show_step(replace(event, stage=text))
 
     def _on_ended(self, found: InsideFound | None, error: BaseException | None) -> None:
         assert self._asked is not None

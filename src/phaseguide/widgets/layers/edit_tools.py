@@ -8,8 +8,7 @@ from typing import Any
 
 from phaseguide.widgets.layers.brush_keys import bind_brush_keys
 from phaseguide.widgets.layers.edit_log import Edit, EditLog, keep_in_metadata
-from phaseguide.widgets.layers.identity import image_of, role_of
-from phaseguide.widgets.layers.kept_results import plain
+from phaseguide.widgets.layers.identity import image_of, plain, role_of
 from phaseguide.widgets.layers.layer_keeper import LayerKeeper
 from phaseguide.widgets.layers.roles import find_layer
 from phaseguide.widgets.qt.plain_text import as_plain, one_line

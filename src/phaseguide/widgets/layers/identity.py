@@ -15,6 +15,11 @@ KEY = "phaseguide"
 _own_files: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
 
 
+def plain(one: Any) -> Any:
+    """Return the viewer or layer behind napari's proxy, of which each widget gets one of its own."""
+    return getattr(one, "__wrapped__", one)
+
+
 def mark_of(layer: Any) -> dict[str, Any]:
     """What the program has noted of a layer, or of the one that it is a copy of."""
     mark = layer.metadata.get(KEY, {})

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
 from phaseguide.jobs.plane_index import Index
-from phaseguide.micrographs.margins import Margins
+from phaseguide.micrographs.margins import NO_MARGINS, Margins, find_margins
 from phaseguide.widgets.layers import planes, roles
-from phaseguide.widgets.layers.inspection import look_for_margins
 from phaseguide.widgets.qt.tasks import in_background
 
 
@@ -58,3 +58,11 @@ class InfoBars(QObject):
 
     def _nothing(self, error: BaseException) -> None:
         """An image that cannot be looked at is reported when it is segmented."""
+
+
+def look_for_margins(data: NDArray[Any], *, rgb: bool) -> Margins:
+    """Information bars and rim of the data of an image layer; none where the layer holds no grey values or colours."""
+    if data.dtype.kind not in "uif":
+        return NO_MARGINS
+    empty = data[..., 3] == 0 if rgb and data.shape[-1] == 4 else None
+    return find_margins(data[..., :3] if rgb else data, empty=empty)

@@ -1,4 +1,4 @@
-"""The layers that fine-tuning makes and takes away: preview, before, after; and edits that follow the phases."""
+"""Maps in a layer of their own: preview, before, after, islands that flip; and edits that follow the phases."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ VIEW_SIDE = 1024
 def is_there(viewer: Any, image: Any) -> bool:
     """Whether an image layer is still in the viewer."""
     return image is not None and any(layer.unique_id == image.unique_id for layer in viewer.layers)
+
+
+def whole_plane(image: Any) -> Window:
+    """Rows and columns of all of an image."""
+    height, width = planes.data_shape(image)[-2:]
+    return slice(0, height), slice(0, width)
 
 
 def visible_window(image: Any, side: int = VIEW_SIDE) -> Window:
@@ -84,7 +90,7 @@ def show_map(
             layer.data[:] = 0
         layer.data[(*index, *window)] = labels
         layer.refresh(thumbnail=False, extent=False, highlight=False)
-        roles.dress(layer, scheme)
+        roles.apply_scheme(layer, scheme)
     layer.metadata = {
         **layer.metadata,
         KEY: {**mark_of(layer), "scheme": scheme.to_dict(), "place": place},
@@ -113,4 +119,4 @@ def rewrite_labels(layer: Any, labels: NDArray[np.uint8], scheme: PhaseScheme | 
     layer._reset_history()
     layer.refresh(extent=False, highlight=False)
     if scheme is not None:
-        roles.dress(layer, scheme)
+        roles.apply_scheme(layer, scheme)

@@ -12,8 +12,7 @@ from phaseguide.errors import MicrographError
 from phaseguide.jobs.plane_index import Index
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers.appearance import phase_colormap, phase_features
-from phaseguide.widgets.layers.identity import KEY, copied_role, give_role, holds, is_own_file, mark_of
-from phaseguide.widgets.layers.kept_results import plain
+from phaseguide.widgets.layers.identity import KEY, copied_role, give_role, holds, is_own_file, mark_of, plain
 from phaseguide.widgets.layers.planes import data_shape, full_data
 
 if TYPE_CHECKING:
@@ -141,7 +140,7 @@ def show_result(
         layer.refresh(thumbnail=True, extent=False, highlight=False)
     if same_grid(layer, image) is not None:
         lay_on(layer, image)
-    dress(layer, scheme)
+    apply_scheme(layer, scheme)
     give_role(layer, "phases", image, **{**mark, "scheme": scheme.to_dict()})
     layer.editable = False  # replacing data makes a layer editable again
     return layer
@@ -181,7 +180,7 @@ def view_of(viewer: ViewerModel, image: Image, *, larger_than: int) -> tuple[sli
     return (rows, columns) if 0 < seen < height * width else None
 
 
-def remark(layer: Labels, plane: str, one: dict[str, Any], **about: Any) -> None:
+def update_metadata(layer: Labels, plane: str, one: dict[str, Any], **about: Any) -> None:
     """Change the mark of a phases layer: the entry of one plane, and what is said of the newest result."""
     mark = layer.metadata[KEY]
     by_plane = {**mark["planes"], plane: one}
@@ -189,14 +188,14 @@ def remark(layer: Labels, plane: str, one: dict[str, Any], **about: Any) -> None
     layer.metadata = {**layer.metadata, KEY: {**mark, **one, **about, "planes": by_plane, "note": note}}
 
 
-def ready_edits(viewer: ViewerModel, image: Image, scheme: PhaseScheme) -> Labels:
+def ensure_edits_layer(viewer: ViewerModel, image: Image, scheme: PhaseScheme) -> Labels:
     """Return the image's edits layer, made empty if there is none; its pixels are never written here."""
     layer = find_layer(viewer, image, "edits")
     if layer is None:
         _tell_of_namesake(viewer, f"{image.name} edits")
         layer = _add(viewer, image, np.zeros(data_shape(image), dtype=np.uint8), "edits", scheme, 0.9)
         layer.selected_label = 1
-    dress(layer, scheme)
+    apply_scheme(layer, scheme)
     return layer
 
 
@@ -213,7 +212,7 @@ def _tell_of_namesake(viewer: ViewerModel, name: str) -> None:
         )
 
 
-def hold_brush(viewer: ViewerModel, edits: Labels, scheme: PhaseScheme) -> None:
+def select_brush(viewer: ViewerModel, edits: Labels, scheme: PhaseScheme) -> None:
     """Select the edits layer with the brush on the next phase, so that correcting is just painting.
 
     The next phase is the first that nobody has painted yet. A brush that the user has put on a phase
@@ -252,7 +251,7 @@ def check_edits(layer: Labels, image: Image) -> None:
         )
 
 
-def dress(layer: Labels, scheme: PhaseScheme) -> None:
+def apply_scheme(layer: Labels, scheme: PhaseScheme) -> None:
     """Give a layer the colours and names of a scheme, unless it has them."""
     mark = mark_of(layer)
     if mark.get("scheme") != scheme.to_dict():

@@ -21,16 +21,15 @@ from phaseguide.jobs.plane_index import plane_reader
 from phaseguide.models.merging import has_adapters
 from phaseguide.models.zoo import SUFFIX, ZooEntry, free_name
 from phaseguide.widgets.layers import planes
+from phaseguide.widgets.layers.hub import hub_of, tell
 from phaseguide.widgets.layers.roles import micrographs
 from phaseguide.widgets.models.list import ModelRow, ModelsList, model_rows
 from phaseguide.widgets.models.share_dialog import SAMPLE, ShareDialog
 from phaseguide.widgets.project.open_project import open_project
 from phaseguide.widgets.qt.dock import Dock, while_heard
+from phaseguide.widgets.qt.panel import button, small_label
 from phaseguide.widgets.qt.plain_text import as_plain, asks
 from phaseguide.widgets.qt.tasks import in_background
-from phaseguide.widgets.ratio.phase_table import ALARM
-from phaseguide.widgets.segment import model_follower
-from phaseguide.widgets.segment.panel import small_label
 
 if TYPE_CHECKING:
     from phaseguide.models.recycle import RecycledModel
@@ -66,11 +65,9 @@ class ModelsWidget(Dock):
         self._busy = False
         grid = QGridLayout()
         for number, (key, title, tip) in enumerate(BUTTONS):
-            button = QPushButton(title)
-            button.setToolTip(tip)
-            button.clicked.connect(getattr(self, key))
-            grid.addWidget(button, *divmod(number, 3))
-            self.buttons[key] = button
+            made = self.buttons[key] = button(title, tip)
+            made.clicked.connect(getattr(self, key))
+            grid.addWidget(made, *divmod(number, 3))
         column = QVBoxLayout(self)
         column.addWidget(self.list, 1)
         column.addWidget(self.details)
@@ -88,7 +85,7 @@ class ModelsWidget(Dock):
         row = self.list.row
         if row is None:
             return
-        heard = model_follower.publish(self.viewer, row.path)
+        heard = tell(hub_of(self.viewer).model_chosen, row.path)
         self.say(f"{row.name} is in use." if heard else "Open the Segment widget first; it uses the model.")
 
     def save_as(self) -> None:
@@ -205,18 +202,10 @@ class ModelsWidget(Dock):
         kept = row.path if row is not None else None
         self.list.show_rows(model_rows(self.opened.project), chosen or kept)
 
-    def say(self, text: str, *, alarm: bool = False) -> None:
-        """Put a sentence on the status line."""
-        self.status.setText(text)
-        self.status.setStyleSheet(ALARM if alarm else "")
-
     def fail(self, error: BaseException) -> None:
-        """Tell of an error: on the status line, where it stays, and as a notification."""
-        from napari.utils.notifications import show_error
-
+        """Tell of an error, which ends what was under way."""
         self._end()
-        self.say(str(error), alarm=True)
-        show_error(as_plain(str(error)))
+        super().fail(error)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Look what has changed while the widget was hidden."""

@@ -1,4 +1,4 @@
-"""The controls of the Point count widget and how they are laid out; what they do is in `point_count_widget`."""
+"""The controls of the Point count widget and how they are laid out; what they do is in `dock`."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def add_labels(viewer: Any, image: Any, data: FieldData, scheme: PhaseScheme) ->
     """Add result, truth and edits of a field over its image; return the edits layer, which is selected."""
     show_result(viewer, image, data, scheme)
     _show_truth(viewer, image, data.truth, scheme)
-    edits = roles.ready_edits(viewer, image, scheme)
+    edits = roles.ensure_edits_layer(viewer, image, scheme)
     if data.edits is not None and data.edits.shape == edits.data.shape:
         np.copyto(edits.data, data.edits)  # the layer is new: there is no undo history that this falsifies
         edits.refresh()

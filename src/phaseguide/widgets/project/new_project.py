@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from phaseguide.errors import PhaseguideError
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.qt.plain_text import Label, one_line
-from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.qt.style import ALARM
 from phaseguide.widgets.segment.known_models import known_models
 
 OWN = "my own, typed below"

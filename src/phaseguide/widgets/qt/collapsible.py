@@ -6,7 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 
-class Fold(QWidget):
+class Collapsible(QWidget):
     """Closed at first.
 
     superqt's QCollapsible holds its content to the height that it hints at, which cuts labels that wrap.

@@ -1,9 +1,11 @@
-"""A panel of a dock widget: it scrolls where the window is low, and is as wide as what it holds."""
+"""A panel of a dock widget, which scrolls where the window is low; and the plain parts that panels are made of."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+
+from phaseguide.widgets.qt.plain_text import Label
 
 NARROWEST = 320
 
@@ -39,3 +41,26 @@ class ScrolledPanel(QWidget):
         self._content.layout().activate()
         bar = self._area.verticalScrollBar().sizeHint().width()
         self.setMinimumWidth(max(NARROWEST, self._content.minimumSizeHint().width() + bar))
+
+
+def small_label() -> Label:
+    """Return a label for a line of information that may wrap."""
+    label = Label()
+    label.setWordWrap(True)
+    label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+    return label
+
+
+def rule() -> QFrame:
+    """Return a thin horizontal line."""
+    line = QFrame()
+    line.setFrameShape(QFrame.Shape.HLine)
+    line.setFrameShadow(QFrame.Shadow.Sunken)
+    return line
+
+
+def button(text: str, tip: str) -> QPushButton:
+    """Return a button with its tip."""
+    made = QPushButton(text)
+    made.setToolTip(tip)
+    return made

@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject
 from phaseguide.ratios import Ratio
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.widgets.inside.box import InsideBox, make_wish
-from phaseguide.widgets.qt.collapsible import Fold
+from phaseguide.widgets.qt.collapsible import Collapsible
 from phaseguide.widgets.ratio.painted import PaintedBox
 from phaseguide.widgets.ratio.prompts import PromptsBox
 from phaseguide.widgets.ratio.ratio_tools import RatioTools
@@ -42,14 +42,14 @@ class SideTools(QObject):
         self.inside = InsideBox(viewer, lambda: make_wish(viewer, panel), lambda: widget.image, widget.store)
         self.prompts = PromptsBox(viewer, lambda: widget.image)
         panel.regions_of, panel.prompts_of = self.regions.regions, self.prompts.prompts
-        panel.advanced.content().layout().addRow(self.prompts)
+        panel.advanced.content.layout().addRow(self.prompts)
         panel.sources.addWidget(self.ratio)
-        self.painted_fold = Fold("From painted labels", self.painted)
-        self.regions_fold = Fold("Regions with their own ratio", self.regions)
-        self.disputes_fold = Fold("Islands that flip", self.disputes)
+        self.painted_fold = Collapsible("From painted labels", self.painted)
+        self.regions_fold = Collapsible("Regions with their own ratio", self.regions)
+        self.disputes_fold = Collapsible("Islands that flip", self.disputes)
         panel.sources.addWidget(self.painted_fold)
         panel.sources.addWidget(self.regions_fold)
-        self.inside_fold = Fold("Inside the network", self.inside)
+        self.inside_fold = Collapsible("Inside the network", self.inside)
         panel.judging.addWidget(self.disputes_fold)
         panel.judging.addWidget(self.inside_fold)
         self.painted.set_active(False)
@@ -114,7 +114,7 @@ class SideTools(QObject):
         card = self._widget.panel.model_box.card
         takes = card is not None and card.backbone.takes_prompts
         self.prompts.set_scheme(card.scheme if takes else None)
-        self._widget.panel.advanced.content().layout().setRowVisible(self.prompts, takes)
+        self._widget.panel.advanced.content.layout().setRowVisible(self.prompts, takes)
 
     def _on_source(self, *_: Any) -> None:
         panel = self._widget.panel

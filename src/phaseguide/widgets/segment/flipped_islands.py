@@ -14,12 +14,11 @@ from phaseguide.errors import MicrographError
 from phaseguide.jobs.plane_index import Index
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.review.flipped_islands import Disputes, disputed_islands
-from phaseguide.widgets.layers import planes, roles
-from phaseguide.widgets.layers.appearance import phase_colormap
-from phaseguide.widgets.layers.identity import give_role
+from phaseguide.widgets.layers import maps, planes
+from phaseguide.widgets.layers.identity import KEY, mark_of
 from phaseguide.widgets.qt.plain_text import Label
+from phaseguide.widgets.qt.style import ALARM
 from phaseguide.widgets.qt.tasks import in_background
-from phaseguide.widgets.ratio.phase_table import ALARM
 
 ROLE = "disputed"
 
@@ -162,31 +161,11 @@ class DisputesBox(QWidget):
 
 def show_disputes(viewer: Any, image: Any, index: Index, disputes: Disputes, names: tuple[str, str]) -> Any:
     """Write what flips on one plane into the image's disputed layer, made if needed; other planes are emptied."""
-    from napari.layers import Labels
-
-    layer, shape = roles.find_layer(viewer, image, ROLE), planes.data_shape(image)
-    data = np.zeros(shape, dtype=np.uint8)
-    data[index] = disputes.shown
-    mark = {
-        "between": list(names),
-        "plane": list(index),
-        "share": disputes.share,
-        "scheme": disputes.scheme.to_dict(),
-    }
-    look = {"colormap": phase_colormap(disputes.scheme), "features": _features(disputes)}
-    if layer is None:
-        active = viewer.layers.selection.active
-        layer = Labels(data, name=f"{image.name} disputed", opacity=0.8, **look, **roles.geometry(image))
-        give_role(layer, ROLE, image)
-        viewer.add_layer(layer)
-        if active is not None:
-            viewer.layers.selection.active = active  # the brush stays where it was
-    else:
-        layer.data, layer.colormap, layer.features = data, look["colormap"], look["features"]
-        roles.lay_on(layer, image)
-        layer.visible = True
-    give_role(layer, ROLE, image, **mark)
-    layer.editable = False  # replacing data makes a layer editable again
+    scheme, whole = disputes.scheme, maps.whole_plane(image)
+    layer = maps.show_map(viewer, image, ROLE, scheme, index, whole, disputes.shown, opacity=0.8)
+    layer.features, layer.visible = _features(disputes), True
+    about = {"between": list(names), "plane": list(index), "share": disputes.share}
+    layer.metadata = {**layer.metadata, KEY: {**mark_of(layer), **about}}
     return layer
 
 
