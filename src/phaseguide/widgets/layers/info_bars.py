@@ -9,7 +9,8 @@ from qtpy.QtCore import QObject, Signal
 
 from phaseguide.jobs.plane_index import Index
 from phaseguide.micrographs.margins import NO_MARGINS, Margins, find_margins
-from phaseguide.widgets.layers import planes, roles
+from phaseguide.widgets.layers import planes
+from phaseguide.widgets.layers.identity import KEY
 from phaseguide.widgets.qt.tasks import in_background
 
 
@@ -43,7 +44,7 @@ class InfoBars(QObject):
 
     def look(self, image: Any) -> None:
         """Look in the background, unless the image says that it knows."""
-        known = image.metadata.get(roles.KEY, {}).get("margins")
+        known = image.metadata.get(KEY, {}).get("margins")
         data = planes.full_data(image)
         if isinstance(known, Margins):
             self._note((image.unique_id, known))

@@ -65,11 +65,12 @@ def show_map(
     from napari.layers import Labels
 
     layer, shape = roles.find_layer(viewer, image, role), planes.data_shape(image)
+    where: tuple[Any, ...] = (*index, *window)
     place = [*index, window[0].start, window[0].stop, window[1].start, window[1].stop]
     if layer is None or layer.data.shape != shape:
         remove_map(viewer, image, role)
         data = np.zeros(shape, dtype=np.uint8)
-        data[(*index, *window)] = labels
+        data[where] = labels
         active = viewer.layers.selection.active
         layer = Labels(
             data,
@@ -88,7 +89,7 @@ def show_map(
             roles.lay_on(layer, image)
         if mark_of(layer).get("place", place) != place:
             layer.data[:] = 0
-        layer.data[(*index, *window)] = labels
+        layer.data[where] = labels
         layer.refresh(thumbnail=False, extent=False, highlight=False)
         roles.apply_scheme(layer, scheme)
     layer.metadata = {

@@ -122,7 +122,7 @@ def show_result(
     """
     layer, shape = find_layer(viewer, image, "phases"), data_shape(image)
     fresh = layer is None or layer.data.shape != shape or layer.data.dtype != np.uint8
-    data = np.zeros(shape, dtype=np.uint8) if fresh else layer.data
+    data = np.zeros(shape, dtype=np.uint8) if layer is None or fresh else layer.data
     if clear and not fresh and data.ndim > 2:
         data[:] = 0
     for index, labels in planes.items():
@@ -270,7 +270,7 @@ def pixel_size_um(image: Image) -> float | None:
             sizes.append(float((abs(scale) * unit).to("micrometer").magnitude))
         except pint.DimensionalityError:
             return None
-    return sizes[0] if np.isclose(*sizes) else None
+    return sizes[0] if np.isclose(sizes[0], sizes[1]) else None
 
 
 def file_sha256(image: Image) -> str | None:

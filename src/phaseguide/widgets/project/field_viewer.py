@@ -14,7 +14,7 @@ from phaseguide.labels import Map, as_uint8, with_edits
 from phaseguide.projects.edit_saver import Known
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.hub import hub_of
-from phaseguide.widgets.layers.identity import image_of
+from phaseguide.widgets.layers.identity import KEY, image_of
 from phaseguide.widgets.project.field_layers import (
     FieldData,
     add_image,
@@ -320,7 +320,7 @@ class FieldViewer(QObject):
         viewer, layer, saver = self._viewer(), event.value, self.saver
         if viewer is None or saver is None or self._moving:
             return
-        if layer.metadata.get(roles.KEY, {}).get("role") != "edits":
+        if layer.metadata.get(KEY, {}).get("role") != "edits":
             return
         field_id = self.id_of(image_of(viewer, layer))
         if field_id:

@@ -17,6 +17,7 @@ from phaseguide.phases import NOT_CLASSIFIED, PhaseScheme
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.identity import role_of
 from phaseguide.widgets.layers.layer_choice import ImageBox, LayerBox
+from phaseguide.widgets.layers.planes import data_shape
 from phaseguide.widgets.layers.review_lock import check_not_frozen
 from phaseguide.widgets.qt.tasks import in_background
 
@@ -182,7 +183,7 @@ def take_labels(
 
 
 def _checked(labels: NDArray[Any], image: Any, name: str, scheme: PhaseScheme) -> Map:
-    shape = roles.data_shape(image)
+    shape = data_shape(image)
     if labels.shape != shape:
         raise MicrographError(
             f"{name}: is {' x '.join(map(str, labels.shape))} px, but {image.name!r} is "

@@ -52,7 +52,8 @@ def while_heard(owner: QObject, call: Callable[..., Any]) -> Callable[..., None]
     """Return a function that takes the answer of a thread, or does nothing once its owner is gone or silenced."""
 
     def pass_on(*args: Any) -> None:
-        if isalive(owner) and not owner.signalsBlocked():
+        alive: bool = isalive(owner)  # type: ignore[no-untyped-call]
+        if alive and not owner.signalsBlocked():
             call(*args)
 
     return pass_on
@@ -132,9 +133,9 @@ class Dock(QWidget):
     def reset_choices(self, event: Any = None) -> None:
         """Read the viewer's layers again, for a dock that lists them."""
 
-    def event(self, event: QEvent) -> bool:
+    def event(self, event: QEvent | None) -> bool:
         """Notice when the dock widget is closed: napari then takes this widget out of it."""
-        if event.type() == QEvent.Type.ParentChange:
+        if event is not None and event.type() == QEvent.Type.ParentChange:
             if self.parent() is not None:
                 self._docked = True
             elif self._docked:

@@ -142,7 +142,7 @@ class _State:
             for event in stages:
                 if isinstance(event, Rest):
                     with self._changed:
-                        self._changed.wait_for(lambda n=number: self._number != n, event.seconds)
+                        self._changed.wait_for(lambda: self._number != number, event.seconds)
                 else:
                     self._put(number, event)
                 if self._number != number:

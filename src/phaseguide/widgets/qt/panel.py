@@ -38,9 +38,10 @@ class ScrolledPanel(QWidget):
 
     def fit_width(self) -> None:
         """Be wide enough that nothing is cut; to be called when the content changes."""
-        self._content.layout().activate()
-        bar = self._area.verticalScrollBar().sizeHint().width()
-        self.setMinimumWidth(max(NARROWEST, self._content.minimumSizeHint().width() + bar))
+        layout, bar = self._content.layout(), self._area.verticalScrollBar()
+        assert layout is not None and bar is not None
+        layout.activate()
+        self.setMinimumWidth(max(NARROWEST, self._content.minimumSizeHint().width() + bar.sizeHint().width()))
 
 
 def small_label() -> Label:

@@ -63,8 +63,11 @@ class HeldKeys:
         """Take keys, named as Qt names them ("1", "U", "Backspace", "Escape")."""
         self.release()
         window = self._widget.window()
-        if isinstance(window, QDockWidget) and window.parentWidget() is not None:
-            window = window.parentWidget().window()
+        parent = window.parentWidget() if isinstance(window, QDockWidget) else None
+        if parent is not None:
+            window = parent.window()
+        if window is None:
+            return
         for key, action in actions.items():
             shortcut = _shortcut(key, window, action)
             shortcut.setAutoRepeat(False)  # a key that is held down names one point

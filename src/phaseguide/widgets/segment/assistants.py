@@ -9,13 +9,14 @@ from qtpy.QtCore import QObject
 
 from phaseguide.ratios import Ratio
 from phaseguide.segmentation.request import Segmentation
-from phaseguide.widgets.inside.box import InsideBox, make_wish
+from phaseguide.widgets.inside.box import InsideBox
 from phaseguide.widgets.qt.collapsible import Collapsible
 from phaseguide.widgets.ratio.painted import PaintedBox
 from phaseguide.widgets.ratio.prompts import PromptsBox
 from phaseguide.widgets.ratio.ratio_tools import RatioTools
 from phaseguide.widgets.ratio.regions import RegionsBox
 from phaseguide.widgets.segment.flipped_islands import DisputesBox
+from phaseguide.widgets.segment.plan import make_wish
 
 if TYPE_CHECKING:
     from phaseguide.widgets.segment.dock import SegmentWidget

@@ -6,9 +6,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout
 
 from phaseguide.errors import ModelError, PhaseguideError, RatioError
 from phaseguide.events import Progress
@@ -44,10 +42,6 @@ from phaseguide.widgets.segment.results import ResultKeeper
 if TYPE_CHECKING:
     from phaseguide.segmentation.session import Session
 
-SETTLE_MS = 200
-"""Edits and sliders are looked at when they have been quiet for so long."""
-
-
 LONGEST = 500
 """Characters of a message that are shown on the status line; the tip has all of them."""
 
@@ -64,11 +58,7 @@ class SegmentWidget(Dock):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self.panel = SegmentPanel(napari_viewer)
-        # Else napari adds a stretch below, and the panel gets half of the height.
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(0, 0, 0, 0)
-        box.addWidget(self.panel)
+        self.fill(self.panel)
         self.runner = TaskRunner(self)
         self.store = SessionStore()
         self.exporter = Exporter(self)
@@ -80,10 +70,6 @@ class SegmentWidget(Dock):
         self._dropped = ""
         self._notices: list[str] = []
         self._stopped_after: int | None = None
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(SETTLE_MS)
-        self._settle.timeout.connect(self.refresh)
         decisions, results = self.panel.decisions, self.panel.results
         buttons = (decisions.accept, decisions.cancel, results.back, results.forward)
         self._keys = Keys(dict(zip((ACCEPT, CANCEL, BACK, FORWARD), buttons, strict=True)))
@@ -161,16 +147,8 @@ class SegmentWidget(Dock):
 
     def say(self, text: str, *, alarm: bool = False) -> None:
         """Put a sentence on the status line."""
-        self.panel.status.setText(text if len(text) <= LONGEST else f"{text[:LONGEST]} …")
+        super().say(text if len(text) <= LONGEST else f"{text[:LONGEST]} …", alarm=alarm)
         self.panel.status.setToolTip("" if len(text) <= LONGEST else as_plain(text))
-        self.panel.status.setStyleSheet(ALARM if alarm else "")
-
-    def fail(self, error: BaseException) -> None:
-        """Tell of an error: on the status line, where it stays, and as a notification."""
-        from napari.utils.notifications import show_error
-
-        self.say(str(error), alarm=True)
-        show_error(as_plain(str(error)))
 
     def current_plane(self) -> Index:
         """Plane of the image that is on show."""
@@ -284,28 +262,25 @@ class SegmentWidget(Dock):
         runner.happened.connect(self._on_event)
         runner.ended.connect(self._on_ended)
         self.bars.found.connect(self._on_bar)
-        listen(self, self.viewer.dims.events.current_step, self._settle_later)
+        listen(self, self.viewer.dims.events.current_step, self.refresh_soon)
         listen(self, self.viewer.layers.events.removed, self._on_removed)
 
     def _on_notice(self, message: str) -> None:
         self._notices.append(message)
         self.say(message)
 
-    def _settle_later(self, event: Any = None) -> None:
-        self._settle.start()
-
     def _on_removed(self, event: Any) -> None:
         self.live.forget(event.value)
         if self.results.works_on(event.value):
             self._dropped = self.results.lost()
             self.runner.stop()
-        self._settle_later()
+        self.refresh_soon()
 
     def _on_model(self) -> None:
         self.panel.table.set_scheme(self.scheme)
         self.live.leave()
         later(self, self.panel.fit_width)  # new rows have no style before the next turn
-        self._settle_later()
+        self.refresh_soon()
 
     def _on_image(self) -> None:
         image = self.image
@@ -342,7 +317,7 @@ class SegmentWidget(Dock):
 
     def _watch_edits(self, edits: Any) -> None:
         for event in (edits.events.paint, edits.events.data, edits.events.set_data):
-            for call in (self._settle_later, self.live.edits_changed):
+            for call in (self.refresh_soon, self.live.edits_changed):
                 listen(self, event, call)
 
     def _on_bar(self, key: Any) -> None:
