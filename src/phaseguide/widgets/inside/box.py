@@ -35,12 +35,10 @@ class InsideBox(QWidget):
 
     Parameters
     ----------
-    viewer : napari.components.ViewerModel
     make_wish : callable
         Returns what is to be looked at now; raises `PhaseguideError`.
     current_image : callable
         Returns the chosen image layer, or None.
-    store : SessionStore
     """
 
     def __init__(

@@ -17,6 +17,9 @@ from phaseguide.ratios import Ratio
 from phaseguide.widgets.layers.identity import plain
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
     from phaseguide.jobs.history import Run
 
 _hubs: weakref.WeakKeyDictionary[Any, Hub] = weakref.WeakKeyDictionary()
@@ -44,13 +47,13 @@ class RatioOffer:
 class KeepsResults(Protocol):
     """Whoever keeps the results on a viewer's images."""
 
-    def shown(self, image: Any) -> Run | None:
+    def shown(self, image: Image) -> Run | None:
         """Run on show, provisional or kept."""
 
-    def is_provisional(self, image: Any) -> bool:
+    def is_provisional(self, image: Image) -> bool:
         """Whether what is on show was not accepted yet."""
 
-    def forget(self, image: Any) -> None:
+    def forget(self, image: Image) -> None:
         """Drop the results of an image, which another one has replaced."""
 
 
@@ -79,7 +82,7 @@ class Hub:
         self.model: Path | None = None
 
 
-def hub_of(viewer: Any) -> Hub:
+def hub_of(viewer: ViewerModel) -> Hub:
     """Return the hub of a viewer, made when it is first wanted."""
     return _hubs.setdefault(plain(viewer), Hub())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
@@ -12,6 +12,9 @@ from phaseguide.micrographs.margins import NO_MARGINS, Margins, find_margins
 from phaseguide.widgets.layers import planes
 from phaseguide.widgets.layers.identity import KEY
 from phaseguide.widgets.qt.tasks import in_background
+
+if TYPE_CHECKING:
+    from napari.layers import Image
 
 
 class InfoBars(QObject):
@@ -23,26 +26,26 @@ class InfoBars(QObject):
         super().__init__(parent)
         self._margins: dict[Any, tuple[Margins, bool]] = {}
 
-    def proposal(self, image: Any) -> tuple[Margins, bool]:
+    def proposal(self, image: Image | None) -> tuple[Margins, bool]:
         """What was found, and whether it is to be excluded; nothing without an image."""
         return self._margins.get(None if image is None else image.unique_id, (Margins(), True))
 
-    def margins(self, image: Any, index: Index) -> Margins:
+    def margins(self, image: Image, index: Index) -> Margins:
         """What to exclude of a plane of an image."""
         margins, wanted = self.proposal(image)
         fits = margins.bottom + margins.top < planes.data_shape(image)[-2]
         return margins.of_plane(*index) if wanted and fits else Margins()
 
-    def want(self, image: Any, wanted: bool) -> None:
+    def want(self, image: Image | None, wanted: bool) -> None:
         """Exclude the bars and the rim of an image, or not."""
         if image is not None and image.unique_id in self._margins:
             self._margins[image.unique_id] = (self._margins[image.unique_id][0], wanted)
 
-    def forget(self, image: Any) -> None:
+    def forget(self, image: Image) -> None:
         """Forget an image whose data were replaced."""
         self._margins.pop(image.unique_id, None)
 
-    def look(self, image: Any) -> None:
+    def look(self, image: Image) -> None:
         """Look in the background, unless the image says that it knows."""
         known = image.metadata.get(KEY, {}).get("margins")
         data = planes.full_data(image)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox
@@ -11,16 +11,18 @@ from qtpy.QtWidgets import QComboBox
 from phaseguide.widgets.layers.roles import micrographs
 from phaseguide.widgets.qt.dock import listen
 
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
 
 class LayerBox(QComboBox):
     """Layers of a viewer, of whatever kind.
 
     Parameters
     ----------
-    viewer : napari.components.ViewerModel
     find_layers : callable
         Returns the layers that can be chosen now, in the order in which they are listed.
-    tip : str
     none : str, optional
         The first entry, which stands for no layer; default: there is none.
     """
@@ -29,7 +31,7 @@ class LayerBox(QComboBox):
     """Another layer is chosen, or none any more."""
 
     def __init__(
-        self, viewer: Any, find_layers: Callable[[], Sequence[Any]], tip: str, none: str | None = None
+        self, viewer: ViewerModel, find_layers: Callable[[], Sequence[Any]], tip: str, none: str | None = None
     ) -> None:
         super().__init__()
         self._viewer, self._find_layers = viewer, find_layers
@@ -54,7 +56,7 @@ class LayerBox(QComboBox):
         """All layers that can be chosen."""
         return list(self._layers)
 
-    def choose(self, layer: Any) -> None:
+    def choose(self, layer: Layer) -> None:
         """Choose a layer, if it is among those that can be chosen."""
         for index, known in enumerate(self._layers, start=len(self._before)):
             if known.unique_id == layer.unique_id:
@@ -80,7 +82,7 @@ class LayerBox(QComboBox):
 class ImageBox(LayerBox):
     """The micrographs of a viewer; it follows the image layer that the user selects."""
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: ViewerModel) -> None:
         tip = "The micrograph. It follows the image layer that you select in the layer list."
         super().__init__(viewer, lambda: micrographs(viewer), tip)
         listen(self, viewer.layers.selection.events.active, self._follow)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from phaseguide.widgets.layers.planes import data_shape, full_data
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image, Labels
+    from napari.layers import Image, Labels, Layer
 
 INSIDE = "inside"
 """Role of the pictures of what is inside a network: images, but no micrographs."""
@@ -46,6 +48,15 @@ def find_layer(viewer: ViewerModel, image: Image, role: str) -> Labels | None:
     return next(held, None)
 
 
+@contextmanager
+def keeping_active(viewer: ViewerModel) -> Iterator[None]:
+    """Leave the selected layer what it is while others come and go: the brush stays where it was."""
+    active = viewer.layers.selection.active
+    yield
+    if active is not None and active in viewer.layers:
+        viewer.layers.selection.active = active
+
+
 def is_result(layer: Labels) -> bool:
     """Whether the program made a layer or the one that it is a copy of, or wrote the file that it is from."""
     return (copied_role(layer) or "edits") != "edits" or is_own_file(layer)
@@ -57,7 +68,7 @@ def geometry(image: Image) -> dict[str, Any]:
     return {**place, "affine": np.array(image.affine)}  # not the image's own object
 
 
-def lay_on(layer: Any, image: Image) -> None:
+def lay_on(layer: Layer, image: Image) -> None:
     """Put a layer of the image's shape where the image lies."""
     for name, value in geometry(image).items():
         setattr(layer, name, value)
@@ -128,7 +139,7 @@ def show_result(
     for index, labels in planes.items():
         data[index] = labels
     if layer is None:
-        layer = _add(viewer, image, data, "phases", scheme, 0.5)
+        layer = add_labels(viewer, image, data, "phases", scheme, opacity=0.5)
         layer.mouse_drag_callbacks.append(_hint_for(viewer, image))
         edits = find_layer(viewer, image, "edits")
         if edits is not None:  # what the user painted lies on top
@@ -193,7 +204,8 @@ def ensure_edits_layer(viewer: ViewerModel, image: Image, scheme: PhaseScheme) -
     layer = find_layer(viewer, image, "edits")
     if layer is None:
         _tell_of_namesake(viewer, f"{image.name} edits")
-        layer = _add(viewer, image, np.zeros(data_shape(image), dtype=np.uint8), "edits", scheme, 0.9)
+        empty = np.zeros(data_shape(image), dtype=np.uint8)
+        layer = add_labels(viewer, image, empty, "edits", scheme, opacity=0.9)
         layer.selected_label = 1
     apply_scheme(layer, scheme)
     return layer
@@ -293,18 +305,24 @@ def describe_image(image: Image) -> str:
     return f"{size} px, {colour}{full_data(image).dtype}, {scale}"
 
 
-def _add(
-    viewer: ViewerModel, image: Image, data: NDArray[np.uint8], role: str, scheme: PhaseScheme, opacity: float
+def add_labels(
+    viewer: ViewerModel,
+    image: Image,
+    data: NDArray[np.uint8],
+    role: str,
+    scheme: PhaseScheme,
+    **look: Any,
 ) -> Labels:
+    """Add a layer of a role over an image, with the colours and names of a scheme."""
     from napari.layers import Labels
 
     layer = Labels(
         data,
         name=f"{image.name} {role}",
-        opacity=opacity,
         colormap=phase_colormap(scheme),
         features=phase_features(scheme),
         **geometry(image),
+        **look,
     )
     give_role(layer, role, image, scheme=scheme.to_dict())
     viewer.add_layer(layer)

@@ -48,13 +48,7 @@ BUTTONS = (
 
 
 class ModelsWidget(Dock):
-    """Dock widget. Nothing that it writes replaces a file, and what is deleted can be restored.
-
-    Parameters
-    ----------
-    napari_viewer : napari.viewer.Viewer
-        Injected by napari.
-    """
+    """Dock widget. Nothing that it writes replaces a file, and what is deleted can be restored."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
@@ -75,7 +69,7 @@ class ModelsWidget(Dock):
         column.addWidget(self.status)
         self.setMinimumWidth(360)
         self.list.itemSelectionChanged.connect(self._on_choice)
-        self.opened.changed.connect(self.refresh)
+        self.hear(self.opened.changed, self.refresh)
         self.refresh()
 
     # -- what the user does -----------------------------------------------------------------------
@@ -166,12 +160,12 @@ class ModelsWidget(Dock):
             question += f" The open project {project.file.name} uses it and will need another one."
         if not asks(self, "Delete?", question):
             return
+        what = f"Deleting {row.name} …"
+        done = self._ended(f"{row.name} waits in the recycle folder; Restore brings it back.")
         if row.origin == "project":
-            self._in_project(
-                f"Deleting {row.name} …", lambda: project.delete_version(row.name), self._deleted(row.name)
-            )
+            self._in_project(what, lambda: project.delete_version(row.name), done)
         else:
-            self._work(f"Deleting {row.name} …", lambda: recycle_model(row.name), self._deleted(row.name))
+            self._work(what, lambda: recycle_model(row.name), done)
 
     def restore(self) -> None:
         """Ask which deleted model comes back."""
@@ -190,7 +184,8 @@ class ModelsWidget(Dock):
         title, chosen = QInputDialog.getItem(self, "Restore", "Bring back:", [*recycled, *versions], 0, False)
         if chosen and title in versions:
             name = versions[title]
-            self._in_project(f"Restoring {name} …", lambda: project.restore_version(name), self._back(name))
+            done = self._ended(f"Restored {name}.")
+            self._in_project(f"Restoring {name} …", lambda: project.restore_version(name), done)
         elif chosen:
             self._restore_mine(recycled[title])
 
@@ -218,10 +213,6 @@ class ModelsWidget(Dock):
         super().changeEvent(event)
         if event.type() == QEvent.Type.ActivationChange and self.isActiveWindow() and not self._busy:
             self.refresh()
-
-    def shut_down(self) -> None:
-        """Hear nothing more of the project."""
-        self.opened.changed.disconnect(self.refresh)
 
     def _on_choice(self) -> None:
         row = self.list.row
@@ -298,9 +289,7 @@ class ModelsWidget(Dock):
         return Path(chosen) if chosen else None
 
     def _work(self, what: str, function: Callable[[], Any], done: Callable[[Any], None]) -> None:
-        self._busy = True
-        self._on_choice()
-        self.say(what)
+        self._begin(what)
         in_background(self, function, done, self.fail)
 
     def _added(self, word: str) -> Callable[[ZooEntry], None]:
@@ -314,26 +303,16 @@ class ModelsWidget(Dock):
         self._end()
         self.say(f"Wrote {path}")
 
-    def _deleted(self, name: str) -> Callable[[Any], None]:
+    def _ended(self, sentence: str) -> Callable[[Any], None]:
         def tell(_: Any) -> None:
             self._end()
-            self.say(f"{name} waits in the recycle folder; Restore brings it back.")
-
-        return tell
-
-    def _back(self, name: str) -> Callable[[Any], None]:
-        def tell(_: Any) -> None:
-            self._end()
-            self.say(f"Restored {name}.")
+            self.say(sentence)
 
         return tell
 
     def _in_project(self, what: str, function: Callable[[], Any], done: Callable[[Any], None]) -> None:
         """Change the project in the thread that writes it."""
-        self._busy = True
-        self._on_choice()
-        self.say(what)
-
+        self._begin(what)
         opened, tell = self.opened, while_heard(self, done)
 
         def ended(outcome: Any) -> None:
@@ -341,6 +320,11 @@ class ModelsWidget(Dock):
             opened.changed.emit()
 
         opened.worker.do(function, ended, while_heard(self, self.fail))
+
+    def _begin(self, what: str) -> None:
+        self._busy = True
+        self._on_choice()
+        self.say(what)
 
     def _end(self, chosen: Path | None = None) -> None:
         self._busy = False

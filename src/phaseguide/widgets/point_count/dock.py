@@ -29,11 +29,6 @@ class PointCountWidget(Dock):
     """Dock widget.
 
     ``offered`` carries the areas of a finished count as an `RatioOffer`.
-
-    Parameters
-    ----------
-    napari_viewer : napari.viewer.Viewer
-        Injected by napari.
     """
 
     offered = Signal(object)

@@ -35,8 +35,6 @@ class Autosave(QObject):
     ----------
     write : callable
         Writes the state of a key, and returns what it left out; called in the worker's thread.
-    worker : SerialWorker
-    parent : QObject, optional
     """
 
     saved = Signal(str)

@@ -24,8 +24,6 @@ class UnsavedQuestion(QMessageBox):
 
     Parameters
     ----------
-    opened : OpenProject
-    parent : QWidget
     go_on : callable
         Called when nothing holds the user back any more.
     """
@@ -82,7 +80,6 @@ class ClosingWindow(QObject):
 
     Parameters
     ----------
-    opened : OpenProject
     window : QWidget
         The main window of a viewer.
     """

@@ -27,12 +27,6 @@ class Copies(QObject):
     """What earlier sessions could not save, of the project that is open.
 
     ``changed`` tells that there are other copies to offer; ``said`` a sentence; ``failed`` an error.
-
-    Parameters
-    ----------
-    fields : FieldViewer
-    autosave : Autosave
-    parent : QObject, optional
     """
 
     changed = Signal()

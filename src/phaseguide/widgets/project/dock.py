@@ -35,13 +35,7 @@ IMAGES = "Micrographs (*.tif *.tiff *.png *.jpg *.jpeg *.bmp);;All files (*)"
 
 
 class ProjectWidget(Dock):
-    """Dock widget.
-
-    Parameters
-    ----------
-    napari_viewer : napari.viewer.Viewer
-        Injected by napari.
-    """
+    """Dock widget."""
 
     quiet_ms = 150
 
@@ -204,8 +198,12 @@ class ProjectWidget(Dock):
         panel.rescue_bar.discarded.connect(opened.copies.discard)
         panel.import_box.said.connect(self.say)
         panel.import_box.failed.connect(self.fail)
-        for signal, slot in self._heard():
-            signal.connect(slot)
+        self.hear(opened.autosave.saved, self._on_saved)
+        self.hear(opened.changed, self._on_changed)
+        self.hear(opened.shown, self._on_shown)
+        self.hear(opened.said, self.say)
+        self.hear(opened.failed, self.fail)
+        self.hear(opened.rescued, self._on_rescued)
         rerun = self.rerun
         rerun.runner.progressed.connect(panel.progress.show_step)
         rerun.began.connect(self._on_begun)
@@ -362,21 +360,7 @@ class ProjectWidget(Dock):
 
     def shut_down(self) -> None:
         """End a run under way and save; the project stays open in the viewer."""
-        for signal, slot in self._heard():
-            signal.disconnect(slot)
         self.rerun.runner.abandon()
         self.pictures.end()
         self._keys.remove()
         self.opened.flush()
-
-    def _heard(self) -> list[tuple[Any, Any]]:
-        """What the open project tells, and who hears it."""
-        opened = self.opened
-        return [
-            (opened.autosave.saved, self._on_saved),
-            (opened.changed, self._on_changed),
-            (opened.shown, self._on_shown),
-            (opened.said, self.say),
-            (opened.failed, self.fail),
-            (opened.rescued, self._on_rescued),
-        ]

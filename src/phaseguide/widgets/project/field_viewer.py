@@ -95,8 +95,6 @@ class FieldViewer(QObject):
         Reads the files.
     autosave : Autosave
         Saves a field before another one takes its place.
-    tools : EditTools
-    parent : QObject, optional
     """
 
     shown = Signal(str)
@@ -283,10 +281,8 @@ class FieldViewer(QObject):
         viewer = self._viewer()
         for keeper in list(hub_of(viewer).keepers):
             keeper.forget(image)  # else an older result of its would be put on show again
-        active = viewer.layers.selection.active
-        show_result(viewer, image, data, saver.project.scheme)
-        if active is not None and active in viewer.layers:
-            viewer.layers.selection.active = active  # a new layer would take it
+        with roles.keeping_active(viewer):
+            show_result(viewer, image, data, saver.project.scheme)
         self._remember_below(data)
 
     def _remember_below(self, data: FieldData) -> None:

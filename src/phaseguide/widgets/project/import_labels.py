@@ -29,7 +29,6 @@ class ImportBox(QWidget):
 
     Parameters
     ----------
-    viewer : napari.viewer.Viewer
     find_scheme : callable
         Returns the phases for an image layer, or None.
     """
@@ -141,14 +140,12 @@ def take_labels(
 
     Parameters
     ----------
-    viewer : napari.viewer.Viewer
     image : Image
         What the labels are of.
     labels : ndarray of int, shape of the image
         1..K, 255 excluded; 0 says nothing and changes nothing.
     name : str
         Layer or file; named in errors.
-    scheme : PhaseScheme
     whole : bool
         Take every label as said by the user; else only where it differs from the map on show.
 

@@ -37,12 +37,7 @@ class NewProject:
 
 
 class ProjectDialog(QDialog):
-    """Folder, name and phases of a new project.
-
-    Parameters
-    ----------
-    parent : QWidget
-    """
+    """Folder, name and phases of a new project."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -34,7 +34,6 @@ class ProjectPanel(ScrolledPanel):
 
     Parameters
     ----------
-    viewer : napari.viewer.Viewer
     find_scheme : callable
         Returns the phases for an image layer, or None.
     """

@@ -23,11 +23,6 @@ class Rerun(QObject):
 
     ``began`` and ``ended`` tell of a run, ``went_on`` of each field that has a new result; ``said`` a sentence,
     ``warned`` one that must be seen, ``failed`` an error.
-
-    Parameters
-    ----------
-    opened : OpenProject
-    parent : QObject, optional
     """
 
     began = Signal()

@@ -10,11 +10,6 @@ class Collapsible(QWidget):
     """Closed at first.
 
     superqt's QCollapsible holds its content to the height that it hints at, which cuts labels that wrap.
-
-    Parameters
-    ----------
-    title : str
-    content : QWidget
     """
 
     toggled = Signal(bool)

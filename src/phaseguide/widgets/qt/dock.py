@@ -27,10 +27,8 @@ def listen(owner: QObject, emitter: Any, call: Callable[..., Any]) -> None:
 
     Parameters
     ----------
-    owner : QObject
     emitter : EventEmitter or SignalInstance
         Of napari or of psygnal.
-    call : callable
     """
     if owner not in _ears:
         ears = _ears[owner] = _Ears()
@@ -74,10 +72,6 @@ class Dock(QWidget):
     """A widget of a dock, which is silent once that is closed.
 
     What else is to end then stands in ``shut_down``, which is called once.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
     """
 
     quiet_ms = 200
@@ -87,6 +81,7 @@ class Dock(QWidget):
         super().__init__()
         self.viewer = viewer
         self.closed = self._docked = False
+        self._heard: list[tuple[Any, Callable[..., Any]]] = []
         self.status: QLabel | None = None
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
@@ -100,6 +95,11 @@ class Dock(QWidget):
             "renamed",
         ):  # napari does the same, and never ends it
             listen(self, getattr(viewer.layers.events, name), self.reset_choices)
+
+    def hear(self, signal: Any, slot: Callable[..., Any]) -> None:
+        """Call a slot with a signal of a Qt object that lives on when the dock is closed."""
+        signal.connect(slot)
+        self._heard.append((signal, slot))
 
     def fill(self, panel: Any) -> None:
         """Let a panel fill the dock; its ``status`` is the line that the dock writes on."""
@@ -146,6 +146,8 @@ class Dock(QWidget):
         """End everything; layers stay as they are."""
         if not self.closed:
             self.closed = True
+            for signal, slot in self._heard:
+                signal.disconnect(slot)
             self.shut_down()
             silence(self)
             collect_anywhere(self)

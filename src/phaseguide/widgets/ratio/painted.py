@@ -60,7 +60,6 @@ class PaintedBox(QWidget):
 
     Parameters
     ----------
-    viewer : napari.components.ViewerModel
     current_image : callable
         Returns the chosen image layer, or None.
     session_of : callable

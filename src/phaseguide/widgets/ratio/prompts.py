@@ -35,7 +35,6 @@ class PromptsBox(QWidget):
 
     Parameters
     ----------
-    viewer : napari.components.ViewerModel
     image : callable
         Returns the chosen image layer, or None; new layers are made to lie on it.
     """

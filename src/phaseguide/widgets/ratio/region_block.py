@@ -38,7 +38,6 @@ class RegionBlock(QWidget):
     ----------
     entry : Entry
         Written by what the user enters here.
-    scheme : PhaseScheme
     """
 
     changed = Signal()

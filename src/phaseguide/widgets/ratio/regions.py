@@ -47,7 +47,6 @@ class RegionsBox(QWidget):
 
     Parameters
     ----------
-    viewer : napari.components.ViewerModel
     image : callable
         Returns the chosen image layer, or None; a new layer of regions is made to lie on it.
     """
@@ -91,10 +90,8 @@ class RegionsBox(QWidget):
 
         Parameters
         ----------
-        image : Image
         index : tuple of int
             A plane of the image. Shapes that were drawn on other planes are left out.
-        scheme : PhaseScheme
 
         Raises
         ------

@@ -206,11 +206,9 @@ class ResultKeeper:
             "source": newest.made.source,
             "planes": by_plane,
         }
-        active = self._viewer.layers.selection.active
         maps = {index: result.segmentation.labels for index, result in written.items()}
-        roles.show_result(self._viewer, image, run.scheme, maps, mark, clear=only is None)
-        if active is not None and active in self._viewer.layers:
-            self._viewer.layers.selection.active = active  # a new layer would take it
+        with roles.keeping_active(self._viewer):
+            roles.show_result(self._viewer, image, run.scheme, maps, mark, clear=only is None)
 
 
 def _key(index: Index) -> str:
