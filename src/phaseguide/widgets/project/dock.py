@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFileDialog, QInputDialog
 
@@ -22,7 +21,7 @@ from phaseguide.widgets.project.new_project import ProjectDialog
 from phaseguide.widgets.project.open_project import UnsavedError, open_project
 from phaseguide.widgets.project.panel import NEXT, PREVIOUS, ProjectPanel
 from phaseguide.widgets.project.rerun import Rerun
-from phaseguide.widgets.qt.dock import Dock, later, while_heard
+from phaseguide.widgets.qt.dock import Dock, later, quiet_timer, while_heard
 from phaseguide.widgets.qt.latest_worker import LatestWorker
 from phaseguide.widgets.qt.shortcuts import Keys, main_window
 from phaseguide.widgets.qt.tasks import Failed
@@ -50,10 +49,7 @@ class ProjectWidget(Dock):
         self._signs: dict[str, Any] = {}  # what a picture was made of
         self._strokes: dict[str, int] = {}  # how often edits were saved
         self._painted: set[str] = set()
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(REST_MS)
-        self._rest.timeout.connect(self._on_rest)
+        self._rest = quiet_timer(self, REST_MS, self._on_rest)
         self._shown_project: Any = None
         self._models: Any = None  # the model in use, and the versions, as they are listed
         self._watched = False

@@ -46,6 +46,15 @@ def later(owner: QObject, call: Callable[[], Any], ms: int = 0) -> None:
     timer.start(ms)
 
 
+def quiet_timer(owner: QObject, ms: int, call: Callable[[], Any]) -> QTimer:
+    """Return a timer that calls a function once it was not started again for so long."""
+    timer = QTimer(owner)
+    timer.setSingleShot(True)
+    timer.setInterval(ms)
+    timer.timeout.connect(call)
+    return timer
+
+
 def while_heard(owner: QObject, call: Callable[..., Any]) -> Callable[..., None]:
     """Return a function that takes the answer of a thread, or does nothing once its owner is gone or silenced."""
 
@@ -83,10 +92,7 @@ class Dock(QWidget):
         self.closed = self._docked = False
         self._heard: list[tuple[Any, Callable[..., Any]]] = []
         self.status: QLabel | None = None
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(self.quiet_ms)
-        self._settle.timeout.connect(self.refresh)
+        self._settle = quiet_timer(self, self.quiet_ms, self.refresh)
         collect_here(self)
         for name in (
             "inserted",

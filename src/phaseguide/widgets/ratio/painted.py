@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QFormLayout,
@@ -27,7 +27,7 @@ from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.hub import RatioOffer
 from phaseguide.widgets.layers.identity import plain
 from phaseguide.widgets.layers.layer_choice import LayerBox
-from phaseguide.widgets.qt.dock import listen, silence
+from phaseguide.widgets.qt.dock import listen, quiet_timer, silence
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.tasks import in_background
 
@@ -89,10 +89,7 @@ class PaintedBox(QWidget):
         self._busy = self._again = self._closed = False
         self._asleep = False
         self._features: tuple[Any, NDArray[np.float16]] | None = None
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(REST_MS)
-        self._rest.timeout.connect(self._begin)
+        self._rest = quiet_timer(self, REST_MS, self._begin)
         self._build()
         self._lay_out()
         for event in ("inserted", "removed", "reordered"):
