@@ -114,6 +114,17 @@ def test_a_room_of_widgets_imports_only_from_those_before(file: Path) -> None:
             assert room_of(name.split(".")[2:]) <= here, f"{place}:{line} imports {name} from a later room"
 
 
+@pytest.mark.parametrize(
+    "file", sorted((PACKAGE / "widgets" / "qt").glob("*.py")), ids=lambda file: file.name
+)
+def test_the_room_of_qt_knows_nothing_of_phases(file: Path) -> None:
+    known = {"errors", "events", "control"}
+    for line, name in imports_of(file):
+        if name.startswith("phaseguide."):
+            inside = name.startswith("phaseguide.widgets.qt.")
+            assert inside or name.split(".")[1] in known, f"{file.name}:{line} imports {name}"
+
+
 @pytest.mark.parametrize("file", MODULES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
 def test_only_widgets_import_gui_packages(file: Path) -> None:
     found = {name for _, name in imports_of(file) if name.split(".")[0] in GUI}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Labels
 
-Listener = Callable[[Labels, Edit], bool]
+Listener = Callable[[Any, Edit], bool]
 
 FROZEN = "{name!r} belongs to a reviewed field and cannot be changed. Press Reopen in the Project dock first."
 

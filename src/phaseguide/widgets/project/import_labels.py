@@ -136,23 +136,10 @@ class ImportBox(QWidget):
 def take_labels(
     viewer: Any, image: Any, labels: NDArray[Any], name: str, scheme: PhaseScheme, *, whole: bool
 ) -> int:
-    """Write labels into the edits of an image as one step of undo.
+    """Write labels into the edits of an image as one step of undo; return how many pixels are different now.
 
-    Parameters
-    ----------
-    image : Image
-        What the labels are of.
-    labels : ndarray of int, shape of the image
-        1..K, 255 excluded; 0 says nothing and changes nothing.
-    name : str
-        Layer or file; named in errors.
-    whole : bool
-        Take every label as said by the user; else only where it differs from the map on show.
-
-    Returns
-    -------
-    int
-        Pixels of the edits that are different now.
+    A label of 0 says nothing and changes nothing. ``name`` is the layer or file, for errors. With ``whole`` every
+    label counts as said by the user; else only where it differs from the map on show.
 
     Raises
     ------
