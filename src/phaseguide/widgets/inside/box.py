@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.events import Progress
@@ -18,9 +17,8 @@ from phaseguide.widgets.inside.layers import find_inside, set_beside, show_insid
 from phaseguide.widgets.layers import planes
 from phaseguide.widgets.layers.roles import KEY
 from phaseguide.widgets.qt.dock import listen
-from phaseguide.widgets.qt.plain_text import Label
+from phaseguide.widgets.qt.panel import AnswerLabel
 from phaseguide.widgets.qt.progress_bar import ProgressLine
-from phaseguide.widgets.qt.style import ALARM
 from phaseguide.widgets.qt.tasks import TaskRunner
 
 TIP = (
@@ -57,11 +55,7 @@ class InsideBox(QWidget):
         self.stop_button.setToolTip("Stop after the block under way; layers stay as they are.")
         self.stop_button.setEnabled(False)
         self.progress = ProgressLine()
-        self.answer = Label()
-        self.answer.setWordWrap(True)
-        self.answer.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.answer.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
-        self.answer.hide()
+        self.answer = AnswerLabel()
         self.beside = QCheckBox("Base encoder beside the image")
         self.beside.setToolTip(
             "Lay the encoder as it was before training to the right of the image, so that both are seen at once. "
@@ -81,7 +75,7 @@ class InsideBox(QWidget):
         self.stop_button.clicked.connect(self.stop)
         self.beside.toggled.connect(self._on_beside)
         self.runner.progressed.connect(self._on_progress)
-        self.runner.noticed.connect(self.say)
+        self.runner.noticed.connect(self.answer.say)
         self.runner.ended.connect(self._on_ended)
         listen(self, viewer.dims.events.current_step, self.describe)
         listen(self, viewer.layers.selection.events.active, self.describe)
@@ -93,12 +87,12 @@ class InsideBox(QWidget):
         try:
             wish = self._make_wish()
         except PhaseguideError as error:
-            self.say(str(error), alarm=True)
+            self.answer.say(str(error), alarm=True)
             return
         image = self._image()
         index = planes.current_index(image, self._viewer.dims.point)
         self._asked = (image, planes.full_data(image), index)
-        self.say("")
+        self.answer.say("")
         self._show_state(True)
         self.progress.begin()
         self.runner.start(lambda control: run_look(wish, self._store, control))
@@ -113,12 +107,6 @@ class InsideBox(QWidget):
         self.progress.end()
         self.runner.abandon()
 
-    def say(self, text: str, *, alarm: bool = False) -> None:
-        """Put a sentence below the button."""
-        self.answer.setText(text)
-        self.answer.setStyleSheet(ALARM if alarm else "")
-        self.answer.setVisible(bool(text))
-
     def describe(self, event: Any = None) -> None:
         """Say which blocks are on show, and how much of the variance their colours hold."""
         image = self._image()
@@ -126,7 +114,7 @@ class InsideBox(QWidget):
         shown = [(layer, view_on_show(layer, self._viewer)) for layer in layers if layer.visible]
         lines = [f"{_who(layer)}, {view['text']}" for layer, view in shown if view is not None]
         if lines:
-            self.say("\n".join(lines))
+            self.answer.say("\n".join(lines))
 
     def _on_progress(self, event: Progress) -> None:
         text = f"{event.stage}: block {event.done} of {event.total}" if event.total > 1 else event.stage
@@ -139,11 +127,11 @@ class InsideBox(QWidget):
         self._show_state(False)
         there = any(layer is image for layer in self._viewer.layers)
         if error is not None:
-            self.say(str(error), alarm=True)
+            self.answer.say(str(error), alarm=True)
         elif found is None:
-            self.say("Stopped. No layer was changed.")
+            self.answer.say("Stopped. No layer was changed.")
         elif not there or planes.full_data(image) is not data:
-            self.say(f"{image.name!r} was changed or removed meanwhile. Look again.", alarm=True)
+            self.answer.say(f"{image.name!r} was changed or removed meanwhile. Look again.", alarm=True)
         else:
             for layer in show_inside(self._viewer, image, index, found.views, found.base_name):
                 listen(self, layer.events.visible, self._on_visible)

@@ -6,6 +6,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from phaseguide.widgets.qt.plain_text import Label
+from phaseguide.widgets.qt.style import ALARM
 
 NARROWEST = 320
 
@@ -42,6 +43,23 @@ class ScrolledPanel(QWidget):
         assert layout is not None and bar is not None
         layout.activate()
         self.setMinimumWidth(max(NARROWEST, self._content.minimumSizeHint().width() + bar.sizeHint().width()))
+
+
+class AnswerLabel(Label):
+    """What a part of a panel answers: it wraps, can be copied, and is hidden while there is nothing to say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWordWrap(True)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        self.hide()
+
+    def say(self, text: str, *, alarm: bool = False) -> None:
+        """Show a text, or nothing."""
+        self.setText(text)
+        self.setStyleSheet(ALARM if alarm else "")
+        self.setVisible(bool(text))
 
 
 def small_label() -> Label:
