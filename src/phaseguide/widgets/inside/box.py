@@ -15,7 +15,7 @@ from phaseguide.jobs.plane_index import Index
 from phaseguide.jobs.session_store import SessionStore
 from phaseguide.widgets.inside.layers import find_inside, set_beside, show_inside, view_on_show
 from phaseguide.widgets.layers import planes
-from phaseguide.widgets.layers.roles import KEY
+from phaseguide.widgets.layers.identity import KEY
 from phaseguide.widgets.qt.dock import listen
 from phaseguide.widgets.qt.panel import AnswerLabel
 from phaseguide.widgets.qt.progress_bar import ProgressLine

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
+from phaseguide.events import Finished
 from phaseguide.jobs.plane_index import plane_reader
 from phaseguide.models.merging import has_adapters
 from phaseguide.models.zoo import SUFFIX, ZooEntry, free_name
@@ -33,6 +34,7 @@ from phaseguide.widgets.qt.tasks import in_background
 
 if TYPE_CHECKING:
     from phaseguide.models.recycle import RecycledModel
+    from phaseguide.projects.project import Project
 
 MODELS = f"Models (*{SUFFIX});;All files (*)"
 BUTTONS = (
@@ -87,9 +89,12 @@ class ModelsWidget(Dock):
         from phaseguide.models import sharing
 
         row = self.list.row
-        name = row and self._ask_name("Save as", f"Name of the copy of {row.name}:", free_name(row.name))
+        if row is None:
+            return
+        path, question = row.path, f"Name of the copy of {row.name}:"
+        name = self._ask_name("Save as", question, free_name(row.name))
         if name:
-            self._work(f"Saving {name} …", lambda: sharing.save_as(row.path, name), self._added("Saved as"))
+            self._work(f"Saving {name} …", lambda: sharing.save_as(path, name), self._added("Saved as"))
 
     def export(self) -> None:
         """Ask for a file and write a copy."""
@@ -97,22 +102,25 @@ class ModelsWidget(Dock):
 
         row = self.list.row
         path = row and self._ask_file("Export the model", f"{row.name}{SUFFIX}", MODELS)
-        if path:
-            self._work("Exporting …", lambda: export_model(row.path, path), self._written)
+        if row is not None and path:
+            start = row.path
+            self._work("Exporting …", lambda: export_model(start, path), self._written)
 
     def merge(self) -> None:
         """Ask for a file and write the model with its adapters merged into the base weights."""
         row = self.list.row
         path = row and self._ask_file("Merge the model", f"{row.name}-merged{SUFFIX}", MODELS)
-        if not path:
+        if row is None or not path:
             return
+        start = row.path
 
         def write() -> Path:
             from phaseguide.jobs.warm_up import import_torch
             from phaseguide.models.merging import merging_model
 
             import_torch()
-            *_, end = merging_model(row.path, path)
+            *_, end = merging_model(start, path)
+            assert isinstance(end, Finished)
             return end.result
 
         self._work(f"Merging {row.name} …", write, self._written)
@@ -140,9 +148,10 @@ class ModelsWidget(Dock):
         chosen, _ = QFileDialog.getOpenFileName(self, "Import a model", "", MODELS)
         if not chosen:
             return
-        name = Path(chosen).stem
-        if free_name(name) != name:
-            name = self._ask_name("Import", f"There is a model {name} already. Import as:", free_name(name))
+        name: str | None = Path(chosen).stem
+        free = free_name(Path(chosen).stem)
+        if free != name:
+            name = self._ask_name("Import", f"There is a model {name} already. Import as:", free)
         if name:
             self._work(f"Checking {name} …", lambda: add_model(chosen, name), self._added("Imported"))
 
@@ -154,16 +163,15 @@ class ModelsWidget(Dock):
         if row is None:
             return
         project = self.opened.project
-        in_use = project is not None and project.current in (row.name, str(row.path))
         question = f"Delete the model {row.name}? It goes to the recycle folder; Restore brings it back."
-        if in_use:
+        if project is not None and project.current in (row.name, str(row.path)):
             question += f" The open project {project.file.name} uses it and will need another one."
         if not asks(self, "Delete?", question):
             return
         what = f"Deleting {row.name} …"
         done = self._ended(f"{row.name} waits in the recycle folder; Restore brings it back.")
         if row.origin == "project":
-            self._in_project(what, lambda: project.delete_version(row.name), done)
+            self._in_project(what, lambda project: project.delete_version(row.name), done)
         else:
             self._work(what, lambda: recycle_model(row.name), done)
 
@@ -176,8 +184,10 @@ class ModelsWidget(Dock):
             f"{number}. {model.name}, deleted {model.deleted:%d %B %Y, %H:%M}": model
             for number, model in enumerate(list_recycled(), 1)
         }
-        deleted = () if project is None else (v.id for v in project.versions if v.deleted)
-        versions = {f"{name} of project {project.file.name}": name for name in deleted}
+        versions = {}
+        if project is not None:
+            deleted = (version.id for version in project.versions if version.deleted)
+            versions = {f"{name} of project {project.file.name}": name for name in deleted}
         if not recycled and not versions:
             self.say("No model was deleted.")
             return
@@ -185,7 +195,7 @@ class ModelsWidget(Dock):
         if chosen and title in versions:
             name = versions[title]
             done = self._ended(f"Restored {name}.")
-            self._in_project(f"Restoring {name} …", lambda: project.restore_version(name), done)
+            self._in_project(f"Restoring {name} …", lambda project: project.restore_version(name), done)
         elif chosen:
             self._restore_mine(recycled[title])
 
@@ -202,16 +212,17 @@ class ModelsWidget(Dock):
         self._end()
         super().fail(error)
 
-    def showEvent(self, event: QShowEvent) -> None:
+    def showEvent(self, event: QShowEvent | None) -> None:
         """Look what has changed while the widget was hidden."""
         super().showEvent(event)
         if not self._busy:
             self.refresh()
 
-    def changeEvent(self, event: QEvent) -> None:
+    def changeEvent(self, event: QEvent | None) -> None:
         """Look again when the window is active again: other programs add models too."""
         super().changeEvent(event)
-        if event.type() == QEvent.Type.ActivationChange and self.isActiveWindow() and not self._busy:
+        activated = event is not None and event.type() == QEvent.Type.ActivationChange
+        if activated and self.isActiveWindow() and not self._busy:
             self.refresh()
 
     def _on_choice(self) -> None:
@@ -219,10 +230,11 @@ class ModelsWidget(Dock):
         self.details.setText(
             row.details() if row is not None else "There are no models yet. Import one, or train."
         )
-        sound = row is not None and row.card is not None
+        card = None if row is None else row.card
+        ready = card is not None and not self._busy
         for key in ("use", "save_as", "export", "share"):
-            self.buttons[key].setEnabled(sound and not self._busy)
-        self.buttons["merge"].setEnabled(sound and not self._busy and has_adapters(row.card))
+            self.buttons[key].setEnabled(ready)
+        self.buttons["merge"].setEnabled(card is not None and ready and has_adapters(card))
         ships = row is None or row.origin == "built-in"
         self.buttons["delete"].setEnabled(not ships and not self._busy)
         self.buttons["delete"].setToolTip(
@@ -310,16 +322,10 @@ class ModelsWidget(Dock):
 
         return tell
 
-    def _in_project(self, what: str, function: Callable[[], Any], done: Callable[[Any], None]) -> None:
+    def _in_project(self, what: str, change: Callable[[Project], Any], done: Callable[[Any], None]) -> None:
         """Change the project in the thread that writes it."""
         self._begin(what)
-        opened, tell = self.opened, while_heard(self, done)
-
-        def ended(outcome: Any) -> None:
-            tell(outcome)
-            opened.changed.emit()
-
-        opened.worker.do(function, ended, while_heard(self, self.fail))
+        self.opened.do(change, while_heard(self, done), while_heard(self, self.fail))
 
     def _begin(self, what: str) -> None:
         self._busy = True

@@ -89,7 +89,7 @@ class PointCountWidget(Dock):
         self.say("")
         self._marker = PointMarker(self.viewer, self._image, self._index)
         self._marker.begin()
-        self._keys.hold(self.panel.counting.actions())
+        self._keys.hold(self.panel.counting.key_actions())
         self._show_state()
         self.panel.counting.setFocus()
         self._show_point()
@@ -147,7 +147,9 @@ class PointCountWidget(Dock):
     def copy_table(self) -> None:
         """Put the table and its notes on the clipboard, tab separated."""
         if self.estimate is not None and self.count is not None:
-            QApplication.clipboard().setText(clipboard_text(self.count.plan.scheme, self.estimate))
+            clipboard = QApplication.clipboard()
+            assert clipboard is not None
+            clipboard.setText(clipboard_text(self.count.plan.scheme, self.estimate))
             self.say("Table copied.")
 
     def save(self) -> None:
@@ -303,15 +305,15 @@ class PointCountWidget(Dock):
 
     # -- the end ----------------------------------------------------------------------------------
 
-    def showEvent(self, event: QShowEvent) -> None:
+    def showEvent(self, event: QShowEvent | None) -> None:
         """Look at the map again."""
         super().showEvent(event)
         self.refresh_soon()
 
-    def hideEvent(self, event: QHideEvent) -> None:
+    def hideEvent(self, event: QHideEvent | None) -> None:
         """Pause: without its buttons nobody would know why the keys name points."""
         super().hideEvent(event)
-        if not event.spontaneous():
+        if event is not None and not event.spontaneous():
             self.pause()
 
     def shut_down(self) -> None:

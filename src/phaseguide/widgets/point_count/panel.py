@@ -158,7 +158,7 @@ class CountingBox(QWidget):
             self._add(f"{key}{phase.name}", f"Label {phase.label}", phase.label, phase.colour)
         self._add("U   unclear", "The point is left out; the result says what that could change.", 0, None)
 
-    def actions(self) -> dict[str, Callable[[], None]]:
+    def key_actions(self) -> dict[str, Callable[[], None]]:
         """Keys and what they do: each presses a button."""
         *phases, unclear = self.buttons
         named = {key: one.click for key, one in zip(KEYS, phases, strict=False)}
@@ -203,9 +203,11 @@ class NumberTable(QWidget):
     ) -> None:
         """Show headings (the first over the names) and a row of texts for each phase; nothing without a scheme."""
         while self._grid.count():
-            old = self._grid.takeAt(0).widget()
-            old.hide()
-            old.deleteLater()
+            item = self._grid.takeAt(0)
+            old = None if item is None else item.widget()
+            if old is not None:
+                old.hide()
+                old.deleteLater()
         self.headings, self.cells = tuple(headings), [list(row) for row in rows]
         if scheme is None:
             self.cells = []

@@ -90,9 +90,9 @@ class ClosingWindow(QObject):
         self._question: UnsavedQuestion | None = None
         self._decided = False
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Keep a window open whose edits are not saved yet."""
-        if event.type() != QEvent.Type.Close or watched is not self._window or self._decided:
+        if event is None or event.type() != QEvent.Type.Close or watched is not self._window or self._decided:
             return bool(super().eventFilter(watched, event))
         if not self._can_stay():
             self._opened.leave()

@@ -78,7 +78,9 @@ class ProjectWidget(Dock):
         if first:
             self.opened.show(first[0])
 
-    def create(self, folder: str | Path, scheme: PhaseScheme, name: str = "", model: str = "") -> None:
+    def create_project(
+        self, folder: str | Path, scheme: PhaseScheme, name: str = "", model: str = ""
+    ) -> None:
         """Make a project and open it."""
         try:
             self.opened.create(folder, scheme, name=name, model=model)
@@ -307,7 +309,7 @@ class ProjectWidget(Dock):
         dialog = ProjectDialog(self)
         if dialog.exec() and dialog.wanted is not None:
             wanted = dialog.wanted
-            self.create(wanted.folder, wanted.scheme, wanted.name, wanted.model)
+            self.create_project(wanted.folder, wanted.scheme, wanted.name, wanted.model)
 
     def _ask_open(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "Open a project folder")
@@ -344,7 +346,7 @@ class ProjectWidget(Dock):
 
     # -- the end ----------------------------------------------------------------------------------
 
-    def showEvent(self, event: QShowEvent) -> None:
+    def showEvent(self, event: QShowEvent | None) -> None:
         """Listen for keys and for the end of the window: now this widget stands in one."""
         super().showEvent(event)
         self._keys.join(self)

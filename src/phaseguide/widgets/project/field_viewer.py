@@ -223,7 +223,7 @@ class FieldViewer(QObject):
         image, viewer = self.image_of(field_id), self._viewer()
         phases = None if image is None else roles.find_layer(viewer, image, "phases")
         below = self._below.get(field_id)
-        if below is not None and is_restored(phases):
+        if below is not None and phases is not None and is_restored(phases):
             phases.data[region] = with_edits(below[region], as_uint8(edits.data[region]))
             phases.refresh(thumbnail=False, extent=False, highlight=False)
 

@@ -119,10 +119,10 @@ class ImportBox(QWidget):
             self.failed.emit(error)
             return
         edits = roles.find_layer(self._viewer, image, "edits")
-        if changed:
+        if edits is not None and changed:
             self._viewer.layers.selection.active = edits
             self.said.emit(f"{changed} px of {name} are edits now. Ctrl+Z on {edits.name!r} takes them back.")
-        else:
+        elif edits is not None:
             self.said.emit(f"{name} says nothing that {edits.name!r} or the result does not say already.")
 
     def _ask(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -257,7 +258,7 @@ class OpenProject(QObject):
     def add_files(self, paths: Iterable[str | Path]) -> None:
         """Add image files as fields; the first of them is shown if nothing is."""
         for path in map(Path, paths):
-            self.do(lambda project, path=path: project.add_field(path), self.fields.added)
+            self.do(partial(_add_field, path=path), self.fields.added)
 
     def add_layers(self, images: Iterable[Any]) -> None:
         """Add image layers that come from files as fields; each stays where it is, with its edits.
@@ -276,10 +277,8 @@ class OpenProject(QObject):
                 )
         for image in chosen:
             path = file_of(image)
-            self.do(
-                lambda project, path=path: project.add_field(path),
-                lambda entry, image=image: self.adopt(image, entry),
-            )
+            assert path is not None
+            self.do(partial(_add_field, path=path), partial(self.adopt, image))
 
     def adopt(self, image: Any, entry: FieldEntry) -> None:
         """Make a layer that is there the image of a field that was added, with what is painted and found on it."""
@@ -395,3 +394,7 @@ class OpenProject(QObject):
 
     def _fail(self, error: BaseException) -> None:
         self.failed.emit(error)
+
+
+def _add_field(project: Project, path: Path) -> FieldEntry:
+    return project.add_field(path)
