@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QSpinBox, QVBoxL
 
 from phaseguide.finetuning.config import PRESETS, FinetuneConfig
 from phaseguide.jobs.interrupted import MANY_EPOCHS
-from phaseguide.widgets.qt.collapsible import Fold
+from phaseguide.widgets.qt.collapsible import Collapsible
 from phaseguide.widgets.qt.form import Form, let_wheel_pass
 
 PRESET_TIPS = {
@@ -39,7 +39,7 @@ class FinetuneForm(QWidget):
         for unit in (EPOCHS, MINUTES):
             self.unit.addItem(unit, unit)
         self.form = Form(FinetuneConfig, start=self._base)
-        self.advanced = Fold("Advanced", self.form)
+        self.advanced = Collapsible("Advanced", self.form)
         self._lay_out()
         self._write(self._base)
         self.preset.currentIndexChanged.connect(self._on_preset)

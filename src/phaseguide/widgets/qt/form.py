@@ -102,8 +102,11 @@ def let_wheel_pass(control: QWidget) -> None:
 
 
 class _Passing(QObject):
-    def eventFilter(self, control: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Wheel and isinstance(control, QWidget) and not control.hasFocus():
+    def eventFilter(self, control: QObject | None, event: QEvent | None) -> bool:
+        """Stop a wheel before it reaches a control that has no focus."""
+        if event is None or not isinstance(control, QWidget):
+            return False
+        if event.type() == QEvent.Type.Wheel and not control.hasFocus():
             event.ignore()
             return True
         return False

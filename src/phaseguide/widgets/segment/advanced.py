@@ -6,13 +6,13 @@ from typing import Any
 
 from qtpy.QtCore import Signal
 
-from phaseguide.widgets.qt.collapsible import Fold
+from phaseguide.widgets.qt.collapsible import Collapsible
 from phaseguide.widgets.qt.form import Form
 from phaseguide.widgets.segment.embeddings_row import EmbeddingsRow
 from phaseguide.widgets.segment.preferences import Advanced
 
 
-class AdvancedBox(Fold):
+class AdvancedBox(Collapsible):
     """A form of `Advanced`, folded at first."""
 
     changed = Signal()

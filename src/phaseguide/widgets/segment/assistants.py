@@ -9,13 +9,14 @@ from qtpy.QtCore import QObject
 
 from phaseguide.ratios import Ratio
 from phaseguide.segmentation.request import Segmentation
-from phaseguide.widgets.inside.box import InsideBox, make_wish
-from phaseguide.widgets.qt.collapsible import Fold
+from phaseguide.widgets.inside.box import InsideBox
+from phaseguide.widgets.qt.collapsible import Collapsible
 from phaseguide.widgets.ratio.painted import PaintedBox
 from phaseguide.widgets.ratio.prompts import PromptsBox
 from phaseguide.widgets.ratio.ratio_tools import RatioTools
 from phaseguide.widgets.ratio.regions import RegionsBox
 from phaseguide.widgets.segment.flipped_islands import DisputesBox
+from phaseguide.widgets.segment.plan import make_wish
 
 if TYPE_CHECKING:
     from phaseguide.widgets.segment.dock import SegmentWidget
@@ -44,12 +45,12 @@ class SideTools(QObject):
         panel.regions_of, panel.prompts_of = self.regions.regions, self.prompts.prompts
         panel.advanced.form.rows.addRow(self.prompts)
         panel.sources.addWidget(self.ratio)
-        self.painted_fold = Fold("From painted labels", self.painted)
-        self.regions_fold = Fold("Regions with their own ratio", self.regions)
-        self.disputes_fold = Fold("Islands that flip", self.disputes)
+        self.painted_fold = Collapsible("From painted labels", self.painted)
+        self.regions_fold = Collapsible("Regions with their own ratio", self.regions)
+        self.disputes_fold = Collapsible("Islands that flip", self.disputes)
         panel.sources.addWidget(self.painted_fold)
         panel.sources.addWidget(self.regions_fold)
-        self.inside_fold = Fold("Inside the network", self.inside)
+        self.inside_fold = Collapsible("Inside the network", self.inside)
         panel.judging.addWidget(self.disputes_fold)
         panel.judging.addWidget(self.inside_fold)
         self.painted.set_active(False)

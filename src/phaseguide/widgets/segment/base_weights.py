@@ -11,11 +11,10 @@ from qtpy.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QLabel, QPushButton
 
 from phaseguide.events import Progress
 from phaseguide.jobs.get_weights import download, take_file
-from phaseguide.jobs.segment import Step
-from phaseguide.widgets.qt.finetune_runner import FinetuneRunner
 from phaseguide.widgets.qt.plain_text import Label, one_line
 from phaseguide.widgets.qt.progress_bar import ProgressLine
-from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.qt.style import ALARM
+from phaseguide.widgets.qt.tasks import TaskRunner, Work
 
 if TYPE_CHECKING:
     from phaseguide.models.card import Card
@@ -36,7 +35,7 @@ class BaseWeightsPanel(QFrame):
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.sha256, self._size, self._done = "", "", 0
         self._begun = (0.0, 0)
-        self.runner = FinetuneRunner(self)
+        self.runner = TaskRunner(self)
         self.title, self.status = _text(), _text()
         self.download_button, self.file_button = QPushButton("Download"), QPushButton("Choose file…")
         self.stop_button = QPushButton("Stop")
@@ -104,15 +103,17 @@ class BaseWeightsPanel(QFrame):
 
     def download(self) -> None:
         """Start the download, or go on with it."""
-        if self.runner.running or not self._size:
+        size = self._size
+        if self.runner.running or not size:
             return
-        self._start(download, self._size)
+        self._start(lambda control: download(size, control))
 
     def choose(self) -> None:
         """Ask for a file and take it."""
         chosen, _ = QFileDialog.getOpenFileName(self, "Weights of Segment Anything", "", FILES)
         if chosen and not self.runner.running:
-            self._start(take_file, Path(chosen), self.sha256)
+            sha256 = self.sha256
+            self._start(lambda control: take_file(Path(chosen), sha256, control))
 
     def stop(self) -> None:
         """Stop at the next event."""
@@ -132,17 +133,17 @@ class BaseWeightsPanel(QFrame):
         self.progress.end()
         self._show_state()
 
-    def _start(self, job, *args) -> None:
+    def _start(self, work: Work) -> None:
         self.say("")
         self._begun = (0.0, 0)
         self.progress.begin()
-        self.runner.start(job, *args, self.runner.new_control())
+        self.runner.start(work)
         self._show_state()
 
     def _on_progress(self, event: Progress) -> None:
         now = time.monotonic()
         if not event.total:
-            self.progress.show_step(Step(event.stage))
+            self.progress.show_step(event)
             return
         begun, first = self._begun
         if not begun or event.done < first:  # what was there before tells nothing of the speed
@@ -151,7 +152,7 @@ class BaseWeightsPanel(QFrame):
         if event.done > first:
             left = (now - begun) * (event.total - event.done) / (event.done - first)
         amount = f"{event.stage}: {event.done / 1e6:.0f} of {event.total / 1e6:.0f} MB"
-        self.progress.show_step(Step(amount, event.done / event.total, left))
+        self.progress.show_step(Progress(amount, event.done, event.total, left))
 
     def _on_ended(self, path: Path | None, error: BaseException | None) -> None:
         self.progress.end()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
+from phaseguide.control import Control
 from phaseguide.errors import MissingBaseError
-from phaseguide.jobs.segment import Step, Stopped
+from phaseguide.events import Finished, Progress
+from phaseguide.jobs.segment import Stopped
 
 if TYPE_CHECKING:
     from phaseguide.jobs.session_store import SessionStore
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 
 def load_model(
-    path: Path, device: str, store: SessionStore, stop: threading.Event
-) -> Iterator[Step | Stopped]:
+    path: Path, device: str, store: SessionStore, control: Control
+) -> Iterator[Progress | Stopped | Finished[Path]]:
     """Load a model into the store, so that Segment need not; runs in a worker.
 
     Raises
@@ -29,14 +30,15 @@ def load_model(
     """
     from phaseguide.jobs.warm_up import import_torch
 
-    yield Step("Loading the model")
+    yield Progress("Loading the model", 0, 0)
     import_torch()
-    if stop.is_set():
+    if control.stopping:
         yield Stopped(0)
         return
     with store.lock:
         store.model(path, device)
-    yield Step("Loading the model", 1.0)
+    yield Progress("Loading the model", 1, 1)
+    yield Finished(path)
 
 
 class BaseWeightsFollower(QObject):
@@ -99,12 +101,13 @@ class BaseWeightsFollower(QObject):
         self._load_then, self._loading = False, card.name
         widget.panel.progress.begin()
         widget.say(f"The weights are here. Loading {card.name} …")
-        widget.runner.start(load_model, path, widget.panel.advanced.value().device, widget.store)
+        device = widget.panel.advanced.value().device
+        widget.runner.start(lambda control: load_model(path, device, widget.store, control))
         widget.show_state()
 
-    def _on_ended(self, stopped_after: int, error: BaseException | None) -> None:
+    def _on_ended(self, loaded: Path | None, error: BaseException | None) -> None:
         name, self._loading = self._loading, ""
-        if name and error is None and stopped_after < 0:
+        if name and loaded is not None:
             self._widget.say(f"{name} is ready.")
         if self._load_then:
             self._load()

@@ -6,34 +6,32 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout
 
 from phaseguide.errors import ModelError, PhaseguideError, RatioError
+from phaseguide.events import Progress
 from phaseguide.jobs.history import History, Run
 from phaseguide.jobs.plane_index import Index
 from phaseguide.jobs.results import Labels
-from phaseguide.jobs.segment import PlaneDone, run_job
+from phaseguide.jobs.segment import DeviceFound, PlaneDone, Step, Stopped, run_job
 from phaseguide.jobs.session_store import SessionStore
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.network.device import Device
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.edit_tools import edit_tools
+from phaseguide.widgets.layers.hub import RatioOffer, hub_of
 from phaseguide.widgets.layers.info_bars import InfoBars
-from phaseguide.widgets.layers.inspection import describe_device, find_device
-from phaseguide.widgets.layers.offered import OfferedRatio
-from phaseguide.widgets.layers.offers import subscribe
-from phaseguide.widgets.layers.warm_up import with_colours
+from phaseguide.widgets.layers.warm_up import describe_device, find_device, with_colours
 from phaseguide.widgets.qt.dock import Dock, later, listen
 from phaseguide.widgets.qt.plain_text import as_plain
-from phaseguide.widgets.qt.tasks import Runner, in_background
-from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.qt.shortcuts import Keys
+from phaseguide.widgets.qt.style import ALARM
+from phaseguide.widgets.qt.tasks import TaskRunner, in_background
 from phaseguide.widgets.segment.assistants import SideTools
 from phaseguide.widgets.segment.base_weights_follower import BaseWeightsFollower
 from phaseguide.widgets.segment.comparable_maps import named_maps
-from phaseguide.widgets.segment.decisions import ACCEPT, BACK, CANCEL, FORWARD, Keys
+from phaseguide.widgets.segment.decisions import ACCEPT, BACK, CANCEL, FORWARD
 from phaseguide.widgets.segment.exporter import Exporter
 from phaseguide.widgets.segment.live_mode import LiveMode
 from phaseguide.widgets.segment.model_follower import ModelFollower
@@ -43,10 +41,6 @@ from phaseguide.widgets.segment.results import ResultKeeper
 
 if TYPE_CHECKING:
     from phaseguide.segmentation.session import Session
-
-SETTLE_MS = 200
-"""Edits and sliders are looked at when they have been quiet for so long."""
-
 
 LONGEST = 500
 """Characters of a message that are shown on the status line; the tip has all of them."""
@@ -64,12 +58,8 @@ class SegmentWidget(Dock):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self.panel = SegmentPanel(napari_viewer)
-        # Else napari adds a stretch below, and the panel gets half of the height.
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(0, 0, 0, 0)
-        box.addWidget(self.panel)
-        self.runner = Runner(self)
+        self.fill(self.panel)
+        self.runner = TaskRunner(self)
         self.store = SessionStore()
         self.exporter = Exporter(self)
         self.results = ResultKeeper(napari_viewer)
@@ -79,14 +69,13 @@ class SegmentWidget(Dock):
         self._watched: weakref.WeakSet[Any] = weakref.WeakSet()
         self._dropped = ""
         self._notices: list[str] = []
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(SETTLE_MS)
-        self._settle.timeout.connect(self.refresh)
+        self._stopped_after: int | None = None
         decisions, results = self.panel.decisions, self.panel.results
         buttons = (decisions.accept, decisions.cancel, results.back, results.forward)
         self._keys = Keys(dict(zip((ACCEPT, CANCEL, BACK, FORWARD), buttons, strict=True)))
-        self._end_offers = subscribe(napari_viewer, self.take_offer)  # what the docks of other tools offer
+        listen(
+            self, hub_of(napari_viewer).ratio_offered, self.take_offer
+        )  # what the docks of other tools offer
         self.models = ModelFollower(self)
         self.weights = BaseWeightsFollower(self)
         self.tools = SideTools(self)
@@ -129,7 +118,7 @@ class SegmentWidget(Dock):
         self._dropped, self._notices = "", []
         self.say("Segmenting …")
         self.panel.progress.begin()
-        self.runner.start(with_colours(run_job), job, self.store)
+        self.runner.start(lambda control: with_colours(run_job)(job, self.store, control))
         self.show_state()
 
     def stop(self) -> None:
@@ -138,7 +127,7 @@ class SegmentWidget(Dock):
         self.say("Stopping after this step …")
         self.runner.stop()
 
-    def take_offer(self, offer: OfferedRatio) -> None:
+    def take_offer(self, offer: RatioOffer) -> None:
         """Write an offered ratio into the boxes, as one change: shares, uncertainties, where it comes from."""
         table, spread = self.panel.table, offer.uncertainty
         if table.scheme is None or len(offer.shares) != len(table.scheme):
@@ -158,16 +147,8 @@ class SegmentWidget(Dock):
 
     def say(self, text: str, *, alarm: bool = False) -> None:
         """Put a sentence on the status line."""
-        self.panel.status.setText(text if len(text) <= LONGEST else f"{text[:LONGEST]} …")
+        super().say(text if len(text) <= LONGEST else f"{text[:LONGEST]} …", alarm=alarm)
         self.panel.status.setToolTip("" if len(text) <= LONGEST else as_plain(text))
-        self.panel.status.setStyleSheet(ALARM if alarm else "")
-
-    def fail(self, error: BaseException) -> None:
-        """Tell of an error: on the status line, where it stays, and as a notification."""
-        from napari.utils.notifications import show_error
-
-        self.say(str(error), alarm=True)
-        show_error(as_plain(str(error)))
 
     def current_plane(self) -> Index:
         """Plane of the image that is on show."""
@@ -198,6 +179,17 @@ class SegmentWidget(Dock):
 
     # -- while it runs ----------------------------------------------------------------------------
 
+    def _on_event(self, event: Any) -> None:
+        if isinstance(event, Step):
+            done, total = (0, 0) if event.fraction is None else (round(1000 * event.fraction), 1000)
+            self.panel.progress.show_step(Progress(event.text, done, total, event.seconds_left))
+        elif isinstance(event, DeviceFound):
+            self._on_device(event.device)
+        elif isinstance(event, PlaneDone):
+            self._on_plane(event)
+        elif isinstance(event, Stopped):
+            self._stopped_after = event.done
+
     def _on_plane(self, event: PlaneDone) -> None:
         self._dropped = self._dropped or self.results.lost()
         if self._dropped:
@@ -210,10 +202,11 @@ class SegmentWidget(Dock):
         ):
             self.refresh()
 
-    def _on_ended(self, stopped_after: int, error: BaseException | None) -> None:
+    def _on_ended(self, _: Any, error: BaseException | None) -> None:
         seconds = self.panel.progress.seconds
         self.panel.progress.end()
         dropped = self._dropped or self.results.lost()
+        stopped, self._stopped_after = self._stopped_after, None
         done = self.results.end()
         if error is not None:
             self.store.forget()
@@ -221,8 +214,8 @@ class SegmentWidget(Dock):
                 self.fail(error)
         elif dropped:
             self.say(dropped, alarm=True)
-        elif stopped_after >= 0:
-            kept = f" {stopped_after} planes are done and kept." if stopped_after else " Nothing was changed."
+        elif stopped is not None:
+            kept = f" {stopped} planes are done and kept." if stopped else " Nothing was changed."
             self.say(f"Stopped.{kept}")
         elif done:
             self._finish(done, seconds)
@@ -232,11 +225,11 @@ class SegmentWidget(Dock):
     def _finish(self, done: dict[Any, Run], seconds: float) -> None:
         try:
             for image, run in done.items():
-                edits = roles.ready_edits(self.viewer, image, run.scheme)
+                edits = roles.ensure_edits_layer(self.viewer, image, run.scheme)
                 self._watch_edits(edits)
             chosen = self.image if self.image in done else next(iter(done))
             edits, scheme = roles.find_layer(self.viewer, chosen, "edits"), done[chosen].scheme
-            roles.hold_brush(self.viewer, edits, scheme)
+            roles.select_brush(self.viewer, edits, scheme)
         except PhaseguideError as error:
             self.fail(error)
             return
@@ -264,34 +257,30 @@ class SegmentWidget(Dock):
         panel.results.save_table.connect(self.exporter.save_table)
         panel.results.save_overlay.connect(self.exporter.save_overlay)
         panel.results.save_result.connect(self.exporter.save_result)
-        runner.stepped.connect(panel.progress.show_step)
+        runner.progressed.connect(panel.progress.show_step)
         runner.noticed.connect(self._on_notice)
-        runner.device_found.connect(self._on_device)
-        runner.plane_done.connect(self._on_plane)
+        runner.happened.connect(self._on_event)
         runner.ended.connect(self._on_ended)
         self.bars.found.connect(self._on_bar)
-        listen(self, self.viewer.dims.events.current_step, self._settle_later)
+        listen(self, self.viewer.dims.events.current_step, self.refresh_soon)
         listen(self, self.viewer.layers.events.removed, self._on_removed)
 
     def _on_notice(self, message: str) -> None:
         self._notices.append(message)
         self.say(message)
 
-    def _settle_later(self, event: Any = None) -> None:
-        self._settle.start()
-
     def _on_removed(self, event: Any) -> None:
         self.live.forget(event.value)
         if self.results.works_on(event.value):
             self._dropped = self.results.lost()
             self.runner.stop()
-        self._settle_later()
+        self.refresh_soon()
 
     def _on_model(self) -> None:
         self.panel.table.set_scheme(self.scheme)
         self.live.leave()
         later(self, self.panel.fit_width)  # new rows have no style before the next turn
-        self._settle_later()
+        self.refresh_soon()
 
     def _on_image(self) -> None:
         image = self.image
@@ -328,7 +317,7 @@ class SegmentWidget(Dock):
 
     def _watch_edits(self, edits: Any) -> None:
         for event in (edits.events.paint, edits.events.data, edits.events.set_data):
-            for call in (self._settle_later, self.live.edits_changed):
+            for call in (self.refresh_soon, self.live.edits_changed):
                 listen(self, event, call)
 
     def _on_bar(self, key: Any) -> None:
@@ -387,8 +376,6 @@ class SegmentWidget(Dock):
         self.panel.progress.end()
         self.runner.abandon()
         self.live.worker.end()
-        self._end_offers()
-        self.models.end()
         self.weights.shut_down()
         self.tools.shut_down()
         self._keys.remove()

@@ -116,7 +116,7 @@ class LiveMode(QObject):
         else:
             self._awaited, self._accept_next, self._impossible = wish, False, False
             hand, store = self._hand, widget.store
-            self.worker.ask(lambda: live_stages(wish, hand, store))
+            self.worker.submit(lambda: live_stages(wish, hand, store))
             if self._work_s < ONE_FRAME_S and time.monotonic() - self._last > MOVING_S:
                 self.worker.wait(ONE_FRAME_S)
             self._last = time.monotonic()
@@ -144,7 +144,7 @@ class LiveMode(QObject):
     def measure(self, segmentation: Segmentation) -> None:
         """Find the sensitivity of the areas on show, unless an answer is under way that brings its own."""
         if self.worker.idle:
-            self.worker.ask(lambda: measure_stages(segmentation))
+            self.worker.submit(lambda: measure_stages(segmentation))
 
     # -- the user decides -------------------------------------------------------------------------
 
@@ -291,4 +291,4 @@ class LiveMode(QObject):
             table.show_sensitivity(measured.achieved, measured.own)
         elif table.result is not None and self._awaited is None:
             result = table.result
-            self.worker.ask(lambda: measure_stages(result))
+            self.worker.submit(lambda: measure_stages(result))

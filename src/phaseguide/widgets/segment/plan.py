@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from phaseguide.errors import MicrographError, ModelError, RatioError
 from phaseguide.jobs.inputs import SPECIMEN
+from phaseguide.jobs.look_inside import InsideWish
 from phaseguide.jobs.plane_index import Index, plane_name, plane_reader
 from phaseguide.jobs.segment import Job, Plane
 from phaseguide.ratios import validate_ratio
@@ -131,3 +132,41 @@ def source_of(panel: SegmentPanel, request: Request, regions: tuple[Region, ...]
     if request.asked is None and not any(region.asks for region in (*request.regions, *regions)):
         return None
     return panel.title or panel.source.title
+
+
+def make_wish(viewer: Any, panel: SegmentPanel) -> InsideWish:
+    """Return what a press of Look inside asks for, from what the panel shows.
+
+    Raises
+    ------
+    MicrographError, ModelError, RatioError
+        No image, no model, or a ratio that cannot be meant.
+    """
+    image, card, path = panel.image_box.layer, panel.model_box.card, panel.model_box.path
+    if image is None:
+        raise MicrographError("There is no image layer. Open a micrograph (File > Open) and look again.")
+    if card is None or path is None:
+        raise ModelError("No model is chosen. Choose one, or open a model file.")
+    if len(planes.data_shape(image)) < 2:
+        raise MicrographError(f"{image.name}: is no image of rows and columns. Choose another layer.")
+    asked, advanced = panel.table.asked(), panel.advanced.value()
+    index = planes.current_index(image, viewer.dims.point)
+    return InsideWish(
+        path,
+        plane_reader(planes.full_data(image), index, rgb=image.rgb),
+        plane_name(image.name, index),
+        None if asked is None else validate_ratio(asked, card.scheme),
+        middle_on_show(viewer, image),
+        advanced.device,
+        advanced.invert,
+    )
+
+
+def middle_on_show(viewer: Any, image: Any) -> tuple[float, float]:
+    """Row and column of an image in the middle of the canvas."""
+    point = list(viewer.dims.point)
+    displayed = viewer.dims.displayed
+    for axis, at in zip(displayed, viewer.scene.camera.center[-len(displayed) :], strict=True):
+        point[axis] = at
+    row, column = image.world_to_data(tuple(point)[-image.ndim :])[-2:]
+    return float(row), float(column)

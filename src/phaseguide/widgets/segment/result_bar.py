@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QGridLayout, QWidget
 
 from phaseguide.jobs.history import History
+from phaseguide.widgets.qt.panel import button
 from phaseguide.widgets.qt.plain_text import Label
-from phaseguide.widgets.segment.decisions import BACK, FORWARD, with_key
+from phaseguide.widgets.qt.shortcuts import with_key
+from phaseguide.widgets.segment.decisions import BACK, FORWARD
 
 
 class ResultBar(QWidget):
@@ -21,22 +23,22 @@ class ResultBar(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.back = _button(
+        self.back = button(
             with_key("‹ Back", BACK),
             "Show the result before this one, and put its values into the boxes. None of the last ten is lost.",
         )
-        self.forward = _button(
+        self.forward = button(
             with_key("Forward ›", FORWARD), "Show the result after this one, and its values."
         )
         self.position = Label()
-        self.copy = _button(
+        self.copy = button(
             "Copy table", "Copy the table to the clipboard, ready to paste into a spreadsheet."
         )
-        self.csv = _button("Table as CSV…", "Save the table as a CSV file.")
-        self.png = _button(
+        self.csv = button("Table as CSV…", "Save the table as a CSV file.")
+        self.png = button(
             "Overlay as PNG…", "Save the phases of this plane over the micrograph as a picture."
         )
-        self.save = _button(
+        self.save = button(
             "Save result…", "Save the label map, and a record of how it was made, into a folder."
         )
         grid = QGridLayout(self)
@@ -70,12 +72,6 @@ class ResultBar(QWidget):
         self.forward.setEnabled(not busy and not provisional and at < count - 1)
         where = f"Result {at + 1} of {count}" if count else "No result yet"
         self.position.setText("Not kept yet" if provisional else where)
-        for button in (self.copy, self.csv, self.save):
-            button.setEnabled(count > 0 and not busy)
+        for one in (self.copy, self.csv, self.save):
+            one.setEnabled(count > 0 and not busy)
         self.png.setEnabled(plane_done and not busy)
-
-
-def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    return button
