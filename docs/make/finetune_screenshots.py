@@ -80,7 +80,7 @@ def main() -> None:
     shoot("finetune_compare", bottom=True)
     tune.results.slider.end()
     tune.results.keep()
-    until(lambda: tune.outcome.used == "new" and not segment.runner.running)
+    until(lambda: tune.state.outcome.used == "new" and not segment.runner.running)
     tune.places.find()
     until(lambda: tune.places.places)
     shoot("finetune_places", bottom=True)

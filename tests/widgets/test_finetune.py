@@ -72,7 +72,7 @@ def finish(dock: Any, qtbot: Any) -> None:
 def run(dock: Any, qtbot: Any) -> None:
     start(dock, qtbot)
     finish(dock, qtbot)
-    assert dock.outcome is not None, dock.panel.status.text()
+    assert dock.state.outcome is not None, dock.panel.status.text()
 
 
 def line_of(dock: Any, image: Any) -> Any:
@@ -98,24 +98,29 @@ def test_strokes_keep_and_go_back(
     result = dock.panel.result
     names = list(dock.panel.scheme().names)
     assert [row[0] for row in result.cells] == [*names, "Mean Dice", "Composition error (pp)"]
-    assert sum(int(row[3].replace(",", "")) for row in result.cells[:3]) == dock.outcome.result.after.pixels
+    assert (
+        sum(int(row[3].replace(",", "")) for row in result.cells[:3])
+        == dock.state.outcome.result.after.pixels
+    )
     assert len(dock.panel.curves.points["Loss"][""]) == 3
     assert len(dock.panel.curves.points["Validation Dice (%)"][""]) == 4, (
         "the model before is the first point"
     )
     assert set(dock.panel.curves.points["γ and δ"]) == {"γ", "δ"}
     click(qtbot, result.keep)
-    qtbot.waitUntil(lambda: dock.outcome.used == "new" and not dock.results.busy)
-    kept = dock.outcome.kept
+    qtbot.waitUntil(lambda: dock.state.outcome.used == "new" and not dock.state.deciding)
+    kept = dock.state.outcome.kept
     assert read_card(kept).training["parent"] == "tiny-plm" and heard.paths == [kept]
     assert dock.panel.model_box.path == kept and not result.keep.isEnabled()
     assert not list(runs_folder(None).glob("*/job.json")), "what a resumption would take is gone"
     click(qtbot, result.back)
-    qtbot.waitUntil(lambda: dock.outcome.used == "old" and not dock.results.busy)
+    qtbot.waitUntil(lambda: dock.state.outcome.used == "old" and not dock.state.deciding)
     assert dock.panel.model_box.path == model_file and heard.paths[-1] == model_file and kept.exists()
     click(qtbot, result.keep)
-    qtbot.waitUntil(lambda: dock.outcome.used == "new" and not dock.results.busy)
-    assert dock.outcome.kept == kept and heard.paths[-1] == kept, "the same version again, not a second one"
+    qtbot.waitUntil(lambda: dock.state.outcome.used == "new" and not dock.state.deciding)
+    assert dock.state.outcome.kept == kept and heard.paths[-1] == kept, (
+        "the same version again, not a second one"
+    )
     edits.undo()
     assert not np.array_equal(edits.data, painted), "Ctrl+Z still takes the last stroke back"
 
@@ -140,7 +145,7 @@ def test_segment_takes_the_kept_model(
     run(dock, qtbot)
     with qtbot.waitSignal(widget.runner.ended, timeout=60_000):
         click(qtbot, dock.panel.result.keep)
-    assert widget.panel.model_box.path == dock.outcome.kept
+    assert widget.panel.model_box.path == dock.state.outcome.kept
     assert not np.array_equal(roles.find_layer(viewer, image, "phases").data, first)
 
 
@@ -166,7 +171,7 @@ def test_preview_and_pause_and_stop(shown: None, dock: Any, viewer: Any, image: 
     qtbot.waitUntil(lambda: len(dock.panel.curves.points["Loss"].get("", ())) > points, timeout=60_000)
     click(qtbot, dock.panel.stop_button)
     finish(dock, qtbot)
-    assert dock.outcome.result.ended == "stopped" and "Stopped" in dock.panel.result.verdict.text()
+    assert dock.state.outcome.result.ended == "stopped" and "Stopped" in dock.panel.result.verdict.text()
     assert "steel preview" not in viewer.layers
 
 
@@ -219,11 +224,11 @@ def test_layer_renamed_and_removed_while_learning(dock: Any, viewer: Any, image:
     viewer.layers.remove(image)
     assert "'renamed' was removed" in dock.panel.status.text()
     finish(dock, qtbot)
-    assert dock.outcome is not None and dock.panel.result.keep.isEnabled()
+    assert dock.state.outcome is not None and dock.panel.result.keep.isEnabled()
     click(qtbot, dock.panel.result.compare)
     assert "no image" in dock.panel.status.text()
     click(qtbot, dock.panel.result.keep)
-    qtbot.waitUntil(lambda: dock.outcome.used == "new")
+    qtbot.waitUntil(lambda: dock.state.outcome.used == "new")
 
 
 def test_second_training_is_refused(
@@ -270,7 +275,7 @@ def test_an_error_leaves_a_state_that_goes_on(
         click(qtbot, dock.panel.start_button)
         finish(dock, qtbot)
     assert words in dock.panel.status.text() and words in told[-1]
-    assert not dock.panel.stop_button.isEnabled() and dock.outcome is None
+    assert not dock.panel.stop_button.isEnabled() and dock.state.outcome is None
     run(dock, qtbot)
 
 
@@ -290,18 +295,18 @@ def test_closed_while_learning_and_resumed_in_a_new_viewer(
     viewer.layers.remove(edits)
     viewer.layers.remove(image)  # nothing of the session is left
     second = open_dock(viewer, model_file)
-    qtbot.waitUntil(lambda: bool(second.unfinished), timeout=60_000)
-    reached = second.unfinished[0].epoch
+    qtbot.waitUntil(lambda: bool(second.state.unfinished), timeout=60_000)
+    reached = second.state.unfinished[0].epoch
     assert 1 < reached < 60 and "Interrupted" in second.panel.resume_line.text()
     click(qtbot, second.panel.resume_button)
     qtbot.waitUntil(lambda: bool(second.panel.curves.points["Loss"].get("")), timeout=60_000)
     assert second.panel.curves.points["Loss"][""][0][0] == reached + 1
     click(qtbot, second.panel.stop_button)
     finish(second, qtbot)
-    assert second.outcome is not None, second.panel.status.text()
-    assert len(second.outcome.result.history) > reached
+    assert second.state.outcome is not None, second.panel.status.text()
+    assert len(second.state.outcome.result.history) > reached
     click(qtbot, second.panel.result.back)
-    qtbot.waitUntil(lambda: second.outcome.used == "old")
+    qtbot.waitUntil(lambda: second.state.outcome.used == "old")
     qtbot.waitUntil(lambda: not list(runs_folder(None).glob("*/job.json")), timeout=60_000)
 
 
@@ -310,9 +315,9 @@ def test_discard(dock: Any, viewer: Any, image: Any, model_file: Path, qtbot: An
     run(dock, qtbot)
     viewer.window.remove_dock_widget(dock.parent())  # undecided: the run is still on the disk
     second = open_dock(viewer, model_file)
-    qtbot.waitUntil(lambda: bool(second.unfinished), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(second.state.unfinished), timeout=60_000)
     click(qtbot, second.panel.discard_button)
-    qtbot.waitUntil(lambda: not second.unfinished)
+    qtbot.waitUntil(lambda: not second.state.unfinished)
     assert not list(runs_folder(None).glob("*/job.json")) and not second.panel.resume_part.isVisible()
 
 
@@ -343,7 +348,7 @@ def test_a_new_model_with_its_own_phases(
         rows, columns = (part.ravel() for part in np.mgrid[10:180, column : column + 12])
         edits.data_setitem((rows, columns), np.full(len(rows), label, dtype=np.uint8))
     run(dock, qtbot)
-    card = dock.outcome.result.model.card
+    card = dock.state.outcome.result.model.card
     assert card.scheme.names == ("matrix", "islands") and card.name == "my-steel"
 
 
@@ -362,7 +367,7 @@ def test_phases_change_and_strokes_follow(dock: Any, viewer: Any, image: Any, qt
     assert len(edits.colormap.color_dict) > len(scheme) + 2
     panel.phases.merge(1, 0)
     run(dock, qtbot)
-    card = dock.outcome.result.model.card
+    card = dock.state.outcome.result.model.card
     assert card.scheme.names == panel.scheme().names and card.scheme.phases[0].colour == "#123456"
 
 
@@ -399,7 +404,10 @@ def test_a_stack_teaches_by_its_painted_planes(dock: Any, viewer: Any, image: An
     viewer.dims.set_current_step(0, 2)
     dock.panel.form.amount.setValue(1)
     run(dock, qtbot)
-    assert [s["name"] for s in dock.outcome.result.record["sources"]] == ["stack, plane 0", "stack, plane 2"]
+    assert [s["name"] for s in dock.state.outcome.result.record["sources"]] == [
+        "stack, plane 0",
+        "stack, plane 2",
+    ]
     click(qtbot, dock.panel.result.compare)
     qtbot.waitUntil(lambda: dock.results.slider.maps is not None, timeout=30_000)
     assert viewer.layers["stack after"].data[2].any() and not viewer.layers["stack after"].data[:2].any()
@@ -419,7 +427,7 @@ def test_sources_mix(dock: Any, viewer: Any, image: Any, qtbot: Any, tmp_path: P
         box.share = share
     dock.panel.sources.add_folder(tiny_dataset(tmp_path / "pairs"))
     ready(dock, qtbot)
-    rows = {spec.title: dock.setup.found.rows[spec.key] for spec in dock.panel.sources.specs()}
+    rows = {spec.title: dock.state.found.rows[spec.key] for spec in dock.panel.sources.specs()}
     assert rows["labelled elsewhere"].shares == pytest.approx([86 / 256, 86 / 256, 84 / 256])
     assert rows["known ratio"].labelled == 0 and not rows["known ratio"].problem
     assert rows["pairs/"].images == 2 and "2 images" in dock.panel.sources.lines[
@@ -427,12 +435,12 @@ def test_sources_mix(dock: Any, viewer: Any, image: Any, qtbot: Any, tmp_path: P
     ].shares.text()  # fmt: skip
     line.validates.click()
     run(dock, qtbot)
-    kinds = {s["name"]: s["kind"] for s in dock.outcome.result.record["sources"]}
+    kinds = {s["name"]: s["kind"] for s in dock.state.outcome.result.record["sources"]}
     assert kinds == {
         "steel": "edits", "labelled elsewhere": "full", "known ratio": "ratio",
         "pairs/field0": "full", "pairs/field1": "full",
     }  # fmt: skip
-    assert dock.outcome.result.record["config"]["validation_fields"] == ["labelled elsewhere"]
+    assert dock.state.outcome.result.record["config"]["validation_fields"] == ["labelled elsewhere"]
     assert "labelled elsewhere" in dock.panel.result.where.text()
     full.data[0, 0] = 9
     full.refresh()
@@ -447,7 +455,7 @@ def test_a_model_that_got_worse_says_so(dock: Any, viewer: Any, image: Any, qtbo
 
     paint_bands(viewer, image, dock.panel.scheme())
     run(dock, qtbot)
-    result = dock.outcome.result
+    result = dock.state.outcome.result
     turned = replace(
         result,
         before=replace(result.after, dice_mean=0.8),

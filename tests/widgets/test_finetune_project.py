@@ -56,21 +56,21 @@ def test_fields_teach_and_versions_are_kept(dock: Any, viewer: Any, qtbot: Any, 
     assert [spec.title for spec in dock.panel.sources.specs()] == ["field0", "field1", "field2"]
     click(qtbot, dock.panel.start_button)
     qtbot.waitUntil(lambda: not dock.runner.running, timeout=120_000)
-    assert dock.outcome is not None, dock.panel.status.text()
-    kinds = {s["name"]: s["kind"] for s in dock.outcome.result.record["sources"]}
+    assert dock.state.outcome is not None, dock.panel.status.text()
+    kinds = {s["name"]: s["kind"] for s in dock.state.outcome.result.record["sources"]}
     assert kinds == {"field0": "edits", "field1": "ratio", "field2": "full"}
     assert list(runs_folder(project).glob("*/job.json")), "a crash now loses nothing"
     click(qtbot, dock.panel.result.keep)
-    qtbot.waitUntil(lambda: dock.outcome.used == "new" and not dock.results.busy, timeout=30_000)
+    qtbot.waitUntil(lambda: dock.state.outcome.used == "new" and not dock.state.deciding, timeout=30_000)
     (version,) = project.versions
-    assert project.current == version.id and version.data_sha256 == dock.outcome.result.data_sha256
+    assert project.current == version.id and version.data_sha256 == dock.state.outcome.result.data_sha256
     assert version.parent == str(model_file) and version.settings["config"]["epochs"] == 2
     assert dock.panel.model_box.path == project.version_path(version.id)
     click(qtbot, dock.panel.result.back)
-    qtbot.waitUntil(lambda: dock.outcome.used == "old" and not dock.results.busy, timeout=30_000)
+    qtbot.waitUntil(lambda: dock.state.outcome.used == "old" and not dock.state.deciding, timeout=30_000)
     assert project.current == str(model_file) and len(project.versions) == 1
     click(qtbot, dock.panel.result.keep)
-    qtbot.waitUntil(lambda: dock.outcome.used == "new" and not dock.results.busy, timeout=30_000)
+    qtbot.waitUntil(lambda: dock.state.outcome.used == "new" and not dock.state.deciding, timeout=30_000)
     assert project.current == version.id and len(project.versions) == 1
 
 
@@ -87,7 +87,7 @@ def test_the_dock_gives_the_weights_of_the_command(dock: Any, qtbot: Any, model_
     click(qtbot, dock.panel.start_button)
     qtbot.waitUntil(lambda: not dock.runner.running, timeout=120_000)
     click(qtbot, dock.panel.result.keep)
-    qtbot.waitUntil(lambda: dock.outcome.used == "new" and not dock.results.busy, timeout=30_000)
+    qtbot.waitUntil(lambda: dock.state.outcome.used == "new" and not dock.state.deciding, timeout=30_000)
     options = ["--epochs", "2", "--crop", "96", "--from", str(model_file)]
     ran = CliRunner().invoke(app, ["train", "--project", str(project.folder), *options])
     assert ran.exit_code == 0, ran.output
@@ -103,7 +103,7 @@ def test_a_training_elsewhere_is_said(dock: Any, qtbot: Any, told: list[str]) ->
     with Project.open(dock.project.folder).training_lock():
         click(qtbot, dock.panel.start_button)
         qtbot.waitUntil(lambda: not dock.runner.running, timeout=60_000)
-    assert dock.outcome is None and told and dock.panel.status.text() == told[-1]
+    assert dock.state.outcome is None and told and dock.panel.status.text() == told[-1]
     assert dock.panel.start_button.isEnabled()
 
 
@@ -117,10 +117,10 @@ def test_a_shown_field_teaches_by_its_layer(dock: Any, viewer: Any, qtbot: Any) 
     key = ("image", image.unique_id)
     qtbot.waitUntil(
         lambda: (
-            dock.setup.found is not None
-            and key in dock.setup.found.rows
-            and dock.setup.found.rows[key].labelled > 0
+            dock.state.found is not None
+            and key in dock.state.found.rows
+            and dock.state.found.rows[key].labelled > 0
         ),
         timeout=30_000,
     )
-    assert dock.setup.found.rows[key].labelled == np.count_nonzero(strokes())
+    assert dock.state.found.rows[key].labelled == np.count_nonzero(strokes())

@@ -61,12 +61,12 @@ def test_adapters_are_what_learns_and_the_version_keeps_its_base(dock: Any, view
     assert "GB of memory" in told and dock.panel.start_button.isEnabled()
     click(qtbot, dock.panel.start_button)
     qtbot.waitUntil(lambda: not dock.runner.running, timeout=120_000)
-    assert dock.outcome is not None, dock.panel.status.text()
+    assert dock.state.outcome is not None, dock.panel.status.text()
     click(qtbot, dock.panel.result.keep)
-    qtbot.waitUntil(lambda: dock.outcome.used == "new" and not dock.results.busy, timeout=30_000)
-    card = read_card(dock.outcome.kept)
+    qtbot.waitUntil(lambda: dock.state.outcome.used == "new" and not dock.state.deciding, timeout=30_000)
+    card = read_card(dock.state.outcome.kept)
     assert card.training["parent"] == "sam" and card.training["config"]["parts"] == "adapters"
-    assert card.backbone.adapter == read_card(dock.outcome.job.start.path).backbone.adapter
+    assert card.backbone.adapter == read_card(dock.state.outcome.job.start.path).backbone.adapter
 
 
 def test_the_way_of_learning_follows_the_model_until_the_user_chooses(

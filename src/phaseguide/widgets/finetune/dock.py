@@ -14,14 +14,14 @@ from phaseguide.jobs.finetune_start import FinetuneJob
 from phaseguide.jobs.interrupted import Unfinished, discard_run, find_unfinished, read_run
 from phaseguide.jobs.keep_model import Outcome
 from phaseguide.widgets.finetune.clock import Clock, to_be_repeated
-from phaseguide.widgets.finetune.next_places import NextPlaces
+from phaseguide.widgets.finetune.next_places import NextPlaces, places_finder
 from phaseguide.widgets.finetune.outcome import FinetuneOutcome
 from phaseguide.widgets.finetune.panel import FinetunePanel
-from phaseguide.widgets.finetune.places import places_finder
 from phaseguide.widgets.finetune.preview import FieldOnShow
 from phaseguide.widgets.finetune.setup import FinetuneSetup
-from phaseguide.widgets.layers import maps, planes, roles
-from phaseguide.widgets.layers.identity import image_of, role_of
+from phaseguide.widgets.finetune.state import FinetuneState, Messages, image_in_work
+from phaseguide.widgets.layers import maps, planes
+from phaseguide.widgets.layers.identity import role_of
 from phaseguide.widgets.layers.warm_up import with_colours
 from phaseguide.widgets.project.open_project import open_project
 from phaseguide.widgets.qt.dock import Dock, later, listen
@@ -46,11 +46,12 @@ class FinetuneWidget(Dock):
         self.panel = FinetunePanel(napari_viewer, lambda: self.opened)
         self.fill(self.panel)
         self.runner = TaskRunner(self)
-        self.setup = FinetuneSetup(self)
-        self.results = FinetuneOutcome(self)
-        self.places = NextPlaces(napari_viewer, lambda: places_finder(self))
+        self.state = FinetuneState()
+        shared = (self, napari_viewer, self.opened, self.panel, self.state, Messages(self.say, self.fail))
+        self.setup = FinetuneSetup(*shared)
+        self.results = FinetuneOutcome(*shared)
+        self.places = NextPlaces(napari_viewer, lambda: places_finder(napari_viewer, self.panel, self.state))
         self.panel.next_slot.addWidget(self.places)
-        self.unfinished: tuple[Unfinished, ...] = ()
         self._field, self._clock = FieldOnShow(), Clock()
         self._job: FinetuneJob | None = None
         self._start: Any = None
@@ -69,23 +70,9 @@ class FinetuneWidget(Dock):
         """The open project, or None."""
         return self.opened.project
 
-    @property
-    def outcome(self) -> Outcome | None:
-        """The end of the last run, or None."""
-        return self.results.outcome
-
-    @property
-    def image(self) -> Any:
-        """The image that the user works on: the selected one, or the one below a selected layer."""
-        active = self.viewer.layers.selection.active
-        images = roles.micrographs(self.viewer)
-        if active is not None and not any(one is active for one in images):
-            active = image_of(self.viewer, active)
-        return active if active is not None else (images[-1] if images else None)
-
     def start(self) -> None:
         """Start learning, or say why not."""
-        if self.runner.running:
+        if self.state.running:
             return
         try:
             self._begin(self.setup.new_job())
@@ -94,17 +81,17 @@ class FinetuneWidget(Dock):
 
     def resume(self) -> None:
         """Go on with the interrupted run that is offered."""
-        if self.runner.running or not self.unfinished:
+        if self.state.running or not self.state.unfinished:
             return
         try:
-            self._begin(read_run(self.unfinished[0].folder, self.project))
+            self._begin(read_run(self.state.unfinished[0].folder, self.project))
         except PhaseguideError as error:
             self.fail(error)
 
     def discard(self) -> None:
         """Forget the interrupted run that is offered."""
-        if self.unfinished and not self.runner.running:
-            folder = self.unfinished[0].folder
+        if self.state.unfinished and not self.state.running:
+            folder = self.state.unfinished[0].folder
             in_background(self, lambda: discard_run(folder), lambda _: self.find_unfinished(), self.fail)
 
     def pause(self) -> None:
@@ -147,12 +134,12 @@ class FinetuneWidget(Dock):
         self._view.start()
         self.panel.reveal(self.panel.curves_fold)
         models, ask = self.setup.models, self._field.ask
+        self.state.running = True
         self.runner.start(lambda control: with_colours(run_finetune)(job, models, control, ask))
-        self.show_state()
 
     def _hand_view(self) -> None:
         wanted = self.panel.preview_check.isChecked() and not self.runner.control.paused
-        self._field.point_at(self.viewer, self.image if wanted else None)
+        self._field.point_at(self.viewer, image_in_work(self.viewer) if wanted else None)
 
     def _on_progress(self, event: Progress) -> None:
         self.panel.progress.show_step(self._clock.step(event))
@@ -194,6 +181,7 @@ class FinetuneWidget(Dock):
                 self.viewer.layers.remove(layer)
 
     def _on_ended(self, result: Any, error: BaseException | None) -> None:
+        self.state.running = False
         self._view.stop()
         self.panel.progress.end()
         self._remove_previews()
@@ -206,7 +194,6 @@ class FinetuneWidget(Dock):
             told = to_be_repeated(self._notices)
             self.say(" ".join([*told, "Compare, then keep the new model or go back."]))
         self.find_unfinished()
-        self.show_state()
         self.setup.settle.start()
         later(self, self.panel.fit_width)
 
@@ -225,7 +212,7 @@ class FinetuneWidget(Dock):
         self._used.clear()
 
     def _on_data(self, event: Any) -> None:
-        if self.runner.running:
+        if self.state.running:
             self.say(
                 f"The pixels of {event.source.name!r} were replaced. This run goes on with those it began with.",
                 alarm=True,
@@ -233,7 +220,7 @@ class FinetuneWidget(Dock):
         self.setup.settle.start()
 
     def _on_removed(self, event: Any) -> None:
-        if self.runner.running and event.value.unique_id in self._used:
+        if self.state.running and event.value.unique_id in self._used:
             self.say(
                 f"{event.value.name!r} was removed. This run goes on with what it has read of it.", alarm=True
             )
@@ -258,7 +245,8 @@ class FinetuneWidget(Dock):
         runner.ended.connect(self._on_ended)
         self.setup.looked.connect(self.show_state)
         self.setup.project_changed.connect(self.find_unfinished)
-        self.results.changed.connect(self.show_state)
+        self.results.decided.connect(self.find_unfinished)
+        self.state.events.connect(self.show_state)
         listen(self, self.viewer.layers.events.removed, self._on_removed)
         for fold in (panel.phases_fold, panel.form.advanced, panel.curves_fold):
             fold.toggled.connect(lambda _: later(self, panel.fit_width))
@@ -269,22 +257,23 @@ class FinetuneWidget(Dock):
         in_background(self, lambda: find_unfinished(project), self._on_unfinished, self.fail)
 
     def _on_unfinished(self, found: list[Unfinished]) -> None:
-        now = None if self.outcome is None else self.outcome.job.folder
-        self.unfinished = tuple(run for run in found if run.folder != now)
-        if self.unfinished:
-            self.panel.resume_line.setText(self.unfinished[0].describe())
-        self.panel.resume_part.setVisible(bool(self.unfinished) and not self.runner.running)
+        outcome = self.state.outcome
+        now = None if outcome is None else outcome.job.folder
+        self.state.unfinished = tuple(run for run in found if run.folder != now)
+        if self.state.unfinished:
+            self.panel.resume_line.setText(self.state.unfinished[0].describe())
+        self.panel.resume_part.setVisible(bool(self.state.unfinished) and not self.state.running)
 
     def show_state(self) -> None:
         """Enable what can be done now."""
-        running, control = self.runner.running, self.runner.control
+        state, control = self.state, self.runner.control
         self.panel.show_state(
-            running=running,
+            running=state.running,
             paused=control.paused,
-            startable=self.setup.startable and not self.results.busy,
+            startable=self.setup.startable and not state.deciding,
             stopping=control.stopping,
         )
-        self.results.show_state(running)
+        self.results.show_state()
 
     # -- the end ----------------------------------------------------------------------------------
 

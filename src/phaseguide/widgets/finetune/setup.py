@@ -19,6 +19,7 @@ from phaseguide.widgets.finetune.clock import describe_plan
 from phaseguide.widgets.finetune.edits_follower import EditsFollower
 from phaseguide.widgets.finetune.panel import IMAGENET, IMPROVE, SAM, SAM_SIZE
 from phaseguide.widgets.finetune.project_phases import ProjectPhases
+from phaseguide.widgets.finetune.state import FinetuneState, Messages, image_in_work
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.edit_log import scheme_of
 from phaseguide.widgets.layers.hub import hub_of
@@ -28,7 +29,8 @@ from phaseguide.widgets.qt.style import ALARM
 from phaseguide.widgets.qt.tasks import Failed
 
 if TYPE_CHECKING:
-    from phaseguide.widgets.finetune.dock import FinetuneWidget
+    from phaseguide.widgets.finetune.panel import FinetunePanel
+    from phaseguide.widgets.project.open_project import OpenProject
 
 SETTLE_MS = 600
 """Strokes and settings are looked at when they have been quiet for so long ..."""
@@ -44,45 +46,48 @@ _TUNED = re.compile(r"-tuned(-\d+)?$")
 class FinetuneSetup(QObject):
     """Follows the upper part of the panel; ``looked`` when something new is known about it, ``project_changed``
     when another project was opened or closed.
-
-    Parameters
-    ----------
-    widget : FinetuneWidget
     """
 
     looked = Signal()
     project_changed = Signal()
 
-    def __init__(self, widget: FinetuneWidget) -> None:
-        super().__init__(widget)
-        self._widget, self._panel = widget, widget.panel
+    def __init__(
+        self,
+        owner: QObject,
+        viewer: Any,
+        opened: OpenProject,
+        panel: FinetunePanel,
+        state: FinetuneState,
+        messages: Messages,
+    ) -> None:
+        super().__init__(owner)
+        self._viewer, self._opened, self._panel = viewer, opened, panel
+        self._state, self._messages = state, messages
         self.models = StartCache()
-        self.found: Looked | None = None
         self._worker = LatestWorker(self)
         self._follower = EditsFollower(self._loose_edits)
         self._project: Any = None
-        self._in_project = ProjectPhases(widget.opened, while_heard(self, self._on_refused))
+        self._in_project = ProjectPhases(opened, while_heard(self, self._on_refused))
         self._moves: dict[int, int] = {}
         self.settle = QTimer(self)
         self.settle.setSingleShot(True)
         self.settle.setInterval(SETTLE_MS)
         self.settle.timeout.connect(self._on_settled)
-        panel = self._panel
         panel.goal.currentIndexChanged.connect(self._on_goal)
         panel.model_box.changed.connect(self._on_model)
-        panel.model_box.failed.connect(lambda message: widget.fail(ModelError(message)))
+        panel.model_box.failed.connect(lambda message: messages.fail(ModelError(message)))
         panel.phases.relabelled.connect(self._on_relabelled)
         panel.phases.taken_back.connect(self._on_taken_back)
         panel.phases.changed.connect(self._on_phases)
         panel.sources.changed.connect(self.settle.start)
         panel.form.changed.connect(self.settle.start)
         self._worker.arrived.connect(self._on_looked)
-        widget.opened.changed.connect(self._on_project)
+        opened.changed.connect(self._on_project)
 
     @property
     def startable(self) -> bool:
         """Whether everything that is known speaks for a start."""
-        found = self.found
+        found = self._state.found
         if found is None or found.problem or not found.rows:
             return False
         return self.start_of() is not None and not any(row.problem for row in found.rows.values())
@@ -92,13 +97,13 @@ class FinetuneSetup(QObject):
 
         Where the project's cannot be used, say so.
         """
-        self._project = self._widget.project
+        self._project = self._opened.project
         if self._project is not None and self._project.current:
             try:
                 self._panel.model_box.open_file(self._project.model_path())
             except PhaseguideError as error:
-                self._widget.fail(error)
-        elif (path := hub_of(self._widget.viewer).model) is not None:
+                self._messages.fail(error)
+        elif (path := hub_of(self._viewer).model) is not None:
             self._panel.model_box.open_file(path)
         self._on_model()
         self.project_changed.emit()
@@ -115,7 +120,7 @@ class FinetuneSetup(QObject):
     def look(self) -> None:
         """Describe the sources and estimate the run, in the background."""
         self.settle.stop()
-        if self._widget.runner.running:
+        if self._state.running:
             return
         self._panel.sources.propose()
         start, specs, config = self.start_of(), self._panel.sources.specs(), self._panel.form.value()
@@ -124,7 +129,7 @@ class FinetuneSetup(QObject):
 
     def new_job(self) -> FinetuneJob:
         """What is set, as a job; `PhaseguideError` where something is missing."""
-        start, specs, project = self.start_of(), self._panel.sources.specs(), self._widget.project
+        start, specs, project = self.start_of(), self._panel.sources.specs(), self._opened.project
         if start is None:
             raise ModelError(
                 "Choose a model, or name two phases or more of the new one, before you fine-tune."
@@ -144,18 +149,18 @@ class FinetuneSetup(QObject):
 
     def paint(self) -> None:
         """Put the brush on the edits of the image that the user works on."""
-        widget = self._widget
-        image, scheme = widget.image, self._panel.scheme()
+        viewer, say = self._viewer, self._messages.say
+        image, scheme = image_in_work(viewer), self._panel.scheme()
         if image is None or scheme is None:
             self._panel.phases_fold.expand()
             words = "Open an image first." if image is None else "Name two phases or more first."
-            widget.say(words, alarm=True)
+            say(words, alarm=True)
             return
-        edits = roles.find_layer(widget.viewer, image, "edits")
+        edits = roles.find_layer(viewer, image, "edits")
         if edits is None or not edits.data.any():
-            edits = roles.ensure_edits_layer(widget.viewer, image, scheme)
-        roles.select_brush(widget.viewer, edits, scheme)
-        widget.say(f"Paint on {edits.name!r}: a few strokes a phase, in several places.")
+            edits = roles.ensure_edits_layer(viewer, image, scheme)
+        roles.select_brush(viewer, edits, scheme)
+        say(f"Paint on {edits.name!r}: a few strokes a phase, in several places.")
 
     def drop(self) -> None:
         """Forget the look under way."""
@@ -166,10 +171,10 @@ class FinetuneSetup(QObject):
         """Look no more."""
         self.settle.stop()
         self._worker.end()
-        self._widget.opened.changed.disconnect(self._on_project)
+        self._opened.changed.disconnect(self._on_project)
 
     def _on_settled(self) -> None:
-        if self._widget.isVisibleTo(self._widget.window()):  # else it is looked at when it comes to the front
+        if self._panel.isVisibleTo(self._panel.window()):  # else it is looked at when it comes to the front
             self.look()
 
     def _on_looked(self, events: list[Any]) -> None:
@@ -177,7 +182,7 @@ class FinetuneSetup(QObject):
             if isinstance(event, Failed):
                 self._panel.estimate.setText(str(event.error))
             elif isinstance(event, Looked):
-                self.found = event
+                self._state.found = event
                 self._panel.sources.show_look(event)
                 plan = event.plan
                 text = event.problem if plan is None else describe_plan(plan, self._panel.form.value())
@@ -201,14 +206,14 @@ class FinetuneSetup(QObject):
 
     def _on_model(self, *_: Any) -> None:
         """Begin with the project's phases; without a project with the model's, or for a new one the painted ones."""
-        panel, project = self._panel, self._widget.project
+        panel, project = self._panel, self._opened.project
         goal, card = panel.goal.currentData(), panel.model_box.card
         improve = goal == IMPROVE
         old = card.scheme if improve and card is not None else None
         panel.form.propose(self._preset())
         panel.model_box.setEnabled(goal not in (IMAGENET, SAM))
         if not self._in_project.settle():
-            self._widget.say("The project has not followed the phases yet: another program is changing it.")
+            self._messages.say("The project has not followed the phases yet: another program is changing it.")
         scheme = old if improve and project is None else self._painted_scheme()
         origin = {} if scheme is None or old is None else self._origin(old, scheme)
         if improve:
@@ -237,17 +242,17 @@ class FinetuneSetup(QObject):
         from phaseguide.projects.lineage import origin_for
 
         try:
-            if self._widget.project is not None:
-                project = self._widget.project
+            if self._opened.project is not None:
+                project = self._opened.project
                 return origin_for(project.scheme, project.read_log(), old)
         except PhaseguideError as error:
-            self._widget.fail(error)
+            self._messages.fail(error)
         return origin_by_name(old, scheme)
 
     def _painted_scheme(self) -> PhaseScheme | None:
         """Phases that the project has, or that the strokes in the viewer were painted for."""
-        if self._widget.project is not None:
-            return PhaseScheme.from_dict({"phases": self._widget.project.file.phases})
+        if self._opened.project is not None:
+            return PhaseScheme.from_dict({"phases": self._opened.project.file.phases})
         told = (scheme_of(layer) for layer in self._panel.sources.edits() if layer.data.any())
         return next((scheme for scheme in told if scheme is not None), None)
 
@@ -273,7 +278,7 @@ class FinetuneSetup(QObject):
     def _on_refused(self, error: BaseException) -> None:
         """Begin again with the phases that the project has: it could not follow the editor."""
         self._on_model()
-        self._widget.fail(error)
+        self._messages.fail(error)
 
     def _after_phases(self) -> None:
         self._panel.sources.propose()
@@ -283,7 +288,7 @@ class FinetuneSetup(QObject):
     def _on_project(self) -> None:
         """Read the fields again; another project also brings its model."""
         self._panel.sources.reset_choices()
-        if self._widget.project is not self._project:
+        if self._opened.project is not self._project:
             self.begin()
 
     def _show(self) -> None:

@@ -45,8 +45,10 @@ class Form(QWidget):
         self.rows.setContentsMargins(0, 0, 0, 0)
         self.rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for made in self._made.values():
-            title = [] if isinstance(made, CheckBox) else [made.label]
-            self.rows.addRow(*title, made.native)
+            if isinstance(made, CheckBox):
+                self.rows.addRow(made.native)
+            else:
+                self.rows.addRow(made.label, made.native)
         self.show_values(dict(start or settings()))
         for made in self._made.values():
             made.changed.connect(self._on_change)

@@ -1,0 +1,65 @@
+"""What the parts of the Fine-tune dock share: where its work stands, what they tell the user, the image in work."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from psygnal import SignalGroupDescriptor
+
+from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers.identity import image_of
+
+if TYPE_CHECKING:
+    from phaseguide.jobs.finetune import Looked
+    from phaseguide.jobs.interrupted import Unfinished
+    from phaseguide.jobs.keep_model import Outcome
+
+
+@dataclass(eq=False)
+class FinetuneState:
+    """Where the work of the dock stands; a signal of ``events`` tells of each field that changes.
+
+    Attributes
+    ----------
+    found : Looked or None
+        What the last look at the sources has found.
+    running : bool
+        Whether a model is learning.
+    outcome : Outcome or None
+        The end of the last run.
+    deciding : bool
+        Whether a decision about the outcome, or a comparison, is under way.
+    unfinished : tuple of Unfinished
+        Runs that were interrupted and can go on.
+    """
+
+    found: Looked | None = None
+    running: bool = False
+    outcome: Outcome | None = None
+    deciding: bool = False
+    unfinished: tuple[Unfinished, ...] = ()
+
+    # What holds arrays has no equality of its own that is one truth value.
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(
+        equality_operators={"found": operator.is_, "outcome": operator.is_}
+    )
+
+
+@dataclass(frozen=True)
+class Messages:
+    """How a part tells the user something: on the dock's status line, errors as a notification too."""
+
+    say: Callable[..., None]
+    fail: Callable[[BaseException], None]
+
+
+def image_in_work(viewer: Any) -> Any:
+    """Return the image that the user works on: the selected one, or the one below a selected layer; None without."""
+    active = viewer.layers.selection.active
+    images = roles.micrographs(viewer)
+    if active is not None and not any(one is active for one in images):
+        active = image_of(viewer, active)
+    return active if active is not None else (images[-1] if images else None)
