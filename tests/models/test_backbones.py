@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from phaseguide.errors import ModelError
-from phaseguide.models.backbones.unet import ARCHITECTURES, Backbone, BackboneOptions, pad_to_stride
+from phaseguide.models.architectures import ARCHITECTURES
+from phaseguide.models.backbones.base import BackboneOptions, pad_to_stride
+from phaseguide.models.backbones.registry import build_backbone
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 from phaseguide.phases import PhaseScheme
 
@@ -17,7 +19,7 @@ ENCODER = "tu-tf_efficientnet_lite0"
 @pytest.mark.parametrize("architecture", list(ARCHITECTURES))
 def test_split_equals_plain_forward_for_odd_sizes(architecture: str) -> None:
     torch.manual_seed(0)
-    backbone = Backbone(BackboneOptions(architecture, ENCODER), 3).eval()
+    backbone = build_backbone(BackboneOptions(architecture, ENCODER), 3).eval()
     image = torch.randn(1, 1, 75, 101)
     with torch.inference_mode():
         split = backbone.decode(backbone.encode(image))
@@ -56,8 +58,8 @@ def test_guided_segmenter_without_ratio_is_its_backbone() -> None:
 @pytest.mark.parametrize("index", [0, 1, 2])
 def test_imagenet_start_is_offline_and_grey_equals_repeated_grey(index: int) -> None:
     name = f"tu-tf_efficientnet_lite{index}"
-    grey = Backbone(BackboneOptions("unet", name, 1), 2).eval()
-    colour = Backbone(BackboneOptions("unet", name, 3), 2).eval()
+    grey = build_backbone(BackboneOptions("unet", name, 1), 2).eval()
+    colour = build_backbone(BackboneOptions("unet", name, 3), 2).eval()
     grey.load_pretrained()
     colour.load_pretrained()
     image = torch.randn(1, 1, 64, 64)
@@ -85,10 +87,10 @@ def test_guidance_at_several_scales(architecture: str) -> None:
 
 def test_what_cannot_be_built_says_why() -> None:
     with pytest.raises(ModelError, match="Unknown architecture"):
-        Backbone(BackboneOptions("vnet", ENCODER), 3)
+        build_backbone(BackboneOptions("vnet", ENCODER), 3)
     with pytest.raises(ModelError, match="Cannot build the encoder"):
-        Backbone(BackboneOptions("unet", "no-such-encoder"), 3)
+        build_backbone(BackboneOptions("unet", "no-such-encoder"), 3)
     with pytest.raises(ModelError, match="no offline ImageNet weights"):
-        Backbone(BackboneOptions("unet", "resnet18"), 3).load_pretrained()
+        build_backbone(BackboneOptions("unet", "resnet18"), 3).load_pretrained()
     with pytest.raises(ModelError, match="1 or 3 channels"):
-        Backbone(BackboneOptions("unet", ENCODER, 2), 3).load_pretrained()
+        build_backbone(BackboneOptions("unet", ENCODER, 2), 3).load_pretrained()

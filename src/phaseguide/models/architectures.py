@@ -13,7 +13,7 @@ from typing import Any
 from phaseguide.errors import ModelError
 
 SAM = "sam"
-"""The architecture that `phaseguide.models.sam` builds; the others are from segmentation-models-pytorch."""
+"""The architecture of `phaseguide.models.backbones.sam`; the others are from segmentation-models-pytorch."""
 ARCHITECTURES = {
     "unet": "Unet",
     "unetplusplus": "UnetPlusPlus",
@@ -134,7 +134,7 @@ def check_backbone(
     Parameters
     ----------
     architecture, encoder, decoder, adapter
-        See `phaseguide.models.backbones.unet.BackboneOptions`.
+        See `phaseguide.models.backbones.base.BackboneOptions`.
 
     Raises
     ------

@@ -36,7 +36,7 @@ class _Section(BaseModel):
 
 
 class BackboneCard(_Section):
-    """Architecture and options; see `phaseguide.models.backbones.unet.BackboneOptions`."""
+    """Architecture and options; see `phaseguide.models.backbones.base.BackboneOptions`."""
 
     architecture: _Name
     encoder: _Name

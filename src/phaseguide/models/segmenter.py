@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from phaseguide.errors import ModelError
-from phaseguide.models.backbones.unet import BackboneOptions, Features, build_backbone
+from phaseguide.models.backbones.base import BackboneOptions, Features
+from phaseguide.models.backbones.registry import build_backbone
 from phaseguide.models.guidance import build_guidance
 from phaseguide.phases import PhaseScheme
 

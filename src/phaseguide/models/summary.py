@@ -1,12 +1,15 @@
-"""A card in a few words, for lists and documents: where a model comes from, and how good it was found to be."""
+"""A model in words and numbers, for lists and documents: where it comes from, how good and how large it is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from phaseguide.models.card import Card
+
+if TYPE_CHECKING:
+    from phaseguide.models.segmenter import GuidedSegmenter
 
 _WORDS = {"dice_mean": "Dice", "miou": "mIoU", "accuracy": "accuracy"}
 
@@ -101,6 +104,73 @@ def without_folders(value: Any) -> Any:
     if isinstance(value, str) and (value.startswith(("/", "~/", "\\\\")) or value[1:3] in (":\\", ":/")):
         return value.replace("\\", "/").rstrip("/").rpartition("/")[2]
     return value
+
+
+class Count(NamedTuple):
+    """Parameters of a module.
+
+    Attributes
+    ----------
+    trainable : int
+        Those that training may change.
+    total : int
+        All of them, shared base weights included.
+    """
+
+    trainable: int
+    total: int
+
+
+def count_parameters(segmenter: GuidedSegmenter) -> dict[str, Count]:
+    """Count the parameters of a model.
+
+    Base weights of Segment Anything count as frozen parameters of the encoder, although they are no parameters
+    of the segmenter and are not in its file. Its prompt encoder and quality head are not used and not counted.
+
+    Parameters
+    ----------
+    segmenter : GuidedSegmenter
+        May be on the meta device.
+
+    Returns
+    -------
+    dict of str to Count
+        ``encoder``, ``adapters`` (where there are some), ``guidance``, ``decoder``, and their sum ``all``.
+    """
+    backbone = segmenter.backbone
+    counts = {"encoder": Count(0, backbone.frozen_parameters()), "adapters": Count(0, 0)}
+    for name, module in backbone.encoder_parts().items():
+        own = sum(p.numel() for p in module.parameters())
+        counts[name] = Count(counts[name].trainable + own, counts[name].total + own)
+    guidance = sum(p.numel() for p in segmenter.guidance.parameters())
+    decoder = sum(p.numel() for module in backbone.decoder_parts().values() for p in module.parameters())
+    counts["guidance"], counts["decoder"] = Count(guidance, guidance), Count(decoder, decoder)
+    if not counts["adapters"].total:
+        del counts["adapters"]
+    parts = list(counts.values())
+    counts["all"] = Count(sum(c.trainable for c in parts), sum(c.total for c in parts))
+    return counts
+
+
+def count_of_card(card: Card) -> dict[str, Count]:
+    """Count the parameters of the model that a card describes, without its weights or those below them.
+
+    Raises
+    ------
+    ModelError
+        The card names an architecture that cannot be built here, for example since a package is missing.
+    """
+    from phaseguide.models.backbones.base import BackboneOptions
+    from phaseguide.models.on_meta import on_meta
+    from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
+
+    with on_meta():
+        segmenter = GuidedSegmenter(
+            BackboneOptions(**card.backbone.model_dump()),
+            GuidanceOptions(**card.guidance.model_dump()),
+            card.scheme,
+        )
+    return count_parameters(segmenter)
 
 
 def _is_number(value: Any) -> bool:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from phaseguide.models.card import Card
-    from phaseguide.models.parameters import Count
+    from phaseguide.models.summary import Count
 
 _MODULES = {
     "encoder": "encoder",
@@ -49,7 +49,7 @@ def network_rows(card: Card) -> list[tuple[str, str]]:
 
 def count_parameters(card: Card) -> tuple[dict[str, Count], str]:
     """Parameters by module; where they cannot be counted, none, and the reason."""
-    from phaseguide.models.parameters import count_of_card
+    from phaseguide.models.summary import count_of_card
 
     try:
         return count_of_card(card), ""

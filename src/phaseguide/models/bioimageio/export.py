@@ -123,7 +123,7 @@ def refuse_sam(architecture: str) -> None:
     ModelError
         A model of Segment Anything, merged or not: its position embedding is fitted to each image.
     """
-    from phaseguide.models.backbones.unet import SAM
+    from phaseguide.models.architectures import SAM
 
     if architecture == SAM:
         raise ModelError(

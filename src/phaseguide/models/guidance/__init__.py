@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
-
 from phaseguide.models.architectures import check_guidance
 from phaseguide.models.guidance.additive import AdditiveGuidance
 from phaseguide.models.guidance.base import Guidance, NoGuidance
@@ -50,11 +48,6 @@ def build_guidance(
     return GUIDANCE[kind](channels, n_phases, **options)
 
 
-def count_parameters(module: nn.Module) -> int:
-    """Number of scalars in a module's parameters."""
-    return sum(p.numel() for p in module.parameters())
-
-
 __all__ = [
     "GUIDANCE",
     "AdditiveGuidance",
@@ -64,5 +57,4 @@ __all__ = [
     "PhaseLearningModule",
     "SpatialGuidance",
     "build_guidance",
-    "count_parameters",
 ]

@@ -20,9 +20,9 @@ from phaseguide.atomic import write_text
 from phaseguide.errors import ModelError, PhaseguideError
 from phaseguide.events import Progress
 from phaseguide.files import open_plain
+from phaseguide.folders import user_data_folder
 from phaseguide.json_files import read_json
 from phaseguide.models.sam.shapes import SHAPES
-from phaseguide.models.zoo import user_model_folder
 
 INDEX_NAME = "index.json"
 _MOST_INDEX_BYTES = 8_000_000
@@ -81,7 +81,7 @@ _taken: dict[str, Stamp] = {}
 
 def bases_folder() -> Path:
     """Folder of downloaded base weights, beside that of the user's models."""
-    return user_model_folder().parent / "bases"
+    return user_data_folder() / "bases"
 
 
 def index_path() -> Path:
