@@ -232,6 +232,12 @@ class Card(_Section):
         return self
 
     @property
+    def base_sha256(self) -> str:
+        """Checksum of the base weights that its adapters sit on; empty for a model that needs none."""
+        adapter = self.backbone.adapter
+        return "" if adapter.get("merged") else str(adapter.get("base", ""))
+
+    @property
     def scheme(self) -> PhaseScheme:
         """The phases with their colours."""
         return PhaseScheme.from_dict({"phases": self.phases}, source=f"model {self.name!r}")

@@ -252,8 +252,7 @@ def load_model(path: str | Path) -> LoadedModel:
         As `check_model`.
     """
     model = check_model(path)
-    adapter = model.card.backbone.adapter
-    if (base := adapter.get("base")) and not adapter.get("merged"):
+    if base := model.card.base_sha256:
         _find_base(model.path, base)
     return model
 

@@ -92,7 +92,7 @@ def _model_files(folder: Path) -> list[Path]:
 
 def _look(path: Path) -> tuple[Card | None, str]:
     """Card of a model, and what is wrong with it or lacking; no weights are read."""
-    from phaseguide.models.sam.presence import missing_base
+    from phaseguide.models.sam.weights import missing_base
 
     try:
         card = read_card(path)

@@ -112,3 +112,15 @@ def find_shape(name: str) -> SamShape:
             f"There is no Segment Anything encoder {name!r}. Choose one of {', '.join(OFFICIAL)}."
         )
     return SHAPES[name]
+
+
+def official_file(size: str) -> OfficialFile:
+    """Return the official file of a size; `ModelError` if there is none."""
+    if size not in OFFICIAL:
+        raise ModelError(f"There are no official weights {size!r}. Choose one of {', '.join(OFFICIAL)}.")
+    return OFFICIAL[size]
+
+
+def size_of_checksum(sha256: str) -> str | None:
+    """Size whose official file has a checksum; None where no official file has it."""
+    return next((size for size, official in OFFICIAL.items() if official.sha256 == sha256), None)
