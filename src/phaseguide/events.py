@@ -6,7 +6,7 @@ Every long function of the core is a generator of these. It can be stopped betwe
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -54,3 +54,12 @@ class Rest:
     """Yielded by stages to wait: what follows is done only if no newer wish comes within so many seconds."""
 
     seconds: float
+
+
+def run_to_end(events: Iterator[Any]) -> Any:
+    """Run a generator of events and return the result of its last one; for scripts and tests."""
+    result = None
+    for event in events:
+        if isinstance(event, Finished):
+            result = event.result
+    return result

@@ -8,12 +8,12 @@ from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import platformdirs
 
 from phaseguide.errors import ModelError
-from phaseguide.events import Finished, Notice, Progress
+from phaseguide.events import Finished, Notice, Progress, run_to_end
 from phaseguide.models.new_file import move_new
 from phaseguide.models.sam.checksums import (
     Added,
@@ -38,8 +38,6 @@ from phaseguide.models.sam.shapes import OFFICIAL, find_shape, official_file, si
 
 if TYPE_CHECKING:
     from phaseguide.models.card import Card
-
-T = TypeVar("T")
 
 SUFFIXES = (".pth", ".pt")
 """Endings of files in the format of the official ones."""
@@ -101,14 +99,15 @@ def probably_present(sha256: str) -> bool:
 
 def find_base(sha256: str) -> Path:
     """Return the file with a checksum; see `finding`."""
-    return _result(finding(sha256))
+    path: Path = run_to_end(finding(sha256))
+    return path
 
 
 def find_read_anew(sha256: str) -> Path:
     """Return the file with a checksum, which is taken now, whatever is remembered: for who is about to use it."""
     while True:
         path = find_base(sha256)
-        stamp = _result(_stamped(path))
+        stamp: Stamp = run_to_end(_stamped(path))
         if stamp.sha256 == sha256:
             return path
         remember_checksum(path, stamp)  # so that it is not found again
@@ -301,7 +300,8 @@ def adding(path: str | Path, size: str | None = None) -> Iterator[Progress | Not
 
 def add_base(path: str | Path, size: str | None = None) -> BaseEntry:
     """Remember a file of base weights; see `adding`."""
-    return _result(adding(path, size))
+    entry: BaseEntry = run_to_end(adding(path, size))
+    return entry
 
 
 def forget_base(path: str | Path) -> Path:
@@ -391,11 +391,3 @@ def _mismatch(file: Path, sha256: str) -> str:
         f"{sha256[:12]}... instead of {OFFICIAL[size].sha256[:12]}... ({megabytes:.0f} MB; the official file has "
         f"{OFFICIAL[size].megabytes}). It is another file, or damaged."
     )
-
-
-def _result(events: Iterator[Progress | Notice | Finished[T]]) -> T:
-    """Run a generator of events to its end and return the result."""
-    for event in events:
-        if isinstance(event, Finished):
-            return event.result
-    raise AssertionError("the last event is Finished")
