@@ -128,22 +128,8 @@ def downloading(
 ) -> Iterator[Progress | Notice | Finished[Path]]:
     """Download a file, verify its checksum, and give it its name.
 
-    Until then it is ``<name>.part`` beside; closing the generator keeps that, and the next call goes on from it.
-
-    Parameters
-    ----------
-    official : OfficialFile
-    size : str
-        What the commands call it, for messages.
-    address : str
-        From `check_address`.
-    target : Path
-        Is replaced if it is there.
-
-    Raises
-    ------
-    ModelError
-        See `phaseguide.models.sam.weights.fetch_base`.
+    Until then it is ``<name>.part`` beside; closing the generator keeps that, and the next call goes on from it. A file
+    at the target is replaced. Errors as of `phaseguide.models.sam.weights.fetch_base`.
     """
     transfer = _Transfer(official, size, address, _part_path(target))
     part = transfer.part
