@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from phaseguide.errors import ModelError
+from phaseguide.models import architectures
 from phaseguide.models.architectures import ARCHITECTURES
-from phaseguide.models.backbones.base import BackboneOptions, pad_to_stride
+from phaseguide.models.backbones import registry
+from phaseguide.models.backbones.base import Backbone, BackboneOptions, Features, pad_to_stride
 from phaseguide.models.backbones.registry import build_backbone
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 from phaseguide.phases import PhaseScheme
@@ -94,3 +96,49 @@ def test_what_cannot_be_built_says_why() -> None:
         build_backbone(BackboneOptions("unet", "resnet18"), 3).load_pretrained()
     with pytest.raises(ModelError, match="1 or 3 channels"):
         build_backbone(BackboneOptions("unet", ENCODER, 2), 3).load_pretrained()
+
+
+class Pixelwise(Backbone):
+    """A backbone of somebody else's: one layer a pixel."""
+
+    channels, half_dtype = [4], "float16"
+
+    def __init__(self, options: BackboneOptions, n_phases: int) -> None:
+        super().__init__()
+        self.options = options
+        self.encoder = torch.nn.Conv2d(options.in_channels, 4, 1)
+        self.head = torch.nn.Conv2d(4, n_phases, 1)
+
+    def encode(self, image: torch.Tensor) -> Features:
+        return Features([self.encoder(image)], *image.shape[-2:])
+
+    def decode(self, features: Features) -> torch.Tensor:
+        logits: torch.Tensor = self.head(features.maps[-1])
+        return logits
+
+    def encoder_parts(self) -> dict[str, torch.nn.Module]:
+        return {"encoder": self.encoder}
+
+    def decoder_parts(self) -> dict[str, torch.nn.Module]:
+        return {"head": self.head}
+
+    def load_pretrained(self) -> None:
+        raise ModelError("There is nothing to start from.")
+
+    def preferred_tile(self, device_kind: str) -> int:
+        return 512
+
+    def preferred_overlap(self, tile: int) -> int:
+        return 0
+
+
+def test_another_backbone_needs_its_class_and_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.BACKBONES, "pixelwise", f"{__name__}:Pixelwise")
+    monkeypatch.setitem(architectures._DECODERS, "pixelwise", {})
+    segmenter = GuidedSegmenter(BackboneOptions("pixelwise", "one"), GuidanceOptions("additive"), SCHEME)
+    assert isinstance(segmenter.backbone, Pixelwise) and not segmenter.takes_prompts
+    assert segmenter(torch.zeros(1, 1, 5, 7), torch.tensor([[0.1, 0.2, 0.7]])).shape == (1, 3, 5, 7)
+    with pytest.raises(ModelError, match="cannot guide a pixelwise model"):
+        segmenter.backbone.decode_prompted(segmenter.encode(torch.zeros(1, 1, 2, 2)), None)
+    with pytest.raises(TypeError, match="abstract"):
+        Backbone()  # type: ignore[abstract]

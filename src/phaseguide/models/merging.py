@@ -33,19 +33,8 @@ def merging_model(source: Path, target: Path) -> Iterator[Progress | Finished[Pa
     """Write a copy of a model with its adapters added to the base weights, which it then holds.
 
     The card is that of the model, its name followed by "merged". Scores equal those of the model up to the
-    rounding of the file's half precision. Close the generator to stop; nothing is left then.
-
-    Parameters
-    ----------
-    source : Path
-    target : Path
-        A new file; the suffix is added where it is missing.
-
-    Yields
-    ------
-    Progress
-    Finished
-        The file written.
+    rounding of the file's half precision. The target is a new file, and gets its suffix where that is missing. Close
+    the generator to stop; nothing is left then.
 
     Raises
     ------
@@ -82,17 +71,8 @@ def merging_model(source: Path, target: Path) -> Iterator[Progress | Finished[Pa
 def merge_adapters(segmenter: GuidedSegmenter) -> GuidedSegmenter:
     """Return a segmenter that holds its whole encoder, with B A added to the queries and values.
 
-    Its logits equal those of the adapters on their base up to rounding (tested: 1e-5 relative to their size).
-
-    Parameters
-    ----------
-    segmenter : GuidedSegmenter
-        Stays as it is.
-
-    Raises
-    ------
-    ModelError
-        No adapters to merge, or their base is not at hand.
+    Its logits equal those of the adapters on their base up to rounding (tested: 1e-5 relative to their size). Raises
+    `ModelError` where there are no adapters to merge, or their base is not at hand.
     """
     import torch
 

@@ -274,9 +274,8 @@ def check_model(path: str | Path) -> LoadedModel:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from phaseguide.models.backbones.base import BackboneOptions
     from phaseguide.models.on_meta import on_meta
-    from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
+    from phaseguide.models.segmenter import GuidedSegmenter
 
     path = Path(path)
     card, kinds = _read_header(path)
@@ -284,11 +283,7 @@ def check_model(path: str | Path) -> LoadedModel:
 
     def build() -> GuidedSegmenter:
         try:
-            return GuidedSegmenter(
-                BackboneOptions(**card.backbone.model_dump()),
-                GuidanceOptions(**card.guidance.model_dump()),
-                card.scheme,
-            )
+            return GuidedSegmenter.from_card(card)
         except (ModelError, RuntimeError) as error:
             if is_out_of_memory(error):
                 raise

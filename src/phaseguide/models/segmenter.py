@@ -16,6 +16,7 @@ from phaseguide.models.guidance import build_guidance
 from phaseguide.phases import PhaseScheme
 
 if TYPE_CHECKING:
+    from phaseguide.models.card import Card
     from phaseguide.models.sam.prompts import Prompts
 
 
@@ -67,6 +68,12 @@ class GuidedSegmenter(nn.Module):
             build_guidance(guidance.kind, c, len(scheme), guidance.options)
             for c in channels[::-1][: guidance.scales]
         )
+
+    @classmethod
+    def from_card(cls, card: Card) -> GuidedSegmenter:
+        """Build what a card describes, with fresh weights."""
+        backbone = BackboneOptions(**card.backbone.model_dump())
+        return cls(backbone, GuidanceOptions(**card.guidance.model_dump()), card.scheme)
 
     @property
     def in_channels(self) -> int:

@@ -18,15 +18,7 @@ _CHOSEN = "The best epoch was chosen on the same pixels, so it is a little too g
 
 @dataclass(frozen=True)
 class Basis:
-    """What a score was measured on.
-
-    Attributes
-    ----------
-    where : str
-        In a few words, to stand behind "on".
-    meaning : str
-        What the number says, and what it does not, in sentences.
-    """
+    """What a score was measured on, in a few words to stand behind "on", and what the number says and does not."""
 
     where: str
     meaning: str
@@ -107,35 +99,17 @@ def without_folders(value: Any) -> Any:
 
 
 class Count(NamedTuple):
-    """Parameters of a module.
-
-    Attributes
-    ----------
-    trainable : int
-        Those that training may change.
-    total : int
-        All of them, shared base weights included.
-    """
+    """Parameters of a module that training may change, and all of them, shared base weights included."""
 
     trainable: int
     total: int
 
 
 def count_parameters(segmenter: GuidedSegmenter) -> dict[str, Count]:
-    """Count the parameters of a model.
+    """Count the parameters of ``encoder``, ``adapters`` (where there are some), ``guidance``, ``decoder``, and ``all``.
 
     Base weights of Segment Anything count as frozen parameters of the encoder, although they are no parameters
     of the segmenter and are not in its file. Its prompt encoder and quality head are not used and not counted.
-
-    Parameters
-    ----------
-    segmenter : GuidedSegmenter
-        May be on the meta device.
-
-    Returns
-    -------
-    dict of str to Count
-        ``encoder``, ``adapters`` (where there are some), ``guidance``, ``decoder``, and their sum ``all``.
     """
     backbone = segmenter.backbone
     counts = {"encoder": Count(0, backbone.frozen_parameters()), "adapters": Count(0, 0)}
@@ -155,22 +129,13 @@ def count_parameters(segmenter: GuidedSegmenter) -> dict[str, Count]:
 def count_of_card(card: Card) -> dict[str, Count]:
     """Count the parameters of the model that a card describes, without its weights or those below them.
 
-    Raises
-    ------
-    ModelError
-        The card names an architecture that cannot be built here, for example since a package is missing.
+    Raises `ModelError` where it cannot be built here, for example since a package is missing.
     """
-    from phaseguide.models.backbones.base import BackboneOptions
     from phaseguide.models.on_meta import on_meta
-    from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
+    from phaseguide.models.segmenter import GuidedSegmenter
 
     with on_meta():
-        segmenter = GuidedSegmenter(
-            BackboneOptions(**card.backbone.model_dump()),
-            GuidanceOptions(**card.guidance.model_dump()),
-            card.scheme,
-        )
-    return count_parameters(segmenter)
+        return count_parameters(GuidedSegmenter.from_card(card))
 
 
 def _is_number(value: Any) -> bool:

@@ -1,4 +1,7 @@
-"""Which class builds which architecture. A new backbone is one file in this folder and one line here."""
+"""Which class builds which architecture. A new backbone is one file in this folder, and one line here.
+
+What a model file may ask of it stands in `phaseguide.models.architectures`.
+"""
 
 from __future__ import annotations
 
