@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from phaseguide.errors import ModelError
+from phaseguide.folders import user_data_folder, user_model_folder
 from phaseguide.models.card import Card
 from phaseguide.models.model_file import read_card
 from phaseguide.models.new_file import move_new
@@ -17,7 +18,6 @@ from phaseguide.models.zoo import (
     ZooEntry,
     check_name,
     list_models,
-    user_model_folder,
     user_model_path,
 )
 
@@ -36,7 +36,7 @@ class RecycledModel:
 
 def recycle_folder() -> Path:
     """Folder of the deleted models, beside that of the user's models; one folder inside for each deletion."""
-    return user_model_folder().parent / "recycle"
+    return user_data_folder() / "recycle"
 
 
 def recycle_model(name: str) -> RecycledModel:

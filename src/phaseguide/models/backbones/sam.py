@@ -116,10 +116,7 @@ class SamBackbone(Backbone):
     def load_pretrained(self) -> None:
         """Start from official weights of this size, or from the base that the options name.
 
-        Raises
-        ------
-        ModelError
-            The weights are not at hand; the message says how to get them.
+        Raises `ModelError` where they are not at hand; the message says how to get them.
         """
         if self.options.adapter["merged"]:
             raise ModelError("A merged model holds its encoder already; start from an adapter model instead.")
@@ -140,23 +137,11 @@ class SamBackbone(Backbone):
     # -- running -----------------------------------------------------------------------------------
 
     def encode(self, image: Tensor) -> Features:
-        """Encode an image.
-
-        Parameters
-        ----------
-        image : Tensor, shape (B, 1 or 3, H, W)
-            Normalised; any size of at least 2 x 2. Padded to whole tokens.
-        """
+        """Encode an image of one or three channels, padded to whole tokens; see `Backbone.encode`."""
         return self.encode_adapted(self.encode_frozen(image))
 
     def encode_frozen(self, image: Tensor) -> Features:
-        """Run the encoder up to the first adapted block: what no training of the adapters changes.
-
-        Returns
-        -------
-        Features
-            Tokens, one map of shape (B, h, w, C).
-        """
+        """Run the encoder up to the first adapted block: tokens, shape (B, h, w, C), that no training changes."""
         from timm.layers.pos_embed import resample_abs_pos_embed_nhwc
 
         self._attach(image.device)
@@ -184,13 +169,7 @@ class SamBackbone(Backbone):
         return self._enlarged(self.decoder(features.maps[-1]), features)
 
     def decode_prompted(self, features: Features, prompts: Prompts) -> Tensor:
-        """Return logits as `decode`, guided by boxes and points in px of the image.
-
-        Raises
-        ------
-        ModelError
-            The light head takes no prompts.
-        """
+        """Return logits as `decode`, guided by boxes and points; the light head raises `ModelError`."""
         if not isinstance(self.decoder, MaskHead):
             raise ModelError(
                 "This model has the light convolutional head, which takes no boxes and points. Choose one with "
@@ -236,13 +215,7 @@ class SamBackbone(Backbone):
 
     @property
     def base(self) -> BaseWeights:
-        """The base weights; read when first needed.
-
-        Raises
-        ------
-        ModelError
-            They are not at hand, or damaged.
-        """
+        """The base weights; read when first needed. Raises `ModelError` where they are not at hand, or damaged."""
         if self._base is None:
             sha256 = self.options.adapter["base"]
             # Made under inference mode, the weights could neither be merged nor be learnt through later.

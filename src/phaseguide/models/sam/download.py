@@ -170,14 +170,16 @@ class _Transfer:
 
     def persisting(self) -> Iterator[Progress | Notice]:
         """Transfer, and go on a few times where the connection breaks off or falls silent."""
-        attempts = silences = 0
+        attempts, silences, most = 0, 0, _bytes_of(self.part)
         while True:
             before = _bytes_of(self.part)
             try:
                 yield from self._transferring()
                 return
             except _Silent as error:
-                silences = silences + 1 if _bytes_of(self.part) == before else 0
+                # Compared with the most there ever was: a server that sends no parts may start anew for ever.
+                now = _bytes_of(self.part)
+                silences, most = (0, now) if now > most else (silences + 1, most)
                 if silences >= SILENCES:
                     raise self.failed("broke off" if self._started else "silent") from error
                 yield self._progress()
