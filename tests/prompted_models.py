@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from phaseguide.models.backbones.unet import BackboneOptions
+from phaseguide.models.backbones.base import BackboneOptions
 from phaseguide.models.card import BackboneCard, CalibrationCard, Card, GuidanceCard
 from phaseguide.models.model_file import save_model
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter

@@ -11,9 +11,6 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "phaseguide"
 MOST_LINES, MOST_FILES = 400, 22
 
 CIRCLES_LEFT = (
-    {"models.backbones.sam", "models.backbones.unet", "models.model_file", "models.sam.checksums",
-     "models.sam.download", "models.sam.failures", "models.sam.places", "models.sam.presence",
-     "models.sam.shared_base", "models.sam.weights", "models.segmenter", "models.zoo"},
     {"cli.train.dataset", "cli.train.project"},
     {"jobs.segment", "jobs.segment_specimen"},
     {"studies.sam.benchmark", "studies.sam.report"},

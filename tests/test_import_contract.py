@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "phaseguide"
 
 ORDER = (
-    "errors", "plain_text", "files", "text_files", "json_files", "atomic", "events", "control", "settings",
+    "errors", "plain_text", "files", "folders", "text_files", "json_files", "atomic", "events", "control", "settings",
     "phases", "labels", "phase_edits", "ratios", "micrographs", "datasets", "models", "segmentation", "estimation",
     "projects", "evaluation", "training", "finetuning", "jobs", "cli", "widgets", "studies",
 )  # fmt: skip

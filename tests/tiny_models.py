@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from phaseguide.models.backbones.unet import BackboneOptions
+from phaseguide.models.backbones.base import BackboneOptions
 from phaseguide.models.card import BackboneCard, CalibrationCard, Card, GuidanceCard
 from phaseguide.models.model_file import save_model
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter

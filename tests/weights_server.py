@@ -35,6 +35,8 @@ class Server:
         Of each of the next answers, after how many bytes it breaks off.
     pause_s : float
         Between two pieces of 10 kB.
+    silent_s : float
+        Before it answers.
     tells_length : bool
     shift : int
         By how much it misses the part that was asked for.
@@ -54,6 +56,7 @@ class Server:
     content_type: str = "application/octet-stream"
     cuts: list[int] = field(default_factory=list)
     pause_s: float = 0.0
+    silent_s: float = 0.0
     tells_length: bool = True
     shift: int = 0
     redirect: bool = False
@@ -68,6 +71,7 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             wanted = self.headers.get("Range")
             server.asked.append((self.path, wanted))
+            time.sleep(server.silent_s)
             if server.redirect_to:
                 self.send_response(302)
                 self.send_header("Location", server.redirect_to)

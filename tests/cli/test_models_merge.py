@@ -88,7 +88,7 @@ def test_too_little_memory_to_merge(model: Path, tmp_path: Path, monkeypatch: py
     def full(*_: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("phaseguide.models.sam.merging.merge_adapters", full)
+    monkeypatch.setattr("phaseguide.models.merging.merge_adapters", full)
     fails(run("models", "merge", model, tmp_path / "out"), "Not enough memory to merge 'bainite'")
     assert list(tmp_path.glob("out*")) == []
 

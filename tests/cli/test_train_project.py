@@ -16,7 +16,8 @@ from phaseguide.cli.train.project import load_start
 from phaseguide.finetuning.config import PRESETS, FinetuneConfig
 from phaseguide.finetuning.run import finetune
 from phaseguide.finetuning.sources import sources_from_project
-from phaseguide.models.model_file import load_model, read_card, tensors_sha256
+from phaseguide.models.checksums import tensors_sha256
+from phaseguide.models.model_file import load_model, read_card
 from phaseguide.models.rephase import rephase
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects.project import Project

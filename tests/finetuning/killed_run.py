@@ -21,7 +21,8 @@ from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.resuming import read_interrupted
 from phaseguide.finetuning.run import finetune
 from phaseguide.finetuning.sources import sources_from_project
-from phaseguide.models.model_file import load_model, tensors_sha256
+from phaseguide.models.checksums import tensors_sha256
+from phaseguide.models.model_file import load_model
 from phaseguide.projects.project import Project
 
 CONFIG = FinetuneConfig(epochs=6, crop=64, batch=2, threads=1, device="cpu", learning_rate=1e-3)

@@ -25,12 +25,13 @@ from phaseguide.finetuning.resuming import read_interrupted
 from phaseguide.finetuning.run import finetune
 from phaseguide.finetuning.sources import Source
 from phaseguide.jobs.new_version import keep
-from phaseguide.models.backbones.unet import BackboneOptions, Features
-from phaseguide.models.model_file import LoadedModel, load_model, tensors_sha256
+from phaseguide.models.backbones.base import BackboneOptions, Features
+from phaseguide.models.checksums import tensors_sha256
+from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.network.embeddings import MEMORY
-from phaseguide.training.adapters import saves_memory
+from phaseguide.training.adapters import is_checkpointing
 from phaseguide.training.events import EpochDone
 from sam_files import offer_base
 from sam_steel import experienced_sam, fresh_sam, uhcs_sources
@@ -244,7 +245,7 @@ def test_memory_that_runs_out_is_saved_step_by_step(base: str, monkeypatch: pyte
     step, tried = Learner.step, []
 
     def failing(self: Learner, number: int, batch: int, done: float) -> float:
-        tried.append((batch, self.material.crops[0].labels.shape[0], saves_memory(self.model)))
+        tried.append((batch, self.material.crops[0].labels.shape[0], is_checkpointing(self.model)))
         if len(tried) < 4:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
         return step(self, number, batch, done)
@@ -337,7 +338,7 @@ def test_the_estimate_of_vit_b_is_near_what_was_measured(
             GuidanceOptions("none"),
             SCHEME,
         )
-    segmenter.backbone.save_memory(again)
+    segmenter.backbone.use_checkpointing(again)
     assert memory.step_bytes(segmenter, "adapters", crop, 1) / crop**2 == pytest.approx(measured, rel=0.2)
 
 

@@ -22,7 +22,8 @@ from phaseguide.finetuning.new_model import new_model
 from phaseguide.finetuning.resuming import read_interrupted
 from phaseguide.finetuning.run import finetune
 from phaseguide.finetuning.sources import Source
-from phaseguide.models.model_file import LoadedModel, load_model, tensors_sha256
+from phaseguide.models.checksums import tensors_sha256
+from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.models.zoo import open_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.training.events import EpochDone

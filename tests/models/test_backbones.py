@@ -6,7 +6,11 @@ import pytest
 import torch
 
 from phaseguide.errors import ModelError
-from phaseguide.models.backbones.unet import ARCHITECTURES, Backbone, BackboneOptions, pad_to_stride
+from phaseguide.models import architectures
+from phaseguide.models.architectures import ARCHITECTURES
+from phaseguide.models.backbones import registry
+from phaseguide.models.backbones.base import Backbone, BackboneOptions, Features, pad_to_stride
+from phaseguide.models.backbones.registry import build_backbone
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 from phaseguide.phases import PhaseScheme
 
@@ -17,7 +21,7 @@ ENCODER = "tu-tf_efficientnet_lite0"
 @pytest.mark.parametrize("architecture", list(ARCHITECTURES))
 def test_split_equals_plain_forward_for_odd_sizes(architecture: str) -> None:
     torch.manual_seed(0)
-    backbone = Backbone(BackboneOptions(architecture, ENCODER), 3).eval()
+    backbone = build_backbone(BackboneOptions(architecture, ENCODER), 3).eval()
     image = torch.randn(1, 1, 75, 101)
     with torch.inference_mode():
         split = backbone.decode(backbone.encode(image))
@@ -56,8 +60,8 @@ def test_guided_segmenter_without_ratio_is_its_backbone() -> None:
 @pytest.mark.parametrize("index", [0, 1, 2])
 def test_imagenet_start_is_offline_and_grey_equals_repeated_grey(index: int) -> None:
     name = f"tu-tf_efficientnet_lite{index}"
-    grey = Backbone(BackboneOptions("unet", name, 1), 2).eval()
-    colour = Backbone(BackboneOptions("unet", name, 3), 2).eval()
+    grey = build_backbone(BackboneOptions("unet", name, 1), 2).eval()
+    colour = build_backbone(BackboneOptions("unet", name, 3), 2).eval()
     grey.load_pretrained()
     colour.load_pretrained()
     image = torch.randn(1, 1, 64, 64)
@@ -85,10 +89,56 @@ def test_guidance_at_several_scales(architecture: str) -> None:
 
 def test_what_cannot_be_built_says_why() -> None:
     with pytest.raises(ModelError, match="Unknown architecture"):
-        Backbone(BackboneOptions("vnet", ENCODER), 3)
+        build_backbone(BackboneOptions("vnet", ENCODER), 3)
     with pytest.raises(ModelError, match="Cannot build the encoder"):
-        Backbone(BackboneOptions("unet", "no-such-encoder"), 3)
+        build_backbone(BackboneOptions("unet", "no-such-encoder"), 3)
     with pytest.raises(ModelError, match="no offline ImageNet weights"):
-        Backbone(BackboneOptions("unet", "resnet18"), 3).load_pretrained()
+        build_backbone(BackboneOptions("unet", "resnet18"), 3).load_pretrained()
     with pytest.raises(ModelError, match="1 or 3 channels"):
-        Backbone(BackboneOptions("unet", ENCODER, 2), 3).load_pretrained()
+        build_backbone(BackboneOptions("unet", ENCODER, 2), 3).load_pretrained()
+
+
+class Pixelwise(Backbone):
+    """A backbone of somebody else's: one layer a pixel."""
+
+    channels, half_dtype = [4], "float16"
+
+    def __init__(self, options: BackboneOptions, n_phases: int) -> None:
+        super().__init__()
+        self.options = options
+        self.encoder = torch.nn.Conv2d(options.in_channels, 4, 1)
+        self.head = torch.nn.Conv2d(4, n_phases, 1)
+
+    def encode(self, image: torch.Tensor) -> Features:
+        return Features([self.encoder(image)], *image.shape[-2:])
+
+    def decode(self, features: Features) -> torch.Tensor:
+        logits: torch.Tensor = self.head(features.maps[-1])
+        return logits
+
+    def encoder_parts(self) -> dict[str, torch.nn.Module]:
+        return {"encoder": self.encoder}
+
+    def decoder_parts(self) -> dict[str, torch.nn.Module]:
+        return {"head": self.head}
+
+    def load_pretrained(self) -> None:
+        raise ModelError("There is nothing to start from.")
+
+    def preferred_tile(self, device_kind: str) -> int:
+        return 512
+
+    def preferred_overlap(self, tile: int) -> int:
+        return 0
+
+
+def test_another_backbone_needs_its_class_and_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.BACKBONES, "pixelwise", f"{__name__}:Pixelwise")
+    monkeypatch.setitem(architectures._DECODERS, "pixelwise", {})
+    segmenter = GuidedSegmenter(BackboneOptions("pixelwise", "one"), GuidanceOptions("additive"), SCHEME)
+    assert isinstance(segmenter.backbone, Pixelwise) and not segmenter.takes_prompts
+    assert segmenter(torch.zeros(1, 1, 5, 7), torch.tensor([[0.1, 0.2, 0.7]])).shape == (1, 3, 5, 7)
+    with pytest.raises(ModelError, match="cannot guide a pixelwise model"):
+        segmenter.backbone.decode_prompted(segmenter.encode(torch.zeros(1, 1, 2, 2)), None)
+    with pytest.raises(TypeError, match="abstract"):
+        Backbone()  # type: ignore[abstract]

@@ -15,7 +15,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from phaseguide.errors import ModelError
-from phaseguide.models.backbones.unet import ARCHITECTURES, BackboneOptions
+from phaseguide.models.architectures import ARCHITECTURES
+from phaseguide.models.backbones.base import BackboneOptions
 from phaseguide.models.bioimageio import export
 from phaseguide.models.bioimageio.description import PackageText
 from phaseguide.models.bioimageio.export import (

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from phaseguide.errors import ModelError
-from phaseguide.models.guidance import GUIDANCE, build_guidance, count_parameters
+from phaseguide.models.guidance import GUIDANCE, build_guidance
 from phaseguide.models.guidance.plm import PhaseLearningModule
 
 ABLATIONS = {
@@ -26,6 +26,10 @@ KINDS = [
     ("plm", {"coordinates": False}),
     *[("plm", options) for options in ABLATIONS.values()],
 ]
+
+
+def count_parameters(module: torch.nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
 
 
 def parts(module: torch.nn.Module, name: str) -> int:

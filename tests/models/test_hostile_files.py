@@ -21,16 +21,11 @@ from phaseguide.errors import ModelError
 from phaseguide.finetuning.validation_blocks import block_history
 from phaseguide.models import recycle, zoo
 from phaseguide.models import segmenter as segmenters
-from phaseguide.models.backbones.unet import Backbone, BackboneOptions
-from phaseguide.models.model_file import (
-    METADATA_KEY,
-    check_model,
-    load_model,
-    model_bytes,
-    read_card,
-    tensors_sha256,
-)
-from phaseguide.models.parameters import count_of_card
+from phaseguide.models.backbones.base import BackboneOptions
+from phaseguide.models.backbones.registry import build_backbone
+from phaseguide.models.checksums import tensors_sha256
+from phaseguide.models.model_file import METADATA_KEY, check_model, load_model, model_bytes, read_card
+from phaseguide.models.summary import count_of_card
 from phaseguide.segmentation.inside.base_encoder import began_with_imagenet
 from phaseguide.training.data import seen_images
 from tiny_models import tiny_model
@@ -114,7 +109,7 @@ def test_an_encoder_that_is_an_address_or_a_folder(model: Path, tmp_path: Path, 
     with pytest.raises(ModelError):
         zoo.add_model(file)
     with pytest.raises(ModelError):
-        Backbone(BackboneOptions("unet", encoder), 2)
+        build_backbone(BackboneOptions("unet", encoder), 2)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from phaseguide.errors import ModelError
 from phaseguide.models import recycle, zoo
-from phaseguide.models.backbones.unet import BackboneOptions
+from phaseguide.models.backbones.base import BackboneOptions
 from phaseguide.models.card import CalibrationCard, Card
 from phaseguide.models.model_file import METADATA_KEY, LoadedModel, load_model, read_card, save_model
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from phaseguide.models.backbones.unet import BackboneOptions
+from phaseguide.models.backbones.base import BackboneOptions
+from phaseguide.models.merging import merge_adapters
 from phaseguide.models.model_file import load_model, read_card
-from phaseguide.models.parameters import Count, count_of_card, count_parameters
-from phaseguide.models.sam.merging import merge_adapters
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
+from phaseguide.models.summary import Count, count_of_card, count_parameters
 from phaseguide.models.zoo import find_model
 from phaseguide.phases import PhaseScheme
 from sam_files import offer_base

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phaseguide.errors import ModelError
-from phaseguide.models.backbones.unet import BackboneOptions
+from phaseguide.models.backbones.base import BackboneOptions
 from phaseguide.models.card import BackboneCard, CalibrationCard, Card, GuidanceCard, ScoreHeadCard
 from phaseguide.models.model_file import LoadedModel, load_model, save_model
 from phaseguide.models.rephase import origin_by_name, rephase

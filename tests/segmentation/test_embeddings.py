@@ -23,7 +23,7 @@ from safetensors.numpy import save_file
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.models.backbones.unet import BackboneOptions, Features
+from phaseguide.models.backbones.base import BackboneOptions, Features
 from phaseguide.models.model_file import LoadedModel, load_model, save_model
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 from phaseguide.phases import PhaseScheme

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from phaseguide.errors import DeviceError
-from phaseguide.models.backbones.unet import Features
+from phaseguide.models.backbones.base import Features
 from phaseguide.models.card import FOUR_FLIPS, ViewCard
 from phaseguide.models.metal import find_metal
 from phaseguide.phases import PhaseScheme

@@ -13,7 +13,7 @@ from torch import nn
 
 from phaseguide.errors import ModelError, PhaseguideError, RatioError
 from phaseguide.events import Finished, Progress
-from phaseguide.models.backbones.unet import BackboneOptions
+from phaseguide.models.backbones.base import BackboneOptions
 from phaseguide.models.card import BackboneCard
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from phaseguide.models.backbones.unet import BackboneOptions
+from phaseguide.models.backbones.base import BackboneOptions
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 from phaseguide.training.losses import segmentation_loss

@@ -12,7 +12,7 @@ import torch
 from phaseguide.errors import ModelError, TrainingError
 from phaseguide.events import Finished
 from phaseguide.models.model_file import load_model, save_model
-from phaseguide.training.adapters import encoded, saves_memory
+from phaseguide.training.adapters import encoded, is_checkpointing
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.events import EpochDone, TrainingResult
 from phaseguide.training.presets import TRAINING_PRESETS, training_config
@@ -143,12 +143,12 @@ def test_the_model_is_small_names_its_base_and_runs_when_it_is_read(base: str, t
 
 
 def test_computing_blocks_twice_gives_the_same_model(base: str) -> None:
-    (_, plain), (_, frugal) = run(config(base)), run(config(base, checkpointing=True))
+    (_, plain), (_, checkpointing) = run(config(base)), run(config(base, checkpointing=True))
     assert all(
         torch.allclose(a, b, atol=1e-5)
-        for a, b in zip(weights(plain).values(), weights(frugal).values(), strict=True)
+        for a, b in zip(weights(plain).values(), weights(checkpointing).values(), strict=True)
     )
-    assert saves_memory(_Run(data(), config(base, checkpointing=True), "model", None, None).model)
+    assert is_checkpointing(_Run(data(), config(base, checkpointing=True), "model", None, None).model)
 
 
 def test_copies_of_the_model_share_its_base(base: str) -> None:

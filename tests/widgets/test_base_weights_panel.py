@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from phaseguide.models.sam import shared_base as bases
+from phaseguide.models.sam.checksums import bases_folder
 from phaseguide.models.sam.shapes import OFFICIAL, OfficialFile
-from phaseguide.models.sam.weights import bases_folder
 from phaseguide.models.zoo import add_model, list_models
 from sam_files import write_base
 from sam_models import sam_model

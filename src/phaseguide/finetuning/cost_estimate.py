@@ -13,11 +13,11 @@ from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.feature_cache import BUDGET
 from phaseguide.finetuning.learner import Learner, Material, knows_its_phases
 from phaseguide.finetuning.material import prepare, steps_an_epoch
-from phaseguide.finetuning.memory import SAVING, held_bytes, step_bytes, will_need_saving
+from phaseguide.finetuning.memory import SAVING, held_bytes, step_bytes, will_need_checkpointing
 from phaseguide.finetuning.rehearsal import shipped_rehearsal
 from phaseguide.finetuning.sources import Source, SourceRow
 from phaseguide.segmentation.network.device import choose_device
-from phaseguide.training.adapters import sam_backbone, save_memory
+from phaseguide.training.adapters import sam_backbone, use_checkpointing
 
 if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel
@@ -124,13 +124,15 @@ def _plan(
     material = prepared.material
     steps = steps_an_epoch(material, config) * config.epochs
     device = choose_device(config.device).torch_device
-    frugal = will_need_saving(model.segmenter, config.parts, device, config.batch, prepared.crop)
-    found = _measure(model, material, config, device, prepared.crop, frugal=frugal)
+    checkpointing = will_need_checkpointing(
+        model.segmenter, config.parts, device, config.batch, prepared.crop
+    )
+    found = _measure(model, material, config, device, prepared.crop, checkpointing=checkpointing)
     variants = min(steps * config.batch, 8 * len(material.crops)) if found.variant_bytes else 0
     kept = sum(min(size * variants, BUDGET) for size in found.variant_bytes)
     memory = held_bytes(model.segmenter) + found.memory_bytes + kept
     seconds = steps * found.step + found.encoding * variants
-    notes = [SAVING] if frugal else []
+    notes = [SAVING] if checkpointing else []
     if not prepared.judged:
         notes.append(f"Validates on {prepared.split.sentence}.")
     if config.minutes and seconds > config.minutes * 60:
@@ -162,7 +164,7 @@ def _measure(
     device: torch.device,
     crop: int,
     *,
-    frugal: bool,
+    checkpointing: bool,
 ) -> _Measured:
     """Try steps, or remember what they took: it hangs on the shape of the network, and not on its weights."""
     anchored = knows_its_phases(model.card)
@@ -170,7 +172,7 @@ def _measure(
         repr(model.segmenter.backbone.options),
         repr(model.segmenter.guidance_options),
         len(model.segmenter.scheme),
-        *(config.parts, crop, config.batch, str(device), torch.get_num_threads(), frugal),
+        *(config.parts, crop, config.batch, str(device), torch.get_num_threads(), checkpointing),
         # which terms the loss has
         anchored and bool(config.anchor_weight),
         bool(material.taught or material.rehearsed),
@@ -179,8 +181,8 @@ def _measure(
     if key in _measured:
         return _measured[key]
     learner = Learner(model.segmenter, material, config, device, anchored=anchored)
-    if frugal:
-        save_memory(learner.model)
+    if checkpointing:
+        use_checkpointing(learner.model)
     step, encoding = _timed(learner, config)
     caches = [cache for cache in (learner.cache, learner.anchor_cache) if cache is not None]
     memory = step_bytes(learner.model, config.parts, crop, config.batch)

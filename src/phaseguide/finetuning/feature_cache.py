@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from phaseguide.finetuning.crops import Crop, turned
-from phaseguide.models.backbones.unet import Features
+from phaseguide.models.backbones.base import Features
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.training.adapters import encoded, sam_backbone
 from phaseguide.training.augmentation import jitter_brightness

@@ -21,7 +21,7 @@ from phaseguide.finetuning.losses import (
     squared_ratio_loss,
     tolerant_ratio_loss,
 )  # fmt: skip
-from phaseguide.models.backbones.unet import Features, is_batch_norm
+from phaseguide.models.backbones.base import Features, is_batch_norm
 from phaseguide.models.rephase import GROWN
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.ratios import FLOOR

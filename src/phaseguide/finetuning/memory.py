@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from phaseguide.models.sam.shapes import PATCH
-from phaseguide.training.adapters import sam_backbone, saves_memory
+from phaseguide.training.adapters import is_checkpointing, sam_backbone
 
 if TYPE_CHECKING:
     from phaseguide.finetuning.learner import Learner
@@ -75,7 +75,7 @@ def step_bytes(segmenter: GuidedSegmenter, parts: str, crop: int, batch: int) ->
     kept = sum(blocks[sam.first_adapted :])
     if parts == "fast" or not sam.encoder_parts():
         encoder = max(blocks)  # crops are encoded one by one, and nothing is kept for a gradient
-    elif saves_memory(segmenter):
+    elif is_checkpointing(segmenter):
         tokens = 4 * sam.shape.width * (-(-crop // PATCH)) ** 2
         encoder = batch * min(kept, tokens * len(blocks) + BLOCKS_AGAIN * max(blocks))
     else:
@@ -112,13 +112,13 @@ def free_bytes(device: torch.device) -> int | None:
     return None
 
 
-def can_save(learner: Learner) -> bool:
+def can_checkpoint(learner: Learner) -> bool:
     """Whether its encoder learns, block by block, and keeps more than it must."""
     sam = sam_backbone(learner.model)
-    return sam is not None and learner.config.parts != "fast" and not saves_memory(learner.model)
+    return sam is not None and learner.config.parts != "fast" and not is_checkpointing(learner.model)
 
 
-def will_need_saving(
+def will_need_checkpointing(
     segmenter: GuidedSegmenter, parts: str, device: torch.device, batch: int, crop: int
 ) -> bool:
     """Whether a learner that is not set up yet would run out of memory, and could do with less."""
@@ -131,10 +131,10 @@ def will_need_saving(
     return held_bytes(segmenter) - there + step_bytes(segmenter, parts, crop, batch) > free
 
 
-def needs_saving(learner: Learner, batch: int, crop: int) -> bool:
+def needs_checkpointing(learner: Learner, batch: int, crop: int) -> bool:
     """Whether a learner that is set up would run out of memory in its steps, and could do with less."""
     free = free_bytes(learner.device)
-    if free is None or not can_save(learner):
+    if free is None or not can_checkpoint(learner):
         return False
     # Models are there already; gradients and two moments come with the first step.
     learning = sum(p.numel() * 4 for p in learner.model.parameters() if p.requires_grad)

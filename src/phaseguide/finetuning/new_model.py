@@ -89,7 +89,7 @@ def _fresh(
 ) -> GuidedSegmenter:
     import torch
 
-    from phaseguide.models.backbones.unet import BackboneOptions
+    from phaseguide.models.backbones.base import BackboneOptions
     from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 
     c = config

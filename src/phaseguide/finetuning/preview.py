@@ -10,7 +10,7 @@ import torch
 
 from phaseguide.events import Notice
 from phaseguide.finetuning.events import Preview, PreviewField
-from phaseguide.models.backbones.unet import Features
+from phaseguide.models.backbones.base import Features
 from phaseguide.models.segmenter import GuidedSegmenter, normalise_image
 from phaseguide.segmentation.matching.match import argmax_labels
 from phaseguide.training.tiled import decode_field, encode_field

@@ -18,17 +18,18 @@ from phaseguide.finetuning.events import Ending, FinetuneResult, Judgement, Prev
 from phaseguide.finetuning.feature_cache import cache_for
 from phaseguide.finetuning.learner import Learner, knows_its_phases
 from phaseguide.finetuning.material import SMALLEST_CROP, prepare, steps_an_epoch
-from phaseguide.finetuning.memory import SAVING, can_save, needs_saving
+from phaseguide.finetuning.memory import SAVING, can_checkpoint, needs_checkpointing
 from phaseguide.finetuning.new_card import environment, finished_model
 from phaseguide.finetuning.preview import Previewer
 from phaseguide.finetuning.rehearsal import shipped_rehearsal
 from phaseguide.finetuning.resuming import load_position, save_position
 from phaseguide.finetuning.sources import Source, data_sha256, zero_based
 from phaseguide.finetuning.validation import judge
-from phaseguide.models.model_file import LoadedModel, tensors_sha256
+from phaseguide.models.checksums import tensors_sha256
+from phaseguide.models.model_file import LoadedModel
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.segmentation.network.device import choose_device
-from phaseguide.training.adapters import save_memory
+from phaseguide.training.adapters import use_checkpointing
 from phaseguide.training.checkpoint import DamagedCheckpointError, set_aside, sweep
 from phaseguide.training.events import EpochDone
 from phaseguide.training.stages import read_gauges
@@ -122,7 +123,7 @@ class _Run:
         self.losses: list[float] = []
         self.best_value = -np.inf
         self.stale = self.setbacks = 0
-        self.frugal = False
+        self.checkpointing = False
         self.spent, self.saved = 0.0, time.monotonic()
         self.epoch_began = time.perf_counter()
         self.before: Judgement | None = None
@@ -134,8 +135,8 @@ class _Run:
         self._set_up()
         if hint := zero_based(self.sources, self.start.card.scheme):
             yield Notice(hint)
-        if not self.frugal and needs_saving(self.learner, self.batch, self.crop):
-            self._be_frugal()
+        if not self.checkpointing and needs_checkpointing(self.learner, self.batch, self.crop):
+            self._use_checkpointing()
             yield Notice(SAVING)
         if self.checkpoint is not None:
             sweep(self.checkpoint)
@@ -168,16 +169,16 @@ class _Run:
             self.start.segmenter, prepared.material, self.config, self.device, anchored=anchored
         )
         self._judging_cache()
-        if self.frugal:
-            save_memory(self.learner.model)
+        if self.checkpointing:
+            use_checkpointing(self.learner.model)
 
     def _judging_cache(self) -> None:
         self.judging = cache_for(self.config.parts, self.learner.model, self.device, self.config.seed)
 
-    def _be_frugal(self) -> None:
+    def _use_checkpointing(self) -> None:
         """Save memory from now on, also after crops were made smaller."""
-        self.frugal = True
-        save_memory(self.learner.model)
+        self.checkpointing = True
+        use_checkpointing(self.learner.model)
 
     def _judge(self, segmenter: GuidedSegmenter) -> Judgement | None:
         return judge(segmenter, self.prepared.judged, self.judging, self.device, self.prepared.split.sentence)
@@ -281,8 +282,8 @@ class _Run:
         MEMORY.clear()  # on a GPU they may hold what a step needs
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        if not self.frugal and can_save(self.learner):
-            self._be_frugal()
+        if not self.checkpointing and can_checkpoint(self.learner):
+            self._use_checkpointing()
             return f"Memory ran out. {SAVING}"
         if self.batch == self.config.batch and self.batch > 1:
             self.batch //= 2

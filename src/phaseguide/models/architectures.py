@@ -13,7 +13,7 @@ from typing import Any
 from phaseguide.errors import ModelError
 
 SAM = "sam"
-"""The architecture that `phaseguide.models.sam` builds; the others are from segmentation-models-pytorch."""
+"""The architecture of `phaseguide.models.backbones.sam`; the others are from segmentation-models-pytorch."""
 ARCHITECTURES = {
     "unet": "Unet",
     "unetplusplus": "UnetPlusPlus",
@@ -130,17 +130,8 @@ def check_backbone(
     """Make sure that a backbone is one that may be built.
 
     Whether the encoder is there is told by `phaseguide.models.backbones.unet.check_encoder`, which needs the libraries.
-
-    Parameters
-    ----------
-    architecture, encoder, decoder, adapter
-        See `phaseguide.models.backbones.unet.BackboneOptions`.
-
-    Raises
-    ------
-    ModelError
-        An architecture that does not exist, a name that is none, an option that there is not or a value out of its
-        range.
+    Raises `ModelError` for an architecture that does not exist, a name that is none, an option that there is not or a
+    value out of its range; see `phaseguide.models.backbones.base.BackboneOptions`.
     """
     if architecture not in _DECODERS:
         known = ", ".join([*ARCHITECTURES, SAM])
@@ -157,18 +148,7 @@ def check_backbone(
 
 
 def check_guidance(kind: str, options: Mapping[str, Any]) -> None:
-    """Make sure that a guidance is one that may be built.
-
-    Parameters
-    ----------
-    kind, options
-        See `phaseguide.models.segmenter.GuidanceOptions`.
-
-    Raises
-    ------
-    ModelError
-        Unknown kind, an option that the kind does not have or a value out of its range.
-    """
+    """Make sure that a guidance is one that may be built; see `phaseguide.models.segmenter.GuidanceOptions`."""
     if kind not in _GUIDANCE:
         raise ModelError(f"Unknown guidance {kind[:60]!r}. Choose one of {', '.join(_GUIDANCE)}.")
     _check(f"Guidance {kind!r}", options, _GUIDANCE[kind])

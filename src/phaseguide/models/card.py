@@ -36,7 +36,7 @@ class _Section(BaseModel):
 
 
 class BackboneCard(_Section):
-    """Architecture and options; see `phaseguide.models.backbones.unet.BackboneOptions`."""
+    """Architecture and options; see `phaseguide.models.backbones.base.BackboneOptions`."""
 
     architecture: _Name
     encoder: _Name
@@ -230,6 +230,12 @@ class Card(_Section):
             raise ValueError("the shares of training_ratio_mean do not sum to 1")
         check_record(self.training)
         return self
+
+    @property
+    def base_sha256(self) -> str:
+        """Checksum of the base weights that its adapters sit on; empty for a model that needs none."""
+        adapter = self.backbone.adapter
+        return "" if adapter.get("merged") else str(adapter.get("base", ""))
 
     @property
     def scheme(self) -> PhaseScheme:

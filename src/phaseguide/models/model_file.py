@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from phaseguide.json_files import parse_json
 from phaseguide.micrographs.records import sha256_of_file
 from phaseguide.models.architectures import check_backbone, check_guidance
 from phaseguide.models.card import FORMAT_VERSION, BackboneCard, Card, GuidanceCard
+from phaseguide.models.checksums import tensors_sha256
 from phaseguide.models.training_record import as_stored, only_finite
 
 if TYPE_CHECKING:
@@ -78,16 +78,6 @@ def _find_base(path: Path, sha256: str) -> None:
         ) from error
 
 
-def tensors_sha256(tensors: dict[str, Tensor]) -> str:
-    """Checksum over names, types, shapes and bytes of all tensors, in order of name."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-        digest.update(tensor.reshape(-1).view(_byte_type()).numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _check_base_is_named(segmenter: GuidedSegmenter) -> None:
     adapter = segmenter.backbone.options.adapter
     if adapter and not adapter["base"] and not adapter["merged"]:
@@ -95,12 +85,6 @@ def _check_base_is_named(segmenter: GuidedSegmenter) -> None:
             "This model sits on random base weights, which are good for measuring speed only. Start it from the "
             "official weights (load_pretrained) and train it before it is saved."
         )
-
-
-def _byte_type() -> Any:
-    import torch
-
-    return torch.uint8
 
 
 def save_model(path: str | Path, segmenter: GuidedSegmenter, card: Card) -> Card:
@@ -268,8 +252,7 @@ def load_model(path: str | Path) -> LoadedModel:
         As `check_model`.
     """
     model = check_model(path)
-    adapter = model.card.backbone.adapter
-    if (base := adapter.get("base")) and not adapter.get("merged"):
+    if base := model.card.base_sha256:
         _find_base(model.path, base)
     return model
 
@@ -291,9 +274,8 @@ def check_model(path: str | Path) -> LoadedModel:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from phaseguide.models.backbones.unet import BackboneOptions
     from phaseguide.models.on_meta import on_meta
-    from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
+    from phaseguide.models.segmenter import GuidedSegmenter
 
     path = Path(path)
     card, kinds = _read_header(path)
@@ -301,11 +283,7 @@ def check_model(path: str | Path) -> LoadedModel:
 
     def build() -> GuidedSegmenter:
         try:
-            return GuidedSegmenter(
-                BackboneOptions(**card.backbone.model_dump()),
-                GuidanceOptions(**card.guidance.model_dump()),
-                card.scheme,
-            )
+            return GuidedSegmenter.from_card(card)
         except (ModelError, RuntimeError) as error:
             if is_out_of_memory(error):
                 raise

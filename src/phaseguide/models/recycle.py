@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from phaseguide.errors import ModelError
+from phaseguide.folders import user_data_folder, user_model_folder
 from phaseguide.models.card import Card
 from phaseguide.models.model_file import read_card
 from phaseguide.models.new_file import move_new
@@ -17,7 +18,6 @@ from phaseguide.models.zoo import (
     ZooEntry,
     check_name,
     list_models,
-    user_model_folder,
     user_model_path,
 )
 
@@ -26,19 +26,7 @@ _STAMP = "%Y%m%d-%H%M%S"
 
 @dataclass(frozen=True)
 class RecycledModel:
-    """A deleted model.
-
-    Attributes
-    ----------
-    name : str
-        What it was called.
-    path : Path
-        Where it waits.
-    deleted : datetime
-        Local time.
-    card : Card or None
-        None if it cannot be read.
-    """
+    """A deleted model: what it was called, where it waits, when it was deleted, and its card if that can be read."""
 
     name: str
     path: Path
@@ -48,17 +36,11 @@ class RecycledModel:
 
 def recycle_folder() -> Path:
     """Folder of the deleted models, beside that of the user's models; one folder inside for each deletion."""
-    return user_model_folder().parent / "recycle"
+    return user_data_folder() / "recycle"
 
 
 def recycle_model(name: str) -> RecycledModel:
-    """Move a model of the user's to the recycle folder.
-
-    Raises
-    ------
-    ModelError
-        Not a name, no such model, it is built in, or its file cannot be moved.
-    """
+    """Move a model of the user's to the recycle folder, or raise `ModelError`."""
     source = user_model_path(name)
     now = datetime.now().astimezone()
     stamp, number = now.strftime(_STAMP), 1
@@ -83,18 +65,9 @@ def list_recycled() -> list[RecycledModel]:
 
 
 def restore_model(model: RecycledModel, name: str | None = None) -> ZooEntry:
-    """Bring a deleted model back among the user's.
+    """Bring a deleted model back among the user's, under a new name if its own was given to another one meanwhile.
 
-    Parameters
-    ----------
-    model : RecycledModel
-    name : str, optional
-        A new name, for example where the old one was given to another model meanwhile.
-
-    Raises
-    ------
-    ModelError
-        The name is taken or cannot be one, or the file cannot be moved; the model stays recycled.
+    Raises `ModelError` where the name is taken or cannot be one, or the file cannot be moved; the model stays recycled.
     """
     name = model.name if name is None else name
     check_name(name)

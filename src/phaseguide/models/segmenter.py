@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from phaseguide.errors import ModelError
-from phaseguide.models.backbones.unet import BackboneOptions, Features, build_backbone
+from phaseguide.models.backbones.base import BackboneOptions, Features
+from phaseguide.models.backbones.registry import build_backbone
 from phaseguide.models.guidance import build_guidance
 from phaseguide.phases import PhaseScheme
 
 if TYPE_CHECKING:
+    from phaseguide.models.card import Card
     from phaseguide.models.sam.prompts import Prompts
 
 
@@ -66,6 +68,12 @@ class GuidedSegmenter(nn.Module):
             build_guidance(guidance.kind, c, len(scheme), guidance.options)
             for c in channels[::-1][: guidance.scales]
         )
+
+    @classmethod
+    def from_card(cls, card: Card) -> GuidedSegmenter:
+        """Build what a card describes, with fresh weights."""
+        backbone = BackboneOptions(**card.backbone.model_dump())
+        return cls(backbone, GuidanceOptions(**card.guidance.model_dump()), card.scheme)
 
     @property
     def in_channels(self) -> int:

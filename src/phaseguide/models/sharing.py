@@ -16,13 +16,7 @@ from phaseguide.models.zoo import SUFFIX, ZooEntry, add_model
 
 @dataclass(frozen=True)
 class ShareText:
-    """What the receiver of a model should read in its card.
-
-    Attributes
-    ----------
-    name, description, model_licence, data_licence, citation : str
-        Replace what the card says.
-    """
+    """What the receiver of a model should read in its card, in place of what that says now."""
 
     name: str
     description: str
@@ -37,36 +31,15 @@ class ShareText:
 
 
 def save_as(source: Path, name: str) -> ZooEntry:
-    """Copy a model among the user's under another name, byte for byte, after checking it completely.
-
-    Raises
-    ------
-    ModelError
-        As `phaseguide.models.zoo.add_model`.
-    """
+    """Copy a model among the user's under another name, byte for byte; errors as of `add_model`."""
     return add_model(source, name)
 
 
 def export_model(source: Path, target: Path) -> Path:
-    """Write a copy of a model, byte for byte, so that its checksum stays that of the records.
+    """Write a copy of a model, byte for byte, so that its checksum stays that of the records; returns its path.
 
-    Parameters
-    ----------
-    source : Path
-    target : Path
-        A new file; the suffix is added where it is missing.
-
-    Returns
-    -------
-    Path
-        The file written.
-
-    Raises
-    ------
-    ModelError
-        The model is damaged, or there is a file of that name.
-    PhaseguideError
-        The file cannot be written.
+    The target is a new file, and gets its suffix where that is missing. Raises `ModelError` where the model is damaged,
+    or there is a file of that name.
     """
     check_model(source)
     target = _with_suffix(target)
@@ -77,23 +50,8 @@ def export_model(source: Path, target: Path) -> Path:
 def share_model(source: Path, target: Path, text: ShareText) -> Path:
     """Write a model as one file to hand over: the same weights, and a card that says what it is.
 
-    Texts of the card that are paths of files lose their folders.
-
-    Parameters
-    ----------
-    source, target : Path
-        As in `export_model`.
-    text : ShareText
-
-    Returns
-    -------
-    Path
-        The file written.
-
-    Raises
-    ------
-    ModelError
-        As `export_model`; or a description or a licence of the model is missing, or a text is too long.
+    Texts of the card that are paths of files lose their folders. Files and errors as of `export_model`; a description
+    and a licence of the model are needed, and no text may be too long.
     """
     for value, what in (
         (text.description, "what it is for"),
@@ -111,13 +69,9 @@ def share_model(source: Path, target: Path, text: ShareText) -> Path:
 
 
 def with_card(data: bytes, card: Card) -> bytes:
-    """Return the bytes of a model file with another card; its weights stay as they are.
+    """Return the bytes of a sound model file with another card; its weights stay as they are.
 
-    Parameters
-    ----------
-    data : bytes
-        A sound model file: 8 bytes with the length of the header, JSON header, tensors.
-    card : Card
+    The file: 8 bytes with the length of the header, JSON header, tensors.
     """
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])

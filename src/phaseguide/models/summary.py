@@ -1,12 +1,15 @@
-"""A card in a few words, for lists and documents: where a model comes from, and how good it was found to be."""
+"""A model in words and numbers, for lists and documents: where it comes from, how good and how large it is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from phaseguide.models.card import Card
+
+if TYPE_CHECKING:
+    from phaseguide.models.segmenter import GuidedSegmenter
 
 _WORDS = {"dice_mean": "Dice", "miou": "mIoU", "accuracy": "accuracy"}
 
@@ -15,15 +18,7 @@ _CHOSEN = "The best epoch was chosen on the same pixels, so it is a little too g
 
 @dataclass(frozen=True)
 class Basis:
-    """What a score was measured on.
-
-    Attributes
-    ----------
-    where : str
-        In a few words, to stand behind "on".
-    meaning : str
-        What the number says, and what it does not, in sentences.
-    """
+    """What a score was measured on, in a few words to stand behind "on", and what the number says and does not."""
 
     where: str
     meaning: str
@@ -101,6 +96,46 @@ def without_folders(value: Any) -> Any:
     if isinstance(value, str) and (value.startswith(("/", "~/", "\\\\")) or value[1:3] in (":\\", ":/")):
         return value.replace("\\", "/").rstrip("/").rpartition("/")[2]
     return value
+
+
+class Count(NamedTuple):
+    """Parameters of a module that training may change, and all of them, shared base weights included."""
+
+    trainable: int
+    total: int
+
+
+def count_parameters(segmenter: GuidedSegmenter) -> dict[str, Count]:
+    """Count the parameters of ``encoder``, ``adapters`` (where there are some), ``guidance``, ``decoder``, and ``all``.
+
+    Base weights of Segment Anything count as frozen parameters of the encoder, although they are no parameters
+    of the segmenter and are not in its file. Its prompt encoder and quality head are not used and not counted.
+    """
+    backbone = segmenter.backbone
+    counts = {"encoder": Count(0, backbone.frozen_parameters()), "adapters": Count(0, 0)}
+    for name, module in backbone.encoder_parts().items():
+        own = sum(p.numel() for p in module.parameters())
+        counts[name] = Count(counts[name].trainable + own, counts[name].total + own)
+    guidance = sum(p.numel() for p in segmenter.guidance.parameters())
+    decoder = sum(p.numel() for module in backbone.decoder_parts().values() for p in module.parameters())
+    counts["guidance"], counts["decoder"] = Count(guidance, guidance), Count(decoder, decoder)
+    if not counts["adapters"].total:
+        del counts["adapters"]
+    parts = list(counts.values())
+    counts["all"] = Count(sum(c.trainable for c in parts), sum(c.total for c in parts))
+    return counts
+
+
+def count_of_card(card: Card) -> dict[str, Count]:
+    """Count the parameters of the model that a card describes, without its weights or those below them.
+
+    Raises `ModelError` where it cannot be built here, for example since a package is missing.
+    """
+    from phaseguide.models.on_meta import on_meta
+    from phaseguide.models.segmenter import GuidedSegmenter
+
+    with on_meta():
+        return count_parameters(GuidedSegmenter.from_card(card))
 
 
 def _is_number(value: Any) -> bool:

@@ -11,9 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import platformdirs
-
 from phaseguide.errors import ModelError
+from phaseguide.folders import user_model_folder as user_model_folder
 from phaseguide.models.card import Card
 from phaseguide.models.model_file import read_card
 from phaseguide.models.new_file import sweep_parts, write_new
@@ -52,12 +51,6 @@ class ZooEntry:
     origin: Literal["built-in", "user"]
     problem: str
     card: Card | None
-
-
-def user_model_folder() -> Path:
-    """Folder of the models that the user added; the variable PHASEGUIDE_DATA_DIR moves it."""
-    base = os.environ.get("PHASEGUIDE_DATA_DIR") or platformdirs.user_data_dir("phaseguide", appauthor=False)
-    return Path(base) / "models"
 
 
 def built_in_folder() -> Path:
@@ -99,7 +92,7 @@ def _model_files(folder: Path) -> list[Path]:
 
 def _look(path: Path) -> tuple[Card | None, str]:
     """Card of a model, and what is wrong with it or lacking; no weights are read."""
-    from phaseguide.models.sam.presence import missing_base
+    from phaseguide.models.sam.weights import missing_base
 
     try:
         card = read_card(path)

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import torch
 
 from phaseguide.errors import TrainingError
+from phaseguide.models.architectures import SAM
+from phaseguide.models.backbones.base import Features
 from phaseguide.models.backbones.sam import SamBackbone
-from phaseguide.models.backbones.unet import SAM, Features
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.segmentation.network.device import computes_bfloat16
 from phaseguide.training.config import TrainingConfig
@@ -51,7 +52,7 @@ def encoded(segmenter: GuidedSegmenter, encode: Callable[[T], Features], value: 
     return replace(features, maps=[m.float() for m in features.maps])
 
 
-def save_memory(segmenter: GuidedSegmenter) -> None:
+def use_checkpointing(segmenter: GuidedSegmenter) -> None:
     """Keep only what passes between the encoder's blocks, and compute the rest again for the gradient.
 
     Raises
@@ -65,11 +66,11 @@ def save_memory(segmenter: GuidedSegmenter) -> None:
             f"checkpointing is true, but a {segmenter.backbone.options.architecture} model has no blocks to compute "
             f"twice; only architecture {SAM} has. Leave it out."
         )
-    sam.save_memory(True)
+    sam.use_checkpointing(True)
 
 
-def saves_memory(segmenter: GuidedSegmenter) -> bool:
-    """Whether `save_memory` is on."""
+def is_checkpointing(segmenter: GuidedSegmenter) -> bool:
+    """Whether `use_checkpointing` is on."""
     sam = sam_backbone(segmenter)
     return sam is not None and bool(sam.encoder.grad_checkpointing)
 
@@ -86,7 +87,7 @@ def too_large(config: TrainingConfig, segmenter: GuidedSegmenter) -> str:
     less = [f"fewer crops a step (--batch {config.batch // 2})"] if config.batch > 1 else []
     if config.crop >= 64:
         less.append(f"smaller crops (--crop {config.crop // 64 * 32})")
-    if sam_backbone(segmenter) is not None and not saves_memory(segmenter):
+    if sam_backbone(segmenter) is not None and not is_checkpointing(segmenter):
         less.append("less memory for each, in more time (--set checkpointing=true)")
     advice = f"Take {', or '.join(less)}." if less else "Close other programs, or choose another --device."
     return f"Memory ran out in a step with {crops} of {config.crop} px. {advice}"

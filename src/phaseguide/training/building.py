@@ -7,7 +7,7 @@ import copy
 import torch
 
 from phaseguide.errors import TrainingError
-from phaseguide.models.backbones.unet import BackboneOptions
+from phaseguide.models.backbones.base import BackboneOptions
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
 from phaseguide.training.adapters import sam_backbone
 from phaseguide.training.config import RECOMMENDED, TrainingConfig

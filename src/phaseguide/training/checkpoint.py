@@ -20,7 +20,7 @@ from phaseguide.atomic import check_writable, write_bytes
 from phaseguide.errors import TrainingError
 from phaseguide.files import open_plain
 from phaseguide.json_files import parse_json
-from phaseguide.models.model_file import tensors_sha256
+from phaseguide.models.checksums import tensors_sha256
 
 _KEY = "phaseguide_checkpoint"
 _SUM = "sha256"

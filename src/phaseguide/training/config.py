@@ -22,7 +22,7 @@ class TrainingConfig(Settings):
     Attributes
     ----------
     architecture, encoder, decoder
-        See `phaseguide.models.backbones.unet.BackboneOptions`.
+        See `phaseguide.models.backbones.base.BackboneOptions`.
     adapter : dict
         For architecture ``sam``: rank, blocks and base of the adapters; see
         `phaseguide.models.backbones.sam.SamBackbone`. Without a base, the official one of the size.

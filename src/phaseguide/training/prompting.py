@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phaseguide.models.backbones.unet import Features
+from phaseguide.models.backbones.base import Features
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.models.segmenter import GuidedSegmenter
 

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from phaseguide.models.backbones.unet import is_batch_norm
+from phaseguide.models.backbones.base import is_batch_norm
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.ratios import FLOOR
 from phaseguide.training.config import TrainingConfig

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phaseguide.models.backbones.unet import Features
+from phaseguide.models.backbones.base import Features
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.segmentation.network.tiling import Tile, blend_windows, plan_tiles
 from phaseguide.training.adapters import encoded, sam_backbone

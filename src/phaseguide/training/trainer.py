@@ -16,10 +16,10 @@ import torch
 from phaseguide.datasets.label_gaps import describe_training_gaps
 from phaseguide.errors import PhaseguideError, TrainingError, is_out_of_memory
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.models.model_file import tensors_sha256
+from phaseguide.models.checksums import tensors_sha256
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
 from phaseguide.segmentation.network.device import choose_device
-from phaseguide.training.adapters import encoded, save_memory, too_large
+from phaseguide.training.adapters import encoded, too_large, use_checkpointing
 from phaseguide.training.augmentation import jitter_brightness
 from phaseguide.training.building import build_model
 from phaseguide.training.checkpoint import (
@@ -123,7 +123,7 @@ class _Run:
         self.stages = plan_stages(self._learnt())
         self.model = build_model(self._learnt(), data, start).to(self.device)
         if config.checkpointing:
-            save_memory(self.model)
+            use_checkpointing(self.model)
         self.model = self.model.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model).eval()
         self.best = copy.deepcopy(self.average)

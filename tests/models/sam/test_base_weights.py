@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,6 +42,18 @@ def sha(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def listed() -> list[bases.BaseEntry]:
+    *_, last = bases.listing()
+    assert isinstance(last, Finished)
+    return last.result
+
+
+def remembered() -> set[str]:
+    """Paths with a checksum, as another program would read them."""
+    with closing(sqlite3.connect(checksums.index_path())) as table:
+        return {path for (path,) in table.execute("SELECT path FROM checksums")}
+
+
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Files whose bytes were read for a checksum."""
@@ -54,10 +68,10 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return seen
 
 
-def test_importing_needs_neither_torch_nor_pooch() -> None:
+def test_importing_needs_neither_torch_nor_requests() -> None:
     code = (
         "import sys, phaseguide.models.sam.weights, phaseguide.cli.models.weights\n"
-        "print(*{'torch', 'pooch', 'requests'} & set(sys.modules))"
+        "print(*{'torch', 'requests'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
@@ -230,25 +244,52 @@ def test_what_cannot_be_base_weights_is_refused_before_it_is_read(tmp_path: Path
     assert reads == [] and checksums.read_index().added == {}
 
 
-def test_a_damaged_index_is_made_anew(tmp_path: Path, data_dir: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"no database", bytes(5000), b"SQLite format 3\0" + bytes(5000)])
+def test_a_damaged_index_is_made_anew(tmp_path: Path, data_dir: Path, content: bytes) -> None:
     file = put(data_dir / "bases" / NAME)
-    index = data_dir / "bases" / "index.json"
-    for text in (
-        "",
-        "{",
-        "[]",
-        '{"added": 1, "checksums": {}}',
-        '{"added": {"a": 1}, "checksums": {"b": {}}}',
-        "\udcff",
-    ):
-        index.write_text(text, encoding="utf-8", errors="surrogateescape")
-        checksums._taken.clear()
-        assert bases.find_official("vit_b") == file
-        assert json.loads(index.read_text())["checksums"][str(file)]["sha256"] == SHA
+    put(checksums.index_path(), content)
+    assert bases.find_official("vit_b") == file and remembered() == {str(file)}
+    kept = checksums.index_path().with_name("index.sqlite.damaged")
+    assert kept.exists() == bool(content) and (not content or kept.read_bytes() == content)
+    put(checksums.index_path(), content)
     other = put(tmp_path / "own.pth", b"own")
-    index.write_text("{")
     bases.add_base(other)
     assert bases.find_base(sha(b"own")) == other
+
+
+def test_the_index_of_an_older_version_is_taken_over_once(
+    tmp_path: Path, data_dir: Path, reads: list[Path]
+) -> None:
+    file, own = put(data_dir / "bases" / NAME), put(tmp_path / "own.pth", b"own")
+    about = file.stat()
+    old = {
+        "format": 1,
+        "added": {str(own): {"sha256": sha(b"own"), "size": "vit_l"}},
+        "checksums": {str(file): {"bytes": about.st_size, "mtime_ns": about.st_mtime_ns, "sha256": SHA}},
+    }
+    text = put(checksums.json_path(), json.dumps(old).encode()).read_text()
+    assert bases.find_official("vit_b") == file and reads == []
+    assert {path: added.size for path, added in checksums.read_index().added.items()} == {str(own): "vit_l"}
+    bases.forget_base(own)
+    assert checksums.read_index().added == {}, "not taken over again"
+    assert checksums.json_path().read_text() == text, "an older version still finds its own"
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a folder that refuses its owner")
+def test_an_index_in_a_folder_that_cannot_be_written_is_read(
+    tmp_path: Path, data_dir: Path, reads: list[Path]
+) -> None:
+    file, own = put(data_dir / "bases" / NAME), put(tmp_path / "own.pth", b"own")
+    bases.add_base(own)
+    assert bases.find_official("vit_b") == file and reads == [own, file]
+    checksums._taken.clear()
+    for path in (checksums.index_path(), file.parent):
+        path.chmod(0o500)
+    try:
+        assert bases.find_official("vit_b") == file and bases.find_base(sha(b"own")) == own
+        assert reads == [own, file]
+    finally:
+        file.parent.chmod(0o700)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a folder that refuses its owner")
@@ -272,17 +313,17 @@ def test_an_index_that_cannot_be_written_does_not_stop_reading(
 ) -> None:
     """As above where the system has no such folders: something else lies in the place of the index."""
     file = put(data_dir / "bases" / NAME)
-    (data_dir / "bases" / "index.json").mkdir()
+    checksums.index_path().mkdir()
     assert bases.find_official("vit_b") == file
     assert bases.find_official("vit_b") == file and reads == [file]
-    with pytest.raises(PhaseguideError, match=r"index\.json: cannot be written"):
+    with pytest.raises(PhaseguideError, match=r"index\.sqlite: cannot be written"):
         bases.add_base(put(tmp_path / "own.pth", b"own"))
 
 
 def test_the_list_tells_what_is_there_what_is_gone_and_what_has_changed(
     tmp_path: Path, data_dir: Path
 ) -> None:
-    assert [(e.size, e.path, e.problem, e.note) for e in bases.list_bases()] == [
+    assert [(e.size, e.path, e.problem, e.note) for e in listed()] == [
         (size, None, "", "") for size in OFFICIAL
     ]
     official = put(data_dir / "bases" / NAME)
@@ -292,7 +333,7 @@ def test_the_list_tells_what_is_there_what_is_gone_and_what_has_changed(
         bases.add_base(file, "vit_h")
     gone.unlink()
     put(changed, b"something else")
-    entries = {entry.name: entry for entry in bases.list_bases()}
+    entries = {entry.name: entry for entry in listed()}
     assert set(entries) == {o.name for o in OFFICIAL.values()} | {"own.pth", "gone.pth", "changed.pth"}
     assert entries[NAME].path == official and entries[NAME].bytes == len(CONTENT)
     assert (
@@ -339,11 +380,10 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_search(
         "\udcff",
     ],
 )
-def test_an_index_of_somebody_else_is_made_anew(data_dir: Path, text: str) -> None:
+def test_a_damaged_index_of_an_older_version_is_left_alone(data_dir: Path, text: str) -> None:
     file = put(data_dir / "bases" / NAME)
-    put(checksums.index_path(), text.encode("utf-8", "surrogateescape"))
-    assert bases.list_bases()[0].path == file
-    assert str(file) in json.loads(checksums.index_path().read_text())["checksums"]
+    put(checksums.json_path(), text.encode("utf-8", "surrogateescape"))
+    assert listed()[0].path == file and remembered() == {str(file)}
 
 
 def test_entries_of_an_index_that_cannot_be_are_left_out(data_dir: Path, tmp_path: Path) -> None:
@@ -357,7 +397,7 @@ def test_entries_of_an_index_that_cannot_be_are_left_out(data_dir: Path, tmp_pat
         str(tmp_path / "c.pth"): {**sound, "more": 1},
     }
     stamps = {str(good): {"bytes": True, "mtime_ns": 1, "sha256": SHA}}
-    put(checksums.index_path(), json.dumps({"added": added, "checksums": stamps}).encode())
+    put(checksums.json_path(), json.dumps({"added": added, "checksums": stamps}).encode())
     index = checksums.read_index()
     assert list(index.added) == [str(good)] and index.stamps == {}
 
@@ -367,6 +407,7 @@ def test_pipes_in_the_place_of_weights_and_index(data_dir: Path) -> None:
     (data_dir / "bases").mkdir(parents=True)
     os.mkfifo(data_dir / "bases" / "a.pth")
     os.mkfifo(checksums.index_path())
+    os.mkfifo(checksums.json_path())
     with pytest.raises(ModelError, match="were not found"):
         bases.find_official("vit_b")
 
@@ -376,7 +417,7 @@ def test_what_an_index_claims_is_read_again_before_it_is_used(data_dir: Path) ->
     wrong = put(data_dir / "bases" / "a.pth", b"something else")
     about = wrong.stat()
     stamp = {"bytes": about.st_size, "mtime_ns": about.st_mtime_ns, "sha256": SHA}
-    put(checksums.index_path(), json.dumps({"added": {}, "checksums": {str(wrong): stamp}}).encode())
+    put(checksums.json_path(), json.dumps({"added": {}, "checksums": {str(wrong): stamp}}).encode())
     with pytest.raises(ModelError, match="were not found"):
         bases.find_read_anew(SHA)
     right = put(data_dir / "bases" / NAME)

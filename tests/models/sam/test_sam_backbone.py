@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from phaseguide.errors import ModelError
+from phaseguide.models.backbones.base import BackboneOptions
+from phaseguide.models.backbones.registry import build_backbone
 from phaseguide.models.backbones.sam import SamBackbone
-from phaseguide.models.backbones.unet import BackboneOptions, build_backbone
+from phaseguide.models.merging import merge_adapters
 from phaseguide.models.sam.checkpoint import build_official, read_checkpoint
 from phaseguide.models.sam.encoder import build_encoder, encoder_tensors, to_sam_pixels
 from phaseguide.models.sam.lora import SplitQKV
-from phaseguide.models.sam.merging import merge_adapters
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.models.sam.shapes import find_shape
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
@@ -242,7 +243,7 @@ def test_saving_memory_changes_no_gradient(base: str) -> None:
     gradients = []
     for save in (False, True):
         segmenter = build(base)
-        segmenter.backbone.save_memory(save)
+        segmenter.backbone.use_checkpointing(save)
         segmenter(some_image()).square().mean().backward()
         gradients.append(
             [p.grad.clone() for p in segmenter.backbone.encoder_parts()["adapters"].parameters()]

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from phaseguide.errors import ModelError
-from phaseguide.models.backbones.unet import BackboneOptions
+from phaseguide.models.backbones.base import BackboneOptions
 from phaseguide.models.card import BackboneCard, CalibrationCard, Card, GuidanceCard
+from phaseguide.models.merging import merge_adapters
 from phaseguide.models.model_file import load_model, save_model
 from phaseguide.models.rephase import origin_by_name, rephase
 from phaseguide.models.sam.checkpoint import read_checkpoint
-from phaseguide.models.sam.merging import merge_adapters
 from phaseguide.models.sam.shapes import find_shape
 from phaseguide.models.sam.shared_base import open_base
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter

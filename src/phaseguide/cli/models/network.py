@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from phaseguide.models.card import Card
-    from phaseguide.models.parameters import Count
+    from phaseguide.models.summary import Count
 
 _MODULES = {
     "encoder": "encoder",
@@ -26,13 +26,13 @@ _MODULES = {
 
 def network_rows(card: Card) -> list[tuple[str, str]]:
     """What the card says of the network, for the table of `show`: backbone, base weights, adapters."""
-    from phaseguide.models.sam.presence import base_title, missing_base, named_base
+    from phaseguide.models.sam.weights import base_title, missing_base
 
     backbone = card.backbone
     rows = [
         ("network", f"{backbone.architecture}, encoder {backbone.encoder}, guidance {card.guidance.kind}")
     ]
-    sha256, adapter = named_base(card), backbone.adapter
+    sha256, adapter = card.base_sha256, backbone.adapter
     if sha256:
         missing = missing_base(card)
         at_hand = f"not at hand; {missing}" if missing else "at hand"
@@ -49,7 +49,7 @@ def network_rows(card: Card) -> list[tuple[str, str]]:
 
 def count_parameters(card: Card) -> tuple[dict[str, Count], str]:
     """Parameters by module; where they cannot be counted, none, and the reason."""
-    from phaseguide.models.parameters import count_of_card
+    from phaseguide.models.summary import count_of_card
 
     try:
         return count_of_card(card), ""

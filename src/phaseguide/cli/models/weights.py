@@ -32,7 +32,8 @@ def list_all(json_target: JsonOption = None) -> None:
     [bold]Example[/bold]: phaseguide models base list
     """
     from phaseguide.cli.shared.progress import draw
-    from phaseguide.models.sam.weights import bases_folder, listing
+    from phaseguide.models.sam.checksums import bases_folder
+    from phaseguide.models.sam.weights import listing
 
     entries: list[BaseEntry] = draw(listing())
     table = make_table("Base weights", ("size", "file", "checksum", "where", "on disk"), left=4)
@@ -126,10 +127,10 @@ def where(
     [bold]Example[/bold]: phaseguide models base where vit_b
     """
     from phaseguide.cli.shared.progress import draw
-    from phaseguide.models.sam.places import check_official_size
+    from phaseguide.models.sam.shapes import official_file
     from phaseguide.models.sam.weights import finding
 
-    sha256 = size if len(size) == 64 else check_official_size(size).sha256
+    sha256 = size if len(size) == 64 else official_file(size).sha256
     _say(str(draw(finding(sha256))))
 
 

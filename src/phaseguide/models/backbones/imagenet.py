@@ -22,21 +22,9 @@ def load_imagenet_weights(encoder_module: Any, encoder: str, in_channels: int) -
     """Load ImageNet weights into an encoder of segmentation-models-pytorch, in place.
 
     For one input channel the stem's weights are summed over RGB, which equals feeding the grey
-    image three times because mean and standard deviation are the same for all channels.
-
-    Parameters
-    ----------
-    encoder_module : torch.nn.Module
-        ``smp_model.encoder``, a timm features-only net under ``.model``.
-    encoder : str
-        Its registry name, for example ``"tu-tf_efficientnet_lite0"``.
-    in_channels : int
-        1 or 3.
-
-    Raises
-    ------
-    ModelError
-        No offline weights for this encoder, the weight package is missing, or in_channels is neither.
+    image three times because mean and standard deviation are the same for all channels. Raises `ModelError` where
+    there are no offline weights for the encoder (such as ``"tu-tf_efficientnet_lite0"``) or the channels, or their
+    package is missing.
     """
     import timm
     import torch

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from phaseguide.errors import ModelError
-from phaseguide.models.architectures import check_backbone
-from phaseguide.models.backbones.unet import Backbone, BackboneOptions, Features, pad_to_stride
+from phaseguide.models.backbones.base import Backbone, BackboneOptions, Features, pad_to_stride
+from phaseguide.models.checksums import tensors_sha256
 from phaseguide.models.sam.decoder import HEADS, MaskHead
 from phaseguide.models.sam.encoder import build_encoder, to_sam_pixels
 from phaseguide.models.sam.lora import SplitQKV, adapters_off, add_adapters, is_lora, lora_layers
@@ -26,7 +26,7 @@ DEFAULT_RANK = 512
 """Of the adapters; the best of 256, 512, 1024 and 2048 in the published comparison."""
 
 
-class SamBackbone(nn.Module):
+class SamBackbone(Backbone):
     """SAM's image encoder adapted by LoRA, and a decoder for K phases on its one map.
 
     The base weights are no parameters of this module: they are shared by all backbones of one base,
@@ -46,14 +46,13 @@ class SamBackbone(nn.Module):
     Raises
     ------
     ModelError
-        Options that do not exist or do not fit.
+        Options that do not fit.
     """
 
     stride = PATCH
 
     def __init__(self, options: BackboneOptions, n_phases: int) -> None:
         super().__init__()
-        check_backbone(options.architecture, options.encoder, options.decoder, options.adapter)
         self.shape = find_shape(options.encoder)
         given = {"rank": DEFAULT_RANK, "blocks": 0, "base": "", "merged": False, **options.adapter}
         _check(options, given, self.shape.depth)
@@ -111,18 +110,13 @@ class SamBackbone(nn.Module):
 
     def encoder_checksum(self) -> str:
         """Checksum of everything that the features depend on."""
-        from phaseguide.models.model_file import tensors_sha256
-
         own = tensors_sha256(dict(self.encoder.state_dict()))
         return f"{self.options.encoder}-{self.options.adapter['base']}-{own}"
 
     def load_pretrained(self) -> None:
         """Start from official weights of this size, or from the base that the options name.
 
-        Raises
-        ------
-        ModelError
-            The weights are not at hand; the message says how to get them.
+        Raises `ModelError` where they are not at hand; the message says how to get them.
         """
         if self.options.adapter["merged"]:
             raise ModelError("A merged model holds its encoder already; start from an adapter model instead.")
@@ -143,23 +137,11 @@ class SamBackbone(nn.Module):
     # -- running -----------------------------------------------------------------------------------
 
     def encode(self, image: Tensor) -> Features:
-        """Encode an image.
-
-        Parameters
-        ----------
-        image : Tensor, shape (B, 1 or 3, H, W)
-            Normalised; any size of at least 2 x 2. Padded to whole tokens.
-        """
+        """Encode an image of one or three channels, padded to whole tokens; see `Backbone.encode`."""
         return self.encode_adapted(self.encode_frozen(image))
 
     def encode_frozen(self, image: Tensor) -> Features:
-        """Run the encoder up to the first adapted block: what no training of the adapters changes.
-
-        Returns
-        -------
-        Features
-            Tokens, one map of shape (B, h, w, C).
-        """
+        """Run the encoder up to the first adapted block: tokens, shape (B, h, w, C), that no training changes."""
         from timm.layers.pos_embed import resample_abs_pos_embed_nhwc
 
         self._attach(image.device)
@@ -187,13 +169,7 @@ class SamBackbone(nn.Module):
         return self._enlarged(self.decoder(features.maps[-1]), features)
 
     def decode_prompted(self, features: Features, prompts: Prompts) -> Tensor:
-        """Return logits as `decode`, guided by boxes and points in px of the image.
-
-        Raises
-        ------
-        ModelError
-            The light head takes no prompts.
-        """
+        """Return logits as `decode`, guided by boxes and points; the light head raises `ModelError`."""
         if not isinstance(self.decoder, MaskHead):
             raise ModelError(
                 "This model has the light convolutional head, which takes no boxes and points. Choose one with "
@@ -218,11 +194,19 @@ class SamBackbone(nn.Module):
         with adapters_off(self.encoder):
             yield
 
-    def save_memory(self, enable: bool = True) -> None:
+    def use_checkpointing(self, enable: bool = True) -> None:
         """Keep only the tokens between blocks for the backward pass and compute the rest again."""
         self.encoder.set_grad_checkpointing(enable)
 
-    def share_base(self, other: Backbone | SamBackbone) -> None:
+    def frozen_parameters(self) -> int:
+        """How many weights the shared base has of the encoder; 0 for a merged model, which holds its own."""
+        if self.options.adapter["merged"]:
+            return 0
+        with torch.device("meta"):
+            encoder = build_encoder(self.shape)
+        return sum(p.numel() for p in encoder.parameters())
+
+    def share_base(self, other: Backbone) -> None:
         """Sit on the base that another backbone sits on, also where it is random."""
         if isinstance(other, SamBackbone) and other._slots:
             self._base, self._attached = other.base, None
@@ -231,13 +215,7 @@ class SamBackbone(nn.Module):
 
     @property
     def base(self) -> BaseWeights:
-        """The base weights; read when first needed.
-
-        Raises
-        ------
-        ModelError
-            They are not at hand, or damaged.
-        """
+        """The base weights; read when first needed. Raises `ModelError` where they are not at hand, or damaged."""
         if self._base is None:
             sha256 = self.options.adapter["base"]
             # Made under inference mode, the weights could neither be merged nor be learnt through later.

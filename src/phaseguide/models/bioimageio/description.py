@@ -17,16 +17,10 @@ EPSILON = 1e-12
 
 @dataclass(frozen=True)
 class PackageText:
-    """What a package of bioimage.io says beside what the card knows.
+    """What a package of bioimage.io says beside what the card knows: at least one author.
 
-    Attributes
-    ----------
-    authors : tuple of str
-        At least one name.
-    licence : str
-        SPDX identifier of the model's licence; empty takes the one that the card's begins with.
-    citation : str
-        With a DOI or the address of a page; empty takes the card's.
+    The licence is an SPDX identifier; empty takes the one that the card's begins with. A citation has a DOI or the
+    address of a page; empty takes the card's.
     """
 
     authors: tuple[str, ...]
@@ -35,17 +29,9 @@ class PackageText:
 
 
 def describe(card: Card, text: PackageText, folder: Path, v0_5: Any) -> Any:
-    """Return the ``ModelDescr`` of a model.
+    """Return the ``ModelDescr`` of a model, made with ``bioimageio.spec.model.v0_5``.
 
-    Parameters
-    ----------
-    card : Card
-    text : PackageText
-        Complete.
-    folder : Path
-        Holds weights.pt, test_input.npy, test_output.npy, README.md, cover.png, card.json.
-    v0_5 : module
-        ``bioimageio.spec.model.v0_5``.
+    The folder holds weights.pt, test_input.npy, test_output.npy, README.md, cover.png and card.json.
     """
     import torch
 

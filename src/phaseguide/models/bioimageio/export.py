@@ -51,16 +51,8 @@ def normalise_as_described(image: NDArray[Any]) -> NDArray[np.float32]:
     """Do what the package's preprocessing says: scale_range, scale_linear, clip.
 
     Equals `phaseguide.models.segmenter.normalise_image`, except that the percentiles are those of all
-    pixels, where that function takes a regular sample of an image of 2048 px or more a side.
-
-    Parameters
-    ----------
-    image : ndarray, shape (..., C, H, W)
-        Finite; all of it is normalised jointly.
-
-    Returns
-    -------
-    ndarray of float32, of the same shape, in [-1.5, 1.5]
+    pixels, where that function takes a regular sample of an image of 2048 px or more a side. The image, of shape
+    (..., C, H, W), is finite and normalised jointly.
     """
     pixels = image.astype(np.float32)
     low, high = np.percentile(pixels, (LOW, HIGH))
@@ -70,22 +62,9 @@ def normalise_as_described(image: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def trace_unguided(segmenter: GuidedSegmenter) -> Any:
-    """Trace the network without a ratio: normalised image (B, C, H, W) to probabilities (B, K, H, W).
+    """Trace a copy of the network without a ratio: normalised image (B, C, H, W) to probabilities (B, K, H, W).
 
-    Parameters
-    ----------
-    segmenter : GuidedSegmenter
-        Left as it is; a copy goes to the CPU.
-
-    Returns
-    -------
-    torch.jit.ScriptModule
-        For sides that are multiples of 32, from 64 px.
-
-    Raises
-    ------
-    ModelError
-        The network cannot be traced, or the trace holds for the size of its example only.
+    Sides are multiples of 32, from 64 px. Raises `ModelError` where it cannot be traced, or for one size only.
     """
     import torch
 
@@ -123,7 +102,7 @@ def refuse_sam(architecture: str) -> None:
     ModelError
         A model of Segment Anything, merged or not: its position embedding is fitted to each image.
     """
-    from phaseguide.models.backbones.unet import SAM
+    from phaseguide.models.architectures import SAM
 
     if architecture == SAM:
         raise ModelError(
@@ -144,23 +123,10 @@ def example_image(card: Card) -> NDArray[Any]:
 def export_bioimageio(
     model: LoadedModel, target: Path, text: PackageText, image: NDArray[Any], image_name: str
 ) -> Path:
-    """Write a package for bioimage.io and make sure that it loads.
+    """Write a package for bioimage.io, a new ``.zip``, make sure that it loads, and return its path.
 
-    Parameters
-    ----------
-    model : LoadedModel
-    target : Path
-        A new ``.zip``; the suffix is added where it is missing.
-    text : PackageText
-    image : ndarray, shape (H, W) or (H, W, C)
-        Its middle, at most 256 px a side, becomes test input and cover. C are the model's channels.
-    image_name : str
-        What to call the image in the documentation.
-
-    Returns
-    -------
-    Path
-        The file written.
+    The middle of the image, at most 256 px a side, in the model's channels, becomes test input and cover; its name
+    stands in the documentation.
 
     Raises
     ------

@@ -45,19 +45,7 @@ def as_markdown(text: Any) -> str:
 
 
 def cover_image(image: NDArray[np.float32], probabilities: NDArray[np.float32], scheme: PhaseScheme) -> Any:
-    """Put the image and, beside it, the phases in their colours on it, into one picture.
-
-    Parameters
-    ----------
-    image : ndarray, shape (C, h, w)
-    probabilities : ndarray, shape (K, h, w)
-    scheme : PhaseScheme
-
-    Returns
-    -------
-    PIL.Image.Image
-        RGB, twice as wide as high.
-    """
+    """Put an image (C, h, w) and, beside it, the phases (K, h, w) in their colours on it, into one RGB picture."""
     from PIL import Image
 
     low, high = np.percentile(image, (0.5, 99.5))
@@ -71,17 +59,7 @@ def cover_image(image: NDArray[np.float32], probabilities: NDArray[np.float32], 
 
 
 def documentation(card: Card, licence: str, citation: str, image_name: str) -> str:
-    """Write README.md of a package: what the model is, and what it does without Phase Guide.
-
-    Parameters
-    ----------
-    card : Card
-    licence : str
-        SPDX identifier.
-    citation : str
-    image_name : str
-        Micrograph of the test input.
-    """
+    """Write README.md of a package: what the model is, and what it does without Phase Guide."""
     phases = "\n".join(
         f"| {number} | {as_markdown(phase.name)} | {phase.label} | {phase.colour} |"
         for number, phase in enumerate(card.scheme)

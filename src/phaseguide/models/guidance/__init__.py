@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
-
 from phaseguide.models.architectures import check_guidance
 from phaseguide.models.guidance.additive import AdditiveGuidance
 from phaseguide.models.guidance.base import Guidance, NoGuidance
@@ -28,31 +26,10 @@ GUIDANCE: dict[str, type[Guidance]] = {
 def build_guidance(
     kind: str, channels: int, n_phases: int, options: dict[str, Any] | None = None
 ) -> Guidance:
-    """Make a guidance module.
-
-    Parameters
-    ----------
-    kind : {"none", "additive", "spatial", "plm", "ccrm"}
-    channels : int
-        Channels C of the encoder output.
-    n_phases : int
-        K.
-    options : dict, optional
-        Keyword arguments of the kind's class.
-
-    Raises
-    ------
-    ModelError
-        Unknown kind, an option that the kind does not have or a value out of its range.
-    """
+    """Make a guidance module of a kind for C channels and K phases; options are arguments of the kind's class."""
     options = options or {}
     check_guidance(kind, options)
     return GUIDANCE[kind](channels, n_phases, **options)
-
-
-def count_parameters(module: nn.Module) -> int:
-    """Number of scalars in a module's parameters."""
-    return sum(p.numel() for p in module.parameters())
 
 
 __all__ = [
@@ -64,5 +41,4 @@ __all__ = [
     "PhaseLearningModule",
     "SpatialGuidance",
     "build_guidance",
-    "count_parameters",
 ]

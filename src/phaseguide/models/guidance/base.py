@@ -11,13 +11,6 @@ class Guidance(nn.Module):
 
     "No ratio" is a path of its own: the features pass untouched. So a model without a ratio is
     exactly its backbone, and zeros are never mistaken for a composition.
-
-    Parameters
-    ----------
-    channels : int
-        Channels C of the features.
-    n_phases : int
-        K.
     """
 
     def __init__(self, channels: int, n_phases: int) -> None:
@@ -26,18 +19,7 @@ class Guidance(nn.Module):
         self.n_phases = n_phases
 
     def forward(self, features: Tensor, ratio: Tensor | None) -> Tensor:
-        """Condition features.
-
-        Parameters
-        ----------
-        features : Tensor, shape (B, C, H, W)
-        ratio : Tensor, shape (B, K), or None
-            Rows sum to 1. A row of NaN, or None for all, means no ratio.
-
-        Returns
-        -------
-        Tensor, shape (B, C, H, W)
-        """
+        """Condition features, shape (B, C, H, W), on ratios, shape (B, K); a row of NaN, or None, means no ratio."""
         if ratio is None:
             return features
         absent = torch.isnan(ratio).any(dim=1)
@@ -72,11 +54,7 @@ def coordinate_grid(features: Tensor) -> Tensor:
     """Coordinates of a field of view, in [-1, 1] along x and y.
 
     Source: Liu et al. 2018, "An intriguing failing of convolutional neural networks and the
-    CoordConv solution". They are relative to what the network sees at once (the crop or tile).
-
-    Returns
-    -------
-    Tensor, shape (B, 2, H, W)
+    CoordConv solution". They are relative to what the network sees at once (the crop or tile). Shape (B, 2, H, W).
     """
     b, _, h, w = features.shape
     y = torch.linspace(-1, 1, h, dtype=features.dtype, device=features.device)

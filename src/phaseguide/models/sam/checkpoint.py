@@ -21,22 +21,8 @@ PROMPTS = "prompt_encoder."
 def read_checkpoint(path: Path, shape: SamShape) -> dict[str, Tensor]:
     """Read a checkpoint in the official format (``.pth``, a state dict of `segment_anything`'s ``Sam``).
 
-    Parameters
-    ----------
-    path : Path
-        Its checksum should have been compared before. Only tensors are read (``weights_only``).
-    shape : SamShape
-        What it must hold.
-
-    Returns
-    -------
-    dict of str to Tensor
-        Tensors by their official names, on the CPU.
-
-    Raises
-    ------
-    ModelError
-        Missing, truncated, no checkpoint of Segment Anything, or one of another size.
+    Its checksum should have been compared before; only tensors are read (``weights_only``). Returns them by their
+    official names, on the CPU. Raises `ModelError` where it is missing, truncated, or not of this shape.
     """
     state = _load(path)
     if not _is_official(state):
@@ -78,13 +64,7 @@ def expected_shapes(shape: SamShape) -> dict[str, tuple[int, ...]]:
 
 
 def build_official(shape: SamShape) -> Any:
-    """Build `segment_anything`'s own model with fresh weights.
-
-    Raises
-    ------
-    ModelError
-        The package is not installed.
-    """
+    """Build `segment_anything`'s own model with fresh weights."""
     from functools import partial
 
     from torch import nn
@@ -123,13 +103,7 @@ def build_official(shape: SamShape) -> Any:
 
 
 def official_package() -> Any:
-    """Return the package `segment_anything.modeling`.
-
-    Raises
-    ------
-    ModelError
-        It is not installed.
-    """
+    """Return the package `segment_anything.modeling`, or raise `ModelError` where it is not installed."""
     try:
         from segment_anything import modeling
     except ImportError as error:

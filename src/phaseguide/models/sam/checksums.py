@@ -3,48 +3,43 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import re
+import sqlite3
 import time
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from phaseguide.atomic import write_text
 from phaseguide.errors import ModelError, PhaseguideError
 from phaseguide.events import Progress
 from phaseguide.files import open_plain
+from phaseguide.folders import user_data_folder
 from phaseguide.json_files import read_json
 from phaseguide.models.sam.shapes import SHAPES
-from phaseguide.models.zoo import user_model_folder
 
-INDEX_NAME = "index.json"
-_MOST_INDEX_BYTES = 8_000_000
+_MOST_JSON_BYTES = 8_000_000
 _SHA256 = re.compile("[0-9a-f]{64}")
 _BLOCK = 1 << 22
 _TELL_S = 0.1
 _LOCK_WAIT_S = 5.0
+_FORMAT = 1
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS added (path TEXT PRIMARY KEY, sha256 TEXT, size TEXT)",
+    "CREATE TABLE IF NOT EXISTS checksums (path TEXT PRIMARY KEY, bytes INTEGER, mtime_ns INTEGER, sha256 TEXT)",
+)
+_ADD = "INSERT OR REPLACE INTO added VALUES (?, ?, ?)"
+_STAMP = "INSERT OR REPLACE INTO checksums VALUES (?, ?, ?, ?)"
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """The checksum of a file, and what the file looked like when it was read.
-
-    Attributes
-    ----------
-    bytes : int
-    mtime_ns : int
-        Time of the last change, nanoseconds.
-    sha256 : str
-    """
+    """The checksum of a file, and its size and time of change when it was read."""
 
     bytes: int
     mtime_ns: int
@@ -53,15 +48,7 @@ class Stamp:
 
 @dataclass(frozen=True)
 class Added:
-    """A file that the user added; it stays where it is.
-
-    Attributes
-    ----------
-    sha256 : str
-        When it was added.
-    size : str
-        Name of the encoder that it is for ("vit_b"); empty where nobody said.
-    """
+    """A file that the user added: its checksum then, and the encoder ("vit_b"); empty where nobody said."""
 
     sha256: str
     size: str
@@ -81,85 +68,56 @@ _taken: dict[str, Stamp] = {}
 
 def bases_folder() -> Path:
     """Folder of downloaded base weights, beside that of the user's models."""
-    return user_model_folder().parent / "bases"
+    return user_data_folder() / "bases"
 
 
 def index_path() -> Path:
     """File of the index."""
-    return bases_folder() / INDEX_NAME
+    return bases_folder() / "index.sqlite"
+
+
+def json_path() -> Path:
+    """Where older versions kept the index; it is taken over once, and stays for them."""
+    return bases_folder() / "index.json"
 
 
 def read_index() -> Index:
     """Read the index; what is damaged in it is left out, since all but the added paths can be had again."""
     try:
-        data = read_json(index_path(), _MOST_INDEX_BYTES)
-        added, stamps = dict(data["added"]), dict(data["checksums"])
-    except FileNotFoundError:
-        return Index()
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        _log.warning("%s: cannot be read and is made anew (%s).", index_path(), error)
-        return Index()
-    index = Index()
-    for path, entry in added.items():
-        if _fits(path, entry, {"sha256": str, "size": str}) and entry["size"] in ("", *SHAPES):
-            index.added[path] = Added(**entry)
-    for path, entry in stamps.items():
-        if _fits(path, entry, {"bytes": int, "mtime_ns": int, "sha256": str}):
-            index.stamps[path] = Stamp(**entry)
-    return index
+        if not index_path().exists() and not json_path().exists():
+            return Index()
+        with closing(_open()) as table:
+            added = table.execute("SELECT path, sha256, size FROM added").fetchall()
+            return _sound(added, table.execute("SELECT * FROM checksums").fetchall())
+    except (sqlite3.Error, OSError) as error:
+        _log.warning("%s: cannot be read (%s).", index_path(), error)
+        return _read_json()
 
 
 def remember_added(path: Path, added: Added) -> None:
-    """Remember a file that the user added.
-
-    Raises
-    ------
-    PhaseguideError
-        The index cannot be written.
-    """
-    with _locked():
-        index = read_index()
-        index.added[str(path)] = added
-        _write(index)
+    """Remember a file that the user added, or raise `PhaseguideError`."""
+    _write((_ADD, (str(path), added.sha256, added.size)))
 
 
 def forget_added(path: Path) -> bool:
-    """Forget a file that was added; whether it had been.
-
-    Raises
-    ------
-    PhaseguideError
-        The index cannot be written.
-    """
-    with _locked():
-        index = read_index()
-        known = index.added.pop(str(path), None) is not None
-        if known:
-            index.stamps.pop(str(path), None)
-            _write(index)
-    return known
+    """Forget a file that was added, or raise `PhaseguideError`; returns whether it had been added."""
+    if str(path) not in read_index().added:
+        return False
+    _write(*((f"DELETE FROM {name} WHERE path = ?", (str(path),)) for name in ("added", "checksums")))
+    return True
 
 
 def remember_checksum(path: Path, stamp: Stamp) -> None:
     """Remember a checksum; where the index cannot be written, for the time of this process."""
     _taken[str(path)] = stamp
     try:
-        with _locked():
-            index = read_index()
-            index.stamps[str(path)] = stamp
-            _write(index)
+        _write((_STAMP, (str(path), stamp.bytes, stamp.mtime_ns, stamp.sha256)))
     except PhaseguideError as error:
         _log.info("The checksum of %s is not kept: %s", path, error)
 
 
 def known_checksum(path: Path, index: Index) -> str | None:
-    """Checksum of a file if it was taken before and the file looks the same since; else None.
-
-    Raises
-    ------
-    ModelError
-        The file cannot be looked at.
-    """
+    """Checksum of a file if it was taken before and the file looks the same since; else None."""
     try:
         now = path.stat()
     except OSError as error:
@@ -171,15 +129,7 @@ def known_checksum(path: Path, index: Index) -> str | None:
 
 
 def checking(path: Path) -> Generator[Progress, None, str]:
-    """Take the checksum of a file, with progress in bytes, and remember it; returns 64 hex digits.
-
-    A file that has not changed since is not read again.
-
-    Raises
-    ------
-    ModelError
-        It cannot be read.
-    """
+    """Take the checksum of a file, unless it is known, and remember it; returns 64 hex digits, raises `ModelError`."""
     known = known_checksum(path, read_index())
     if known is not None:
         return known
@@ -189,13 +139,7 @@ def checking(path: Path) -> Generator[Progress, None, str]:
 
 
 def stamping(path: Path) -> Generator[Progress, None, Stamp]:
-    """Take the checksum of a file, with progress in bytes, without remembering it.
-
-    Raises
-    ------
-    ModelError
-        It cannot be read, or changes meanwhile.
-    """
+    """Take the checksum of a file, with progress in bytes; `ModelError` where it cannot be read, or changes."""
     digest, told = hashlib.sha256(), time.monotonic()
     try:
         with open_plain(path) as file:
@@ -214,60 +158,94 @@ def stamping(path: Path) -> Generator[Progress, None, Stamp]:
     return Stamp(after.st_size, after.st_mtime_ns, digest.hexdigest())
 
 
-@contextmanager
-def exclusive(path: Path, refusal: str, wait_s: float = 0.0) -> Iterator[None]:
-    """Hold a lock file, where the disk knows locks; it may be released in another thread.
-
-    Raises
-    ------
-    ModelError
-        Another program, or another part of this one, holds it.
-    """
-    lock = FileLock(path, timeout=wait_s, poll_interval=0.05, thread_local=False)
+def _open() -> sqlite3.Connection:
+    """Open the index, which is made where there is none; a damaged file is put aside and another one made."""
+    path = index_path()
+    if path.exists() and not path.is_file():  # a pipe could hold the program for ever
+        raise sqlite3.OperationalError("something else is in its place")
     try:
-        lock.acquire()
-    except Timeout as error:
-        raise ModelError(refusal) from error
-    except (OSError, NotImplementedError) as error:
-        # A network disk without locks: better to go on alone than not at all.
-        _log.info("%s: no lock can be had there (%s).", path, error)
+        return _prepared(path)
+    except sqlite3.OperationalError:  # locked, or not to be read: it may be sound
+        raise
+    except sqlite3.DatabaseError as error:
+        _log.warning("%s: is damaged and made anew (%s).", path, error)
+        path.replace(path.with_name(f"{path.name}.damaged"))
+        return _prepared(path)
+
+
+def _prepared(path: Path) -> sqlite3.Connection:
+    # A journal that is rolled back, not WAL: that works neither on a network disk nor in a folder that cannot be
+    # written, and a row is written only when a file of gigabytes was read.
+    table = sqlite3.connect(path, timeout=_LOCK_WAIT_S, isolation_level=None)
     try:
-        yield
-    finally:
-        lock.release()
+        if table.execute("PRAGMA user_version").fetchone()[0] < _FORMAT:
+            table.execute("BEGIN IMMEDIATE")
+            for statement in _TABLES:
+                table.execute(statement)
+            old = _read_json()
+            table.executemany(_ADD, [(name, a.sha256, a.size) for name, a in old.added.items()])
+            stamps = [(name, s.bytes, s.mtime_ns, s.sha256) for name, s in old.stamps.items()]
+            table.executemany(_STAMP, stamps)
+            table.execute(f"PRAGMA user_version = {_FORMAT}")
+            table.execute("COMMIT")
+    except BaseException:
+        table.close()
+        raise
+    return table
 
 
-def _locked() -> AbstractContextManager[None]:
+def _write(*statements: tuple[str, tuple[Any, ...]]) -> None:
+    """Change the index, all or nothing."""
     try:
         bases_folder().mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+        with closing(_open()) as table:
+            table.execute("BEGIN IMMEDIATE")
+            for statement, values in statements:
+                table.execute(statement, values)
+            table.execute("COMMIT")
+    except (sqlite3.Error, OSError) as error:
         raise PhaseguideError(
-            f"{bases_folder()}: cannot be made ({error.strerror or error}). Choose another folder with the "
-            "environment variable PHASEGUIDE_DATA_DIR."
+            f"{index_path()}: cannot be written ({error}). Try again, or choose another folder with the environment "
+            "variable PHASEGUIDE_DATA_DIR."
         ) from error
-    refusal = f"{index_path()}: another program is writing it. Try again."
-    return exclusive(bases_folder() / f".{INDEX_NAME}.lock", refusal, _LOCK_WAIT_S)
 
 
-def _write(index: Index) -> None:
-    data = {
-        "format": 1,
-        "added": {path: asdict(added) for path, added in index.added.items()},
-        "checksums": {path: asdict(stamp) for path, stamp in index.stamps.items()},
-    }
-    write_text(index_path(), json.dumps(data, indent=2) + "\n")
+def _read_json() -> Index:
+    """The index as older versions wrote it; empty where there is none, or a damaged one."""
+    try:
+        data = read_json(json_path(), _MOST_JSON_BYTES)
+        added, stamps = dict(data["added"]), dict(data["checksums"])
+        return _sound(
+            [(path, *_values(entry, ("sha256", "size"))) for path, entry in added.items()],
+            [(path, *_values(entry, ("bytes", "mtime_ns", "sha256"))) for path, entry in stamps.items()],
+        )
+    except FileNotFoundError:
+        return Index()
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        _log.warning("%s: cannot be read (%s).", json_path(), error)
+        return Index()
 
 
-def _fits(path: str, entry: Any, kinds: Mapping[str, type]) -> bool:
-    """Whether an entry of the index is of a file by its whole path, and has exactly the values that it should."""
-    return (
-        Path(path).is_absolute()
-        and "\0" not in path
-        and isinstance(entry, dict)
-        and entry.keys() == kinds.keys()
-        and all(type(entry[key]) is kind for key, kind in kinds.items())
-        and _SHA256.fullmatch(entry["sha256"]) is not None
-    )
+def _values(entry: Any, keys: tuple[str, ...]) -> list[Any]:
+    """Values of an entry with exactly these keys; else nothing, which `_sound` leaves out."""
+    fits = isinstance(entry, dict) and entry.keys() == set(keys)
+    return [entry[key] for key in keys] if fits else []
+
+
+def _sound(added: Iterable[tuple[Any, ...]], stamps: Iterable[tuple[Any, ...]]) -> Index:
+    """Index of those rows that name a whole path and have exactly the values that they should."""
+    index = Index()
+    for row in added:
+        if _fits(row, (str, str, str)) and row[2] in ("", *SHAPES) and _SHA256.fullmatch(row[1]):
+            index.added[row[0]] = Added(*row[1:])
+    for row in stamps:
+        if _fits(row, (str, int, int, str)) and _SHA256.fullmatch(row[3]):
+            index.stamps[row[0]] = Stamp(*row[1:])
+    return index
+
+
+def _fits(row: tuple[Any, ...], kinds: tuple[type, ...]) -> bool:
+    return tuple(map(type, row)) == kinds and Path(row[0]).is_absolute() and "\0" not in row[0]
 
 
 def _unreadable(path: Path, error: OSError) -> ModelError:

@@ -21,12 +21,6 @@ class MaskHead(nn.Module):
 
     Softmax is over the K masks. No prompt is needed; boxes and points that stand for a phase are further
     tokens that the phases' tokens can attend to, and evidence where they lie.
-
-    Parameters
-    ----------
-    shape : SamShape
-    n_phases : int
-        K.
     """
 
     def __init__(self, shape: SamShape, n_phases: int) -> None:
@@ -62,17 +56,9 @@ class MaskHead(nn.Module):
         self.prompt_weights = nn.Parameter(torch.ones(n_phases))
 
     def forward(self, features: Tensor, prompts: Prompts | None = None) -> Tensor:
-        """Return logits at four times the resolution of the features.
+        """Return logits, shape (B, K, 4 h, 4 w), for features of shape (B, C, h, w).
 
-        Parameters
-        ----------
-        features : Tensor, shape (B, C, h, w)
-        prompts : Prompts, optional
-            The same for all samples, in px of an image of 16 h x 16 w.
-
-        Returns
-        -------
-        Tensor, shape (B, K, 4 h, 4 w)
+        Prompts are the same for all samples, in px of an image of 16 h x 16 w.
         """
         b, _, h, w = features.shape
         tokens = torch.cat([self.own_tokens, self.phase_tokens])
@@ -111,14 +97,9 @@ class MaskHead(nn.Module):
         return F.interpolate(weighted, scale_factor=4, mode="bilinear")
 
     def load_official(self, state: Mapping[str, Tensor]) -> None:
-        """Start from the official decoder and prompt encoder.
+        """Start from the official decoder and prompt encoder, by official names; more than these may be there.
 
         Phase k starts as the official mask k mod 3. Where there are more phases, tokens are set a little apart.
-
-        Parameters
-        ----------
-        state : dict of str to Tensor
-            Official names; more than is needed may be there.
         """
         c = self.shape.out_channels
         own = _under(state, DECODER)
@@ -143,13 +124,7 @@ class MaskHead(nn.Module):
 
 
 class ConvHead(nn.Module):
-    """Two transposed convolutions and one to K maps: a tenth of the decoder's cost, no prompts.
-
-    Parameters
-    ----------
-    shape : SamShape
-    n_phases : int
-    """
+    """Two transposed convolutions and one to K maps: a tenth of the decoder's cost, no prompts."""
 
     def __init__(self, shape: SamShape, n_phases: int) -> None:
         super().__init__()

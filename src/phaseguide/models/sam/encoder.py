@@ -51,18 +51,7 @@ def encoder_tensors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_sam_pixels(image: Tensor) -> Tensor:
-    """Bring normalised images to the values that Segment Anything was trained on.
-
-    Parameters
-    ----------
-    image : Tensor, shape (B, 1 or 3, H, W)
-        From `phaseguide.models.segmenter.normalise_image`, about [-1, 1].
-
-    Returns
-    -------
-    Tensor, shape (B, 3, H, W)
-        Grey is repeated to three channels.
-    """
+    """Bring normalised images, shape (B, 1 or 3, H, W), to the RGB values that Segment Anything was trained on."""
     mean = torch.tensor(PIXEL_MEAN, device=image.device, dtype=image.dtype)[:, None, None]
     std = torch.tensor(PIXEL_STD, device=image.device, dtype=image.dtype)[:, None, None]
     return ((image + 1) * 127.5 - mean) / std

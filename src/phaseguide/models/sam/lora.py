@@ -24,12 +24,7 @@ class SplitQKV(nn.Module):
     """A fused projection to queries, keys and values as three, with the same result to the last bit.
 
     Where nothing is learnt, the adapters are added to the fused weights once, so that running an adapted
-    encoder costs what running its base does.
-
-    Parameters
-    ----------
-    fused : nn.Linear
-        From d to 3 d. Its weights are not copied.
+    encoder costs what running its base does. The weights of the fused one, from d to 3 d, are not copied.
     """
 
     q: Any
@@ -79,21 +74,7 @@ class SplitQKV(nn.Module):
 
 
 def add_adapters(encoder: Any, rank: int, first: int) -> None:
-    """Put adapters on queries and values of the blocks from ``first`` on, in place.
-
-    Parameters
-    ----------
-    encoder : timm's VisionTransformerSAM
-    rank : int
-        Of each adapter, at least 1; any number.
-    first : int
-        Index of the first adapted block.
-
-    Raises
-    ------
-    ModelError
-        PEFT is not installed.
-    """
+    """Put adapters of a rank on queries and values of the blocks from ``first`` on, in place; needs PEFT."""
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:

@@ -100,21 +100,9 @@ class Prompts:
         return shares, kinds, phases
 
     def coverage(self, rows: int, columns: int, cell: int, n_phases: int) -> NDArray[np.float32]:
-        """How much of each cell of an image the prompts cover, by phase.
+        """How much of each cell (a square of so many px) the prompts cover, by phase, shape (K, rows, columns).
 
-        Parameters
-        ----------
-        rows, columns : int
-            Cells down and across.
-        cell : int
-            Side of a cell, px. A point stands for a square of this size.
-        n_phases : int
-            K.
-
-        Returns
-        -------
-        ndarray of float32, shape (K, rows, columns)
-            In [-1, 1]; negative where a point says that the phase is not there.
+        In [-1, 1]: a point stands for a square of a cell's size, negative where it says that the phase is not there.
         """
         half = np.array([-1, -1, 1, 1]) * cell / 2
         squares = np.tile(self.points, 2) + half

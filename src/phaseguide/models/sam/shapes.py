@@ -17,23 +17,10 @@ _URL = "https://dl.fbaipublicfiles.com/segment_anything/"
 
 @dataclass(frozen=True)
 class SamShape:
-    """Shape of a Segment Anything model.
+    """Shape of a Segment Anything model: channels of a token, blocks, attention heads of a block.
 
-    Attributes
-    ----------
-    name : str
-    width : int
-        Channels of a token.
-    depth : int
-        Transformer blocks.
-    heads : int
-        Attention heads of a block.
-    global_blocks : tuple of int
-        Blocks that attend to the whole image; the others attend in windows of 14 x 14 tokens.
-    grid : int
-        Tokens along a side of the image that the position embedding was made for.
-    out_channels : int
-        Channels of the encoder's output, of the prompt encoder and of the mask decoder.
+    ``global_blocks`` attend to the whole image, the others in windows of 14 x 14 tokens. ``grid`` tokens lie along a
+    side of the image that the position embedding was made for; ``out_channels`` are also those of the decoder.
     """
 
     name: str
@@ -61,15 +48,7 @@ SHAPES: dict[str, SamShape] = {
 
 @dataclass(frozen=True)
 class OfficialFile:
-    """A file of official weights (Apache-2.0, Kirillov et al., Segment Anything, ICCV 2023).
-
-    Attributes
-    ----------
-    name : str
-    sha256 : str
-    megabytes : int
-        About; to be told before a download.
-    """
+    """A file of official weights (Apache-2.0, Kirillov et al., Segment Anything, ICCV 2023); megabytes are about."""
 
     name: str
     sha256: str
@@ -100,15 +79,21 @@ OFFICIAL: dict[str, OfficialFile] = {
 
 
 def find_shape(name: str) -> SamShape:
-    """Return a shape by its name.
-
-    Raises
-    ------
-    ModelError
-        There is none of that name.
-    """
+    """Return a shape by its name, or raise `ModelError`."""
     if name not in SHAPES:
         raise ModelError(
             f"There is no Segment Anything encoder {name!r}. Choose one of {', '.join(OFFICIAL)}."
         )
     return SHAPES[name]
+
+
+def official_file(size: str) -> OfficialFile:
+    """Return the official file of a size; `ModelError` if there is none."""
+    if size not in OFFICIAL:
+        raise ModelError(f"There are no official weights {size!r}. Choose one of {', '.join(OFFICIAL)}.")
+    return OFFICIAL[size]
+
+
+def size_of_checksum(sha256: str) -> str | None:
+    """Size whose official file has a checksum; None where no official file has it."""
+    return next((size for size, official in OFFICIAL.items() if official.sha256 == sha256), None)

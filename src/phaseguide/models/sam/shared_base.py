@@ -19,17 +19,9 @@ KEPT = 1
 
 
 class BaseWeights:
-    """The weights that adapters sit on.
+    """The weights that adapters sit on: the encoder under timm's names, the rest under official ones, on the CPU.
 
-    Parameters
-    ----------
-    shape : SamShape
-    sha256 : str
-        Checksum of the file; empty for random weights.
-    encoder : dict of str to Tensor
-        Under timm's names, on the CPU.
-    official : dict of str to Tensor
-        The rest (mask decoder, prompt encoder) under official names.
+    The checksum is that of the file; empty for random weights.
     """
 
     def __init__(
@@ -74,10 +66,7 @@ def _too_large(error: Exception, shape: SamShape) -> Exception:
 def open_base(shape: SamShape, sha256: str) -> BaseWeights:
     """Return the base with this checksum, from memory or from the place where its file lies.
 
-    Raises
-    ------
-    ModelError
-        The file is not there (see `phaseguide.models.sam.weights.find_base`), or is damaged.
+    Raises `ModelError` where that is not there (see `phaseguide.models.sam.weights.find_base`), or is damaged.
     """
     with _lock:
         key = (shape.name, sha256)

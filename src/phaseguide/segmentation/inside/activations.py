@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from phaseguide.models.backbones.unet import Features
+from phaseguide.models.backbones.base import Features
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from phaseguide.errors import ModelError, PhaseguideError
-from phaseguide.models.backbones.unet import SAM
+from phaseguide.models.architectures import SAM
 from phaseguide.models.card import Card
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.models.segmenter import GuidedSegmenter

@@ -15,7 +15,7 @@ from phaseguide.errors import DeviceError, ModelError, RatioError, is_out_of_mem
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.micrographs.arrays import as_image_array
 from phaseguide.micrographs.validation import check_image
-from phaseguide.models.backbones.unet import STRIDE, pad_to_stride
+from phaseguide.models.backbones.base import STRIDE, pad_to_stride
 from phaseguide.models.guidance.base import NoGuidance
 from phaseguide.models.metal import find_metal
 from phaseguide.models.model_file import LoadedModel

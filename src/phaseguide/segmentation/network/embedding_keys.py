@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from phaseguide.models.card import ViewCard
-from phaseguide.models.model_file import tensors_sha256
+from phaseguide.models.checksums import tensors_sha256
 from phaseguide.segmentation.network.tiling import Tile
 
 FORMAT = 1

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from phaseguide.models.backbones.unet import Features
+from phaseguide.models.backbones.base import Features
 from phaseguide.models.card import ViewCard
 from phaseguide.segmentation.network.embedding_files import EmbeddingError, EmbeddingFolder
 from phaseguide.segmentation.network.embedding_keys import (

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from phaseguide.models.backbones.unet import Features
+from phaseguide.models.backbones.base import Features
 from phaseguide.models.card import ViewCard
 from phaseguide.models.metal import Metal
 from phaseguide.models.sam.prompts import Prompts

@@ -41,7 +41,7 @@ def build_segmenter(
     """Return a segmenter on random base weights (seed 0), whose adapters are at work (not zero)."""
     import torch
 
-    from phaseguide.models.backbones.unet import BackboneOptions
+    from phaseguide.models.backbones.base import BackboneOptions
     from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
     from phaseguide.phases import PhaseScheme
 

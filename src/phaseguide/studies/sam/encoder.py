@@ -141,8 +141,8 @@ def measure(task: EncoderTask, on_stage: Callable[[str], None]) -> EncoderResult
 def _candidates(task: EncoderTask, segmenter: Any) -> dict[str, _Candidate]:
     import torch
 
+    from phaseguide.models.merging import merge_adapters
     from phaseguide.models.sam.encoder import to_sam_pixels
-    from phaseguide.models.sam.merging import merge_adapters
     from phaseguide.studies.sam.peer import official_encoder
 
     backbone = segmenter.backbone

@@ -206,7 +206,7 @@ def _peer(task: StepTask, planes: Any) -> _Work:
 def _ours(task: StepTask, planes: Any) -> _Work:
     segmenter = build_segmenter(task.encoder, task.rank, blocks=task.blocks).to(task.device).train()
     backbone = segmenter.backbone
-    backbone.save_memory(task.checkpointing)
+    backbone.use_checkpointing(task.checkpointing)
     weights = [*segmenter.parameters(), *segmenter.buffers(), *backbone.base.encoder.values()]
     learning = [*segmenter.guidance.parameters()]
     parts = backbone.decoder_parts() if task.once == "encoder" else {

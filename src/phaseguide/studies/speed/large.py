@@ -157,7 +157,7 @@ def narrow_model(folder: Path) -> Path:
     """Write a cheap guided model with random weights (seed 0) and four phases into a folder."""
     import torch
 
-    from phaseguide.models.backbones.unet import BackboneOptions
+    from phaseguide.models.backbones.base import BackboneOptions
     from phaseguide.models.card import BackboneCard, CalibrationCard, Card, GuidanceCard
     from phaseguide.models.model_file import save_model
     from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter

@@ -125,7 +125,7 @@ def _told(row: ModelRow) -> ModelRow:
 
 def _version_row(project: Any, version: Any) -> ModelRow:
     from phaseguide.models.model_file import read_card
-    from phaseguide.models.sam.presence import missing_base
+    from phaseguide.models.sam.weights import missing_base
 
     path = project.folder / version.file
     try:

@@ -15,8 +15,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from phaseguide.models.architectures import SAM
 from phaseguide.models.bioimageio.description import PackageText
-from phaseguide.models.sam.presence import is_sam
 from phaseguide.models.sharing import ShareText
 from phaseguide.widgets.qt.plain_text import Label
 
@@ -50,7 +50,7 @@ class ShareDialog(QDialog):
         text = replace(ShareText.from_card(card), name=name)
         self.form = QComboBox()
         # bioimage.io takes no model of Segment Anything; see `phaseguide.models.bioimageio.export.refuse_sam`.
-        self.form.addItems(FORMS[:1] if is_sam(card) else FORMS)
+        self.form.addItems(FORMS[:1] if card.backbone.architecture == SAM else FORMS)
         self.name, self.licence, self.data_licence = (
             QLineEdit(value) for value in (text.name, text.model_licence, text.data_licence)
         )

@@ -66,12 +66,11 @@ class BaseWeightsPanel(QFrame):
 
     def ask_for(self, card: Card) -> None:
         """Show what a model lacks; nothing changes while its weights are on their way."""
-        from phaseguide.models.sam.places import size_of_checksum
-        from phaseguide.models.sam.presence import base_title, named_base
-        from phaseguide.models.sam.shapes import OFFICIAL
-        from phaseguide.models.sam.weights import bases_folder
+        from phaseguide.models.sam.checksums import bases_folder
+        from phaseguide.models.sam.shapes import OFFICIAL, size_of_checksum
+        from phaseguide.models.sam.weights import base_title
 
-        sha256 = named_base(card)
+        sha256 = card.base_sha256
         if self.runner.running:
             if sha256 == self.sha256:
                 self.show()
@@ -175,14 +174,14 @@ class BaseWeightsPanel(QFrame):
 
     def _part(self) -> str:
         """How much was downloaded before; empty for nothing."""
-        from phaseguide.models.sam.places import stopped_downloads
+        from phaseguide.models.sam.download import stopped_downloads
         from phaseguide.models.sam.shapes import OFFICIAL
 
-        for size, part in stopped_downloads():
-            if size == self._size:
-                done = part.stat().st_size / 1e6
-                return f"{done:.0f} of {OFFICIAL[size].megabytes} MB are downloaded and kept."
-        return ""
+        part = stopped_downloads().get(self._size)
+        if part is None:
+            return ""
+        done = part.stat().st_size / 1e6
+        return f"{done:.0f} of {OFFICIAL[self._size].megabytes} MB are downloaded and kept."
 
 
 def _text() -> QLabel:
