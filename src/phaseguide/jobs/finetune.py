@@ -54,7 +54,7 @@ _learning = threading.Lock()
 
 
 @dataclass(frozen=True)
-class RowLook:
+class SourceSummary:
     """What is known of a row of the table.
 
     Attributes
@@ -75,10 +75,10 @@ class RowLook:
 
 
 @dataclass(frozen=True)
-class Looked:
+class SourceReport:
     """The table's rows, and what a run would take; ``problem`` says why it cannot start."""
 
-    rows: dict[Hashable, RowLook]
+    rows: dict[Hashable, SourceSummary]
     plan: Plan | None
     problem: str
 
@@ -113,13 +113,13 @@ class StartCache:
             return self._models[key]
 
 
-def look(
+def inspect_sources(
     start: Start | None, specs: Sequence[SourceSpec], config: FinetuneConfig, name: str, models: StartCache
-) -> Iterator[Looked]:
+) -> Iterator[SourceReport]:
     """Describe the rows, then estimate the run: two events, since the second takes a while."""
     scheme = None if start is None else start.scheme
     sources, rows = _described(specs, scheme)
-    found = Looked(rows, None, "")
+    found = SourceReport(rows, None, "")
     yield found
     if start is None or not sources or any(row.problem for row in rows.values()):
         return
@@ -254,17 +254,17 @@ def _calm(events: Iterator[Any]) -> Iterator[Any]:
 
 def _described(
     specs: Sequence[SourceSpec], scheme: PhaseScheme | None
-) -> tuple[dict[Hashable, list[Source]], dict[Hashable, RowLook]]:
+) -> tuple[dict[Hashable, list[Source]], dict[Hashable, SourceSummary]]:
     sources: dict[Hashable, list[Source]] = {}
-    rows: dict[Hashable, RowLook] = {}
+    rows: dict[Hashable, SourceSummary] = {}
     for spec in specs:
         try:
             sources[spec.key] = list(spec.read())
         except PhaseguideError as error:
-            rows[spec.key] = RowLook((), 0, 0, str(error))
+            rows[spec.key] = SourceSummary((), 0, 0, str(error))
             continue
         if not sources[spec.key]:
-            rows[spec.key] = RowLook((), 0, 0, "holds no image with labels or a ratio.")
+            rows[spec.key] = SourceSummary((), 0, 0, "holds no image with labels or a ratio.")
     if scheme is None:
         return sources, rows
     flat = [(spec.key, s) for spec in specs for s in sources.get(spec.key, [])]
@@ -279,7 +279,7 @@ def _described(
             for k in range(len(scheme))
         ]
         problem = next((_named(r.problem, r.name, len(own)) for r, _ in mine if r.problem), "")
-        rows[key] = RowLook(tuple(shares), sum(r.labelled for r, _ in mine), len(own), problem)
+        rows[key] = SourceSummary(tuple(shares), sum(r.labelled for r, _ in mine), len(own), problem)
     return sources, rows
 
 

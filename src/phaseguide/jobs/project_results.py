@@ -9,7 +9,7 @@ import numpy as np
 
 from phaseguide.errors import ProjectError
 from phaseguide.jobs.inputs import FIELD, Inputs
-from phaseguide.jobs.results import Made, area_shares
+from phaseguide.jobs.results import Provenance, area_shares
 from phaseguide.labels import Map
 from phaseguide.segmentation.request import Segmentation
 
@@ -25,7 +25,7 @@ class Kept:
 
     field_id: str
     segmentation: Segmentation
-    made: Made
+    made: Provenance
     inputs: Inputs
 
 

@@ -17,7 +17,7 @@ Labels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Made:
+class Provenance:
     """How a result was made: model, and words for the record."""
 
     model: UsedModel
@@ -32,13 +32,13 @@ class PlaneResult:
     Attributes
     ----------
     segmentation : Segmentation
-    made : Made
+    made : Provenance
     edits : ndarray of uint8, shape (H, W), or None
         What the user had painted; without information bars and rims.
     """
 
     segmentation: Segmentation
-    made: Made
+    made: Provenance
     edits: Labels | None
 
 
@@ -83,62 +83,6 @@ def area_shares(labels: Labels, phases: int) -> Ratio:
     counts = np.array([np.count_nonzero(labels == k) for k in range(1, phases + 1)], dtype=np.float64)
     shares: Ratio = counts / max(counts.sum(), 1.0)
     return shares
-
-
-@dataclass(frozen=True)
-class PhaseRow:
-    """One line of the table that is copied and saved; shares in per cent, None where nothing was said."""
-
-    image: str
-    plane: str
-    phase: str
-    expected: float | None
-    imposed: float | None
-    in_mask: float
-    without_guidance: float
-    note: str
-
-
-def table_rows(image: str, plane: str, segmentation: Segmentation) -> list[PhaseRow]:
-    """Return the table of one plane; every row carries the note if the areas are no measurement."""
-
-    def percent(shares: Ratio | None, k: int) -> float | None:
-        return None if shares is None or np.isnan(shares[k]) else float(shares[k]) * 100
-
-    note = constraint_note(segmentation)
-    return [
-        PhaseRow(
-            image,
-            plane,
-            phase.name,
-            percent(segmentation.asked, k),
-            percent(segmentation.imposed, k) if segmentation.has_ratio else None,
-            float(segmentation.achieved[k]) * 100,
-            float(segmentation.own[k]) * 100,
-            note,
-        )
-        for k, phase in enumerate(segmentation.scheme)
-    ]
-
-
-HEADER = (
-    "Image", "Plane", "Phase", "Expected area %", "Aimed at %", "In mask %", "Without guidance %", "Note",
-)  # fmt: skip
-
-
-def table_text(rows: list[PhaseRow], separator: str) -> str:
-    """Write rows as text with a header line; numbers with two decimals and a point."""
-    import csv
-    import io
-
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, delimiter=separator, lineterminator="\n")
-    writer.writerow(HEADER)
-    for row in rows:
-        numbers = (row.expected, row.imposed, row.in_mask, row.without_guidance)
-        shown = ["" if number is None else f"{number:.2f}" for number in numbers]
-        writer.writerow([row.image, row.plane, row.phase, *shown, row.note])
-    return buffer.getvalue()
 
 
 def summary(segmentation: Segmentation) -> dict[str, object]:

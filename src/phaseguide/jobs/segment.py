@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.jobs.plane_index import Index
-from phaseguide.jobs.results import Made, PlaneResult
+from phaseguide.jobs.results import PlaneResult, Provenance
 from phaseguide.jobs.session_store import Options, SessionStore
 from phaseguide.micrographs.margins import NO_MARGINS, Margins
 from phaseguide.models.sam.prompts import Prompts
@@ -173,7 +173,7 @@ def run_job(job: Job, store: SessionStore, stop: threading.Event) -> Iterator[Jo
         for notice in segmentation.notices:
             yield Notice(notice)
         settings = run_settings(job.request, job.options, session)
-        made = Made(model.used, job.source, settings)
+        made = Provenance(model.used, job.source, settings)
         yield PlaneDone(plane.index, PlaneResult(segmentation, made, edits), plane.image)
         if count == 1 and (encoded or kept):
             yield Step("Getting ready to follow your values")

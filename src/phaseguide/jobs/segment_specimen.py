@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.events import Notice, Progress
-from phaseguide.jobs.results import Labels, Made, PlaneResult
+from phaseguide.jobs.results import Labels, PlaneResult, Provenance
 from phaseguide.jobs.segment import (
     DeviceFound,
     Job,
@@ -74,7 +74,7 @@ def run_specimen(job: Job, store: SessionStore, stop: threading.Event) -> Iterat
                     yield DeviceFound(device)
                 store.place((plane.image, plane.index), session)
                 settings = {**run_settings(job.request, job.options, session), "scope": "specimen"}
-                made = Made(model.used, job.source, settings)
+                made = Provenance(model.used, job.source, settings)
                 result = PlaneResult(event.segmentation, made, edits[event.index])
                 yield PlaneDone(plane.index, result, plane.image)
     if failures and not done:

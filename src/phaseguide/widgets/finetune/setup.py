@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from phaseguide.errors import ModelError, PhaseguideError, TrainingError
 from phaseguide.events import Rest, Stages
 from phaseguide.finetuning.config import preset_for
-from phaseguide.jobs.finetune import Looked, StartCache, look
+from phaseguide.jobs.finetune import SourceReport, StartCache, inspect_sources
 from phaseguide.jobs.finetune_start import FinetuneJob, Start
 from phaseguide.jobs.interrupted import new_run_folder
 from phaseguide.phases import PhaseScheme
@@ -57,7 +57,7 @@ class FinetuneSetup(QObject):
         super().__init__(widget)
         self._widget, self._panel = widget, widget.panel
         self.models = StartCache()
-        self.found: Looked | None = None
+        self.found: SourceReport | None = None
         self._worker = LatestWorker(self)
         self._follower = EditsFollower(self._loose_edits)
         self._project: Any = None
@@ -120,7 +120,7 @@ class FinetuneSetup(QObject):
         self._panel.sources.propose()
         start, specs, config = self.start_of(), self._panel.sources.specs(), self._panel.form.value()
         name, models = self.name(), self.models
-        self._worker.ask(lambda: _unhurried(look(start, specs, config, name, models)))
+        self._worker.ask(lambda: _unhurried(inspect_sources(start, specs, config, name, models)))
 
     def new_job(self) -> FinetuneJob:
         """What is set, as a job; `PhaseguideError` where something is missing."""
@@ -177,7 +177,7 @@ class FinetuneSetup(QObject):
         for event in events:
             if isinstance(event, Failed):
                 self._panel.estimate.setText(str(event.error))
-            elif isinstance(event, Looked):
+            elif isinstance(event, SourceReport):
                 self.found = event
                 self._panel.sources.show_look(event)
                 plan = event.plan
@@ -186,7 +186,7 @@ class FinetuneSetup(QObject):
                 self._panel.estimate.setStyleSheet(ALARM if event.problem else "")
         self._show()
 
-    def _missing(self, found: Looked) -> str:
+    def _missing(self, found: SourceReport) -> str:
         if self.start_of() is None:
             return "Choose a model, or name the phases of the new one."
         if not found.rows:
@@ -291,7 +291,7 @@ class FinetuneSetup(QObject):
         later(self, self._panel.fit_width)
 
 
-def _unhurried(looks: Iterator[Looked]) -> Stages:
+def _unhurried(looks: Iterator[SourceReport]) -> Stages:
     """Rest between the first look and the second."""
     for found in looks:
         yield found

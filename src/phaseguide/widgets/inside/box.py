@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QSizePolicy, QVB
 
 from phaseguide.errors import MicrographError, ModelError, PhaseguideError
 from phaseguide.events import Progress
-from phaseguide.jobs.look_inside import InsideFound, InsideWish, run_look
+from phaseguide.jobs.look_inside import InsideFound, InspectionRequest, run_look
 from phaseguide.jobs.plane_index import Index, plane_name, plane_reader
 from phaseguide.jobs.segment import Step
 from phaseguide.jobs.session_store import SessionStore
@@ -50,7 +50,7 @@ class InsideBox(QWidget):
     def __init__(
         self,
         viewer: Any,
-        make_wish: Callable[[], InsideWish],
+        make_wish: Callable[[], InspectionRequest],
         current_image: Callable[[], Any],
         store: SessionStore,
     ) -> None:
@@ -184,7 +184,7 @@ def _who(layer: Any) -> str:
     return f"base ({mark['base']})" if named else str(mark["encoder"])
 
 
-def make_wish(viewer: Any, panel: SegmentPanel) -> InsideWish:
+def make_wish(viewer: Any, panel: SegmentPanel) -> InspectionRequest:
     """Return what a press asks for, from what the Segment widget shows.
 
     Raises
@@ -201,7 +201,7 @@ def make_wish(viewer: Any, panel: SegmentPanel) -> InsideWish:
         raise MicrographError(f"{image.name}: is no image of rows and columns. Choose another layer.")
     asked, advanced = panel.table.asked(), panel.advanced.value()
     index = planes.current_index(image, viewer.dims.point)
-    return InsideWish(
+    return InspectionRequest(
         path,
         plane_reader(planes.full_data(image), index, rgb=image.rgb),
         plane_name(image.name, index),

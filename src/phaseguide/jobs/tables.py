@@ -1,8 +1,11 @@
-"""The numbers of a point count as texts: before it, after it, and for the clipboard."""
+"""Rows and texts of the tables that are shown, copied and saved: of a result, and of a point count."""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +13,66 @@ from numpy.typing import NDArray
 from phaseguide.estimation.point_count import PointCountEstimate
 from phaseguide.estimation.point_plan import PointCountError, expected_standard_error
 from phaseguide.phases import PhaseScheme
+from phaseguide.ratios import Ratio
+from phaseguide.segmentation.request import Segmentation
+from phaseguide.segmentation.saving import constraint_note
+
+HEADER = (
+    "Image", "Plane", "Phase", "Expected area %", "Aimed at %", "In mask %", "Without guidance %", "Note",
+)  # fmt: skip
 
 USUAL_COUNTS = (50, 100, 200)
 
 Table = tuple[tuple[str, ...], list[list[str]]]
 """Headings, the first of them over the names, and for each phase a row without its name."""
+
+
+@dataclass(frozen=True)
+class PhaseRow:
+    """One line of the table that is copied and saved; shares in per cent, None where nothing was said."""
+
+    image: str
+    plane: str
+    phase: str
+    expected: float | None
+    imposed: float | None
+    in_mask: float
+    without_guidance: float
+    note: str
+
+
+def table_rows(image: str, plane: str, segmentation: Segmentation) -> list[PhaseRow]:
+    """Return the table of one plane; every row carries the note if the areas are no measurement."""
+
+    def percent(shares: Ratio | None, k: int) -> float | None:
+        return None if shares is None or np.isnan(shares[k]) else float(shares[k]) * 100
+
+    note = constraint_note(segmentation)
+    return [
+        PhaseRow(
+            image,
+            plane,
+            phase.name,
+            percent(segmentation.asked, k),
+            percent(segmentation.imposed, k) if segmentation.has_ratio else None,
+            float(segmentation.achieved[k]) * 100,
+            float(segmentation.own[k]) * 100,
+            note,
+        )
+        for k, phase in enumerate(segmentation.scheme)
+    ]
+
+
+def table_text(rows: list[PhaseRow], separator: str) -> str:
+    """Write rows as text with a header line; numbers with two decimals and a point."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, delimiter=separator, lineterminator="\n")
+    writer.writerow(HEADER)
+    for row in rows:
+        numbers = (row.expected, row.imposed, row.in_mask, row.without_guidance)
+        shown = ["" if number is None else f"{number:.2f}" for number in numbers]
+        writer.writerow([row.image, row.plane, row.phase, *shown, row.note])
+    return buffer.getvalue()
 
 
 def expected_table(pixels: NDArray[np.int64], count: int) -> Table:
