@@ -85,7 +85,7 @@ def save_results(folder: Path, exhibit: Exhibit) -> Path:
         save_segmentation(
             folder,
             exhibit.stem(plane.index),
-            plane.segmentation,
+            plane.made.told(plane.segmentation),
             plane.made.model,
             exhibit.image_path,
             plane.read(),

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 from phaseguide.errors import PhaseguideError, ProjectError, as_user_error
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.micrographs.margins import NO_MARGINS
-from phaseguide.micrographs.reading import Micrograph
+from phaseguide.jobs.project_results import write_result
+from phaseguide.jobs.results import Provenance
+from phaseguide.jobs.segment_files import BatchOptions, file_notices, file_settings, open_micrograph
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.projects.project import Project
-from phaseguide.projects.schema import AskedRatio, FieldEntry
+from phaseguide.projects.schema import FieldEntry
 from phaseguide.ratios import find_source
-from phaseguide.segmentation.request import Request, Segmentation
-from phaseguide.segmentation.saving import make_record
+from phaseguide.segmentation.request import Request
 from phaseguide.segmentation.session import Session
+from phaseguide.segmentation.specimen import Field, FieldDone, FieldFailed, segment_fields, teller
 
 
 @dataclass(frozen=True)
@@ -94,19 +95,15 @@ def rerun(
     failed: dict[str, PhaseguideError] = {}
     if ids:
         yield Progress("Loading the model", 0, 0)
-        model = _open_model(project)
-    for index, field_id in enumerate(ids):
-        at = Progress(f"Segmenting {field_id}", index, len(ids))
-        yield at
-        try:
-            for event in _segment(project, field_id, model, device, flips, exclude_info_bar):
-                if isinstance(event, Segmented):
-                    done.append(event.entry)
-                yield at if isinstance(event, Progress) and len(ids) > 1 else event
-        except Exception as error:  # whatever is wrong with one field, the others go on
-            told = as_user_error(error, field_id)
-            failed[field_id] = told
-            yield Notice(f"{field_id}: {told}")
+        options = BatchOptions(exclude_info_bar=exclude_info_bar, device=device, flips=flips)
+        run = _Run(project, _open_model(project), options)
+        for event in run.events(ids):
+            if isinstance(event, Segmented):
+                done.append(event.entry)
+            elif isinstance(event, FieldFailed):
+                failed[ids[event.index]] = event.error
+                event = Notice(f"{ids[event.index]}: {event.error}")
+            yield event
     yield Finished(Rerun(tuple(done), failed))
 
 
@@ -122,83 +119,53 @@ def _open_model(project: Project) -> LoadedModel:
     return model
 
 
-def _segment(
-    project: Project,
-    field_id: str,
-    model: LoadedModel,
-    device: str,
-    flips: bool | None,
-    exclude_info_bar: bool,
-) -> Iterator[Progress | Notice | Segmented]:
-    entry = project.field(field_id)
-    if entry.state != "unreviewed":
-        raise ProjectError(
-            f"The field is {entry.state}, so its result stays as it is. Reopen it to change it."
+class _Run:
+    """Opens the fields of a project one after the other, and saves what comes of each."""
+
+    def __init__(self, project: Project, model: LoadedModel, options: BatchOptions) -> None:
+        self.project, self.model, self.options = project, model, options
+
+    def events(self, ids: Sequence[str]) -> Iterator[Progress | Notice | Segmented | FieldFailed]:
+        fields = [Field(field_id, partial(self._open, field_id), self._request) for field_id in ids]
+        for event in segment_fields(
+            fields, Request(), teller(fields, lambda index: f"Segmenting {ids[index]}")
+        ):
+            if isinstance(event, FieldDone):
+                try:
+                    yield from self._save(event)
+                except Exception as error:  # the others go on
+                    yield FieldFailed(event.index, as_user_error(error, ids[event.index]))
+            elif not isinstance(event, Finished):
+                yield event
+
+    def _open(self, field_id: str) -> Session:
+        self.entry = self.project.field(field_id)
+        if self.entry.state != "unreviewed":
+            raise ProjectError(
+                f"The field is {self.entry.state}, so its result stays as it is. Reopen it to change it."
+            )
+        self.micrograph, self.edits = self.project.read_image(field_id), self.project.read_edits(field_id)
+        return open_micrograph(
+            self.micrograph, self.edits, self.model, self.options, str(self.micrograph.path)
         )
-    micrograph, edits = project.read_image(field_id), project.read_edits(field_id)
-    margins = micrograph.margins if exclude_info_bar else NO_MARGINS
-    session = Session(
-        model,
-        micrograph.data,
-        edits=margins.exclude(edits, micrograph.data.shape[:2]),
-        device=device,
-        flips=flips,
-        name=str(micrograph.path),
-        pixel_size_um=micrograph.pixel_size_um,
-    )
-    segmentation: Segmentation | None = None
-    for event in session.segment(_request(entry.ratio)):
-        if isinstance(event, Finished):
-            segmentation = event.result
-        elif isinstance(event, Notice):
-            yield Notice(f"{field_id}: {event.message}")
-        elif isinstance(event, Progress):
-            yield event
-    assert segmentation is not None
-    told = (*micrograph.notices, *margins.notices(), *segmentation.notices)
-    segmentation = replace(segmentation, notices=told)
-    for message in segmentation.notices:
-        yield Notice(f"{field_id}: {message}")
-    settings = {"manual_edits": edits is not None, "exclude_info_bar": exclude_info_bar, **margins.settings()}
-    yield Segmented(_save(project, entry, segmentation, session, micrograph, settings))
 
+    def _request(self) -> Request:
+        ratio = self.entry.ratio
+        if ratio is None:
+            return Request()
+        scope = find_source(ratio.source).scope
+        return Request(asked=ratio.asked, uncertainty=ratio.uncertainty, scope=scope)
 
-def _request(ratio: AskedRatio | None) -> Request:
-    if ratio is None:
-        return Request()
-    scope = find_source(ratio.source).scope
-    return Request(asked=ratio.asked, uncertainty=ratio.uncertainty, scope=scope)
-
-
-def _save(
-    project: Project,
-    entry: FieldEntry,
-    segmentation: Segmentation,
-    session: Session,
-    micrograph: Micrograph,
-    settings: dict[str, Any],
-) -> FieldEntry:
-    record = make_record(
-        segmentation,
-        session.model,
-        micrograph.path,
-        micrograph.data,
-        micrograph.pixel_size_um,
-        image_sha256=micrograph.sha256,
-        source=None if entry.ratio is None else find_source(entry.ratio.source).title,
-        settings={
-            "device": f"{session.device.kind}: {session.device.name}",
-            "views": [view.model_dump() for view in session.views],
-            **settings,
-        },
-    )
-    return project.write_result(
-        entry.id,
-        segmentation.labels,
-        record,
-        version=project.name_of(session.model.path),
-        model_sha256=record["model"]["sha256"],
-        own=segmentation.own.tolist(),
-        achieved=segmentation.achieved.tolist(),
-        constrained=segmentation.constrained,
-    )
+    def _save(self, done: FieldDone) -> Iterator[Notice | Segmented]:
+        ratio, micrograph, session = self.entry.ratio, self.micrograph, done.session
+        made = Provenance(
+            session.model.used,
+            None if ratio is None else find_source(ratio.source).title,
+            file_settings(
+                session, self._request(), micrograph, self.options, manual_edits=self.edits is not None
+            ),
+            file_notices(micrograph, self.options),
+        )
+        for message in made.told(done.segmentation).notices:
+            yield Notice(f"{self.entry.id}: {message}")
+        yield Segmented(write_result(self.project, self.entry.id, done.segmentation, made, micrograph))

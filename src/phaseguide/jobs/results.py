@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +19,27 @@ Labels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Provenance:
-    """How a result was made: model, and words for the record."""
+    """How a result was made, for its record.
+
+    Attributes
+    ----------
+    model : UsedModel
+    source : str or None
+        Where the ratio comes from, in the user's words.
+    settings : dict
+        See `phaseguide.segmentation.saving.run_settings`.
+    notices : tuple of str
+        What the record tells before the notices of the segmentation: about the file, and what was left out of it.
+    """
 
     model: UsedModel
     source: str | None
-    settings: dict[str, object]
+    settings: dict[str, Any]
+    notices: tuple[str, ...] = ()
+
+    def told(self, segmentation: Segmentation) -> Segmentation:
+        """Return a segmentation with all notices of its record."""
+        return replace(segmentation, notices=(*self.notices, *segmentation.notices))
 
 
 @dataclass(frozen=True)

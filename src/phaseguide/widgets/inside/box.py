@@ -12,7 +12,6 @@ from phaseguide.errors import MicrographError, ModelError, PhaseguideError
 from phaseguide.events import Progress
 from phaseguide.jobs.look_inside import InsideFound, InspectionRequest, run_look
 from phaseguide.jobs.plane_index import Index, plane_name, plane_reader
-from phaseguide.jobs.segment import Step
 from phaseguide.jobs.session_store import SessionStore
 from phaseguide.ratios import validate_ratio
 from phaseguide.widgets.inside.layers import find_inside, set_beside, show_inside, view_on_show
@@ -136,7 +135,7 @@ class InsideBox(QWidget):
 
     def _on_progress(self, event: Progress) -> None:
         text = f"{event.stage}: block {event.done} of {event.total}" if event.total > 1 else event.stage
-        self.progress.show_step(Step(text, event.done / event.total if event.total else None))
+        self.progress.show_step(Progress(text, event.done, event.total))
 
     def _on_ended(self, found: InsideFound | None, error: BaseException | None) -> None:
         assert self._asked is not None

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from phaseguide.events import Notice, Progress
-from phaseguide.jobs.segment import Step
 from phaseguide.widgets.project.field_list import short
 from phaseguide.widgets.qt.dock import later
 from phaseguide.widgets.qt.tasks import BREATH_MS, Failed, guarded, let_go
@@ -160,8 +159,7 @@ class Rerun(QObject):
 
     def _on_event(self, event: Any) -> None:
         if isinstance(event, Progress):
-            fraction = event.done / event.total if event.total else None
-            self._widget.panel.progress.show_step(Step(event.stage, fraction))
+            self._widget.panel.progress.show_step(event)
         elif isinstance(event, Notice):
             self._told.append(event.message)
             self._widget.say(event.message)

@@ -7,17 +7,17 @@ import time
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QProgressBar
 
-from phaseguide.jobs.segment import Step
+from phaseguide.events import Progress
 
 
 class ProgressLine(QProgressBar):
-    """Shows the last `Step`; between two steps the time left runs down by itself."""
+    """Shows the last `Progress`; between two of them the time left runs down by itself."""
 
     def __init__(self) -> None:
         super().__init__()
         self.setRange(0, 1000)
         self.setTextVisible(True)
-        self._step = Step("")
+        self._step = Progress("", 0, 0)
         self._since = self._begun = 0.0
         self._timer = QTimer(self)
         self._timer.setInterval(500)
@@ -27,11 +27,11 @@ class ProgressLine(QProgressBar):
     def begin(self) -> None:
         """Show an empty bar."""
         self._begun = time.monotonic()
-        self.show_step(Step("Starting"))
+        self.show_step(Progress("Starting", 0, 0))
         self.show()
         self._timer.start()
 
-    def show_step(self, step: Step) -> None:
+    def show_step(self, step: Progress) -> None:
         """Show where the work stands."""
         self._step, self._since = step, time.monotonic()
         self._draw()
@@ -59,7 +59,7 @@ class ProgressLine(QProgressBar):
             tail = f", {duration(waited)} so far"
         else:
             tail = ""
-        self.setFormat(f"{step.text}{tail}")
+        self.setFormat(f"{step.stage}{tail}")
 
 
 def duration(seconds: float) -> str:

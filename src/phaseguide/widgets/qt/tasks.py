@@ -11,8 +11,8 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal
 
 from phaseguide.errors import PhaseguideError, UnexpectedError, describe_refusal
-from phaseguide.events import Notice
-from phaseguide.jobs.segment import DeviceFound, PlaneDone, Step, Stopped
+from phaseguide.events import Notice, Progress
+from phaseguide.jobs.segment import DeviceFound, PlaneDone, Stopped
 from phaseguide.widgets.qt.dock import later
 from phaseguide.widgets.qt.plain_text import as_plain
 
@@ -120,7 +120,7 @@ class Runner(QObject):
     def _on_event(self, event: Any) -> None:
         if self._worker is None:
             return
-        if isinstance(event, Step):
+        if isinstance(event, Progress):
             self.stepped.emit(event)
         elif isinstance(event, DeviceFound):
             self.device_found.emit(event.device)

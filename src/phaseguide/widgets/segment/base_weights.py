@@ -11,7 +11,6 @@ from qtpy.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QLabel, QPushButton
 
 from phaseguide.events import Progress
 from phaseguide.jobs.get_weights import download, take_file
-from phaseguide.jobs.segment import Step
 from phaseguide.widgets.qt.finetune_runner import FinetuneRunner
 from phaseguide.widgets.qt.plain_text import Label, one_line
 from phaseguide.widgets.qt.progress_bar import ProgressLine
@@ -142,7 +141,7 @@ class BaseWeightsPanel(QFrame):
     def _on_progress(self, event: Progress) -> None:
         now = time.monotonic()
         if not event.total:
-            self.progress.show_step(Step(event.stage))
+            self.progress.show_step(event)
             return
         begun, first = self._begun
         if not begun or event.done < first:  # what was there before tells nothing of the speed
@@ -151,7 +150,7 @@ class BaseWeightsPanel(QFrame):
         if event.done > first:
             left = (now - begun) * (event.total - event.done) / (event.done - first)
         amount = f"{event.stage}: {event.done / 1e6:.0f} of {event.total / 1e6:.0f} MB"
-        self.progress.show_step(Step(amount, event.done / event.total, left))
+        self.progress.show_step(Progress(amount, event.done, event.total, left))
 
     def _on_ended(self, path: Path | None, error: BaseException | None) -> None:
         self.progress.end()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject
 
 from phaseguide.errors import MissingBaseError
-from phaseguide.jobs.segment import Step, Stopped
+from phaseguide.events import Progress
+from phaseguide.jobs.segment import Stopped
 
 if TYPE_CHECKING:
     from phaseguide.jobs.session_store import SessionStore
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def load_model(
     path: Path, device: str, store: SessionStore, stop: threading.Event
-) -> Iterator[Step | Stopped]:
+) -> Iterator[Progress | Stopped]:
     """Load a model into the store, so that Segment need not; runs in a worker.
 
     Raises
@@ -29,14 +30,14 @@ def load_model(
     """
     from phaseguide.jobs.warm_up import import_torch
 
-    yield Step("Loading the model")
+    yield Progress("Loading the model", 0, 0)
     import_torch()
     if stop.is_set():
         yield Stopped(0)
         return
     with store.lock:
         store.model(path, device)
-    yield Step("Loading the model", 1.0)
+    yield Progress("Loading the model", 1, 1)
 
 
 class BaseWeightsFollower(QObject):

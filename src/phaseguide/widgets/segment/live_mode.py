@@ -20,8 +20,8 @@ from phaseguide.jobs.live import (
     live_stages,
     measure_stages,
 )
-from phaseguide.jobs.results import PlaneResult, Provenance
-from phaseguide.jobs.segment import Plane, run_settings
+from phaseguide.jobs.results import PlaneResult
+from phaseguide.jobs.segment import Plane, provenance
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.review_lock import check_not_frozen
@@ -239,17 +239,13 @@ class LiveMode(QObject):
             prompts=widget.panel.prompts_of(image, index, session.scheme),
         )
         if self._plane is None or (self._plane.image, self._plane.index) != (image.unique_id, index):
-            self._plane = make_plane(widget.viewer, image, index, widget.bars.margins(image, index))
+            self._plane = make_plane(widget.viewer, image, index, widget.bars)
         options = widget.panel.advanced.value().options()
         return LiveRequest(
             session,
             self._plane,
             request,
-            Provenance(
-                session.model.used,
-                source_of(widget.panel, request),
-                run_settings(request, options, session),
-            ),
+            provenance(self._plane, session, request, options, source_of(widget.panel, request)),
             widget.panel.inputs(),
             roles.view_of(widget.viewer, image, larger_than=session.tile),
         )
