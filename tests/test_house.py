@@ -15,8 +15,6 @@ CIRCLES_LEFT = (
      "models.sam.download", "models.sam.failures", "models.sam.places", "models.sam.presence",
      "models.sam.shared_base", "models.sam.weights", "models.segmenter", "models.zoo"},
     {"projects.lineage", "projects.phase_undo", "projects.project", "projects.relabelling"},
-    {"cli.train.dataset", "cli.train.project"},
-    {"jobs.segment", "jobs.segment_specimen"},
     {"studies.sam.benchmark", "studies.sam.report"},
     {"widgets.layers.kept_results", "widgets.layers.roles", "widgets.segment.results"},
     {"widgets.segment.assistants", "widgets.segment.base_weights_follower", "widgets.segment.comparable_maps",

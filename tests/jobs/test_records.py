@@ -69,8 +69,8 @@ def read(path: Path) -> dict[str, Any]:
 def comparable(record: dict[str, Any]) -> dict[str, Any]:
     """A record without what differs by nature.
 
-    Names and checksums of its files, the time; what only a dock is asked (its memory) and only a command line (in which unit the
-    ratio was given).
+    Names and checksums of its files, the time; what only a dock is asked (its memory) and only a command line
+    (in which unit the ratio was given).
     """
     for name in ("labels", "parts", "time"):
         record.pop(name, None)

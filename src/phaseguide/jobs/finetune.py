@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,27 +19,29 @@ from numpy.typing import NDArray
 
 from phaseguide.control import Control
 from phaseguide.errors import PhaseguideError, TrainingError, is_out_of_memory
-from phaseguide.events import Notice, Progress
+from phaseguide.events import Finished, Notice, Progress
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.sources import Source, describe_sources
-from phaseguide.jobs.finetune_start import FinetuneJob, SourceSpec, Start
+from phaseguide.jobs.finetune_start import FinetuneJob, ProjectJob, SourceSpec, Start, load_start, make_config
 from phaseguide.jobs.interrupted import (
     CHECKPOINT,
     JOB,
+    at_work,
     discard_run,
-    is_running,
-    mark_running,
-    unmark_running,
     with_validation,
     write_run,
 )
+from phaseguide.jobs.keep_model import add_version
 from phaseguide.phases import PhaseScheme
 
 if TYPE_CHECKING:
     from phaseguide.finetuning.cost_estimate import Plan
-    from phaseguide.finetuning.events import PreviewField
+    from phaseguide.finetuning.events import FinetuneResult, PreviewField
     from phaseguide.models.model_file import LoadedModel
+    from phaseguide.projects.project import Project
+    from phaseguide.projects.schema import VersionEntry
 
+COMMAND_CHECKPOINT = "command_line.checkpoint.safetensors"
 LEARNING_NICENESS = 10
 
 PROGRESS_S = 0.2
@@ -88,6 +90,14 @@ class Started:
     """The run has its model: the one that it starts from."""
 
     model: LoadedModel
+
+
+@dataclass(frozen=True)
+class ProjectVersion:
+    """What was learnt from a project, and the version that it became."""
+
+    result: FinetuneResult
+    version: VersionEntry
 
 
 class StartCache:
@@ -176,8 +186,6 @@ def run_finetune(
         import_torch()
         if job.project is not None:
             held.enter_context(job.project.training_lock())
-        if is_running(job.folder):
-            raise TrainingError("Another napari is at work on this run. Close it, or start a new run.")
         sources, config = read_sources(job)
         model = models.load(job.start, _channels({0: sources}), job.name)
         # An estimate that is still being made has the other copy.
@@ -185,11 +193,11 @@ def run_finetune(
         sources = [_fitted(s, model) for s in sources]
         yield Started(model)
         checkpoint: Path | None = job.folder / CHECKPOINT
+        with suppress(OSError, NotImplementedError):  # what cannot be written is told below
+            held.enter_context(at_work(job.folder))
         try:
             if not (job.folder / JOB).exists():
                 write_run(job, sources, config)
-            mark_running(job.folder)
-            held.callback(unmark_running, job.folder)
         except PhaseguideError as error:
             discard_run(job.folder)
             checkpoint = None
@@ -203,6 +211,59 @@ def run_finetune(
             if checkpoint is not None and not checkpoint.exists():
                 discard_run(job.folder)  # it came to nothing, and would come to nothing again
             raise
+
+
+def run_project(job: ProjectJob) -> Iterator[Any]:
+    """Learn from the fields of a project, and keep the model as a new version.
+
+    An interrupted run of the command line goes on where it stopped.
+
+    Yields
+    ------
+    Progress, Notice, EpochDone, Finished of ProjectVersion
+
+    Raises
+    ------
+    PhaseguideError
+        What cannot work; its message is for the user.
+    """
+    from phaseguide.finetuning.run import finetune
+
+    project = job.project
+    with project.training_lock():
+        checkpoint = project.training_folder() / COMMAND_CHECKPOINT
+        if job.fresh:
+            checkpoint.unlink(missing_ok=True)
+        sources = yield from _project_sources(project)
+        model, notice = load_start(project, job.start, _channels({0: sources[:1]}), job.base)
+        if notice:
+            yield Notice(notice)
+        config = make_config(job.preset, job.given, model.card.backbone.adapter)
+        sources = [_fitted(source, model) for source in sources]
+        for event in finetune(model, sources, config, name=job.name, checkpoint=checkpoint):
+            if not isinstance(event, Finished):
+                yield event
+                continue
+            version = add_version(project, event.result, job.start or project.current)
+            checkpoint.unlink(missing_ok=True)
+            if job.use:
+                project.use(version.id)
+            yield Finished(ProjectVersion(event.result, version))
+
+
+def _project_sources(project: Project) -> Generator[Progress, None, list[Source]]:
+    from phaseguide.finetuning.sources import sources_from_project
+
+    sources: list[Source] = []
+    for source in sources_from_project(project):
+        sources.append(source)
+        yield Progress("Reading fields", len(sources), len(project.fields))
+    if not sources:
+        raise TrainingError(
+            f"{project.folder}: no field has edits, labels or a ratio. Paint some in napari (phaseguide napari "
+            "--project), or read labels in with phaseguide project edits."
+        )
+    return sources
 
 
 def read_sources(job: FinetuneJob) -> tuple[list[Source], FinetuneConfig]:
