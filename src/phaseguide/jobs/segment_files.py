@@ -108,6 +108,7 @@ def segment_files(
     options: BatchOptions | None = None,
     *,
     edits: NDArray[np.uint8] | None = None,
+    known: Micrograph | None = None,
 ) -> Iterator[BatchEvent]:
     """Segment image files and save the results; stop it by closing the generator.
 
@@ -124,6 +125,8 @@ def segment_files(
     options : BatchOptions, optional
     edits : ndarray of uint8, optional
         Manual edits of the one image, of its shape.
+    known : Micrograph, optional
+        One of the images that has been read already; it is not read again.
 
     Yields
     ------
@@ -144,7 +147,7 @@ def segment_files(
     for index, group in enumerate(groups):
         if len(groups) > 1:
             yield Progress(f"Segmenting {group[0].name}", index, len(groups))
-        for event in _segment_group(group, model, request, out_dir, options, edits):
+        for event in _segment_group(group, request, out_dir, _Reader(model, options, edits, known)):
             if isinstance(event, ImageDone | ImageFailed):
                 outcomes.append(event)
             if len(groups) == 1 or not isinstance(event, Progress):
@@ -154,15 +157,9 @@ def segment_files(
 
 
 def _segment_group(
-    paths: Sequence[Path],
-    model: LoadedModel,
-    request: Request,
-    out_dir: Path,
-    options: BatchOptions,
-    edits: NDArray[np.uint8] | None,
+    paths: Sequence[Path], request: Request, out_dir: Path, reader: _Reader
 ) -> Iterator[Progress | Notice | Composition | ImageDone | ImageFailed]:
     """Segment images as one specimen, or a single one by itself."""
-    reader = _Reader(model, options, edits)
     fields: list[Field] = []
     places: list[Path] = []
     failed: set[Path] = set()
@@ -193,7 +190,9 @@ def _segment_group(
             if path not in failed and len(done[path]) == places.count(path):
                 try:
                     settings = reader.settings(path, event.session, request, composition)
-                    yield from _save(reader.read(path), done.pop(path), model, out_dir, options, settings)
+                    yield from _save(
+                        reader.read(path), done.pop(path), reader.model, out_dir, reader.options, settings
+                    )
                 except Exception as error:
                     yield ImageFailed(path, as_user_error(error, str(path)))
         elif not isinstance(event, Finished):
@@ -241,9 +240,15 @@ def _save(
 class _Reader:
     """Opens the fields of a group of files; remembers the last file that it read."""
 
-    def __init__(self, model: LoadedModel, options: BatchOptions, edits: NDArray[np.uint8] | None) -> None:
+    def __init__(
+        self,
+        model: LoadedModel,
+        options: BatchOptions,
+        edits: NDArray[np.uint8] | None,
+        known: Micrograph | None,
+    ) -> None:
         self.model, self.options, self.edits = model, options, edits
-        self._last: Micrograph | None = None
+        self._last = known
         self._checksums: dict[Path, str] = {}
 
     def read(self, path: Path) -> Micrograph:
