@@ -28,7 +28,7 @@ CIRCLES_LEFT = (
 """Circles that are still to be opened; one that is gone must go from here too."""
 
 TOO_LONG = {"segmentation/session.py", "segmentation/constraints/regions.py"}
-TOO_FULL = {"jobs"}
+TOO_FULL: set[str] = set()
 
 
 def module_of(file: Path) -> str:

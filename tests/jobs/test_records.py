@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from phaseguide.cli import app
 from phaseguide.jobs.export import Exhibit, Outcome, save_results
-from phaseguide.jobs.rerun_project import rerun
+from phaseguide.jobs.project.rerun_project import rerun
 from phaseguide.jobs.segment import Job, Plane, PlaneDone, run_job
 from phaseguide.jobs.session_store import Options, SessionStore
 from phaseguide.micrographs.reading import read_micrograph

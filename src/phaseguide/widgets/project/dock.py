@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.jobs.thumbnails import Picture, make_pictures
+from phaseguide.jobs.project.thumbnails import Picture, make_pictures
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.edit_log import scheme_of

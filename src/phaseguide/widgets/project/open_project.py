@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QApplication, QWidget
 
 from phaseguide.errors import PhaseguideError, ProjectError
-from phaseguide.jobs.project_results import Kept, freeze_as_shown, store
+from phaseguide.jobs.project.project_results import Kept, freeze_as_shown, store
 from phaseguide.labels import as_uint8, with_edits
 from phaseguide.projects.edit_saver import EditSaver, Known, Painted
 from phaseguide.widgets.layers import kept_results, planes, roles

@@ -144,7 +144,7 @@ class Rerun(QObject):
         widget.panel.progress.begin()
 
         def run() -> Iterator[Any]:
-            from phaseguide.jobs.rerun_project import rerun
+            from phaseguide.jobs.project.rerun_project import rerun
 
             return rerun(project, due, device=device)
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from phaseguide.errors import PhaseguideError, ProjectError, as_user_error
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.jobs.project_results import write_result
+from phaseguide.jobs.project.project_results import write_result
 from phaseguide.jobs.results import Provenance
 from phaseguide.jobs.segment_files import BatchOptions, file_notices, file_settings, open_micrograph
 from phaseguide.models.model_file import LoadedModel
