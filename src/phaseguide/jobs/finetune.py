@@ -235,7 +235,7 @@ def run_project(job: ProjectJob) -> Iterator[Any]:
         if job.fresh:
             checkpoint.unlink(missing_ok=True)
         sources = yield from _project_sources(project)
-        model, notice = load_start(project, job.start, _channels({0: sources[:1]}), job.base)
+        model, notice = load_start(project, job.start, _channels({0: sources}), job.base)
         if notice:
             yield Notice(notice)
         config = make_config(job.preset, job.given, model.card.backbone.adapter)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.estimation.point_count import PointCountEstimate
-from phaseguide.estimation.point_plan import PointCountError, expected_standard_error
+from phaseguide.estimation.point_plan import ASSUMED_RIGHT, PointCountError, expected_standard_error
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import Ratio
 from phaseguide.segmentation.request import Segmentation
@@ -75,6 +76,17 @@ def table_text(rows: list[PhaseRow], separator: str) -> str:
     return buffer.getvalue()
 
 
+def expected_errors(
+    pixels: NDArray[np.int64], count: int, right: float = ASSUMED_RIGHT
+) -> dict[int, NDArray[np.float64]]:
+    """Standard errors to expect from the usual numbers of points and from ``count``, as far as a map has room."""
+    errors = {}
+    for number in sorted({*USUAL_COUNTS, count}):
+        with suppress(PointCountError):  # a map too small for so many points
+            errors[number] = expected_standard_error(pixels, number, right)
+    return errors
+
+
 def expected_table(pixels: NDArray[np.int64], count: int) -> Table:
     """Area in the map and standard error to expect from the usual numbers of points and from ``count``.
 
@@ -83,13 +95,9 @@ def expected_table(pixels: NDArray[np.int64], count: int) -> Table:
     PointCountError
         ``count`` points cannot be drawn on such a map; other numbers are then left out.
     """
-    errors = {}
-    for number in sorted({*USUAL_COUNTS, count}):
-        try:
-            errors[number] = expected_standard_error(pixels, number)
-        except PointCountError:
-            if number == count:
-                raise
+    errors = expected_errors(pixels, count)
+    if count not in errors:
+        expected_standard_error(pixels, count)  # says why
     shares = pixels[1:] / pixels.sum()
     rows = [
         [f"{share * 100:.2f}", *(f"{error[k] * 100:.1f}" for error in errors.values())]

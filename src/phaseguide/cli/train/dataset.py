@@ -172,8 +172,9 @@ def train(
     Stop with Ctrl-C; with --checkpoint the same command goes on where it stopped.
     """  # noqa: D301
     from phaseguide.datasets.folder import open_dataset
-    from phaseguide.jobs.finetune_start import sam_size
+    from phaseguide.jobs.finetune_start import ProjectJob, make_config, sam_size
     from phaseguide.models.zoo import SUFFIX, open_model
+    from phaseguide.projects.project import Project
 
     given = {
         key: context.params[key]
@@ -186,10 +187,10 @@ def train(
         if base is not None and not sam_size(start):
             raise TrainingError("--base is for a new model: add --from sam:vit_b, or leave --base out.")
         given |= parse_settings(settings or [], FinetuneConfig)
-        train_project(
-            project, start, preset, given, base=base_checksum(base), name=name, fresh=fresh, use=use,
-            json_target=json_target,
-        )  # fmt: skip
+        make_config(preset, given)  # what is wrong with it is said before anything is loaded
+        checksum, opened = base_checksum(base), Project.open(project)
+        job = ProjectJob(opened, start, preset, given, checksum, name or opened.name, fresh, use)
+        train_project(job, json_target)
         return
     if dataset is None or out is None:
         raise TrainingError("Give a DATASET and --out FILE, or a project with --project DIR.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phaseguide.cli.shared.output import make_table, page, percent, write_json
@@ -13,53 +11,17 @@ from phaseguide.cli.train.epochs import print_epoch
 if TYPE_CHECKING:
     from phaseguide.finetuning.events import FinetuneResult, Judgement
     from phaseguide.jobs.finetune import ProjectVersion
+    from phaseguide.jobs.finetune_start import ProjectJob
     from phaseguide.projects.project import Project
     from phaseguide.projects.schema import VersionEntry
 
 
-def train_project(
-    folder: Path,
-    start: str | None,
-    preset: str | None,
-    given: Mapping[str, Any],
-    *,
-    base: str,
-    name: str | None,
-    fresh: bool,
-    use: bool,
-    json_target: str | None,
-) -> None:
-    """Fine-tune on a project, keep the model as a new version, and report.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the project.
-    start : str or None
-        See `phaseguide.jobs.finetune_start.load_start`.
-    preset, given
-        See `phaseguide.jobs.finetune_start.make_config`; without a preset, that of the model.
-    base : str
-        Checksum of base weights for a new Segment Anything model; empty: the official ones.
-    name : str or None
-        Of the model; None: that of the project.
-    fresh : bool
-        Do not go on with an interrupted run.
-    use : bool
-        Put the new version to use.
-    json_target : str or None
-    """
+def train_project(job: ProjectJob, json_target: str | None) -> None:
+    """Fine-tune on a project, keep the model as a new version, and report."""
     from phaseguide.jobs.finetune import run_project
-    from phaseguide.jobs.finetune_start import ProjectJob, make_config
-    from phaseguide.projects.project import Project
 
-    make_config(preset, given)  # what is wrong with it is said before anything is loaded
-    project = Project.open(folder)
-    job = ProjectJob(
-        project, start, preset, given, base=base, name=name or project.name, fresh=fresh, use=use
-    )
     done: ProjectVersion = draw(run_project(job), print_epoch)
-    _report(done.result, project, done.version, json_target, in_use=use)
+    _report(done.result, job.project, done.version, json_target, in_use=job.use)
 
 
 def _report(
