@@ -11,8 +11,6 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "phaseguide"
 MOST_LINES, MOST_FILES = 400, 22
 
 CIRCLES_LEFT = (
-    {"cli.train.dataset", "cli.train.project"},
-    {"jobs.segment", "jobs.segment_specimen"},
     {"studies.sam.benchmark", "studies.sam.report"},
     {"widgets.segment.assistants", "widgets.segment.base_weights_follower", "widgets.segment.comparable_maps",
      "widgets.segment.dock", "widgets.segment.exporter", "widgets.segment.live_mode",
@@ -21,7 +19,7 @@ CIRCLES_LEFT = (
 """Circles that are still to be opened; one that is gone must go from here too."""
 
 TOO_LONG: set[str] = set()
-TOO_FULL = {"jobs"}
+TOO_FULL: set[str] = set()
 
 
 def module_of(file: Path) -> str:

@@ -96,7 +96,7 @@ def project_pictures(app: Any, viewer: Any, out: Path) -> None:
     from qtpy.QtCore import Qt
 
     from phaseguide.datasets.samples import open_sample, sample_names
-    from phaseguide.jobs.rerun_project import rerun
+    from phaseguide.jobs.project.rerun_project import rerun
     from phaseguide.projects.project import Project
 
     samples = [open_sample(name) for name in sample_names()]

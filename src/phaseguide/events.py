@@ -23,14 +23,19 @@ class Progress:
         What is being done, in words a user reads ("Encoding tiles").
     done, total : int
         Steps done and steps in all; ``total`` 0 means unknown.
-    seconds_left : float or None
-        Time left, where it can be told.
+    seconds_left : float, optional
+        How long it will take, where that can be told better than from the steps so far.
     """
 
     stage: str
     done: int
     total: int
     seconds_left: float | None = None
+
+    @property
+    def fraction(self) -> float | None:
+        """The part that is done, in [0, 1]; None where that is not known."""
+        return self.done / self.total if self.total else None
 
 
 @dataclass(frozen=True)

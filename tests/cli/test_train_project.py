@@ -12,10 +12,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from phaseguide.cli import app
-from phaseguide.cli.train.project import load_start
 from phaseguide.finetuning.config import PRESETS, FinetuneConfig
 from phaseguide.finetuning.run import finetune
 from phaseguide.finetuning.sources import sources_from_project
+from phaseguide.jobs.finetune_start import load_start
 from phaseguide.models.checksums import tensors_sha256
 from phaseguide.models.model_file import load_model, read_card
 from phaseguide.models.rephase import rephase

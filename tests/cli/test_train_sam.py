@@ -12,9 +12,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from phaseguide.cli import app
-from phaseguide.cli.train.project import make_config
-from phaseguide.cli.train.sam import dataset_config, sam_size
+from phaseguide.cli.train.sam import dataset_config
 from phaseguide.finetuning.config import PRESETS
+from phaseguide.jobs.finetune_start import make_config, sam_size
 from phaseguide.models.model_file import read_card, save_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects.project import Project

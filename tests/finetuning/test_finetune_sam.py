@@ -24,7 +24,7 @@ from phaseguide.finetuning.new_model import new_model
 from phaseguide.finetuning.resuming import read_interrupted
 from phaseguide.finetuning.run import finetune
 from phaseguide.finetuning.sources import Source
-from phaseguide.jobs.new_version import keep
+from phaseguide.jobs.keep_model import keep
 from phaseguide.models.backbones.base import BackboneOptions, Features
 from phaseguide.models.checksums import tensors_sha256
 from phaseguide.models.model_file import LoadedModel, load_model

@@ -14,7 +14,7 @@ from PIL import Image
 
 from phaseguide.errors import ProjectError
 from phaseguide.events import Finished, Notice
-from phaseguide.jobs.rerun_project import Rerun, Segmented, fields_to_run, rerun
+from phaseguide.jobs.project.rerun_project import Rerun, Segmented, fields_to_run, rerun
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects.project import Project
 from phaseguide.projects.schema import AskedRatio

@@ -173,7 +173,12 @@ class _Result:
 
     def __init__(self, model: Any) -> None:
         self.model, self.before, self.after, self.data_sha256 = model, None, None, "d"
-        self.record = {"config": {"epochs": 1}, "seconds": 2.0, "sources": []}
+        self.record = {
+            "config": {"epochs": 1},
+            "seconds": 2.0,
+            "sources": [],
+            "parent_sha256": model.card.tensors_sha256,
+        }
 
 
 def test_provenance_and_going_back_to_no_model(tmp_path: Path, model_file: Path) -> None:

@@ -16,6 +16,7 @@ from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.sources import Source
 from phaseguide.jobs.finetune_start import FinetuneJob, Start
 from phaseguide.jobs.interrupted import (
+    at_work,
     find_unfinished,
     is_running,
     new_run_folder,
@@ -115,3 +116,30 @@ def test_a_mark_without_sense_holds_no_run(folder: Path, mark: str) -> None:
     (folder / "running.json").write_text(mark)
     assert not is_running(folder)
     assert len(find_unfinished(None)) == 1
+
+
+@pytest.mark.parametrize("mark", [None, '{"pid": 1, "started": 0}'])
+def test_a_run_of_the_version_before_is_offered_and_goes_on(folder: Path, mark: str | None) -> None:
+    if mark is not None:
+        (folder / "running.json").write_text(mark)
+    (unfinished,) = find_unfinished(None)
+    with at_work(unfinished.folder):
+        assert read_run(unfinished.folder, None).name == "tuned"
+
+
+def test_a_run_is_held_by_one_program_and_let_go_at_its_end(folder: Path) -> None:
+    with at_work(folder):
+        assert is_running(folder) and not find_unfinished(None)
+        with pytest.raises(TrainingError, match="Another napari"), at_work(folder):
+            pytest.fail("two at once")
+    assert not is_running(folder) and len(find_unfinished(None)) == 1
+
+
+def test_a_link_in_place_of_the_lock_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    precious = tmp_path / "precious.txt"
+    precious.write_text("mine")
+    (folder / "running.lock").symlink_to(precious)
+    assert not is_running(folder)
+    with pytest.raises(OSError, match="link"), at_work(folder):
+        pytest.fail("held")
+    assert precious.read_text() == "mine"

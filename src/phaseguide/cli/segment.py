@@ -46,9 +46,6 @@ from phaseguide.errors import PhaseguideError
 
 if TYPE_CHECKING:
     from phaseguide.jobs.segment_files import ImageDone, ImageFailed
-    from phaseguide.models.sam.prompts import Prompts
-    from phaseguide.phases import PhaseScheme
-    from phaseguide.segmentation.constraints.regions import Region
     from phaseguide.segmentation.request import Request
 
 
@@ -153,8 +150,11 @@ def segment(
     from phaseguide.jobs.precheck import check_channels, check_results
     from phaseguide.jobs.segment_files import BatchOptions, segment_files
     from phaseguide.micrographs.label_maps import read_label_map
+    from phaseguide.micrographs.reading import read_micrograph
     from phaseguide.models.model_file import read_card
     from phaseguide.models.zoo import find_model, open_model
+    from phaseguide.segmentation.constraints.prompt_files import read_prompts
+    from phaseguide.segmentation.constraints.region_files import read_regions
     from phaseguide.segmentation.network.device import choose_device
     from phaseguide.segmentation.request import Request
 
@@ -197,6 +197,10 @@ def segment(
     opened = open_model(model)
     if save_preset is not None:
         keep_preset(wish, save_preset, material, overwrite=overwrite)
+    # What is drawn on an image needs its size; it is decoded for that, and not again.
+    drawn_on = None if regions is None and prompts is None else read_micrograph(files[0])
+    shape = (0, 0) if drawn_on is None else drawn_on.plane_shape
+    scheme = opened.card.scheme
     request = Request(
         asked=wish.asked,
         auto=wish.auto,
@@ -204,8 +208,8 @@ def segment(
         mode=acts,
         smoothing_px=smoothing,
         min_island_px=min_island,
-        regions=() if regions is None else _read_regions(regions, files[0], opened.card.scheme, wish),
-        prompts=None if prompts is None else _read_prompts(prompts, files[0], opened.card.scheme),
+        regions=() if regions is None else read_regions(regions, shape, scheme, wish.uncertainty),
+        prompts=None if prompts is None else read_prompts(prompts, shape, scheme),
     )
     options = BatchOptions(
         exclude_info_bar=exclude_info_bar,
@@ -219,28 +223,8 @@ def segment(
         scope=wish.scope,
         details=wish.details,
     )
-    outcomes = draw(segment_files(files, opened, request, out, options, edits=painted))
+    outcomes = draw(segment_files(files, opened, request, out, options, edits=painted, known=drawn_on))
     _report(outcomes, request, opened.card.name, wish, json_target)
-
-
-def _read_regions(path: Path, image: Path, scheme: PhaseScheme, wish: Wish) -> tuple[Region, ...]:
-    from phaseguide.segmentation.constraints.region_files import read_regions
-
-    return read_regions(path, _shape_of(image), scheme, wish.uncertainty)
-
-
-def _read_prompts(path: Path, image: Path, scheme: PhaseScheme) -> Prompts:
-    from phaseguide.segmentation.constraints.prompt_files import read_prompts
-
-    return read_prompts(path, _shape_of(image), scheme)
-
-
-def _shape_of(image: Path) -> tuple[int, int]:
-    from phaseguide.micrographs.reading import read_micrograph
-
-    micrograph = read_micrograph(image)
-    height, width = micrograph.data.shape[1:3] if micrograph.is_stack else micrograph.data.shape[:2]
-    return height, width
 
 
 def _report(

@@ -11,7 +11,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from phaseguide.jobs.plane_index import Index
-from phaseguide.jobs.results import Made, PhaseRow, table_rows, table_text
+from phaseguide.jobs.results import Provenance
+from phaseguide.jobs.tables import PhaseRow, table_rows, table_text
 from phaseguide.segmentation.request import Segmentation
 
 
@@ -21,7 +22,7 @@ class Outcome:
 
     index: Index
     segmentation: Segmentation
-    made: Made
+    made: Provenance
     read: Callable[[], NDArray[Any]]
 
 
@@ -84,7 +85,7 @@ def save_results(folder: Path, exhibit: Exhibit) -> Path:
         save_segmentation(
             folder,
             exhibit.stem(plane.index),
-            plane.segmentation,
+            plane.made.told(plane.segmentation),
             plane.made.model,
             exhibit.image_path,
             plane.read(),

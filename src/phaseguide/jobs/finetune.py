@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,27 +19,29 @@ from numpy.typing import NDArray
 
 from phaseguide.control import Control
 from phaseguide.errors import PhaseguideError, TrainingError, is_out_of_memory
-from phaseguide.events import Notice, Progress
+from phaseguide.events import Finished, Notice, Progress
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.sources import Source, describe_sources
-from phaseguide.jobs.finetune_start import FinetuneJob, SourceSpec, Start
+from phaseguide.jobs.finetune_start import FinetuneJob, ProjectJob, SourceSpec, Start, load_start, make_config
 from phaseguide.jobs.interrupted import (
     CHECKPOINT,
     JOB,
+    at_work,
     discard_run,
-    is_running,
-    mark_running,
-    unmark_running,
     with_validation,
     write_run,
 )
+from phaseguide.jobs.keep_model import add_version
 from phaseguide.phases import PhaseScheme
 
 if TYPE_CHECKING:
     from phaseguide.finetuning.cost_estimate import Plan
-    from phaseguide.finetuning.events import PreviewField
+    from phaseguide.finetuning.events import FinetuneResult, PreviewField
     from phaseguide.models.model_file import LoadedModel
+    from phaseguide.projects.project import Project
+    from phaseguide.projects.schema import VersionEntry
 
+COMMAND_CHECKPOINT = "command_line.checkpoint.safetensors"
 LEARNING_NICENESS = 10
 
 PROGRESS_S = 0.2
@@ -54,7 +56,7 @@ _learning = threading.Lock()
 
 
 @dataclass(frozen=True)
-class RowLook:
+class SourceSummary:
     """What is known of a row of the table.
 
     Attributes
@@ -75,10 +77,10 @@ class RowLook:
 
 
 @dataclass(frozen=True)
-class Looked:
+class SourceReport:
     """The table's rows, and what a run would take; ``problem`` says why it cannot start."""
 
-    rows: dict[Hashable, RowLook]
+    rows: dict[Hashable, SourceSummary]
     plan: Plan | None
     problem: str
 
@@ -88,6 +90,14 @@ class Started:
     """The run has its model: the one that it starts from."""
 
     model: LoadedModel
+
+
+@dataclass(frozen=True)
+class ProjectVersion:
+    """What was learnt from a project, and the version that it became."""
+
+    result: FinetuneResult
+    version: VersionEntry
 
 
 class StartCache:
@@ -113,13 +123,13 @@ class StartCache:
             return self._models[key]
 
 
-def look(
+def inspect_sources(
     start: Start | None, specs: Sequence[SourceSpec], config: FinetuneConfig, name: str, models: StartCache
-) -> Iterator[Looked]:
+) -> Iterator[SourceReport]:
     """Describe the rows, then estimate the run: two events, since the second takes a while."""
     scheme = None if start is None else start.scheme
     sources, rows = _described(specs, scheme)
-    found = Looked(rows, None, "")
+    found = SourceReport(rows, None, "")
     yield found
     if start is None or not sources or any(row.problem for row in rows.values()):
         return
@@ -176,8 +186,6 @@ def run_finetune(
         import_torch()
         if job.project is not None:
             held.enter_context(job.project.training_lock())
-        if is_running(job.folder):
-            raise TrainingError("Another napari is at work on this run. Close it, or start a new run.")
         sources, config = read_sources(job)
         model = models.load(job.start, _channels({0: sources}), job.name)
         # An estimate that is still being made has the other copy.
@@ -185,11 +193,11 @@ def run_finetune(
         sources = [_fitted(s, model) for s in sources]
         yield Started(model)
         checkpoint: Path | None = job.folder / CHECKPOINT
+        with suppress(OSError, NotImplementedError):  # what cannot be written is told below
+            held.enter_context(at_work(job.folder))
         try:
             if not (job.folder / JOB).exists():
                 write_run(job, sources, config)
-            mark_running(job.folder)
-            held.callback(unmark_running, job.folder)
         except PhaseguideError as error:
             discard_run(job.folder)
             checkpoint = None
@@ -203,6 +211,59 @@ def run_finetune(
             if checkpoint is not None and not checkpoint.exists():
                 discard_run(job.folder)  # it came to nothing, and would come to nothing again
             raise
+
+
+def run_project(job: ProjectJob) -> Iterator[Any]:
+    """Learn from the fields of a project, and keep the model as a new version.
+
+    An interrupted run of the command line goes on where it stopped.
+
+    Yields
+    ------
+    Progress, Notice, EpochDone, Finished of ProjectVersion
+
+    Raises
+    ------
+    PhaseguideError
+        What cannot work; its message is for the user.
+    """
+    from phaseguide.finetuning.run import finetune
+
+    project = job.project
+    with project.training_lock():
+        checkpoint = project.training_folder() / COMMAND_CHECKPOINT
+        if job.fresh:
+            checkpoint.unlink(missing_ok=True)
+        sources = yield from _project_sources(project)
+        model, notice = load_start(project, job.start, _channels({0: sources}), job.base)
+        if notice:
+            yield Notice(notice)
+        config = make_config(job.preset, job.given, model.card.backbone.adapter)
+        sources = [_fitted(source, model) for source in sources]
+        for event in finetune(model, sources, config, name=job.name, checkpoint=checkpoint):
+            if not isinstance(event, Finished):
+                yield event
+                continue
+            version = add_version(project, event.result, job.start or project.current)
+            checkpoint.unlink(missing_ok=True)
+            if job.use:
+                project.use(version.id)
+            yield Finished(ProjectVersion(event.result, version))
+
+
+def _project_sources(project: Project) -> Generator[Progress, None, list[Source]]:
+    from phaseguide.finetuning.sources import sources_from_project
+
+    sources: list[Source] = []
+    for source in sources_from_project(project):
+        sources.append(source)
+        yield Progress("Reading fields", len(sources), len(project.fields))
+    if not sources:
+        raise TrainingError(
+            f"{project.folder}: no field has edits, labels or a ratio. Paint some in napari (phaseguide napari "
+            "--project), or read labels in with phaseguide project edits."
+        )
+    return sources
 
 
 def read_sources(job: FinetuneJob) -> tuple[list[Source], FinetuneConfig]:
@@ -254,17 +315,17 @@ def _calm(events: Iterator[Any]) -> Iterator[Any]:
 
 def _described(
     specs: Sequence[SourceSpec], scheme: PhaseScheme | None
-) -> tuple[dict[Hashable, list[Source]], dict[Hashable, RowLook]]:
+) -> tuple[dict[Hashable, list[Source]], dict[Hashable, SourceSummary]]:
     sources: dict[Hashable, list[Source]] = {}
-    rows: dict[Hashable, RowLook] = {}
+    rows: dict[Hashable, SourceSummary] = {}
     for spec in specs:
         try:
             sources[spec.key] = list(spec.read())
         except PhaseguideError as error:
-            rows[spec.key] = RowLook((), 0, 0, str(error))
+            rows[spec.key] = SourceSummary((), 0, 0, str(error))
             continue
         if not sources[spec.key]:
-            rows[spec.key] = RowLook((), 0, 0, "holds no image with labels or a ratio.")
+            rows[spec.key] = SourceSummary((), 0, 0, "holds no image with labels or a ratio.")
     if scheme is None:
         return sources, rows
     flat = [(spec.key, s) for spec in specs for s in sources.get(spec.key, [])]
@@ -279,7 +340,7 @@ def _described(
             for k in range(len(scheme))
         ]
         problem = next((_named(r.problem, r.name, len(own)) for r, _ in mine if r.problem), "")
-        rows[key] = RowLook(tuple(shares), sum(r.labelled for r, _ in mine), len(own), problem)
+        rows[key] = SourceSummary(tuple(shares), sum(r.labelled for r, _ in mine), len(own), problem)
     return sources, rows
 
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.errors import MicrographError, ModelError
-from phaseguide.finetuning.config import FinetuneConfig
+from phaseguide.errors import MicrographError, ModelError, TrainingError
+from phaseguide.finetuning.config import PRESETS, FinetuneConfig, preset_for
 from phaseguide.finetuning.sources import Source
 from phaseguide.phases import PhaseScheme
 
 if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel
+    from phaseguide.projects.project import Project
+
+IMAGENET, SAM = "imagenet", "sam"
+DEFAULT_SIZE = "vit_b"
 
 
 @dataclass(frozen=True)
@@ -141,8 +145,121 @@ class FinetuneJob:
     specs: tuple[SourceSpec, ...]
     config: FinetuneConfig
     name: str
-    project: Any
+    project: Project | None
     folder: Path
+
+
+@dataclass(frozen=True)
+class ProjectJob:
+    """Fine-tuning on all that is known of a project's fields; the model becomes a version of it.
+
+    Attributes
+    ----------
+    project : Project
+    start : str or None
+        See `load_start`.
+    preset, given
+        See `make_config`; without a preset, that of the model.
+    base : str
+        Checksum of base weights for a new Segment Anything model; empty: the official ones.
+    name : str
+        Of the model.
+    fresh : bool
+        Do not go on with an interrupted run.
+    use : bool
+        Put the new version to use.
+    """
+
+    project: Project
+    start: str | None
+    preset: str | None
+    given: Mapping[str, Any]
+    base: str
+    name: str
+    fresh: bool = False
+    use: bool = False
+
+
+def make_config(
+    preset: str | None, given: Mapping[str, Any], adapter: Mapping[str, Any] | None = None
+) -> FinetuneConfig:
+    """Settings of a preset with those that were given on top.
+
+    Parameters
+    ----------
+    preset : str or None
+        None takes the one that suits the model.
+    given : mapping
+        Settings of `FinetuneConfig`.
+    adapter : mapping, optional
+        Of the model's card.
+
+    Raises
+    ------
+    TrainingError
+        No such preset or setting, or a value of another type or out of its limits.
+    """
+    preset = preset or preset_for(adapter or {})
+    if preset not in PRESETS:
+        raise TrainingError(f"There is no preset {preset!r}. Choose one of {', '.join(PRESETS)}.")
+    return PRESETS[preset].changed(**given)
+
+
+def load_start(project: Project, start: str | None, channels: int, base: str = "") -> tuple[LoadedModel, str]:
+    """Load the model to start from and give it the project's phases; the notice says what was changed.
+
+    Parameters
+    ----------
+    project : Project
+    start : str or None
+        Version, zoo name or path; ``imagenet`` or ``sam:vit_b`` for a new model; None for the model in use.
+    channels : int
+        Of the images.
+    base : str
+        Checksum of base weights for a new Segment Anything model; empty: the official ones.
+    """
+    from phaseguide.finetuning.new_model import new_model
+    from phaseguide.models.model_file import load_model
+    from phaseguide.models.rephase import rephase
+    from phaseguide.models.zoo import open_model
+    from phaseguide.projects.lineage import origin_for
+
+    scheme = project.scheme
+    if start == IMAGENET or (start is None and not project.current):
+        return new_model(scheme, channels=channels, name=project.name), ""
+    if size := sam_size(start):
+        adapter = {"base": base} if base else {}
+        return new_model(scheme, channels=channels, name=project.name, sam=size, adapter=adapter), ""
+    if start is None:
+        model = load_model(project.model_path())
+    elif any(v.id == start for v in project.versions):
+        model = load_model(project.version_path(start))
+    else:
+        model = open_model(start)
+    known = model.card.scheme
+    if known.names == scheme.names:
+        return model, ""
+    origin = origin_for(scheme, project.read_log(), known)
+    new = [p.name for p in scheme if p.label not in origin]
+    told = f"{model.card.name} knows {known.describe()}; the project has {scheme.describe()}."
+    grown = f" New to it: {', '.join(new)}." if new else ""
+    return replace(rephase(model, scheme, origin), path=model.path), told + grown
+
+
+def sam_size(start: str | None) -> str:
+    """The size in ``sam:vit_b`` (``sam`` alone is ViT-B); empty for anything else.
+
+    Raises
+    ------
+    ModelError
+        There is no such size.
+    """
+    name, colon, size = (start or "").partition(":")
+    if name != SAM or (not colon and Path(name).exists()):
+        return ""
+    from phaseguide.models.sam.shapes import find_shape
+
+    return find_shape(size or DEFAULT_SIZE).name
 
 
 def as_labels(values: Any, name: str) -> NDArray[np.uint8]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from tokenize import TokenError
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from phaseguide.atomic import replacing, write_text
@@ -28,7 +29,7 @@ from phaseguide.models.zoo import check_name, user_model_folder
 MANY_EPOCHS = 10_000
 """Epochs of a run that ends by the clock."""
 
-JOB, CHECKPOINT, RUNNING = "job.json", "checkpoint.safetensors", "running.json"
+JOB, CHECKPOINT, RUNNING = "job.json", "checkpoint.safetensors", "running.lock"
 
 
 @dataclass(frozen=True)
@@ -153,31 +154,49 @@ def find_unfinished(project: Any) -> list[Unfinished]:
     return found
 
 
-def mark_running(folder: Path) -> None:
-    """Say that this process works on a run."""
-    import psutil
+@contextmanager
+def at_work(folder: Path) -> Iterator[None]:
+    """Hold a run, so that no other program takes it up; let go of however this one ends.
 
-    process = psutil.Process()
-    write_text(folder / RUNNING, json.dumps({"pid": process.pid, "started": process.create_time()}))
-
-
-def unmark_running(folder: Path) -> None:
-    """Say that nobody works on a run any more."""
-    with suppress(OSError):
-        (folder / RUNNING).unlink()
+    Raises
+    ------
+    TrainingError
+        Somebody else holds it.
+    OSError, NotImplementedError
+        The folder takes no file, or its disk knows no locks.
+    """
+    path = folder / RUNNING
+    folder.mkdir(parents=True, exist_ok=True)
+    if _is_odd(path):
+        raise OSError(f"{path}: is a link or no plain file")
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise TrainingError("Another napari is at work on this run. Close it, or start a new run.") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def is_running(folder: Path) -> bool:
-    """Whether a living process works on a run."""
-    import psutil
-
-    try:
-        mark = read_json(folder / RUNNING)
-        process = psutil.Process(int(mark["pid"]))
-        # The system gives the number of a dead process to a new one.
-        return bool(abs(process.create_time() - float(mark["started"])) < 1.0)
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, psutil.Error):
+    """Whether a living program works on a run."""
+    path = folder / RUNNING
+    if not path.exists() or _is_odd(path):
         return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except (OSError, NotImplementedError):
+        return False
+
+
+def _is_odd(path: Path) -> bool:
+    """Whether something else lies in the place of a lock file; opening that could do harm."""
+    return path.is_symlink() or (path.exists() and not path.is_file())
 
 
 def discard_run(folder: Path) -> None:

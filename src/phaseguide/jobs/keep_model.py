@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.jobs.finetune_start import FinetuneJob, Start
 from phaseguide.jobs.interrupted import discard_run
-from phaseguide.jobs.new_version import keep
-from phaseguide.models.zoo import user_model_folder
+from phaseguide.models.model_file import model_bytes
+from phaseguide.models.new_file import write_new
+from phaseguide.models.zoo import SUFFIX, check_name, free_name, user_model_folder
 
 if TYPE_CHECKING:
     from phaseguide.finetuning.events import FinetuneResult
+    from phaseguide.models.card import Card
     from phaseguide.models.model_file import LoadedModel
+    from phaseguide.projects.project import Project
+    from phaseguide.projects.schema import VersionEntry
 
 
 @dataclass
@@ -58,7 +62,8 @@ def keep_model(outcome: Outcome) -> Path:
         if project is None:
             outcome.kept, _ = keep(result, user_model_folder(), outcome.job.name)
         else:
-            outcome.kept = _add_version(project, outcome)
+            outcome.version = add_version(project, result, _parent(project, outcome.job.start)).id
+            outcome.kept = project.version_path(outcome.version)
     if project is not None:
         outcome.before = str(project.current) if outcome.before is None else outcome.before
         project.use(outcome.version)
@@ -77,24 +82,62 @@ def go_back(outcome: Outcome) -> Path | None:
     return outcome.job.start.path
 
 
-def _add_version(project: Any, outcome: Outcome) -> Path:
-    result = outcome.result
-    entry = project.add_version(
+def keep(result: FinetuneResult, folder: Path, name: str) -> tuple[Path, Card]:
+    """Save a fine-tuned model as a new file.
+
+    Parameters
+    ----------
+    result : FinetuneResult
+        Its card tells parent, data and settings.
+    folder : Path
+        Usually `phaseguide.models.zoo.user_model_folder`.
+    name : str
+        A number is added where it is taken.
+
+    Returns
+    -------
+    tuple of Path and Card
+        The file, and the card as stored.
+
+    Raises
+    ------
+    PhaseguideError
+        No model can have that name, or the file cannot be written; nothing is lost, the result can be kept
+        elsewhere.
+    """
+    check_name(name)
+    name = free_name(name)
+    while (path := folder / f"{name}{SUFFIX}").exists():  # the folder may be another than the user's
+        name = f"{name}-2"
+    card = result.model.card.model_copy(update={"name": name})
+    data, card = model_bytes(result.model.segmenter, card)
+    write_new(path, data)
+    return path, card
+
+
+def add_version(project: Project, result: FinetuneResult, parent: str) -> VersionEntry:
+    """Save a fine-tuned model as a new version of a project; nothing is put to use.
+
+    Parameters
+    ----------
+    project : Project
+    result : FinetuneResult
+    parent : str
+        What the project calls the model that was learnt from.
+    """
+    return project.add_version(
         result.model.segmenter,
         result.model.card,
-        parent=_parent(project, outcome.job.start),
-        parent_sha256=outcome.start.card.tensors_sha256,
+        parent=parent,
+        parent_sha256=result.record["parent_sha256"],
         data_sha256=result.data_sha256,
         settings=result.record,
-        before={} if result.before is None else result.before.to_dict(),
-        after={} if result.after is None else result.after.to_dict(),
+        before=None if result.before is None else result.before.to_dict(),
+        after=None if result.after is None else result.after.to_dict(),
     )
-    outcome.version = entry.id
-    path: Path = project.version_path(entry.id)
-    return path
 
 
-def _parent(project: Any, start: Start) -> str:
+def _parent(project: Project, start: Start) -> str:
     """What the project calls the model that was learnt from, whichever is in use by now."""
     path = start.path
     if path is None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from phaseguide.errors import MicrographError
 from phaseguide.events import Finished, Rest, Stages
 from phaseguide.jobs.inputs import Inputs
-from phaseguide.jobs.results import Labels, Made
+from phaseguide.jobs.results import Labels, Provenance
 from phaseguide.jobs.segment import Plane, checked_edits
 from phaseguide.ratios import Ratio
 from phaseguide.segmentation.request import Preview, Request, Segmentation
@@ -35,7 +35,7 @@ Window = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
-class LiveWish:
+class LiveRequest:
     """What a change asks for.
 
     Attributes
@@ -44,7 +44,7 @@ class LiveWish:
     plane : Plane
         With the edits as they are painted now, or as they were when they have not changed since.
     request : Request
-    made : Made
+    made : Provenance
         For the record.
     inputs : Inputs
         For the boxes, when the result is shown again.
@@ -55,7 +55,7 @@ class LiveWish:
     session: Session
     plane: Plane
     request: Request
-    made: Made
+    made: Provenance
     inputs: Inputs
     focus: Window | None = None
 
@@ -64,7 +64,7 @@ class LiveWish:
 class LiveResult:
     """An answer; ``edits`` are the checked ones that it holds, ``work_s`` the seconds that a processor worked."""
 
-    wish: LiveWish
+    wish: LiveRequest
     segmentation: Segmentation
     edits: Labels | None
     work_s: float
@@ -74,7 +74,7 @@ class LiveResult:
 class LivePreview:
     """A part of an answer that is under way: the field on show."""
 
-    wish: LiveWish
+    wish: LiveRequest
     labels: Labels
     window: Window
 
@@ -88,13 +88,13 @@ class Sensitivity:
     own: tuple[Ratio, Ratio]
 
 
-def live_stages(wish: LiveWish, hand: Hand, store: SessionStore) -> Stages:
+def live_stages(wish: LiveRequest, hand: LiveEdits, store: SessionStore) -> Stages:
     """Answer a wish; yields `LiveResult`, `LivePreview`, `Sensitivity`, and `Rest` to be dropped at.
 
     Parameters
     ----------
-    wish : LiveWish
-    hand : Hand
+    wish : LiveRequest
+    hand : LiveEdits
         The same for all wishes of one series.
     store : SessionStore
 
@@ -135,7 +135,7 @@ def _acts_in_network(session: Session, request: Request) -> bool:
 
 
 def _answers(
-    wish: LiveWish, painted: Labels | None, request: Request, focus: Window | None
+    wish: LiveRequest, painted: Labels | None, request: Request, focus: Window | None
 ) -> Generator[Any, None, Segmentation]:
     begun = time.thread_time()  # not the time of day: the window that is being drawn meanwhile must not count
     session = wish.session
@@ -152,7 +152,7 @@ def _answers(
     return result
 
 
-class Hand:
+class LiveEdits:
     """What stays the same from wish to wish: looked at once, and the edits again when they have changed."""
 
     def __init__(self) -> None:

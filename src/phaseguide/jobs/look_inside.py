@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class InsideWish:
+class InspectionRequest:
     """What one press asks for.
 
     Attributes
@@ -55,13 +55,13 @@ class InsideFound:
 
 
 def run_look(
-    wish: InsideWish, store: SessionStore, control: Control
+    wish: InspectionRequest, store: SessionStore, control: Control
 ) -> Iterator[Progress | Notice | Finished[InsideFound]]:
     """Look inside; ends without a result when ``control`` says stop, between two blocks.
 
     Parameters
     ----------
-    wish : InsideWish
+    wish : InspectionRequest
     store : SessionStore
         Lends its model, which nobody else can use meanwhile.
     control : Control

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +19,28 @@ Labels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Made:
-    """How a result was made: model, and words for the record."""
+class Provenance:
+    """How a result was made, for its record.
+
+    Attributes
+    ----------
+    model : UsedModel
+    source : str or None
+        Where the ratio comes from, in the user's words.
+    settings : dict
+        See `phaseguide.segmentation.saving.run_settings`.
+    notices : tuple of str
+        What the record tells before the notices of the segmentation: about the file, and what was left out of it.
+    """
 
     model: UsedModel
     source: str | None
-    settings: dict[str, object]
+    settings: dict[str, Any]
+    notices: tuple[str, ...] = ()
+
+    def told(self, segmentation: Segmentation) -> Segmentation:
+        """Return a segmentation with all notices of its record."""
+        return replace(segmentation, notices=(*self.notices, *segmentation.notices))
 
 
 @dataclass(frozen=True)
@@ -33,13 +50,13 @@ class PlaneResult:
     Attributes
     ----------
     segmentation : Segmentation
-    made : Made
+    made : Provenance
     edits : ndarray of uint8, shape (H, W), or None
         What the user had painted; without information bars and rims.
     """
 
     segmentation: Segmentation
-    made: Made
+    made: Provenance
     edits: Labels | None
 
 
@@ -74,62 +91,6 @@ def with_edits(result: PlaneResult, edits: Labels | None) -> Segmentation:
     return replace(
         done, labels=labels, achieved=area_shares(labels, phases), own=area_shares(own_labels, phases)
     )
-
-
-@dataclass(frozen=True)
-class PhaseRow:
-    """One line of the table that is copied and saved; shares in per cent, None where nothing was said."""
-
-    image: str
-    plane: str
-    phase: str
-    expected: float | None
-    imposed: float | None
-    in_mask: float
-    without_guidance: float
-    note: str
-
-
-def table_rows(image: str, plane: str, segmentation: Segmentation) -> list[PhaseRow]:
-    """Return the table of one plane; every row carries the note if the areas are no measurement."""
-
-    def percent(shares: Ratio | None, k: int) -> float | None:
-        return None if shares is None or np.isnan(shares[k]) else float(shares[k]) * 100
-
-    note = constraint_note(segmentation)
-    return [
-        PhaseRow(
-            image,
-            plane,
-            phase.name,
-            percent(segmentation.asked, k),
-            percent(segmentation.imposed, k) if segmentation.has_ratio else None,
-            float(segmentation.achieved[k]) * 100,
-            float(segmentation.own[k]) * 100,
-            note,
-        )
-        for k, phase in enumerate(segmentation.scheme)
-    ]
-
-
-HEADER = (
-    "Image", "Plane", "Phase", "Expected area %", "Aimed at %", "In mask %", "Without guidance %", "Note",
-)  # fmt: skip
-
-
-def table_text(rows: list[PhaseRow], separator: str) -> str:
-    """Write rows as text with a header line; numbers with two decimals and a point."""
-    import csv
-    import io
-
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, delimiter=separator, lineterminator="\n")
-    writer.writerow(HEADER)
-    for row in rows:
-        numbers = (row.expected, row.imposed, row.in_mask, row.without_guidance)
-        shown = ["" if number is None else f"{number:.2f}" for number in numbers]
-        writer.writerow([row.image, row.plane, row.phase, *shown, row.note])
-    return buffer.getvalue()
 
 
 def summary(segmentation: Segmentation) -> dict[str, object]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Hashable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Generator, Hashable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.control import Control
-from phaseguide.events import Finished, Notice, Progress
+from phaseguide.errors import PhaseguideError
+from phaseguide.events import Notice, Progress
 from phaseguide.jobs.plane_index import Index
-from phaseguide.jobs.results import Made, PlaneResult
+from phaseguide.jobs.results import Labels, PlaneResult, Provenance
 from phaseguide.jobs.session_store import Options, SessionStore
 from phaseguide.micrographs.margins import NO_MARGINS, Margins
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.segmentation.constraints.regions import Region
 from phaseguide.segmentation.network.device import Device
-from phaseguide.segmentation.request import ENCODING, READING, Request, Segmentation
+from phaseguide.segmentation.request import ENCODING, READING, Request
+from phaseguide.segmentation.saving import run_settings
 
 if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel
     from phaseguide.phases import PhaseScheme
     from phaseguide.segmentation.session import Session
+    from phaseguide.segmentation.specimen import FieldDone
 
 KEPT = "What the network saw in this image was kept, so it was not encoded again."
 
@@ -35,7 +40,8 @@ class Plane:
     """One plane to segment: how to read it, what the user painted on it, its information bars and rim.
 
     ``image`` tells planes of several images apart; an image layer's id. ``regions`` have ratios of their own;
-    ``prompts`` are boxes and points that the network is shown.
+    ``prompts`` are boxes and points that the network is shown. ``exclude_margins`` is False where the user wants
+    bars and rims kept.
     ``pixel_size_um`` is the edge of a pixel where that is known.
     """
 
@@ -49,6 +55,7 @@ class Plane:
     regions: tuple[Region, ...] = ()
     prompts: Prompts | None = None
     pixel_size_um: float | None = None
+    exclude_margins: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,15 +71,6 @@ class Job:
     options: Options = field(default_factory=Options)
     source: str | None = None
     specimen: bool = False
-
-
-@dataclass(frozen=True)
-class Step:
-    """Where a job stands: in words, as a fraction if known, and the seconds left if known."""
-
-    text: str
-    fraction: float | None = None
-    seconds_left: float | None = None
 
 
 @dataclass(frozen=True)
@@ -98,11 +96,14 @@ class Stopped:
     done: int
 
 
-JobEvent = Step | DeviceFound | Notice | PlaneDone | Stopped
+JobEvent = Progress | DeviceFound | Notice | PlaneDone | Stopped
 
 
 def run_job(job: Job, store: SessionStore, control: Control) -> Iterator[JobEvent]:
     """Segment every plane of a job.
+
+    Planes by themselves: the first that cannot be segmented ends the job. A specimen: nothing is done before every
+    field was looked at once, and a field that cannot be segmented is left out with a notice.
 
     Parameters
     ----------
@@ -119,65 +120,129 @@ def run_job(job: Job, store: SessionStore, control: Control) -> Iterator[JobEven
     """
     from phaseguide.jobs.warm_up import import_torch
 
-    yield Step("Loading the model")
+    yield Progress("Loading the model", 0, 0)
     import_torch()
-    if job.specimen:
-        from phaseguide.jobs.segment_specimen import run_specimen
+    from phaseguide.segmentation.specimen import FieldDone, FieldFailed
 
-        yield from run_specimen(job, store, control)
-        return
-    model = store.model(job.model_path, job.options.device)
-    started = time.monotonic()
-    count = len(job.planes)
-    for number, plane in enumerate(job.planes):
-        prefix = f"Plane {number + 1} of {count}: " if count > 1 else ""
-        yield Step(f"{prefix}Reading the image", number / count if count > 1 else None)
+    run = _Run(job, store, store.model(job.model_path, job.options.device))
+    done, failures = 0, list[PhaseguideError]()
+    events = run.together() if job.specimen else run.each()
+    for event in events:
         if control.stopping:
-            yield Stopped(number)
+            events.close()
+            yield Stopped(done)
             return
-        with store.lock:
-            session, edits = open_plane(plane, job, model, store)
-            yield DeviceFound(session.device)
-            kind = session.device.kind
-            height, width = session.pixels.shape[:2]
-            events = session.segment(replace(job.request, regions=plane.regions, prompts=plane.prompts))
-            begun, stage_begun, stage, segmentation = time.monotonic(), time.monotonic(), "", None
-            encoded = kept = False
-            for event in events:
-                if control.stopping:
-                    events.close()
-                    yield Stopped(number)
-                    return
-                if isinstance(event, Progress):
-                    if event.stage != stage:
-                        stage, stage_begun = event.stage, time.monotonic()
-                    encoded = encoded or event.stage == ENCODING
-                    kept = kept or event.stage == READING
-                    pace = store.pace(session, job.options)
-                    expected = None if pace is None or not encoded else pace * height * width
-                    yield _step(prefix, event, number, count, started, stage_begun, expected)
-                elif isinstance(event, Notice):
-                    yield event
-                elif isinstance(event, Finished):
-                    segmentation = event.result
-            assert isinstance(segmentation, Segmentation)
-            if encoded:
-                store.remember_pace(session, job.options, time.monotonic() - begun)
-            elif kept:
-                yield Notice(KEPT)
-            store.place((plane.image, plane.index), session)
-            if session.device.kind != kind:  # it fell back, and took the shared network along
-                yield DeviceFound(session.device)
-                store.forget()
-        for notice in segmentation.notices:
-            yield Notice(notice)
-        settings = run_settings(job.request, job.options, session)
-        made = Made(model.used, job.source, settings)
-        yield PlaneDone(plane.index, PlaneResult(segmentation, made, edits), plane.image)
-        if count == 1 and (encoded or kept):
-            yield Step("Getting ready to follow your values")
-            with store.lock:
-                session.prepare(job.request)
+        if device := run.new_device():
+            yield DeviceFound(device)
+        if isinstance(event, Progress | Notice):
+            yield event
+        elif isinstance(event, FieldFailed):
+            failures.append(event.error)
+            yield Notice(f"Left out: {event.error}")
+        elif isinstance(event, FieldDone):
+            done += 1
+            yield from run.finish(event)
+    if failures and not done:
+        raise failures[0]
+
+
+class _Run:
+    """What a job knows while it is at work: the session in use, and how long things take."""
+
+    def __init__(self, job: Job, store: SessionStore, model: LoadedModel) -> None:
+        from phaseguide.segmentation.specimen import Field
+
+        self.job, self.store, self.model = job, store, model
+        self.fields = [
+            Field(plane.name, partial(self._open, number)) for number, plane in enumerate(job.planes)
+        ]
+        self.edits: dict[int, Labels | None] = {}
+        self.session: Session | None = None
+        self.device: Device | None = None
+        self.kind, self.stage = "", ""
+        self.encoded = self.kept = False
+        self.started = self.begun = self.stage_begun = time.monotonic()
+
+    def each(self) -> Generator[Any, None, None]:
+        """Segment every plane by itself."""
+        from phaseguide.segmentation.specimen import segment_field
+
+        for number, plane in enumerate(self.job.planes):
+            request = replace(self.job.request, regions=plane.regions, prompts=plane.prompts)
+            with self.store.lock:
+                done = yield from segment_field(number, self.fields[number], request, self.tell)
+                yield done
+        if len(self.fields) == 1 and (self.encoded or self.kept):
+            yield Progress("Getting ready to follow your values", 0, 0)
+            with self.store.lock:
+                done.session.prepare(self.job.request)
+
+    def together(self) -> Generator[Any, None, None]:
+        """Segment the planes so that their area-weighted mean meets the ratio."""
+        from phaseguide.segmentation.specimen import segment_specimen
+
+        with self.store.lock:
+            yield from segment_specimen(self.fields, self.job.request, keep_px=0)  # the store keeps them
+
+    def new_device(self) -> Device | None:
+        """Return the device of the session in use, where it is another than was told."""
+        if self.session is None or self.session.device == self.device:
+            return None
+        self.device = self.session.device
+        return self.device
+
+    def tell(self, number: int, event: Progress | Notice) -> Progress | Notice:
+        """Say how far the job is, and how long it will take."""
+        if isinstance(event, Notice):
+            return event
+        now, count = time.monotonic(), len(self.fields)
+        if event.stage != self.stage:
+            self.stage, self.stage_begun = event.stage, now
+        self.encoded = self.encoded or event.stage == ENCODING
+        self.kept = self.kept or event.stage == READING
+        if count > 1:
+            steps = max(1, event.total)
+            done, total = number * steps + event.done, count * steps
+            left = (now - self.started) * (total - done) / done if done else None
+            return Progress(f"Plane {number + 1} of {count}: {event.stage}", done, total, left)
+        if event.done and event.total:
+            left = (now - self.stage_begun) * (event.total - event.done) / event.done
+            return replace(event, seconds_left=left)
+        # Nothing of the only plane is done yet: the last image of this kind tells how long it takes.
+        return Progress(event.stage, 0, event.total if event.total > 1 else 0, self._expected())
+
+    def finish(self, done: FieldDone) -> Iterator[Notice | PlaneDone]:
+        """Keep the session of a plane, and hand out its result."""
+        plane, session = self.job.planes[done.index], done.session
+        if self.encoded:
+            self.store.remember_pace(session, self.job.options, time.monotonic() - self.begun)
+        elif self.kept:
+            yield Notice(KEPT)
+        self.store.place((plane.image, plane.index), session)
+        if session.device.kind != self.kind and not self.job.specimen:
+            self.store.forget()  # it fell back, and took the shared network along
+        if not self.job.specimen:
+            yield from map(Notice, done.segmentation.notices)
+        request = replace(self.job.request, scope="specimen" if self.job.specimen else "field")
+        made = provenance(plane, session, request, self.job.options, self.job.source)
+        yield PlaneDone(
+            plane.index, PlaneResult(done.segmentation, made, self.edits[done.index]), plane.image
+        )
+
+    def _open(self, number: int) -> Session:
+        self.session, self.edits[number] = open_plane(
+            self.job.planes[number], self.job, self.model, self.store
+        )
+        self.kind, self.stage, self.encoded, self.kept = self.session.device.kind, "", False, False
+        self.begun = time.monotonic()
+        return self.session
+
+    def _expected(self) -> float | None:
+        """Seconds that the only plane will take."""
+        pace = self.store.pace(self.session, self.job.options) if self.session and self.encoded else None
+        return (
+            None if pace is None or self.session is None else pace * math.prod(self.session.pixels.shape[:2])
+        )
 
 
 def open_plane(
@@ -198,37 +263,21 @@ def open_plane(
     return session, edits
 
 
-def run_settings(request: Request, options: Options, session: Session) -> dict[str, object]:
-    """What the record tells about a run beyond the ratio."""
-    return {
-        **asdict(options),
-        "tile": session.tile,
-        "smoothing_px": request.smoothing_px,
-        "min_island_px": request.min_island_px,
-        "device": session.device.kind,
-        "device_name": session.device.name,
-    }
-
-
-def _step(
-    prefix: str,
-    event: Progress,
-    number: int,
-    count: int,
-    started: float,
-    stage_begun: float,
-    expected: float | None,
-) -> Step:
-    now = time.monotonic()
-    within = event.done / event.total if event.total else None
-    if count > 1:
-        fraction = (number + (within or 0.0)) / count
-        left = (now - started) * (1 - fraction) / fraction if fraction > 0 else None
-        return Step(prefix + event.stage, fraction, left)
-    if within:
-        return Step(event.stage, within, (now - stage_begun) * (1 - within) / within)
-    # Nothing of the only plane is done yet: the last image of this kind tells how long it takes.
-    return Step(event.stage, None if not event.total or event.total == 1 else 0.0, expected)
+def provenance(
+    plane: Plane, session: Session, request: Request, options: Options, source: str | None
+) -> Provenance:
+    """Return how the result of a plane was made, for its record."""
+    settings = run_settings(
+        session,
+        request,
+        margins=plane.margins if plane.exclude_margins else None,
+        manual_edits=plane.edits is not None and bool(plane.edits.any()),
+        flips=options.flips,
+        invert=options.invert,
+    )
+    # What may be kept, which nobody but a dock is asked.
+    settings |= {"memory_mb": options.memory_mb, "embeddings_gb": options.embeddings_gb}
+    return Provenance(session.model.used, source, settings, plane.margins.notices())
 
 
 def checked_edits(plane: Plane, shape: tuple[int, int], scheme: PhaseScheme) -> NDArray[np.uint8] | None:

@@ -19,7 +19,7 @@ from phaseguide.models.model_file import LoadedModel
 from phaseguide.ratios import Scope
 from phaseguide.segmentation.network.embedding_files import EmbeddingFolder
 from phaseguide.segmentation.request import Request, Segmentation
-from phaseguide.segmentation.saving import SavedFiles, save_segmentation
+from phaseguide.segmentation.saving import SavedFiles, run_settings, save_segmentation
 from phaseguide.segmentation.session import Session
 from phaseguide.segmentation.specimen import (
     Composition,
@@ -108,6 +108,7 @@ def segment_files(
     options: BatchOptions | None = None,
     *,
     edits: NDArray[np.uint8] | None = None,
+    known: Micrograph | None = None,
 ) -> Iterator[BatchEvent]:
     """Segment image files and save the results; stop it by closing the generator.
 
@@ -124,6 +125,8 @@ def segment_files(
     options : BatchOptions, optional
     edits : ndarray of uint8, optional
         Manual edits of the one image, of its shape.
+    known : Micrograph, optional
+        One of the images that has been read already; it is not read again.
 
     Yields
     ------
@@ -137,13 +140,14 @@ def segment_files(
         Last.
     """
     options = options or BatchOptions()
-    whole = _is_specimen(request, options)
+    request = replace(request, scope=options.scope)
+    whole = _is_specimen(request)
     groups = [list(images)] if whole else [[path] for path in images]
     outcomes: list[ImageDone | ImageFailed] = []
     for index, group in enumerate(groups):
         if len(groups) > 1:
             yield Progress(f"Segmenting {group[0].name}", index, len(groups))
-        for event in _segment_group(group, model, request, out_dir, options, edits):
+        for event in _segment_group(group, request, out_dir, _Reader(model, options, edits, known)):
             if isinstance(event, ImageDone | ImageFailed):
                 outcomes.append(event)
             if len(groups) == 1 or not isinstance(event, Progress):
@@ -153,15 +157,9 @@ def segment_files(
 
 
 def _segment_group(
-    paths: Sequence[Path],
-    model: LoadedModel,
-    request: Request,
-    out_dir: Path,
-    options: BatchOptions,
-    edits: NDArray[np.uint8] | None,
+    paths: Sequence[Path], request: Request, out_dir: Path, reader: _Reader
 ) -> Iterator[Progress | Notice | Composition | ImageDone | ImageFailed]:
     """Segment images as one specimen, or a single one by itself."""
-    reader = _Reader(model, options, edits)
     fields: list[Field] = []
     places: list[Path] = []
     failed: set[Path] = set()
@@ -179,7 +177,7 @@ def _segment_group(
             places.append(path)
     done: dict[Path, list[Segmentation]] = {path: [] for path in places}
     composition: Composition | None = None
-    run = segment_specimen if _is_specimen(request, options) else segment_fields
+    run = segment_specimen if _is_specimen(request) else segment_fields
     for event in run(fields, request):
         if isinstance(event, FieldFailed):
             path = places[event.index]
@@ -192,7 +190,9 @@ def _segment_group(
             if path not in failed and len(done[path]) == places.count(path):
                 try:
                     settings = reader.settings(path, event.session, request, composition)
-                    yield from _save(reader.read(path), done.pop(path), model, out_dir, options, settings)
+                    yield from _save(
+                        reader.read(path), done.pop(path), reader.model, out_dir, reader.options, settings
+                    )
                 except Exception as error:
                     yield ImageFailed(path, as_user_error(error, str(path)))
         elif not isinstance(event, Finished):
@@ -200,8 +200,8 @@ def _segment_group(
             yield event
 
 
-def _is_specimen(request: Request, options: BatchOptions) -> bool:
-    return options.scope == "specimen" and request.asked is not None
+def _is_specimen(request: Request) -> bool:
+    return request.scope == "specimen" and request.asked is not None
 
 
 def _save(
@@ -215,7 +215,7 @@ def _save(
     """Write the result of one image, and say what its user should know."""
     path, stack = micrograph.path, micrograph.is_stack
     whole = together(planes) if stack else planes[0]
-    about_file = (*micrograph.notices, *_excluded(micrograph, options).notices())
+    about_file = file_notices(micrograph, options)
     whole = replace(whole, notices=(*about_file, *whole.notices))
     for message in whole.notices:
         yield Notice(f"{path.name}: {message}")
@@ -240,9 +240,15 @@ def _save(
 class _Reader:
     """Opens the fields of a group of files; remembers the last file that it read."""
 
-    def __init__(self, model: LoadedModel, options: BatchOptions, edits: NDArray[np.uint8] | None) -> None:
+    def __init__(
+        self,
+        model: LoadedModel,
+        options: BatchOptions,
+        edits: NDArray[np.uint8] | None,
+        known: Micrograph | None,
+    ) -> None:
         self.model, self.options, self.edits = model, options, edits
-        self._last: Micrograph | None = None
+        self._last = known
         self._checksums: dict[Path, str] = {}
 
     def read(self, path: Path) -> Micrograph:
@@ -259,48 +265,67 @@ class _Reader:
         return len(micrograph.data) if micrograph.is_stack else 1
 
     def open(self, path: Path, plane: int) -> Session:
-        micrograph, edits, options, name = self.read(path), self.edits, self.options, str(path)
-        margins = micrograph.margins
-        if micrograph.is_stack:
-            edits, name = _plane_edits(edits, plane, micrograph), f"{path}, plane {plane}"
-            micrograph, margins = replace(micrograph, data=micrograph.data[plane]), margins.of_plane(plane)
-        return Session(
-            self.model,
-            micrograph.data,
-            edits=margins.exclude(edits, micrograph.data.shape[:2]) if options.exclude_info_bar else edits,
-            device=options.device,
-            flips=options.flips,
-            tile=options.tile,
-            name=name,
-            pixel_size_um=micrograph.pixel_size_um,
-            embeddings=options.embeddings,
-        )
+        micrograph = self.read(path)
+        if not micrograph.is_stack:
+            return open_micrograph(micrograph, self.edits, self.model, self.options, str(path))
+        edits, name = _plane_edits(self.edits, plane, micrograph), f"{path}, plane {plane}"
+        return open_micrograph(micrograph, edits, self.model, self.options, name, plane)
 
     def settings(
         self, path: Path, session: Session, request: Request, whole: Composition | None
     ) -> dict[str, Any]:
         """What the record of a file tells about the run."""
-        options = self.options
-        told: dict[str, Any] = {
-            "device": f"{session.device.kind}: {session.device.name}",
-            "smoothing_px": request.smoothing_px,
-            "min_island_px": request.min_island_px,
-            "views": [view.model_dump() for view in session.views],
-            "tile": session.tile,
-            "exclude_info_bar": options.exclude_info_bar,
-            **_excluded(self.read(path), options).settings(),
-            "manual_edits": self.edits is not None,
-        }
+        told = file_settings(
+            session, request, self.read(path), self.options, manual_edits=self.edits is not None
+        )
         if request.asked is not None:
-            told |= {"scope": options.scope, **options.details}
+            told |= self.options.details
         if whole is not None:
             # The ratio was about all of these; asked and imposed of this image are only its part of it.
             told["specimen"] = {"fields": whole.fields, "own": whole.own, "imposed": whole.imposed}
         return told
 
 
-def _excluded(micrograph: Micrograph, options: BatchOptions) -> Margins:
-    return micrograph.margins if options.exclude_info_bar else NO_MARGINS
+def open_micrograph(
+    micrograph: Micrograph,
+    edits: NDArray[np.uint8] | None,
+    model: LoadedModel,
+    options: BatchOptions,
+    name: str,
+    plane: int | None = None,
+) -> Session:
+    """Return a session on an image of a file, or on a plane of its stack; bars and rims are left out if wanted."""
+    data, margins = micrograph.data, _excluded(micrograph, options) or NO_MARGINS
+    if plane is not None:
+        data, margins = data[plane], margins.of_plane(plane)
+    return Session(
+        model,
+        data,
+        edits=margins.exclude(edits, data.shape[:2]),
+        device=options.device,
+        flips=options.flips,
+        tile=options.tile,
+        name=name,
+        pixel_size_um=micrograph.pixel_size_um,
+        embeddings=options.embeddings,
+    )
+
+
+def file_settings(
+    session: Session, request: Request, micrograph: Micrograph, options: BatchOptions, *, manual_edits: bool
+) -> dict[str, Any]:
+    """Return what the record of an image file tells about the run."""
+    margins = _excluded(micrograph, options)
+    return run_settings(session, request, margins=margins, manual_edits=manual_edits, flips=options.flips)
+
+
+def file_notices(micrograph: Micrograph, options: BatchOptions) -> tuple[str, ...]:
+    """Return what the record of an image file tells about the file itself."""
+    return (*micrograph.notices, *(_excluded(micrograph, options) or NO_MARGINS).notices())
+
+
+def _excluded(micrograph: Micrograph, options: BatchOptions) -> Margins | None:
+    return micrograph.margins if options.exclude_info_bar else None
 
 
 def _plane_edits(

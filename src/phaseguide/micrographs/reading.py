@@ -70,6 +70,12 @@ class Micrograph:
         """Whether the first axis counts planes."""
         return self.data.ndim - self.is_rgb == 3
 
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = self.data.shape[self.is_stack :][:2]
+        return height, width
+
     def excluding(self, labels: LabelsOrNone) -> NDArray[np.uint8] | LabelsOrNone:
         """Return edits or labels of the whole image with its bars and its rim excluded; see `Margins.exclude`."""
         return self.margins.exclude(labels, self.data.shape[: self.data.ndim - self.is_rgb])

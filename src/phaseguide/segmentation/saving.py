@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +16,18 @@ from numpy.typing import NDArray
 import phaseguide
 from phaseguide.errors import MicrographError
 from phaseguide.micrographs.label_maps import label_map_bytes
+from phaseguide.micrographs.margins import NO_MARGINS, Margins
 from phaseguide.micrographs.records import sha256_of_array, sha256_of_file, write_result
 from phaseguide.models.model_file import LoadedModel, UsedModel
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.ratios import Ratio
 from phaseguide.segmentation.constraints.prompts import prompt_rows
 from phaseguide.segmentation.constraints.region_files import region_rows
-from phaseguide.segmentation.request import Segmentation
+from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.review.sensitivity import boundary_sensitivity
+
+if TYPE_CHECKING:
+    from phaseguide.segmentation.session import Session
 
 CONSTRAINED = "constrained by your value, not independent"
 """What stands beside every area share that a user's ratio had a part in."""
@@ -171,6 +175,46 @@ def make_record(
         "versions": _versions(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def run_settings(
+    session: Session,
+    request: Request,
+    *,
+    margins: Margins | None,
+    manual_edits: bool,
+    flips: bool | None = None,
+    invert: bool = False,
+) -> dict[str, Any]:
+    """Return what every record tells about a run beyond the ratio, JSON values.
+
+    Parameters
+    ----------
+    session : Session
+        After it was used: device and tile may have changed on the way.
+    request : Request
+        Its scope is on record where a ratio was asked for.
+    margins : Margins or None
+        Bars and rims that were left out; None where they were to be kept.
+    manual_edits : bool
+        Whether something was painted.
+    flips, invert
+        As the session was asked for; ``views`` tells what became of the flips.
+    """
+    settings = {
+        "device": session.device.kind,
+        "device_name": session.device.name,
+        "tile": session.tile,
+        "flips": flips,
+        "invert": invert,
+        "views": [view.model_dump() for view in session.views],
+        "smoothing_px": request.smoothing_px,
+        "min_island_px": request.min_island_px,
+        "exclude_info_bar": margins is not None,
+        **(margins or NO_MARGINS).settings(),
+        "manual_edits": manual_edits,
+    }
+    return settings if request.asked is None else {**settings, "scope": request.scope}
 
 
 def constraint_note(segmentation: Segmentation) -> str:

@@ -33,16 +33,22 @@ from phaseguide.segmentation.review.advice import conflict_limit, describe_limit
 from phaseguide.segmentation.session import Session
 from phaseguide.segmentation.stacks import area_px
 
+OPENING = "Reading the image"
+
 KEEP_PX = 4_000_000
 """Sessions of the first look are kept for the second up to this many pixels together; others open again."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """One field of view: what to call it in errors, and how to open it (perhaps more than once)."""
+    """One field of view: what to call it in errors, and how to open it (perhaps more than once).
+
+    ``request`` returns what is asked of this field by itself, once it is open; None: what is asked of all.
+    """
 
     name: str
     open: Callable[[], Session]
+    request: Callable[[], Request] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,11 +91,23 @@ class Composition:
 
 
 FieldEvent = Progress | Notice | FieldDone | FieldFailed
+Tell = Callable[[int, Progress | Notice], Progress | Notice]
+"""Puts what a field tells of itself, given by its place, into the words for all."""
+
 SpecimenEvent = FieldEvent | Composition | Finished[Composition | None]
 
 
-def segment_fields(fields: Sequence[Field], request: Request) -> Iterator[FieldEvent | Finished[None]]:
-    """Segment every field by itself, each as the request says.
+def segment_fields(
+    fields: Sequence[Field], request: Request, tell: Tell | None = None
+) -> Iterator[FieldEvent | Finished[None]]:
+    """Segment every field by itself, each as its request or the common one says.
+
+    Parameters
+    ----------
+    fields : sequence of Field
+    request : Request
+    tell : callable, optional
+        Words for progress and notices; None: the place of the field among all, and its name.
 
     Yields
     ------
@@ -100,10 +118,33 @@ def segment_fields(fields: Sequence[Field], request: Request) -> Iterator[FieldE
     Finished
         Last, with nothing.
     """
+    tell = tell or teller(fields, lambda index: f"Field {index + 1} of {len(fields)}")
     for index, field in enumerate(fields):
-        at = (index, len(fields)) if len(fields) > 1 else None
-        yield (yield from _attempt(index, field, request, f"Field {index + 1} of {len(fields)}", at=at))
+        yield (yield from _attempt(index, field, request, tell))
     yield Finished(None)
+
+
+def teller(
+    fields: Sequence[Field], stage: Callable[[int], str], first: int = 0, total: int | None = None
+) -> Tell:
+    """Tell the place of a field among all, and put its name before what it has to say.
+
+    Parameters
+    ----------
+    fields : sequence of Field
+    stage : callable
+        What is being done with the field of an index. A lone field tells its own progress instead.
+    first, total : int, optional
+        Steps that were done before the first field, and steps in all; None: one a field.
+    """
+    steps = len(fields) if total is None else total
+
+    def tell(index: int, event: Progress | Notice) -> Progress | Notice:
+        if isinstance(event, Notice):
+            return Notice(f"{fields[index].name}: {event.message}")
+        return event if steps == 1 else Progress(stage(index), first + index, steps)
+
+    return tell
 
 
 def segment_specimen(
@@ -153,13 +194,16 @@ def segment_specimen(
             "A specimen needs a ratio, but every phase is open. Give at least one phase a value."
         )
     first_look = Request(smoothing_px=request.smoothing_px, min_island_px=request.min_island_px)
-    steps = 2 * len(fields)
+    steps, of = 2 * len(fields), f"of {len(fields)}"
+    looking = teller(fields, lambda index: f"Field {index + 1} {of} without the ratio", 0, steps)
+    matching = teller(
+        fields, lambda index: f"Field {index + 1} {of} with its part of the ratio", len(fields), steps
+    )
     kept: dict[int, Session] = {}
     seen: dict[int, tuple[Ratio, int]] = {}
     card, asked, room = None, request.asked, keep_px
     for index, field in enumerate(fields):
-        stage = f"Field {index + 1} of {len(fields)} without the ratio"
-        look = yield from _attempt(index, field, first_look, stage, at=(index, steps))
+        look = yield from _attempt(index, field, first_look, looking)
         if isinstance(look, FieldFailed):
             yield look
             continue
@@ -187,8 +231,7 @@ def segment_specimen(
         if index in kept:
             field = replace(field, open=partial(kept.pop, index))
         exactly = replace(request, asked=share, uncertainty=0.0, scope="specimen")
-        stage = f"Field {index + 1} of {len(fields)} with its part of the ratio"
-        outcome = yield from _attempt(index, field, exactly, stage, at=(len(fields) + index, steps))
+        outcome = yield from _attempt(index, field, exactly, matching)
         if isinstance(outcome, FieldDone):
             told = replace(outcome.segmentation, asked=asked, uncertainty=request.uncertainty, imposed=share)
             outcome = replace(outcome, segmentation=told)
@@ -208,28 +251,27 @@ def _conflict(whole: Composition, card: Card) -> Iterator[Notice]:
         )
 
 
-def _attempt(
-    index: int, field: Field, request: Request, stage: str, *, at: tuple[int, int] | None = None
-) -> Generator[Progress | Notice, None, FieldDone | FieldFailed]:
-    """Open and segment one field; what a user or the system can cause makes it fail, not the others.
+def segment_field(
+    index: int, field: Field, request: Request, tell: Tell
+) -> Generator[Progress | Notice, None, FieldDone]:
+    """Open and segment one field, whatever may stand in the way; returns what came of it."""
+    yield tell(index, Progress(OPENING, 0, 0))
+    session = field.open()
+    segmentation: Segmentation | None = None
+    for event in session.segment(request if field.request is None else field.request()):
+        if isinstance(event, Finished):
+            segmentation = event.result
+        elif isinstance(event, Progress | Notice):
+            yield tell(index, event)
+    assert segmentation is not None
+    return FieldDone(index, session, segmentation)
 
-    ``at`` (done, total) replaces the progress within the field by its place among all.
-    """
+
+def _attempt(
+    index: int, field: Field, request: Request, tell: Tell
+) -> Generator[Progress | Notice, None, FieldDone | FieldFailed]:
+    """Segment one field; what a user or the system can cause makes it fail, not the others."""
     try:
-        if at is not None:
-            yield Progress(stage, *at)
-        session = field.open()
-        segmentation: Segmentation | None = None
-        for event in session.segment(request):
-            if isinstance(event, Finished):
-                segmentation = event.result
-            elif isinstance(event, Progress) and at is not None:
-                yield Progress(stage, *at)
-            elif isinstance(event, Notice):
-                yield Notice(f"{field.name}: {event.message}")
-            elif isinstance(event, Progress):
-                yield event
-        assert segmentation is not None
-        return FieldDone(index, session, segmentation)
+        return (yield from segment_field(index, field, request, tell))
     except Exception as error:  # whatever is wrong with one field, the others go on
         return FieldFailed(index, as_user_error(error, field.name))

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from phaseguide.estimation.point_plan import PointPlan
     from phaseguide.phases import PhaseScheme
 
-USUAL_COUNTS = (50, 100, 200)
 
 points_app = typer.Typer(
     no_args_is_help=True,
@@ -181,14 +180,9 @@ def _rows(plan: PointPlan, estimate: PointCountEstimate) -> list[dict[str, Any]]
 
 
 def _show_expected(plan: PointPlan, count: int, right: float) -> None:
-    from phaseguide.estimation.point_plan import PointCountError, expected_standard_error
+    from phaseguide.jobs.tables import expected_errors
 
-    errors = {}
-    for n in sorted({*USUAL_COUNTS, count}):
-        try:
-            errors[n] = expected_standard_error(plan.pixels, n, right)
-        except PointCountError:  # a map too small for so many points
-            continue
+    errors = expected_errors(plan.pixels, count, right)
     console = page(None)
     console.print(
         f"Standard error to expect, in percentage points, if the map is right at {right * 100:g} % of the points:",

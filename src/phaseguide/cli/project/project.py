@@ -200,8 +200,8 @@ def rerun(
       phaseguide project rerun heat-4711 a --device cpu
     """  # noqa: D301
     from phaseguide.cli.shared.progress import draw
-    from phaseguide.jobs.rerun_project import Rerun
-    from phaseguide.jobs.rerun_project import rerun as run
+    from phaseguide.jobs.project.rerun_project import Rerun
+    from phaseguide.jobs.project.rerun_project import rerun as run
 
     project = open_with(folder, fields or ())
     options: dict[str, Any] = {"device": device, "flips": flips, "exclude_info_bar": exclude_info_bar}

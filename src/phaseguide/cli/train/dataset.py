@@ -19,9 +19,10 @@ from phaseguide.cli.shared.output import (
     percent,
     write_json,
 )
-from phaseguide.cli.shared.progress import draw, time_text
+from phaseguide.cli.shared.progress import draw
+from phaseguide.cli.train.epochs import print_epoch
 from phaseguide.cli.train.project import train_project
-from phaseguide.cli.train.sam import base_checksum, dataset_config, sam_size
+from phaseguide.cli.train.sam import base_checksum, dataset_config
 from phaseguide.cli.train.settings import CARD_KEYS, checked_entries, parse_settings, with_entries
 from phaseguide.errors import ModelError, OutputError, PhaseguideError, TrainingError
 from phaseguide.events import Notice, Progress
@@ -30,8 +31,6 @@ from phaseguide.training.config import TrainingConfig
 from phaseguide.training.presets import TRAINING_PRESETS
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from phaseguide.datasets.folder import Dataset
     from phaseguide.models.card import Card
     from phaseguide.models.model_file import LoadedModel
@@ -173,7 +172,9 @@ def train(
     Stop with Ctrl-C; with --checkpoint the same command goes on where it stopped.
     """  # noqa: D301
     from phaseguide.datasets.folder import open_dataset
+    from phaseguide.jobs.finetune_start import ProjectJob, make_config, sam_size
     from phaseguide.models.zoo import SUFFIX, open_model
+    from phaseguide.projects.project import Project
 
     given = {
         key: context.params[key]
@@ -186,10 +187,10 @@ def train(
         if base is not None and not sam_size(start):
             raise TrainingError("--base is for a new model: add --from sam:vit_b, or leave --base out.")
         given |= parse_settings(settings or [], FinetuneConfig)
-        train_project(
-            project, start, preset, given, base=base_checksum(base), name=name, fresh=fresh, use=use,
-            json_target=json_target,
-        )  # fmt: skip
+        make_config(preset, given)  # what is wrong with it is said before anything is loaded
+        checksum, opened = base_checksum(base), Project.open(project)
+        job = ProjectJob(opened, start, preset, given, checksum, name or opened.name, fresh, use)
+        train_project(job, json_target)
         return
     if dataset is None or out is None:
         raise TrainingError("Give a DATASET and --out FILE, or a project with --project DIR.")
@@ -351,20 +352,6 @@ def choose_scheme(
             "or give a file with --scheme."
         )
     return chosen
-
-
-def print_epoch(done: Any, console: Console) -> None:
-    """Print one line for an epoch that is done; other events are passed over."""
-    from phaseguide.training.events import EpochDone
-
-    if not isinstance(done, EpochDone):
-        return
-    text = f"epoch {done.epoch}/{done.epochs} ({done.stage}): loss {done.loss:.4f}"
-    if done.miou is not None:
-        text += f", validation mIoU {percent(done.miou)} %, Dice {percent(done.dice_mean)} %"
-        text += ", best so far" if done.best else ""
-    text += "".join(f", {name} {value:.2f}" for name, value in done.gauges.items())
-    console.print(f"{text}; {time_text(done.seconds_left)} left", soft_wrap=True)
 
 
 def _report(result: TrainingResult, card: Card, out: Path, json_target: str | None) -> None:

@@ -2,181 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phaseguide.cli.shared.output import make_table, page, percent, write_json
 from phaseguide.cli.shared.progress import draw
-from phaseguide.cli.train.sam import sam_size
-from phaseguide.errors import TrainingError
-from phaseguide.events import Notice, Progress
-from phaseguide.finetuning.config import PRESETS, FinetuneConfig, preset_for
+from phaseguide.cli.train.epochs import print_epoch
 
 if TYPE_CHECKING:
     from phaseguide.finetuning.events import FinetuneResult, Judgement
-    from phaseguide.models.model_file import LoadedModel
+    from phaseguide.jobs.finetune import ProjectVersion
+    from phaseguide.jobs.finetune_start import ProjectJob
     from phaseguide.projects.project import Project
     from phaseguide.projects.schema import VersionEntry
 
-CHECKPOINT = "command_line.checkpoint.safetensors"
-IMAGENET = "imagenet"
 
+def train_project(job: ProjectJob, json_target: str | None) -> None:
+    """Fine-tune on a project, keep the model as a new version, and report."""
+    from phaseguide.jobs.finetune import run_project
 
-def make_config(
-    preset: str | None, given: Mapping[str, Any], adapter: Mapping[str, Any] | None = None
-) -> FinetuneConfig:
-    """Settings of a preset with those that were given on top.
-
-    Parameters
-    ----------
-    preset : str or None
-        None takes the one that suits the model.
-    given : mapping
-        Settings of `FinetuneConfig`.
-    adapter : mapping, optional
-        Of the model's card.
-
-    Raises
-    ------
-    TrainingError
-        No such preset or setting, or a value of another type or out of its limits.
-    """
-    preset = preset or preset_for(adapter or {})
-    if preset not in PRESETS:
-        raise TrainingError(f"There is no preset {preset!r}. Choose one of {', '.join(PRESETS)}.")
-    return PRESETS[preset].changed(**given)
-
-
-def train_project(
-    folder: Path,
-    start: str | None,
-    preset: str | None,
-    given: Mapping[str, Any],
-    *,
-    base: str,
-    name: str | None,
-    fresh: bool,
-    use: bool,
-    json_target: str | None,
-) -> None:
-    """Fine-tune on a project, keep the model as a new version, and report.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the project.
-    start : str or None
-        See `load_start`.
-    preset, given
-        See `make_config`; without a preset, that of the model.
-    base : str
-        Checksum of base weights for a new Segment Anything model; empty: the official ones.
-    name : str or None
-        Of the model; None: that of the project.
-    fresh : bool
-        Do not go on with an interrupted run.
-    use : bool
-        Put the new version to use.
-    json_target : str or None
-    """
-    from phaseguide.cli.train.dataset import print_epoch
-    from phaseguide.projects.project import Project
-
-    make_config(preset, given)  # what is wrong with it is said before anything is loaded
-    project = Project.open(folder)
-    with project.training_lock():
-        checkpoint = project.training_folder() / CHECKPOINT
-        if fresh:
-            checkpoint.unlink(missing_ok=True)
-        result: FinetuneResult = draw(
-            _events(project, start, preset, given, base, name, checkpoint), print_epoch
-        )
-        version = project.add_version(
-            result.model.segmenter,
-            result.model.card,
-            parent=start or project.current,
-            parent_sha256=result.record["parent_sha256"],
-            data_sha256=result.data_sha256,
-            settings=result.record,
-            before=None if result.before is None else result.before.to_dict(),
-            after=None if result.after is None else result.after.to_dict(),
-        )
-        checkpoint.unlink(missing_ok=True)
-    if use:
-        project.use(version.id)
-    _report(result, project, version, json_target, in_use=use)
-
-
-def _events(
-    project: Project,
-    start: str | None,
-    preset: str | None,
-    given: Mapping[str, Any],
-    base: str,
-    name: str | None,
-    checkpoint: Path,
-) -> Iterator[Any]:
-    from phaseguide.finetuning.run import finetune
-    from phaseguide.finetuning.sources import Source, sources_from_project
-
-    sources: list[Source] = []
-    for source in sources_from_project(project):
-        sources.append(source)
-        yield Progress("Reading fields", len(sources), len(project.fields))
-    if not sources:
-        raise TrainingError(
-            f"{project.folder}: no field has edits, labels or a ratio. Paint some in napari (phaseguide napari "
-            "--project), or read labels in with phaseguide project edits."
-        )
-    channels = 1 if sources[0].image.ndim == 2 else sources[0].image.shape[2]
-    model, notice = load_start(project, start, channels, base)
-    if notice:
-        yield Notice(notice)
-    config = make_config(preset, given, model.card.backbone.adapter)
-    yield from finetune(model, sources, config, name=name or project.name, checkpoint=checkpoint)
-
-
-def load_start(project: Project, start: str | None, channels: int, base: str = "") -> tuple[LoadedModel, str]:
-    """Load the model to start from and give it the project's phases; the notice says what was changed.
-
-    Parameters
-    ----------
-    project : Project
-    start : str or None
-        Version, zoo name or path; ``imagenet`` or ``sam:vit_b`` for a new model; None for the model in use.
-    channels : int
-        Of the images.
-    base : str
-        Checksum of base weights for a new Segment Anything model; empty: the official ones.
-    """
-    from phaseguide.finetuning.new_model import new_model
-    from phaseguide.models.model_file import load_model
-    from phaseguide.models.rephase import rephase
-    from phaseguide.models.zoo import open_model
-    from phaseguide.projects.lineage import origin_for
-
-    scheme = project.scheme
-    if start == IMAGENET or (start is None and not project.current):
-        return new_model(scheme, channels=channels, name=project.name), ""
-    if size := sam_size(start):
-        adapter = {"base": base} if base else {}
-        return new_model(scheme, channels=channels, name=project.name, sam=size, adapter=adapter), ""
-    if start is None:
-        model = load_model(project.model_path())
-    elif any(v.id == start for v in project.versions):
-        model = load_model(project.version_path(start))
-    else:
-        model = open_model(start)
-    known = model.card.scheme
-    if known.names == scheme.names:
-        return model, ""
-    origin = origin_for(scheme, project.read_log(), known)
-    new = [p.name for p in scheme if p.label not in origin]
-    told = f"{model.card.name} knows {known.describe()}; the project has {scheme.describe()}."
-    grown = f" New to it: {', '.join(new)}." if new else ""
-    return replace(rephase(model, scheme, origin), path=model.path), told + grown
+    done: ProjectVersion = draw(run_project(job), print_epoch)
+    _report(done.result, job.project, done.version, json_target, in_use=job.use)
 
 
 def _report(

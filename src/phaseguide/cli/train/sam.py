@@ -4,31 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from phaseguide.errors import ModelError, TrainingError
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.presets import training_config
 
-PREFIX = "sam"
-DEFAULT_SIZE = "vit_b"
-
-
-def sam_size(start: str | None) -> str:
-    """The size in ``sam:vit_b`` (``sam`` alone is ViT-B); empty for anything else.
-
-    Raises
-    ------
-    ModelError
-        There is no such size.
-    """
-    name, colon, size = (start or "").partition(":")
-    if name != PREFIX or (not colon and Path(name).exists()):
-        return ""
-    from phaseguide.models.sam.shapes import find_shape
-
-    return find_shape(size or DEFAULT_SIZE).name
+SAM = "sam"
 
 
 def base_checksum(base: str | None) -> str:
@@ -76,26 +58,27 @@ def dataset_config(
     TrainingError, ModelError, DeviceError
         Settings that do not go together, weights that are not at hand, no such device.
     """
+    from phaseguide.jobs.finetune_start import sam_size
     from phaseguide.models.model_file import read_card
     from phaseguide.models.zoo import find_model
     from phaseguide.segmentation.network.device import choose_device
 
     size = sam_size(start)
     if size:
-        for key, value in (("architecture", PREFIX), ("encoder", size)):
+        for key, value in (("architecture", SAM), ("encoder", size)):
             if given.get(key, value) != value:
                 raise TrainingError(f"--from {start} and {key}={given[key]} differ. Keep one.")
-        given = {**given, "architecture": PREFIX, "encoder": size}
+        given = {**given, "architecture": SAM, "encoder": size}
     elif start is not None:
         known = read_card(find_model(start)).backbone
-        if known.architecture == PREFIX:
-            given = {**given, "architecture": PREFIX, "encoder": known.encoder}
+        if known.architecture == SAM:
+            given = {**given, "architecture": SAM, "encoder": known.encoder}
             if base:
                 raise TrainingError(
                     f"--base is for a new model; {start} names its base itself. Leave --base out."
                 )
     config = training_config(preset, {**given, "device": device}, choose_device(device).kind)
-    if config.architecture != PREFIX:
+    if config.architecture != SAM:
         if base:
             raise TrainingError(
                 f"--base names weights for Segment Anything, but the architecture is {config.architecture}. Add "

@@ -89,10 +89,10 @@ def finetune(
       phaseguide benchmark finetune data/steel --folds folds.json --models runs/steel --out finetune.jsonl
     """  # noqa: D301
     from phaseguide.cli.train.dataset import choose_scheme
-    from phaseguide.cli.train.project import make_config
     from phaseguide.cli.train.settings import parse_settings
     from phaseguide.datasets.folder import open_dataset
     from phaseguide.finetuning.config import FinetuneConfig
+    from phaseguide.jobs.finetune_start import make_config
     from phaseguide.models.zoo import open_model
     from phaseguide.studies.finetune.places import PlaceOptions
     from phaseguide.studies.finetune.report import summarise, to_markdown

@@ -12,7 +12,8 @@ import typer
 from phaseguide.cli.shared.limits import REPEATS, SEED
 from phaseguide.cli.shared.output import DeviceOption, JsonOption, page, write_json
 from phaseguide.cli.shared.progress import draw
-from phaseguide.cli.train.dataset import choose_scheme, print_epoch
+from phaseguide.cli.train.dataset import choose_scheme
+from phaseguide.cli.train.epochs import print_epoch
 from phaseguide.cli.train.sam import dataset_config
 from phaseguide.cli.train.settings import parse_settings, read_card_entries, read_inference
 from phaseguide.errors import PhaseguideError

@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from phaseguide.errors import ModelError, PhaseguideError, TrainingError
 from phaseguide.events import Rest, Stages
 from phaseguide.finetuning.config import preset_for
-from phaseguide.jobs.finetune import Looked, StartCache, look
+from phaseguide.jobs.finetune import SourceReport, StartCache, inspect_sources
 from phaseguide.jobs.finetune_start import FinetuneJob, Start
 from phaseguide.jobs.interrupted import new_run_folder
 from phaseguide.phases import PhaseScheme
@@ -125,7 +125,7 @@ class FinetuneSetup(QObject):
         self._panel.sources.propose()
         start, specs, config = self.start_of(), self._panel.sources.specs(), self._panel.form.value()
         name, models = self.name(), self.models
-        self._worker.submit(lambda: _unhurried(look(start, specs, config, name, models)))
+        self._worker.submit(lambda: _unhurried(inspect_sources(start, specs, config, name, models)))
 
     def new_job(self) -> FinetuneJob:
         """What is set, as a job; `PhaseguideError` where something is missing."""
@@ -181,7 +181,7 @@ class FinetuneSetup(QObject):
         for event in events:
             if isinstance(event, Failed):
                 self._panel.estimate.setText(str(event.error))
-            elif isinstance(event, Looked):
+            elif isinstance(event, SourceReport):
                 self._state.found = event
                 self._panel.sources.show_look(event)
                 plan = event.plan
@@ -190,7 +190,7 @@ class FinetuneSetup(QObject):
                 self._panel.estimate.setStyleSheet(ALARM if event.problem else "")
         self._show()
 
-    def _missing(self, found: Looked) -> str:
+    def _missing(self, found: SourceReport) -> str:
         if self.start_of() is None:
             return "Choose a model, or name the phases of the new one."
         if not found.rows:
@@ -296,7 +296,7 @@ class FinetuneSetup(QObject):
         later(self, self._panel.fit_width)
 
 
-def _unhurried(looks: Iterator[Looked]) -> Stages:
+def _unhurried(looks: Iterator[SourceReport]) -> Stages:
     """Rest between the first look and the second."""
     for found in looks:
         yield found

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from phaseguide.jobs.finetune import RowLook
+from phaseguide.jobs.finetune import SourceSummary
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.ratios.sources import SOURCES
 from phaseguide.widgets.finetune.source_readers import EDITS, NO_LABELS, Given
@@ -109,7 +109,7 @@ class SourceLine(QWidget):
         """The ratio, or None."""
         return self.ratio.given()
 
-    def show_look(self, look: RowLook | None, scheme: PhaseScheme | None, left_out: str = "") -> None:
+    def show_look(self, look: SourceSummary | None, scheme: PhaseScheme | None, left_out: str = "") -> None:
         """Show what was found: labelled share per phase, and what is wrong, or why it is left out anyway."""
         used = self.use.isChecked()
         if left_out:
@@ -217,7 +217,7 @@ def choices_for(layer_names: list[str]) -> list[tuple[str, Any]]:
     return [(EDITS, EDITS), *((name, name) for name in layer_names), (NO_LABELS, NO_LABELS)]
 
 
-def _describe(look: RowLook, scheme: PhaseScheme | None) -> str:
+def _describe(look: SourceSummary, scheme: PhaseScheme | None) -> str:
     if scheme is None or not look.shares or not look.labelled:
         return ""
     parts = [

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, Q
 from phaseguide.errors import PhaseguideError
 from phaseguide.files import resolved
 from phaseguide.finetuning.sources import specimen_group
-from phaseguide.jobs.finetune import Looked
+from phaseguide.jobs.finetune import SourceReport
 from phaseguide.jobs.finetune_start import SourceSpec
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import SUM_TOLERANCE
@@ -156,7 +156,7 @@ class SourcesTable(QWidget):
             found.append(SourceSpec(key, line.title.text(), read, line.validates.isChecked()))
         return tuple(found)
 
-    def show_look(self, looked: Looked) -> None:
+    def show_look(self, looked: SourceReport) -> None:
         """Show what was found about the lines."""
         for key, line in self.lines.items():
             line.show_look(looked.rows.get(key), self._scheme(), left_out=self._rejected(key))

@@ -13,7 +13,7 @@ from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.identity import image_of
 
 if TYPE_CHECKING:
-    from phaseguide.jobs.finetune import Looked
+    from phaseguide.jobs.finetune import SourceReport
     from phaseguide.jobs.interrupted import Unfinished
     from phaseguide.jobs.keep_model import Outcome
 
@@ -24,7 +24,7 @@ class FinetuneState:
 
     Attributes
     ----------
-    found : Looked or None
+    found : SourceReport or None
         What the last look at the sources has found.
     running : bool
         Whether a model is learning.
@@ -36,7 +36,7 @@ class FinetuneState:
         Runs that were interrupted and can go on.
     """
 
-    found: Looked | None = None
+    found: SourceReport | None = None
     running: bool = False
     outcome: Outcome | None = None
     deciding: bool = False

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWi
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.events import Progress
-from phaseguide.jobs.look_inside import InsideFound, InsideWish, run_look
+from phaseguide.jobs.look_inside import InsideFound, InspectionRequest, run_look
 from phaseguide.jobs.plane_index import Index
 from phaseguide.jobs.session_store import SessionStore
 from phaseguide.widgets.inside.layers import find_inside, set_beside, show_inside, view_on_show
@@ -42,7 +42,7 @@ class InsideBox(QWidget):
     def __init__(
         self,
         viewer: Any,
-        make_wish: Callable[[], InsideWish],
+        make_wish: Callable[[], InspectionRequest],
         current_image: Callable[[], Any],
         store: SessionStore,
     ) -> None:

@@ -36,6 +36,11 @@ class InfoBars(QObject):
         fits = margins.bottom + margins.top < planes.data_shape(image)[-2]
         return margins.of_plane(*index) if wanted and fits else Margins()
 
+    def wanted(self, image: Image | None) -> bool:
+        """Whether bars and a rim of an image are to be excluded, if there are any."""
+        margins, wanted = self.proposal(image)
+        return wanted or not margins
+
     def want(self, image: Image | None, wanted: bool) -> None:
         """Exclude the bars and the rim of an image, or not."""
         if image is not None and image.unique_id in self._margins:

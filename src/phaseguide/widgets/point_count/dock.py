@@ -14,7 +14,7 @@ from phaseguide.estimation.point_count import PointCountEstimate, adjusted_areas
 from phaseguide.estimation.point_plan import PointCountError, stratum_pixels
 from phaseguide.jobs.plane_index import Index
 from phaseguide.jobs.point_count import RunningCount, open_count
-from phaseguide.jobs.point_table import clipboard_text, expected_table, result_table
+from phaseguide.jobs.tables import clipboard_text, expected_table, result_table
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers import planes
 from phaseguide.widgets.layers.hub import RatioOffer, hub_of, tell

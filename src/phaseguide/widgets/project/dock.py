@@ -10,7 +10,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFileDialog, QInputDialog
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.jobs.thumbnails import Picture, make_pictures
+from phaseguide.jobs.project.thumbnails import Picture, make_pictures
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.edit_log import scheme_of

@@ -10,7 +10,7 @@ from qtpy.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, 
 from qtpy.QtGui import QColor, QFont, QImage, QPainter, QPalette, QPixmap
 from qtpy.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
-from phaseguide.jobs.thumbnails import LARGEST, Picture
+from phaseguide.jobs.project.thumbnails import LARGEST, Picture
 from phaseguide.models.zoo import SUFFIX
 from phaseguide.segmentation.saving import CONSTRAINED
 from phaseguide.widgets.qt.plain_text import as_plain

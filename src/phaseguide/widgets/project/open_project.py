@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QApplication
 
 from phaseguide.errors import PhaseguideError, ProjectError
 from phaseguide.jobs import results
-from phaseguide.jobs.project_results import Kept, freeze_as_shown, store
+from phaseguide.jobs.project.project_results import Kept, freeze_as_shown, store
 from phaseguide.labels import as_uint8, overlay
 from phaseguide.projects.edit_saver import EditSaver, Known, Painted
 from phaseguide.widgets.layers import planes, roles

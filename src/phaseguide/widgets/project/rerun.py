@@ -68,7 +68,7 @@ class Rerun(QObject):
         self.said.emit(f"Segmenting {len(due)} fields with {short(project.current)} …")
 
         def run(control: Control) -> Iterator[Any]:
-            from phaseguide.jobs.rerun_project import rerun
+            from phaseguide.jobs.project.rerun_project import rerun
             from phaseguide.widgets.layers.warm_up import warm_up
 
             warm_up()

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 
 from phaseguide.jobs.export import Exhibit, Outcome, files_there, save_overlay, save_results, save_table
 from phaseguide.jobs.plane_index import plane_reader
-from phaseguide.jobs.results import table_text
+from phaseguide.jobs.tables import table_text
 from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.qt.plain_text import asks
 from phaseguide.widgets.qt.tasks import in_background

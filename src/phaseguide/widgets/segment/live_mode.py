@@ -12,16 +12,16 @@ from phaseguide.errors import PhaseguideError
 from phaseguide.jobs.history import Run
 from phaseguide.jobs.inputs import FIELD, Inputs
 from phaseguide.jobs.live import (
-    Hand,
+    LiveEdits,
     LivePreview,
+    LiveRequest,
     LiveResult,
-    LiveWish,
     Sensitivity,
     live_stages,
     measure_stages,
 )
-from phaseguide.jobs.results import Made, PlaneResult
-from phaseguide.jobs.segment import Plane, run_settings
+from phaseguide.jobs.results import PlaneResult
+from phaseguide.jobs.segment import Plane, provenance
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.review_lock import check_not_frozen
@@ -66,10 +66,10 @@ class LiveMode(QObject):
         self.worker.arrived.connect(self._on_arrived)
         self._before: dict[Any, Inputs] = {}  # by image: what was set when its series began
         self._settled = Inputs()  # what was set before the change that is being told
-        self._awaited: LiveWish | None = None  # the newest wish, while nothing of it is on show
+        self._awaited: LiveRequest | None = None  # the newest wish, while nothing of it is on show
         self._accept_next = False
         self._impossible = False  # what is set cannot be meant; that stays on the status line
-        self._hand = Hand()
+        self._hand = LiveEdits()
         self._work_s = self._last = 0.0  # seconds of work for the last answer; time of the last change
         self._plane: Plane | None = None  # of the last wish, with its copy of the edits, while those stand
 
@@ -107,7 +107,7 @@ class LiveMode(QObject):
         image = widget.image
         if not self.in_series:
             self._before[image.unique_id] = self._settled
-            self._hand, self._plane = Hand(), None
+            self._hand, self._plane = LiveEdits(), None
         try:
             wish = self._wish(session)
         except PhaseguideError as error:
@@ -216,12 +216,12 @@ class LiveMode(QObject):
         """End the series of an image whose results are gone."""
         if self._before.pop(image.unique_id, None) is not None:
             self.worker.drop()
-            self._awaited, self._hand = None, Hand()
+            self._awaited, self._hand = None, LiveEdits()
 
     def _end_series(self) -> None:
         self._before.pop(self._widget.image.unique_id, None)
         self._awaited, self._accept_next, self._impossible = None, False, False
-        self._hand = Hand()
+        self._hand = LiveEdits()
         self.settle()
 
     # -- wishes and answers -----------------------------------------------------------------------
@@ -230,7 +230,7 @@ class LiveMode(QObject):
         panel = self._widget.panel
         return bool(panel.live_check.isChecked()) and panel.scope == FIELD
 
-    def _wish(self, session: Session) -> LiveWish:
+    def _wish(self, session: Session) -> LiveRequest:
         widget = self._widget
         image, index = widget.image, widget.current_plane()
         request = replace(
@@ -239,17 +239,13 @@ class LiveMode(QObject):
             prompts=widget.panel.prompts_of(image, index, session.scheme),
         )
         if self._plane is None or (self._plane.image, self._plane.index) != (image.unique_id, index):
-            self._plane = make_plane(widget.viewer, image, index, widget.bars.margins(image, index))
+            self._plane = make_plane(widget.viewer, image, index, widget.bars)
         options = widget.panel.advanced.value().options()
-        return LiveWish(
+        return LiveRequest(
             session,
             self._plane,
             request,
-            Made(
-                session.model.used,
-                source_of(widget.panel, request),
-                run_settings(request, options, session),
-            ),
+            provenance(self._plane, session, request, options, source_of(widget.panel, request)),
             widget.panel.inputs(),
             roles.view_of(widget.viewer, image, larger_than=session.tile),
         )

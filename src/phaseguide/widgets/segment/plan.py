@@ -16,7 +16,6 @@ from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.review_lock import check_not_frozen
 
 if TYPE_CHECKING:
-    from phaseguide.micrographs.margins import Margins
     from phaseguide.phases import PhaseScheme
     from phaseguide.segmentation.constraints.regions import Region
     from phaseguide.widgets.layers.info_bars import InfoBars
@@ -65,7 +64,7 @@ def make_job(viewer: Any, panel: SegmentPanel, bars: InfoBars) -> tuple[Job, lis
     shown = planes.current_index(image, viewer.dims.point)
     todo = tuple(
         replace(
-            make_plane(viewer, one, index, bars.margins(one, index)),
+            make_plane(viewer, one, index, bars),
             regions=panel.regions_of(one, index, card.scheme),
             prompts=panel.prompts_of(one, index, card.scheme),
         )
@@ -84,7 +83,7 @@ def make_job(viewer: Any, panel: SegmentPanel, bars: InfoBars) -> tuple[Job, lis
     return job, images
 
 
-def make_plane(viewer: Any, image: Any, index: Index, margins: Margins) -> Plane:
+def make_plane(viewer: Any, image: Any, index: Index, bars: InfoBars) -> Plane:
     """Return one plane of an image with its edits as they are now.
 
     Raises
@@ -102,9 +101,10 @@ def make_plane(viewer: Any, image: Any, index: Index, margins: Margins) -> Plane
         plane_reader(planes.full_data(image), index, rgb=image.rgb),
         roles.edits_of(edits, image, index),
         "" if edits is None else edits.name,
-        margins,
+        bars.margins(image, index),
         image.unique_id,
         pixel_size_um=roles.pixel_size_um(image),
+        exclude_margins=bars.wanted(image),
     )
 
 

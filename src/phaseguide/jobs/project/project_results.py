@@ -9,14 +9,16 @@ import numpy as np
 
 from phaseguide.errors import ProjectError
 from phaseguide.jobs.inputs import FIELD, Inputs
-from phaseguide.jobs.results import Made
+from phaseguide.jobs.results import Provenance
 from phaseguide.labels import Map, area_shares
 from phaseguide.segmentation.request import Segmentation
 
 if TYPE_CHECKING:
+    from phaseguide.micrographs.reading import Micrograph
     from phaseguide.phases import PhaseScheme
     from phaseguide.projects.edit_saver import EditSaver
     from phaseguide.projects.project import Project
+    from phaseguide.projects.schema import FieldEntry
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Kept:
 
     field_id: str
     segmentation: Segmentation
-    made: Made
+    made: Provenance
     inputs: Inputs
 
 
@@ -37,32 +39,9 @@ def store(project: Project, kept: Kept) -> None:
     ProjectError
         The field is reviewed, its image was replaced, or the model has other phases.
     """
-    from phaseguide.segmentation.saving import make_record
-
     done, made = kept.segmentation, kept.made
     check_phases(project, done.scheme, made.model.card.name)
-    micrograph = project.read_image(kept.field_id)
-    record = make_record(
-        done,
-        made.model,
-        micrograph.path,
-        micrograph.data,
-        micrograph.pixel_size_um,
-        image_sha256=micrograph.sha256,
-        source=made.source,
-        settings=made.settings,
-    )
-    version = project.name_of(made.model.path)
-    project.write_result(
-        kept.field_id,
-        done.labels,
-        record,
-        version=version,
-        model_sha256=record["model"]["sha256"],
-        own=[float(share) for share in done.own],
-        achieved=[float(share) for share in done.achieved],
-        constrained=done.constrained,
-    )
+    write_result(project, kept.field_id, done, made, project.read_image(kept.field_id))
     if done.asked is not None and kept.inputs.scope == FIELD:
         from phaseguide.projects.schema import AskedRatio
 
@@ -74,7 +53,41 @@ def store(project: Project, kept: Kept) -> None:
             kept.field_id, AskedRatio(shares=shares, uncertainty=uncertainty, source=kept.inputs.source)
         )
     if not project.current:
-        project.use(version)
+        project.use(project.name_of(made.model.path))
+
+
+def write_result(
+    project: Project, field_id: str, done: Segmentation, made: Provenance, micrograph: Micrograph
+) -> FieldEntry:
+    """Write a result of a field with its record into the project.
+
+    Raises
+    ------
+    ProjectError
+        The field is reviewed, or its image was replaced.
+    """
+    from phaseguide.segmentation.saving import make_record
+
+    record = make_record(
+        made.told(done),
+        made.model,
+        micrograph.path,
+        micrograph.data,
+        micrograph.pixel_size_um,
+        image_sha256=micrograph.sha256,
+        source=made.source,
+        settings=made.settings,
+    )
+    return project.write_result(
+        field_id,
+        done.labels,
+        record,
+        version=project.name_of(made.model.path),
+        model_sha256=record["model"]["sha256"],
+        own=[float(share) for share in done.own],
+        achieved=[float(share) for share in done.achieved],
+        constrained=done.constrained,
+    )
 
 
 def freeze_as_shown(saver: EditSaver, field_id: str, shown: Map | None) -> None:
