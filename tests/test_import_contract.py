@@ -31,7 +31,6 @@ LIVE_VIEWER = PACKAGE / "studies" / "speed" / "live_viewer.py"
 """Measures a real viewer in a process of its own."""
 
 ROOMS_STILL_TURNED = {
-    ("inside/box.py", "phaseguide.widgets.segment.panel"),
     ("layers/kept_results.py", "phaseguide.widgets.segment.results"),
 }
 

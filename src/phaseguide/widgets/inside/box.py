@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from phaseguide.errors import MicrographError, ModelError, PhaseguideError
+from phaseguide.errors import PhaseguideError
 from phaseguide.events import Progress
 from phaseguide.jobs.look_inside import InsideFound, InsideWish, run_look
-from phaseguide.jobs.plane_index import Index, plane_name, plane_reader
+from phaseguide.jobs.plane_index import Index
 from phaseguide.jobs.segment import Step
 from phaseguide.jobs.session_store import SessionStore
-from phaseguide.ratios import validate_ratio
 from phaseguide.widgets.inside.layers import find_inside, set_beside, show_inside, view_on_show
 from phaseguide.widgets.layers import planes
 from phaseguide.widgets.layers.roles import KEY
@@ -23,9 +22,6 @@ from phaseguide.widgets.qt.finetune_runner import FinetuneRunner
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.progress_bar import ProgressLine
 from phaseguide.widgets.ratio.phase_table import ALARM
-
-if TYPE_CHECKING:
-    from phaseguide.widgets.segment.panel import SegmentPanel
 
 TIP = (
     "Show what every block of the encoder, and the guidance, make of the image, as colours: the first three "
@@ -182,34 +178,6 @@ def _who(layer: Any) -> str:
     mark = layer.metadata[KEY]
     named = mark["encoder"] == "base" and mark["base"]
     return f"base ({mark['base']})" if named else str(mark["encoder"])
-
-
-def make_wish(viewer: Any, panel: SegmentPanel) -> InsideWish:
-    """Return what a press asks for, from what the Segment widget shows.
-
-    Raises
-    ------
-    MicrographError, ModelError, RatioError
-        No image, no model, or a ratio that cannot be meant.
-    """
-    image, card, path = panel.image_box.layer, panel.model_box.card, panel.model_box.path
-    if image is None:
-        raise MicrographError("There is no image layer. Open a micrograph (File > Open) and look again.")
-    if card is None or path is None:
-        raise ModelError("No model is chosen. Choose one, or open a model file.")
-    if len(planes.data_shape(image)) < 2:
-        raise MicrographError(f"{image.name}: is no image of rows and columns. Choose another layer.")
-    asked, advanced = panel.table.asked(), panel.advanced.value()
-    index = planes.current_index(image, viewer.dims.point)
-    return InsideWish(
-        path,
-        plane_reader(planes.full_data(image), index, rgb=image.rgb),
-        plane_name(image.name, index),
-        None if asked is None else validate_ratio(asked, card.scheme),
-        middle_on_show(viewer, image),
-        advanced.device,
-        advanced.invert,
-    )
 
 
 def middle_on_show(viewer: Any, image: Any) -> tuple[float, float]:

@@ -7,20 +7,20 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from phaseguide.widgets.segment.results import ResultKeeper
+    from phaseguide.widgets.segment.results import Results
 
-Listener = Callable[["ResultKeeper", Any], None]
+Listener = Callable[["Results", Any], None]
 
-_keepers: weakref.WeakKeyDictionary[Any, weakref.WeakSet[ResultKeeper]] = weakref.WeakKeyDictionary()
+_keepers: weakref.WeakKeyDictionary[Any, weakref.WeakSet[Results]] = weakref.WeakKeyDictionary()
 _listeners: weakref.WeakKeyDictionary[Any, list[weakref.WeakMethod[Listener]]] = weakref.WeakKeyDictionary()
 
 
-def join(viewer: Any, keeper: ResultKeeper) -> None:
+def join(viewer: Any, keeper: Results) -> None:
     """Make a keeper known; held weakly."""
     _keepers.setdefault(plain(viewer), weakref.WeakSet()).add(keeper)
 
 
-def keepers(viewer: Any) -> list[ResultKeeper]:
+def keepers(viewer: Any) -> list[Results]:
     """Everyone who keeps results in a viewer."""
     return list(_keepers.get(plain(viewer), ()))
 
@@ -30,7 +30,7 @@ def subscribe(viewer: Any, listener: Listener) -> None:
     _listeners.setdefault(plain(viewer), []).append(weakref.WeakMethod(listener))
 
 
-def publish(viewer: Any, keeper: ResultKeeper, image: Any) -> None:
+def publish(viewer: Any, keeper: Results, image: Any) -> None:
     """Tell that the kept result of an image is another one now."""
     for reference in list(_listeners.get(plain(viewer), ())):
         listener = reference()

@@ -364,7 +364,7 @@ class OpenProject(QObject):
     def _on_kept(self, keeper: Any, image: Any) -> None:
         """Write what the Segment widget keeps on a field."""
         entry, run = self.field_of(image), keeper.shown(image)
-        standing = None if entry is None or run is None else keeper.standing(image, ())
+        standing = None if entry is None or run is None else keeper.current(image, ())
         if entry is None or standing is None or len(planes.data_shape(image)) > 2:
             return
         kept = Kept(entry.id, standing, run.planes[()].made, run.inputs)

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout
 
+from phaseguide.errors import MissingBaseError
 from phaseguide.events import Progress
 from phaseguide.jobs.get_weights import download, take_file
-from phaseguide.jobs.segment import Step
+from phaseguide.jobs.segment import Step, Stopped
 from phaseguide.widgets.qt.finetune_runner import FinetuneRunner
 from phaseguide.widgets.qt.plain_text import Label, one_line
 from phaseguide.widgets.qt.progress_bar import ProgressLine
 from phaseguide.widgets.ratio.phase_table import ALARM
 
 if TYPE_CHECKING:
+    from phaseguide.jobs.session_store import SessionStore
     from phaseguide.models.card import Card
+    from phaseguide.widgets.qt.tasks import Runner
+    from phaseguide.widgets.segment.state import Say, SegmentState
 
 FILES = "Weights of Segment Anything (*.pth *.pt);;All files (*)"
 
@@ -182,6 +188,117 @@ class BaseWeightsPanel(QFrame):
                 done = part.stat().st_size / 1e6
                 return f"{done:.0f} of {OFFICIAL[size].megabytes} MB are downloaded and kept."
         return ""
+
+
+def load_model(
+    path: Path, device: str, store: SessionStore, stop: threading.Event
+) -> Iterator[Step | Stopped]:
+    """Load a model into the store, so that Segment need not; runs in a worker.
+
+    Raises
+    ------
+    ModelError
+        It cannot be loaded.
+    """
+    from phaseguide.jobs.warm_up import import_torch
+
+    yield Step("Loading the model")
+    import_torch()
+    if stop.is_set():
+        yield Stopped(0)
+        return
+    with store.lock:
+        store.model(path, device)
+    yield Step("Loading the model", 1.0)
+
+
+class BaseWeightsFollower(QObject):
+    """Lets the Segment dock ask for base weights where its model lacks them, and load the model when they are here.
+
+    Parameters
+    ----------
+    panel : BaseWeightsPanel
+    state : SegmentState
+    runner : Runner
+        Tells when a run has ended.
+    store : SessionStore
+        Gets the model.
+    run : callable
+        Starts a job in the dock: what to say, the function and its arguments.
+    segment : callable
+        Segments the chosen image.
+    say : callable
+        Takes a sentence.
+    """
+
+    def __init__(
+        self,
+        panel: BaseWeightsPanel,
+        state: SegmentState,
+        runner: Runner,
+        store: SessionStore,
+        run: Callable[..., None],
+        segment: Callable[[], None],
+        say: Say,
+    ) -> None:
+        super().__init__(panel)
+        self._panel, self._state, self._runner, self._store = panel, state, runner, store
+        self._run, self._segment, self._say = run, segment, say
+        self._segment_then = self._load_then = False
+        self._loading = ""
+        state.events.model.connect(self.look)
+        runner.ended.connect(self._on_ended)
+        self._panel.arrived.connect(self._on_arrived)
+        self.look()
+
+    def look(self) -> None:
+        """Ask for the base weights if the chosen model lacks them. No file of weights is read for that."""
+        from phaseguide.models.sam.presence import missing_base
+
+        model = self._state.model
+        self._segment_then = self._load_then = False
+        if model is not None and missing_base(model.card):
+            self._panel.ask_for(model.card)
+        else:
+            self._panel.dismiss()
+
+    def take(self, error: BaseException) -> bool:
+        """Ask for the base weights if a run has failed for lack of them; the run is then taken up again."""
+        model = self._state.model
+        if not isinstance(error, MissingBaseError) or model is None:
+            return False
+        self._panel.ask_for(model.card)
+        self._segment_then = not self._loading
+        name = model.card.name
+        self._say(f"{name} lacks its base weights. Get them below the model's name.", alarm=True)
+        return True
+
+    def shut_down(self) -> None:
+        """Stop a download; what came is kept."""
+        self._panel.abandon()
+
+    def _on_arrived(self) -> None:
+        if self._segment_then:
+            self._segment_then = False
+            self._segment()
+        else:
+            self._load_then = True
+            self._load()
+
+    def _load(self) -> None:
+        model = self._state.model
+        if self._runner.running or model is None:
+            return  # a run on another image ends first
+        self._load_then, self._loading = False, model.card.name
+        said = f"The weights are here. Loading {model.card.name} …"
+        self._run(said, load_model, model.path, self._state.options.device, self._store)
+
+    def _on_ended(self, stopped_after: int, error: BaseException | None) -> None:
+        name, self._loading = self._loading, ""
+        if name and error is None and stopped_after < 0:
+            self._say(f"{name} is ready.")
+        if self._load_then:
+            self._load()
 
 
 def _text() -> QLabel:

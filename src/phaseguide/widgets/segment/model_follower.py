@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject
 
 if TYPE_CHECKING:
-    from phaseguide.widgets.segment.dock import SegmentWidget
+    from phaseguide.widgets.segment.results import Results
+    from phaseguide.widgets.segment.state import SegmentState
 
 _listeners: weakref.WeakKeyDictionary[Any, list[weakref.WeakMethod[Callable[[Path], None]]]] = (
     weakref.WeakKeyDictionary()
@@ -49,32 +50,47 @@ def publish(viewer: Any, path: Path) -> bool:
 
 
 class ModelFollower(QObject):
-    """Lets a Segment widget use each model that is told of, and segment again what it has segmented.
+    """Lets the Segment dock use each model that is told of, and segment again what it has segmented.
 
     Parameters
     ----------
-    widget : SegmentWidget
+    owner : QObject
+    viewer : napari.viewer.Viewer
+    state : SegmentState
+    results : Results
+    open_file : callable
+        Chooses a model by its file.
+    segment : callable
+        Segments the chosen image.
     """
 
-    def __init__(self, widget: SegmentWidget) -> None:
-        super().__init__(widget)
-        self._widget = widget
-        self.end = subscribe(widget.viewer, self.take)
-        widget.panel.model_box.changed.connect(self._note)
+    def __init__(
+        self,
+        owner: QObject,
+        viewer: Any,
+        state: SegmentState,
+        results: Results,
+        open_file: Callable[[Path], None],
+        segment: Callable[[], None],
+    ) -> None:
+        super().__init__(owner)
+        self._viewer, self._state, self._results = viewer, state, results
+        self._open_file, self._segment = open_file, segment
+        self.end = subscribe(viewer, self.take)
+        state.events.model.connect(self._note)
         self._note()
 
     def _note(self) -> None:
-        path = self._widget.panel.model_box.path
-        if path is not None:
-            _chosen[_plain(self._widget.viewer)] = path
+        if self._state.model is not None:
+            _chosen[_plain(self._viewer)] = self._state.model.path
 
     def take(self, path: Path) -> None:
         """Choose the model; an image that has a result gets a new one."""
-        widget = self._widget
-        segmented = widget.image is not None and widget.standing(widget.current_plane()) is not None
-        widget.panel.model_box.open_file(path)
+        state = self._state
+        segmented = state.image is not None and self._results.current(state.image, state.plane) is not None
+        self._open_file(path)
         if segmented:
-            widget.segment()
+            self._segment()
 
 
 def _plain(viewer: Any) -> Any:
