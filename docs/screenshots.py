@@ -107,7 +107,7 @@ def main() -> None:
     shoot("painted_labels")
     tools.painted_fold.collapse()
 
-    widget.panel.advanced.expand(animate=False)
+    widget.panel.advanced.expand()
     shoot("segment_advanced")
     viewer.window.remove_dock_widget(dock)
     edits.data[:] = 0

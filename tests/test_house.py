@@ -18,11 +18,7 @@ CIRCLES_LEFT = (
     {"cli.train.dataset", "cli.train.project"},
     {"jobs.segment", "jobs.segment_specimen"},
     {"studies.sam.benchmark", "studies.sam.report"},
-    {"widgets.layers.kept_results", "widgets.layers.roles", "widgets.segment.results"},
-    {"widgets.project.closing", "widgets.project.copies", "widgets.project.field_viewer",
-     "widgets.project.open_project"},
     {"widgets.finetune.dock", "widgets.finetune.outcome", "widgets.finetune.places", "widgets.finetune.setup"},
-    {"widgets.project.dock", "widgets.project.rerun"},
 )  # fmt: skip
 """Circles that are still to be opened; one that is gone must go from here too."""
 

@@ -30,10 +30,6 @@ GUI = {"napari", "qtpy", "superqt", "magicgui", "PyQt5", "PyQt6", "PySide2", "Py
 LIVE_VIEWER = PACKAGE / "studies" / "speed" / "live_viewer.py"
 """Measures a real viewer in a process of its own."""
 
-ROOMS_STILL_TURNED = {
-    ("layers/kept_results.py", "phaseguide.widgets.segment.results"),
-}
-
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -115,9 +111,18 @@ def test_a_room_of_widgets_imports_only_from_those_before(file: Path) -> None:
     for line, name in imports_of(file):
         if name.startswith("phaseguide.widgets.") and (str(name.split(".")[2]) in ROOMS or here < len(ROOMS)):
             place = file.relative_to(PACKAGE / "widgets").as_posix()
-            if (place, name.rpartition(".")[0]) in ROOMS_STILL_TURNED:
-                continue
             assert room_of(name.split(".")[2:]) <= here, f"{place}:{line} imports {name} from a later room"
+
+
+@pytest.mark.parametrize(
+    "file", sorted((PACKAGE / "widgets" / "qt").glob("*.py")), ids=lambda file: file.name
+)
+def test_the_room_of_qt_knows_nothing_of_phases(file: Path) -> None:
+    known = {"errors", "events", "control"}
+    for line, name in imports_of(file):
+        if name.startswith("phaseguide."):
+            inside = name.startswith("phaseguide.widgets.qt.")
+            assert inside or name.split(".")[1] in known, f"{file.name}:{line} imports {name}"
 
 
 @pytest.mark.parametrize("file", MODULES, ids=lambda file: file.relative_to(PACKAGE).as_posix())

@@ -27,7 +27,7 @@ def band_labels(shape: tuple[int, int] = BANDS) -> np.ndarray:
 
 def paint_bands(viewer: Any, image: Any, scheme: Any, *, rows: tuple[int, ...] = (20, 70, 120, 170)) -> Any:
     """Paint strokes across every band on the edits layer, as napari paints them."""
-    edits = roles.ready_edits(viewer, image, scheme)
+    edits = roles.ensure_edits_layer(viewer, image, scheme)
     labels = band_labels(edits.data.shape)
     for row in rows:
         place = np.zeros(edits.data.shape, dtype=bool)

@@ -23,11 +23,14 @@ class Progress:
         What is being done, in words a user reads ("Encoding tiles").
     done, total : int
         Steps done and steps in all; ``total`` 0 means unknown.
+    seconds_left : float or None
+        Time left, where it can be told.
     """
 
     stage: str
     done: int
     total: int
+    seconds_left: float | None = None
 
 
 @dataclass(frozen=True)

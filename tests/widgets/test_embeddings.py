@@ -38,7 +38,7 @@ def test_an_image_that_was_kept_opens_without_encoding(
     assert KEPT in widget.panel.status.text()
     np.testing.assert_array_equal(viewer.layers["steel again phases"].data, before)
 
-    advanced.expand(animate=False)
+    advanced.expand()
     row = advanced.embeddings
     row.refresh()
     qtbot.waitUntil(lambda: "kept" in row.label.text() and row.button.isEnabled(), timeout=10_000)

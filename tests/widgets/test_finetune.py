@@ -16,7 +16,7 @@ from phaseguide.jobs.interrupted import runs_folder
 from phaseguide.models.model_file import read_card
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers import roles
-from phaseguide.widgets.segment import model_follower
+from phaseguide.widgets.layers.hub import hub_of
 from tiny_models import NAMES, tiny_dataset
 from widgets_finetune import band_labels, banded, click, paint_bands
 
@@ -125,7 +125,7 @@ class Listener:
 
     def __init__(self, viewer: Any) -> None:
         self.paths: list[Path] = []
-        model_follower.subscribe(viewer, self.take)
+        hub_of(viewer).model_chosen.connect(self.take)
 
     def take(self, path: Path) -> None:
         self.paths.append(path)
@@ -380,7 +380,7 @@ def test_strokes_for_another_models_phases_are_refused(
 
 
 def test_edits_of_another_shape_are_refused(dock: Any, viewer: Any, image: Any, qtbot: Any) -> None:
-    edits = roles.ready_edits(viewer, image, dock.panel.scheme())
+    edits = roles.ensure_edits_layer(viewer, image, dock.panel.scheme())
     edits.data = np.ones((5, 6), dtype=np.uint8)
     line = line_of(dock, image)
     line.use.click()
@@ -392,7 +392,7 @@ def test_edits_of_another_shape_are_refused(dock: Any, viewer: Any, image: Any, 
 def test_a_stack_teaches_by_its_painted_planes(dock: Any, viewer: Any, image: Any, qtbot: Any) -> None:
     viewer.layers.remove(image)
     stack = viewer.add_image(np.stack([banded(k) for k in range(3)]), name="stack")
-    edits = roles.ready_edits(viewer, stack, dock.panel.scheme())
+    edits = roles.ensure_edits_layer(viewer, stack, dock.panel.scheme())
     for plane in (0, 2):
         edits.data[plane, 20:180:20] = band_labels()[20:180:20]
     edits.refresh()

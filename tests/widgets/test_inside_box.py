@@ -10,10 +10,10 @@ import pytest
 from qtpy.QtCore import Qt
 
 from phaseguide.segmentation.inside.views import InsideView
-from phaseguide.widgets.inside.box import middle_on_show
 from phaseguide.widgets.inside.layers import find_inside, placed, show_inside, view_on_show
 from phaseguide.widgets.layers.roles import KEY
 from phaseguide.widgets.segment.dock import SegmentWidget
+from phaseguide.widgets.segment.plan import middle_on_show
 from widget_helpers import SHAPE, micrograph
 
 WAIT = 60_000

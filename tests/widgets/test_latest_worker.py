@@ -29,7 +29,7 @@ def seen(worker: LatestWorker) -> list[Any]:
 
 
 def test_events_arrive_in_order(worker: LatestWorker, seen: list[Any], qtbot: Any) -> None:
-    worker.ask(lambda: (n for n in range(5)))
+    worker.submit(lambda: (n for n in range(5)))
     qtbot.waitUntil(lambda: seen == [0, 1, 2, 3, 4])
     assert worker.idle
 
@@ -47,10 +47,10 @@ def test_only_the_newest_waits(worker: LatestWorker, seen: list[Any], qtbot: Any
         made.append(number)
         yield number
 
-    worker.ask(first)
+    worker.submit(first)
     begun.wait(5)
     for number in range(10):
-        worker.ask(lambda number=number: wish(number))
+        worker.submit(lambda number=number: wish(number))
     go.set()
     qtbot.waitUntil(lambda: 9 in seen)
     assert made == [9], "the others were never begun"
@@ -68,10 +68,10 @@ def test_a_newer_wish_ends_a_rest(worker: LatestWorker, seen: list[Any], qtbot: 
         finally:
             closed.set()
 
-    worker.ask(patient)
+    worker.submit(patient)
     qtbot.waitUntil(lambda: seen == ["at once"])
     assert not worker.idle
-    worker.ask(lambda: iter_of("newer"))
+    worker.submit(lambda: iter_of("newer"))
     qtbot.waitUntil(lambda: seen == ["at once", "newer"], timeout=5000)
     assert closed.is_set()
 
@@ -81,7 +81,7 @@ def iter_of(*events: Any) -> Any:
 
 
 def test_a_rest_that_nobody_disturbs_goes_on(worker: LatestWorker, seen: list[Any], qtbot: Any) -> None:
-    worker.ask(lambda: iter_of(1, Rest(0.05), 2))
+    worker.submit(lambda: iter_of(1, Rest(0.05), 2))
     qtbot.waitUntil(lambda: seen == [1, 2])
 
 
@@ -90,10 +90,10 @@ def test_errors_are_events(worker: LatestWorker, seen: list[Any], qtbot: Any) ->
         yield 1
         raise RatioError("not meant")
 
-    worker.ask(fail)
+    worker.submit(fail)
     qtbot.waitUntil(lambda: len(seen) == 2)
     assert isinstance(seen[1], Failed) and "not meant" in str(seen[1].error)
-    worker.ask(lambda: iter_of("goes on"))
+    worker.submit(lambda: iter_of("goes on"))
     qtbot.waitUntil(lambda: seen[-1] == "goes on")
 
 
@@ -107,17 +107,17 @@ def test_what_was_dropped_does_not_arrive(worker: LatestWorker, seen: list[Any],
         finally:
             left.set()
 
-    worker.ask(late)
+    worker.submit(late)
     worker.drop()
     go.set()
     qtbot.wait(50)
     assert seen == []
-    worker.ask(lambda: iter_of("new"))
+    worker.submit(lambda: iter_of("new"))
     qtbot.waitUntil(lambda: seen == ["new"])
 
 
 def test_a_quick_answer_can_be_awaited(worker: LatestWorker, seen: list[Any]) -> None:
-    worker.ask(lambda: iter_of("quick"))
+    worker.submit(lambda: iter_of("quick"))
     assert worker.wait(5) and seen == ["quick"], "without the event loop"
     assert not worker.wait(0.01)
 
@@ -129,7 +129,7 @@ def test_a_worker_that_is_gone(qtbot: Any) -> None:
         go.wait(5)
         yield "late"
 
-    worker.ask(late)
+    worker.submit(late)
     thread = worker._thread
     worker.deleteLater()
     del worker

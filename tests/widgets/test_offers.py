@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from phaseguide.segmentation.request import Request
-from phaseguide.widgets.layers.offered import OfferedRatio
-from phaseguide.widgets.layers.offers import publish
+from phaseguide.widgets.layers.hub import RatioOffer, hub_of, tell
 from widget_helpers import micrograph, type_into
 
 SHARES = np.array([np.nan, 0.35, 0.05])
@@ -37,7 +36,7 @@ def test_an_offer_is_one_change(done: Any, viewer: Any, qtbot: Any, monkeypatch:
         return plain(self, request, **more)
 
     monkeypatch.setattr(Session, "segment", note)
-    publish(viewer, OfferedRatio(SHARES, (0.3, 0.05, 0.2), "painted share of 'steel edits'"))
+    tell(hub_of(viewer).ratio_offered, RatioOffer(SHARES, (0.3, 0.05, 0.2), "painted share of 'steel edits'"))
     answered(done, qtbot)
     assert [box.text() for box in done.panel.table.boxes] == ["", "35.00", "5.00"]
     assert len(asked) == 1 and asked[0].uncertainty == (0.3, 0.05, 0.2)
@@ -46,15 +45,15 @@ def test_an_offer_is_one_change(done: Any, viewer: Any, qtbot: Any, monkeypatch:
 
 
 def test_one_uncertainty_for_all_or_none(done: Any, qtbot: Any) -> None:
-    done.take_offer(OfferedRatio(SHARES, 0.05, "a count"))
+    done.take_offer(RatioOffer(SHARES, 0.05, "a count"))
     assert done.state.uncertainty == (0.05, 0.05, 0.05)
     before = done.panel.source_box.currentIndex()
-    done.take_offer(OfferedRatio(SHARES, None, "a preset"))
+    done.take_offer(RatioOffer(SHARES, None, "a preset"))
     assert done.panel.source_box.currentIndex() == before and done.state.inputs.title == "a preset"
 
 
 def test_a_number_that_was_changed_by_hand_is_told(done: Any, viewer: Any, qtbot: Any) -> None:
-    done.take_offer(OfferedRatio(SHARES, None, "a count"))
+    done.take_offer(RatioOffer(SHARES, None, "a count"))
     type_into(qtbot, done.panel.table.boxes[1], "36")
     answered(done, qtbot)
     mark = viewer.layers["steel phases"].metadata["phaseguide"]
@@ -62,14 +61,14 @@ def test_a_number_that_was_changed_by_hand_is_told(done: Any, viewer: Any, qtbot
 
 
 def test_choosing_a_source_takes_its_uncertainty_for_every_phase(done: Any, qtbot: Any) -> None:
-    done.take_offer(OfferedRatio(SHARES, 0.05, "a count"))
+    done.take_offer(RatioOffer(SHARES, 0.05, "a count"))
     done.panel.source_box.setCurrentIndex(0)
     assert done.state.uncertainty == 0.1 and done.state.inputs.title == ""
 
 
 def test_cancel_takes_an_offer_back(done: Any, qtbot: Any) -> None:
     before = done.state.inputs
-    done.take_offer(OfferedRatio(SHARES, 0.05, "a count"))
+    done.take_offer(RatioOffer(SHARES, 0.05, "a count"))
     answered(done, qtbot)
     done.live.cancel()
     assert done.state.inputs == before
@@ -77,19 +76,19 @@ def test_cancel_takes_an_offer_back(done: Any, qtbot: Any) -> None:
 
 def test_an_offer_for_other_phases_is_refused(done: Any, told: list[str]) -> None:
     before = done.state.inputs
-    done.take_offer(OfferedRatio(np.array([0.5, 0.5]), 0.05, "a count"))
+    done.take_offer(RatioOffer(np.array([0.5, 0.5]), 0.05, "a count"))
     assert "2 phases" in told[0] and done.state.inputs == before
 
 
 def test_a_closed_widget_takes_nothing(done: Any, viewer: Any) -> None:
     viewer.window.remove_dock_widget(done)
-    assert not publish(viewer, OfferedRatio(SHARES, 0.05, "a count"))
+    assert not tell(hub_of(viewer).ratio_offered, RatioOffer(SHARES, 0.05, "a count"))
 
 
 def test_maps_by_name(done: Any, viewer: Any, qtbot: Any) -> None:
     fixed = {"Automatic estimate", "Without guidance", "Result on show", "Result 1"}
     assert set(done.named_maps()) == fixed
-    done.take_offer(OfferedRatio(SHARES, None, "a count"))
+    done.take_offer(RatioOffer(SHARES, None, "a count"))
     answered(done, qtbot)
     maps = {name: make() for name, make in done.named_maps().items()}
     assert set(maps) == fixed | {"Expected values"}

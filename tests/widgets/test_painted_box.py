@@ -12,8 +12,8 @@ from qtpy.QtCore import Qt
 
 from phaseguide.models.metal import find_metal
 from phaseguide.phases import PhaseScheme
+from phaseguide.widgets.layers.hub import RatioOffer
 from phaseguide.widgets.layers.identity import KEY, give_role
-from phaseguide.widgets.layers.offered import OfferedRatio
 from phaseguide.widgets.ratio import painted
 from phaseguide.widgets.ratio.painted import PaintedBox
 from widget_helpers import stroke
@@ -30,7 +30,7 @@ class Host:
         self.session: Any = None
         self.scheme: PhaseScheme | None = SCHEME
         self.viewer = viewer
-        self.offers: list[OfferedRatio] = []
+        self.offers: list[RatioOffer] = []
         self.box = PaintedBox(viewer, lambda: self.image, lambda: self.session, lambda: self.scheme)
         self.box.offered.connect(self.offers.append)
 

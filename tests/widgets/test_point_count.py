@@ -16,7 +16,8 @@ from phaseguide.estimation.point_count import UNNAMED, adjusted_areas
 from phaseguide.estimation.point_files import load_count
 from phaseguide.jobs.point_count import count_folder
 from phaseguide.phases import PhaseScheme
-from phaseguide.widgets.layers import offers, roles
+from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers.hub import hub_of, tell
 from phaseguide.widgets.point_count.marker import NAME
 from widget_helpers import SHAPE, activate, micrograph, type_into
 
@@ -34,7 +35,7 @@ def phase_map(shape: tuple[int, int] = SHAPE) -> np.ndarray:
 
 def show_map(viewer: Any, image: Any, labels: np.ndarray, index: Any = (), **mark: Any) -> Any:
     layer = roles.show_result(viewer, image, SCHEME, {index: labels}, mark)
-    roles.ready_edits(viewer, image, SCHEME)
+    roles.ensure_edits_layer(viewer, image, SCHEME)
     return layer
 
 
@@ -443,7 +444,8 @@ def test_areas_become_expected_values(widget: Any, viewer: Any, qtbot: Any) -> N
     click(qtbot, widget.panel.offer_button)
     assert "Open the Segment widget" in widget.panel.status.text()
     segment = Segment()
-    end = offers.subscribe(viewer, segment.take)
+    offers = hub_of(viewer).ratio_offered
+    offers.connect(segment.take)
     with qtbot.waitSignal(widget.offered) as signal:
         click(qtbot, widget.panel.offer_button)
     (offered,) = segment.taken
@@ -452,23 +454,8 @@ def test_areas_become_expected_values(widget: Any, viewer: Any, qtbot: Any) -> N
     assert offered.uncertainty == widget.estimate.uncertainty and len(offered.uncertainty) == 3
     assert offered.title == "point count of 'steel' (20 points)"
     assert "expected values" in widget.panel.status.text()
-    end()
-    assert not offers.publish(viewer, offered)
-
-
-def test_offers_stay_in_their_viewer_and_hold_nothing(viewer: Any) -> None:
-    class Key:
-        pass
-
-    other, first, second = Key(), Segment(), Segment()
-    offers.subscribe(viewer, first.take)
-    offers.subscribe(viewer, second.take)
-    assert offers.publish(viewer, "ratio") and not offers.publish(other, "ratio")
-    assert first.taken == second.taken == ["ratio"]
-    del first
-    assert offers.publish(viewer, "again") and second.taken == ["ratio", "again"]
-    del second
-    assert not offers.publish(viewer, "nobody")
+    offers.disconnect(segment.take)
+    assert not tell(offers, offered)
 
 
 def test_table_and_count_leave_the_widget(

@@ -82,7 +82,7 @@ def test_open_shows_the_first_field_with_its_scale(at_work: Any, viewer: Any) ->
 
 
 def test_create_and_add_files(dock: Any, tmp_path: Path, qtbot: Any) -> None:
-    dock.create(tmp_path / "new", SCHEME, "My steel")
+    dock.create_project(tmp_path / "new", SCHEME, "My steel")
     assert dock.panel.title.text() == "My steel"
     dock.opened.add_files(write_images(tmp_path / "images", 2))
     qtbot.waitUntil(lambda: dock.opened.current == "steel0", timeout=20_000)
@@ -280,7 +280,7 @@ def test_add_images_that_are_open(
     segment()
     edits = viewer.layers["steel0 edits"]
     paint(edits)
-    dock.create(tmp_path / "new", SCHEME)
+    dock.create_project(tmp_path / "new", SCHEME)
     click(qtbot, dock.panel.layers_button)
     qtbot.waitUntil(lambda: dock.opened.current == "steel0", timeout=20_000)
     settled(dock, qtbot)

@@ -165,7 +165,7 @@ def test_the_mask_follows_a_box(
     segment()
     plain = widget.current(()).labels.copy()
     assert not widget.panel.table.note.isVisibleTo(widget.panel.table)
-    widget.panel.advanced.expand(animate=False)
+    widget.panel.advanced.expand()
     box.phase_box.setCurrentIndex(1)
     qtbot.mouseClick(box.buttons["boxes"], Qt.MouseButton.LeftButton)
     layer = box.layer("boxes")

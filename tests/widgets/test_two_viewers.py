@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from phaseguide.widgets.layers.offered import OfferedRatio
-from phaseguide.widgets.layers.offers import publish
+from phaseguide.widgets.layers.hub import RatioOffer, hub_of, tell
 from project_helpers import make_project, settled
 from widget_helpers import micrograph, stroke
 
@@ -57,7 +56,7 @@ def test_two_viewers_leave_each_other_alone(
     before = two.layers["steel phases"].data.copy()
     shares = tuple(np.roll((0.7, 0.2, 0.1), 1))[: len(first.scheme)]
     offered = np.array(shares) / sum(shares)
-    assert publish(one, OfferedRatio(offered, None, "a count"))
+    assert tell(hub_of(one).ratio_offered, RatioOffer(offered, None, "a count"))
     assert second.state.asked is None and first.state.asked is not None
     qtbot.waitUntil(lambda: first.live.worker.idle, timeout=60_000)
     assert np.array_equal(two.layers["steel phases"].data, before)

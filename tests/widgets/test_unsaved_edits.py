@@ -228,7 +228,7 @@ def test_fields_can_be_changed_while_nothing_can_be_saved(
     dock: Any, folder: Path, qtbot: Any, tmp_path: Path
 ) -> None:
     """A field that comes back, read from its files, shows what they could not take."""
-    from phaseguide.widgets.project import parked_layers
+    from phaseguide.widgets.project.field_viewer import HiddenFields
 
     paint(dock.viewer.layers["steel0 edits"], 5, 3)
     settled(dock, qtbot)
@@ -238,7 +238,7 @@ def test_fields_can_be_changed_while_nothing_can_be_saved(
     painted = dock.viewer.layers["steel0 edits"].data.copy()
     dock.opened.show("steel1")
     qtbot.waitUntil(lambda: dock.opened.current == "steel1", timeout=20_000)
-    dock.opened.fields._parked = parked_layers.ParkedLayers()
+    dock.opened.fields._hidden = HiddenFields()
     (folder / "edits").unlink()
     (tmp_path / "edits").rename(folder / "edits")
     dock.opened.show("steel0")

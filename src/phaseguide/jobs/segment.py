@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from phaseguide.control import Control
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.jobs.plane_index import Index
 from phaseguide.jobs.results import Made, PlaneResult
@@ -102,7 +102,7 @@ class Stopped:
 JobEvent = Step | DeviceFound | Notice | PlaneDone | Stopped
 
 
-def run_job(job: Job, store: SessionStore, stop: threading.Event) -> Iterator[JobEvent]:
+def run_job(job: Job, store: SessionStore, control: Control) -> Iterator[JobEvent]:
     """Segment every plane of a job.
 
     Parameters
@@ -110,8 +110,8 @@ def run_job(job: Job, store: SessionStore, stop: threading.Event) -> Iterator[Jo
     job : Job
     store : SessionStore
         Used by one job at a time.
-    stop : threading.Event
-        When set, the job ends with `Stopped` at the next event; planes that were done stay done.
+    control : Control
+        When it says stop, the job ends with `Stopped` at the next event; planes that were done stay done.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def run_job(job: Job, store: SessionStore, stop: threading.Event) -> Iterator[Jo
     if job.specimen:
         from phaseguide.jobs.segment_specimen import run_specimen
 
-        yield from run_specimen(job, store, stop)
+        yield from run_specimen(job, store, control)
         return
     model = store.model(job.model_path, job.options.device)
     started = time.monotonic()
@@ -133,7 +133,7 @@ def run_job(job: Job, store: SessionStore, stop: threading.Event) -> Iterator[Jo
     for number, plane in enumerate(job.planes):
         prefix = f"Plane {number + 1} of {count}: " if count > 1 else ""
         yield Step(f"{prefix}Reading the image", number / count if count > 1 else None)
-        if stop.is_set():
+        if control.stopping:
             yield Stopped(number)
             return
         with store.lock:
@@ -145,8 +145,8 @@ def run_job(job: Job, store: SessionStore, stop: threading.Event) -> Iterator[Jo
             begun, stage_begun, stage, segmentation = time.monotonic(), time.monotonic(), "", None
             encoded = kept = False
             for event in events:
-                if stop.is_set():
-                    events.close()  # type: ignore[attr-defined]
+                if control.stopping:
+                    events.close()
                     yield Stopped(number)
                     return
                 if isinstance(event, Progress):

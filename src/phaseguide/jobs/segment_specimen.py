@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from phaseguide.control import Control
 from phaseguide.errors import PhaseguideError
 from phaseguide.events import Notice, Progress
 from phaseguide.jobs.results import Labels, Made, PlaneResult
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from phaseguide.segmentation.session import Session
 
 
-def run_specimen(job: Job, store: SessionStore, stop: threading.Event) -> Iterator[JobEvent]:
+def run_specimen(job: Job, store: SessionStore, control: Control) -> Iterator[JobEvent]:
     """Segment every plane of a job so that their area-weighted mean meets the ratio.
 
     Nothing is done before every field was looked at once; a field that cannot be segmented is left out with a notice.
 
     Parameters
     ----------
-    job, store, stop
+    job, store, control
         See `phaseguide.jobs.segment.run_job`.
 
     Raises
@@ -55,7 +55,7 @@ def run_specimen(job: Job, store: SessionStore, stop: threading.Event) -> Iterat
     with store.lock:
         events = segment_specimen(fields, job.request, keep_px=0)  # the store keeps them
         for event in events:
-            if stop.is_set():
+            if control.stopping:
                 events.close()  # type: ignore[attr-defined]
                 yield Stopped(done)
                 return

@@ -1,1 +1,1 @@
-"""The napari plugin: the only place that imports napari, Qt, superqt and magicgui."""
+"""The napari plugin: the only place that imports napari, Qt and magicgui."""

@@ -49,7 +49,7 @@ def take_as_edits(viewer: Any, image: Any, labels: Any) -> int:
     from phaseguide.widgets.layers import roles
     from phaseguide.widgets.layers.edit_log import scheme_of
     from phaseguide.widgets.layers.identity import role_of
-    from phaseguide.widgets.layers.label_import import take_labels
+    from phaseguide.widgets.project.import_labels import take_labels
 
     if role_of(labels) not in ("", "edits"):
         raise MicrographError(f"{labels.name!r} is written by the program. Paint on the edits layer instead.")

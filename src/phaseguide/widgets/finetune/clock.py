@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from phaseguide.events import Progress
-from phaseguide.jobs.segment import Step
 from phaseguide.widgets.qt.progress_bar import duration
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def describe_plan(plan: Plan, config: FinetuneConfig) -> str:
 
 
 class Clock:
-    """Turns the reports of a run into steps for the progress bar, with the time left."""
+    """Adds the time left to the reports of a run, for the progress bar."""
 
     def __init__(self) -> None:
         self._limit = 0.0
@@ -59,26 +59,24 @@ class Clock:
         """Take the time left that the run itself reckons with."""
         self._epoch = (time.monotonic(), done.seconds_left)
 
-    def step(self, event: Progress) -> Step:
-        """Turn a report into a step."""
+    def step(self, event: Progress) -> Progress:
+        """Return a report with the time left."""
         if not event.stage.startswith("Learning"):
-            fraction = event.done / event.total if event.total > 1 else None
-            return Step(event.stage, fraction)
+            return event if event.total > 1 else replace(event, done=0, total=0)
         now = time.monotonic()
         if self._first is None:
             self._first = (now, event.done)
         begun, first = self._first
         if self._limit:
-            spent = now - begun
+            spent = min(now - begun, self._limit)
             text = event.stage.partition(" of ")[0]  # the number of epochs of a run by the clock is no number
-            return Step(f"{text})", min(1.0, spent / self._limit), max(0.0, self._limit - spent))
-        fraction = event.done / max(1, event.total)
+            return Progress(f"{text})", round(1000 * spent), round(1000 * self._limit), self._limit - spent)
+        left: float | None = None
         if self._epoch is not None:
-            return Step(event.stage, fraction, max(0.0, self._epoch[1] - (now - self._epoch[0])))
-        left = (
-            (now - begun) / (event.done - first) * (event.total - event.done) if event.done > first else None
-        )
-        return Step(event.stage, fraction, left)
+            left = max(0.0, self._epoch[1] - (now - self._epoch[0]))
+        elif event.done > first:
+            left = (now - begun) / (event.done - first) * (event.total - event.done)
+        return replace(event, total=max(1, event.total), seconds_left=left)
 
 
 def to_be_repeated(notices: list[str]) -> list[str]:

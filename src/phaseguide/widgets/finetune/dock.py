@@ -6,7 +6,6 @@ from typing import Any
 
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.events import Progress
@@ -26,10 +25,7 @@ from phaseguide.widgets.layers.identity import image_of, role_of
 from phaseguide.widgets.layers.warm_up import with_colours
 from phaseguide.widgets.project.open_project import open_project
 from phaseguide.widgets.qt.dock import Dock, later, listen
-from phaseguide.widgets.qt.finetune_runner import FinetuneRunner
-from phaseguide.widgets.qt.plain_text import as_plain
-from phaseguide.widgets.qt.tasks import in_background
-from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.qt.tasks import TaskRunner, in_background
 
 VIEW_MS = 500
 """How often the field on show is handed to the run."""
@@ -48,11 +44,8 @@ class FinetuneWidget(Dock):
         super().__init__(napari_viewer)
         self.opened = open_project(napari_viewer)
         self.panel = FinetunePanel(napari_viewer, lambda: self.opened)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(0, 0, 0, 0)
-        box.addWidget(self.panel)
-        self.runner = FinetuneRunner(self)
+        self.fill(self.panel)
+        self.runner = TaskRunner(self)
         self.setup = FinetuneSetup(self)
         self.results = FinetuneOutcome(self)
         self.places = NextPlaces(napari_viewer, lambda: places_finder(self))
@@ -130,20 +123,8 @@ class FinetuneWidget(Dock):
     def stop(self) -> None:
         """End the run with the best model so far."""
         self.say("Stopping after this step; the best so far is what counts …")
-        self.runner.control.stop()
+        self.runner.stop()
         self.show_state()
-
-    def say(self, text: str, *, alarm: bool = False) -> None:
-        """Put a sentence on the status line."""
-        self.panel.status.setText(text)
-        self.panel.status.setStyleSheet(ALARM if alarm else "")
-
-    def fail(self, error: BaseException) -> None:
-        """Tell of an error: on the status line, where it stays, and as a notification."""
-        from napari.utils.notifications import show_error
-
-        self.say(str(error), alarm=True)
-        show_error(as_plain(str(error)))
 
     def reset_choices(self, event: Any = None) -> None:
         """Read the viewer's layers again; napari calls this when they change."""
@@ -162,11 +143,11 @@ class FinetuneWidget(Dock):
         self.panel.progress.begin()
         self.say("Learning. Go on working; new strokes count in the next run.")
         self._watch_images()
-        control = self.runner.new_control()
         self._hand_view()
         self._view.start()
         self.panel.reveal(self.panel.curves_fold)
-        self.runner.start(with_colours(run_finetune), job, self.setup.models, control, self._field.ask)
+        models, ask = self.setup.models, self._field.ask
+        self.runner.start(lambda control: with_colours(run_finetune)(job, models, control, ask))
         self.show_state()
 
     def _hand_view(self) -> None:

@@ -58,7 +58,7 @@ class EditsFollower:
         if scheme is None:
             return
         for layer in self._own():
-            roles.dress(layer, scheme)
+            roles.apply_scheme(layer, scheme)
         self._scheme = scheme
 
     def _own(self) -> list[Any]:

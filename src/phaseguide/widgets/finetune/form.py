@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QFormLayout, QHBoxLayout
 
 from phaseguide.finetuning.config import CHOICES, LIMITS, PRESETS, FinetuneConfig
 from phaseguide.jobs.interrupted import MANY_EPOCHS
-from phaseguide.widgets.qt.collapsible import Fold
+from phaseguide.widgets.qt.collapsible import Collapsible
 from phaseguide.widgets.segment.advanced import _CalmCombo, _CalmDouble, _CalmSpin
 
 PRESET_TIPS = {
@@ -106,7 +106,7 @@ class FinetuneForm(QWidget):
         for device in CHOICES["device"]:
             self.device.addItem("fastest found" if device == "auto" else device, device)
         rows.addRow("Device", self.device)
-        self.advanced = Fold("Advanced", advanced)
+        self.advanced = Collapsible("Advanced", advanced)
         self._lay_out()
         self._write(self._base)
         self.preset.currentIndexChanged.connect(self._on_preset)

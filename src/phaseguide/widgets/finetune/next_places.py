@@ -14,10 +14,10 @@ from phaseguide.jobs.plane_index import Index
 from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.identity import give_role, role_of
 from phaseguide.widgets.layers.maps import is_there
+from phaseguide.widgets.qt.panel import small_label
+from phaseguide.widgets.qt.shortcuts import Keys, with_key
+from phaseguide.widgets.qt.style import ALARM
 from phaseguide.widgets.qt.tasks import in_background
-from phaseguide.widgets.ratio.phase_table import ALARM
-from phaseguide.widgets.segment.decisions import Keys, with_key
-from phaseguide.widgets.segment.panel import small_label
 
 if TYPE_CHECKING:
     from phaseguide.finetuning.suggest_places import Place

@@ -14,9 +14,9 @@ from phaseguide.widgets.finetune.compare_slider import Maps
 from phaseguide.widgets.finetune.preview import FieldOnShow
 from phaseguide.widgets.layers import maps as finetune_layers
 from phaseguide.widgets.layers import planes
+from phaseguide.widgets.layers.hub import hub_of, tell
 from phaseguide.widgets.qt.dock import later, while_heard
 from phaseguide.widgets.qt.tasks import in_background
-from phaseguide.widgets.segment import model_follower
 
 if TYPE_CHECKING:
     from phaseguide.widgets.finetune.dock import FinetuneWidget
@@ -118,7 +118,7 @@ class FinetuneOutcome(QObject):
         assert outcome is not None
         self.slider.end()
         self._set_busy(False)
-        heard = model_follower.publish(widget.viewer, path)
+        heard = tell(hub_of(widget.viewer).model_chosen, path)
         place = f"version {outcome.version}" if outcome.version else repr(path.stem)
         tail = " The Segment widget uses it." if heard else " Choose it in the Segment widget."
         widget.say(f"Kept as {place}.{tail} Go back takes that back.")
@@ -132,7 +132,7 @@ class FinetuneOutcome(QObject):
         self.slider.end()
         self._set_busy(False)
         if path is not None and outcome.kept is not None:
-            model_follower.publish(widget.viewer, path)
+            tell(hub_of(widget.viewer).model_chosen, path)
             widget.panel.model_box.open_file(path)
         tail = (
             "The new one can still be kept until you start another run or close."

@@ -25,12 +25,11 @@ from phaseguide.widgets.finetune.form import FinetuneForm
 from phaseguide.widgets.finetune.phases_editor import PhasesEditor
 from phaseguide.widgets.finetune.result_box import FinetuneResultBox
 from phaseguide.widgets.finetune.sources_table import SourcesTable
-from phaseguide.widgets.qt.collapsible import Fold
-from phaseguide.widgets.qt.panel import ScrolledPanel
+from phaseguide.widgets.qt.collapsible import Collapsible
+from phaseguide.widgets.qt.panel import ScrolledPanel, rule, small_label
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.progress_bar import ProgressLine
 from phaseguide.widgets.segment.model_choice import ModelBox
-from phaseguide.widgets.segment.panel import rule, small_label
 
 IMPROVE, NEW, IMAGENET, SAM = "improve", "new", "imagenet", "sam"
 SAM_SIZE = "vit_b"
@@ -74,7 +73,7 @@ class FinetunePanel(ScrolledPanel):
         self.name = QLineEdit()
         self.name.setToolTip("Name of the new model. A number is added where it is taken.")
         self.phases = PhasesEditor()
-        self.phases_fold = Fold("Phases", self.phases)
+        self.phases_fold = Collapsible("Phases", self.phases)
         self.sources = SourcesTable(viewer, self.scheme, opened)
         self.form = FinetuneForm()
         self.estimate = small_label()
@@ -93,7 +92,7 @@ class FinetunePanel(ScrolledPanel):
         self.status.setWordWrap(True)
         self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.curves = Curves()
-        self.curves_fold = Fold("Curves", self.curves)
+        self.curves_fold = Collapsible("Curves", self.curves)
         self.result = FinetuneResultBox(viewer)
         self.next_slot = QVBoxLayout()
         self._lay_out()

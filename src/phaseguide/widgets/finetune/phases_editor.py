@@ -20,9 +20,9 @@ from qtpy.QtWidgets import (
 from phaseguide.errors import PhaseguideError
 from phaseguide.phase_edits import EditedPhases
 from phaseguide.phases import PhaseScheme
+from phaseguide.widgets.qt.panel import small_label
 from phaseguide.widgets.qt.plain_text import Label, as_plain, on_button
-from phaseguide.widgets.ratio.phase_table import ALARM
-from phaseguide.widgets.segment.panel import small_label
+from phaseguide.widgets.qt.style import ALARM
 
 
 class PhasesEditor(QWidget):

@@ -9,9 +9,9 @@ from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, Q
 
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.finetune.compare_slider import CompareSlider
+from phaseguide.widgets.qt.panel import small_label
 from phaseguide.widgets.qt.plain_text import Label
-from phaseguide.widgets.ratio.phase_table import ALARM
-from phaseguide.widgets.segment.panel import small_label
+from phaseguide.widgets.qt.style import ALARM
 
 if TYPE_CHECKING:
     from phaseguide.finetuning.events import FinetuneResult, Judgement

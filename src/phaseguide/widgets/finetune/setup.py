@@ -21,11 +21,11 @@ from phaseguide.widgets.finetune.panel import IMAGENET, IMPROVE, SAM, SAM_SIZE
 from phaseguide.widgets.finetune.project_phases import ProjectPhases
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.edit_log import scheme_of
+from phaseguide.widgets.layers.hub import hub_of
 from phaseguide.widgets.qt.dock import later, while_heard
 from phaseguide.widgets.qt.latest_worker import LatestWorker
+from phaseguide.widgets.qt.style import ALARM
 from phaseguide.widgets.qt.tasks import Failed
-from phaseguide.widgets.ratio.phase_table import ALARM
-from phaseguide.widgets.segment import model_follower
 
 if TYPE_CHECKING:
     from phaseguide.widgets.finetune.dock import FinetuneWidget
@@ -98,7 +98,7 @@ class FinetuneSetup(QObject):
                 self._panel.model_box.open_file(self._project.model_path())
             except PhaseguideError as error:
                 self._widget.fail(error)
-        elif (path := model_follower.chosen(self._widget.viewer)) is not None:
+        elif (path := hub_of(self._widget.viewer).model) is not None:
             self._panel.model_box.open_file(path)
         self._on_model()
         self.project_changed.emit()
@@ -120,7 +120,7 @@ class FinetuneSetup(QObject):
         self._panel.sources.propose()
         start, specs, config = self.start_of(), self._panel.sources.specs(), self._panel.form.value()
         name, models = self.name(), self.models
-        self._worker.ask(lambda: _unhurried(look(start, specs, config, name, models)))
+        self._worker.submit(lambda: _unhurried(look(start, specs, config, name, models)))
 
     def new_job(self) -> FinetuneJob:
         """What is set, as a job; `PhaseguideError` where something is missing."""
@@ -154,8 +154,8 @@ class FinetuneSetup(QObject):
             return
         edits = roles.find_layer(widget.viewer, image, "edits")
         if edits is None or not edits.data.any():
-            edits = roles.ready_edits(widget.viewer, image, scheme)
-        roles.hold_brush(widget.viewer, edits, scheme)
+            edits = roles.ensure_edits_layer(widget.viewer, image, scheme)
+        roles.select_brush(widget.viewer, edits, scheme)
         widget.say(f"Paint on {edits.name!r}: a few strokes a phase, in several places.")
 
     def drop(self) -> None:

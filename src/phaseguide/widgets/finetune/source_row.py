@@ -21,10 +21,10 @@ from phaseguide.jobs.finetune import RowLook
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.ratios.sources import SOURCES
 from phaseguide.widgets.finetune.source_readers import EDITS, NO_LABELS, Given
+from phaseguide.widgets.qt.panel import small_label
 from phaseguide.widgets.qt.percent_box import ShareBox
 from phaseguide.widgets.qt.plain_text import Label, as_plain, one_line
-from phaseguide.widgets.ratio.phase_table import ALARM
-from phaseguide.widgets.segment.panel import small_label
+from phaseguide.widgets.qt.style import ALARM
 
 
 class SourceLine(QWidget):

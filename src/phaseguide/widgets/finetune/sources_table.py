@@ -32,7 +32,7 @@ from phaseguide.widgets.finetune.source_row import SourceLine, choices_for
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.edit_log import scheme_of
 from phaseguide.widgets.qt.dock import listen
-from phaseguide.widgets.segment.panel import small_label
+from phaseguide.widgets.qt.panel import small_label
 
 
 class SourcesTable(QWidget):

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.events import Progress
 from phaseguide.jobs.look_inside import InsideFound, InsideWish, run_look
 from phaseguide.jobs.plane_index import Index
-from phaseguide.jobs.segment import Step
 from phaseguide.jobs.session_store import SessionStore
 from phaseguide.widgets.inside.layers import find_inside, set_beside, show_inside, view_on_show
 from phaseguide.widgets.layers import planes
-from phaseguide.widgets.layers.roles import KEY
+from phaseguide.widgets.layers.identity import KEY
 from phaseguide.widgets.qt.dock import listen
-from phaseguide.widgets.qt.finetune_runner import FinetuneRunner
-from phaseguide.widgets.qt.plain_text import Label
+from phaseguide.widgets.qt.panel import AnswerLabel
 from phaseguide.widgets.qt.progress_bar import ProgressLine
-from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.qt.tasks import TaskRunner
 
 TIP = (
     "Show what every block of the encoder, and the guidance, make of the image, as colours: the first three "
@@ -35,12 +33,10 @@ class InsideBox(QWidget):
 
     Parameters
     ----------
-    viewer : napari.components.ViewerModel
     make_wish : callable
         Returns what is to be looked at now; raises `PhaseguideError`.
     current_image : callable
         Returns the chosen image layer, or None.
-    store : SessionStore
     """
 
     def __init__(
@@ -53,17 +49,13 @@ class InsideBox(QWidget):
         super().__init__()
         self._viewer, self._make_wish, self._image, self._store = viewer, make_wish, current_image, store
         self._asked: tuple[Any, Any, Index] | None = None
-        self.runner = FinetuneRunner(self)
+        self.runner = TaskRunner(self)
         self.button, self.stop_button = QPushButton("Look inside"), QPushButton("Stop")
         self.button.setToolTip(TIP)
         self.stop_button.setToolTip("Stop after the block under way; layers stay as they are.")
         self.stop_button.setEnabled(False)
         self.progress = ProgressLine()
-        self.answer = Label()
-        self.answer.setWordWrap(True)
-        self.answer.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.answer.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
-        self.answer.hide()
+        self.answer = AnswerLabel()
         self.beside = QCheckBox("Base encoder beside the image")
         self.beside.setToolTip(
             "Lay the encoder as it was before training to the right of the image, so that both are seen at once. "
@@ -83,7 +75,7 @@ class InsideBox(QWidget):
         self.stop_button.clicked.connect(self.stop)
         self.beside.toggled.connect(self._on_beside)
         self.runner.progressed.connect(self._on_progress)
-        self.runner.noticed.connect(self.say)
+        self.runner.noticed.connect(self.answer.say)
         self.runner.ended.connect(self._on_ended)
         listen(self, viewer.dims.events.current_step, self.describe)
         listen(self, viewer.layers.selection.events.active, self.describe)
@@ -95,31 +87,25 @@ class InsideBox(QWidget):
         try:
             wish = self._make_wish()
         except PhaseguideError as error:
-            self.say(str(error), alarm=True)
+            self.answer.say(str(error), alarm=True)
             return
         image = self._image()
         index = planes.current_index(image, self._viewer.dims.point)
         self._asked = (image, planes.full_data(image), index)
-        self.say("")
+        self.answer.say("")
         self._show_state(True)
         self.progress.begin()
-        self.runner.start(run_look, wish, self._store, self.runner.new_control())
+        self.runner.start(lambda control: run_look(wish, self._store, control))
 
     def stop(self) -> None:
         """Stop after the block under way."""
         self.stop_button.setEnabled(False)
-        self.runner.control.stop()
+        self.runner.stop()
 
     def shut_down(self) -> None:
         """End a look under way."""
         self.progress.end()
         self.runner.abandon()
-
-    def say(self, text: str, *, alarm: bool = False) -> None:
-        """Put a sentence below the button."""
-        self.answer.setText(text)
-        self.answer.setStyleSheet(ALARM if alarm else "")
-        self.answer.setVisible(bool(text))
 
     def describe(self, event: Any = None) -> None:
         """Say which blocks are on show, and how much of the variance their colours hold."""
@@ -128,11 +114,11 @@ class InsideBox(QWidget):
         shown = [(layer, view_on_show(layer, self._viewer)) for layer in layers if layer.visible]
         lines = [f"{_who(layer)}, {view['text']}" for layer, view in shown if view is not None]
         if lines:
-            self.say("\n".join(lines))
+            self.answer.say("\n".join(lines))
 
     def _on_progress(self, event: Progress) -> None:
         text = f"{event.stage}: block {event.done} of {event.total}" if event.total > 1 else event.stage
-        self.progress.show_step(Step(text, event.done / event.total if event.total else None))
+        self.progress.show_step(replace(event, stage=text))
 
     def _on_ended(self, found: InsideFound | None, error: BaseException | None) -> None:
         assert self._asked is not None
@@ -141,11 +127,11 @@ class InsideBox(QWidget):
         self._show_state(False)
         there = any(layer is image for layer in self._viewer.layers)
         if error is not None:
-            self.say(str(error), alarm=True)
+            self.answer.say(str(error), alarm=True)
         elif found is None:
-            self.say("Stopped. No layer was changed.")
+            self.answer.say("Stopped. No layer was changed.")
         elif not there or planes.full_data(image) is not data:
-            self.say(f"{image.name!r} was changed or removed meanwhile. Look again.", alarm=True)
+            self.answer.say(f"{image.name!r} was changed or removed meanwhile. Look again.", alarm=True)
         else:
             for layer in show_inside(self._viewer, image, index, found.views, found.base_name):
                 listen(self, layer.events.visible, self._on_visible)
@@ -178,13 +164,3 @@ def _who(layer: Any) -> str:
     mark = layer.metadata[KEY]
     named = mark["encoder"] == "base" and mark["base"]
     return f"base ({mark['base']})" if named else str(mark["encoder"])
-
-
-def middle_on_show(viewer: Any, image: Any) -> tuple[float, float]:
-    """Row and column of an image in the middle of the canvas."""
-    point = list(viewer.dims.point)
-    displayed = viewer.dims.displayed
-    for axis, at in zip(displayed, viewer.scene.camera.center[-len(displayed) :], strict=True):
-        point[axis] = at
-    row, column = image.world_to_data(tuple(point)[-image.ndim :])[-2:]
-    return float(row), float(column)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from phaseguide.jobs.plane_index import Index
 from phaseguide.widgets.layers.identity import KEY, give_role, holds, mark_of
-from phaseguide.widgets.layers.roles import INSIDE
+from phaseguide.widgets.layers.roles import INSIDE, keeping_active
 
 if TYPE_CHECKING:
     from phaseguide.segmentation.inside.views import InsideView
@@ -37,11 +37,8 @@ def show_inside(
 
     Parameters
     ----------
-    viewer : napari.components.ViewerModel
-    image : napari.layers.Image
     index : tuple of int
         Plane that was looked into.
-    views : iterable of InsideView
     base_name : str
         Name of the base, where it has one.
 
@@ -49,12 +46,16 @@ def show_inside(
     -------
     list of napari.layers.Image
     """
-    active = viewer.layers.selection.active
-    old = find_inside(viewer, image)
-    was_active = active in old
-    for layer in old:
+    with keeping_active(viewer):
+        added = _replace(viewer, image, index, list(views), base_name)
+    _go_to_output(viewer, added)
+    return added
+
+
+def _replace(viewer: Any, image: Any, index: Index, views: list[InsideView], base_name: str) -> list[Any]:
+    for layer in find_inside(viewer, image):
         viewer.layers.remove(layer)
-    added, views = [], list(views)
+    added = []
     for encoder in ("base", "adapted"):
         own = [view for view in views if view.encoder == encoder]
         groups = [own] if is_stack(own) else [[view] for view in own]
@@ -66,9 +67,6 @@ def show_inside(
             layer.visible = encoder == "adapted" and number == middle
             viewer.add_layer(layer)
             added.append(layer)
-    if active is not None and not was_active:
-        viewer.layers.selection.active = active  # the brush stays where it was
-    _go_to_output(viewer, added)
     return added
 
 
@@ -143,7 +141,6 @@ def placed(image: Any, place: tuple[float, ...], steps: tuple[float, ...], befor
 
     Parameters
     ----------
-    image : napari.layers.Image
     place : tuple of float
         Pixel of the image at the middle of the picture's first pixel.
     steps : tuple of float

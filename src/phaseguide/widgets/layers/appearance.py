@@ -17,7 +17,8 @@ def phase_colormap(scheme: PhaseScheme) -> DirectLabelColormap:
     from napari.utils.colormaps import DirectLabelColormap
 
     colours: dict[int | None, Any] = {None: "transparent", 0: "transparent", EXCLUDED: EXCLUDED_COLOUR}
-    return DirectLabelColormap(color_dict={**colours, **{p.label: p.colour for p in scheme}})
+    colours.update({p.label: p.colour for p in scheme})
+    return DirectLabelColormap(color_dict=colours)
 
 
 def phase_features(scheme: PhaseScheme) -> Any:

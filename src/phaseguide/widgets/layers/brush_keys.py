@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.widgets.layers.edit_log import scheme_of
 from phaseguide.widgets.layers.review_lock import is_frozen
 from phaseguide.widgets.qt.plain_text import as_plain, one_line
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
 
 PHASE_KEYS = "123456789"
 EXCLUDED_KEY = "0"
@@ -39,12 +42,11 @@ def describe_keys(scheme: PhaseScheme) -> str:
     )
 
 
-def bind_brush_keys(layer: Any, find_phases: Callable[[], Any], find_pointer: Callable[[], Any]) -> None:
+def bind_brush_keys(layer: Labels, find_phases: Callable[[], Any], find_pointer: Callable[[], Any]) -> None:
     """Give an edits layer its keys. They go before napari's own digits (tools), which have letters too.
 
     Parameters
     ----------
-    layer : Labels
     find_phases : callable
         Returns the layer with the result, or None.
     find_pointer : callable
@@ -54,20 +56,20 @@ def bind_brush_keys(layer: Any, find_phases: Callable[[], Any], find_pointer: Ca
         layer.bind_key(key, _holder(number), overwrite=True)
     layer.bind_key(EXCLUDED_KEY, _holder(EXCLUDED), overwrite=True)
 
-    def confirm_what_is_there(layer: Any) -> Iterator[None]:
+    def confirm_what_is_there(layer: Labels) -> Iterator[None]:
         yield from _confirm(find_phases, find_pointer, layer)
 
     layer.bind_key(CONFIRM_KEY, confirm_what_is_there, overwrite=True)
 
 
-def _holder(label: int) -> Callable[[Any], None]:
-    def hold_phase(layer: Any) -> None:  # napari wants functions with a name, so no partial
+def _holder(label: int) -> Callable[[Labels], None]:
+    def hold_phase(layer: Labels) -> None:  # napari wants functions with a name, so no partial
         _hold_phase(label, layer)
 
     return hold_phase
 
 
-def _hold_phase(label: int, layer: Any) -> None:
+def _hold_phase(label: int, layer: Labels) -> None:
     """Put a phase on the brush; the tool stays if it draws."""
     from napari.utils.notifications import show_info
 
@@ -82,7 +84,9 @@ def _hold_phase(label: int, layer: Any) -> None:
         layer.mode = "paint"
 
 
-def _confirm(find_phases: Callable[[], Any], find_pointer: Callable[[], Any], layer: Any) -> Iterator[None]:
+def _confirm(
+    find_phases: Callable[[], Any], find_pointer: Callable[[], Any], layer: Labels
+) -> Iterator[None]:
     """While the key is held, write what the result says under the brush; all of it is one step of undo."""
     phases, pointer = find_phases(), find_pointer()
     if phases is None or pointer is None or is_frozen(layer) or phases.data.shape != layer.data.shape:
@@ -106,7 +110,7 @@ def _confirm(find_phases: Callable[[], Any], find_pointer: Callable[[], Any], la
             pointer.events.position.disconnect(stamp)
 
 
-def _under_brush(layer: Any, position: Any) -> tuple[NDArray[np.intp], ...] | None:
+def _under_brush(layer: Labels, position: Any) -> tuple[NDArray[np.intp], ...] | None:
     """Return the pixels of a round brush at a place of the world; None outside the layer."""
     at = np.asarray(layer.world_to_data(position[-layer.ndim :]), dtype=np.float64)
     shape = layer.data.shape

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from phaseguide.phases import NOT_CLASSIFIED, PhaseScheme
 from phaseguide.widgets.layers.identity import KEY, mark_of
 from phaseguide.widgets.layers.review_lock import is_frozen
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
 
 Region = tuple[slice, ...]
 
@@ -90,10 +93,10 @@ class EditLog:
 
     def __init__(
         self,
-        layer: Any,
+        layer: Labels,
         find_phases: Callable[[], Any],
-        told: Callable[[Any, Edit], None],
-        refused: Callable[[Any], None],
+        told: Callable[[Labels, Edit], None],
+        refused: Callable[[Labels], None],
     ) -> None:
         self.layer = layer
         self._find_phases, self._told, self._refused = find_phases, told, refused
@@ -212,7 +215,7 @@ def changed_region(now: NDArray[Any], before: NDArray[Any]) -> Region | None:
     return tuple(box)
 
 
-def keep_in_metadata(layer: Any, edit: Edit) -> None:
+def keep_in_metadata(layer: Labels, edit: Edit) -> None:
     """Append a record to the layer's metadata, where it goes wherever the layer goes."""
     scheme = scheme_of(layer)
     if scheme is None:
@@ -222,7 +225,7 @@ def keep_in_metadata(layer: Any, edit: Edit) -> None:
     layer.metadata = {**layer.metadata, KEY: {**mark, "edit_log": records}}
 
 
-def scheme_of(layer: Any) -> PhaseScheme | None:
+def scheme_of(layer: Labels) -> PhaseScheme | None:
     """Phases that a layer was made for; None for a layer that the program does not know."""
     told = mark_of(layer).get("scheme")
     if told is None:

@@ -8,52 +8,61 @@ from __future__ import annotations
 
 import weakref
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
 
 KEY = "phaseguide"
 
 _own_files: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
 
 
-def mark_of(layer: Any) -> dict[str, Any]:
+def plain(one: Any) -> Any:
+    """Return the viewer or layer behind napari's proxy, of which each widget gets one of its own."""
+    return getattr(one, "__wrapped__", one)
+
+
+def mark_of(layer: Layer) -> dict[str, Any]:
     """What the program has noted of a layer, or of the one that it is a copy of."""
     mark = layer.metadata.get(KEY, {})
     return mark if isinstance(mark, dict) else {}
 
 
-def give_role(layer: Any, role: str, image: Any, **about: Any) -> None:
+def give_role(layer: Layer, role: str, image: Image, **about: Any) -> None:
     """Let a layer hold a role for an image; what was noted of it before goes."""
     mark = {**about, "role": role, "image_id": image.unique_id, "layer_id": layer.unique_id}
     layer.metadata = {**layer.metadata, KEY: mark}
 
 
-def release(layer: Any) -> None:
+def release(layer: Layer) -> None:
     """Let a layer hold its role no more, as if it were a copy."""
     layer.metadata = {**layer.metadata, KEY: {k: v for k, v in mark_of(layer).items() if k != "layer_id"}}
 
 
-def role_of(layer: Any) -> str:
+def role_of(layer: Layer) -> str:
     """Role that a layer holds; "" for a layer of the user's and for any copy."""
     mark = mark_of(layer)
     return str(mark.get("role", "")) if mark.get("layer_id") == layer.unique_id else ""
 
 
-def copied_role(layer: Any) -> str:
+def copied_role(layer: Layer) -> str:
     """Role that a layer holds, or that of the layer which it is a copy of."""
     return str(mark_of(layer).get("role", ""))
 
 
-def belongs_to(layer: Any, image: Any) -> bool:
+def belongs_to(layer: Layer, image: Image) -> bool:
     """Whether a layer holds any role for an image."""
     return bool(role_of(layer)) and mark_of(layer).get("image_id") == image.unique_id
 
 
-def holds(layer: Any, role: str, image: Any) -> bool:
+def holds(layer: Layer, role: str, image: Image) -> bool:
     """Whether a layer holds a certain role for an image."""
     return role_of(layer) == role and belongs_to(layer, image)
 
 
-def image_of(viewer: Any, layer: Any) -> Any:
+def image_of(viewer: ViewerModel, layer: Layer) -> Any:
     """Return the image layer that a layer holds a role for, or None."""
     from napari.layers import Image
 
@@ -61,7 +70,7 @@ def image_of(viewer: Any, layer: Any) -> Any:
     return next((image for image in images if belongs_to(layer, image)), None)
 
 
-def is_own_file(layer: Any) -> bool:
+def is_own_file(layer: Layer) -> bool:
     """Whether a layer was opened from a file that the program wrote as a result."""
     from phaseguide.micrographs.records import result_record
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from phaseguide.widgets.layers.identity import KEY, belongs_to, give_role, mark_of, release, role_of
 from phaseguide.widgets.layers.planes import full_data
 from phaseguide.widgets.layers.roles import alike, find_layer, geometry, lay_on, micrographs, same_grid
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels, Layer
 
 PIXELS = "pixels"
 """Key in the mark of edits: checksum of the image that they were painted on, once that is not in the viewer."""
@@ -24,7 +28,7 @@ class LayerKeeper:
     earlier ones becomes a layer like any other. Edits whose image was removed are known again by its pixels.
     """
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = weakref.ref(viewer)
         self._places: weakref.WeakKeyDictionary[Any, dict[str, Any]] = weakref.WeakKeyDictionary()
         viewer.layers.events.inserted.connect(self._on_inserted)
@@ -35,7 +39,7 @@ class LayerKeeper:
     def _on_inserted(self, event: Any) -> None:
         self._take_in(event.value)
 
-    def _take_in(self, layer: Any) -> None:
+    def _take_in(self, layer: Layer) -> None:
         from napari.layers import Image, Labels
 
         viewer = self._viewer()
@@ -90,7 +94,7 @@ class LayerKeeper:
             )
 
 
-def checksum(image: Any) -> str:
+def checksum(image: Image) -> str:
     """Checksum of an image layer's pixels; "" where reading them may take long."""
     from phaseguide.micrographs.records import sha256_of_array
 
@@ -98,7 +102,7 @@ def checksum(image: Any) -> str:
     return sha256_of_array(data) if isinstance(data, np.ndarray) else ""
 
 
-def _is_orphan(viewer: Any, labels: Any) -> bool:
+def _is_orphan(viewer: ViewerModel, labels: Labels) -> bool:
     """Whether a layer is edits of an image that is not in the viewer, and tells which pixels that had."""
     mark = mark_of(labels)
     mine = mark.get("role") == "edits" and ("layer_id" not in mark or role_of(labels) == "edits")
@@ -107,7 +111,7 @@ def _is_orphan(viewer: Any, labels: Any) -> bool:
     )
 
 
-def _adopt(viewer: Any, edits: Any, images: list[Any]) -> None:
+def _adopt(viewer: ViewerModel, edits: Labels, images: list[Image]) -> None:
     """Give edits to the image among these whose pixels they were painted on, unless that has some."""
     mark = mark_of(edits)
     for image in images:
@@ -121,7 +125,7 @@ def _adopt(viewer: Any, edits: Any, images: list[Any]) -> None:
             return
 
 
-def _lies(layer: Any, place: dict[str, Any]) -> bool:
+def _lies(layer: Layer, place: dict[str, Any]) -> bool:
     """Whether a layer is where an image was."""
     now = geometry(layer)
     return now["scale"].shape == place["scale"].shape and all(alike(now[n], place[n]) for n in MOVES)

@@ -1,8 +1,8 @@
-"""The layers that fine-tuning makes and takes away: preview, before, after; and edits that follow the phases."""
+"""Maps in a layer of their own: preview, before, after, islands that flip; and edits that follow the phases."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from phaseguide.jobs.plane_index import Index
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers import planes, roles
-from phaseguide.widgets.layers.appearance import phase_colormap, phase_features
-from phaseguide.widgets.layers.identity import KEY, give_role, mark_of
+from phaseguide.widgets.layers.identity import KEY, mark_of
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
 
 PREVIEW, BEFORE, AFTER = "preview", "before", "after"
 
@@ -21,12 +24,18 @@ VIEW_SIDE = 1024
 """Longest side of what is predicted for a preview or a comparison, in px."""
 
 
-def is_there(viewer: Any, image: Any) -> bool:
+def is_there(viewer: ViewerModel, image: Image | None) -> bool:
     """Whether an image layer is still in the viewer."""
     return image is not None and any(layer.unique_id == image.unique_id for layer in viewer.layers)
 
 
-def visible_window(image: Any, side: int = VIEW_SIDE) -> Window:
+def whole_plane(image: Image) -> Window:
+    """Rows and columns of all of an image."""
+    height, width = planes.data_shape(image)[-2:]
+    return slice(0, height), slice(0, width)
+
+
+def visible_window(image: Image, side: int = VIEW_SIDE) -> Window:
     """Rows and columns of an image that are on show, at most ``side`` px around their middle."""
     height, width = planes.data_shape(image)[-2:]
     corners = np.asarray(image.corner_pixels, dtype=np.float64)[:, : image.ndim][:, -2:]
@@ -45,8 +54,8 @@ def visible_window(image: Any, side: int = VIEW_SIDE) -> Window:
 
 
 def show_map(
-    viewer: Any,
-    image: Any,
+    viewer: ViewerModel,
+    image: Image,
     role: str,
     scheme: PhaseScheme,
     index: Index,
@@ -56,35 +65,23 @@ def show_map(
     opacity: float = 0.5,
 ) -> Any:
     """Write labels into a window of the image's layer of a role, made if needed; elsewhere it is empty."""
-    from napari.layers import Labels
-
     layer, shape = roles.find_layer(viewer, image, role), planes.data_shape(image)
+    where: tuple[Any, ...] = (*index, *window)
     place = [*index, window[0].start, window[0].stop, window[1].start, window[1].stop]
     if layer is None or layer.data.shape != shape:
         remove_map(viewer, image, role)
         data = np.zeros(shape, dtype=np.uint8)
-        data[(*index, *window)] = labels
-        active = viewer.layers.selection.active
-        layer = Labels(
-            data,
-            name=f"{image.name} {role}",
-            opacity=opacity,
-            colormap=phase_colormap(scheme),
-            features=phase_features(scheme),
-            **roles.geometry(image),
-        )
-        give_role(layer, role, image)
-        viewer.add_layer(layer)
-        if active is not None:
-            viewer.layers.selection.active = active  # the brush stays where it was
+        data[where] = labels
+        with roles.keeping_active(viewer):
+            layer = roles.add_labels(viewer, image, data, role, scheme, opacity=opacity)
     else:
         if roles.same_grid(layer, image) is not None:
             roles.lay_on(layer, image)
         if mark_of(layer).get("place", place) != place:
             layer.data[:] = 0
-        layer.data[(*index, *window)] = labels
+        layer.data[where] = labels
         layer.refresh(thumbnail=False, extent=False, highlight=False)
-        roles.dress(layer, scheme)
+        roles.apply_scheme(layer, scheme)
     layer.metadata = {
         **layer.metadata,
         KEY: {**mark_of(layer), "scheme": scheme.to_dict(), "place": place},
@@ -93,17 +90,15 @@ def show_map(
     return layer
 
 
-def remove_map(viewer: Any, image: Any, role: str) -> None:
+def remove_map(viewer: ViewerModel, image: Image, role: str) -> None:
     """Take a layer of a role away, if there is one."""
     layer = roles.find_layer(viewer, image, role)
     if layer is not None:
-        active = viewer.layers.selection.active
-        viewer.layers.remove(layer)
-        if active is not None and active in viewer.layers:
-            viewer.layers.selection.active = active
+        with roles.keeping_active(viewer):
+            viewer.layers.remove(layer)
 
 
-def rewrite_labels(layer: Any, labels: NDArray[np.uint8], scheme: PhaseScheme | None) -> None:
+def rewrite_labels(layer: Layer, labels: NDArray[np.uint8], scheme: PhaseScheme | None) -> None:
     """Give an edits layer other label numbers, in place.
 
     Its undo history goes: it would bring back numbers that mean other phases now. The phases editor
@@ -113,4 +108,4 @@ def rewrite_labels(layer: Any, labels: NDArray[np.uint8], scheme: PhaseScheme | 
     layer._reset_history()
     layer.refresh(extent=False, highlight=False)
     if scheme is not None:
-        roles.dress(layer, scheme)
+        roles.apply_scheme(layer, scheme)

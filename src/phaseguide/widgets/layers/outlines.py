@@ -66,7 +66,6 @@ def read_outlines(layer: Shapes, image: Image, index: Index) -> list[Outline]:
     layer : Shapes
         With any transform, of as many dimensions as the image or fewer or more; a layer without planes
         lies on every plane of a stack.
-    image : Image
     index : tuple of int
         A plane of the image.
     """

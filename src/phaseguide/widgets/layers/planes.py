@@ -45,7 +45,6 @@ def current_index(image: Image, point: Any) -> Index:
 
     Parameters
     ----------
-    image : Image
     point : sequence of float
         ``viewer.dims.point``: where the sliders stand, in world units.
     """

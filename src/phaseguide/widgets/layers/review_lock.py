@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from phaseguide.errors import ProjectError
 from phaseguide.widgets.layers.identity import KEY, mark_of
 
+if TYPE_CHECKING:
+    from napari.layers import Image, Layer
+
 MARK = "frozen"
 
 
-def freeze(layer: Any, frozen: bool) -> None:
+def freeze(layer: Layer, frozen: bool) -> None:
     """Mark an image layer or its edits as frozen, or free them again."""
     mark = {key: value for key, value in mark_of(layer).items() if key != MARK}
     layer.metadata = {**layer.metadata, KEY: {**mark, MARK: layer.unique_id} if frozen else mark}
 
 
-def is_frozen(layer: Any) -> bool:
+def is_frozen(layer: Layer) -> bool:
     """Whether a layer belongs to a reviewed field; a copy of it does not."""
     return bool(mark_of(layer).get(MARK) == layer.unique_id)
 
 
-def check_not_frozen(image: Any) -> None:
+def check_not_frozen(image: Image) -> None:
     """Raise where a new result would change what was reviewed.
 
     Raises

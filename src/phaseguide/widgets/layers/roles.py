@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,13 +14,12 @@ from phaseguide.errors import MicrographError
 from phaseguide.jobs.plane_index import Index
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers.appearance import phase_colormap, phase_features
-from phaseguide.widgets.layers.identity import KEY, copied_role, give_role, holds, is_own_file, mark_of
-from phaseguide.widgets.layers.kept_results import plain
+from phaseguide.widgets.layers.identity import KEY, copied_role, give_role, holds, is_own_file, mark_of, plain
 from phaseguide.widgets.layers.planes import data_shape, full_data
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image, Labels
+    from napari.layers import Image, Labels, Layer
 
 INSIDE = "inside"
 """Role of the pictures of what is inside a network: images, but no micrographs."""
@@ -47,6 +48,15 @@ def find_layer(viewer: ViewerModel, image: Image, role: str) -> Labels | None:
     return next(held, None)
 
 
+@contextmanager
+def keeping_active(viewer: ViewerModel) -> Iterator[None]:
+    """Leave the selected layer what it is while others come and go: the brush stays where it was."""
+    active = viewer.layers.selection.active
+    yield
+    if active is not None and active in viewer.layers:
+        viewer.layers.selection.active = active
+
+
 def is_result(layer: Labels) -> bool:
     """Whether the program made a layer or the one that it is a copy of, or wrote the file that it is from."""
     return (copied_role(layer) or "edits") != "edits" or is_own_file(layer)
@@ -58,7 +68,7 @@ def geometry(image: Image) -> dict[str, Any]:
     return {**place, "affine": np.array(image.affine)}  # not the image's own object
 
 
-def lay_on(layer: Any, image: Image) -> None:
+def lay_on(layer: Layer, image: Image) -> None:
     """Put a layer of the image's shape where the image lies."""
     for name, value in geometry(image).items():
         setattr(layer, name, value)
@@ -123,13 +133,13 @@ def show_result(
     """
     layer, shape = find_layer(viewer, image, "phases"), data_shape(image)
     fresh = layer is None or layer.data.shape != shape or layer.data.dtype != np.uint8
-    data = np.zeros(shape, dtype=np.uint8) if fresh else layer.data
+    data = np.zeros(shape, dtype=np.uint8) if layer is None or fresh else layer.data
     if clear and not fresh and data.ndim > 2:
         data[:] = 0
     for index, labels in planes.items():
         data[index] = labels
     if layer is None:
-        layer = _add(viewer, image, data, "phases", scheme, 0.5)
+        layer = add_labels(viewer, image, data, "phases", scheme, opacity=0.5)
         layer.mouse_drag_callbacks.append(_hint_for(viewer, image))
         edits = find_layer(viewer, image, "edits")
         if edits is not None:  # what the user painted lies on top
@@ -141,7 +151,7 @@ def show_result(
         layer.refresh(thumbnail=True, extent=False, highlight=False)
     if same_grid(layer, image) is not None:
         lay_on(layer, image)
-    dress(layer, scheme)
+    apply_scheme(layer, scheme)
     give_role(layer, "phases", image, **{**mark, "scheme": scheme.to_dict()})
     layer.editable = False  # replacing data makes a layer editable again
     return layer
@@ -181,7 +191,7 @@ def view_of(viewer: ViewerModel, image: Image, *, larger_than: int) -> tuple[sli
     return (rows, columns) if 0 < seen < height * width else None
 
 
-def remark(layer: Labels, plane: str, one: dict[str, Any], **about: Any) -> None:
+def update_metadata(layer: Labels, plane: str, one: dict[str, Any], **about: Any) -> None:
     """Change the mark of a phases layer: the entry of one plane, and what is said of the newest result."""
     mark = layer.metadata[KEY]
     by_plane = {**mark["planes"], plane: one}
@@ -189,14 +199,15 @@ def remark(layer: Labels, plane: str, one: dict[str, Any], **about: Any) -> None
     layer.metadata = {**layer.metadata, KEY: {**mark, **one, **about, "planes": by_plane, "note": note}}
 
 
-def ready_edits(viewer: ViewerModel, image: Image, scheme: PhaseScheme) -> Labels:
+def ensure_edits_layer(viewer: ViewerModel, image: Image, scheme: PhaseScheme) -> Labels:
     """Return the image's edits layer, made empty if there is none; its pixels are never written here."""
     layer = find_layer(viewer, image, "edits")
     if layer is None:
         _tell_of_namesake(viewer, f"{image.name} edits")
-        layer = _add(viewer, image, np.zeros(data_shape(image), dtype=np.uint8), "edits", scheme, 0.9)
+        empty = np.zeros(data_shape(image), dtype=np.uint8)
+        layer = add_labels(viewer, image, empty, "edits", scheme, opacity=0.9)
         layer.selected_label = 1
-    dress(layer, scheme)
+    apply_scheme(layer, scheme)
     return layer
 
 
@@ -213,7 +224,7 @@ def _tell_of_namesake(viewer: ViewerModel, name: str) -> None:
         )
 
 
-def hold_brush(viewer: ViewerModel, edits: Labels, scheme: PhaseScheme) -> None:
+def select_brush(viewer: ViewerModel, edits: Labels, scheme: PhaseScheme) -> None:
     """Select the edits layer with the brush on the next phase, so that correcting is just painting.
 
     The next phase is the first that nobody has painted yet. A brush that the user has put on a phase
@@ -252,7 +263,7 @@ def check_edits(layer: Labels, image: Image) -> None:
         )
 
 
-def dress(layer: Labels, scheme: PhaseScheme) -> None:
+def apply_scheme(layer: Labels, scheme: PhaseScheme) -> None:
     """Give a layer the colours and names of a scheme, unless it has them."""
     mark = mark_of(layer)
     if mark.get("scheme") != scheme.to_dict():
@@ -271,7 +282,7 @@ def pixel_size_um(image: Image) -> float | None:
             sizes.append(float((abs(scale) * unit).to("micrometer").magnitude))
         except pint.DimensionalityError:
             return None
-    return sizes[0] if np.isclose(*sizes) else None
+    return sizes[0] if np.isclose(sizes[0], sizes[1]) else None
 
 
 def file_sha256(image: Image) -> str | None:
@@ -294,18 +305,24 @@ def describe_image(image: Image) -> str:
     return f"{size} px, {colour}{full_data(image).dtype}, {scale}"
 
 
-def _add(
-    viewer: ViewerModel, image: Image, data: NDArray[np.uint8], role: str, scheme: PhaseScheme, opacity: float
+def add_labels(
+    viewer: ViewerModel,
+    image: Image,
+    data: NDArray[np.uint8],
+    role: str,
+    scheme: PhaseScheme,
+    **look: Any,
 ) -> Labels:
+    """Add a layer of a role over an image, with the colours and names of a scheme."""
     from napari.layers import Labels
 
     layer = Labels(
         data,
         name=f"{image.name} {role}",
-        opacity=opacity,
         colormap=phase_colormap(scheme),
         features=phase_features(scheme),
         **geometry(image),
+        **look,
     )
     give_role(layer, role, image, scheme=scheme.to_dict())
     viewer.add_layer(layer)

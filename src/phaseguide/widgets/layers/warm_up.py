@@ -1,13 +1,16 @@
-"""What must be compiled before the first result is shown; done in a worker, where it stalls nobody."""
+"""What is made ready before the first result is shown: torch, the device, colours. A worker does it."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from phaseguide.jobs.warm_up import import_torch
 from phaseguide.phases import PhaseScheme
+
+if TYPE_CHECKING:
+    from phaseguide.segmentation.network.device import Device
 
 _compiling = threading.Lock()
 _compiled = False
@@ -20,6 +23,25 @@ def warm_up() -> None:
     """Import torch and compile napari's colour mapping. Takes seconds the first time."""
     import_torch()
     compile_colours()
+
+
+def find_device(wish: str) -> Device:
+    """Choose the device. Imports torch, which takes seconds the first time.
+
+    Raises
+    ------
+    DeviceError
+        Asked for and not there.
+    """
+    from phaseguide.segmentation.network.device import choose_device
+
+    warm_up()
+    return choose_device(wish)
+
+
+def describe_device(device: Device) -> str:
+    """Return the device line: its name, and for the CPU why it is that."""
+    return f"{device.name} ({device.reason})" if device.kind == "cpu" else device.name
 
 
 def with_colours(job: Callable[P, Iterator[Event]]) -> Callable[P, Iterator[Event]]:

@@ -17,23 +17,24 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
+from phaseguide.events import Finished
 from phaseguide.jobs.plane_index import plane_reader
 from phaseguide.models.merging import has_adapters
 from phaseguide.models.zoo import SUFFIX, ZooEntry, free_name
 from phaseguide.widgets.layers import planes
+from phaseguide.widgets.layers.hub import hub_of, tell
 from phaseguide.widgets.layers.roles import micrographs
 from phaseguide.widgets.models.list import ModelRow, ModelsList, model_rows
 from phaseguide.widgets.models.share_dialog import SAMPLE, ShareDialog
 from phaseguide.widgets.project.open_project import open_project
 from phaseguide.widgets.qt.dock import Dock, while_heard
+from phaseguide.widgets.qt.panel import button, small_label
 from phaseguide.widgets.qt.plain_text import as_plain, asks
 from phaseguide.widgets.qt.tasks import in_background
-from phaseguide.widgets.ratio.phase_table import ALARM
-from phaseguide.widgets.segment import model_follower
-from phaseguide.widgets.segment.panel import small_label
 
 if TYPE_CHECKING:
     from phaseguide.models.recycle import RecycledModel
+    from phaseguide.projects.project import Project
 
 MODELS = f"Models (*{SUFFIX});;All files (*)"
 BUTTONS = (
@@ -49,13 +50,7 @@ BUTTONS = (
 
 
 class ModelsWidget(Dock):
-    """Dock widget. Nothing that it writes replaces a file, and what is deleted can be restored.
-
-    Parameters
-    ----------
-    napari_viewer : napari.viewer.Viewer
-        Injected by napari.
-    """
+    """Dock widget. Nothing that it writes replaces a file, and what is deleted can be restored."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
@@ -66,11 +61,9 @@ class ModelsWidget(Dock):
         self._busy = False
         grid = QGridLayout()
         for number, (key, title, tip) in enumerate(BUTTONS):
-            button = QPushButton(title)
-            button.setToolTip(tip)
-            button.clicked.connect(getattr(self, key))
-            grid.addWidget(button, *divmod(number, 3))
-            self.buttons[key] = button
+            made = self.buttons[key] = button(title, tip)
+            made.clicked.connect(getattr(self, key))
+            grid.addWidget(made, *divmod(number, 3))
         column = QVBoxLayout(self)
         column.addWidget(self.list, 1)
         column.addWidget(self.details)
@@ -78,7 +71,7 @@ class ModelsWidget(Dock):
         column.addWidget(self.status)
         self.setMinimumWidth(360)
         self.list.itemSelectionChanged.connect(self._on_choice)
-        self.opened.changed.connect(self.refresh)
+        self.hear(self.opened.changed, self.refresh)
         self.refresh()
 
     # -- what the user does -----------------------------------------------------------------------
@@ -88,7 +81,7 @@ class ModelsWidget(Dock):
         row = self.list.row
         if row is None:
             return
-        heard = model_follower.publish(self.viewer, row.path)
+        heard = tell(hub_of(self.viewer).model_chosen, row.path)
         self.say(f"{row.name} is in use." if heard else "Open the Segment widget first; it uses the model.")
 
     def save_as(self) -> None:
@@ -96,9 +89,12 @@ class ModelsWidget(Dock):
         from phaseguide.models import sharing
 
         row = self.list.row
-        name = row and self._ask_name("Save as", f"Name of the copy of {row.name}:", free_name(row.name))
+        if row is None:
+            return
+        path, question = row.path, f"Name of the copy of {row.name}:"
+        name = self._ask_name("Save as", question, free_name(row.name))
         if name:
-            self._work(f"Saving {name} …", lambda: sharing.save_as(row.path, name), self._added("Saved as"))
+            self._work(f"Saving {name} …", lambda: sharing.save_as(path, name), self._added("Saved as"))
 
     def export(self) -> None:
         """Ask for a file and write a copy."""
@@ -106,22 +102,25 @@ class ModelsWidget(Dock):
 
         row = self.list.row
         path = row and self._ask_file("Export the model", f"{row.name}{SUFFIX}", MODELS)
-        if path:
-            self._work("Exporting …", lambda: export_model(row.path, path), self._written)
+        if row is not None and path:
+            start = row.path
+            self._work("Exporting …", lambda: export_model(start, path), self._written)
 
     def merge(self) -> None:
         """Ask for a file and write the model with its adapters merged into the base weights."""
         row = self.list.row
         path = row and self._ask_file("Merge the model", f"{row.name}-merged{SUFFIX}", MODELS)
-        if not path:
+        if row is None or not path:
             return
+        start = row.path
 
         def write() -> Path:
             from phaseguide.jobs.warm_up import import_torch
             from phaseguide.models.merging import merging_model
 
             import_torch()
-            *_, end = merging_model(row.path, path)
+            *_, end = merging_model(start, path)
+            assert isinstance(end, Finished)
             return end.result
 
         self._work(f"Merging {row.name} …", write, self._written)
@@ -149,9 +148,10 @@ class ModelsWidget(Dock):
         chosen, _ = QFileDialog.getOpenFileName(self, "Import a model", "", MODELS)
         if not chosen:
             return
-        name = Path(chosen).stem
-        if free_name(name) != name:
-            name = self._ask_name("Import", f"There is a model {name} already. Import as:", free_name(name))
+        name: str | None = Path(chosen).stem
+        free = free_name(Path(chosen).stem)
+        if free != name:
+            name = self._ask_name("Import", f"There is a model {name} already. Import as:", free)
         if name:
             self._work(f"Checking {name} …", lambda: add_model(chosen, name), self._added("Imported"))
 
@@ -163,18 +163,17 @@ class ModelsWidget(Dock):
         if row is None:
             return
         project = self.opened.project
-        in_use = project is not None and project.current in (row.name, str(row.path))
         question = f"Delete the model {row.name}? It goes to the recycle folder; Restore brings it back."
-        if in_use:
+        if project is not None and project.current in (row.name, str(row.path)):
             question += f" The open project {project.file.name} uses it and will need another one."
         if not asks(self, "Delete?", question):
             return
+        what = f"Deleting {row.name} …"
+        done = self._ended(f"{row.name} waits in the recycle folder; Restore brings it back.")
         if row.origin == "project":
-            self._in_project(
-                f"Deleting {row.name} …", lambda: project.delete_version(row.name), self._deleted(row.name)
-            )
+            self._in_project(what, lambda project: project.delete_version(row.name), done)
         else:
-            self._work(f"Deleting {row.name} …", lambda: recycle_model(row.name), self._deleted(row.name))
+            self._work(what, lambda: recycle_model(row.name), done)
 
     def restore(self) -> None:
         """Ask which deleted model comes back."""
@@ -185,15 +184,18 @@ class ModelsWidget(Dock):
             f"{number}. {model.name}, deleted {model.deleted:%d %B %Y, %H:%M}": model
             for number, model in enumerate(list_recycled(), 1)
         }
-        deleted = () if project is None else (v.id for v in project.versions if v.deleted)
-        versions = {f"{name} of project {project.file.name}": name for name in deleted}
+        versions = {}
+        if project is not None:
+            deleted = (version.id for version in project.versions if version.deleted)
+            versions = {f"{name} of project {project.file.name}": name for name in deleted}
         if not recycled and not versions:
             self.say("No model was deleted.")
             return
         title, chosen = QInputDialog.getItem(self, "Restore", "Bring back:", [*recycled, *versions], 0, False)
         if chosen and title in versions:
             name = versions[title]
-            self._in_project(f"Restoring {name} …", lambda: project.restore_version(name), self._back(name))
+            done = self._ended(f"Restored {name}.")
+            self._in_project(f"Restoring {name} …", lambda project: project.restore_version(name), done)
         elif chosen:
             self._restore_mine(recycled[title])
 
@@ -205,44 +207,34 @@ class ModelsWidget(Dock):
         kept = row.path if row is not None else None
         self.list.show_rows(model_rows(self.opened.project), chosen or kept)
 
-    def say(self, text: str, *, alarm: bool = False) -> None:
-        """Put a sentence on the status line."""
-        self.status.setText(text)
-        self.status.setStyleSheet(ALARM if alarm else "")
-
     def fail(self, error: BaseException) -> None:
-        """Tell of an error: on the status line, where it stays, and as a notification."""
-        from napari.utils.notifications import show_error
-
+        """Tell of an error, which ends what was under way."""
         self._end()
-        self.say(str(error), alarm=True)
-        show_error(as_plain(str(error)))
+        super().fail(error)
 
-    def showEvent(self, event: QShowEvent) -> None:
+    def showEvent(self, event: QShowEvent | None) -> None:
         """Look what has changed while the widget was hidden."""
         super().showEvent(event)
         if not self._busy:
             self.refresh()
 
-    def changeEvent(self, event: QEvent) -> None:
+    def changeEvent(self, event: QEvent | None) -> None:
         """Look again when the window is active again: other programs add models too."""
         super().changeEvent(event)
-        if event.type() == QEvent.Type.ActivationChange and self.isActiveWindow() and not self._busy:
+        activated = event is not None and event.type() == QEvent.Type.ActivationChange
+        if activated and self.isActiveWindow() and not self._busy:
             self.refresh()
-
-    def shut_down(self) -> None:
-        """Hear nothing more of the project."""
-        self.opened.changed.disconnect(self.refresh)
 
     def _on_choice(self) -> None:
         row = self.list.row
         self.details.setText(
             row.details() if row is not None else "There are no models yet. Import one, or train."
         )
-        sound = row is not None and row.card is not None
+        card = None if row is None else row.card
+        ready = card is not None and not self._busy
         for key in ("use", "save_as", "export", "share"):
-            self.buttons[key].setEnabled(sound and not self._busy)
-        self.buttons["merge"].setEnabled(sound and not self._busy and has_adapters(row.card))
+            self.buttons[key].setEnabled(ready)
+        self.buttons["merge"].setEnabled(card is not None and ready and has_adapters(card))
         ships = row is None or row.origin == "built-in"
         self.buttons["delete"].setEnabled(not ships and not self._busy)
         self.buttons["delete"].setToolTip(
@@ -309,9 +301,7 @@ class ModelsWidget(Dock):
         return Path(chosen) if chosen else None
 
     def _work(self, what: str, function: Callable[[], Any], done: Callable[[Any], None]) -> None:
-        self._busy = True
-        self._on_choice()
-        self.say(what)
+        self._begin(what)
         in_background(self, function, done, self.fail)
 
     def _added(self, word: str) -> Callable[[ZooEntry], None]:
@@ -325,33 +315,22 @@ class ModelsWidget(Dock):
         self._end()
         self.say(f"Wrote {path}")
 
-    def _deleted(self, name: str) -> Callable[[Any], None]:
+    def _ended(self, sentence: str) -> Callable[[Any], None]:
         def tell(_: Any) -> None:
             self._end()
-            self.say(f"{name} waits in the recycle folder; Restore brings it back.")
+            self.say(sentence)
 
         return tell
 
-    def _back(self, name: str) -> Callable[[Any], None]:
-        def tell(_: Any) -> None:
-            self._end()
-            self.say(f"Restored {name}.")
-
-        return tell
-
-    def _in_project(self, what: str, function: Callable[[], Any], done: Callable[[Any], None]) -> None:
+    def _in_project(self, what: str, change: Callable[[Project], Any], done: Callable[[Any], None]) -> None:
         """Change the project in the thread that writes it."""
+        self._begin(what)
+        self.opened.do(change, while_heard(self, done), while_heard(self, self.fail))
+
+    def _begin(self, what: str) -> None:
         self._busy = True
         self._on_choice()
         self.say(what)
-
-        opened, tell = self.opened, while_heard(self, done)
-
-        def ended(outcome: Any) -> None:
-            tell(outcome)
-            opened.changed.emit()
-
-        opened.worker.do(function, ended, while_heard(self, self.fail))
 
     def _end(self, chosen: Path | None = None) -> None:
         self._busy = False

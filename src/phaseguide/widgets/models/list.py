@@ -145,6 +145,7 @@ class ModelsList(QTreeWidget):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setMinimumHeight(NARROW)
         header = self.header()
+        assert header is not None
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setStretchLastSection(True)
 
@@ -176,7 +177,8 @@ class ModelsList(QTreeWidget):
     def items(self) -> list[QTreeWidgetItem]:
         """Items that stand for a model."""
         tops = [self.topLevelItem(i) for i in range(self.topLevelItemCount())]
-        return [top.child(i) for top in tops for i in range(top.childCount())]
+        inner = [top.child(i) for top in tops if top is not None for i in range(top.childCount())]
+        return [item for item in inner if item is not None]
 
     @property
     def row(self) -> ModelRow | None:

@@ -38,12 +38,10 @@ class ShareDialog(QDialog):
 
     Parameters
     ----------
-    card : Card
     name : str
         What the model is called here.
     images : list of str
         Names of the image layers that can become test image and cover of a bioimage.io package.
-    parent : QWidget, optional
     """
 
     def __init__(self, card: Card, name: str, images: list[str], parent: QWidget | None = None) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtGui import QHideEvent, QShowEvent
-from qtpy.QtWidgets import QApplication, QFileDialog, QSizePolicy, QVBoxLayout
+from qtpy.QtWidgets import QApplication, QFileDialog
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.estimation.point_count import PointCountEstimate, adjusted_areas
@@ -16,48 +16,34 @@ from phaseguide.jobs.plane_index import Index
 from phaseguide.jobs.point_count import RunningCount, open_count
 from phaseguide.jobs.point_table import clipboard_text, expected_table, result_table
 from phaseguide.phases import PhaseScheme
-from phaseguide.widgets.layers import offers, planes
-from phaseguide.widgets.layers.offered import OfferedRatio
-from phaseguide.widgets.point_count.keys import PointKeys
+from phaseguide.widgets.layers import planes
+from phaseguide.widgets.layers.hub import RatioOffer, hub_of, tell
 from phaseguide.widgets.point_count.map import find_map
 from phaseguide.widgets.point_count.marker import PointMarker, is_marked
 from phaseguide.widgets.point_count.panel import PointCountPanel
 from phaseguide.widgets.qt.dock import Dock, later, listen
-from phaseguide.widgets.ratio.phase_table import ALARM
-
-SETTLE_MS = 300
+from phaseguide.widgets.qt.shortcuts import HeldKeys
 
 
 class PointCountWidget(Dock):
     """Dock widget.
 
-    ``offered`` carries the areas of a finished count as an `OfferedRatio`.
-
-    Parameters
-    ----------
-    napari_viewer : napari.viewer.Viewer
-        Injected by napari.
+    ``offered`` carries the areas of a finished count as an `RatioOffer`.
     """
 
     offered = Signal(object)
+    quiet_ms = 300
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self.panel = PointCountPanel(napari_viewer)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(0, 0, 0, 0)
-        box.addWidget(self.panel)
+        self.fill(self.panel)
         self.count: RunningCount | None = None
         self.estimate: PointCountEstimate | None = None
-        self._keys = PointKeys(self)
+        self._keys = HeldKeys(self)
         self._marker: PointMarker | None = None
         self._image: Any = None
         self._index: Index = ()
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(SETTLE_MS)
-        self._settle.timeout.connect(self.refresh)
         self._connect()
         self.refresh()
 
@@ -103,7 +89,7 @@ class PointCountWidget(Dock):
         self.say("")
         self._marker = PointMarker(self.viewer, self._image, self._index)
         self._marker.begin()
-        self._keys.hold(self.panel.counting.actions())
+        self._keys.hold(self.panel.counting.key_actions())
         self._show_state()
         self.panel.counting.setFocus()
         self._show_point()
@@ -147,13 +133,13 @@ class PointCountWidget(Dock):
         """Hand the areas to the Segment widget."""
         if self.estimate is None or self._image is None:
             return
-        offered = OfferedRatio(
+        offered = RatioOffer(
             self.estimate.shares.copy(),
             self.estimate.uncertainty,
             f"point count of {self._image.name!r} ({self.estimate.named} points)",
         )
         self.offered.emit(offered)
-        if offers.publish(self.viewer, offered):
+        if tell(hub_of(self.viewer).ratio_offered, offered):
             self.say("The areas are in the Segment widget as expected values.")
         else:
             self.say("Open the Segment widget, then press the button again.", alarm=True)
@@ -161,7 +147,9 @@ class PointCountWidget(Dock):
     def copy_table(self) -> None:
         """Put the table and its notes on the clipboard, tab separated."""
         if self.estimate is not None and self.count is not None:
-            QApplication.clipboard().setText(clipboard_text(self.count.plan.scheme, self.estimate))
+            clipboard = QApplication.clipboard()
+            assert clipboard is not None
+            clipboard.setText(clipboard_text(self.count.plan.scheme, self.estimate))
             self.say("Table copied.")
 
     def save(self) -> None:
@@ -179,11 +167,6 @@ class PointCountWidget(Dock):
             self.say(str(error), alarm=True)
         else:
             self.say(f"Saved: {path}")
-
-    def say(self, text: str, *, alarm: bool = False) -> None:
-        """Put a sentence on the status line."""
-        self.panel.status.setText(text)
-        self.panel.status.setStyleSheet(ALARM if alarm else "")
 
     # -- while it runs ----------------------------------------------------------------------------
 
@@ -222,17 +205,17 @@ class PointCountWidget(Dock):
         if marker is not None:
             marker.end()
         self._show_state()
-        self._settle.start()
+        self.refresh_soon()
 
     def _forget(self) -> None:
         self.count, self.estimate, self._image = None, None, None
         self._show_state()
-        self._settle.start()
+        self.refresh_soon()
 
     def _on_removed(self, event: Any) -> None:
         if self.counting and event.value.unique_id == self._image.unique_id:
             later(self, self._image_is_gone)  # the viewer is still busy with removing it
-        self._settle.start()
+        self.refresh_soon()
 
     def _image_is_gone(self) -> None:
         if self.counting:
@@ -244,7 +227,7 @@ class PointCountWidget(Dock):
 
     # -- what is shown ----------------------------------------------------------------------------
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self) -> None:
         """Say what map there is and how sharp a count on it would be."""
         if self.counting:
             return
@@ -259,7 +242,7 @@ class PointCountWidget(Dock):
             self.panel.map_line.setText(f"Points on {found.name!r}.{note}")
             self.panel.expected.set_rows(found.scheme, *table)
             for event in (found.layer.events.data, found.layer.events.set_data):
-                listen(self, event, self._settle_later)
+                listen(self, event, self.refresh_soon)
         ready = bool(self.panel.expected.cells)
         self.panel.assumption.setVisible(ready)
         self.panel.start_button.setEnabled(ready)
@@ -299,8 +282,8 @@ class PointCountWidget(Dock):
 
     def _connect(self) -> None:
         panel = self.panel
-        panel.image_box.changed.connect(self._settle_later)
-        panel.count_box.valueChanged.connect(self._settle_later)
+        panel.image_box.changed.connect(self.refresh_soon)
+        panel.count_box.valueChanged.connect(self.refresh_soon)
         panel.start_button.clicked.connect(self.start)
         panel.continue_button.clicked.connect(self.go_on)
         panel.evaluate_button.clicked.connect(self.evaluate)
@@ -311,13 +294,10 @@ class PointCountWidget(Dock):
         panel.offer_button.clicked.connect(self.offer)
         panel.copy_button.clicked.connect(self.copy_table)
         panel.save_button.clicked.connect(self.save)
-        listen(self, self.viewer.dims.events.current_step, self._settle_later)
-        listen(self, self.viewer.layers.events.inserted, self._settle_later)
+        listen(self, self.viewer.dims.events.current_step, self.refresh_soon)
+        listen(self, self.viewer.layers.events.inserted, self.refresh_soon)
         listen(self, self.viewer.layers.events.removed, self._on_removed)
         self._show_state()
-
-    def _settle_later(self, *_: Any) -> None:
-        self._settle.start()
 
     def reset_choices(self, event: Any = None) -> None:
         """Read the viewer's layers again; napari calls this when they change."""
@@ -325,15 +305,15 @@ class PointCountWidget(Dock):
 
     # -- the end ----------------------------------------------------------------------------------
 
-    def showEvent(self, event: QShowEvent) -> None:
+    def showEvent(self, event: QShowEvent | None) -> None:
         """Look at the map again."""
         super().showEvent(event)
-        self._settle.start()
+        self.refresh_soon()
 
-    def hideEvent(self, event: QHideEvent) -> None:
+    def hideEvent(self, event: QHideEvent | None) -> None:
         """Pause: without its buttons nobody would know why the keys name points."""
         super().hideEvent(event)
-        if not event.spontaneous():
+        if event is not None and not event.spontaneous():
             self.pause()
 
     def shut_down(self) -> None:

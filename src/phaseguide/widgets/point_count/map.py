@@ -12,6 +12,7 @@ from phaseguide.estimation.point_plan import PointCountError, constrained_note
 from phaseguide.jobs.plane_index import Index, plane_name
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers import planes, roles
+from phaseguide.widgets.layers.identity import KEY
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def find_map(viewer: Any, image: Any) -> PointMap:
         raise PointCountError(f"{image.name!r} has no phases yet. Segment it first.")
     if (reason := roles.same_grid(layer, image)) is not None:
         raise PointCountError(f"{reason} Or segment it again.")
-    mark, index = layer.metadata[roles.KEY], planes.current_index(image, viewer.dims.point)
+    mark, index = layer.metadata[KEY], planes.current_index(image, viewer.dims.point)
     labels = np.asarray(layer.data[index])
     if not labels.any():
         raise PointCountError(f"{plane_name(layer.name, index)!r} is empty. Segment it first.")

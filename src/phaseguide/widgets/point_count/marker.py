@@ -30,8 +30,6 @@ class PointMarker:
 
     Parameters
     ----------
-    viewer : napari.viewer.Viewer
-    image : napari.layers.Image
     index : tuple of int
         Plane of the image; ``()`` for a plain one.
     """

@@ -1,4 +1,4 @@
-"""The controls of the Point count widget and how they are laid out; what they do is in `point_count_widget`."""
+"""The controls of the Point count widget and how they are laid out; what they do is in `dock`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QFormLayout,
-    QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -23,7 +22,7 @@ from qtpy.QtWidgets import (
 from phaseguide.estimation.point_plan import MOST_POINTS
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers.layer_choice import ImageBox
-from phaseguide.widgets.qt.panel import ScrolledPanel
+from phaseguide.widgets.qt.panel import ScrolledPanel, button, rule
 from phaseguide.widgets.qt.plain_text import Label, one_line
 
 DEFAULT_COUNT = 100
@@ -106,9 +105,7 @@ class PointCountPanel(ScrolledPanel):
         self.result_part = QWidget()
         result = QVBoxLayout(self.result_part)
         result.setContentsMargins(0, 0, 0, 0)
-        line = QFrame()
-        line.setFrameShape(QFrame.Shape.HLine)
-        result.addWidget(line)
+        result.addWidget(rule())
         result.addWidget(self.result)
         result.addWidget(self.notes)
         result.addWidget(self.offer_button)
@@ -153,18 +150,18 @@ class CountingBox(QWidget):
 
     def set_scheme(self, scheme: PhaseScheme) -> None:
         """Make a button for each phase and one for unclear."""
-        for button in self.buttons:
-            button.deleteLater()
+        for one in self.buttons:
+            one.deleteLater()
         self.buttons = []
         for k, phase in enumerate(scheme):
             key = f"{KEYS[k]}   " if k < len(KEYS) else ""
             self._add(f"{key}{phase.name}", f"Label {phase.label}", phase.label, phase.colour)
         self._add("U   unclear", "The point is left out; the result says what that could change.", 0, None)
 
-    def actions(self) -> dict[str, Callable[[], None]]:
+    def key_actions(self) -> dict[str, Callable[[], None]]:
         """Keys and what they do: each presses a button."""
         *phases, unclear = self.buttons
-        named = {key: button.click for key, button in zip(KEYS, phases, strict=False)}
+        named = {key: one.click for key, one in zip(KEYS, phases, strict=False)}
         return {
             **named,
             "U": unclear.click,
@@ -180,13 +177,13 @@ class CountingBox(QWidget):
         self.back_button.setEnabled(position > 0)
 
     def _add(self, text: str, tip: str, answer: int, colour: str | None) -> None:
-        button = _button(text, tip)
-        button.setStyleSheet("text-align: left; padding-left: 8px;")
+        made = _button(text, tip)
+        made.setStyleSheet("text-align: left; padding-left: 8px;")
         if colour is not None:
-            button.setIcon(_swatch(colour))
-        button.clicked.connect(lambda: self.answered.emit(answer))
-        self.answers.addWidget(button)
-        self.buttons.append(button)
+            made.setIcon(_swatch(colour))
+        made.clicked.connect(lambda: self.answered.emit(answer))
+        self.answers.addWidget(made)
+        self.buttons.append(made)
 
 
 class NumberTable(QWidget):
@@ -206,9 +203,11 @@ class NumberTable(QWidget):
     ) -> None:
         """Show headings (the first over the names) and a row of texts for each phase; nothing without a scheme."""
         while self._grid.count():
-            old = self._grid.takeAt(0).widget()
-            old.hide()
-            old.deleteLater()
+            item = self._grid.takeAt(0)
+            old = None if item is None else item.widget()
+            if old is not None:
+                old.hide()
+                old.deleteLater()
         self.headings, self.cells = tuple(headings), [list(row) for row in rows]
         if scheme is None:
             self.cells = []
@@ -239,10 +238,9 @@ class NumberTable(QWidget):
 
 
 def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    button.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click leaves the focus, and the keys, where they are
-    return button
+    made = button(text, tip)
+    made.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click leaves the focus, and the keys, where they are
+    return made
 
 
 def _row(*widgets: QWidget) -> QWidget:

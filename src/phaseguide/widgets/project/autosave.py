@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
+from phaseguide.widgets.qt.dock import quiet_timer
 from phaseguide.widgets.qt.serial_worker import SerialWorker
 
 QUIET_MS = 300
@@ -35,8 +36,6 @@ class Autosave(QObject):
     ----------
     write : callable
         Writes the state of a key, and returns what it left out; called in the worker's thread.
-    worker : SerialWorker
-    parent : QObject, optional
     """
 
     saved = Signal(str)
@@ -56,9 +55,7 @@ class Autosave(QObject):
         self._since = 0.0
         self._told: dict[str, str] = {}  # why it could not be written
         self._left: dict[str, str] = {}
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self.save)
+        self._timer = quiet_timer(self, QUIET_MS, self.save)
 
     @property
     def pending(self) -> bool:

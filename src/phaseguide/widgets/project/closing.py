@@ -24,8 +24,6 @@ class UnsavedQuestion(QMessageBox):
 
     Parameters
     ----------
-    opened : OpenProject
-    parent : QWidget
     go_on : callable
         Called when nothing holds the user back any more.
     """
@@ -82,7 +80,6 @@ class ClosingWindow(QObject):
 
     Parameters
     ----------
-    opened : OpenProject
     window : QWidget
         The main window of a viewer.
     """
@@ -93,9 +90,9 @@ class ClosingWindow(QObject):
         self._question: UnsavedQuestion | None = None
         self._decided = False
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Keep a window open whose edits are not saved yet."""
-        if event.type() != QEvent.Type.Close or watched is not self._window or self._decided:
+        if event is None or event.type() != QEvent.Type.Close or watched is not self._window or self._decided:
             return bool(super().eventFilter(watched, event))
         if not self._can_stay():
             self._opened.leave()

@@ -19,41 +19,44 @@ from phaseguide.widgets.layers.review_lock import is_frozen
 from phaseguide.widgets.qt.plain_text import Label
 
 if TYPE_CHECKING:
-    from phaseguide.widgets.project.open_project import OpenProject
+    from phaseguide.widgets.project.autosave import Autosave
+    from phaseguide.widgets.project.field_viewer import FieldViewer
 
 
 class Copies(QObject):
     """What earlier sessions could not save, of the project that is open.
 
-    Parameters
-    ----------
-    opened : OpenProject
+    ``changed`` tells that there are other copies to offer; ``said`` a sentence; ``failed`` an error.
     """
 
-    def __init__(self, opened: OpenProject) -> None:
-        super().__init__(opened)
-        self._opened = opened
+    changed = Signal()
+    said = Signal(str)
+    failed = Signal(object)
+
+    def __init__(self, fields: FieldViewer, autosave: Autosave, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._fields = fields
         self.found: dict[Path, RescueCopy] = {}
         self._wanted: Path | None = None
         self._restored: dict[str, Path] = {}
-        opened.shown.connect(self._on_shown)
-        opened.autosave.saved.connect(self._on_saved)
+        fields.shown.connect(self._on_shown)
+        autosave.saved.connect(self._on_saved)
 
     def look(self) -> None:
         """Look for copies of the project that is open now."""
-        saver = self._opened.saver
+        saver = self._fields.saver
         self._wanted = None
         self._restored.clear()
         self.found = {} if saver is None else find_copies(saver.project, but=saver.token)
-        self._opened.rescued.emit()
+        self.changed.emit()
 
     def restore(self, path: Path) -> None:
         """Put the edits of a copy on top of those that are there, on the layer of their field; it can be undone."""
         self._wanted, field_id = path, self.found[path].field_id
-        if self._opened.image_of(field_id) is not None and self._opened.current == field_id:
+        if self._fields.image_of(field_id) is not None and self._fields.current == field_id:
             self._on_shown(field_id)
         else:
-            self._opened.show(field_id)
+            self._fields.show(field_id)
 
     def discard(self, path: Path) -> None:
         """Move a copy to the recycle folder."""
@@ -61,11 +64,11 @@ class Copies(QObject):
             there = discard_copy(path)
         except PhaseguideError as error:
             if path.is_file():
-                self._opened.failed.emit(error)
+                self.failed.emit(error)
                 return
             there = path  # saved meanwhile by whoever kept it
         self._drop(path)
-        self._opened.said.emit(f"The rescue copy lies in {there.parent}.")
+        self.said.emit(f"The rescue copy lies in {there.parent}.")
 
     def _on_shown(self, field_id: str) -> None:
         path = self._wanted
@@ -75,13 +78,13 @@ class Copies(QObject):
         try:
             told = self._put_on(path)
         except PhaseguideError as error:
-            self._opened.failed.emit(error)
+            self.failed.emit(error)
             return
         self._drop(path)
-        self._opened.said.emit(told)
+        self.said.emit(told)
 
     def _put_on(self, path: Path) -> str:
-        copy, entry = self.found[path], self._opened.entry
+        copy, entry = self.found[path], self._fields.entry
         layer = self._edits_layer(copy)
         edits, base = read_copy(path)
         if entry is None or entry.images[0].sha256 != copy.image_sha256 or edits.shape != layer.data.shape:
@@ -98,8 +101,8 @@ class Copies(QObject):
         return f"{int(todo.sum())} px of {copy.field_id} were brought back. Ctrl+Z takes them away again."
 
     def _edits_layer(self, copy: RescueCopy) -> Any:
-        image = self._opened.image_of(copy.field_id)
-        layer = roles.find_layer(self._opened.viewer, image, "edits")
+        image = self._fields.image_of(copy.field_id)
+        layer = roles.find_layer(self._fields.viewer, image, "edits")
         if layer is None or is_frozen(layer):
             raise ProjectError(
                 f"Field {copy.field_id!r} is reviewed, so its edits stay as they are. Press Reopen, then Restore."
@@ -108,8 +111,8 @@ class Copies(QObject):
 
     def _renumbered(self, labels: Any, copy: RescueCopy) -> Any:
         """Give labels the numbers that phases of their names have in the project now."""
-        project = self._opened.project
-        assert project is not None
+        assert self._fields.saver is not None
+        project = self._fields.saver.project
         now = {normalise_name(phase.name): phase.label for phase in project.scheme}
         moves = {}
         for label, name in enumerate(copy.phases, start=1):
@@ -129,7 +132,7 @@ class Copies(QObject):
 
     def _drop(self, path: Path) -> None:
         self.found.pop(path, None)
-        self._opened.rescued.emit()
+        self.changed.emit()
 
     @staticmethod
     def _remove(path: Path) -> None:

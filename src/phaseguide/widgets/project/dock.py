@@ -6,38 +6,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QInputDialog,
-    QMainWindow,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QFileDialog, QInputDialog
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.jobs.thumbnails import Picture, make_pictures
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.edit_log import scheme_of
-from phaseguide.widgets.project.closing import UnsavedQuestion
+from phaseguide.widgets.layers.hub import hub_of, tell
+from phaseguide.widgets.project.closing import ClosingWindow, UnsavedQuestion
 from phaseguide.widgets.project.field_list import short
 from phaseguide.widgets.project.new_project import ProjectDialog
 from phaseguide.widgets.project.open_project import UnsavedError, open_project
 from phaseguide.widgets.project.panel import NEXT, PREVIOUS, ProjectPanel
 from phaseguide.widgets.project.rerun import Rerun
-from phaseguide.widgets.qt.dock import Dock, later, while_heard
+from phaseguide.widgets.qt.dock import Dock, later, quiet_timer, while_heard
 from phaseguide.widgets.qt.latest_worker import LatestWorker
-from phaseguide.widgets.qt.plain_text import as_plain
+from phaseguide.widgets.qt.shortcuts import Keys, main_window
 from phaseguide.widgets.qt.tasks import Failed
-from phaseguide.widgets.ratio.phase_table import ALARM
-from phaseguide.widgets.segment import model_follower
-from phaseguide.widgets.segment.decisions import Keys
 from phaseguide.widgets.segment.known_models import known_models
 
-SETTLE_MS = 150
 REST_MS = 1500
 """The picture of a field follows its edits when so long nothing was painted."""
 
@@ -45,39 +34,25 @@ IMAGES = "Micrographs (*.tif *.tiff *.png *.jpg *.jpeg *.bmp);;All files (*)"
 
 
 class ProjectWidget(Dock):
-    """Dock widget.
+    """Dock widget."""
 
-    Parameters
-    ----------
-    napari_viewer : napari.viewer.Viewer
-        Injected by napari.
-    """
+    quiet_ms = 150
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self.opened = open_project(napari_viewer)
         self.panel = ProjectPanel(napari_viewer, self.scheme_for)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(0, 0, 0, 0)
-        box.addWidget(self.panel)
-        self.rerun = Rerun(self)
+        self.fill(self.panel)
+        self.rerun = Rerun(self.opened, self)
         self.pictures = LatestWorker(self)
         self._known: dict[str, Any] = {}  # small images, by field and checksum
         self._signs: dict[str, Any] = {}  # what a picture was made of
         self._strokes: dict[str, int] = {}  # how often edits were saved
         self._painted: set[str] = set()
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(REST_MS)
-        self._rest.timeout.connect(self._on_rest)
+        self._rest = quiet_timer(self, REST_MS, self._on_rest)
         self._shown_project: Any = None
         self._models: Any = None  # the model in use, and the versions, as they are listed
         self._watched = False
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(SETTLE_MS)
-        self._settle.timeout.connect(self.refresh)
         panel = self.panel
         self._keys = Keys({PREVIOUS: panel.previous_button, NEXT: panel.next_button})
         self._connect()
@@ -103,7 +78,9 @@ class ProjectWidget(Dock):
         if first:
             self.opened.show(first[0])
 
-    def create(self, folder: str | Path, scheme: PhaseScheme, name: str = "", model: str = "") -> None:
+    def create_project(
+        self, folder: str | Path, scheme: PhaseScheme, name: str = "", model: str = ""
+    ) -> None:
         """Make a project and open it."""
         try:
             self.opened.create(folder, scheme, name=name, model=model)
@@ -165,18 +142,10 @@ class ProjectWidget(Dock):
 
     def say(self, text: str, *, alarm: bool = False) -> None:
         """Put a sentence on the status line."""
-        self.panel.status.setText(text)
-        self.panel.status.setStyleSheet(ALARM if alarm else "")
+        super().say(text, alarm=alarm)
         # A layout that scrolls gives a text that wraps one line at least, and cuts the others off.
         height = self.panel.status.heightForWidth(self.panel.status.width())
         self.panel.status.setMinimumHeight(max(height, 0))
-
-    def fail(self, error: BaseException) -> None:
-        """Tell of an error: on the status line, where it stays, and as a notification."""
-        from napari.utils.notifications import show_error
-
-        self.say(str(error), alarm=True)
-        show_error(as_plain(str(error)))
 
     def reset_choices(self, event: Any = None) -> None:
         """Read the viewer's layers again; napari calls this when they change."""
@@ -222,15 +191,25 @@ class ProjectWidget(Dock):
         panel.reject_button.clicked.connect(self._ask_reason)
         panel.reopen_button.clicked.connect(lambda: opened.reopen())
         panel.rerun_button.clicked.connect(self.rerun.start)
-        panel.stop_button.clicked.connect(self.rerun.stop)
+        panel.stop_button.clicked.connect(self._stop)
         panel.rescue_bar.restored.connect(opened.copies.restore)
         panel.rescue_bar.discarded.connect(opened.copies.discard)
         panel.import_box.said.connect(self.say)
         panel.import_box.failed.connect(self.fail)
-        for signal, slot in self._heard():
-            signal.connect(slot)
-        self.rerun.went_on.connect(self._on_changed)
-        self.rerun.runner.ended.connect(self.refresh)
+        self.hear(opened.autosave.saved, self._on_saved)
+        self.hear(opened.changed, self._on_changed)
+        self.hear(opened.shown, self._on_shown)
+        self.hear(opened.said, self.say)
+        self.hear(opened.failed, self.fail)
+        self.hear(opened.rescued, self._on_rescued)
+        rerun = self.rerun
+        rerun.runner.progressed.connect(panel.progress.show_step)
+        rerun.began.connect(self._on_begun)
+        rerun.went_on.connect(self._on_changed)
+        rerun.ended.connect(self._on_ended)
+        rerun.said.connect(self.say)
+        rerun.warned.connect(lambda text: self.say(text, alarm=True))
+        rerun.failed.connect(self.fail)
         self.pictures.arrived.connect(self._on_pictures)
 
     def _on_changed(self) -> None:
@@ -239,7 +218,20 @@ class ProjectWidget(Dock):
             project is not None and project.scheme != self.panel.list.fields.scheme
         ):
             self._on_project()
-        self._settle.start()
+        self.refresh_soon()
+
+    def _stop(self) -> None:
+        self.panel.stop_button.setEnabled(False)
+        self.rerun.stop()
+
+    def _on_begun(self) -> None:
+        self.panel.progress.begin()
+        self.refresh()
+
+    def _on_ended(self) -> None:
+        self.panel.progress.end()
+        self.panel.stop_button.setEnabled(True)
+        self.refresh()
 
     def _on_rescued(self) -> None:
         self.panel.rescue_bar.show_copies(self.opened.copies.found)
@@ -253,7 +245,7 @@ class ProjectWidget(Dock):
         for field_id in self._painted:
             self._strokes[field_id] = self._strokes.get(field_id, 0) + 1
         self._painted.clear()
-        self._settle.start()
+        self.refresh_soon()
 
     def _on_project(self) -> None:
         """Show another project, or the same with other phases."""
@@ -288,7 +280,7 @@ class ProjectWidget(Dock):
         due = [field_id for field_id, sign in signs.items() if self._signs.get(field_id) != sign]
         if due:
             self._signs |= {field_id: signs[field_id] for field_id in due}
-            self.pictures.ask(lambda: make_pictures(project, due, self._known))
+            self.pictures.submit(lambda: make_pictures(project, due, self._known))
 
     def _sign(self, entry: Any) -> Any:
         return (entry.result, entry.images, self._strokes.get(entry.id, 0))
@@ -299,7 +291,7 @@ class ProjectWidget(Dock):
                 self.panel.list.fields.take(event)
             elif isinstance(event, Failed):
                 self.fail(event.error)
-        self._settle.start()
+        self.refresh_soon()
 
     # -- questions --------------------------------------------------------------------------------
 
@@ -317,7 +309,7 @@ class ProjectWidget(Dock):
         dialog = ProjectDialog(self)
         if dialog.exec() and dialog.wanted is not None:
             wanted = dialog.wanted
-            self.create(wanted.folder, wanted.scheme, wanted.name, wanted.model)
+            self.create_project(wanted.folder, wanted.scheme, wanted.name, wanted.model)
 
     def _ask_open(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "Open a project folder")
@@ -350,39 +342,23 @@ class ProjectWidget(Dock):
         except PhaseguideError as error:
             self.fail(error)
             return
-        model_follower.publish(self.viewer, path)
+        tell(hub_of(self.viewer).model_chosen, path)
 
     # -- the end ----------------------------------------------------------------------------------
 
-    def showEvent(self, event: QShowEvent) -> None:
+    def showEvent(self, event: QShowEvent | None) -> None:
         """Listen for keys and for the end of the window: now this widget stands in one."""
         super().showEvent(event)
         self._keys.join(self)
-        window: QWidget | None = self
-        while window is not None and not isinstance(window, QMainWindow):
-            window = window.parentWidget()
+        window = main_window(self)
         if window is not None and not self._watched:
             self._watched = True
-            self.opened.watch(window)
+            window.installEventFilter(ClosingWindow(self.opened, window))
         self.refresh()
 
     def shut_down(self) -> None:
         """End a run under way and save; the project stays open in the viewer."""
-        for signal, slot in self._heard():
-            signal.disconnect(slot)
         self.rerun.runner.abandon()
         self.pictures.end()
         self._keys.remove()
         self.opened.flush()
-
-    def _heard(self) -> list[tuple[Any, Any]]:
-        """What the open project tells, and who hears it."""
-        opened = self.opened
-        return [
-            (opened.autosave.saved, self._on_saved),
-            (opened.changed, self._on_changed),
-            (opened.shown, self._on_shown),
-            (opened.said, self.say),
-            (opened.failed, self.fail),
-            (opened.rescued, self._on_rescued),
-        ]

@@ -11,9 +11,8 @@ import numpy as np
 from phaseguide.labels import Map, with_edits
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers import roles
-from phaseguide.widgets.layers.appearance import phase_colormap, phase_features
 from phaseguide.widgets.layers.edit_tools import edit_tools
-from phaseguide.widgets.layers.identity import KEY, belongs_to, give_role, mark_of
+from phaseguide.widgets.layers.identity import KEY, belongs_to, mark_of
 from phaseguide.widgets.layers.planes import data_shape
 from phaseguide.widgets.layers.review_lock import freeze
 from phaseguide.widgets.layers.roles import MICROMETRE
@@ -84,7 +83,7 @@ def add_labels(viewer: Any, image: Any, data: FieldData, scheme: PhaseScheme) ->
     """Add result, truth and edits of a field over its image; return the edits layer, which is selected."""
     show_result(viewer, image, data, scheme)
     _show_truth(viewer, image, data.truth, scheme)
-    edits = roles.ready_edits(viewer, image, scheme)
+    edits = roles.ensure_edits_layer(viewer, image, scheme)
     if data.edits is not None and data.edits.shape == edits.data.shape:
         np.copyto(edits.data, data.edits)  # the layer is new: there is no undo history that this falsifies
         edits.refresh()
@@ -131,22 +130,9 @@ def layers_of(viewer: Any, image: Any) -> list[Any]:
 
 
 def _show_truth(viewer: Any, image: Any, truth: Map | None, scheme: PhaseScheme) -> None:
-    from napari.layers import Labels
-
-    if truth is None or truth.shape != data_shape(image):
-        return
-    layer = Labels(
-        truth,
-        name=f"{image.name} truth",
-        opacity=0.5,
-        visible=False,
-        colormap=phase_colormap(scheme),
-        features=phase_features(scheme),
-        **roles.geometry(image),
-    )
-    give_role(layer, "truth", image, scheme=scheme.to_dict())
-    viewer.add_layer(layer)
-    layer.editable = False
+    if truth is not None and truth.shape == data_shape(image):
+        layer = roles.add_labels(viewer, image, truth, "truth", scheme, opacity=0.5, visible=False)
+        layer.editable = False
 
 
 def file_of(image: Any) -> Path | None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import weakref
+from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal
 
 from phaseguide.labels import Map, as_uint8, with_edits
 from phaseguide.projects.edit_saver import Known
-from phaseguide.widgets.layers import kept_results, roles
-from phaseguide.widgets.layers.edit_tools import image_of
+from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers.hub import hub_of
+from phaseguide.widgets.layers.identity import KEY, image_of
 from phaseguide.widgets.project.field_layers import (
     FieldData,
     add_image,
@@ -22,37 +25,114 @@ from phaseguide.widgets.project.field_layers import (
     set_frozen,
     show_result,
 )
-from phaseguide.widgets.project.parked_layers import ParkedLayers
 
 if TYPE_CHECKING:
     from phaseguide.projects.edit_saver import EditSaver
     from phaseguide.projects.schema import FieldEntry
-    from phaseguide.widgets.project.open_project import OpenProject
+    from phaseguide.widgets.layers.edit_tools import EditTools
+    from phaseguide.widgets.project.autosave import Autosave
+    from phaseguide.widgets.qt.serial_worker import SerialWorker
+
+KEPT_FIELDS = 4
+KEPT_BYTES = 400_000_000
 
 
-class FieldShow(QObject):
-    """At most one field of the open project is on show.
+@dataclass(frozen=True)
+class HiddenField:
+    """Layers of a field in their order, and the result that they show."""
+
+    layers: tuple[Any, ...]
+    result: Any
+
+
+class HiddenFields:
+    """Layers of the last few fields, kept so that their undo is there when one comes back.
+
+    The oldest go when there are too many, or they fill the memory.
+    """
+
+    def __init__(self) -> None:
+        self._fields: OrderedDict[str, HiddenField] = OrderedDict()
+
+    def __contains__(self, field_id: str) -> bool:
+        return field_id in self._fields
+
+    def put(self, field_id: str, layers: list[Any], result: Any) -> None:
+        """Keep the layers of a field."""
+        self._fields[field_id] = HiddenField(tuple(layers), result)
+        self._fields.move_to_end(field_id)
+        while len(self._fields) > 1 and (len(self._fields) > KEPT_FIELDS or self._nbytes() > KEPT_BYTES):
+            self._fields.popitem(last=False)
+
+    def take(self, field_id: str) -> HiddenField | None:
+        """Return and forget the layers of a field."""
+        return self._fields.pop(field_id, None)
+
+    def drop(self, field_id: str) -> None:
+        """Forget the layers of a field."""
+        self._fields.pop(field_id, None)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._fields.clear()
+
+    def _nbytes(self) -> int:
+        held = (layer for hidden in self._fields.values() for layer in hidden.layers)
+        return sum(int(getattr(layer.data, "nbytes", 0)) for layer in held)
+
+
+class FieldViewer(QObject):
+    """At most one field of a project is on show.
+
+    ``shown`` tells its id ("" for none); ``changed`` that what it shows is different; ``said`` a sentence; ``failed``
+    an error.
 
     Parameters
     ----------
-    owner : OpenProject
     viewer : napari.viewer.Viewer
         Held weakly.
+    worker : SerialWorker
+        Reads the files.
+    autosave : Autosave
+        Saves a field before another one takes its place.
     """
 
-    def __init__(self, owner: OpenProject, viewer: Any) -> None:
-        super().__init__(owner)
-        self._owner = owner
+    shown = Signal(str)
+    changed = Signal()
+    said = Signal(str)
+    failed = Signal(object)
+
+    def __init__(
+        self,
+        viewer: Any,
+        worker: SerialWorker,
+        autosave: Autosave,
+        tools: EditTools,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._worker, self._autosave, self._tools = worker, autosave, tools
         self._viewer = weakref.ref(viewer)
+        self.saver: EditSaver | None = None
         self.current = ""
         self._wanted = ""
         self._images: dict[str, Any] = {}
         self._known: dict[str, Known] = {}  # what the project has of their edits
         self._below: dict[str, Map] = {}  # results as they were read, without later strokes
-        self._parked = ParkedLayers()
+        self._hidden = HiddenFields()
         self._moving = False
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
+
+    @property
+    def viewer(self) -> Any:
+        """The viewer, or None when it is gone."""
+        return self._viewer()
+
+    @property
+    def entry(self) -> FieldEntry | None:
+        """The field on show."""
+        return self.saver.project.field(self.current) if self.saver is not None and self.current else None
 
     def id_of(self, image: Any) -> str:
         """Return the id of the field that an image layer shows; "" for none."""
@@ -72,19 +152,18 @@ class FieldShow(QObject):
 
     def show(self, field_id: str) -> None:
         """Read a field and bring it into the viewer; the one that was there makes room."""
-        owner, saver = self._owner, self._owner.saver
+        saver = self.saver
         if saver is None or (field_id == self.current and self.image_of(field_id) is not None):
             return
         self._wanted = field_id
-        owner.autosave.save()
-        owner.worker.do(
+        self._autosave.save()
+        self._worker.do(
             lambda: read_field(saver, field_id), lambda data: self._show(saver, data), self._not_shown
         )
 
     def step(self, by: int) -> None:
         """Show the next (1) or previous (-1) field of the list."""
-        project = self._owner.project
-        ids = [] if project is None else [entry.id for entry in project.fields]
+        ids = [] if self.saver is None else [entry.id for entry in self.saver.project.fields]
         if not ids:
             return
         start = self._wanted or self.current
@@ -92,7 +171,7 @@ class FieldShow(QObject):
         if 0 <= at < len(ids):
             self.show(ids[at])
         else:
-            self._owner.said.emit("This is the last field." if by > 0 else "This is the first field.")
+            self.said.emit("This is the last field." if by > 0 else "This is the first field.")
 
     def reload(self) -> None:
         """Read the field on show again from its files; all others when they are next shown."""
@@ -103,9 +182,9 @@ class FieldShow(QObject):
 
     def reload_result(self) -> None:
         """Show what a run has written for the field on show; others follow when they are next shown."""
-        owner, saver, field_id = self._owner, self._owner.saver, self.current
+        saver, field_id = self.saver, self.current
         if saver is not None and field_id:
-            owner.worker.do(
+            self._worker.do(
                 lambda: read_field(saver, field_id),
                 lambda data: self._renew(saver, data),
                 self._not_shown,
@@ -118,39 +197,39 @@ class FieldShow(QObject):
         self._images.clear()
         self._known.clear()
         self._below.clear()
-        self._parked.clear()
+        self._hidden.clear()
 
     def added(self, entry: FieldEntry) -> None:
         """Tell of a field that was added; the first is shown."""
-        self._owner.said.emit(f"Added {entry.name or entry.id}.")
+        self.said.emit(f"Added {entry.name or entry.id}.")
         if not self.current and not self._wanted:
             self.show(entry.id)
 
     def adopt(self, image: Any, entry: FieldEntry, known: Known) -> None:
         """Make a layer that is there the image of a field; the field on show makes room."""
-        viewer, project = self._viewer(), self._owner.project
-        if viewer is None or project is None:
+        viewer, saver = self._viewer(), self.saver
+        if viewer is None or saver is None:
             return
         self._take_out()
         self._images[entry.id], self._known[entry.id] = image, known
         image.events.data.connect(self._on_data)
         self.current, self._wanted = entry.id, ""
-        self._owner.tools.adopt(roles.ready_edits(viewer, image, project.scheme))
-        self._owner.said.emit(f"Added {entry.name or entry.id}.")
-        self._owner.shown.emit(entry.id)
+        self._tools.adopt(roles.ensure_edits_layer(viewer, image, saver.project.scheme))
+        self.said.emit(f"Added {entry.name or entry.id}.")
+        self.shown.emit(entry.id)
 
     def overlay(self, field_id: str, edits: Any, region: tuple[slice, ...]) -> None:
         """Put edits on top of a result that was read; the Segment widget does so for its own."""
         image, viewer = self.image_of(field_id), self._viewer()
         phases = None if image is None else roles.find_layer(viewer, image, "phases")
         below = self._below.get(field_id)
-        if below is not None and is_restored(phases):
+        if below is not None and phases is not None and is_restored(phases):
             phases.data[region] = with_edits(below[region], as_uint8(edits.data[region]))
             phases.refresh(thumbnail=False, extent=False, highlight=False)
 
     def follow_state(self, _: Any = None) -> None:
         """Freeze the field on show if it is reviewed, and free it if it is not."""
-        viewer, entry = self._viewer(), self._owner.entry
+        viewer, entry = self._viewer(), self.entry
         image = None if entry is None else self.image_of(entry.id)
         if viewer is not None and entry is not None and image is not None:
             set_frozen(viewer, image, entry.state == "reviewed")
@@ -159,13 +238,13 @@ class FieldShow(QObject):
 
     def _show(self, saver: EditSaver, data: FieldData) -> None:
         viewer, field_id, project = self._viewer(), data.entry.id, saver.project
-        if viewer is None or saver is not self._owner.saver or field_id != self._wanted:
+        if viewer is None or saver is not self.saver or field_id != self._wanted:
             return  # the user has gone on meanwhile
         self._take_out()
         self._moving = True
         try:
-            parked = self._parked.take(field_id)
-            if parked is None:
+            hidden = self._hidden.take(field_id)
+            if hidden is None:
                 image = self._images[field_id] = add_image(viewer, data)
                 self._known[field_id] = data.known
                 image.events.data.connect(self._on_data)
@@ -173,39 +252,37 @@ class FieldShow(QObject):
                 self._remember_below(data)
             else:
                 image = self._images[field_id]
-                for layer in parked.layers:
+                for layer in hidden.layers:
                     viewer.add_layer(layer)
-                viewer.layers.selection.active = roles.ready_edits(viewer, image, project.scheme)
-                if parked.result != data.entry.result:
+                viewer.layers.selection.active = roles.ensure_edits_layer(viewer, image, project.scheme)
+                if hidden.result != data.entry.result:
                     self._replace_result(saver, image, data)
         finally:
             self._moving = False
         self.current, self._wanted = field_id, ""
         set_frozen(viewer, image, data.entry.state == "reviewed")
         if data.result is not None and data.entry.state == "unreviewed":
-            roles.hold_brush(viewer, roles.find_layer(viewer, image, "edits"), project.scheme)
+            roles.select_brush(viewer, roles.find_layer(viewer, image, "edits"), project.scheme)
         viewer.reset_view()
-        self._owner.shown.emit(field_id)
-        self._owner.changed.emit()
+        self.shown.emit(field_id)
+        self.changed.emit()
 
     def _not_shown(self, error: BaseException) -> None:
         self._wanted = ""
-        self._owner.failed.emit(error)
+        self.failed.emit(error)
 
     def _renew(self, saver: EditSaver, data: FieldData) -> None:
         image = self.image_of(data.entry.id)
-        if saver is self._owner.saver and image is not None:
+        if saver is self.saver and image is not None:
             self._replace_result(saver, image, data)
-            self._owner.changed.emit()
+            self.changed.emit()
 
     def _replace_result(self, saver: EditSaver, image: Any, data: FieldData) -> None:
         viewer = self._viewer()
-        for keeper in kept_results.keepers(viewer):
+        for keeper in list(hub_of(viewer).keepers):
             keeper.forget(image)  # else an older result of its would be put on show again
-        active = viewer.layers.selection.active
-        show_result(viewer, image, data, saver.project.scheme)
-        if active is not None and active in viewer.layers:
-            viewer.layers.selection.active = active  # a new layer would take it
+        with roles.keeping_active(viewer):
+            show_result(viewer, image, data, saver.project.scheme)
         self._remember_below(data)
 
     def _remember_below(self, data: FieldData) -> None:
@@ -215,39 +292,39 @@ class FieldShow(QObject):
 
     def _take_out(self) -> None:
         """Save the field on show and take its layers out; they are kept for a while, with their undo."""
-        viewer, project, field_id = self._viewer(), self._owner.project, self.current
+        viewer, saver, field_id = self._viewer(), self.saver, self.current
         image = self.image_of(field_id)
         self.current = ""
-        if viewer is None or image is None or project is None:
+        if viewer is None or image is None or saver is None:
             return
-        self._owner.autosave.save()
+        self._autosave.save()
         self._moving = True
         try:
             mine = sorted(layers_of(viewer, image), key=viewer.layers.index)
-            self._parked.put(field_id, mine, project.field(field_id).result)
+            self._hidden.put(field_id, mine, saver.project.field(field_id).result)
             for layer in mine:
                 viewer.layers.remove(layer)
         finally:
             self._moving = False
-        for gone in [one for one in self._images if one not in self._parked]:
+        for gone in [one for one in self._images if one not in self._hidden]:
             del self._images[gone]
             self._known.pop(gone, None)
             self._below.pop(gone, None)
 
     def _on_inserted(self, event: Any) -> None:
         """Put stored edits back into an edits layer that was made anew: deleting a layer withdraws nothing."""
-        viewer, layer, saver = self._viewer(), event.value, self._owner.saver
+        viewer, layer, saver = self._viewer(), event.value, self.saver
         if viewer is None or saver is None or self._moving:
             return
-        if layer.metadata.get(roles.KEY, {}).get("role") != "edits":
+        if layer.metadata.get(KEY, {}).get("role") != "edits":
             return
         field_id = self.id_of(image_of(viewer, layer))
         if field_id:
-            self._owner.autosave.save()
-            self._owner.worker.do(
+            self._autosave.save()
+            self._worker.do(
                 lambda: saver.begin(field_id),
                 lambda read: self._put_back(field_id, layer, *read),
-                self._owner.failed.emit,
+                self.failed.emit,
             )
             # Until it is read, nothing that the new layer lacks was withdrawn.
             self._known[field_id] = Known(np.zeros(layer.data.shape, np.uint8), saver.changes)
@@ -260,7 +337,7 @@ class FieldShow(QObject):
         missing = (layer.data == 0) & (stored > 0)
         layer.data[missing] = stored[missing]
         layer.refresh()
-        self._owner.said.emit(f"The edits of the project were put back into {layer.name!r}.")
+        self.said.emit(f"The edits of the project were put back into {layer.name!r}.")
 
     def _on_removed(self, event: Any) -> None:
         if not self._moving:
@@ -273,16 +350,16 @@ class FieldShow(QObject):
         field_id = self.id_of(event.source)
         if field_id:
             self._let_go(field_id)
-            self._owner.said.emit(
+            self.said.emit(
                 f"The data of {event.source.name!r} were replaced, so it no longer shows the field of the project."
             )
 
     def _let_go(self, field_id: str) -> None:
-        self._owner.autosave.save()
+        self._autosave.save()
         self._images.pop(field_id, None)
         self._known.pop(field_id, None)
         self._below.pop(field_id, None)
-        self._parked.drop(field_id)
+        self._hidden.drop(field_id)
         if field_id == self.current:
             self.current = ""
-            self._owner.shown.emit("")
+            self.shown.emit("")

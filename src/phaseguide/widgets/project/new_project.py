@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from phaseguide.errors import PhaseguideError
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.qt.plain_text import Label, one_line
-from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.qt.style import ALARM
 from phaseguide.widgets.segment.known_models import known_models
 
 OWN = "my own, typed below"
@@ -37,12 +37,7 @@ class NewProject:
 
 
 class ProjectDialog(QDialog):
-    """Folder, name and phases of a new project.
-
-    Parameters
-    ----------
-    parent : QWidget
-    """
+    """Folder, name and phases of a new project."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

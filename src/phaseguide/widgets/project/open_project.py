@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtWidgets import QApplication
 
 from phaseguide.errors import PhaseguideError, ProjectError
+from phaseguide.jobs import results
 from phaseguide.jobs.project_results import Kept, freeze_as_shown, store
 from phaseguide.labels import as_uint8, with_edits
 from phaseguide.projects.edit_saver import EditSaver, Known, Painted
-from phaseguide.widgets.layers import kept_results, planes, roles
+from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.edit_log import Edit
-from phaseguide.widgets.layers.edit_tools import edit_tools, image_of
+from phaseguide.widgets.layers.edit_tools import edit_tools
+from phaseguide.widgets.layers.hub import hub_of
+from phaseguide.widgets.layers.identity import image_of, plain
 from phaseguide.widgets.project.autosave import Autosave
-from phaseguide.widgets.project.closing import ClosingWindow
 from phaseguide.widgets.project.copies import Copies
 from phaseguide.widgets.project.field_layers import file_of, set_frozen
-from phaseguide.widgets.project.field_viewer import FieldShow
+from phaseguide.widgets.project.field_viewer import FieldViewer
+from phaseguide.widgets.qt.dock import listen
 from phaseguide.widgets.qt.serial_worker import SerialWorker
 
 if TYPE_CHECKING:
+    from phaseguide.jobs.history import Run
     from phaseguide.phases import PhaseScheme
     from phaseguide.projects.project import Project
     from phaseguide.projects.schema import FieldEntry
@@ -45,7 +50,7 @@ class UnsavedError(ProjectError):
 
 def open_project(viewer: Any) -> OpenProject:
     """Return what is open in a viewer, made when it is first wanted; it may be no project."""
-    viewer = kept_results.plain(viewer)
+    viewer = plain(viewer)
     if viewer not in _open:
         _open[viewer] = OpenProject(viewer)
     return _open[viewer]
@@ -54,10 +59,9 @@ def open_project(viewer: Any) -> OpenProject:
 class OpenProject(QObject):
     """At most one project.
 
-    ``changed`` tells that project, fields or their state are different; ``shown`` the id of the field
-    on show ("" for none); ``said`` a sentence; ``failed`` an error; ``rescued`` that there are other rescue copies
-    to offer. Everything that writes into the
-    project does so in one thread, in the order in which it was asked for.
+    ``changed`` tells that project, fields or their state are different; ``shown`` the id of the field on show ("" for
+    none); ``said`` a sentence; ``failed`` an error; ``rescued`` that there are other rescue copies to offer.
+    Everything that writes into the project does so in one thread, in the order in which it was asked for.
 
     Parameters
     ----------
@@ -74,20 +78,23 @@ class OpenProject(QObject):
     def __init__(self, viewer: Any) -> None:
         super().__init__()
         self._viewer = weakref.ref(viewer)
-        self.saver: EditSaver | None = None
         self.worker = SerialWorker(self)
         self.autosave = Autosave(lambda field_id, painted: painted.save(field_id), self.worker, self)
         self.autosave.saved.connect(lambda _: self.changed.emit())
         self.autosave.failed.connect(self._not_saved)
-        self.autosave.recovered.connect(
-            lambda field_id: self.said.emit(f"The edits of {field_id} are saved now.")
-        )
+        self.autosave.recovered.connect(lambda one: self.said.emit(f"The edits of {one} are saved now."))
         self.autosave.left_out.connect(self._left_out)
-        self.tools = edit_tools(viewer)
-        self.tools.listener = self._on_edit
-        self.fields = FieldShow(self, viewer)
-        self.copies = Copies(self)
-        kept_results.subscribe(viewer, self._on_kept)
+        tools = edit_tools(viewer)
+        tools.listener = self._on_edit
+        self.fields = FieldViewer(viewer, self.worker, self.autosave, tools, self)
+        self.copies = Copies(self.fields, self.autosave, self)
+        self.copies.changed.connect(self.rescued)
+        self.fields.shown.connect(self.shown)
+        self.fields.changed.connect(self.changed)
+        for part in (self.fields, self.copies):
+            part.said.connect(self.said)
+            part.failed.connect(self.failed)
+        listen(self, hub_of(viewer).result_kept, self._on_kept)
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.leave)
@@ -96,6 +103,11 @@ class OpenProject(QObject):
     def viewer(self) -> Any:
         """The viewer, or None when it is gone."""
         return self._viewer()
+
+    @property
+    def saver(self) -> EditSaver | None:
+        """What saves the edits of the project; None without one."""
+        return self.fields.saver
 
     @property
     def project(self) -> Project | None:
@@ -214,10 +226,6 @@ class OpenProject(QObject):
 
         self.worker.do(call, lambda _: ended(done), lambda error: ended(lambda: refused(error)))
 
-    def watch(self, window: QWidget) -> None:
-        """Save when a window is closed, and ask where that fails."""
-        window.installEventFilter(ClosingWindow(self, window))
-
     # -- its fields -------------------------------------------------------------------------------
 
     @property
@@ -228,7 +236,7 @@ class OpenProject(QObject):
     @property
     def entry(self) -> FieldEntry | None:
         """The field on show."""
-        return self.project.field(self.current) if self.project is not None and self.current else None
+        return self.fields.entry
 
     def field_of(self, image: Any) -> FieldEntry | None:
         """Return the field that an image layer shows, or None."""
@@ -250,7 +258,7 @@ class OpenProject(QObject):
     def add_files(self, paths: Iterable[str | Path]) -> None:
         """Add image files as fields; the first of them is shown if nothing is."""
         for path in map(Path, paths):
-            self.do(lambda project, path=path: project.add_field(path), self.fields.added)
+            self.do(partial(_add_field, path=path), self.fields.added)
 
     def add_layers(self, images: Iterable[Any]) -> None:
         """Add image layers that come from files as fields; each stays where it is, with its edits.
@@ -269,10 +277,8 @@ class OpenProject(QObject):
                 )
         for image in chosen:
             path = file_of(image)
-            self.do(
-                lambda project, path=path: project.add_field(path),
-                lambda entry, image=image: self.adopt(image, entry),
-            )
+            assert path is not None
+            self.do(partial(_add_field, path=path), partial(self.adopt, image))
 
     def adopt(self, image: Any, entry: FieldEntry) -> None:
         """Make a layer that is there the image of a field that was added, with what is painted and found on it."""
@@ -283,9 +289,8 @@ class OpenProject(QObject):
         edits = roles.find_layer(viewer, image, "edits")
         if edits is not None and edits.data.any():
             self._save_soon(entry.id, edits)
-        for keeper in kept_results.keepers(viewer):
-            if keeper.shown(image) is not None:
-                self._on_kept(keeper, image)
+        for run in filter(None, [keeper.shown(image) for keeper in hub_of(viewer).keepers]):
+            self._on_kept(image, run)
 
     def review(self) -> None:
         """Freeze the field on show, with the map that is on show.
@@ -299,7 +304,7 @@ class OpenProject(QObject):
         image = self.image_of(field_id)
         if viewer is None or image is None or saver is None:
             return
-        if any(keeper.is_provisional(image) for keeper in kept_results.keepers(viewer)):
+        if any(keeper.is_provisional(image) for keeper in hub_of(viewer).keepers):
             raise ProjectError(
                 f"{image.name!r}: the result on show is not kept yet. Press Accept or Cancel in the Segment "
                 "dock, then review it."
@@ -330,14 +335,14 @@ class OpenProject(QObject):
 
     def _begin(self, project: Project) -> Project:
         self.close()
-        self.saver = EditSaver(project)
+        self.fields.saver = EditSaver(project)
         self.copies.look()
         self.changed.emit()
         return project
 
     def _end(self) -> None:
         self.fields.clear()
-        self.saver = None
+        self.fields.saver = None
         self.autosave.forget()
         self.copies.look()
         self.shown.emit("")
@@ -361,13 +366,14 @@ class OpenProject(QObject):
         assert saver is not None
         self.autosave.changed(field_id, lambda: Painted(np.array(layer.data), known, saver))
 
-    def _on_kept(self, keeper: Any, image: Any) -> None:
-        """Write what the Segment widget keeps on a field."""
-        entry, run = self.field_of(image), keeper.shown(image)
-        standing = None if entry is None or run is None else keeper.current(image, ())
-        if entry is None or standing is None or len(planes.data_shape(image)) > 2:
+    def _on_kept(self, image: Any, run: Run) -> None:
+        """Write what the Segment widget keeps on a field, with the edits as they are now on top."""
+        entry, viewer, result = self.field_of(image), self._viewer(), run.planes.get(())
+        if entry is None or result is None or result.segmentation.labels.shape != planes.data_shape(image):
             return
-        kept = Kept(entry.id, standing, run.planes[()].made, run.inputs)
+        edits = roles.find_layer(viewer, image, "edits")
+        painted = None if edits is None or roles.same_grid(edits, image) else np.array(edits.data)
+        kept = Kept(entry.id, results.with_edits(result, painted), result.made, run.inputs)
         self.autosave.save()
         self.do(lambda project: store(project, kept))
 
@@ -388,3 +394,7 @@ class OpenProject(QObject):
 
     def _fail(self, error: BaseException) -> None:
         self.failed.emit(error)
+
+
+def _add_field(project: Project, path: Path) -> FieldEntry:
+    return project.add_field(path)

@@ -1,4 +1,4 @@
-"""The controls of the Project dock and how they are laid out; what they do is in `project_widget`."""
+"""The controls of the Project dock and how they are laid out; what they do is in `dock`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from phaseguide.widgets.layers.brush_keys import describe_keys
 from phaseguide.widgets.project.copies import RescueBar
 from phaseguide.widgets.project.field_list import FLAG, FieldList, short
 from phaseguide.widgets.project.import_labels import ImportBox
-from phaseguide.widgets.qt.collapsible import Fold
-from phaseguide.widgets.qt.panel import ScrolledPanel
+from phaseguide.widgets.qt.collapsible import Collapsible
+from phaseguide.widgets.qt.panel import ScrolledPanel, button, rule, small_label
 from phaseguide.widgets.qt.plain_text import Label, one_line
 from phaseguide.widgets.qt.progress_bar import ProgressLine
-from phaseguide.widgets.segment.decisions import with_key
-from phaseguide.widgets.segment.panel import rule, small_label
+from phaseguide.widgets.qt.shortcuts import with_key
 
 if TYPE_CHECKING:
     from phaseguide.phases import PhaseScheme
@@ -35,7 +34,6 @@ class ProjectPanel(ScrolledPanel):
 
     Parameters
     ----------
-    viewer : napari.viewer.Viewer
     find_scheme : callable
         Returns the phases for an image layer, or None.
     """
@@ -75,7 +73,7 @@ class ProjectPanel(ScrolledPanel):
         self.progress = ProgressLine()
         self.keys_line = small_label()
         self.import_box = ImportBox(viewer, find_scheme)
-        self.import_fold = Fold("Take over labels corrected elsewhere", self.import_box)
+        self.import_fold = Collapsible("Take over labels corrected elsewhere", self.import_box)
         self.status = small_label()
         self._lay_out()
 
@@ -164,10 +162,3 @@ class ProjectPanel(ScrolledPanel):
             row.addWidget(one, 0, place)
             row.setColumnStretch(place, 1)
         column.addLayout(row)
-
-
-def button(text: str, tip: str) -> QPushButton:
-    """Return a button with its tip."""
-    made = QPushButton(text)
-    made.setToolTip(tip)
-    return made

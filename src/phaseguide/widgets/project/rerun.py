@@ -1,120 +1,44 @@
-"""Segments the unreviewed fields of a project in a worker thread, and tells the GUI thread by signals."""
+"""Segments the unreviewed fields of the open project that have no result of its model, in a worker thread."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from phaseguide.events import Notice, Progress
-from phaseguide.jobs.segment import Step
+from phaseguide.control import Control
 from phaseguide.widgets.project.field_list import short
-from phaseguide.widgets.qt.dock import later
-from phaseguide.widgets.qt.tasks import BREATH_MS, Failed, guarded, let_go
+from phaseguide.widgets.qt.tasks import TaskRunner
 from phaseguide.widgets.segment.preferences import read_preferences
 
 if TYPE_CHECKING:
-    from phaseguide.widgets.project.dock import ProjectWidget
+    from phaseguide.widgets.project.open_project import OpenProject
 
 ALL_DONE = "Every unreviewed field has a result of the project's model."
 
 
-class RerunRunner(QObject):
+class Rerun(QObject):
     """One run at a time.
 
-    ``happened`` carries each event. ``ended`` comes last, once for each start, with whether the user
-    stopped it, and the error or None.
+    ``began`` and ``ended`` tell of a run, ``went_on`` of each field that has a new result; ``said`` a sentence,
+    ``warned`` one that must be seen, ``failed`` an error.
     """
 
-    happened = Signal(object)
-    ended = Signal(bool, object)
-
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._stop = threading.Event()
-        self._worker: Any = None
-        self._error: Any = None
-        self.destroyed.connect(self._stop.set)
-
-    @property
-    def running(self) -> bool:
-        """Whether a run is under way."""
-        return self._worker is not None
-
-    def start(self, function: Callable[[], Iterator[Any]]) -> None:
-        """Iterate over ``function()`` in a thread."""
-        from napari.qt.threading import create_worker
-
-        assert self._worker is None
-        self._stop.clear()
-        self._error = None
-        worker = create_worker(
-            guarded(_until), function, self._stop, _ignore_errors=True, _start_thread=False
-        )
-        worker.yielded.connect(self._on_event)
-        worker.finished.connect(self._on_finished)
-        self._worker = worker
-        worker.start()
-
-    def stop(self) -> None:
-        """Ask the run to end at its next event."""
-        self._stop.set()
-
-    def abandon(self) -> None:
-        """End the run and hear nothing of it any more; for a widget that closes."""
-        self._stop.set()
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            let_go(worker)
-
-    def _on_event(self, event: Any) -> None:
-        if self._worker is None:
-            return
-        if isinstance(event, Failed):
-            self._error = event.error
-        else:
-            self.happened.emit(event)
-
-    def _on_finished(self) -> None:
-        later(self, self._end, BREATH_MS)
-
-    def _end(self) -> None:
-        if self._worker is None:
-            return
-        self._worker = None
-        self.ended.emit(self._stop.is_set(), self._error)
-
-
-def _until(function: Callable[[], Iterator[Any]], stop: threading.Event) -> Iterator[Any]:
-    from phaseguide.widgets.layers.warm_up import warm_up
-
-    warm_up()
-    events = function()
-    for event in events:
-        yield event
-        if stop.is_set():
-            events.close()  # type: ignore[attr-defined]
-            return
-
-
-class Rerun(QObject):
-    """What the Project dock does with the fields that have no result of the project's model.
-
-    Parameters
-    ----------
-    widget : ProjectWidget
-    """
-
+    began = Signal()
     went_on = Signal()
+    ended = Signal()
+    said = Signal(str)
+    warned = Signal(str)
+    failed = Signal(object)
 
-    def __init__(self, widget: ProjectWidget) -> None:
-        super().__init__(widget)
-        self._widget = widget
+    def __init__(self, opened: OpenProject, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._opened = opened
         self._told: list[str] = []
-        self.runner = RerunRunner(self)
-        self.runner.happened.connect(self._on_event)
+        self.runner = TaskRunner(self)
+        self.runner.noticed.connect(self._on_notice)
+        self.runner.happened.connect(lambda _: self.went_on.emit())
         self.runner.ended.connect(self._on_ended)
 
     @property
@@ -124,60 +48,62 @@ class Rerun(QObject):
 
     def due(self) -> list[str]:
         """Fields that a run would segment: unreviewed, and without a result of the project's model."""
-        project = self._widget.opened.project
+        project = self._opened.project
         if project is None or not project.current:
             return []
         return [entry.id for entry in project.fields if entry.is_due(project.current)]
 
     def start(self) -> None:
         """Segment what is due, with everything that is painted."""
-        widget, project = self._widget, self._widget.opened.project
+        project = self._opened.project
         device = read_preferences()[0].device
         if project is None or self.running:
             return
-        if not widget.opened.flush():
-            widget.say(
-                "Some edits are not saved yet, so nothing is segmented. Try again when they are.", alarm=True
+        if not self._opened.flush():
+            self.warned.emit(
+                "Some edits are not saved yet, so nothing is segmented. Try again when they are."
             )
             return
         due, self._told = self.due(), []
-        widget.say(f"Segmenting {len(due)} fields with {short(project.current)} …")
-        widget.panel.progress.begin()
+        self.said.emit(f"Segmenting {len(due)} fields with {short(project.current)} …")
 
-        def run() -> Iterator[Any]:
+        def run(control: Control) -> Iterator[Any]:
             from phaseguide.jobs.rerun_project import rerun
+            from phaseguide.widgets.layers.warm_up import warm_up
 
-            return rerun(project, due, device=device)
+            warm_up()
+            return _until_stopped(rerun(project, due, device=device), control)
 
         self.runner.start(run)
-        widget.refresh()
+        self.began.emit()
 
     def stop(self) -> None:
         """Stop after the field under way."""
-        self._widget.panel.stop_button.setEnabled(False)
-        self._widget.say("Stopping …")
+        self.said.emit("Stopping …")
         self.runner.stop()
 
-    def _on_event(self, event: Any) -> None:
-        if isinstance(event, Progress):
-            fraction = event.done / event.total if event.total else None
-            self._widget.panel.progress.show_step(Step(event.stage, fraction))
-        elif isinstance(event, Notice):
-            self._told.append(event.message)
-            self._widget.say(event.message)
-        else:
-            self.went_on.emit()
+    def _on_notice(self, message: str) -> None:
+        self._told.append(message)
+        self.said.emit(message)
 
-    def _on_ended(self, stopped: bool, error: BaseException | None) -> None:
-        widget, left = self._widget, len(self.due())
-        widget.panel.progress.end()
-        widget.panel.stop_button.setEnabled(True)
+    def _on_ended(self, _: Any, error: BaseException | None) -> None:
+        left = len(self.due())
         if error is not None:
-            widget.fail(error)
-        elif stopped:
-            widget.say(f"Stopped. What is done is kept; {left} fields are left.")
+            self.failed.emit(error)
+        elif self.runner.control.stopping:
+            self.said.emit(f"Stopped. What is done is kept; {left} fields are left.")
         elif left:
-            widget.say(" ".join([*self._told[-2:], f"{left} fields are left."]), alarm=True)
+            self.warned.emit(" ".join([*self._told[-2:], f"{left} fields are left."]))
         else:
-            widget.say(ALL_DONE)
-        widget.opened.fields.reload_result()
+            self.said.emit(ALL_DONE)
+        self._opened.fields.reload_result()
+        self.ended.emit()
+
+
+def _until_stopped(events: Iterator[Any], control: Control) -> Generator[Any, None, None]:
+    for event in events:
+        yield event
+        if control.stopping:
+            if isinstance(events, Generator):
+                events.close()
+            return

@@ -6,15 +6,10 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 
-class Fold(QWidget):
+class Collapsible(QWidget):
     """Closed at first.
 
     superqt's QCollapsible holds its content to the height that it hints at, which cuts labels that wrap.
-
-    Parameters
-    ----------
-    title : str
-    content : QWidget
     """
 
     toggled = Signal(bool)

@@ -1,4 +1,4 @@
-"""Who hears of what happens in a viewer, and how a closed dock goes silent: nothing of it is called any more.
+"""The base of every dock; who hears of what happens in a viewer, and how a closed dock goes silent.
 
 A layer, a viewer or a timer may outlive a widget. With PyQt6 a call into a widget that is gone is lost, with
 PySide6 it ends in "Internal C++ object already deleted"; and a closed dock that still hears would go on working.
@@ -13,15 +13,23 @@ from typing import Any
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, QTimer
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from phaseguide.widgets.qt.garbage import collect_anywhere, collect_here
+from phaseguide.widgets.qt.plain_text import as_plain
+from phaseguide.widgets.qt.style import ALARM
 
 _ears: weakref.WeakKeyDictionary[Any, _Ears] = weakref.WeakKeyDictionary()
 
 
 def listen(owner: QObject, emitter: Any, call: Callable[..., Any]) -> None:
-    """Call a bound method, once, with every event of napari's emitter, while its owner is there and not silenced."""
+    """Call a bound method, once, with every event of an emitter, while its owner is there and not silenced.
+
+    Parameters
+    ----------
+    emitter : EventEmitter or SignalInstance
+        Of napari or of psygnal.
+    """
     if owner not in _ears:
         ears = _ears[owner] = _Ears()
         # Bound to the ears and not to the owner, which is half gone when it is destroyed.
@@ -38,11 +46,21 @@ def later(owner: QObject, call: Callable[[], Any], ms: int = 0) -> None:
     timer.start(ms)
 
 
+def quiet_timer(owner: QObject, ms: int, call: Callable[[], Any]) -> QTimer:
+    """Return a timer that calls a function once it was not started again for so long."""
+    timer = QTimer(owner)
+    timer.setSingleShot(True)
+    timer.setInterval(ms)
+    timer.timeout.connect(call)
+    return timer
+
+
 def while_heard(owner: QObject, call: Callable[..., Any]) -> Callable[..., None]:
     """Return a function that takes the answer of a thread, or does nothing once its owner is gone or silenced."""
 
     def pass_on(*args: Any) -> None:
-        if isalive(owner) and not owner.signalsBlocked():
+        alive: bool = isalive(owner)  # type: ignore[no-untyped-call]
+        if alive and not owner.signalsBlocked():
             call(*args)
 
     return pass_on
@@ -63,16 +81,18 @@ class Dock(QWidget):
     """A widget of a dock, which is silent once that is closed.
 
     What else is to end then stands in ``shut_down``, which is called once.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
     """
+
+    quiet_ms = 200
+    """`refresh_soon` waits until it was not called for so long."""
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
         self.viewer = viewer
         self.closed = self._docked = False
+        self._heard: list[tuple[Any, Callable[..., Any]]] = []
+        self.status: QLabel | None = None
+        self._settle = quiet_timer(self, self.quiet_ms, self.refresh)
         collect_here(self)
         for name in (
             "inserted",
@@ -82,12 +102,46 @@ class Dock(QWidget):
         ):  # napari does the same, and never ends it
             listen(self, getattr(viewer.layers.events, name), self.reset_choices)
 
+    def hear(self, signal: Any, slot: Callable[..., Any]) -> None:
+        """Call a slot with a signal of a Qt object that lives on when the dock is closed."""
+        signal.connect(slot)
+        self._heard.append((signal, slot))
+
+    def fill(self, panel: Any) -> None:
+        """Let a panel fill the dock; its ``status`` is the line that the dock writes on."""
+        # Else napari adds a stretch below, and the panel gets half of the height.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.addWidget(panel)
+        self.status = panel.status
+
+    def say(self, text: str, *, alarm: bool = False) -> None:
+        """Put a sentence on the status line."""
+        if self.status is not None:
+            self.status.setText(text)
+            self.status.setStyleSheet(ALARM if alarm else "")
+
+    def fail(self, error: BaseException) -> None:
+        """Tell of an error: on the status line, where it stays, and as a notification."""
+        from napari.utils.notifications import show_error
+
+        self.say(str(error), alarm=True)
+        show_error(as_plain(str(error)))
+
+    def refresh(self) -> None:
+        """Bring what is shown up to date."""
+
+    def refresh_soon(self, event: Any = None) -> None:
+        """Refresh when all is quiet."""
+        self._settle.start()
+
     def reset_choices(self, event: Any = None) -> None:
         """Read the viewer's layers again, for a dock that lists them."""
 
-    def event(self, event: QEvent) -> bool:
+    def event(self, event: QEvent | None) -> bool:
         """Notice when the dock widget is closed: napari then takes this widget out of it."""
-        if event.type() == QEvent.Type.ParentChange:
+        if event is not None and event.type() == QEvent.Type.ParentChange:
             if self.parent() is not None:
                 self._docked = True
             elif self._docked:
@@ -98,6 +152,8 @@ class Dock(QWidget):
         """End everything; layers stay as they are."""
         if not self.closed:
             self.closed = True
+            for signal, slot in self._heard:
+                signal.disconnect(slot)
             self.shut_down()
             silence(self)
             collect_anywhere(self)
@@ -120,8 +176,9 @@ class _Ears:
         self._heard = {key: pair for key, pair in self._heard.items() if pair[0]() is not None}
         emitter.disconnect(call)
         emitter.connect(call)
-        key = (id(emitter), call.__func__, id(call.__self__))
-        self._heard[key] = weakref.ref(emitter), weakref.WeakMethod(call)
+        method: Any = call
+        key = (id(emitter), method.__func__, id(method.__self__))
+        self._heard[key] = _reference(emitter), weakref.WeakMethod(call)
 
     def end(self, _: Any = None) -> None:
         self._ended = True
@@ -130,3 +187,11 @@ class _Ears:
             if source is not None and call is not None:
                 source.disconnect(call)
         self._heard.clear()
+
+
+def _reference(emitter: Any) -> Callable[[], Any]:
+    """Return what gives an emitter back as long as it is there; psygnal's cannot be held weakly."""
+    try:
+        return weakref.ref(emitter)
+    except TypeError:
+        return lambda: emitter

@@ -43,14 +43,14 @@ class LatestWorker(QObject):
         """Whether nothing is under way or waits; what waits for its rest to pass counts as under way."""
         return self._state.idle
 
-    def ask(self, wish: Callable[[], Stages]) -> None:
+    def submit(self, wish: Callable[[], Stages]) -> None:
         """Make this the newest wish."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._state.work, name="phaseguide live", daemon=True)
             self._thread.start()
             # Python kills daemon threads when it ends; one in the midst of torch would take the process down.
             atexit.register(_finish, self._state, self._thread)
-        self._state.ask(wish)
+        self._state.submit(wish)
 
     def wait(self, seconds: float) -> bool:
         """Block until something arrives, which is delivered at once; False if nothing did in time."""
@@ -95,7 +95,7 @@ class _State:
         with self._changed:
             return not self._busy and self._wish is None and not self._arrived
 
-    def ask(self, wish: Callable[[], Stages]) -> None:
+    def submit(self, wish: Callable[[], Stages]) -> None:
         with self._changed:
             self._wish, self._number = wish, self._number + 1
             self._changed.notify_all()
@@ -142,7 +142,7 @@ class _State:
             for event in stages:
                 if isinstance(event, Rest):
                     with self._changed:
-                        self._changed.wait_for(lambda n=number: self._number != n, event.seconds)
+                        self._changed.wait_for(lambda: self._number != number, event.seconds)
                 else:
                     self._put(number, event)
                 if self._number != number:

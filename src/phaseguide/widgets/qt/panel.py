@@ -1,9 +1,12 @@
-"""A panel of a dock widget: it scrolls where the window is low, and is as wide as what it holds."""
+"""A panel of a dock widget, which scrolls where the window is low; and the plain parts that panels are made of."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+
+from phaseguide.widgets.qt.plain_text import Label
+from phaseguide.widgets.qt.style import ALARM
 
 NARROWEST = 320
 
@@ -36,6 +39,47 @@ class ScrolledPanel(QWidget):
 
     def fit_width(self) -> None:
         """Be wide enough that nothing is cut; to be called when the content changes."""
-        self._content.layout().activate()
-        bar = self._area.verticalScrollBar().sizeHint().width()
-        self.setMinimumWidth(max(NARROWEST, self._content.minimumSizeHint().width() + bar))
+        layout, bar = self._content.layout(), self._area.verticalScrollBar()
+        assert layout is not None and bar is not None
+        layout.activate()
+        self.setMinimumWidth(max(NARROWEST, self._content.minimumSizeHint().width() + bar.sizeHint().width()))
+
+
+class AnswerLabel(Label):
+    """What a part of a panel answers: it wraps, can be copied, and is hidden while there is nothing to say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWordWrap(True)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        self.hide()
+
+    def say(self, text: str, *, alarm: bool = False) -> None:
+        """Show a text, or nothing."""
+        self.setText(text)
+        self.setStyleSheet(ALARM if alarm else "")
+        self.setVisible(bool(text))
+
+
+def small_label() -> Label:
+    """Return a label for a line of information that may wrap."""
+    label = Label()
+    label.setWordWrap(True)
+    label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+    return label
+
+
+def rule() -> QFrame:
+    """Return a thin horizontal line."""
+    line = QFrame()
+    line.setFrameShape(QFrame.Shape.HLine)
+    line.setFrameShadow(QFrame.Shadow.Sunken)
+    return line
+
+
+def button(text: str, tip: str) -> QPushButton:
+    """Return a button with its tip."""
+    made = QPushButton(text)
+    made.setToolTip(tip)
+    return made

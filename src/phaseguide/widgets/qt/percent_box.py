@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,9 @@ class ShareBox(QDoubleSpinBox):
         self.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         self.setStyleSheet("QDoubleSpinBox { min-width: 48px; padding: 1px 6px; }")
         self.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self.lineEdit().setPlaceholderText("open")
+        line = self.lineEdit()
+        assert line is not None
+        line.setPlaceholderText("open")
 
     @property
     def share(self) -> float:
@@ -46,15 +49,16 @@ class ShareBox(QDoubleSpinBox):
         """Show nothing for open."""
         return "" if value < 0 else f"{value:.2f}"
 
-    def valueFromText(self, text: str) -> float:
+    def valueFromText(self, text: str | None) -> float:
         """Read nothing as open."""
         try:
-            return float(text.replace(",", "."))
+            return float((text or "").replace(",", "."))
         except ValueError:
             return OPEN
 
-    def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
+    def validate(self, text: str | None, position: int) -> tuple[QValidator.State, str, int]:
         """Accept an empty text and up to two decimals with a point or a comma; refuse a sign."""
+        text = text or ""
         plain = text.replace(",", ".").strip()
         if not plain or plain == ".":
             return (
@@ -74,7 +78,7 @@ class ShareBox(QDoubleSpinBox):
         else:
             self.setValue(max(0.0, self.value() + steps * self.singleStep()))
 
-    def wheelEvent(self, event) -> None:
+    def wheelEvent(self, event: Any) -> None:
         """Let the wheel scroll the panel unless the box has the focus."""
         if self.hasFocus():
             super().wheelEvent(event)

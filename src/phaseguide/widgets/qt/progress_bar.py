@@ -7,17 +7,17 @@ import time
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QProgressBar
 
-from phaseguide.jobs.segment import Step
+from phaseguide.events import Progress
 
 
 class ProgressLine(QProgressBar):
-    """Shows the last `Step`; between two steps the time left runs down by itself."""
+    """Shows the last `Progress`; between two the time left runs down by itself."""
 
     def __init__(self) -> None:
         super().__init__()
         self.setRange(0, 1000)
         self.setTextVisible(True)
-        self._step = Step("")
+        self._shown = Progress("", 0, 0)
         self._since = self._begun = 0.0
         self._timer = QTimer(self)
         self._timer.setInterval(500)
@@ -27,13 +27,13 @@ class ProgressLine(QProgressBar):
     def begin(self) -> None:
         """Show an empty bar."""
         self._begun = time.monotonic()
-        self.show_step(Step("Starting"))
+        self.show_step(Progress("Starting", 0, 0))
         self.show()
         self._timer.start()
 
-    def show_step(self, step: Step) -> None:
+    def show_step(self, progress: Progress) -> None:
         """Show where the work stands."""
-        self._step, self._since = step, time.monotonic()
+        self._shown, self._since = progress, time.monotonic()
         self._draw()
 
     def end(self) -> None:
@@ -47,11 +47,12 @@ class ProgressLine(QProgressBar):
         return time.monotonic() - self._begun
 
     def _draw(self) -> None:
-        step, waited = self._step, time.monotonic() - self._since
-        fraction = step.fraction
-        left = None if step.seconds_left is None else step.seconds_left - waited
-        if fraction is None and step.seconds_left:
-            fraction = min(0.95, waited / step.seconds_left)
+        shown, waited = self._shown, time.monotonic() - self._since
+        expected = shown.seconds_left
+        fraction = shown.done / shown.total if shown.total else None
+        left = None if expected is None else expected - waited
+        if fraction is None and expected:
+            fraction = min(0.95, waited / expected)
         self.setValue(round(1000 * (fraction or 0.0)))
         if left is not None and left > 0.5:
             tail = f", about {duration(left)} left"
@@ -59,7 +60,7 @@ class ProgressLine(QProgressBar):
             tail = f", {duration(waited)} so far"
         else:
             tail = ""
-        self.setFormat(f"{step.text}{tail}")
+        self.setFormat(f"{shown.stage}{tail}")
 
 
 def duration(seconds: float) -> str:

@@ -1,24 +1,28 @@
-"""Runs a job in a worker thread and tells the GUI thread about it by signals."""
+"""Long work in a worker thread, of which the GUI thread is told by signals; and quick calls in the background."""
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
+from phaseguide.control import Control
 from phaseguide.errors import PhaseguideError, UnexpectedError, describe_refusal
-from phaseguide.events import Notice
-from phaseguide.jobs.segment import DeviceFound, PlaneDone, Step, Stopped
+from phaseguide.events import Finished, Notice, Progress
 from phaseguide.widgets.qt.dock import later
 from phaseguide.widgets.qt.plain_text import as_plain
 
 logger = logging.getLogger(__name__)
 
 BREATH_MS = 20
+"""The last result and the end of a run arrive together; between the two the window gets a turn to draw."""
+
+Work = Callable[[Control], Iterator[Any]]
+"""Returns what is to be gone through, a generator of `phaseguide.events`; steered by the control."""
 
 
 @dataclass(frozen=True)
@@ -45,103 +49,93 @@ def as_user_error(error: Exception) -> PhaseguideError:
     )
 
 
-def guarded(function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-    """Wrap a generator function so that it yields `Failed` where it would raise."""
+class TaskRunner(QObject):
+    """Goes through one generator at a time in a thread, and emits in the GUI thread what that yields.
 
-    def run(*args: Any, **kwargs: Any) -> Iterator[Any]:
-        try:
-            yield from function(*args, **kwargs)
-        except Exception as error:
-            yield Failed(as_user_error(error))
-
-    return run
-
-
-def let_go(worker: Any) -> None:
-    """Hear nothing of a worker any more."""
-    for signal in (worker.yielded, worker.finished):
-        try:
-            signal.disconnect()
-        except (TypeError, RuntimeError):  # nothing connected any more
-            continue
-
-
-class Runner(QObject):
-    """One job at a time.
-
-    Signals are emitted in the GUI thread. ``ended`` comes last, once for each start, with the number
-    of planes done if the user stopped the job (else -1) and the error if there was one.
+    ``ended`` comes last, once for each start, with the result or None, and the error or None.
+    ``happened`` carries every event that is none of the other kinds.
     """
 
-    stepped = Signal(object)
-    device_found = Signal(object)
+    progressed = Signal(object)
     noticed = Signal(str)
-    plane_done = Signal(object)
-    ended = Signal(int, object)
+    happened = Signal(object)
+    ended = Signal(object, object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._stop = threading.Event()
+        self.control = Control()
         self._worker: Any = None
-        self._stopped_after, self._error = -1, None
-        # Bound to the event and not to this object, which is half gone when it is destroyed.
-        self.destroyed.connect(self._stop.set)
+        self._result: Any = None
+        self._error: PhaseguideError | None = None
 
     @property
     def running(self) -> bool:
-        """Whether a job is under way."""
+        """Whether a run is under way."""
         return self._worker is not None
 
-    def start(self, function: Callable[..., Iterator[Any]], *args: Any) -> None:
-        """Run ``function(*args, stop)`` in a thread."""
+    def start(self, work: Work) -> None:
+        """Go through ``work(control)``, which is called in the thread, with a control of its own."""
         from napari.qt.threading import create_worker
 
         assert self._worker is None
-        self._stop.clear()
-        self._stopped_after, self._error = -1, None
-        worker = create_worker(guarded(function), *args, self._stop, _ignore_errors=True, _start_thread=False)
+        self._result, self._error = None, None
+        self.control = Control()  # a run that was stopped stays stopped
+        # Bound to the control and not to this object, which is half gone when it is destroyed.
+        self.destroyed.connect(self.control.stop)
+        worker = create_worker(_guarded, work, self.control, _ignore_errors=True, _start_thread=False)
         worker.yielded.connect(self._on_event)
         worker.finished.connect(self._on_finished)
         self._worker = worker
         worker.start()
 
     def stop(self) -> None:
-        """Ask the job to end at its next event."""
-        self._stop.set()
+        """Ask the run to end at its next event."""
+        self.control.stop()
 
     def abandon(self) -> None:
-        """End the job and hear nothing of it any more; for a widget that closes."""
-        self._stop.set()
+        """End the run and hear nothing of it any more; for a widget that closes."""
+        self.control.stop()
         worker, self._worker = self._worker, None
         if worker is not None:
-            worker.quit()
-            let_go(worker)
+            _let_go(worker)
 
     def _on_event(self, event: Any) -> None:
         if self._worker is None:
             return
-        if isinstance(event, Step):
-            self.stepped.emit(event)
-        elif isinstance(event, DeviceFound):
-            self.device_found.emit(event.device)
+        if isinstance(event, Progress):
+            self.progressed.emit(event)
         elif isinstance(event, Notice):
             self.noticed.emit(event.message)
-        elif isinstance(event, PlaneDone):
-            self.plane_done.emit(event)
-        elif isinstance(event, Stopped):
-            self._stopped_after = event.done
+        elif isinstance(event, Finished):
+            self._result = event.result
         elif isinstance(event, Failed):
             self._error = event.error
+        else:
+            self.happened.emit(event)
 
     def _on_finished(self) -> None:
-        # The last result and the end arrive together; between the two the window gets a turn to draw.
         later(self, self._end, BREATH_MS)
 
     def _end(self) -> None:
         if self._worker is None:
             return
         self._worker = None
-        self.ended.emit(self._stopped_after, self._error)
+        self.ended.emit(self._result, self._error)
+
+
+def _guarded(work: Work, control: Control) -> Iterator[Any]:
+    """Go through some work; yield `Failed` where that raises."""
+    try:
+        yield from work(control)
+    except Exception as error:
+        yield Failed(as_user_error(error))
+
+
+def _let_go(worker: Any) -> None:
+    """Hear nothing of a worker any more."""
+    for signal in (worker.yielded, worker.finished):
+        with suppress(TypeError, RuntimeError):  # nothing connected any more
+            signal.disconnect()
 
 
 class _Call(QObject):

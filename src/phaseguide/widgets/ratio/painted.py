@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QFormLayout,
     QGridLayout,
     QPushButton,
@@ -25,9 +24,10 @@ from phaseguide.errors import MicrographError, PhaseguideError
 from phaseguide.jobs.painted_share import ScoredImage, counted_share, learnt_share, pooled_share
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.widgets.layers import planes, roles
-from phaseguide.widgets.layers.kept_results import plain
-from phaseguide.widgets.layers.offered import OfferedRatio
-from phaseguide.widgets.qt.dock import listen, silence
+from phaseguide.widgets.layers.hub import RatioOffer
+from phaseguide.widgets.layers.identity import plain
+from phaseguide.widgets.layers.layer_choice import LayerBox
+from phaseguide.widgets.qt.dock import listen, quiet_timer, silence
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.tasks import in_background
 
@@ -60,7 +60,6 @@ class PaintedBox(QWidget):
 
     Parameters
     ----------
-    viewer : napari.components.ViewerModel
     current_image : callable
         Returns the chosen image layer, or None.
     session_of : callable
@@ -70,7 +69,7 @@ class PaintedBox(QWidget):
     """
 
     offered = Signal(object)
-    """An `OfferedRatio` for the boxes."""
+    """An `RatioOffer` for the boxes."""
     estimated = Signal()
     """What is shown has changed."""
 
@@ -85,16 +84,12 @@ class PaintedBox(QWidget):
         self._viewer, self._image = viewer, current_image
         self._session, self._scheme = session_of, scheme_of
         self.estimate: PaintedEstimate | None = None
-        self._layers: list[Any] = []
         self._watched: Any = None
         self._picked: Callable[[], Any] = lambda: None  # a weak reference: a layer that is removed is freed
         self._busy = self._again = self._closed = False
         self._asleep = False
         self._features: tuple[Any, NDArray[np.float16]] | None = None
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(REST_MS)
-        self._rest.timeout.connect(self._begin)
+        self._rest = quiet_timer(self, REST_MS, self._begin)
         self._build()
         self._lay_out()
         for event in ("inserted", "removed", "reordered"):
@@ -107,8 +102,7 @@ class PaintedBox(QWidget):
     @property
     def layer(self) -> Any:
         """The chosen Labels layer, or None."""
-        index = self.layer_box.currentIndex()
-        return self._layers[index] if 0 <= index < len(self._layers) else None
+        return self.layer_box.layer
 
     @property
     def reading(self) -> str:
@@ -122,28 +116,14 @@ class PaintedBox(QWidget):
 
     def reset_choices(self, event: Any = None) -> None:
         """Read the viewer's layers again; without a choice of the user it is the image's edits layer."""
-        from napari.layers import Labels
-
-        picked = self._picked()
-        before = picked if picked in self._viewer.layers else None
-        known = [
-            layer
-            for layer in self._viewer.layers
-            if isinstance(layer, Labels) and not layer.multiscale and not roles.is_result(layer)
-        ]
-        image = self._image()
-        chosen = before or (None if image is None else roles.find_layer(self._viewer, image, "edits"))
-        self._layers = known
-        self.layer_box.blockSignals(True)
-        self.layer_box.clear()
-        self.layer_box.addItems([layer.name for layer in known])
-        at = [
-            k for k, layer in enumerate(known) if chosen is not None and layer.unique_id == chosen.unique_id
-        ]
-        self.layer_box.setCurrentIndex(at[0] if at else -1)
-        self.layer_box.blockSignals(False)
-        for layer in known:
-            listen(self, layer.events.name, self.reset_choices)
+        picked, image = self._picked(), self._image()
+        chosen = picked if picked in self._viewer.layers else None
+        if chosen is None and image is not None:
+            chosen = roles.find_layer(self._viewer, image, "edits")
+        self.layer_box.reset_choices()
+        self.layer_box.setCurrentIndex(-1)
+        if chosen is not None:
+            self.layer_box.choose(chosen)
         self.refresh()
 
     def refresh(self, event: Any = None) -> None:
@@ -186,6 +166,15 @@ class PaintedBox(QWidget):
             for name in ("paint", "set_data", "data") if one is not None else ():
                 getattr(getattr(one.events, name), act)(self._later)
         self._watched = layer
+
+    def _find_layers(self) -> list[Any]:
+        from napari.layers import Labels
+
+        return [
+            layer
+            for layer in self._viewer.layers
+            if isinstance(layer, Labels) and not layer.multiscale and not roles.is_result(layer)
+        ]
 
     def _later(self, event: Any = None) -> None:
         if not self._closed and not self._asleep:
@@ -310,7 +299,7 @@ class PaintedBox(QWidget):
         if self.estimate is None or self.layer is None:
             return
         title = f"{TITLES[self.estimate.reading].lower()} of {self.layer.name!r}"
-        self.offered.emit(OfferedRatio(self.estimate.shares.copy(), self.estimate.uncertainty, title))
+        self.offered.emit(RatioOffer(self.estimate.shares.copy(), self.estimate.uncertainty, title))
 
     def _on_layer(self, index: int) -> None:
         if self.layer is not None:
@@ -318,10 +307,8 @@ class PaintedBox(QWidget):
         self.refresh()
 
     def _build(self) -> None:
-        self.layer_box = QComboBox()
-        self.layer_box.setToolTip("A Labels layer that is partly painted: 1, 2 … a phase, 255 excluded.")
-        self.layer_box.setMinimumContentsLength(12)
-        self.layer_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        tip = "A Labels layer that is partly painted: 1, 2 … a phase, 255 excluded."
+        self.layer_box = LayerBox(self._viewer, self._find_layers, tip)
         self.layer_box.setPlaceholderText("no painted layer")
         self.layer_box.activated.connect(self._on_layer)
         self.painted_button = QRadioButton("Painted share")

@@ -47,8 +47,6 @@ class PhaseLine:
 
     Parameters
     ----------
-    phase : Phase
-    grid : QGridLayout
     line : int
         The first of the two.
     """

@@ -14,13 +14,13 @@ from phaseguide.segmentation.request import Segmentation
 from phaseguide.segmentation.saving import CONSTRAINED, constraint_note
 from phaseguide.widgets.qt.percent_box import ShareBox, shares_of
 from phaseguide.widgets.qt.plain_text import Label, as_plain
+from phaseguide.widgets.qt.style import ALARM
 from phaseguide.widgets.ratio.phase_row import FOUND_TIP, UNGUIDED_TIP, PhaseLine
 from phaseguide.widgets.ratio.range_button import RangeButton
 
 HEADINGS = ("", "Phase", "Expected\narea %", "Range", "In mask\n(±1 px)", "Without\nguidance")
 TIPS = {4: FOUND_TIP, 5: UNGUIDED_TIP}
 ESTIMATED = "Nothing set: the model finds the ratio itself."
-ALARM = "color: #e5484d;"  # readable on napari's dark and light themes
 ROUNDING = 0.005
 
 

@@ -26,7 +26,6 @@ class PresetMenu(QMenu):
 
     Parameters
     ----------
-    store : PresetStore
     model_name : callable
         Returns the model whose presets are shown; empty for none.
     make : callable
@@ -128,7 +127,6 @@ class PresetDialog(QDialog):
         Those that there are for the model.
     material : str
         What to propose.
-    parent : QWidget or None
     """
 
     def __init__(self, presets: tuple[Preset, ...], material: str, parent: QWidget | None) -> None:

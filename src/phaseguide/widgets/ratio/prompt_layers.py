@@ -38,12 +38,8 @@ def read_prompts(
 
     Parameters
     ----------
-    boxes : Shapes or None
-    points : Points or None
-    image : Image
     index : tuple of int
         A plane of the image. What lies on other planes is left out.
-    scheme : PhaseScheme
     default : int
         Label of a phase, negative for "not there", which only points can say.
 
@@ -95,11 +91,8 @@ def mark(layer: Shapes | Points, meaning: int, scheme: PhaseScheme, *, selected:
 
     Parameters
     ----------
-    layer : Shapes or Points
     meaning : int
         Label of a phase, negative for "not there".
-    scheme : PhaseScheme
-    selected : bool
     """
     word, colour = name_meaning(meaning, scheme), next(p.colour for p in scheme if p.label == abs(meaning))
     rows = sorted(layer.selected_data) if selected else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
@@ -11,6 +12,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QPushButton, QVBox
 from phaseguide.jobs.plane_index import Index
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.phases import PhaseScheme
+from phaseguide.widgets.layers.layer_choice import LayerBox
 from phaseguide.widgets.layers.planes import data_shape
 from phaseguide.widgets.layers.roles import geometry
 from phaseguide.widgets.qt.dock import listen
@@ -33,7 +35,6 @@ class PromptsBox(QWidget):
 
     Parameters
     ----------
-    viewer : napari.components.ViewerModel
     image : callable
         Returns the chosen image layer, or None; new layers are made to lie on it.
     """
@@ -45,7 +46,6 @@ class PromptsBox(QWidget):
         super().__init__()
         self.viewer, self._image = viewer, image
         self.scheme: PhaseScheme | None = None
-        self._layers: dict[str, list[Any]] = {"boxes": [], "points": []}
         self._watched: dict[str, Any] = {"boxes": None, "points": None}
         self._told: Any = ()
         self.phase_box = QComboBox()
@@ -56,31 +56,21 @@ class PromptsBox(QWidget):
         self.absent.setToolTip("The next points say that the phase is not where they are.")
         self.layer_boxes, self.buttons = {}, {}
         for kind in TOOLS:
-            combo = self.layer_boxes[kind] = QComboBox()
-            combo.setToolTip(TIP)
+            combo = self.layer_boxes[kind] = LayerBox(viewer, partial(self._find_layers, kind), TIP, "none")
             combo.setMinimumContentsLength(8)
-            combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            combo.currentIndexChanged.connect(lambda _, kind=kind: self._on_layer(kind))
+            combo.changed.connect(partial(self._on_layer, kind))
             button = self.buttons[kind] = QPushButton(BUTTONS[kind])
             button.setToolTip(f"Make a layer for {kind} on the image, and take the tool.")
             button.clicked.connect(lambda _, kind=kind: self.draw(kind))
         self.phase_box.currentIndexChanged.connect(self._on_meaning)
         self.absent.toggled.connect(self._on_meaning)
         self._lay_out()
-        for event in (
-            viewer.layers.events.inserted,
-            viewer.layers.events.removed,
-            viewer.layers.events.reordered,
-        ):
-            listen(self, event, self.reset_choices)
-        self.reset_choices()
 
     # -- what others ask of it --------------------------------------------------------------------
 
     def layer(self, kind: str) -> Any:
         """The chosen layer of ``boxes`` or ``points``, or None."""
-        index = self.layer_boxes[kind].currentIndex() - 1
-        return self._layers[kind][index] if 0 <= index < len(self._layers[kind]) else None
+        return self.layer_boxes[kind].layer
 
     @property
     def meaning(self) -> int:
@@ -127,31 +117,23 @@ class PromptsBox(QWidget):
             about = {**look(self.scheme, image)[kind], **geometry(image), "name": f"{image.name} {kind}"}
             layer = make(ndim=len(data_shape(image)), **about)
             self.viewer.add_layer(layer)
-            ids = [one.unique_id for one in self._layers[kind]]
-            self.layer_boxes[kind].setCurrentIndex(1 + ids.index(layer.unique_id))
+            self.layer_boxes[kind].choose(layer)
         self._mark(kind, selected=False)
         self.viewer.layers.selection.active = layer
         layer.mode = TOOLS[kind]
 
     def reset_choices(self, event: Any = None) -> None:
         """Read the viewer's layers again."""
-        from napari.layers import Points, Shapes
-
-        for kind, wanted in (("boxes", Shapes), ("points", Points)):
-            before, combo = self.layer(kind), self.layer_boxes[kind]
-            self._layers[kind] = [layer for layer in self.viewer.layers if isinstance(layer, wanted)]
-            combo.blockSignals(True)
-            combo.clear()
-            combo.addItems(["none", *(layer.name for layer in self._layers[kind])])
-            for number, layer in enumerate(self._layers[kind], start=1):
-                listen(self, layer.events.name, self.reset_choices)
-                if before is not None and layer.unique_id == before.unique_id:
-                    combo.setCurrentIndex(number)
-            combo.blockSignals(False)
-            if before is not None and self.layer(kind) is None:
-                self._on_layer(kind)
+        for combo in self.layer_boxes.values():
+            combo.reset_choices()
 
     # -- keeping up -------------------------------------------------------------------------------
+
+    def _find_layers(self, kind: str) -> list[Any]:
+        from napari.layers import Points, Shapes
+
+        wanted = {"boxes": Shapes, "points": Points}[kind]
+        return [layer for layer in self.viewer.layers if isinstance(layer, wanted)]
 
     def _on_layer(self, kind: str) -> None:
         if self._watched[kind] is not None:

@@ -23,7 +23,7 @@ from phaseguide.ratios import (
     find_source,
     ratio_from_cells,
 )
-from phaseguide.widgets.layers.offered import OfferedRatio
+from phaseguide.widgets.layers.hub import RatioOffer
 from phaseguide.widgets.ratio.preset_menu import PresetMenu
 from phaseguide.widgets.ratio.weight_panel import Densities, WeightPanel
 
@@ -56,7 +56,7 @@ class RatioTools(QWidget):
     """
 
     offered = Signal(object)
-    """An `OfferedRatio` for the boxes."""
+    """An `RatioOffer` for the boxes."""
     state_wanted = Signal(object)
     """``"source"`` and ``"scope"`` of a preset, in the form of ``state``; sent before its ratio is offered."""
     auto_wanted = Signal()
@@ -205,7 +205,7 @@ class RatioTools(QWidget):
     def _offer(self, shares: Ratio, title: str, uncertainty: float | tuple[float, ...] | None = None) -> None:
         before, scheme = self._asked(), self._the_scheme()
         self._before = (scheme.names, np.full(len(scheme), np.nan) if before is None else np.array(before))
-        self.offered.emit(OfferedRatio(np.array(shares, dtype=np.float64), uncertainty, title))
+        self.offered.emit(RatioOffer(np.array(shares, dtype=np.float64), uncertainty, title))
 
     def _preset(self, name: str, material: str) -> Preset:
         """What is entered now; as weight % if that is where the values in the boxes come from."""

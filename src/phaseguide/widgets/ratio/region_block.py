@@ -13,9 +13,9 @@ from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.ratios import SUM_TOLERANCE
 from phaseguide.widgets.qt.percent_box import ShareBox, shares_of
 from phaseguide.widgets.qt.plain_text import Label, as_plain, one_line
+from phaseguide.widgets.qt.style import ALARM
 
 NOTHING = "–"
-ALARM = "color: #e5484d;"  # readable on napari's dark and light themes
 HEADINGS = ("Expected\narea %", "In\nmask", "Without\nguidance")
 
 
@@ -38,7 +38,6 @@ class RegionBlock(QWidget):
     ----------
     entry : Entry
         Written by what the user enters here.
-    scheme : PhaseScheme
     """
 
     changed = Signal()

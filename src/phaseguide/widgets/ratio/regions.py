@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
-    QComboBox,
     QFrame,
     QHBoxLayout,
     QPushButton,
@@ -23,6 +22,7 @@ from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.constraints.polygons import polygon_mask
 from phaseguide.segmentation.constraints.regions import Region, RegionShares, Uncertainty, check_regions
 from phaseguide.segmentation.saving import CONSTRAINED
+from phaseguide.widgets.layers.layer_choice import LayerBox
 from phaseguide.widgets.layers.outlines import enclosure_problem, read_outlines, shape_names
 from phaseguide.widgets.layers.planes import data_shape
 from phaseguide.widgets.layers.roles import geometry
@@ -47,7 +47,6 @@ class RegionsBox(QWidget):
 
     Parameters
     ----------
-    viewer : napari.components.ViewerModel
     image : callable
         Returns the chosen image layer, or None; a new layer of regions is made to lie on it.
     """
@@ -62,14 +61,10 @@ class RegionsBox(QWidget):
         self.uncertainty: Uncertainty = 0.3
         self.blocks: list[RegionBlock] = []
         self._entries: dict[Any, list[Entry]] = {}
-        self._layers: list[Shapes] = []
         self._watched: Shapes | None = None
         self._last: tuple[Any, tuple[Region, ...]] | None = None
-        self.layer_box = QComboBox()
-        self.layer_box.setToolTip(TIP)
-        self.layer_box.setMinimumContentsLength(10)
-        self.layer_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.layer_box.currentIndexChanged.connect(self._on_layer)
+        self.layer_box = LayerBox(viewer, self._find_layers, TIP, "none")
+        self.layer_box.changed.connect(self._on_layer)
         self.draw_button = QPushButton("Draw …")
         self.draw_button.setToolTip("Make a layer for regions on the image, and take the polygon tool.")
         self.draw_button.clicked.connect(self.draw)
@@ -79,10 +74,6 @@ class RegionsBox(QWidget):
         self.note.setWordWrap(True)
         self.note.setStyleSheet("font-weight: bold;")
         self._lay_out()
-        listen(self, viewer.layers.events.inserted, self.reset_choices)
-        listen(self, viewer.layers.events.removed, self.reset_choices)
-        listen(self, viewer.layers.events.reordered, self.reset_choices)
-        self.reset_choices()
         self._show_blocks()
 
     # -- what others ask of it --------------------------------------------------------------------
@@ -90,8 +81,7 @@ class RegionsBox(QWidget):
     @property
     def layer(self) -> Shapes | None:
         """The chosen Shapes layer, or None."""
-        index = self.layer_box.currentIndex() - 1
-        return self._layers[index] if 0 <= index < len(self._layers) else None
+        return self.layer_box.layer
 
     def regions(self, image: Image, index: Index, scheme: PhaseScheme) -> tuple[Region, ...]:
         """Return the regions on a plane of an image, checked, as a `Request` takes them.
@@ -100,10 +90,8 @@ class RegionsBox(QWidget):
 
         Parameters
         ----------
-        image : Image
         index : tuple of int
             A plane of the image. Shapes that were drawn on other planes are left out.
-        scheme : PhaseScheme
 
         Raises
         ------
@@ -169,35 +157,28 @@ class RegionsBox(QWidget):
                 **geometry(image),
             )
             self.viewer.add_layer(layer)
-            self.layer_box.setCurrentIndex(1 + [one.unique_id for one in self._layers].index(layer.unique_id))
+            self.layer_box.choose(layer)
         self.viewer.layers.selection.active = self.layer
         self.layer.mode = "add_polygon"
 
     def reset_choices(self, event: Any = None) -> None:
         """Read the viewer's layers again."""
-        from napari.layers import Shapes
-
-        before = self.layer
-        self._layers = [layer for layer in self.viewer.layers if isinstance(layer, Shapes)]
-        self.layer_box.blockSignals(True)
-        self.layer_box.clear()
-        self.layer_box.addItems(["none", *(layer.name for layer in self._layers)])
-        for number, layer in enumerate(self._layers, start=1):
-            listen(self, layer.events.name, self.reset_choices)
-            if before is not None and layer.unique_id == before.unique_id:
-                self.layer_box.setCurrentIndex(number)
-        self.layer_box.blockSignals(False)
-        if before is not None and self.layer is None:
-            self._entries.pop(before.unique_id, None)
-            self._on_layer()
+        self.layer_box.reset_choices()
 
     # -- keeping up -------------------------------------------------------------------------------
 
-    def _on_layer(self, *_: Any) -> None:
-        if self._watched is not None:
-            for event in _events(self._watched):
+    def _find_layers(self) -> list[Shapes]:
+        from napari.layers import Shapes
+
+        return [layer for layer in self.viewer.layers if isinstance(layer, Shapes)]
+
+    def _on_layer(self) -> None:
+        before, self._watched = self._watched, self.layer
+        if before is not None:
+            for event in _events(before):
                 event.disconnect(self._on_shapes)
-        self._watched = self.layer
+            if before not in self.viewer.layers:
+                self._entries.pop(before.unique_id, None)
         if self._watched is not None:
             for event in _events(self._watched):
                 listen(self, event, self._on_shapes)

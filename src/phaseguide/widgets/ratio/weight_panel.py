@@ -84,12 +84,7 @@ class Densities:
 
 
 class WeightPanel(QWidget):
-    """A row for each phase: its weight share, its density, and the area share that they make.
-
-    Parameters
-    ----------
-    densities : Densities
-    """
+    """A row for each phase: its weight share, its density, and the area share that they make."""
 
     convert_wanted = Signal()
 

@@ -7,23 +7,21 @@ from typing import Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QSpinBox, QWidget
-from superqt import QCollapsible
 
+from phaseguide.widgets.qt.collapsible import Collapsible
 from phaseguide.widgets.segment.embeddings_row import EmbeddingsRow
 from phaseguide.widgets.segment.preferences import AUTOMATIC, Advanced
 
 
-class AdvancedBox(QCollapsible):
+class AdvancedBox(Collapsible):
     """A form of `Advanced`, folded at first."""
 
     changed = Signal()
 
     def __init__(self, start: Advanced) -> None:
-        super().__init__("Advanced")
-        self.setDuration(0)  # an animation repaints the canvas with every frame
+        super().__init__("Advanced", QWidget())
         self.controls: dict[str, QWidget] = {}
-        content = QWidget()
-        form = QFormLayout(content)
+        form = QFormLayout(self.content)
         form.setContentsMargins(4, 4, 4, 4)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for field in fields(Advanced):
@@ -36,8 +34,6 @@ class AdvancedBox(QCollapsible):
                 form.addRow(field.metadata["title"], control)
         self.embeddings = EmbeddingsRow()
         form.addRow("On disk", self.embeddings)
-        self.setContent(content)
-        self.collapse(animate=False)
 
     def value(self) -> Advanced:
         """What is chosen."""

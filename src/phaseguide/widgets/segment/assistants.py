@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, Signal
 
 from phaseguide.ratios import Ratio
 from phaseguide.widgets.inside.box import InsideBox
-from phaseguide.widgets.qt.collapsible import Fold
+from phaseguide.widgets.qt.collapsible import Collapsible
 from phaseguide.widgets.ratio.painted import PaintedBox
 from phaseguide.widgets.ratio.prompts import PromptsBox
 from phaseguide.widgets.ratio.ratio_tools import RatioTools
@@ -45,7 +45,7 @@ class Assistants(QObject):
     """
 
     offered = Signal(object)
-    """An `OfferedRatio` for the boxes."""
+    """A `RatioOffer` for the boxes."""
     said = Signal(str)
     """A sentence for the status line."""
     failed = Signal(object)
@@ -73,14 +73,14 @@ class Assistants(QObject):
         self.inside = InsideBox(viewer, planner.look_inside, self._image, store)
         self.prompts = PromptsBox(viewer, self._image)
         planner.regions_of = self.regions.regions
-        panel.advanced.content().layout().addRow(self.prompts)
+        panel.advanced.content.layout().addRow(self.prompts)
         panel.sources.addWidget(self.ratio)
-        self.painted_fold = Fold("From painted labels", self.painted)
-        self.regions_fold = Fold("Regions with their own ratio", self.regions)
-        self.disputes_fold = Fold("Islands that flip", self.disputes)
+        self.painted_fold = Collapsible("From painted labels", self.painted)
+        self.regions_fold = Collapsible("Regions with their own ratio", self.regions)
+        self.disputes_fold = Collapsible("Islands that flip", self.disputes)
         panel.sources.addWidget(self.painted_fold)
         panel.sources.addWidget(self.regions_fold)
-        self.inside_fold = Fold("Inside the network", self.inside)
+        self.inside_fold = Collapsible("Inside the network", self.inside)
         panel.judging.addWidget(self.disputes_fold)
         panel.judging.addWidget(self.inside_fold)
         self.painted.set_active(False)
@@ -144,7 +144,7 @@ class Assistants(QObject):
         takes = model is not None and model.card.backbone.takes_prompts
         self.prompts.set_scheme(self._state.scheme if takes else None)
         self._planner.prompts_of = self.prompts.prompts if takes else no_prompts
-        self._panel.advanced.content().layout().setRowVisible(self.prompts, takes)
+        self._panel.advanced.content.layout().setRowVisible(self.prompts, takes)
 
     def _on_inputs(self, new: Inputs, old: Inputs) -> None:
         if (new.source, new.exact) != (old.source, old.exact):

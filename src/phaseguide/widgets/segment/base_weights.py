@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,19 +10,19 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout
 
+from phaseguide.control import Control
 from phaseguide.errors import MissingBaseError
-from phaseguide.events import Progress
+from phaseguide.events import Finished, Progress
 from phaseguide.jobs.get_weights import download, take_file
-from phaseguide.jobs.segment import Step, Stopped
-from phaseguide.widgets.qt.finetune_runner import FinetuneRunner
+from phaseguide.jobs.segment import Stopped
 from phaseguide.widgets.qt.plain_text import Label, one_line
 from phaseguide.widgets.qt.progress_bar import ProgressLine
-from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.qt.style import ALARM
+from phaseguide.widgets.qt.tasks import TaskRunner, Work
 
 if TYPE_CHECKING:
     from phaseguide.jobs.session_store import SessionStore
     from phaseguide.models.card import Card
-    from phaseguide.widgets.qt.tasks import Runner
     from phaseguide.widgets.segment.state import Say, SegmentState
 
 FILES = "Weights of Segment Anything (*.pth *.pt);;All files (*)"
@@ -42,7 +41,7 @@ class BaseWeightsPanel(QFrame):
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.sha256, self._size, self._done = "", "", 0
         self._begun = (0.0, 0)
-        self.runner = FinetuneRunner(self)
+        self.runner = TaskRunner(self)
         self.title, self.status = _text(), _text()
         self.download_button, self.file_button = QPushButton("Download"), QPushButton("Choose file…")
         self.stop_button = QPushButton("Stop")
@@ -110,15 +109,17 @@ class BaseWeightsPanel(QFrame):
 
     def download(self) -> None:
         """Start the download, or go on with it."""
-        if self.runner.running or not self._size:
+        size = self._size
+        if self.runner.running or not size:
             return
-        self._start(download, self._size)
+        self._start(lambda control: download(size, control))
 
     def choose(self) -> None:
         """Ask for a file and take it."""
         chosen, _ = QFileDialog.getOpenFileName(self, "Weights of Segment Anything", "", FILES)
         if chosen and not self.runner.running:
-            self._start(take_file, Path(chosen), self.sha256)
+            sha256 = self.sha256
+            self._start(lambda control: take_file(Path(chosen), sha256, control))
 
     def stop(self) -> None:
         """Stop at the next event."""
@@ -138,17 +139,17 @@ class BaseWeightsPanel(QFrame):
         self.progress.end()
         self._show_state()
 
-    def _start(self, job, *args) -> None:
+    def _start(self, work: Work) -> None:
         self.say("")
         self._begun = (0.0, 0)
         self.progress.begin()
-        self.runner.start(job, *args, self.runner.new_control())
+        self.runner.start(work)
         self._show_state()
 
     def _on_progress(self, event: Progress) -> None:
         now = time.monotonic()
         if not event.total:
-            self.progress.show_step(Step(event.stage))
+            self.progress.show_step(event)
             return
         begun, first = self._begun
         if not begun or event.done < first:  # what was there before tells nothing of the speed
@@ -157,7 +158,7 @@ class BaseWeightsPanel(QFrame):
         if event.done > first:
             left = (now - begun) * (event.total - event.done) / (event.done - first)
         amount = f"{event.stage}: {event.done / 1e6:.0f} of {event.total / 1e6:.0f} MB"
-        self.progress.show_step(Step(amount, event.done / event.total, left))
+        self.progress.show_step(Progress(amount, event.done, event.total, left))
 
     def _on_ended(self, path: Path | None, error: BaseException | None) -> None:
         self.progress.end()
@@ -191,8 +192,8 @@ class BaseWeightsPanel(QFrame):
 
 
 def load_model(
-    path: Path, device: str, store: SessionStore, stop: threading.Event
-) -> Iterator[Step | Stopped]:
+    path: Path, device: str, store: SessionStore, control: Control
+) -> Iterator[Progress | Stopped | Finished[Path]]:
     """Load a model into the store, so that Segment need not; runs in a worker.
 
     Raises
@@ -202,14 +203,15 @@ def load_model(
     """
     from phaseguide.jobs.warm_up import import_torch
 
-    yield Step("Loading the model")
+    yield Progress("Loading the model", 0, 0)
     import_torch()
-    if stop.is_set():
+    if control.stopping:
         yield Stopped(0)
         return
     with store.lock:
         store.model(path, device)
-    yield Step("Loading the model", 1.0)
+    yield Progress("Loading the model", 1, 1)
+    yield Finished(path)
 
 
 class BaseWeightsFollower(QObject):
@@ -219,12 +221,12 @@ class BaseWeightsFollower(QObject):
     ----------
     panel : BaseWeightsPanel
     state : SegmentState
-    runner : Runner
+    runner : TaskRunner
         Tells when a run has ended.
     store : SessionStore
         Gets the model.
     run : callable
-        Starts a job in the dock: what to say, the function and its arguments.
+        Starts work in the dock, given what to say.
     segment : callable
         Segments the chosen image.
     say : callable
@@ -235,9 +237,9 @@ class BaseWeightsFollower(QObject):
         self,
         panel: BaseWeightsPanel,
         state: SegmentState,
-        runner: Runner,
+        runner: TaskRunner,
         store: SessionStore,
-        run: Callable[..., None],
+        run: Callable[[str, Work], None],
         segment: Callable[[], None],
         say: Say,
     ) -> None:
@@ -291,11 +293,12 @@ class BaseWeightsFollower(QObject):
             return  # a run on another image ends first
         self._load_then, self._loading = False, model.card.name
         said = f"The weights are here. Loading {model.card.name} …"
-        self._run(said, load_model, model.path, self._state.options.device, self._store)
+        path, device, store = model.path, self._state.options.device, self._store
+        self._run(said, lambda control: load_model(path, device, store, control))
 
-    def _on_ended(self, stopped_after: int, error: BaseException | None) -> None:
+    def _on_ended(self, loaded: Path | None, error: BaseException | None) -> None:
         name, self._loading = self._loading, ""
-        if name and error is None and stopped_after < 0:
+        if name and loaded is not None:
             self._say(f"{name} is ready.")
         if self._load_then:
             self._load()

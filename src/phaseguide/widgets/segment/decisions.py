@@ -1,13 +1,14 @@
-"""The buttons under a result: keep it or drop it, earlier and later ones, copy, save; and keys that press them."""
+"""The buttons under a result, and the keys that press them: keep it or drop it, earlier and later ones, copy, save."""
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QMainWindow, QPushButton, QShortcut, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QWidget
 
 from phaseguide.jobs.history import History
+from phaseguide.widgets.qt.panel import button
 from phaseguide.widgets.qt.plain_text import Label
+from phaseguide.widgets.qt.shortcuts import with_key
 
 ACCEPT, CANCEL, BACK, FORWARD = "Ctrl+Return", "Esc", "Ctrl+[", "Ctrl+]"
 
@@ -47,22 +48,22 @@ class ResultBar(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.back = _button(
+        self.back = button(
             with_key("‹ Back", BACK),
             "Show the result before this one, and put its values into the boxes. None of the last ten is lost.",
         )
-        self.forward = _button(
+        self.forward = button(
             with_key("Forward ›", FORWARD), "Show the result after this one, and its values."
         )
         self.position = Label()
-        self.copy = _button(
+        self.copy = button(
             "Copy table", "Copy the table to the clipboard, ready to paste into a spreadsheet."
         )
-        self.csv = _button("Table as CSV…", "Save the table as a CSV file.")
-        self.png = _button(
+        self.csv = button("Table as CSV…", "Save the table as a CSV file.")
+        self.png = button(
             "Overlay as PNG…", "Save the phases of this plane over the micrograph as a picture."
         )
-        self.save = _button(
+        self.save = button(
             "Save result…", "Save the label map, and a record of how it was made, into a folder."
         )
         grid = QGridLayout(self)
@@ -96,61 +97,6 @@ class ResultBar(QWidget):
         self.forward.setEnabled(not busy and not provisional and at < count - 1)
         where = f"Result {at + 1} of {count}" if count else "No result yet"
         self.position.setText("Not kept yet" if provisional else where)
-        for button in (self.copy, self.csv, self.save):
-            button.setEnabled(count > 0 and not busy)
+        for one in (self.copy, self.csv, self.save):
+            one.setEnabled(count > 0 and not busy)
         self.png.setEnabled(plane_done and not busy)
-
-
-class Keys:
-    """Keys that press buttons from anywhere in the viewer's window, while the buttons are enabled.
-
-    Shortcuts of the window and not napari's key bindings: those do not hear a key that is pressed in
-    a box, and a selected layer's own keys go before them.
-
-    Parameters
-    ----------
-    buttons : dict
-        Key sequence to button.
-    """
-
-    def __init__(self, buttons: dict[str, QPushButton]) -> None:
-        self._buttons = buttons
-        self._shortcuts: dict[str, QShortcut] = {}
-
-    def join(self, widget: QWidget) -> None:
-        """Listen in the main window that a widget is docked to, also while its dock floats."""
-        window: QWidget | None = widget
-        while window is not None and not isinstance(window, QMainWindow):
-            window = window.parentWidget()
-        if window is None or self._shortcuts:
-            return
-        for key, button in self._buttons.items():
-            shortcut = QShortcut(QKeySequence(key), window)
-            shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
-            shortcut.activated.connect(button.click)
-            self._shortcuts[key] = shortcut
-        self.update()
-
-    def update(self) -> None:
-        """Leave the keys to others where the buttons are not enabled."""
-        for key, shortcut in self._shortcuts.items():
-            shortcut.setEnabled(self._buttons[key].isEnabled())
-
-    def remove(self) -> None:
-        """Give the keys back."""
-        for shortcut in self._shortcuts.values():
-            shortcut.setEnabled(False)
-            shortcut.deleteLater()
-        self._shortcuts.clear()
-
-
-def with_key(text: str, key: str) -> str:
-    """Put a key on a button's text, as this system writes it."""
-    native = QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText)
-    return f"{text} ({native})"
-
-
-def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    return button

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QSizePolicy
 
 from phaseguide.segmentation.network.device import Device
-from phaseguide.widgets.layers.inspection import describe_device, find_device
+from phaseguide.widgets.layers.warm_up import describe_device, find_device
 from phaseguide.widgets.qt.dock import later
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.tasks import in_background
-from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.qt.style import ALARM
 
 if TYPE_CHECKING:
     from phaseguide.jobs.session_store import Options

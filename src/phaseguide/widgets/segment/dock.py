@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout
 
 from phaseguide.errors import ModelError, RatioError
+from phaseguide.events import Progress
 from phaseguide.jobs.history import History
 from phaseguide.jobs.plane_index import Index
 from phaseguide.jobs.results import Labels
+from phaseguide.jobs.segment import DeviceFound, Step
 from phaseguide.jobs.session_store import SessionStore
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.edit_tools import edit_tools
+from phaseguide.widgets.layers.hub import RatioOffer, hub_of
 from phaseguide.widgets.layers.info_bars import InfoBars
-from phaseguide.widgets.layers.offered import OfferedRatio
-from phaseguide.widgets.layers.offers import subscribe
 from phaseguide.widgets.qt.dock import Dock, later, listen
 from phaseguide.widgets.qt.plain_text import as_plain
-from phaseguide.widgets.qt.tasks import Runner
-from phaseguide.widgets.ratio.phase_table import ALARM
+from phaseguide.widgets.qt.shortcuts import Keys
+from phaseguide.widgets.qt.tasks import TaskRunner
 from phaseguide.widgets.segment.assistants import Assistants
 from phaseguide.widgets.segment.base_weights import BaseWeightsFollower
 from phaseguide.widgets.segment.binding import PanelBinding
 from phaseguide.widgets.segment.comparable_maps import named_maps
-from phaseguide.widgets.segment.decisions import ACCEPT, BACK, CANCEL, FORWARD, Keys
+from phaseguide.widgets.segment.decisions import ACCEPT, BACK, CANCEL, FORWARD
 from phaseguide.widgets.segment.exporter import Exporter
 from phaseguide.widgets.segment.image_follower import ImageFollower
 from phaseguide.widgets.segment.live_mode import LiveMode
-from phaseguide.widgets.segment.model_follower import ModelFollower
 from phaseguide.widgets.segment.panel import SegmentPanel
 from phaseguide.widgets.segment.plan import Planner
 from phaseguide.widgets.segment.results import Results
@@ -41,10 +40,6 @@ from phaseguide.widgets.segment.state import Phase, SegmentState
 
 if TYPE_CHECKING:
     from phaseguide.segmentation.session import Session
-
-SETTLE_MS = 200
-"""Edits and sliders are looked at when they have been quiet for so long."""
-
 
 LONGEST = 500
 """Characters of a message that are shown on the status line; the tip has all of them."""
@@ -64,12 +59,8 @@ class SegmentWidget(Dock):
         self.state = state = SegmentState()
         self.panel = panel = SegmentPanel(napari_viewer, state)
         self.binding = PanelBinding(panel, state)
-        # Else napari adds a stretch below, and the panel gets half of the height.
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(0, 0, 0, 0)
-        box.addWidget(panel)
-        self.runner = Runner(self)
+        self.fill(panel)
+        self.runner = TaskRunner(self)
         self.store = SessionStore()
         self.results = Results(napari_viewer)
         edit_tools(napari_viewer)  # brush keys and a log of edits, with or without a project
@@ -89,17 +80,9 @@ class SegmentWidget(Dock):
             self.say,
             self.fail,
         )
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(SETTLE_MS)
-        self._settle.timeout.connect(self.refresh)
         decisions, results = panel.decisions, panel.results
         buttons = (decisions.accept, decisions.cancel, results.back, results.forward)
         self._keys = Keys(dict(zip((ACCEPT, CANCEL, BACK, FORWARD), buttons, strict=True)))
-        self._end_offers = subscribe(napari_viewer, self.take_offer)  # what the docks of other tools offer
-        self.models = ModelFollower(
-            self, napari_viewer, state, self.results, panel.model_box.open_file, self.segment
-        )
         self.weights = BaseWeightsFollower(
             panel.base_weights, state, self.runner, self.store, self.segmenting.run, self.segment, self.say
         )
@@ -132,7 +115,7 @@ class SegmentWidget(Dock):
         self.panel.stop_button.setEnabled(False)
         self.segmenting.stop()
 
-    def take_offer(self, offer: OfferedRatio) -> None:
+    def take_offer(self, offer: RatioOffer) -> None:
         """Write an offered ratio into the boxes, as one change: shares, uncertainties, where it comes from."""
         scheme, spread = self.state.scheme, offer.uncertainty
         if scheme is None or len(offer.shares) != len(scheme):
@@ -148,18 +131,17 @@ class SegmentWidget(Dock):
         self.binding.take(offer.shares, spreads, offer.title)
         self.live.changed()
 
+    def take_model(self, path: Path) -> None:
+        """Choose a model that another dock tells of; an image that has a result gets a new one."""
+        segmented = self.image is not None and self.current(self.current_plane()) is not None
+        self.panel.model_box.open_file(path)
+        if segmented:
+            self.segment()
+
     def say(self, text: str, *, alarm: bool = False) -> None:
         """Put a sentence on the status line."""
-        self.panel.status.setText(text if len(text) <= LONGEST else f"{text[:LONGEST]} …")
+        super().say(text if len(text) <= LONGEST else f"{text[:LONGEST]} …", alarm=alarm)
         self.panel.status.setToolTip("" if len(text) <= LONGEST else as_plain(text))
-        self.panel.status.setStyleSheet(ALARM if alarm else "")
-
-    def fail(self, error: BaseException) -> None:
-        """Tell of an error: on the status line, where it stays, and as a notification."""
-        from napari.utils.notifications import show_error
-
-        self.say(str(error), alarm=True)
-        show_error(as_plain(str(error)))
 
     def current_plane(self) -> Index:
         """Plane of the image that is on show."""
@@ -202,18 +184,28 @@ class SegmentWidget(Dock):
         panel.results.save_table.connect(self.exporter.save_table)
         panel.results.save_overlay.connect(self.exporter.save_overlay)
         panel.results.save_result.connect(self.exporter.save_result)
-        runner.stepped.connect(panel.progress.show_step)
-        runner.device_found.connect(panel.device_line.show_device)
+        runner.progressed.connect(panel.progress.show_step)
+        runner.happened.connect(self._on_event)
         runner.ended.connect(self._on_ended)
         self.segmenting.shown.connect(self.refresh)
         self.segmenting.made_edits.connect(self.images.watch_edits)
         self.images.changed.connect(self.refresh)
-        self.images.edited.connect(self._settle_later)
-        listen(self, self.viewer.dims.events.current_step, self._settle_later)
+        self.images.edited.connect(self.refresh_soon)
+        hub = hub_of(self.viewer)
+        listen(self, hub.ratio_offered, self.take_offer)
+        listen(self, hub.model_chosen, self.take_model)
+        listen(self, self.viewer.dims.events.current_step, self.refresh_soon)
         listen(self, self.viewer.layers.events.removed, self._on_removed)
 
-    def _on_ended(self, stopped_after: int, error: BaseException | None) -> None:
-        self.segmenting.ended(stopped_after, error, self._take_error)
+    def _on_event(self, event: Any) -> None:
+        if isinstance(event, Step):
+            done, total = (0, 0) if event.fraction is None else (round(1000 * event.fraction), 1000)
+            self.panel.progress.show_step(Progress(event.text, done, total, event.seconds_left))
+        elif isinstance(event, DeviceFound):
+            self.panel.device_line.show_device(event.device)
+
+    def _on_ended(self, _: Any, error: BaseException | None) -> None:
+        self.segmenting.ended(error, self._take_error)
         self.show_state()
 
     def _take_error(self, error: BaseException) -> bool:
@@ -222,9 +214,10 @@ class SegmentWidget(Dock):
             self.panel.reveal(self.panel.base_weights)
         return taken
 
-    def _settle_later(self, event: Any = None) -> None:
+    def refresh_soon(self, event: Any = None) -> None:
+        """Follow the plane at once, and refresh when all is quiet."""
         self._look_at_plane()
-        self._settle.start()
+        super().refresh_soon()
 
     def _look_at_plane(self) -> None:
         self.state.plane = () if self.image is None else self.current_plane()
@@ -232,12 +225,14 @@ class SegmentWidget(Dock):
     def _on_removed(self, event: Any) -> None:
         self.live.forget(event.value)
         self.segmenting.lose(event.value)
-        self._settle_later()
+        self.refresh_soon()
 
     def _on_model(self) -> None:
+        if self.state.model is not None:
+            hub_of(self.viewer).model = self.state.model.path
         self.live.leave()
         later(self, self.panel.fit_width)  # new rows have no style before the next turn
-        self._settle_later()
+        self.refresh_soon()
 
     def _on_phase(self, phase: Phase) -> None:
         if phase == "running":
@@ -285,8 +280,6 @@ class SegmentWidget(Dock):
         self.runner.abandon()
         self.state.events.disconnect()
         self.live.worker.end()
-        self._end_offers()
-        self.models.end()
         self.weights.shut_down()
         self.tools.shut_down()
         self._keys.remove()

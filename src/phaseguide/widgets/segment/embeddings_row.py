@@ -13,8 +13,8 @@ from phaseguide.segmentation.network.embedding_files import (
     usual_wish,
 )
 from phaseguide.widgets.qt.plain_text import Label
+from phaseguide.widgets.qt.style import ALARM
 from phaseguide.widgets.qt.tasks import in_background
-from phaseguide.widgets.ratio.phase_table import ALARM
 
 
 class EmbeddingsRow(QWidget):

@@ -7,19 +7,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QGridLayout, QPushButton, QSizePolicy, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QGridLayout, QPushButton, QWidget
 
 from phaseguide.errors import MicrographError
 from phaseguide.jobs.plane_index import Index
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.review.flipped_islands import Disputes, disputed_islands
-from phaseguide.widgets.layers import planes, roles
-from phaseguide.widgets.layers.appearance import phase_colormap
-from phaseguide.widgets.layers.identity import give_role
+from phaseguide.widgets.layers import maps, planes
+from phaseguide.widgets.layers.identity import KEY, mark_of
+from phaseguide.widgets.qt.panel import AnswerLabel
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.tasks import in_background
-from phaseguide.widgets.ratio.phase_table import ALARM
 
 ROLE = "disputed"
 
@@ -65,10 +64,7 @@ class DisputesBox(QWidget):
             "Mark every island that is another phase in the second map, in the colour of that phase. "
             "Judge by them whether a value is plausible."
         )
-        self.answer = Label()
-        self.answer.setWordWrap(True)
-        self.answer.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.answer.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        self.answer = AnswerLabel()
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(4)
@@ -79,7 +75,6 @@ class DisputesBox(QWidget):
         grid.addWidget(self.button, 3, 0, 1, 2)
         grid.addWidget(self.answer, 4, 0, 1, 2)
         grid.setColumnStretch(1, 1)
-        self.answer.hide()
         self.button.clicked.connect(self.compare)
         self.refresh()
 
@@ -108,17 +103,17 @@ class DisputesBox(QWidget):
             return
         gone = [name for name in names if name not in maps]
         if gone:
-            self._say(f"There is no map {gone[0]!r} any more. Choose another.", alarm=True)
+            self.answer.say(f"There is no map {gone[0]!r} any more. Choose another.", alarm=True)
             self.refresh()
             return
         if names[0] == names[1]:
-            self._say(f"Both are {names[0]!r}: choose two different ones.")
+            self.answer.say(f"Both are {names[0]!r}: choose two different ones.")
             return
         index = planes.current_index(image, self._viewer.dims.point)
         self._asked = (image, planes.full_data(image), index)
         self.button.setEnabled(False)
         self.working.emit(True)
-        self._say("Comparing …")
+        self.answer.say("Comparing …")
         makers = maps[names[0]], maps[names[1]]
         in_background(
             self,
@@ -133,60 +128,37 @@ class DisputesBox(QWidget):
         self._rest()
         there = any(layer.unique_id == image.unique_id for layer in self._viewer.layers)
         if not there or planes.full_data(image) is not data:
-            self._say(f"{image.name!r} was changed or removed meanwhile. Compare again.", alarm=True)
+            self.answer.say(f"{image.name!r} was changed or removed meanwhile. Compare again.", alarm=True)
             return
         if disputes.shown.shape != planes.data_shape(image)[-2:]:
-            self._say(f"The maps do not have the size of {image.name!r} any more. Segment again.", alarm=True)
+            self.answer.say(
+                f"The maps do not have the size of {image.name!r} any more. Segment again.", alarm=True
+            )
             return
         show_disputes(self._viewer, image, index, disputes, names)
         plane = f" (plane {' '.join(map(str, index))})" if index else ""
         if disputes.changes:
-            self._say(f"{names[0]} → {names[1]}{plane}: {disputes.describe()}")
+            self.answer.say(f"{names[0]} → {names[1]}{plane}: {disputes.describe()}")
         else:
-            self._say(f"{names[0]} and {names[1]}{plane} are the same map: no pixel changes its phase.")
+            self.answer.say(f"{names[0]} and {names[1]}{plane} are the same map: no pixel changes its phase.")
 
     def _fail(self, error: BaseException) -> None:
         self._rest()
-        self._say(str(error), alarm=True)
+        self.answer.say(str(error), alarm=True)
 
     def _rest(self) -> None:
         self._asked = None
         self.working.emit(False)
         self.refresh()
 
-    def _say(self, text: str, *, alarm: bool = False) -> None:
-        self.answer.setText(text)
-        self.answer.setStyleSheet(ALARM if alarm else "")
-        self.answer.setVisible(bool(text))
-
 
 def show_disputes(viewer: Any, image: Any, index: Index, disputes: Disputes, names: tuple[str, str]) -> Any:
     """Write what flips on one plane into the image's disputed layer, made if needed; other planes are emptied."""
-    from napari.layers import Labels
-
-    layer, shape = roles.find_layer(viewer, image, ROLE), planes.data_shape(image)
-    data = np.zeros(shape, dtype=np.uint8)
-    data[index] = disputes.shown
-    mark = {
-        "between": list(names),
-        "plane": list(index),
-        "share": disputes.share,
-        "scheme": disputes.scheme.to_dict(),
-    }
-    look = {"colormap": phase_colormap(disputes.scheme), "features": _features(disputes)}
-    if layer is None:
-        active = viewer.layers.selection.active
-        layer = Labels(data, name=f"{image.name} disputed", opacity=0.8, **look, **roles.geometry(image))
-        give_role(layer, ROLE, image)
-        viewer.add_layer(layer)
-        if active is not None:
-            viewer.layers.selection.active = active  # the brush stays where it was
-    else:
-        layer.data, layer.colormap, layer.features = data, look["colormap"], look["features"]
-        roles.lay_on(layer, image)
-        layer.visible = True
-    give_role(layer, ROLE, image, **mark)
-    layer.editable = False  # replacing data makes a layer editable again
+    scheme, whole = disputes.scheme, maps.whole_plane(image)
+    layer = maps.show_map(viewer, image, ROLE, scheme, index, whole, disputes.shown, opacity=0.8)
+    layer.features, layer.visible = _features(disputes), True
+    about = {"between": list(names), "plane": list(index), "share": disputes.share}
+    layer.metadata = {**layer.metadata, KEY: {**mark_of(layer), **about}}
     return layer
 
 

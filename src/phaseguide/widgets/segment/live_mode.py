@@ -142,7 +142,7 @@ class LiveMode(QObject):
         request, wish = self._planner.live(session, self._plane)
         self._awaited, self._accept_next, self._impossible = request, False, False
         hand, store = self._hand, self._store
-        self.worker.ask(lambda: live_stages(wish(), hand, store))
+        self.worker.submit(lambda: live_stages(wish(), hand, store))
         if self._work_s < ONE_FRAME_S and time.monotonic() - self._last > MOVING_S:
             self.worker.wait(ONE_FRAME_S)
         self._last = time.monotonic()
@@ -170,7 +170,7 @@ class LiveMode(QObject):
     def measure(self, segmentation: Segmentation) -> None:
         """Find the sensitivity of the areas on show, unless an answer is under way that brings its own."""
         if self.worker.idle:
-            self.worker.ask(lambda: measure_stages(segmentation))
+            self.worker.submit(lambda: measure_stages(segmentation))
 
     # -- the user decides -------------------------------------------------------------------------
 
@@ -292,4 +292,4 @@ class LiveMode(QObject):
         if shown is measured.segmentation:
             self.measured.emit(measured)
         elif shown is not None and self._awaited is None:
-            self.worker.ask(lambda: measure_stages(shown))
+            self.worker.submit(lambda: measure_stages(shown))

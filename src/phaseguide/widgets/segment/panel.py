@@ -10,18 +10,15 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFormLayout,
-    QFrame,
     QHBoxLayout,
-    QLabel,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
 from phaseguide.jobs.inputs import FIELD, SPECIMEN
 from phaseguide.widgets.layers.layer_choice import ImageBox
-from phaseguide.widgets.qt.panel import ScrolledPanel
+from phaseguide.widgets.qt.panel import ScrolledPanel, rule, small_label
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.progress_bar import ProgressLine
 from phaseguide.widgets.ratio.phase_table import PhaseTable
@@ -164,19 +161,3 @@ class SegmentPanel(ScrolledPanel):
         """Be wide enough that nothing is cut; to be called when the phases change."""
         self.table.fit()
         super().fit_width()
-
-
-def small_label() -> QLabel:
-    """Return a label for a line of information that may wrap."""
-    label = Label()
-    label.setWordWrap(True)
-    label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
-    return label
-
-
-def rule() -> QFrame:
-    """Return a thin horizontal line."""
-    line = QFrame()
-    line.setFrameShape(QFrame.Shape.HLine)
-    line.setFrameShadow(QFrame.Shadow.Sunken)
-    return line

@@ -15,7 +15,6 @@ from phaseguide.jobs.results import Made
 from phaseguide.jobs.segment import Job, Plane, run_settings
 from phaseguide.ratios import validate_ratio
 from phaseguide.segmentation.request import Request
-from phaseguide.widgets.inside.box import middle_on_show
 from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.review_lock import check_not_frozen
 
@@ -233,3 +232,13 @@ class Planner:
         if request.asked is None and not any(region.asks for region in (*request.regions, *regions)):
             return None
         return self._state.inputs.title or self._state.source.title
+
+
+def middle_on_show(viewer: Any, image: Any) -> tuple[float, float]:
+    """Row and column of an image in the middle of the canvas."""
+    point = list(viewer.dims.point)
+    displayed = viewer.dims.displayed
+    for axis, at in zip(displayed, viewer.scene.camera.center[-len(displayed) :], strict=True):
+        point[axis] = at
+    row, column = image.world_to_data(tuple(point)[-image.ndim :])[-2:]
+    return float(row), float(column)

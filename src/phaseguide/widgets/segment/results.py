@@ -14,8 +14,9 @@ from phaseguide.jobs.plane_index import Index
 from phaseguide.jobs.results import PlaneResult, summary, with_edits
 from phaseguide.jobs.segment import PlaneDone
 from phaseguide.segmentation.request import Segmentation
-from phaseguide.widgets.layers import kept_results, planes, roles
-from phaseguide.widgets.layers.kept_results import plain
+from phaseguide.widgets.layers import planes, roles
+from phaseguide.widgets.layers.hub import hub_of, tell
+from phaseguide.widgets.layers.identity import plain
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Results:
         self._images: dict[Any, tuple[Any, Any]] = {}
         self._runs: dict[Any, Run] = {}
         self._inputs = Inputs()
-        kept_results.join(viewer, self)
+        hub_of(viewer).keepers.add(self)
 
     def history(self, image: Any) -> History:
         """Runs on an image that were kept."""
@@ -84,8 +85,8 @@ class Results:
         """Forget the run under way and return what it gave, by image layer."""
         done = {self._images[key][0]: run for key, run in self._runs.items()}
         self._images, self._runs = {}, {}
-        for image in done:
-            kept_results.publish(self._viewer, self, image)
+        for image, run in done.items():
+            tell(hub_of(self._viewer).result_kept, image, run)
         return done
 
     def works_on(self, image: Any) -> bool:
@@ -133,7 +134,7 @@ class Results:
         if layer is None or layer.data.shape != planes.data_shape(image):
             self._write(image, known.run, None)
             return
-        roles.remark(
+        roles.update_metadata(
             layer,
             _key(index),
             summary(result.segmentation),
@@ -151,7 +152,7 @@ class Results:
         known = self._provisional.pop(image, None)
         if known is not None:
             self.history(image).add(known.run)
-            kept_results.publish(self._viewer, self, image)
+            tell(hub_of(self._viewer).result_kept, image, known.run)
         return known is not None
 
     def discard(self, image: Any) -> None:
@@ -186,7 +187,7 @@ class Results:
         run = self.history(image).step(by)
         if run is not None:
             self._write(image, run, None)
-            kept_results.publish(self._viewer, self, image)
+            tell(hub_of(self._viewer).result_kept, image, run)
         return run
 
     def _continued(self, image: Any, result: PlaneResult, inputs: Inputs) -> Run:
@@ -209,11 +210,9 @@ class Results:
             "source": newest.made.source,
             "planes": by_plane,
         }
-        active = self._viewer.layers.selection.active
         maps = {index: result.segmentation.labels for index, result in written.items()}
-        roles.show_result(self._viewer, image, run.scheme, maps, mark, clear=only is None)
-        if active is not None and active in self._viewer.layers:
-            self._viewer.layers.selection.active = active  # a new layer would take it
+        with roles.keeping_active(self._viewer):
+            roles.show_result(self._viewer, image, run.scheme, maps, mark, clear=only is None)
 
 
 def _key(index: Index) -> str:

@@ -10,13 +10,13 @@ from qtpy.QtCore import QObject, Signal
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.jobs.history import Run
-from phaseguide.jobs.segment import PlaneDone, run_job
+from phaseguide.jobs.segment import PlaneDone, Stopped, run_job
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.warm_up import with_colours
 
 if TYPE_CHECKING:
     from phaseguide.jobs.session_store import SessionStore
-    from phaseguide.widgets.qt.tasks import Runner
+    from phaseguide.widgets.qt.tasks import TaskRunner, Work
     from phaseguide.widgets.segment.live_mode import LiveMode
     from phaseguide.widgets.segment.plan import Planner
     from phaseguide.widgets.segment.results import Results
@@ -28,7 +28,7 @@ class Segmenting(QObject):
 
     Parameters
     ----------
-    runner : Runner
+    runner : TaskRunner
     viewer : napari.viewer.Viewer
     state : SegmentState
     planner : Planner
@@ -46,7 +46,7 @@ class Segmenting(QObject):
 
     def __init__(
         self,
-        runner: Runner,
+        runner: TaskRunner,
         viewer: Any,
         state: SegmentState,
         planner: Planner,
@@ -63,8 +63,9 @@ class Segmenting(QObject):
         self._dropped = ""
         self._notices: list[str] = []
         self._begun = 0.0
+        self._stopped_after: int | None = None  # so many planes
         runner.noticed.connect(self._on_notice)
-        runner.plane_done.connect(self._on_plane)
+        runner.happened.connect(self._on_event)
 
     def segment(self) -> None:
         """Start segmenting, or say why not."""
@@ -78,13 +79,13 @@ class Segmenting(QObject):
         self._live.pause()
         self._results.begin(images, self._state.inputs)
         self._dropped, self._notices = "", []
-        self.run("Segmenting …", with_colours(run_job), job, self._store)
+        self.run("Segmenting …", lambda control: with_colours(run_job)(job, self._store, control))
 
-    def run(self, said: str, function: Callable[..., Any], *args: Any) -> None:
-        """Start a job in the background."""
+    def run(self, said: str, work: Work) -> None:
+        """Start work in the background."""
         self._say(said)
-        self._begun = time.monotonic()
-        self._runner.start(function, *args)
+        self._begun, self._stopped_after = time.monotonic(), None
+        self._runner.start(work)
         self._state.phase = "running"
 
     def stop(self) -> None:
@@ -98,13 +99,11 @@ class Segmenting(QObject):
             self._dropped = self._results.lost()
             self._runner.stop()
 
-    def ended(
-        self, stopped_after: int, error: BaseException | None, take_error: Callable[[BaseException], bool]
-    ) -> None:
+    def ended(self, error: BaseException | None, take_error: Callable[[BaseException], bool]) -> None:
         """Say what a run has led to; an error that ``take_error`` takes is told by that."""
         seconds = time.monotonic() - self._begun
         dropped = self._dropped or self._results.lost()
-        done = self._results.end()
+        stopped, done = self._stopped_after, self._results.end()
         if not self._runner.running:
             self._state.phase = "idle"
         if error is not None:
@@ -113,8 +112,8 @@ class Segmenting(QObject):
                 self._fail(error)
         elif dropped:
             self._say(dropped, alarm=True)
-        elif stopped_after >= 0:
-            kept = f" {stopped_after} planes are done and kept." if stopped_after else " Nothing was changed."
+        elif stopped is not None:
+            kept = f" {stopped} planes are done and kept." if stopped else " Nothing was changed."
             self._say(f"Stopped.{kept}")
         elif done:
             self._finish(done, seconds)
@@ -123,6 +122,12 @@ class Segmenting(QObject):
     def _on_notice(self, message: str) -> None:
         self._notices.append(message)
         self._say(message)
+
+    def _on_event(self, event: Any) -> None:
+        if isinstance(event, PlaneDone):
+            self._on_plane(event)
+        elif isinstance(event, Stopped):
+            self._stopped_after = event.done
 
     def _on_plane(self, event: PlaneDone) -> None:
         self._dropped = self._dropped or self._results.lost()
@@ -138,11 +143,11 @@ class Segmenting(QObject):
         image = self._state.image
         try:
             for one, run in done.items():
-                self.made_edits.emit(roles.ready_edits(self._viewer, one, run.scheme))
+                self.made_edits.emit(roles.ensure_edits_layer(self._viewer, one, run.scheme))
             chosen = image if image in done else next(iter(done))
             edits, scheme = roles.find_layer(self._viewer, chosen, "edits"), done[chosen].scheme
             assert edits is not None
-            roles.hold_brush(self._viewer, edits, scheme)
+            roles.select_brush(self._viewer, edits, scheme)
         except PhaseguideError as error:
             self._fail(error)
             return
