@@ -114,7 +114,7 @@ def test_all_planes_with_a_ratio_each(widget: Any, viewer: Any, segment: Any, qt
     segment()
     for plane in viewer.layers["stack phases"].data:
         assert np.count_nonzero(plane == 1) / plane.size == pytest.approx(0.4, abs=0.001)
-    rows = widget.exporter.exhibit().rows()
+    rows = widget.exporter.exported().rows()
     assert [row.plane for row in rows] == ["0"] * 3 + ["1"] * 3 + ["2"] * 3
     assert all(row.note == "constrained by your value, not independent" for row in rows)
 

@@ -10,8 +10,8 @@ from phaseguide.segmentation.network.device import Device
 from phaseguide.widgets.layers.warm_up import describe_device, find_device
 from phaseguide.widgets.qt.dock import later
 from phaseguide.widgets.qt.plain_text import Label
-from phaseguide.widgets.qt.tasks import in_background
 from phaseguide.widgets.qt.style import ALARM
+from phaseguide.widgets.qt.tasks import in_background
 
 if TYPE_CHECKING:
     from phaseguide.jobs.session_store import Options

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
 
-from phaseguide.jobs.export import Exhibit, Outcome, files_there, save_overlay, save_results, save_table
+from phaseguide.jobs.export import (
+    ExportedImage,
+    ExportedPlane,
+    files_there,
+    save_overlay,
+    save_results,
+    save_table,
+)
 from phaseguide.jobs.plane_index import plane_reader
 from phaseguide.jobs.results import table_text
 from phaseguide.widgets.layers import planes, roles
@@ -51,7 +58,7 @@ class Exporter(QObject):
         self._window, self._state, self._results = window, state, results
         self._accept_now, self._say, self._fail = accept_now, say, fail
 
-    def exhibit(self) -> Exhibit | None:
+    def exported(self) -> ExportedImage | None:
         """Everything on show of the chosen image; None if there is no result."""
         self._accept_now()
         image = self._state.image
@@ -60,50 +67,52 @@ class Exporter(QObject):
             return None
         data = planes.full_data(image)
         path = image.source.path or image.metadata.get("path")
-        outcomes = tuple(
-            Outcome(index, current, run.planes[index].made, plane_reader(data, index, rgb=image.rgb))
+        exported = tuple(
+            ExportedPlane(index, current, run.planes[index].made, plane_reader(data, index, rgb=image.rgb))
             for index in sorted(run.planes)
             if (current := self._results.current(image, index)) is not None
         )
         file = Path(path) if path and Path(path).is_file() else None
-        return Exhibit(image.name, file, roles.file_sha256(image), roles.pixel_size_um(image), outcomes)
+        return ExportedImage(image.name, file, roles.file_sha256(image), roles.pixel_size_um(image), exported)
 
     def copy_table(self) -> None:
         """Put the table on the clipboard, tab separated."""
-        exhibit = self.exhibit()
-        if exhibit is not None:
-            QApplication.clipboard().setText(table_text(exhibit.rows(), "\t"))
+        exported = self.exported()
+        if exported is not None:
+            QApplication.clipboard().setText(table_text(exported.rows(), "\t"))
             self._say("Table copied.")
 
     def save_table(self) -> None:
         """Ask for a name and write the table as CSV."""
-        exhibit = self.exhibit()
-        path = exhibit and self._ask_file("Save the table", f"{exhibit.stem(())}_phases.csv", "CSV (*.csv)")
+        exported = self.exported()
+        path = exported and self._ask_file("Save the table", f"{exported.stem(())}_phases.csv", "CSV (*.csv)")
         if path:
-            rows = exhibit.rows()
+            rows = exported.rows()
             self._write(lambda: save_table(path, rows))
 
     def save_overlay(self) -> None:
         """Ask for a name and write the overlay of the plane on show as PNG."""
-        exhibit, index = self.exhibit(), self._state.plane
-        outcome = next((p for p in exhibit.planes if p.index == index), None) if exhibit else None
-        path = outcome and self._ask_file(
-            "Save the overlay", f"{exhibit.stem(index)}_overlay.png", "PNG (*.png)"
+        exported, index = self.exported(), self._state.plane
+        plane = next((p for p in exported.planes if p.index == index), None) if exported else None
+        path = plane and self._ask_file(
+            "Save the overlay", f"{exported.stem(index)}_overlay.png", "PNG (*.png)"
         )
         if path:
-            self._write(lambda: save_overlay(path, outcome))
+            self._write(lambda: save_overlay(path, plane))
 
     def save_result(self) -> None:
         """Ask for a folder and write label map and record of each plane."""
-        exhibit = self.exhibit()
-        chosen = exhibit and QFileDialog.getExistingDirectory(self._window, "Folder for label map and record")
+        exported = self.exported()
+        chosen = exported and QFileDialog.getExistingDirectory(
+            self._window, "Folder for label map and record"
+        )
         if not chosen:
             return
         folder = Path(chosen)
-        there = files_there(folder, exhibit)
+        there = files_there(folder, exported)
         if there and not self._replace(there):
             return
-        self._write(lambda: save_results(folder, exhibit))
+        self._write(lambda: save_results(folder, exported))
 
     def _ask_file(self, title: str, name: str, kind: str) -> Path | None:
         chosen, _ = QFileDialog.getSaveFileName(self._window, title, name, kind)
