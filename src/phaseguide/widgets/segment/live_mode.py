@@ -133,7 +133,7 @@ class LiveMode(QObject):
         except PhaseguideError as error:
             self._impossible = True
             self._say(str(error), alarm=True)
-        self.show_phase()
+            self.show_phase()
 
     def _ask(self, session: Session) -> None:
         image, index = self._state.image, self._state.plane
@@ -143,6 +143,7 @@ class LiveMode(QObject):
         self._awaited, self._accept_next, self._impossible = request, False, False
         hand, store = self._hand, self._store
         self.worker.submit(lambda: live_stages(wish(), hand, store))
+        self.show_phase()
         if self._work_s < ONE_FRAME_S and time.monotonic() - self._last > MOVING_S:
             self.worker.wait(ONE_FRAME_S)
         self._last = time.monotonic()
@@ -270,6 +271,7 @@ class LiveMode(QObject):
             elif isinstance(event, Failed):
                 self._awaited, self._accept_next = None, False
                 self._say(str(event.error), alarm=True)
+                self.show_phase()
 
     def _show(self, answer: LiveResult) -> None:
         state, wish, done = self._state, answer.wish, answer.segmentation
