@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from phaseguide.jobs.export import Exhibit, Outcome, save_overlay, save_results
-from phaseguide.jobs.results import summary, table_text
+from phaseguide.control import Control
+from phaseguide.jobs.export import ExportedImage, ExportedPlane, save_overlay, save_results
+from phaseguide.jobs.results import summary
 from phaseguide.jobs.segment import Job, Plane, PlaneDone, run_job
 from phaseguide.jobs.session_store import Options, SessionStore
+from phaseguide.jobs.tables import table_text
 from phaseguide.ratios import parse_ratio
 from phaseguide.segmentation.request import Request
 from tiny_models import NAMES, tiny_image
@@ -30,16 +31,18 @@ def press(model: Path, request: Request, planes: int = 1, *, specimen: bool = Fa
         for n in range(planes)
     )
     job = Job(model, made, request, Options(device="cpu"), source="Visual estimate", specimen=specimen)
-    events = run_job(job, SessionStore(), threading.Event())
+    events = run_job(job, SessionStore(), Control())
     return [event for event in events if isinstance(event, PlaneDone)]
 
 
-def exported(done: list[PlaneDone], file: Path) -> Exhibit:
+def exported(done: list[PlaneDone], file: Path) -> ExportedImage:
     outcomes = tuple(
-        Outcome(one.index, one.result.segmentation, one.result.made, lambda: np.asarray(Image.open(file)))
+        ExportedPlane(
+            one.index, one.result.segmentation, one.result.made, lambda: np.asarray(Image.open(file))
+        )
         for one in done
     )
-    return Exhibit("steel 7/a", file, "0" * 64, 0.2, outcomes)
+    return ExportedImage("steel 7/a", file, "0" * 64, 0.2, outcomes)
 
 
 def test_records_of_the_segment_dock(tiny: Path, tmp_path: Path, held: Held) -> None:

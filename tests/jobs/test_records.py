@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from phaseguide.cli import app
-from phaseguide.jobs.export import Exhibit, Outcome, save_results
+from phaseguide.control import Control
+from phaseguide.jobs.export import ExportedImage, ExportedPlane, save_results
 from phaseguide.jobs.project.rerun_project import rerun
 from phaseguide.jobs.segment import Job, Plane, PlaneDone, run_job
 from phaseguide.jobs.session_store import Options, SessionStore
@@ -35,9 +35,9 @@ def of_the_dock(image: Path, model: Path, asked: np.ndarray | None, out: Path) -
     plane = Plane((), image.stem, lambda: micrograph.data, margins=micrograph.margins)
     request = Request(asked=asked, uncertainty=SOURCE.uncertainty)
     job = Job(model, (plane,), request, Options(device="cpu"), None if asked is None else SOURCE.title)
-    (done,) = [e for e in run_job(job, SessionStore(), threading.Event()) if isinstance(e, PlaneDone)]
-    shown = Outcome((), done.result.segmentation, done.result.made, lambda: micrograph.data)
-    exhibit = Exhibit(image.stem, image, micrograph.sha256, micrograph.pixel_size_um, (shown,))
+    (done,) = [e for e in run_job(job, SessionStore(), Control()) if isinstance(e, PlaneDone)]
+    shown = ExportedPlane((), done.result.segmentation, done.result.made, lambda: micrograph.data)
+    exhibit = ExportedImage(image.stem, image, micrograph.sha256, micrograph.pixel_size_um, (shown,))
     return read(save_results(out, exhibit) / f"{image.stem}.json")
 
 

@@ -113,6 +113,6 @@ def test_without_a_ratio_there_is_no_note(widget: Any, viewer: Any, segment: Any
     assert not widget.panel.results.copy.isEnabled()
     viewer.add_image(micrograph(), name="steel")
     segment()
-    rows = widget.exporter.exhibit().rows()
+    rows = widget.exporter.exported().rows()
     assert {row.note for row in rows} == {""}
     assert all(row.expected is None and row.imposed is None for row in rows)

@@ -114,7 +114,7 @@ def test_all_planes_with_a_ratio_each(widget: Any, viewer: Any, segment: Any, qt
     segment()
     for plane in viewer.layers["stack phases"].data:
         assert np.count_nonzero(plane == 1) / plane.size == pytest.approx(0.4, abs=0.001)
-    rows = widget.exporter.exhibit().rows()
+    rows = widget.exporter.exported().rows()
     assert [row.plane for row in rows] == ["0"] * 3 + ["1"] * 3 + ["2"] * 3
     assert all(row.note == "constrained by your value, not independent" for row in rows)
 
@@ -122,7 +122,7 @@ def test_all_planes_with_a_ratio_each(widget: Any, viewer: Any, segment: Any, qt
 def test_plain_images_offer_no_planes(widget: Any, viewer: Any) -> None:
     viewer.add_image(micrograph())
     assert widget.panel.planes_box.isHidden()
-    assert not widget.panel.all_planes
+    assert not widget.state.every_plane
 
 
 def test_information_bar_is_proposed_as_excluded(widget: Any, viewer: Any, segment: Any, qtbot: Any) -> None:

@@ -102,4 +102,4 @@ def test_escape_in_the_popup_only_closes_it(shown: Any, qtbot: Any) -> None:
     popup.spin.setValue(10)
     QTest.keyClick(popup.spin, Qt.Key.Key_Escape)
     qtbot.waitUntil(lambda: button._popup is None)
-    assert widget.live.in_series and widget.panel.uncertainty == (0.3, 0.1, 0.3)
+    assert widget.live.in_series and widget.state.uncertainty == (0.3, 0.1, 0.3)

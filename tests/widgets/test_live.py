@@ -38,7 +38,7 @@ def snapshot(widget: Any, viewer: Any) -> tuple[Any, ...]:
     return (
         layer.data.tobytes(),
         dict(layer.metadata),
-        widget.panel.inputs(),
+        widget.state.inputs,
         [box.text() for box in table.boxes],
         [label.text() for label in table.found + table.unguided],
         [button.text() for button in table.ranges],

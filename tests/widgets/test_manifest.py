@@ -124,4 +124,4 @@ def test_preferences_set_the_defaults(viewer: Any, npe2pm: Any, plugin_settings:
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
     advanced = widget.panel.advanced.value()
     assert (advanced.device, advanced.flips, advanced.tile, advanced.memory_mb) == ("cpu", "off", 640, 1024)
-    assert widget.panel.source.uncertainty == 0.1
+    assert widget.state.source.uncertainty == 0.1

@@ -46,10 +46,10 @@ def test_an_offer_is_one_change(done: Any, viewer: Any, qtbot: Any, monkeypatch:
 
 def test_one_uncertainty_for_all_or_none(done: Any, qtbot: Any) -> None:
     done.take_offer(RatioOffer(SHARES, 0.05, "a count"))
-    assert done.panel.uncertainty == (0.05, 0.05, 0.05)
+    assert done.state.uncertainty == (0.05, 0.05, 0.05)
     before = done.panel.source_box.currentIndex()
     done.take_offer(RatioOffer(SHARES, None, "a preset"))
-    assert done.panel.source_box.currentIndex() == before and done.panel.title == "a preset"
+    assert done.panel.source_box.currentIndex() == before and done.state.inputs.title == "a preset"
 
 
 def test_a_number_that_was_changed_by_hand_is_told(done: Any, viewer: Any, qtbot: Any) -> None:
@@ -63,21 +63,21 @@ def test_a_number_that_was_changed_by_hand_is_told(done: Any, viewer: Any, qtbot
 def test_choosing_a_source_takes_its_uncertainty_for_every_phase(done: Any, qtbot: Any) -> None:
     done.take_offer(RatioOffer(SHARES, 0.05, "a count"))
     done.panel.source_box.setCurrentIndex(0)
-    assert done.panel.uncertainty == 0.1 and done.panel.title == ""
+    assert done.state.uncertainty == 0.1 and done.state.inputs.title == ""
 
 
 def test_cancel_takes_an_offer_back(done: Any, qtbot: Any) -> None:
-    before = done.panel.inputs()
+    before = done.state.inputs
     done.take_offer(RatioOffer(SHARES, 0.05, "a count"))
     answered(done, qtbot)
     done.live.cancel()
-    assert done.panel.inputs() == before
+    assert done.state.inputs == before
 
 
 def test_an_offer_for_other_phases_is_refused(done: Any, told: list[str]) -> None:
-    before = done.panel.inputs()
+    before = done.state.inputs
     done.take_offer(RatioOffer(np.array([0.5, 0.5]), 0.05, "a count"))
-    assert "2 phases" in told[0] and done.panel.inputs() == before
+    assert "2 phases" in told[0] and done.state.inputs == before
 
 
 def test_a_closed_widget_takes_nothing(done: Any, viewer: Any) -> None:

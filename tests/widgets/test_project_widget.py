@@ -250,7 +250,7 @@ def test_a_result_on_trial_is_not_reviewed(
     settled(dock, qtbot)
     entry = Project.open(folder).field("steel0")
     assert entry.result.constrained and entry.ratio.shares[1] == pytest.approx(0.4)
-    assert entry.ratio.source == widget.panel.source.key
+    assert entry.ratio.source == widget.state.source.key
     click(qtbot, dock.panel.review_button)
     settled(dock, qtbot)
     assert Project.open(folder).field("steel0").state == "reviewed"

@@ -47,11 +47,11 @@ def test_the_model_finds_the_ratio_and_typing_takes_it_back(segmented: Any, qtbo
         timeout=WAIT,
     )
     result = widget.panel.table.result
-    assert widget.panel.table.asked() is None and result.imposed is not None and not result.constrained
+    assert widget.state.asked is None and result.imposed is not None and not result.constrained
     assert "the model finds" in widget.panel.table.sum_line.text()
     widget.panel.table.boxes[1].setValue(30.0)
     qtbot.waitUntil(lambda: widget.panel.table.result.constrained, timeout=WAIT)
-    assert not widget.panel.auto
+    assert not widget.state.inputs.auto
 
 
 def test_cells_of_a_spreadsheet_move_the_mask(segmented: Any, qtbot: Any) -> None:
@@ -77,9 +77,9 @@ def test_painted_shares_are_offered_with_their_uncertainty(segmented: Any, qtbot
     qtbot.waitUntil(lambda: not widget.tools.painted.busy, timeout=WAIT)
     shares = widget.tools.painted.estimate.shares
     qtbot.mouseClick(widget.tools.painted.use_button, Qt.MouseButton.LeftButton)
-    assert widget.panel.table.asked() == pytest.approx(shares, abs=1e-4)
-    assert isinstance(widget.panel.uncertainty, tuple)
-    assert "steel edits" in widget.panel.title
+    assert widget.state.asked == pytest.approx(shares, abs=1e-4)
+    assert isinstance(widget.state.uncertainty, tuple)
+    assert "steel edits" in widget.state.inputs.title
 
 
 def test_a_region_gets_its_own_ratio(segmented: Any, qtbot: Any) -> None:

@@ -95,6 +95,6 @@ def test_back_brings_the_scope_back(widget: Any, viewer: Any, qtbot: Any, segmen
     type_into(qtbot, widget.panel.table.boxes[1], "45")
     segment()
     widget.live.step(-1)
-    assert widget.panel.scope == FIELD and widget.panel.live_check.isEnabled()
+    assert widget.state.inputs.scope == FIELD and widget.panel.live_check.isEnabled()
     widget.live.step(1)
-    assert widget.panel.scope == SPECIMEN and not widget.panel.live_check.isEnabled()
+    assert widget.state.inputs.scope == SPECIMEN and not widget.panel.live_check.isEnabled()

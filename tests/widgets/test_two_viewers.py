@@ -57,7 +57,7 @@ def test_two_viewers_leave_each_other_alone(
     shares = tuple(np.roll((0.7, 0.2, 0.1), 1))[: len(first.scheme)]
     offered = np.array(shares) / sum(shares)
     assert tell(hub_of(one).ratio_offered, RatioOffer(offered, None, "a count"))
-    assert second.panel.table.asked() is None and first.panel.table.asked() is not None
+    assert second.state.asked is None and first.state.asked is not None
     qtbot.waitUntil(lambda: first.live.worker.idle, timeout=60_000)
     assert np.array_equal(two.layers["steel phases"].data, before)
 
@@ -72,7 +72,7 @@ def test_two_viewers_leave_each_other_alone(
     one.layers.clear()
     paint(two.layers["steel edits"], 60)
     qtbot.waitUntil(lambda: not second._settle.isActive(), timeout=20_000)
-    assert (second.standing(()).labels[60, 12:38] == 1).all()
+    assert (second.current(()).labels[60, 12:38] == 1).all()
     one.close()
     two.layers["steel"].scale = (2, 2)
     assert tuple(two.layers["steel phases"].scale) == (2, 2)

@@ -17,7 +17,7 @@ from phaseguide.segmentation.request import Segmentation
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ExportedPlane:
     """One plane as it stands, and how to read its image."""
 
     index: Index
@@ -27,14 +27,14 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Exhibit:
+class ExportedImage:
     """Everything about a result that a file may need."""
 
     image_name: str
     image_path: Path | None
     image_sha256: str | None
     pixel_size_um: float | None
-    planes: tuple[Outcome, ...]
+    planes: tuple[ExportedPlane, ...]
 
     def rows(self) -> list[PhaseRow]:
         """Table of all planes."""
@@ -59,7 +59,7 @@ def save_table(path: Path, rows: list[PhaseRow]) -> Path:
     return path
 
 
-def save_overlay(path: Path, plane: Outcome) -> Path:
+def save_overlay(path: Path, plane: ExportedPlane) -> Path:
     """Write the phases over the micrograph as PNG, pixel for pixel."""
     from phaseguide.atomic import write_bytes
     from phaseguide.segmentation.saving import overlay_image, png_bytes
@@ -69,28 +69,28 @@ def save_overlay(path: Path, plane: Outcome) -> Path:
     return path
 
 
-def files_there(folder: Path, exhibit: Exhibit) -> list[Path]:
+def files_there(folder: Path, exported: ExportedImage) -> list[Path]:
     """Return the files that `save_results` would replace."""
     from phaseguide.segmentation.saving import result_files
 
-    files = [result_files(folder, exhibit.stem(plane.index)) for plane in exhibit.planes]
+    files = [result_files(folder, exported.stem(plane.index)) for plane in exported.planes]
     return [path for one in files for path in (one.labels, one.record) if path.exists()]
 
 
-def save_results(folder: Path, exhibit: Exhibit) -> Path:
+def save_results(folder: Path, exported: ExportedImage) -> Path:
     """Write label map and record of every plane into a folder."""
     from phaseguide.segmentation.saving import save_segmentation
 
-    for plane in exhibit.planes:
+    for plane in exported.planes:
         save_segmentation(
             folder,
-            exhibit.stem(plane.index),
+            exported.stem(plane.index),
             plane.made.told(plane.segmentation),
             plane.made.model,
-            exhibit.image_path,
+            exported.image_path,
             plane.read(),
-            exhibit.pixel_size_um,
-            image_sha256=exhibit.image_sha256,
+            exported.pixel_size_um,
+            image_sha256=exported.image_sha256,
             source=plane.made.source,
             settings=plane.made.settings,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,10 @@ DRAWN_S = 1.0
 
 LONGEST_LOG = 10_000
 """Records that a layer's metadata hold; the oldest go first."""
+
+
+_schemes: weakref.WeakKeyDictionary[Any, tuple[Any, PhaseScheme]] = weakref.WeakKeyDictionary()
+"""Of each layer: what its metadata said, and the phases that were read from it."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +228,12 @@ def keep_in_metadata(layer: Labels, edit: Edit) -> None:
 def scheme_of(layer: Labels) -> PhaseScheme | None:
     """Phases that a layer was made for; None for a layer that the program does not know."""
     told = mark_of(layer).get("scheme")
-    return None if told is None else PhaseScheme.from_dict(told, source=f"Layer {layer.name!r}")
+    if told is None:
+        return None
+    read = _schemes.get(layer)
+    if read is None or read[0] != told:
+        read = _schemes[layer] = told, PhaseScheme.from_dict(told, source=f"Layer {layer.name!r}")
+    return read[1]
 
 
 def _counts(labels: NDArray[Any], phases: int) -> NDArray[np.int64]:

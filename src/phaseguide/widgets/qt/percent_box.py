@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import QLocale, Qt
 from qtpy.QtGui import QValidator
 from qtpy.QtWidgets import QDoubleSpinBox
@@ -81,3 +84,8 @@ class ShareBox(QDoubleSpinBox):
             super().wheelEvent(event)
         else:
             event.ignore()
+
+
+def shares_of(boxes: Iterable[ShareBox]) -> NDArray[np.float64]:
+    """Shares of several boxes in [0, 1], NaN where open; shape (K,)."""
+    return np.array([box.share for box in boxes], dtype=np.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QFont, QFontMetrics
-from qtpy.QtWidgets import QGridLayout, QSizePolicy
+from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy
 
 from phaseguide.phases import Phase
 from phaseguide.widgets.layers.brush_keys import key_of
@@ -25,7 +25,7 @@ class AreaCell:
     """An area share, and small below it what one pixel more or less at the boundaries makes of it."""
 
     def __init__(self, tip: str) -> None:
-        self.value, self.sensitivity = Label(NOTHING), Label()
+        self.value, self.sensitivity = QLabel(NOTHING), QLabel()  # numbers, so no text to be guarded
         for label in (self.value, self.sensitivity):
             label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -35,7 +35,7 @@ class AreaCell:
     def show_share(self, share: float | None) -> None:
         """Show a share in [0, 1], or none; the sensitivity of the last one goes."""
         self.value.setText(NOTHING if share is None else f"{share * 100:.2f}")
-        self.sensitivity.setText("")
+        self.sensitivity.clear()
 
     def show_sensitivity(self, low: float, high: float) -> None:
         """Show the range of shares in [0, 1]."""
@@ -72,6 +72,16 @@ class PhaseLine:
         for column, cell in ((4, self.found), (5, self.unguided)):
             grid.addWidget(cell.value, line, column)
             grid.addWidget(cell.sensitivity, line + 1, column)
+
+    def show_shares(self, found: float | None, unguided: float | None) -> None:
+        """Show the area shares of a result, or none; the sensitivities of the last one go."""
+        self.found.show_share(found)
+        self.unguided.show_share(unguided)
+
+    def show_sensitivity(self, found: tuple[float, float], unguided: tuple[float, float]) -> None:
+        """Show the lowest and the highest shares."""
+        self.found.show_sensitivity(*found)
+        self.unguided.show_sensitivity(*unguided)
 
     def fit(self) -> None:
         """Ask for enough room; a wrapping label does not ask for its longest word by itself."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
@@ -13,7 +12,7 @@ from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.ratios import SUM_TOLERANCE, Ratio
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.segmentation.saving import CONSTRAINED, constraint_note
-from phaseguide.widgets.qt.percent_box import ShareBox
+from phaseguide.widgets.qt.percent_box import ShareBox, shares_of
 from phaseguide.widgets.qt.plain_text import Label, as_plain
 from phaseguide.widgets.qt.style import ALARM
 from phaseguide.widgets.ratio.phase_row import FOUND_TIP, UNGUIDED_TIP, PhaseLine
@@ -39,7 +38,8 @@ class PhaseTable(QWidget):
         self.scheme: PhaseScheme | None = None
         self.rows: list[PhaseLine] = []
         self.result: Segmentation | None = None
-        self._estimated = False
+        self._shares = np.empty(0)
+        self._estimated = self._wrong = False
         self._uncertainty = 0.3
         self._remembered: dict[str, float] = {}
         self._grid = QWidget()
@@ -90,6 +90,7 @@ class PhaseTable(QWidget):
             for phase, box in zip(self.scheme, self.boxes, strict=True):
                 self._remembered[normalise_name(phase.name)] = box.share
         self.scheme, self.rows = scheme, []
+        self._shares = np.full(len(scheme or ()), np.nan)  # what new ranges show
         body = QWidget()
         grid = QGridLayout(body)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -115,19 +116,14 @@ class PhaseTable(QWidget):
         self.set_uncertainty(self._uncertainty)
         self.show_result(None)
 
-    def asked(self) -> NDArray[np.float64] | None:
-        """Shares as typed, NaN where open; None if all are open. Not checked."""
-        shares = np.array([box.share for box in self.boxes], dtype=np.float64)
-        return None if not shares.size or np.isnan(shares).all() else shares
+    @property
+    def shares(self) -> tuple[float | None, ...]:
+        """Expected shares in [0, 1], None where open."""
+        return tuple(None if np.isnan(share) else share for share in self._shares.tolist())
 
     def spreads(self) -> tuple[float | None, ...]:
         """Uncertainty that was set for a phase by itself, None where the source decides."""
         return tuple(row.range.spread for row in self.rows)
-
-    def uncertainty(self) -> float | tuple[float, ...]:
-        """Log-ratio standard deviation in force: one number, or one a phase where any has its own."""
-        each = tuple(row.range.uncertainty for row in self.rows)
-        return self._uncertainty if all(one == self._uncertainty for one in each) else each
 
     def write(self, shares: Iterable[float], spreads: tuple[float | None, ...]) -> None:
         """Take over shares (NaN for open) and own uncertainties, without telling of a change."""
@@ -140,8 +136,9 @@ class PhaseTable(QWidget):
 
     def set_estimated(self, estimated: bool) -> None:
         """Say of empty boxes that the model finds the ratio, or that there is none."""
-        self._estimated = estimated
-        self._update()
+        if estimated != self._estimated:
+            self._estimated = estimated
+            self._update()
 
     def set_uncertainty(self, uncertainty: float) -> None:
         """Show the ranges that a source means; 0 is exact."""
@@ -157,12 +154,14 @@ class PhaseTable(QWidget):
 
     def show_result(self, result: Segmentation | None) -> None:
         """Show the area shares of a result, or none; the two columns always come together."""
-        if result is not None and (self.scheme is None or result.scheme.names != self.scheme.names):
+        if result is not None and result.scheme != self.scheme and not self._same_names(result.scheme):
             result = None  # made with another model; its numbers belong to other phases
         self.result = result
         for k, row in enumerate(self.rows):
-            row.found.show_share(None if result is None else float(result.achieved[k]))
-            row.unguided.show_share(None if result is None else float(result.own[k]))
+            if result is None:
+                row.show_shares(None, None)
+            else:
+                row.show_shares(float(result.achieved[k]), float(result.own[k]))
         constrained = result is not None and result.constrained
         self.note.setVisible(constrained)
         if constrained:
@@ -180,8 +179,10 @@ class PhaseTable(QWidget):
     def show_sensitivity(self, achieved: tuple[Ratio, Ratio], own: tuple[Ratio, Ratio]) -> None:
         """Show the lowest and highest shares with all boundaries moved by one pixel."""
         for k, row in enumerate(self.rows):
-            row.found.show_sensitivity(achieved[0][k], achieved[1][k])
-            row.unguided.show_sensitivity(own[0][k], own[1][k])
+            row.show_sensitivity((achieved[0][k], achieved[1][k]), (own[0][k], own[1][k]))
+
+    def _same_names(self, scheme: PhaseScheme) -> bool:
+        return self.scheme is not None and scheme.names == self.scheme.names
 
     def _on_change(self) -> None:
         if not self.signalsBlocked():
@@ -189,9 +190,10 @@ class PhaseTable(QWidget):
             self.changed.emit()
 
     def _update(self) -> None:
-        for row in self.rows:
-            row.range.set_share(row.box.share)
-        shares = np.array([box.share for box in self.boxes])
+        shares, before = shares_of(self.boxes), self._shares
+        for k in np.flatnonzero((shares != before) & ~(np.isnan(shares) & np.isnan(before))):
+            self.rows[k].range.set_share(float(shares[k]))
+        self._shares = shares
         total = float(np.nansum(shares)) * 100
         is_open = np.isnan(shares)
         wrong, scalable = False, False
@@ -214,13 +216,14 @@ class PhaseTable(QWidget):
         else:
             text = "Set: 100.00 %."
         self.sum_line.setText(text)
-        self.sum_line.setStyleSheet(ALARM if wrong else "")
+        if wrong != self._wrong:  # a style is costly, also the same one
+            self._wrong = wrong
+            self.sum_line.setStyleSheet(ALARM if wrong else "")
         self.scale_button.setVisible(scalable and total > 0)
 
     def _scale(self) -> None:
         """Bring the boxes to exactly 100.00 % by largest remainder, so that the roundings agree too."""
-        shares = np.array([box.share for box in self.boxes])
-        wanted = shares / shares.sum() * 10_000
+        wanted = self._shares / self._shares.sum() * 10_000
         cents = np.floor(wanted).astype(int)
         for k in np.argsort(cents - wanted, kind="stable")[: 10_000 - cents.sum()]:
             cents[k] += 1

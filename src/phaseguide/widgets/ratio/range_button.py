@@ -50,13 +50,15 @@ class RangeButton(QPushButton):
 
     def set_default(self, uncertainty: float) -> None:
         """Take the uncertainty of a source; 0, exact, holds for every phase."""
-        self._default = uncertainty
-        self._draw()
+        if uncertainty != self._default:
+            self._default = uncertainty
+            self._draw()
 
     def set_spread(self, spread: float | None) -> None:
         """Set the phase's own uncertainty, or leave it to the source (None)."""
-        self.spread = spread
-        self._draw()
+        if spread != self.spread:
+            self.spread = spread
+            self._draw()
 
     def choose(self, spread: float | None) -> None:
         """Take a choice of the user."""

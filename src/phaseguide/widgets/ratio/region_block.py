@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QLineEdit, QSizePolicy, QVBoxLay
 
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.ratios import SUM_TOLERANCE
-from phaseguide.widgets.qt.percent_box import ShareBox
+from phaseguide.widgets.qt.percent_box import ShareBox, shares_of
 from phaseguide.widgets.qt.plain_text import Label, as_plain, one_line
 from phaseguide.widgets.qt.style import ALARM
 
@@ -149,7 +149,7 @@ class RegionBlock(QWidget):
         self.changed.emit()
 
     def _update(self) -> None:
-        shares = np.array([box.share for box in self.boxes])
+        shares = shares_of(self.boxes)
         total, is_open = float(np.nansum(shares)) * 100, np.isnan(shares)
         wrong = bool(self._problem) or total > 100 * (1 + SUM_TOLERANCE)
         if self._problem:

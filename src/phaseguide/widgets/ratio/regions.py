@@ -101,8 +101,9 @@ class RegionsBox(QWidget):
             Expected values that cannot be meant.
         """
         self.set_scheme(scheme)
-        if self.layer is None:
+        if not self.blocks:  # no layer, or nothing drawn on it
             return ()
+        assert self.layer is not None
         shape = data_shape(image)[-2:]
         names, drawn = self._names(), []
         for outline in read_outlines(self.layer, image, index):
@@ -129,6 +130,8 @@ class RegionsBox(QWidget):
 
     def show_shares(self, shares: Sequence[RegionShares]) -> None:
         """Show what was found in the regions of a result; an empty sequence shows nothing."""
+        if not self.blocks:
+            return
         known = {one.name: one for one in shares}
         for name, block in zip(self._names(), self.blocks, strict=False):
             one = known.get(name)
@@ -136,7 +139,7 @@ class RegionsBox(QWidget):
                 block.show_shares(None, None)
             else:
                 block.show_shares(one.own, one.achieved)
-        self.note.setVisible(bool(self.blocks) and any(one.asked is not None for one in shares))
+        self.note.setVisible(any(one.asked is not None for one in shares))
 
     def draw(self) -> None:
         """Make a Shapes layer on the image, or take the chosen one, with the polygon tool in hand."""

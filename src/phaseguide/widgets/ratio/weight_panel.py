@@ -17,7 +17,7 @@ from phaseguide.errors import PhaseguideError, RatioError
 from phaseguide.json_files import read_json
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.ratios import Ratio, area_from_weight
-from phaseguide.widgets.qt.percent_box import OPEN, ShareBox
+from phaseguide.widgets.qt.percent_box import OPEN, ShareBox, shares_of
 from phaseguide.widgets.qt.plain_text import Label, as_plain, one_line
 
 HEADINGS = ("", "Phase", "Weight %", "g/cm³", "Area %")
@@ -157,7 +157,7 @@ class WeightPanel(QWidget):
 
     def weight_values(self) -> Ratio:
         """Weight shares in [0, 1], NaN where open; shape (K,)."""
-        return np.array([box.share for box in self.weights])
+        return shares_of(self.weights)
 
     def density_values(self) -> Ratio:
         """Densities in g/cm3, NaN where not known; shape (K,)."""

@@ -1,48 +1,78 @@
-"""The parts of the Segment widget around the table: sources of ratios, regions, disputed islands, look inside."""
+"""The parts of the Segment dock around the table: sources of ratios, regions, islands that flip, look inside."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal
 
 from phaseguide.ratios import Ratio
-from phaseguide.segmentation.request import Segmentation
 from phaseguide.widgets.inside.box import InsideBox
 from phaseguide.widgets.qt.collapsible import Collapsible
 from phaseguide.widgets.ratio.painted import PaintedBox
 from phaseguide.widgets.ratio.prompts import PromptsBox
 from phaseguide.widgets.ratio.ratio_tools import RatioTools
 from phaseguide.widgets.ratio.regions import RegionsBox
-from phaseguide.widgets.segment.flipped_islands import DisputesBox
-from phaseguide.widgets.segment.plan import make_wish
+from phaseguide.widgets.segment.flipped_islands import DisputesBox, Maps
+from phaseguide.widgets.segment.plan import no_prompts
 
 if TYPE_CHECKING:
-    from phaseguide.widgets.segment.dock import SegmentWidget
+    from phaseguide.jobs.inputs import Inputs
+    from phaseguide.jobs.session_store import SessionStore
+    from phaseguide.segmentation.request import Segmentation
+    from phaseguide.widgets.segment.binding import PanelBinding
+    from phaseguide.widgets.segment.panel import SegmentPanel
+    from phaseguide.widgets.segment.plan import Planner
+    from phaseguide.widgets.segment.state import SegmentState
 
 
-class SideTools(QObject):
+class Assistants(QObject):
     """Makes the parts, puts them into the panel and connects them.
 
     Parameters
     ----------
-    widget : SegmentWidget
+    panel : SegmentPanel
+    binding : PanelBinding
+        Tells of changes of regions and prompts, as of those of the controls.
+    viewer : napari.viewer.Viewer
+    state : SegmentState
+    planner : Planner
+        Learns here where regions and prompts come from.
+    store : SessionStore
+    maps : callable
+        Returns the maps of the plane on show that can be compared.
     """
 
-    def __init__(self, widget: SegmentWidget) -> None:
-        super().__init__(widget)
-        self._widget = widget
-        panel, viewer = widget.panel, widget.viewer
+    offered = Signal(object)
+    """A `RatioOffer` for the boxes."""
+    said = Signal(str)
+    """A sentence for the status line."""
+    failed = Signal(object)
+    """A `PhaseguideError`: what was tried cannot be done."""
+
+    def __init__(
+        self,
+        panel: SegmentPanel,
+        binding: PanelBinding,
+        viewer: Any,
+        state: SegmentState,
+        planner: Planner,
+        store: SessionStore,
+        maps: Callable[[], Maps],
+    ) -> None:
+        super().__init__(panel)
+        self._panel, self._binding, self._state, self._planner = panel, binding, state, planner
+        self._compares = False
         self.ratio = RatioTools(
-            panel.table.asked, self._own, lambda: widget.scheme, self._model_name, self._state
+            lambda: state.asked, self._own, lambda: state.scheme, self._model_name, self._preset_state
         )
-        self.painted = PaintedBox(viewer, lambda: widget.image, widget.current_session, lambda: widget.scheme)
-        self.regions = RegionsBox(viewer, lambda: widget.image)
-        self.disputes = DisputesBox(viewer, lambda: widget.image, lambda: widget.scheme, widget.named_maps)
-        self.inside = InsideBox(viewer, lambda: make_wish(viewer, panel), lambda: widget.image, widget.store)
-        self.prompts = PromptsBox(viewer, lambda: widget.image)
-        panel.regions_of, panel.prompts_of = self.regions.regions, self.prompts.prompts
+        self.painted = PaintedBox(viewer, self._image, planner.session, lambda: state.scheme)
+        self.regions = RegionsBox(viewer, self._image)
+        self.disputes = DisputesBox(viewer, self._image, lambda: state.scheme, maps)
+        self.inside = InsideBox(viewer, planner.look_inside, self._image, store)
+        self.prompts = PromptsBox(viewer, self._image)
+        planner.regions_of = self.regions.regions
         panel.advanced.form.rows.addRow(self.prompts)
         panel.sources.addWidget(self.ratio)
         self.painted_fold = Collapsible("From painted labels", self.painted)
@@ -55,34 +85,30 @@ class SideTools(QObject):
         panel.judging.addWidget(self.inside_fold)
         self.painted.set_active(False)
         self.painted_fold.toggled.connect(self.painted.set_active)
-        self.ratio.offered.connect(widget.take_offer)
+        self.disputes_fold.toggled.connect(self._on_disputes)
+        self.ratio.offered.connect(self.offered)
         self.ratio.state_wanted.connect(self._take_state)
-        self.ratio.auto_wanted.connect(panel.ask_for_estimate)
-        self.ratio.said.connect(widget.say)
-        self.ratio.failed.connect(widget.fail)
-        self.painted.offered.connect(widget.take_offer)
-        self.regions.changed.connect(panel.changed)
-        self.prompts.changed.connect(panel.changed)
-        panel.model_box.changed.connect(self._on_model)
-        self.disputes.working.connect(lambda _: widget.show_state())
-        panel.source_box.currentIndexChanged.connect(self._on_source)
-        panel.advanced.changed.connect(self._on_source)
-        self._on_source()
+        self.ratio.auto_wanted.connect(binding.ask_for_estimate)
+        self.ratio.said.connect(self.said)
+        self.ratio.failed.connect(self.failed)
+        self.painted.offered.connect(self.offered)
+        self.regions.changed.connect(binding.changed)
+        self.prompts.changed.connect(binding.changed)
+        state.events.model.connect(self._on_model)
+        state.events.inputs.connect(self._on_inputs)
+        state.events.shown.connect(self._on_shown)
+        self.regions.set_uncertainty(state.source_uncertainty)
         self._on_model()
 
-    def refresh(self, standing: Segmentation | None) -> None:
-        """Follow the chosen image, model and plane, and the result on show."""
-        self.regions.set_scheme(self._widget.scheme)
-        self.regions.show_shares(() if standing is None else standing.regions)
+    def refresh(self) -> None:
+        """Follow the chosen image, model and plane, and the edits."""
+        shown = self._state.shown
+        self.regions.set_scheme(self._state.scheme)
+        self.regions.show_shares(() if shown is None else shown.regions)
         self.ratio.refresh()
-        self.disputes.refresh()
+        self._compare()
         if self.painted_fold.isExpanded():
             self.painted.refresh()
-
-    def answered(self, result: Segmentation) -> None:
-        """Show what a changed value has led to."""
-        self.regions.show_shares(result.regions)
-        self.disputes.refresh()
 
     def reset_choices(self) -> None:
         """Read the viewer's layers again."""
@@ -95,28 +121,44 @@ class SideTools(QObject):
         self.painted.shut_down()
         self.inside.shut_down()
 
+    def _image(self) -> Any:
+        return self._state.image
+
     def _own(self) -> Ratio | None:
-        standing = self._widget.standing(self._widget.current_plane()) if self._widget.image else None
-        return None if standing is None or standing.scheme != self._widget.scheme else standing.own
+        shown = self._state.shown
+        return None if shown is None or shown.scheme != self._state.scheme else shown.own
 
     def _model_name(self) -> str:
-        card = self._widget.panel.model_box.card
-        return "" if card is None else card.name
+        return "" if self._state.model is None else self._state.model.card.name
 
-    def _state(self) -> Mapping[str, Any]:
-        panel = self._widget.panel
-        return {"source": panel.source.key, "scope": panel.scope, "uncertainty": panel.table.spreads()}
+    def _preset_state(self) -> Mapping[str, Any]:
+        inputs = self._state.inputs
+        return {"source": inputs.source, "scope": inputs.scope, "uncertainty": inputs.spreads}
 
     def _take_state(self, state: dict[str, Any]) -> None:
-        self._widget.panel.choose(state.get("source"), state.get("scope"))
+        self._binding.choose(state.get("source"), state.get("scope"))
 
     def _on_model(self) -> None:
         """Offer boxes and points where the model takes them."""
-        card = self._widget.panel.model_box.card
-        takes = card is not None and card.backbone.takes_prompts
-        self.prompts.set_scheme(card.scheme if takes else None)
-        self._widget.panel.advanced.form.rows.setRowVisible(self.prompts, takes)
+        model = self._state.model
+        takes = model is not None and model.card.backbone.takes_prompts
+        self.prompts.set_scheme(self._state.scheme if takes else None)
+        self._planner.prompts_of = self.prompts.prompts if takes else no_prompts
+        self._panel.advanced.form.rows.setRowVisible(self.prompts, takes)
 
-    def _on_source(self, *_: Any) -> None:
-        panel = self._widget.panel
-        self.regions.set_uncertainty(0.0 if panel.advanced.value().exact else panel.source.uncertainty)
+    def _on_inputs(self, new: Inputs, old: Inputs) -> None:
+        if (new.source, new.exact) != (old.source, old.exact):
+            self.regions.set_uncertainty(self._state.source_uncertainty)
+
+    def _on_shown(self, result: Segmentation | None) -> None:
+        """Show what a changed value has led to."""
+        self.regions.show_shares(() if result is None else result.regions)
+        self._compare()
+
+    def _on_disputes(self, opened: bool) -> None:
+        self._compares = opened
+        self._compare()
+
+    def _compare(self) -> None:
+        if self._compares:
+            self.disputes.refresh()

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout
 
-from phaseguide.events import Progress
+from phaseguide.control import Control
+from phaseguide.errors import MissingBaseError
+from phaseguide.events import Finished, Progress
 from phaseguide.jobs.get_weights import download, take_file
+from phaseguide.jobs.segment import Stopped
 from phaseguide.widgets.qt.plain_text import Label, one_line
 from phaseguide.widgets.qt.progress_bar import ProgressLine
 from phaseguide.widgets.qt.style import ALARM
 from phaseguide.widgets.qt.tasks import TaskRunner, Work
 
 if TYPE_CHECKING:
+    from phaseguide.jobs.session_store import SessionStore
     from phaseguide.models.card import Card
+    from phaseguide.widgets.segment.state import Say, SegmentState
 
 FILES = "Weights of Segment Anything (*.pth *.pt);;All files (*)"
 
@@ -182,6 +188,119 @@ class BaseWeightsPanel(QFrame):
             return ""
         done = part.stat().st_size / 1e6
         return f"{done:.0f} of {OFFICIAL[self._size].megabytes} MB are downloaded and kept."
+
+
+def load_model(
+    path: Path, device: str, store: SessionStore, control: Control
+) -> Iterator[Progress | Stopped | Finished[Path]]:
+    """Load a model into the store, so that Segment need not; runs in a worker.
+
+    Raises
+    ------
+    ModelError
+        It cannot be loaded.
+    """
+    from phaseguide.jobs.warm_up import import_torch
+
+    yield Progress("Loading the model", 0, 0)
+    import_torch()
+    if control.stopping:
+        yield Stopped(0)
+        return
+    with store.lock:
+        store.model(path, device)
+    yield Progress("Loading the model", 1, 1)
+    yield Finished(path)
+
+
+class BaseWeightsFollower(QObject):
+    """Lets the Segment dock ask for base weights where its model lacks them, and load the model when they are here.
+
+    Parameters
+    ----------
+    panel : BaseWeightsPanel
+    state : SegmentState
+    runner : TaskRunner
+        Tells when a run has ended.
+    store : SessionStore
+        Gets the model.
+    run : callable
+        Starts work in the dock, given what to say.
+    segment : callable
+        Segments the chosen image.
+    say : callable
+        Takes a sentence.
+    """
+
+    def __init__(
+        self,
+        panel: BaseWeightsPanel,
+        state: SegmentState,
+        runner: TaskRunner,
+        store: SessionStore,
+        run: Callable[[str, Work], None],
+        segment: Callable[[], None],
+        say: Say,
+    ) -> None:
+        super().__init__(panel)
+        self._panel, self._state, self._runner, self._store = panel, state, runner, store
+        self._run, self._segment, self._say = run, segment, say
+        self._segment_then = self._load_then = False
+        self._loading = ""
+        state.events.model.connect(self.look)
+        runner.ended.connect(self._on_ended)
+        self._panel.arrived.connect(self._on_arrived)
+        self.look()
+
+    def look(self) -> None:
+        """Ask for the base weights if the chosen model lacks them. No file of weights is read for that."""
+        from phaseguide.models.sam.presence import missing_base
+
+        model = self._state.model
+        self._segment_then = self._load_then = False
+        if model is not None and missing_base(model.card):
+            self._panel.ask_for(model.card)
+        else:
+            self._panel.dismiss()
+
+    def take(self, error: BaseException) -> bool:
+        """Ask for the base weights if a run has failed for lack of them; the run is then taken up again."""
+        model = self._state.model
+        if not isinstance(error, MissingBaseError) or model is None:
+            return False
+        self._panel.ask_for(model.card)
+        self._segment_then = not self._loading
+        name = model.card.name
+        self._say(f"{name} lacks its base weights. Get them below the model's name.", alarm=True)
+        return True
+
+    def shut_down(self) -> None:
+        """Stop a download; what came is kept."""
+        self._panel.abandon()
+
+    def _on_arrived(self) -> None:
+        if self._segment_then:
+            self._segment_then = False
+            self._segment()
+        else:
+            self._load_then = True
+            self._load()
+
+    def _load(self) -> None:
+        model = self._state.model
+        if self._runner.running or model is None:
+            return  # a run on another image ends first
+        self._load_then, self._loading = False, model.card.name
+        said = f"The weights are here. Loading {model.card.name} …"
+        path, device, store = model.path, self._state.options.device, self._store
+        self._run(said, lambda control: load_model(path, device, store, control))
+
+    def _on_ended(self, loaded: Path | None, error: BaseException | None) -> None:
+        name, self._loading = self._loading, ""
+        if name and loaded is not None:
+            self._say(f"{name} is ready.")
+        if self._load_then:
+            self._load()
 
 
 def _text() -> QLabel:

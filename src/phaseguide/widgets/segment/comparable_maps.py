@@ -9,42 +9,44 @@ from typing import TYPE_CHECKING
 from phaseguide.errors import PhaseguideError
 from phaseguide.jobs.results import Labels
 from phaseguide.segmentation.request import Request
-from phaseguide.widgets.segment.plan import make_request
 
 if TYPE_CHECKING:
     from phaseguide.jobs.session_store import SessionStore
     from phaseguide.segmentation.session import Session
-    from phaseguide.widgets.segment.dock import SegmentWidget
+    from phaseguide.widgets.segment.plan import Planner
+    from phaseguide.widgets.segment.results import Results
+    from phaseguide.widgets.segment.state import SegmentState
 
 
-def named_maps(widget: SegmentWidget) -> dict[str, Callable[[], Labels | None]]:
+def named_maps(
+    state: SegmentState, results: Results, planner: Planner, store: SessionStore
+) -> dict[str, Callable[[], Labels | None]]:
     """Return functions that give label maps, uint8 (H, W); to be called in a worker thread.
 
     *Automatic estimate* has the areas that the model finds itself, *Expected values* exactly those of the
     boxes, whatever their uncertainty; both are matched on the same scores, so that they differ by their
     areas alone. The others are there already.
     """
-    index = widget.current_plane() if widget.image is not None else ()
-    standing, history = widget.standing(index), widget.history()
-    if standing is None or history is None:
+    current = None if state.image is None else results.current(state.image, state.plane)
+    if current is None:
         return {}
     maps: dict[str, Callable[[], Labels | None]] = {}
-    session = widget.current_session()
+    session = planner.session()
     if session is not None:
         try:
-            request = make_request(widget.panel, session.scheme)
+            request = planner.request(session.scheme)
         except PhaseguideError:  # the status line tells it when the user wants the values applied
             request = Request()
         estimate = replace(request, asked=None, auto=True)
-        maps["Automatic estimate"] = lambda: _matched(session, estimate, widget.store)
+        maps["Automatic estimate"] = lambda: _matched(session, estimate, store)
         if request.asked is not None:
             exactly = replace(request, uncertainty=0.0, mode="matched")
-            maps["Expected values"] = lambda: _matched(session, exactly, widget.store)
-    maps["Without guidance"] = lambda: standing.own_labels
-    maps["Result on show"] = lambda: standing.labels
-    for number, run in enumerate(history.runs, start=1):
-        result = run.planes.get(index)
-        if result is not None and run.scheme == standing.scheme:
+            maps["Expected values"] = lambda: _matched(session, exactly, store)
+    maps["Without guidance"] = lambda: current.own_labels
+    maps["Result on show"] = lambda: current.labels
+    for number, run in enumerate(results.history(state.image).runs, start=1):
+        result = run.planes.get(state.plane)
+        if result is not None and run.scheme == current.scheme:
             maps[f"Result {number}"] = lambda result=result: result.segmentation.labels
     return maps
 

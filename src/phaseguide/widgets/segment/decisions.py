@@ -1,9 +1,13 @@
-"""The buttons that keep or drop a result that is only on trial, and the names of the keys that do the same."""
+"""The buttons under a result, and the keys that press them: keep it or drop it, earlier and later ones, copy, save."""
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QWidget
 
+from phaseguide.jobs.history import History
+from phaseguide.widgets.qt.panel import button
+from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.shortcuts import with_key
 
 ACCEPT, CANCEL, BACK, FORWARD = "Ctrl+Return", "Esc", "Ctrl+[", "Ctrl+]"
@@ -31,3 +35,68 @@ class DecisionBar(QWidget):
         """Enable what can be done."""
         self.accept.setEnabled(accept)
         self.cancel.setEnabled(cancel)
+
+
+class ResultBar(QWidget):
+    """Emits what the user wants done with the result on show."""
+
+    stepped = Signal(int)
+    copy_table = Signal()
+    save_table = Signal()
+    save_overlay = Signal()
+    save_result = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.back = button(
+            with_key("‹ Back", BACK),
+            "Show the result before this one, and put its values into the boxes. None of the last ten is lost.",
+        )
+        self.forward = button(
+            with_key("Forward ›", FORWARD), "Show the result after this one, and its values."
+        )
+        self.position = Label()
+        self.copy = button(
+            "Copy table", "Copy the table to the clipboard, ready to paste into a spreadsheet."
+        )
+        self.csv = button("Table as CSV…", "Save the table as a CSV file.")
+        self.png = button(
+            "Overlay as PNG…", "Save the phases of this plane over the micrograph as a picture."
+        )
+        self.save = button(
+            "Save result…", "Save the label map, and a record of how it was made, into a folder."
+        )
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(4)
+        for widget, row, column in (
+            (self.back, 0, 0), (self.position, 0, 1), (self.forward, 0, 2),
+        ):  # fmt: skip
+            grid.addWidget(widget, row, column)
+        grid.addWidget(self.copy, 1, 0)
+        grid.addWidget(self.csv, 1, 2)
+        grid.addWidget(self.png, 2, 0)
+        grid.addWidget(self.save, 2, 2)
+        grid.setColumnStretch(0, 1)
+        grid.setColumnStretch(2, 1)
+        self.back.clicked.connect(lambda: self.stepped.emit(-1))
+        self.forward.clicked.connect(lambda: self.stepped.emit(1))
+        self.copy.clicked.connect(self.copy_table)
+        self.csv.clicked.connect(self.save_table)
+        self.png.clicked.connect(self.save_overlay)
+        self.save.clicked.connect(self.save_result)
+        self.show_state(None, busy=False, plane_done=False)
+
+    def show_state(
+        self, history: History | None, *, busy: bool, plane_done: bool, provisional: bool = False
+    ) -> None:
+        """Enable what can be done. Back from a provisional result keeps it, so there is always a way back."""
+        count = len(history.runs) if history else 0
+        at = history.position if history else -1
+        self.back.setEnabled(not busy and (at > 0 or (provisional and count > 0)))
+        self.forward.setEnabled(not busy and not provisional and at < count - 1)
+        where = f"Result {at + 1} of {count}" if count else "No result yet"
+        self.position.setText("Not kept yet" if provisional else where)
+        for one in (self.copy, self.csv, self.save):
+            one.setEnabled(count > 0 and not busy)
+        self.png.setEnabled(plane_done and not busy)

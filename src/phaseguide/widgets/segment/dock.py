@@ -1,43 +1,41 @@
-"""The Segment widget: from an image layer, a model and what the user expects to phases in a Labels layer."""
+"""The Segment dock: from an image layer, a model and what the user expects to phases in a Labels layer."""
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtGui import QShowEvent
 
-from phaseguide.errors import ModelError, PhaseguideError, RatioError
-from phaseguide.events import Progress
-from phaseguide.jobs.history import History, Run
+from phaseguide.errors import ModelError, RatioError
+from phaseguide.jobs.history import History
 from phaseguide.jobs.plane_index import Index
 from phaseguide.jobs.results import Labels
-from phaseguide.jobs.segment import DeviceFound, PlaneDone, Step, Stopped, run_job
+from phaseguide.jobs.segment import DeviceFound
 from phaseguide.jobs.session_store import SessionStore
-from phaseguide.phases import PhaseScheme
-from phaseguide.segmentation.network.device import Device
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.edit_tools import edit_tools
 from phaseguide.widgets.layers.hub import RatioOffer, hub_of
 from phaseguide.widgets.layers.info_bars import InfoBars
-from phaseguide.widgets.layers.warm_up import describe_device, find_device, with_colours
 from phaseguide.widgets.qt.dock import Dock, later, listen
 from phaseguide.widgets.qt.plain_text import as_plain
 from phaseguide.widgets.qt.shortcuts import Keys
-from phaseguide.widgets.qt.style import ALARM
-from phaseguide.widgets.qt.tasks import TaskRunner, in_background
-from phaseguide.widgets.segment.assistants import SideTools
-from phaseguide.widgets.segment.base_weights_follower import BaseWeightsFollower
+from phaseguide.widgets.qt.tasks import TaskRunner
+from phaseguide.widgets.segment.assistants import Assistants
+from phaseguide.widgets.segment.base_weights import BaseWeightsFollower
+from phaseguide.widgets.segment.binding import PanelBinding
 from phaseguide.widgets.segment.comparable_maps import named_maps
 from phaseguide.widgets.segment.decisions import ACCEPT, BACK, CANCEL, FORWARD
 from phaseguide.widgets.segment.exporter import Exporter
+from phaseguide.widgets.segment.image_follower import ImageFollower
 from phaseguide.widgets.segment.live_mode import LiveMode
-from phaseguide.widgets.segment.model_follower import ModelFollower
 from phaseguide.widgets.segment.panel import SegmentPanel
-from phaseguide.widgets.segment.plan import make_job
-from phaseguide.widgets.segment.results import ResultKeeper
+from phaseguide.widgets.segment.plan import Planner
+from phaseguide.widgets.segment.results import Results
+from phaseguide.widgets.segment.segmenting import Segmenting
+from phaseguide.widgets.segment.state import Phase, SegmentState
 
 if TYPE_CHECKING:
     from phaseguide.segmentation.session import Session
@@ -57,47 +55,49 @@ class SegmentWidget(Dock):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        self.panel = SegmentPanel(napari_viewer)
-        self.fill(self.panel)
+        self.state = state = SegmentState()
+        self.panel = panel = SegmentPanel(napari_viewer, state)
+        self.binding = PanelBinding(panel, state)
+        self.fill(panel)
         self.runner = TaskRunner(self)
         self.store = SessionStore()
-        self.exporter = Exporter(self)
-        self.results = ResultKeeper(napari_viewer)
+        self.results = Results(napari_viewer)
         edit_tools(napari_viewer)  # brush keys and a log of edits, with or without a project
         self.bars = InfoBars(self)
-        self.live = LiveMode(self)
-        self._watched: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._dropped = ""
-        self._notices: list[str] = []
-        self._stopped_after: int | None = None
-        decisions, results = self.panel.decisions, self.panel.results
+        self.planner = Planner(napari_viewer, state, self.bars, self.store)
+        self.live = LiveMode(self, state, self.results, self.planner, self.store, self.say, self.refresh)
+        self.exporter = Exporter(self, state, self.results, self.live.accept_now, self.say, self.fail)
+        self.images = ImageFollower(panel, napari_viewer, state, self.bars, self.results, self.live)
+        self.segmenting = Segmenting(
+            self.runner,
+            napari_viewer,
+            state,
+            self.planner,
+            self.results,
+            self.store,
+            self.live,
+            self.say,
+            self.fail,
+        )
+        decisions, results = panel.decisions, panel.results
         buttons = (decisions.accept, decisions.cancel, results.back, results.forward)
         self._keys = Keys(dict(zip((ACCEPT, CANCEL, BACK, FORWARD), buttons, strict=True)))
-        listen(
-            self, hub_of(napari_viewer).ratio_offered, self.take_offer
-        )  # what the docks of other tools offer
-        self.models = ModelFollower(self)
-        self.weights = BaseWeightsFollower(self)
-        self.tools = SideTools(self)
+        self.weights = BaseWeightsFollower(
+            panel.base_weights, state, self.runner, self.store, self.segmenting.run, self.segment, self.say
+        )
+        self.tools = Assistants(
+            panel, self.binding, napari_viewer, state, self.planner, self.store, self.named_maps
+        )
         self._connect()
         self._on_model()
-        self._on_image()
-        self.live.settle()
-        self.panel.device_line.setText("looking …")
-        later(self, self._find_device, 100)  # importing torch would slow down what is being drawn now
+        self.images.look()
 
     # -- what the user sees and does --------------------------------------------------------------
 
     @property
     def image(self) -> Any:
         """The chosen image layer, or None."""
-        return self.panel.image_box.layer
-
-    @property
-    def scheme(self) -> PhaseScheme | None:
-        """Phases of the chosen model, or None."""
-        card = self.panel.model_box.card
-        return None if card is None else card.scheme
+        return self.state.image
 
     def reset_choices(self, event: Any = None) -> None:
         """Read the viewer's layers again; napari calls this when they change."""
@@ -106,44 +106,36 @@ class SegmentWidget(Dock):
 
     def segment(self) -> None:
         """Start segmenting, or say why not."""
-        if self.runner.running:
-            return
-        try:
-            job, images = make_job(self.viewer, self.panel, self.bars)
-        except PhaseguideError as error:
-            self.fail(error)
-            return
-        self.live.pause()
-        self.results.begin(images, self.panel.inputs())
-        self._dropped, self._notices = "", []
-        self.say("Segmenting …")
-        self.panel.progress.begin()
-        self.runner.start(lambda control: with_colours(run_job)(job, self.store, control))
-        self.show_state()
+        self._look_at_plane()
+        self.segmenting.segment()
 
     def stop(self) -> None:
         """Stop after the step under way."""
         self.panel.stop_button.setEnabled(False)
-        self.say("Stopping after this step …")
-        self.runner.stop()
+        self.segmenting.stop()
 
     def take_offer(self, offer: RatioOffer) -> None:
         """Write an offered ratio into the boxes, as one change: shares, uncertainties, where it comes from."""
-        table, spread = self.panel.table, offer.uncertainty
-        if table.scheme is None or len(offer.shares) != len(table.scheme):
-            known = (
-                "no model is chosen" if table.scheme is None else f"the model's are {table.scheme.describe()}"
-            )
+        scheme, spread = self.state.scheme, offer.uncertainty
+        if scheme is None or len(offer.shares) != len(scheme):
+            known = "no model is chosen" if scheme is None else f"the model's are {scheme.describe()}"
             self.fail(
                 RatioError(f"{offer.title}: has {len(offer.shares)} phases, but {known}. Choose its model.")
             )
             return
         if spread is None:
-            spreads = table.spreads()
+            spreads = self.state.inputs.spreads
         else:
             spreads = spread if isinstance(spread, tuple) else (spread,) * len(offer.shares)
-        self.panel.take(offer.shares, spreads, offer.title)
+        self.binding.take(offer.shares, spreads, offer.title)
         self.live.changed()
+
+    def take_model(self, path: Path) -> None:
+        """Choose a model that another dock tells of; an image that has a result gets a new one."""
+        segmented = self.image is not None and self.current(self.current_plane()) is not None
+        self.panel.model_box.open_file(path)
+        if segmented:
+            self.segment()
 
     def say(self, text: str, *, alarm: bool = False) -> None:
         """Put a sentence on the status line."""
@@ -155,99 +147,33 @@ class SegmentWidget(Dock):
         return planes.current_index(self.image, self.viewer.dims.point)
 
     def current_session(self) -> Session | None:
-        """Return the session of the plane on show, if there is one for the chosen model and options.
-
-        Whoever uses it in a thread holds ``store.lock`` meanwhile.
-        """
-        path = self.panel.model_box.path
-        if self.image is None or path is None:
-            return None
-        place = (self.image.unique_id, self.current_plane())
-        return self.store.at(place, path, self.panel.advanced.value().options())
+        """Return the session of the plane on show; see `Planner.session`."""
+        return self.planner.session()
 
     def named_maps(self) -> dict[str, Callable[[], Labels | None]]:
         """Return functions that give the label maps of the plane on show, for whoever compares them."""
-        return named_maps(self)
+        return named_maps(self.state, self.results, self.planner, self.store)
 
     def history(self) -> History | None:
         """Results on the chosen image that were kept."""
         return None if self.image is None else self.results.history(self.image)
 
-    def standing(self, index: Index) -> Segmentation | None:
+    def current(self, index: Index) -> Segmentation | None:
         """Result on show of one plane of the chosen image, with edits on top; None if there is none."""
-        return None if self.image is None else self.results.standing(self.image, index)
-
-    # -- while it runs ----------------------------------------------------------------------------
-
-    def _on_event(self, event: Any) -> None:
-        if isinstance(event, Step):
-            done, total = (0, 0) if event.fraction is None else (round(1000 * event.fraction), 1000)
-            self.panel.progress.show_step(Progress(event.text, done, total, event.seconds_left))
-        elif isinstance(event, DeviceFound):
-            self._on_device(event.device)
-        elif isinstance(event, PlaneDone):
-            self._on_plane(event)
-        elif isinstance(event, Stopped):
-            self._stopped_after = event.done
-
-    def _on_plane(self, event: PlaneDone) -> None:
-        self._dropped = self._dropped or self.results.lost()
-        if self._dropped:
-            self.runner.stop()
-            return
-        self.results.add(event)
-        if self.image is not None and (event.image, event.index) == (
-            self.image.unique_id,
-            self.current_plane(),
-        ):
-            self.refresh()
-
-    def _on_ended(self, _: Any, error: BaseException | None) -> None:
-        seconds = self.panel.progress.seconds
-        self.panel.progress.end()
-        dropped = self._dropped or self.results.lost()
-        stopped, self._stopped_after = self._stopped_after, None
-        done = self.results.end()
-        if error is not None:
-            self.store.forget()
-            if not self.weights.take(error):
-                self.fail(error)
-        elif dropped:
-            self.say(dropped, alarm=True)
-        elif stopped is not None:
-            kept = f" {stopped} planes are done and kept." if stopped else " Nothing was changed."
-            self.say(f"Stopped.{kept}")
-        elif done:
-            self._finish(done, seconds)
-        self.live.run_done(done)
-        self.show_state()
-
-    def _finish(self, done: dict[Any, Run], seconds: float) -> None:
-        try:
-            for image, run in done.items():
-                edits = roles.ensure_edits_layer(self.viewer, image, run.scheme)
-                self._watch_edits(edits)
-            chosen = self.image if self.image in done else next(iter(done))
-            edits, scheme = roles.find_layer(self.viewer, chosen, "edits"), done[chosen].scheme
-            roles.select_brush(self.viewer, edits, scheme)
-        except PhaseguideError as error:
-            self.fail(error)
-            return
-        took = f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-        sentence = f"Segmented in {took}. To correct, just paint: the brush is on {edits.name!r}."
-        self.say(" ".join([sentence, *dict.fromkeys(self._notices)]))
-        self.refresh()
+        return None if self.image is None else self.results.current(self.image, index)
 
     # -- keeping up -------------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        panel, runner, live = self.panel, self.runner, self.live
-        panel.image_box.changed.connect(self._on_image)
-        panel.model_box.changed.connect(self._on_model)
+        panel, runner, live, events = self.panel, self.runner, self.live, self.state.events
+        events.model.connect(self._on_model)
+        events.phase.connect(self._on_phase)
         panel.model_box.failed.connect(lambda message: self.fail(ModelError(message)))
-        panel.changed.connect(live.changed)
-        panel.advanced.controls["device"].currentIndexChanged.connect(self._find_device)
-        panel.bar_check.toggled.connect(lambda wanted: self.bars.want(self.image, wanted))
+        self.binding.changed.connect(live.changed)
+        live.measured.connect(self.binding.show_sensitivity)
+        self.tools.offered.connect(self.take_offer)
+        self.tools.said.connect(self.say)
+        self.tools.failed.connect(self.fail)
         panel.segment_button.clicked.connect(self.segment)
         panel.stop_button.clicked.connect(self.stop)
         panel.decisions.accept.clicked.connect(live.accept)
@@ -258,109 +184,82 @@ class SegmentWidget(Dock):
         panel.results.save_overlay.connect(self.exporter.save_overlay)
         panel.results.save_result.connect(self.exporter.save_result)
         runner.progressed.connect(panel.progress.show_step)
-        runner.noticed.connect(self._on_notice)
         runner.happened.connect(self._on_event)
         runner.ended.connect(self._on_ended)
-        self.bars.found.connect(self._on_bar)
+        self.segmenting.shown.connect(self.refresh)
+        self.segmenting.made_edits.connect(self.images.watch_edits)
+        self.images.changed.connect(self.refresh)
+        self.images.edited.connect(self.refresh_soon)
+        hub = hub_of(self.viewer)
+        listen(self, hub.ratio_offered, self.take_offer)
+        listen(self, hub.model_chosen, self.take_model)
         listen(self, self.viewer.dims.events.current_step, self.refresh_soon)
         listen(self, self.viewer.layers.events.removed, self._on_removed)
 
-    def _on_notice(self, message: str) -> None:
-        self._notices.append(message)
-        self.say(message)
+    def _on_event(self, event: Any) -> None:
+        if isinstance(event, DeviceFound):
+            self.panel.device_line.show_device(event.device)
+
+    def _on_ended(self, _: Any, error: BaseException | None) -> None:
+        self.segmenting.ended(error, self._take_error)
+        self.show_state()
+
+    def _take_error(self, error: BaseException) -> bool:
+        taken = self.weights.take(error)
+        if taken:
+            self.panel.reveal(self.panel.base_weights)
+        return taken
+
+    def refresh_soon(self, event: Any = None) -> None:
+        """Follow the plane at once, and refresh when all is quiet."""
+        self._look_at_plane()
+        super().refresh_soon()
+
+    def _look_at_plane(self) -> None:
+        self.state.plane = () if self.image is None else self.current_plane()
 
     def _on_removed(self, event: Any) -> None:
         self.live.forget(event.value)
-        if self.results.works_on(event.value):
-            self._dropped = self.results.lost()
-            self.runner.stop()
+        self.segmenting.lose(event.value)
         self.refresh_soon()
 
     def _on_model(self) -> None:
-        self.panel.table.set_scheme(self.scheme)
+        if self.state.model is not None:
+            hub_of(self.viewer).model = self.state.model.path
         self.live.leave()
         later(self, self.panel.fit_width)  # new rows have no style before the next turn
         self.refresh_soon()
 
-    def _on_image(self) -> None:
-        image = self.image
-        self.live.leave()
-        self.panel.offer_planes(0 if image is None else planes.plane_count(image))
-        self.panel.offer_margins(*self.bars.proposal(image))
-        if image is None:
-            self.panel.image_info.setText("Open a micrograph, or a sample from File > Open Sample.")
+    def _on_phase(self, phase: Phase) -> None:
+        if phase == "running":
+            self.panel.progress.begin()
         else:
-            self.panel.image_info.setText(roles.describe_image(image))
-            if image not in self._watched:
-                self._watched.add(image)
-                listen(self, image.events.data, self._on_data)
-                listen(self, image.events.scale, self._on_scale)
-                self.bars.look(image)
-            edits = roles.find_layer(self.viewer, image, "edits")
-            if edits is not None:
-                self._watch_edits(edits)
-        self.refresh()
-
-    def _on_scale(self, event: Any = None) -> None:
-        if self.image is not None:
-            self.panel.image_info.setText(roles.describe_image(self.image))
-
-    def _on_data(self, event: Any) -> None:
-        """Look at an image again whose data were replaced; the results on it belong to the old ones."""
-        image = event.source
-        self.results.forget(image)
-        self.live.forget(image)
-        self.bars.forget(image)
-        self.bars.look(image)
-        if self.image is not None and image.unique_id == self.image.unique_id:
-            self._on_image()
-
-    def _watch_edits(self, edits: Any) -> None:
-        for event in (edits.events.paint, edits.events.data, edits.events.set_data):
-            for call in (self.refresh_soon, self.live.edits_changed):
-                listen(self, event, call)
-
-    def _on_bar(self, key: Any) -> None:
-        if self.image is not None and self.image.unique_id == key:
-            self.panel.offer_margins(*self.bars.proposal(self.image))
-
-    def _find_device(self, *_: Any) -> None:
-        wish = self.panel.advanced.value().device
-        self.panel.device_line.setText("looking …")
-        in_background(self, lambda: find_device(wish), self._on_device, self._no_device)
-
-    def _on_device(self, device: Device) -> None:
-        self.panel.device_line.setText(describe_device(device))
-        self.panel.device_line.setStyleSheet("")
-
-    def _no_device(self, error: BaseException) -> None:
-        self.panel.device_line.setText(str(error))
-        self.panel.device_line.setStyleSheet(ALARM)
+            self.panel.progress.end()
+        self.show_state()
 
     def refresh(self) -> None:
         """Bring numbers and the shown map up to date with result, plane and edits."""
-        standing = None if self.image is None else self.standing(self.current_plane())
-        self.panel.table.show_result(standing)
-        if standing is not None:
+        state = self.state
+        self._look_at_plane()
+        state.shown = shown = self.current(state.plane)
+        if shown is not None:
             layer = roles.find_layer(self.viewer, self.image, "phases")
-            roles.update_plane(layer, self.current_plane(), standing.labels)
-            self.live.measure(standing)
-        self.tools.refresh(standing)
-        self.show_state(standing is not None)
+            roles.update_plane(layer, state.plane, shown.labels)
+            self.live.measure(shown)
+        self.tools.refresh()
+        self.live.show_phase()
+        self.show_state()
         self.store.keep_only({one.unique_id for one in (*self.viewer.layers, *self.results.images())})
 
-    def show_state(self, plane_done: bool | None = None) -> None:
+    def show_state(self) -> None:
         """Enable what can be done now, buttons and their keys."""
-        busy = self.runner.running
-        self.panel.segment_button.setEnabled(not busy)
-        self.panel.stop_button.setEnabled(busy)
-        if plane_done is None:
-            shown = None if self.image is None else self.results.shown(self.image)
-            plane_done = bool(shown and self.current_plane() in shown.planes)
-        can_accept, can_cancel = not busy and self.live.can_accept, not busy and self.live.in_series
-        self.panel.decisions.show_state(accept=can_accept, cancel=can_cancel)
-        self.panel.results.show_state(
-            self.history(), busy=busy, plane_done=plane_done, provisional=self.live.can_accept
+        state, panel = self.state, self.panel
+        busy, on_trial = state.phase == "running", state.phase == "on trial"
+        panel.segment_button.setEnabled(not busy)
+        panel.stop_button.setEnabled(busy)
+        panel.decisions.show_state(accept=on_trial, cancel=on_trial or state.phase == "changed")
+        panel.results.show_state(
+            self.history(), busy=busy, plane_done=state.shown is not None, provisional=on_trial
         )
         self._keys.update()
 
@@ -375,6 +274,7 @@ class SegmentWidget(Dock):
         """End a run under way; layers stay as they are."""
         self.panel.progress.end()
         self.runner.abandon()
+        self.state.events.disconnect()
         self.live.worker.end()
         self.weights.shut_down()
         self.tools.shut_down()

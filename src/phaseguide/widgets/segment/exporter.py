@@ -7,9 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
-from qtpy.QtWidgets import QApplication, QFileDialog
+from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
 
-from phaseguide.jobs.export import Exhibit, Outcome, files_there, save_overlay, save_results, save_table
+from phaseguide.jobs.export import (
+    ExportedImage,
+    ExportedPlane,
+    files_there,
+    save_overlay,
+    save_results,
+    save_table,
+)
 from phaseguide.jobs.plane_index import plane_reader
 from phaseguide.jobs.tables import table_text
 from phaseguide.widgets.layers import planes, roles
@@ -17,76 +24,98 @@ from phaseguide.widgets.qt.plain_text import asks
 from phaseguide.widgets.qt.tasks import in_background
 
 if TYPE_CHECKING:
-    from phaseguide.widgets.segment.dock import SegmentWidget
+    from phaseguide.widgets.segment.results import Results
+    from phaseguide.widgets.segment.state import Say, SegmentState
 
 
 class Exporter(QObject):
-    """Copies and saves what the Segment widget shows, edits on top included.
+    """Copies and saves what the Segment dock shows, edits on top included.
 
-    What leaves the widget is kept: a result on trial is accepted first.
+    What leaves the dock is kept: a result on trial is accepted first.
+
+    Parameters
+    ----------
+    window : QWidget
+        Questions are asked above it.
+    state : SegmentState
+    results : Results
+    accept_now : callable
+        Keeps what is on trial.
+    say, fail : callable
+        Take a sentence, and an error.
     """
 
-    def __init__(self, widget: SegmentWidget) -> None:
-        super().__init__(widget)
-        self._widget = widget
+    def __init__(
+        self,
+        window: QWidget,
+        state: SegmentState,
+        results: Results,
+        accept_now: Callable[[], None],
+        say: Say,
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        super().__init__(window)
+        self._window, self._state, self._results = window, state, results
+        self._accept_now, self._say, self._fail = accept_now, say, fail
 
-    def exhibit(self) -> Exhibit | None:
+    def exported(self) -> ExportedImage | None:
         """Everything on show of the chosen image; None if there is no result."""
-        widget = self._widget
-        widget.live.accept_now()
-        image = widget.image
-        run = None if image is None else widget.results.shown(image)
+        self._accept_now()
+        image = self._state.image
+        run = None if image is None else self._results.shown(image)
         if run is None:
             return None
         data = planes.full_data(image)
         path = image.source.path or image.metadata.get("path")
-        outcomes = tuple(
-            Outcome(index, standing, run.planes[index].made, plane_reader(data, index, rgb=image.rgb))
+        exported = tuple(
+            ExportedPlane(index, current, run.planes[index].made, plane_reader(data, index, rgb=image.rgb))
             for index in sorted(run.planes)
-            if (standing := widget.standing(index)) is not None
+            if (current := self._results.current(image, index)) is not None
         )
         file = Path(path) if path and Path(path).is_file() else None
-        return Exhibit(image.name, file, roles.file_sha256(image), roles.pixel_size_um(image), outcomes)
+        return ExportedImage(image.name, file, roles.file_sha256(image), roles.pixel_size_um(image), exported)
 
     def copy_table(self) -> None:
         """Put the table on the clipboard, tab separated."""
-        exhibit = self.exhibit()
-        if exhibit is not None:
-            QApplication.clipboard().setText(table_text(exhibit.rows(), "\t"))
-            self._widget.say("Table copied.")
+        exported = self.exported()
+        if exported is not None:
+            QApplication.clipboard().setText(table_text(exported.rows(), "\t"))
+            self._say("Table copied.")
 
     def save_table(self) -> None:
         """Ask for a name and write the table as CSV."""
-        exhibit = self.exhibit()
-        path = exhibit and self._ask_file("Save the table", f"{exhibit.stem(())}_phases.csv", "CSV (*.csv)")
+        exported = self.exported()
+        path = exported and self._ask_file("Save the table", f"{exported.stem(())}_phases.csv", "CSV (*.csv)")
         if path:
-            rows = exhibit.rows()
+            rows = exported.rows()
             self._write(lambda: save_table(path, rows))
 
     def save_overlay(self) -> None:
         """Ask for a name and write the overlay of the plane on show as PNG."""
-        exhibit, index = self.exhibit(), self._widget.current_plane()
-        outcome = next((p for p in exhibit.planes if p.index == index), None) if exhibit else None
-        path = outcome and self._ask_file(
-            "Save the overlay", f"{exhibit.stem(index)}_overlay.png", "PNG (*.png)"
+        exported, index = self.exported(), self._state.plane
+        plane = next((p for p in exported.planes if p.index == index), None) if exported else None
+        path = plane and self._ask_file(
+            "Save the overlay", f"{exported.stem(index)}_overlay.png", "PNG (*.png)"
         )
         if path:
-            self._write(lambda: save_overlay(path, outcome))
+            self._write(lambda: save_overlay(path, plane))
 
     def save_result(self) -> None:
         """Ask for a folder and write label map and record of each plane."""
-        exhibit = self.exhibit()
-        chosen = exhibit and QFileDialog.getExistingDirectory(self._widget, "Folder for label map and record")
+        exported = self.exported()
+        chosen = exported and QFileDialog.getExistingDirectory(
+            self._window, "Folder for label map and record"
+        )
         if not chosen:
             return
         folder = Path(chosen)
-        there = files_there(folder, exhibit)
+        there = files_there(folder, exported)
         if there and not self._replace(there):
             return
-        self._write(lambda: save_results(folder, exhibit))
+        self._write(lambda: save_results(folder, exported))
 
     def _ask_file(self, title: str, name: str, kind: str) -> Path | None:
-        chosen, _ = QFileDialog.getSaveFileName(self._widget, title, name, kind)
+        chosen, _ = QFileDialog.getSaveFileName(self._window, title, name, kind)
         suffix = Path(name).suffix
         if not chosen:
             return None
@@ -94,11 +123,11 @@ class Exporter(QObject):
 
     def _replace(self, there: list[Path]) -> bool:
         names = ", ".join(path.name for path in there[:4]) + (" …" if len(there) > 4 else "")
-        return asks(self._widget, "Replace files?", f"{there[0].parent} has {names}. Replace?")
+        return asks(self._window, "Replace files?", f"{there[0].parent} has {names}. Replace?")
 
     def _write(self, job: Callable[[], Any]) -> None:
-        self._widget.say("Saving …")
-        in_background(self, job, self._written, self._widget.fail)
+        self._say("Saving …")
+        in_background(self, job, self._written, self._fail)
 
     def _written(self, path: Path) -> None:
-        self._widget.say(f"Saved: {path}")
+        self._say(f"Saved: {path}")

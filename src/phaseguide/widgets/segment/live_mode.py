@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.jobs.history import Run
-from phaseguide.jobs.inputs import FIELD, Inputs
-from phaseguide.jobs.live import (
-    LiveEdits,
-    LivePreview,
-    LiveRequest,
-    LiveResult,
-    Sensitivity,
-    live_stages,
-    measure_stages,
-)
+from phaseguide.jobs.inputs import Inputs
+from phaseguide.jobs.live import LiveEdits, LivePreview, LiveResult, Sensitivity, live_stages, measure_stages
 from phaseguide.jobs.results import PlaneResult
-from phaseguide.jobs.segment import Plane, provenance
-from phaseguide.segmentation.request import Segmentation
-from phaseguide.widgets.layers import roles
+from phaseguide.jobs.segment import Plane
+from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.widgets.layers.review_lock import check_not_frozen
 from phaseguide.widgets.qt.latest_worker import LatestWorker
 from phaseguide.widgets.qt.tasks import Failed
-from phaseguide.widgets.segment.plan import make_plane, make_request, source_of
 
 if TYPE_CHECKING:
+    from phaseguide.jobs.session_store import SessionStore
     from phaseguide.segmentation.session import Session
-    from phaseguide.widgets.segment.dock import SegmentWidget
+    from phaseguide.widgets.segment.plan import Planner
+    from phaseguide.widgets.segment.results import Results
+    from phaseguide.widgets.segment.state import Say, SegmentState
 
 ON_TRIAL = "Not kept yet: Accept keeps it, Cancel goes back."
 PRESS_SEGMENT = "Values changed. Press Segment to apply them."
@@ -56,17 +49,38 @@ class LiveMode(QObject):
 
     Parameters
     ----------
-    widget : SegmentWidget
+    owner : QObject
+    state : SegmentState
+    results : Results
+    planner : Planner
+    store : SessionStore
+    say : callable
+        Takes a sentence.
+    refresh : callable
+        Brings what is on show up to date with result, plane and edits.
     """
 
-    def __init__(self, widget: SegmentWidget) -> None:
-        super().__init__(widget)
-        self._widget = widget
+    measured = Signal(object)
+    """A `Sensitivity` of the result on show."""
+
+    def __init__(
+        self,
+        owner: QObject,
+        state: SegmentState,
+        results: Results,
+        planner: Planner,
+        store: SessionStore,
+        say: Say,
+        refresh: Callable[[], None],
+    ) -> None:
+        super().__init__(owner)
+        self._state, self._results, self._planner, self._store = state, results, planner, store
+        self._say, self._refresh = say, refresh
         self.worker = LatestWorker(self)
         self.worker.arrived.connect(self._on_arrived)
         self._before: dict[Any, Inputs] = {}  # by image: what was set when its series began
-        self._settled = Inputs()  # what was set before the change that is being told
-        self._awaited: LiveRequest | None = None  # the newest wish, while nothing of it is on show
+        self._settled = state.inputs  # what was set before the change that is being told
+        self._awaited: Request | None = None  # the newest one, while nothing of it is on show
         self._accept_next = False
         self._impossible = False  # what is set cannot be meant; that stays on the status line
         self._hand = LiveEdits()
@@ -78,64 +92,77 @@ class LiveMode(QObject):
     @property
     def in_series(self) -> bool:
         """Whether the chosen image has a series that was neither accepted nor cancelled."""
-        image = self._widget.image
+        image = self._state.image
         return image is not None and image.unique_id in self._before
 
     @property
     def can_accept(self) -> bool:
         """Whether there is, or soon will be, something on show that was not kept."""
-        image = self._widget.image
         # With values that cannot be meant, what is on show is the answer to others.
         if not self.in_series or self._impossible:
             return False
-        return self._awaited is not None or self._widget.results.is_provisional(image)
+        return self._awaited is not None or self._results.is_provisional(self._state.image)
+
+    def show_phase(self) -> None:
+        """Tell the state whether values are changed, and whether something is on trial."""
+        if self._state.phase != "running":
+            changed = self.in_series
+            self._state.phase = (
+                "on trial" if changed and self.can_accept else "changed" if changed else "idle"
+            )
 
     def changed(self) -> None:
         """Answer changed values."""
-        widget = self._widget
-        if widget.runner.running:
+        image = self._state.image
+        if self._state.phase == "running":
             return
-        history, session = widget.history(), widget.current_session()
-        if history is None or history.shown is None:
-            self.settle()
+        if image is None or self._results.shown(image) is None:
+            self.baseline()
             return
-        if session is None or not self._wanted():
+        session = self._planner.session()
+        if session is None or not self._planner.is_live():
             if not self.in_series:
-                self.settle()
-            widget.say(PRESS_SEGMENT)
+                self.baseline()
+            self._say(PRESS_SEGMENT)
             return
-        image = widget.image
-        if not self.in_series:
+        if image.unique_id not in self._before:
             self._before[image.unique_id] = self._settled
             self._hand, self._plane = LiveEdits(), None
         try:
-            wish = self._wish(session)
+            self._ask(session)
         except PhaseguideError as error:
             self._impossible = True
-            widget.say(str(error), alarm=True)
-        else:
-            self._awaited, self._accept_next, self._impossible = wish, False, False
-            hand, store = self._hand, widget.store
-            self.worker.submit(lambda: live_stages(wish, hand, store))
-            if self._work_s < ONE_FRAME_S and time.monotonic() - self._last > MOVING_S:
-                self.worker.wait(ONE_FRAME_S)
-            self._last = time.monotonic()
-        widget.show_state()
+            self._say(str(error), alarm=True)
+            self.show_phase()
 
-    def settle(self) -> None:
+    def _ask(self, session: Session) -> None:
+        image, index = self._state.image, self._state.plane
+        if self._plane is None or (self._plane.image, self._plane.index) != (image.unique_id, index):
+            self._plane = self._planner.plane(image, index)
+        request, wish = self._planner.live(session, self._plane)
+        self._awaited, self._accept_next, self._impossible = request, False, False
+        hand, store = self._hand, self._store
+        self.worker.submit(lambda: live_stages(wish(), hand, store))
+        self.show_phase()
+        if self._work_s < ONE_FRAME_S and time.monotonic() - self._last > MOVING_S:
+            self.worker.wait(ONE_FRAME_S)
+        self._last = time.monotonic()
+
+    def baseline(self) -> None:
         """Take what is set now as what the next series goes back to."""
-        self._settled = self._widget.panel.inputs()
+        self._settled = self._state.inputs
 
     def leave(self) -> None:
         """Go on with another image or model."""
         self.pause()
-        self.settle()
+        self.baseline()
 
     def pause(self) -> None:
         """Drop what is under way."""
         self.worker.drop()
-        self._awaited, self._accept_next, self._impossible = None, False, False
+        self._await_nothing()
         self._plane = None
+        self.show_phase()
 
     def edits_changed(self, event: Any = None) -> None:
         """Look at the edits again with the next wish."""
@@ -150,58 +177,58 @@ class LiveMode(QObject):
 
     def accept(self) -> bool:
         """Keep what is on show; what was just typed is awaited first. False if there was nothing to keep."""
-        widget = self._widget
         if not self.can_accept:
             return False
         if self._awaited is not None:
             self._accept_next = True
             return True
         self.worker.drop()
-        kept = widget.results.accept(widget.image)
+        image = self._state.image
+        kept = self._results.accept(image)
         self._end_series()
         if kept:
-            widget.say(f"Kept as result {widget.history().position + 1}.")
-        widget.refresh()
+            self._say(f"Kept as result {self._results.history(image).position + 1}.")
+        self._refresh()
         return kept
 
     def accept_now(self) -> None:
-        """Keep what is on show before it leaves the widget; what was just typed comes first."""
+        """Keep what is on show before it leaves the dock; what was just typed comes first."""
         while self._awaited is not None and self.worker.wait(LONGEST_ANSWER_S):
             pass
         self.accept()
 
     def cancel(self) -> None:
         """Go back to the result, the values and the layer before the series."""
-        widget = self._widget
         if not self.in_series:
             return
         self.worker.drop()
-        widget.panel.write(self._before[widget.image.unique_id])
-        widget.results.discard(widget.image)
+        image = self._state.image
+        self._state.inputs = self._before[image.unique_id]
+        self._results.discard(image)
         self._end_series()
-        widget.say("Back at the result and the values before your changes; nothing of them was kept.")
-        widget.refresh()
+        self._say("Back at the result and the values before your changes; nothing of them was kept.")
+        self._refresh()
 
     def step(self, by: int) -> None:
         """Show the result before (-1) or after (1), with its values; what is on trial is kept first."""
-        widget = self._widget
-        if widget.image is None:
+        image = self._state.image
+        if image is None:
             return
         try:
-            check_not_frozen(widget.image)
+            check_not_frozen(image)
         except PhaseguideError as error:
-            widget.say(str(error), alarm=True)
+            self._say(str(error), alarm=True)
             return
         self.worker.drop()
-        widget.results.accept(widget.image)
-        run = widget.results.step(widget.image, by)
+        self._results.accept(image)
+        run = self._results.step(image, by)
         if run is None:
             return
-        widget.panel.write(run.inputs)
+        self._state.inputs = run.inputs
         self._end_series()
-        history = widget.history()
-        widget.say(f"Result {history.position + 1} of {len(history.runs)}, with its values.")
-        widget.refresh()
+        history = self._results.history(image)
+        self._say(f"Result {history.position + 1} of {len(history.runs)}, with its values.")
+        self._refresh()
 
     def run_done(self, done: dict[Any, Run]) -> None:
         """Segment has made new results; what was changed meanwhile gets its answer now."""
@@ -209,46 +236,28 @@ class LiveMode(QObject):
             self._before.pop(image.unique_id, None)
             self._settled = run.inputs
         self._awaited = None
-        if done and self._widget.panel.inputs() != self._settled:
+        if done and self._state.inputs != self._settled:
             self.changed()
+        self.show_phase()
 
     def forget(self, image: Any) -> None:
         """End the series of an image whose results are gone."""
         if self._before.pop(image.unique_id, None) is not None:
             self.worker.drop()
             self._awaited, self._hand = None, LiveEdits()
+            self.show_phase()
 
     def _end_series(self) -> None:
-        self._before.pop(self._widget.image.unique_id, None)
-        self._awaited, self._accept_next, self._impossible = None, False, False
+        self._before.pop(self._state.image.unique_id, None)
+        self._await_nothing()
         self._hand = LiveEdits()
-        self.settle()
+        self.baseline()
+        self.show_phase()
 
-    # -- wishes and answers -----------------------------------------------------------------------
+    def _await_nothing(self) -> None:
+        self._awaited, self._accept_next, self._impossible = None, False, False
 
-    def _wanted(self) -> bool:
-        panel = self._widget.panel
-        return bool(panel.live_check.isChecked()) and panel.scope == FIELD
-
-    def _wish(self, session: Session) -> LiveRequest:
-        widget = self._widget
-        image, index = widget.image, widget.current_plane()
-        request = replace(
-            make_request(widget.panel, session.scheme),
-            regions=widget.panel.regions_of(image, index, session.scheme),
-            prompts=widget.panel.prompts_of(image, index, session.scheme),
-        )
-        if self._plane is None or (self._plane.image, self._plane.index) != (image.unique_id, index):
-            self._plane = make_plane(widget.viewer, image, index, widget.bars)
-        options = widget.panel.advanced.value().options()
-        return LiveRequest(
-            session,
-            self._plane,
-            request,
-            provenance(self._plane, session, request, options, source_of(widget.panel, request)),
-            widget.panel.inputs(),
-            roles.view_of(widget.viewer, image, larger_than=session.tile),
-        )
+    # -- answers ----------------------------------------------------------------------------------
 
     def _on_arrived(self, events: list[Any]) -> None:
         newest = max((n for n, event in enumerate(events) if isinstance(event, LiveResult)), default=-1)
@@ -256,35 +265,33 @@ class LiveMode(QObject):
             if isinstance(event, LiveResult) and number == newest:
                 self._show(event)
             elif isinstance(event, LivePreview) and number > newest:
-                image = self._widget.image
-                self._widget.results.preview(image, event.wish.plane.index, event.labels, event.window)
+                self._results.preview(self._state.image, event.wish.plane.index, event.labels, event.window)
             elif isinstance(event, Sensitivity):
-                self._show_sensitivity(event)
+                self._take_sensitivity(event)
             elif isinstance(event, Failed):
                 self._awaited, self._accept_next = None, False
-                self._widget.say(str(event.error), alarm=True)
+                self._say(str(event.error), alarm=True)
+                self.show_phase()
 
     def _show(self, answer: LiveResult) -> None:
-        widget, wish, done = self._widget, answer.wish, answer.segmentation
+        state, wish, done = self._state, answer.wish, answer.segmentation
         result = PlaneResult(done, wish.made, answer.edits)
-        widget.results.propose(widget.image, wish.plane.index, result, wish.inputs)
+        self._results.propose(state.image, wish.plane.index, result, wish.inputs)
         if self._plane is None:  # painted meanwhile; the strokes lie on top
-            widget.refresh()
-        elif wish.plane.index == widget.current_plane():
-            widget.panel.table.show_result(done)
-        if self._awaited is wish:
+            self._refresh()
+        elif wish.plane.index == state.plane:
+            state.shown = done
+        if self._awaited is wish.request:
             self._awaited, self._work_s = None, answer.work_s
             if not self._impossible:
-                widget.say(" ".join([ON_TRIAL, *done.notices]))
-            widget.tools.answered(done)
-            widget.show_state()
+                self._say(" ".join([ON_TRIAL, *done.notices]))
+            self.show_phase()
             if self._accept_next:
                 self.accept()
 
-    def _show_sensitivity(self, measured: Sensitivity) -> None:
-        table = self._widget.panel.table
-        if table.result is measured.segmentation:
-            table.show_sensitivity(measured.achieved, measured.own)
-        elif table.result is not None and self._awaited is None:
-            result = table.result
-            self.worker.submit(lambda: measure_stages(result))
+    def _take_sensitivity(self, measured: Sensitivity) -> None:
+        shown = self._state.shown
+        if shown is measured.segmentation:
+            self.measured.emit(measured)
+        elif shown is not None and self._awaited is None:
+            self.worker.submit(lambda: measure_stages(shown))

@@ -27,7 +27,7 @@ class _Provisional:
     mark: dict[str, Any] | None
 
 
-class ResultKeeper:
+class Results:
     """Keeps the results of a viewer's images.
 
     Each image has the runs that were kept, and at most one that is *provisional*: on show, but not
@@ -40,7 +40,8 @@ class ResultKeeper:
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
-        # Held as long as the image is: it may be out of the viewer for a while, as a field of a project is.
+        # Held as long as the image is: it may be out of the viewer for a while, as a field of a project is. napari's
+        # proxies of an image are its equals, and find what was put in for it.
         self._histories: weakref.WeakKeyDictionary[Any, History] = weakref.WeakKeyDictionary()
         self._provisional: weakref.WeakKeyDictionary[Any, _Provisional] = weakref.WeakKeyDictionary()
         self._images: dict[Any, tuple[Any, Any]] = {}
@@ -50,7 +51,10 @@ class ResultKeeper:
 
     def history(self, image: Any) -> History:
         """Runs on an image that were kept."""
-        return self._histories.setdefault(plain(image), History())
+        known = self._histories.get(image)
+        if known is None:
+            known = self._histories[plain(image)] = History()
+        return known
 
     def images(self) -> Iterable[Any]:
         """Images that have results; they may be out of the viewer for a while."""
@@ -58,17 +62,17 @@ class ResultKeeper:
 
     def shown(self, image: Any) -> Run | None:
         """Run on show, provisional or kept."""
-        known = self._provisional.get(plain(image))
+        known = self._provisional.get(image)
         return self.history(image).shown if known is None else known.run
 
     def is_provisional(self, image: Any) -> bool:
         """Whether what is on show was not accepted yet."""
-        return plain(image) in self._provisional
+        return image in self._provisional
 
     def forget(self, image: Any) -> None:
         """Drop the results of an image, since they belong to data that are no longer there."""
-        self._histories.pop(plain(image), None)
-        self._provisional.pop(plain(image), None)
+        self._histories.pop(image, None)
+        self._provisional.pop(image, None)
 
     # -- a run ------------------------------------------------------------------------------------
 
@@ -108,7 +112,7 @@ class ResultKeeper:
         run = self._runs.get(event.image)
         if run is None:
             run, only = self._continued(image, event.result, self._inputs), None
-            self._provisional.pop(plain(image), None)
+            self._provisional.pop(image, None)
             self._runs[event.image] = run
             run.planes[event.index] = event.result
             self.history(image).add(run)
@@ -121,7 +125,7 @@ class ResultKeeper:
     def propose(self, image: Any, index: Index, result: PlaneResult, inputs: Inputs) -> None:
         """Show a result of one plane without keeping it; only its pixels and its mark are written."""
         layer = roles.find_layer(self._viewer, image, "phases")
-        known = self._provisional.get(plain(image))
+        known = self._provisional.get(image)
         if known is None or known.run.scheme != result.segmentation.scheme:
             mark = None if layer is None else dict(layer.metadata)  # napari fills its own in place
             known = _Provisional(self._continued(image, result, inputs), mark)
@@ -145,7 +149,7 @@ class ResultKeeper:
 
     def accept(self, image: Any) -> bool:
         """Keep what is provisional; False if nothing is."""
-        known = self._provisional.pop(plain(image), None)
+        known = self._provisional.pop(image, None)
         if known is not None:
             self.history(image).add(known.run)
             tell(hub_of(self._viewer).result_kept, image, known.run)
@@ -153,20 +157,20 @@ class ResultKeeper:
 
     def discard(self, image: Any) -> None:
         """Drop what is provisional and show the last kept result again, on the planes that were touched."""
-        known, kept = self._provisional.pop(plain(image), None), self.history(image).shown
+        known, kept = self._provisional.pop(image, None), self.history(image).shown
         layer = roles.find_layer(self._viewer, image, "phases")
         if known is None or kept is None or layer is None:
             return
         for index, result in known.run.planes.items():
             if result is not kept.planes.get(index):
-                standing = self.standing(image, index)
-                roles.write_plane(layer, index, 0 if standing is None else standing.labels)
+                current = self.current(image, index)
+                roles.write_plane(layer, index, 0 if current is None else current.labels)
         if known.mark is not None:
             layer.metadata = known.mark
 
     # -- what is on show --------------------------------------------------------------------------
 
-    def standing(self, image: Any, index: Index) -> Segmentation | None:
+    def current(self, image: Any, index: Index) -> Segmentation | None:
         """Result on show of one plane, with the edits as they are now on top; None if there is none."""
         run = self.shown(image)
         result = run.planes.get(index) if run else None

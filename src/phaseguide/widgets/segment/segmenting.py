@@ -1,0 +1,157 @@
+"""What a press of Segment does: a job in the background, its results into layers, and what is said of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+
+from phaseguide.errors import PhaseguideError
+from phaseguide.jobs.history import Run
+from phaseguide.jobs.segment import PlaneDone, Stopped, run_job
+from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers.warm_up import with_colours
+
+if TYPE_CHECKING:
+    from phaseguide.jobs.session_store import SessionStore
+    from phaseguide.widgets.qt.tasks import TaskRunner, Work
+    from phaseguide.widgets.segment.live_mode import LiveMode
+    from phaseguide.widgets.segment.plan import Planner
+    from phaseguide.widgets.segment.results import Results
+    from phaseguide.widgets.segment.state import Say, SegmentState
+
+
+class Segmenting(QObject):
+    """Runs the jobs of the dock, one at a time.
+
+    Parameters
+    ----------
+    runner : TaskRunner
+    viewer : napari.viewer.Viewer
+    state : SegmentState
+    planner : Planner
+    results : Results
+    store : SessionStore
+    live : LiveMode
+    say, fail : callable
+        Take a sentence, and an error.
+    """
+
+    shown = Signal()
+    """A plane of the chosen image, or all of a run, is on show."""
+    made_edits = Signal(object)
+    """An edits layer that lies on a new result."""
+
+    def __init__(
+        self,
+        runner: TaskRunner,
+        viewer: Any,
+        state: SegmentState,
+        planner: Planner,
+        results: Results,
+        store: SessionStore,
+        live: LiveMode,
+        say: Say,
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        super().__init__(runner)
+        self._runner, self._viewer, self._state, self._planner = runner, viewer, state, planner
+        self._results, self._store, self._live = results, store, live
+        self._say, self._fail = say, fail
+        self._dropped = ""
+        self._notices: list[str] = []
+        self._begun = 0.0
+        self._stopped_after: int | None = None  # so many planes
+        runner.noticed.connect(self._on_notice)
+        runner.happened.connect(self._on_event)
+
+    def segment(self) -> None:
+        """Start segmenting, or say why not."""
+        if self._runner.running:
+            return
+        try:
+            job, images = self._planner.job()
+        except PhaseguideError as error:
+            self._fail(error)
+            return
+        self._live.pause()
+        self._results.begin(images, self._state.inputs)
+        self._dropped, self._notices = "", []
+        self.run("Segmenting …", lambda control: with_colours(run_job)(job, self._store, control))
+
+    def run(self, said: str, work: Work) -> None:
+        """Start work in the background."""
+        self._say(said)
+        self._begun, self._stopped_after = time.monotonic(), None
+        self._runner.start(work)
+        self._state.phase = "running"
+
+    def stop(self) -> None:
+        """Stop after the step under way."""
+        self._say("Stopping after this step …")
+        self._runner.stop()
+
+    def lose(self, layer: Any) -> None:
+        """End a run whose image was removed."""
+        if self._results.works_on(layer):
+            self._dropped = self._results.lost()
+            self._runner.stop()
+
+    def ended(self, error: BaseException | None, take_error: Callable[[BaseException], bool]) -> None:
+        """Say what a run has led to; an error that ``take_error`` takes is told by that."""
+        seconds = time.monotonic() - self._begun
+        dropped = self._dropped or self._results.lost()
+        stopped, done = self._stopped_after, self._results.end()
+        if not self._runner.running:
+            self._state.phase = "idle"
+        if error is not None:
+            self._store.forget()
+            if not take_error(error):
+                self._fail(error)
+        elif dropped:
+            self._say(dropped, alarm=True)
+        elif stopped is not None:
+            kept = f" {stopped} planes are done and kept." if stopped else " Nothing was changed."
+            self._say(f"Stopped.{kept}")
+        elif done:
+            self._finish(done, seconds)
+        self._live.run_done(done)
+
+    def _on_notice(self, message: str) -> None:
+        self._notices.append(message)
+        self._say(message)
+
+    def _on_event(self, event: Any) -> None:
+        if isinstance(event, PlaneDone):
+            self._on_plane(event)
+        elif isinstance(event, Stopped):
+            self._stopped_after = event.done
+
+    def _on_plane(self, event: PlaneDone) -> None:
+        self._dropped = self._dropped or self._results.lost()
+        if self._dropped:
+            self._runner.stop()
+            return
+        self._results.add(event)
+        image = self._state.image
+        if image is not None and (event.image, event.index) == (image.unique_id, self._state.plane):
+            self.shown.emit()
+
+    def _finish(self, done: dict[Any, Run], seconds: float) -> None:
+        image = self._state.image
+        try:
+            for one, run in done.items():
+                self.made_edits.emit(roles.ensure_edits_layer(self._viewer, one, run.scheme))
+            chosen = image if image in done else next(iter(done))
+            edits, scheme = roles.find_layer(self._viewer, chosen, "edits"), done[chosen].scheme
+            assert edits is not None
+            roles.select_brush(self._viewer, edits, scheme)
+        except PhaseguideError as error:
+            self._fail(error)
+            return
+        took = f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+        sentence = f"Segmented in {took}. To correct, just paint: the brush is on {edits.name!r}."
+        self._say(" ".join([sentence, *dict.fromkeys(self._notices)]))
+        self.shown.emit()
