@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from screen import MISSING, Screen, can_open_windows, virtual_screen_is_possible
+
 os.environ["NAPARI_CONFIG"] = ""  # before anything imports napari: no settings are read or written
 
 # A busy machine is slow at times; that is no failure of the code.
@@ -20,19 +22,22 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-slow", action="store_true", help="also run the tests that take over a minute")
+    parser.addoption(
+        "--show", action="store_true", help="open windows on your own screen, not on a virtual one"
+    )
 
 
-USES_THE_SCREEN = {"test_live.py", "test_demo.py", "test_display.py"}
-"""Files outside tests/widgets that open a window."""
+QT_FIXTURES = {"qapp", "qtbot", "make_napari_viewer"}
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what opens windows: all that asks for Qt, by whatever fixtures."""
+    if QT_FIXTURES & set(getattr(item, "fixturenames", ())):
+        item.add_marker(pytest.mark.window)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for item in items:
-        # Where tests run side by side, a file stays together, and all windows are on one side: they share one
-        # screen, and only one can have the keyboard.
-        screen = "widgets" in item.path.parts or item.path.name in USES_THE_SCREEN
-        item.add_marker(pytest.mark.xdist_group("screen" if screen else item.path.name))
     if not config.getoption("--run-slow"):
         for item in items:
             if "slow" in item.keywords:
@@ -44,6 +49,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if not torch.cuda.is_available():
             for item in on_gpu:
                 item.add_marker(pytest.mark.skip(reason="needs a CUDA device, and there is none"))
+
+
+SCREEN = pytest.StashKey[Screen]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Give this process, which may be one of several that run side by side, a screen of its own."""
+    config = session.config
+    if config.option.collectonly or not any("window" in item.keywords for item in session.items):
+        return
+    if not can_open_windows():
+        raise pytest.UsageError(MISSING)
+    if virtual_screen_is_possible() and not config.getoption("--show"):
+        config.stash[SCREEN] = Screen()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if (screen := config.stash.get(SCREEN, None)) is not None:
+        screen.close()
 
 
 @pytest.fixture(autouse=True)

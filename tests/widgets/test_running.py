@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import subprocess
 import sys
 import threading
@@ -199,7 +198,7 @@ print("segmented")
 """
 
 
-@pytest.mark.skipif(sys.platform == "linux" and "DISPLAY" not in os.environ, reason="needs a display")
+@pytest.mark.window
 def test_torch_comes_into_a_process_that_draws(model_file: Path) -> None:
     """Software OpenGL and triton bring two LLVM libraries, which together crash unless one is kept out."""
     done = subprocess.run(
