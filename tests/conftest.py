@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -56,6 +57,10 @@ SCREEN = pytest.StashKey[Screen]()
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Give this process, which may be one of several that run side by side, a screen of its own."""
+    # Collecting garbage, which closing a viewer does several times, took half of the time of a test with a window:
+    # no need to look again and again at the objects of the libraries that are imported by now.
+    gc.collect()
+    gc.freeze()
     config = session.config
     if config.option.collectonly or not any("window" in item.keywords for item in session.items):
         return

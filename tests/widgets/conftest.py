@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,10 @@ pytest.importorskip("pytestqt")
 # Before a viewer loads Mesa's LLVM: afterwards triton, which comes along, would crash the process
 # wherever a test imports torch without the widget's precautions.
 import segmentation_models_pytorch  # noqa: F401
+
+# Before the first test, so that what these import is not looked at by every collection of garbage.
+from napari._qt import qt_main_window  # noqa: F401
+from npe2 import PluginManifest
 
 from tiny_models import tiny_model
 
@@ -35,6 +39,15 @@ def qtbot(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture(scope="session")
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_model(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _manifests_are_read_once() -> Iterator[None]:
+    """Let each viewer find the plugins without a look at everything that is installed."""
+    found = list(PluginManifest.discover())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PluginManifest, "discover", lambda paths=(): iter(found))
+        yield
 
 
 @pytest.fixture(autouse=True)
