@@ -5,6 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Iterator
+from functools import cache
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -75,10 +78,28 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         screen.close()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _commands_are_built_once() -> Iterator[None]:
+    """Let typer's runner make the tree of commands once, not for each line that is tried."""
+    import typer.testing
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.testing, "_get_command", cache(typer.testing._get_command))
+        yield
+
+
+@pytest.fixture(scope="session")
+def data_dirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Names of empty folders that are not there yet; no list of those before is read, as `mktemp` does."""
+    root = tmp_path_factory.mktemp("data")
+    return (root / str(number) for number in count())
+
+
 @pytest.fixture(autouse=True)
-def data_dir(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def data_dir(data_dirs: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder in the place of the user's own models and caches."""
-    folder = tmp_path_factory.mktemp("data")
+    folder = next(data_dirs)
+    folder.mkdir()
     monkeypatch.setenv("PHASEGUIDE_DATA_DIR", str(folder))
     monkeypatch.delenv("PHASEGUIDE_EMBEDDINGS", raising=False)
     return folder
