@@ -19,6 +19,7 @@ import segmentation_models_pytorch  # noqa: F401
 from napari._qt import qt_main_window  # noqa: F401
 from npe2 import PluginManifest
 
+from light_viewer import LightViewer
 from tiny_models import tiny_model
 
 PATIENCE_MS = 120_000
@@ -62,8 +63,24 @@ def viewer(make_napari_viewer: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture
+def napari_window() -> None:
+    """For a test that needs napari's own window in a file whose others do without."""
+
+
+@pytest.fixture
+def model_viewer(qtbot: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Layers and docks without napari's window. A file of tests that needs no more calls this one ``viewer``."""
+    if "napari_window" in request.fixturenames:
+        yield request.getfixturevalue("make_napari_viewer")()
+        return
+    viewer = LightViewer()
+    yield viewer
+    viewer.close()
+
+
+@pytest.fixture
 def widget(viewer: Any, model_file: Path, qtbot: Any) -> Any:
-    """The Segment widget, docked as napari docks it, with the tiny model chosen."""
+    """The Segment widget in a dock, with the tiny model chosen."""
     _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
     widget.panel.model_box.open_file(model_file)
     qtbot.waitUntil(lambda: "looking" not in widget.panel.device_line.text(), timeout=60_000)
