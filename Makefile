@@ -24,14 +24,13 @@ demo: setup ## segment a sample micrograph: in napari, or headless where there i
 	@[ -z "$$DISPLAY$$WAYLAND_DISPLAY" ] || scripts/system_packages.sh
 	$(BIN)/phaseguide demo
 
-test: setup ## run every test under a virtual screen
+test: setup ## run every test, windows on virtual screens
 	@scripts/system_packages.sh
 	scripts/test.sh $(PYTEST_ARGS)
 
 test-pyside6: $(PYSIDE)/.setup ## run a small set of window tests with PySide6 instead of PyQt6
 	@scripts/system_packages.sh
-	QT_API=pyside6 PYTEST_QT_API=pyside6 OMP_NUM_THREADS=1 scripts/headless.sh \
-	  $(PYSIDE)/bin/python -m pytest $(PYSIDE_TESTS)
+	QT_API=pyside6 PYTEST_QT_API=pyside6 OMP_NUM_THREADS=1 $(PYSIDE)/bin/python -m pytest $(PYSIDE_TESTS)
 
 lint: setup-dev ## ruff and mypy
 	$(BIN)/ruff check .

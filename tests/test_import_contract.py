@@ -135,10 +135,10 @@ def test_only_widgets_import_gui_packages(file: Path) -> None:
     assert part_of(file) == "widgets" or file == LIVE_VIEWER or not found
 
 
-def run(code: str) -> str:
+def run(code: str, *arguments: str) -> str:
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=600
+        [sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -154,19 +154,51 @@ print(*(name for name in sys.modules if name in heavy or name.startswith("phaseg
     assert run(code).split() == []
 
 
-@pytest.mark.parametrize("part", [part for part in ORDER if part != "widgets"])
-def test_nothing_but_widgets_needs_a_screen(part: str) -> None:
-    """Every module of a part imports with all GUI packages blocked."""
-    names = [
-        ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
-        for file in MODULES
-        if part_of(file) == part and file != LIVE_VIEWER
-    ]
-    run(
-        "import importlib, sys\n"
-        f"for name in {sorted(GUI)}: sys.modules[name] = None\n"
-        f"for name in {names}: importlib.import_module(name)\n"
-    )
+HEAVY = (
+    "torch", "torchvision", "timm", "segmentation_models_pytorch",
+    "scipy.ndimage", "scipy.optimize", "sklearn.ensemble",
+    "skimage.feature", "pandas", "matplotlib.figure", "typer", "rich.table", "pydantic", "requests",
+)  # fmt: skip
+"""What is imported once, before the parts: others' modules, which take the time and import nothing of ours."""
+
+EVERY_PART = """
+import importlib, os, sys, traceback
+parts, heavy = eval(sys.argv[1])
+failed = []
+for name in heavy:
+    try:
+        importlib.import_module(name)
+    except ImportError:  # the part that needs it will say so
+        pass
+assert not any(name.split(".")[0] == "phaseguide" for name in sys.modules)
+for part, names in parts.items():
+    child = os.fork() if hasattr(os, "fork") else None
+    if child:
+        failed += [part] if os.waitpid(child, 0)[1] else []
+        continue
+    try:
+        for name in names:
+            importlib.import_module(name)
+    except BaseException:
+        traceback.print_exc()
+        failed.append(part)
+    if child == 0:
+        sys.stderr.flush()
+        os._exit(bool(failed))
+sys.exit(f"these parts do not import: {failed}" if failed else 0)
+"""
+
+
+def test_nothing_but_widgets_needs_a_screen() -> None:
+    """Every module of a part imports with all GUI packages blocked, and none of the other parts imported before."""
+    parts: dict[str, list[str]] = {part: [] for part in ORDER if part != "widgets"}
+    for file in MODULES:
+        if part_of(file) in parts and file != LIVE_VIEWER:
+            name = ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts)
+            parts[part_of(file)].append(name.removesuffix(".__init__"))
+    assert all(parts.values())
+    blocked = f"import sys\nfor name in {sorted(GUI)}: sys.modules[name] = None\n"
+    run(blocked + EVERY_PART, repr((parts, HEAVY)))
 
 
 def test_manifest_at_the_top_links_to_the_one_in_the_package() -> None:

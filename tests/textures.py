@@ -32,7 +32,7 @@ def data(count: int = 4) -> TrainingData:
 def config(**changes: object) -> TrainingConfig:
     settings: dict[str, object] = {
         "architecture": "unet",
-        "encoder": "tu-tf_efficientnet_lite0",
+        "encoder": "tu-test_efficientnet",
         "decoder": TINY,
         "imagenet": False,
         "guidance": "plm",

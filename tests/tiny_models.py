@@ -15,6 +15,9 @@ from phaseguide.models.model_file import save_model
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 from phaseguide.phases import PhaseScheme
 
+TINY_ENCODER = "tu-test_efficientnet"
+"""timm's own encoder for tests: a thirtieth of the weights of the smallest one that people use."""
+
 NAMES = ("ferrite", "carbide network", "Widmanstätten cementite")
 
 
@@ -25,15 +28,14 @@ def tiny_model(
     names: tuple[str, ...] = NAMES,
     in_channels: int = 1,
     seed: int = 0,
+    encoder: str = TINY_ENCODER,
     file_name: str = "",
 ) -> Path:
     """Write a model with random weights into a folder: ``tiny-<guidance>.safetensors``, or ``file_name``."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         segmenter = GuidedSegmenter(
-            BackboneOptions(
-                "unet", "tu-tf_efficientnet_lite0", in_channels, {"decoder_channels": [16, 16, 8, 8, 8]}
-            ),
+            BackboneOptions("unet", encoder, in_channels, {"decoder_channels": [16, 16, 8, 8, 8]}),
             # As trained guidance does, delta > 0 lets the ratio change the scores.
             GuidanceOptions(guidance, {"width": 16, "delta": 1.0} if guidance == "plm" else {}),
             PhaseScheme.from_names(names),
@@ -42,9 +44,7 @@ def tiny_model(
     card = Card(
         name=f"tiny-{guidance}",
         phases=segmenter.scheme.to_dict()["phases"],
-        backbone=BackboneCard(
-            architecture="unet", encoder="tu-tf_efficientnet_lite0", in_channels=in_channels
-        ),
+        backbone=BackboneCard(architecture="unet", encoder=encoder, in_channels=in_channels),
         guidance=GuidanceCard(kind=guidance),
         training_ratio_mean=[1 / k] * k,
         training_ratio_spread=[0.3] * k,

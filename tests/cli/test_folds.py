@@ -13,7 +13,7 @@ from phaseguide.cli import app
 from textures import SCHEME, field
 
 SMALL = [
-    "encoder=tu-tf_efficientnet_lite0",
+    "encoder=tu-test_efficientnet",
     "epochs=1",
     "crop=64",
     "batch=2",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +40,7 @@ def test_a_viewer_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert done.exit_code == 2 and "no window" in done.output
 
 
-@pytest.mark.skipif(sys.platform == "linux" and "DISPLAY" not in os.environ, reason="needs a display")
+@pytest.mark.window
 def test_it_measures(tmp_path: Path) -> None:
     pytest.importorskip("napari")
     target = tmp_path / "live.json"

@@ -25,7 +25,7 @@ SCHEME = PhaseScheme.from_names(["ferrite", "Widmanstätten cementite"])
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     segmenter = GuidedSegmenter(
-        BackboneOptions("unet", "tu-tf_efficientnet_lite0", 1, {"decoder_channels": [16, 16, 8, 8, 8]}),
+        BackboneOptions("unet", "tu-test_efficientnet", 1, {"decoder_channels": [16, 16, 8, 8, 8]}),
         GuidanceOptions("plm", {"width": 16, "coordinates": False}),
         SCHEME,
     )
@@ -113,7 +113,7 @@ def test_truncated_foreign_and_missing_files_name_file_and_reason(saved: Path, t
         ({"surprise": 1}, "not valid"),
         ({"training_ratio_mean": [0.1, 0.2, 0.7]}, "not valid"),
         (
-            {"backbone": {"architecture": "fpn", "encoder": "tu-tf_efficientnet_lite0", "in_channels": 1}},
+            {"backbone": {"architecture": "fpn", "encoder": "tu-test_efficientnet", "in_channels": 1}},
             "do not fit",
         ),
     ],

@@ -30,7 +30,7 @@ IMAGE = torch.linspace(-1, 1, 64 * 64).reshape(1, 1, 64, 64).sin()
 
 def model(kind: str) -> LoadedModel:
     torch.manual_seed(0)
-    options = BackboneOptions("unet", "tu-tf_efficientnet_lite0", 1, {"decoder_channels": [16, 16, 8, 8, 8]})
+    options = BackboneOptions("unet", "tu-test_efficientnet", 1, {"decoder_channels": [16, 16, 8, 8, 8]})
     segmenter = GuidedSegmenter(
         options, GuidanceOptions(kind, KINDS[kind], 2), PhaseScheme.from_names(NAMES)
     ).eval()

@@ -30,7 +30,8 @@ ODD = (101, 131)
 
 @pytest.fixture(scope="module")
 def unet(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
-    return load_model(tiny_model(tmp_path_factory.mktemp("inside")))
+    encoder = "tu-tf_efficientnet_lite0"  # for which there are weights that learnt on ImageNet
+    return load_model(tiny_model(tmp_path_factory.mktemp("inside"), encoder=encoder))
 
 
 @pytest.fixture
@@ -252,7 +253,9 @@ def test_the_base_is_what_training_began_with(
         assert torch.equal(a, b)
     monkeypatch.setenv("PHASEGUIDE_DATA_DIR", str(tmp_path))
     (tmp_path / "models").mkdir()
-    tiny_model(tmp_path / "models", file_name="mother.safetensors", seed=3)
+    tiny_model(
+        tmp_path / "models", encoder="tu-tf_efficientnet_lite0", file_name="mother.safetensors", seed=3
+    )
     child = replace(unet, card=unet.card.model_copy(update={"training": {"parent": "mother"}}))
     mother = find_base(child)
     assert mother is not None and mother[0] == "tiny-plm"

@@ -78,7 +78,7 @@ def test_the_same_state_gives_the_same_and_no_labels_none() -> None:
 
 
 def test_a_model_that_takes_none_draws_nothing() -> None:
-    options = BackboneOptions("unet", "tu-tf_efficientnet_lite0", 1, TINY)
+    options = BackboneOptions("unet", "tu-test_efficientnet", 1, TINY)
     model = GuidedSegmenter(options, GuidanceOptions("none"), SCHEME).eval()
     generator = seeded()
     before = generator.get_state()

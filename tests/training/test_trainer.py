@@ -26,6 +26,9 @@ from phaseguide.training.trainer import train
 from textures import SCHEME, config, data, field
 from tiny_models import NAMES, tiny_dataset
 
+PRETRAINED = "tu-tf_efficientnet_lite0"
+"""The smallest encoder with weights that learnt on ImageNet."""
+
 
 def run(cfg: TrainingConfig, **kwargs: object) -> tuple[list[EpochDone], TrainingResult]:
     epochs, result = [], None
@@ -47,7 +50,9 @@ def same(a: TrainingResult, b: TrainingResult) -> bool:
 
 
 def test_it_learns_two_textures_and_fills_the_card() -> None:
-    epochs, result = run(config(epochs=10, guidance_epochs=1, imagenet=True, guidance="additive"))
+    epochs, result = run(
+        config(epochs=10, guidance_epochs=1, encoder=PRETRAINED, imagenet=True, guidance="additive")
+    )
     assert epochs[8].loss < 0.7 * epochs[0].loss
     assert max(e.miou or 0 for e in epochs) > 0.6
     card = result.card
@@ -314,6 +319,8 @@ def test_the_loss_goes_down_on_real_pixels() -> None:
     dataset = sample_dataset()
     assert dataset.scheme is not None
     real = split_images(list(load_images(dataset, dataset.scheme)), dataset.scheme, validation=["uhcs0495"])
-    cfg = config(epochs=4, guidance="none", imagenet=True, crop=96, batch=4, learning_rate=2e-3)
+    cfg = config(
+        epochs=4, guidance="none", encoder=PRETRAINED, imagenet=True, crop=96, batch=4, learning_rate=2e-3
+    )
     losses = [e.loss for e in train(real, cfg) if isinstance(e, EpochDone)]
     assert losses[-1] < 0.8 * losses[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,11 @@ pytest.importorskip("pytestqt")
 # wherever a test imports torch without the widget's precautions.
 import segmentation_models_pytorch  # noqa: F401
 
+# Before the first test, so that what these import is not looked at by every collection of garbage.
+from napari._qt import qt_main_window  # noqa: F401
+from npe2 import PluginManifest
+
+from light_viewer import LightViewer
 from tiny_models import tiny_model
 
 PATIENCE_MS = 120_000
@@ -37,6 +42,15 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_model(tmp_path_factory.mktemp("models"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _manifests_are_read_once() -> Iterator[None]:
+    """Let each viewer find the plugins without a look at everything that is installed."""
+    found = list(PluginManifest.discover())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PluginManifest, "discover", lambda paths=(): iter(found))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _layers_belong_to_the_gui_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let napari raise if a worker writes to a layer that it got through the viewer."""
@@ -49,8 +63,24 @@ def viewer(make_napari_viewer: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture
+def napari_window() -> None:
+    """For a test that needs napari's own window in a file whose others do without."""
+
+
+@pytest.fixture
+def model_viewer(qtbot: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Layers and docks without napari's window. A file of tests that needs no more calls this one ``viewer``."""
+    if "napari_window" in request.fixturenames:
+        yield request.getfixturevalue("make_napari_viewer")()
+        return
+    viewer = LightViewer()
+    yield viewer
+    viewer.close()
+
+
+@pytest.fixture
 def widget(viewer: Any, model_file: Path, qtbot: Any) -> Any:
-    """The Segment widget, docked as napari docks it, with the tiny model chosen."""
+    """The Segment widget in a dock, with the tiny model chosen."""
     _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
     widget.panel.model_box.open_file(model_file)
     qtbot.waitUntil(lambda: "looking" not in widget.panel.device_line.text(), timeout=60_000)

@@ -14,6 +14,11 @@ from tiny_models import tiny_model
 from widget_helpers import SHAPE, micrograph, stroke, type_into
 
 
+@pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
 def press(widget: Any, qtbot: Any) -> None:
     """Press Segment where it ends at once or in the worker."""
     qtbot.mouseClick(widget.panel.segment_button, Qt.MouseButton.LeftButton)

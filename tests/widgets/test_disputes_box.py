@@ -19,6 +19,11 @@ SCHEME = PhaseScheme.from_names(["ferrite", "carbide", "pearlite"])
 SHAPE = (60, 80)
 
 
+@pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
 def labels(*, carbide: int, pearlite: int = 0) -> np.ndarray:
     """Ferrite with squares of carbide and pearlite of a given side."""
     map_ = np.ones(SHAPE, dtype=np.uint8)

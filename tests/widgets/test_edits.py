@@ -15,6 +15,11 @@ LINE = [(20.0, 20.0), (30.0, 40.0), (40.0, 60.0)]
 
 
 @pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
+@pytest.fixture
 def done(widget: Any, viewer: Any, segment: Any) -> Any:
     """The widget after a first segmentation of 'steel'."""
     viewer.add_image(micrograph(), name="steel")

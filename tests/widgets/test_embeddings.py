@@ -14,6 +14,11 @@ from widget_helpers import micrograph
 KEPT = "was not encoded again"
 
 
+@pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
 def test_an_image_that_was_kept_opens_without_encoding(
     widget: Any, viewer: Any, segment: Any, qtbot: Any, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,11 @@ NOTE = "constrained by your value, not independent"
 
 
 @pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
+@pytest.fixture
 def done(widget: Any, viewer: Any, segment: Any, qtbot: Any) -> Any:
     """A result with a ratio on an image with a scale."""
     viewer.add_image(micrograph(), name="steel 7/a", scale=(0.2, 0.2), units=("µm", "µm"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,10 @@ def shown() -> None:
 
 
 @pytest.fixture
-def viewer(make_napari_viewer: Callable[..., Any], request: pytest.FixtureRequest) -> Any:
-    return make_napari_viewer(show="shown" in request.fixturenames)
+def viewer(request: pytest.FixtureRequest) -> Any:
+    if "shown" in request.fixturenames:
+        return request.getfixturevalue("make_napari_viewer")(show=True)
+    return request.getfixturevalue("model_viewer")
 
 
 @pytest.fixture

@@ -23,6 +23,11 @@ SCHEME = PhaseScheme.from_names(NAMES)
 
 
 @pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
+@pytest.fixture
 def project(tmp_path: Path, model_file: Path) -> Project:
     made = Project.create(tmp_path / "steel", SCHEME, model=str(model_file))
     for number in range(2):

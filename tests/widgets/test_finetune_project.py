@@ -20,6 +20,11 @@ from widgets_finetune import band_labels, banded, click
 SCHEME = PhaseScheme.from_names(NAMES)
 
 
+@pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
 def strokes() -> np.ndarray:
     labels = np.zeros_like(band_labels())
     labels[20:180:30] = band_labels()[20:180:30]

@@ -11,6 +11,11 @@ from phaseguide.widgets.layers.roles import pixel_size_um
 from widget_helpers import SHAPE, micrograph, numbers, type_into
 
 
+@pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
 @pytest.mark.parametrize("rgb", [False, True])
 def test_types(widget: Any, viewer: Any, segment: Any, dtype: Any, rgb: bool) -> None:

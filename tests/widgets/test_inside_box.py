@@ -21,6 +21,11 @@ STAGES = [f"stage {n}" for n in range(1, 6)]
 
 
 @pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
+@pytest.fixture
 def look(widget: SegmentWidget, qtbot: Any) -> Callable[[], list[Any]]:
     """Press the button, wait for the end, and return the layers."""
 
@@ -97,7 +102,9 @@ def test_stop_and_errors_change_no_layer(
     assert len(look()) == 6, "and it works again"
 
 
-def test_the_menu_entry_looks_in_one_click(viewer: Any, widget: SegmentWidget, qtbot: Any) -> None:
+def test_the_menu_entry_looks_in_one_click(
+    napari_window: None, viewer: Any, widget: SegmentWidget, qtbot: Any
+) -> None:
     from napari._app_model import get_app_model
 
     viewer.add_image(micrograph(), name="steel")

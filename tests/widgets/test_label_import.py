@@ -17,6 +17,11 @@ from widget_helpers import micrograph
 
 
 @pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
+@pytest.fixture
 def dock(widget: Any, viewer: Any, segment: Any) -> Any:
     """The Project dock beside a segmented image, without a project."""
     viewer.add_image(micrograph(), name="steel")

@@ -14,6 +14,11 @@ from widget_helpers import micrograph, numbers, stroke, type_into
 
 
 @pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
+@pytest.fixture
 def done(widget: Any, viewer: Any, segment: Any) -> Any:
     """The widget after a first segmentation of 'steel', with values that are imposed exactly."""
     viewer.add_image(micrograph(), name="steel")

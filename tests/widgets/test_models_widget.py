@@ -20,6 +20,11 @@ PLUGIN = "napari-phaseguide"
 
 
 @pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
+@pytest.fixture
 def models(viewer: Any, model_file: Path, tmp_path: Path) -> Any:
     """The Models widget with one model of the user's, fine-tuned as its card says."""
     card = read_card(model_file).model_copy(

@@ -15,6 +15,11 @@ SHARES = np.array([np.nan, 0.35, 0.05])
 
 
 @pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
+@pytest.fixture
 def done(widget: Any, viewer: Any, segment: Any) -> Any:
     viewer.add_image(micrograph(), name="steel")
     segment()

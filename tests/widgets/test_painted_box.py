@@ -22,6 +22,11 @@ SCHEME = PhaseScheme.from_names(["ferrite", "carbide", "pearlite"])
 SHAPE = (90, 120)
 
 
+@pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
 class Host:
     """Stands for the widget around the box."""
 

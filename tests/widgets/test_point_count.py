@@ -57,8 +57,10 @@ def shown() -> None:
 
 
 @pytest.fixture
-def viewer(make_napari_viewer: Callable[..., Any], request: pytest.FixtureRequest) -> Any:
-    return make_napari_viewer(show="shown" in request.fixturenames)
+def viewer(request: pytest.FixtureRequest) -> Any:
+    if "shown" in request.fixturenames:
+        return request.getfixturevalue("make_napari_viewer")(show=True)
+    return request.getfixturevalue("model_viewer")
 
 
 @pytest.fixture

@@ -20,6 +20,11 @@ LINE = [(20.0, 20.0), (30.0, 40.0), (40.0, 60.0)]
 PLUGIN = "napari-phaseguide"
 
 
+@pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
 def paint(layer: Any, down: float = 0.0) -> None:
     """Take the brush and drag it along a line, ``down`` pixels lower."""
     layer.mode = "paint"
@@ -188,6 +193,7 @@ def test_result_and_edits_come_back(
 
 
 def test_a_reviewed_field_is_frozen(
+    napari_window: None,
     widget: Any,
     dock: Any,
     folder: Path,

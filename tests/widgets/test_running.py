@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import subprocess
 import sys
 import threading
@@ -19,6 +18,11 @@ from phaseguide.events import Progress
 from widget_helpers import micrograph
 
 STEPS = 100
+
+
+@pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
 
 
 class Held:
@@ -136,7 +140,7 @@ def test_new_shape_after_a_result(
     assert not viewer.layers["steel phases"].editable
 
 
-def test_dock_closed_meanwhile(running: Any, viewer: Any, qtbot: Any) -> None:
+def test_dock_closed_meanwhile(napari_window: None, running: Any, viewer: Any, qtbot: Any) -> None:
     edits = viewer.add_labels(np.zeros((96, 128), np.uint8), name="mine")
     edits.data[:4] = 1
     worker = running.runner._worker
@@ -147,14 +151,14 @@ def test_dock_closed_meanwhile(running: Any, viewer: Any, qtbot: Any) -> None:
     assert (edits.data[:4] == 1).all()
 
 
-def test_viewer_closed_meanwhile(running: Any, viewer: Any, qtbot: Any) -> None:
+def test_viewer_closed_meanwhile(napari_window: None, running: Any, viewer: Any, qtbot: Any) -> None:
     worker = running.runner._worker
     viewer.close()
     qtbot.waitUntil(lambda: not worker.is_running, timeout=20_000)
     qtbot.wait(50)
 
 
-def test_window_stays_alive(widget: Any, viewer: Any, held: Held, qtbot: Any) -> None:
+def test_window_stays_alive(napari_window: None, widget: Any, viewer: Any, held: Held, qtbot: Any) -> None:
     """The window answers while the network works: the work ends only when a timer of the window has run often."""
     viewer.add_image(micrograph((768, 768)), name="steel")
     ticks = 0
@@ -199,7 +203,7 @@ print("segmented")
 """
 
 
-@pytest.mark.skipif(sys.platform == "linux" and "DISPLAY" not in os.environ, reason="needs a display")
+@pytest.mark.window
 def test_torch_comes_into_a_process_that_draws(model_file: Path) -> None:
     """Software OpenGL and triton bring two LLVM libraries, which together crash unless one is kept out."""
     done = subprocess.run(

@@ -13,6 +13,11 @@ from tiny_models import NAMES, tiny_model
 from widget_helpers import micrograph, numbers, type_into
 
 
+@pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
 def test_first_segmentation(widget: Any, viewer: Any, segment: Any) -> None:
     image = viewer.add_image(micrograph(), name="steel")
     segment()

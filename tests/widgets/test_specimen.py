@@ -11,6 +11,11 @@ from phaseguide.jobs.inputs import FIELD, SPECIMEN
 from widget_helpers import micrograph, stroke, type_into
 
 
+@pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
 def choose(widget: Any, scope: str) -> None:
     widget.panel.scope_box.setCurrentIndex(widget.panel.scope_box.findData(scope))
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from widget_helpers import micrograph, type_into
+
+
+@pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
 
 
 def test_automatic_until_a_number_is_typed(widget: Any, viewer: Any, segment: Any, qtbot: Any) -> None:
