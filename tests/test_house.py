@@ -17,7 +17,6 @@ CIRCLES_LEFT = (
     {"projects.lineage", "projects.phase_undo", "projects.project", "projects.relabelling"},
     {"cli.train.dataset", "cli.train.project"},
     {"jobs.segment", "jobs.segment_specimen"},
-    {"studies.sam.benchmark", "studies.sam.report"},
     {"widgets.layers.kept_results", "widgets.layers.roles", "widgets.segment.results"},
     {"widgets.segment.assistants", "widgets.segment.base_weights_follower", "widgets.segment.comparable_maps",
      "widgets.segment.dock", "widgets.segment.exporter", "widgets.segment.live_mode",

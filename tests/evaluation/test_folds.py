@@ -19,9 +19,10 @@ from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.session import run_to_end
 from phaseguide.studies.folds import rows
 from phaseguide.studies.folds.folds import read_folds, training_stems
-from phaseguide.studies.folds.report import report_folds, to_markdown
+from phaseguide.studies.folds.report import report_folds, to_lines
 from phaseguide.studies.folds.response import measure_response, moved_ratio
-from phaseguide.studies.folds.rows import ROWS, FoldModel, Spec, Study, paired_difference
+from phaseguide.studies.folds.rows import ROWS, FoldModel, Spec, Study
+from phaseguide.studies.statistics import paired_difference
 from tiny_models import NAMES, tiny_model
 
 
@@ -120,7 +121,7 @@ def test_the_report_has_every_row_and_a_table(
     assert calibration.own_variation is not None and 0 <= calibration.own_variation <= 1
     assert (report["response"]["mean"] is None) == (study == "belief")
     json.dumps(report, allow_nan=False)
-    assert to_markdown(report).count("\n") == len(few) + 2
+    assert len(to_lines(report)) == len(few) + 2
 
 
 def test_paired_difference() -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phaseguide.cli.shared.limits import MOST_REPEATS, REPEATS, SEED
-from phaseguide.cli.shared.output import DeviceOption, JsonOption, page, write_json
+from phaseguide.cli.shared.output import DeviceOption, JsonOption
 from phaseguide.cli.shared.progress import draw
 from phaseguide.errors import PhaseguideError
+from phaseguide.studies.commands.options import FoldsOption, LabelledArgument, SchemeOption, parts_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,10 +20,8 @@ STORY_NAMES = {"new": "new steel", "known": "known steel", "places": "where to p
 
 
 def finetune(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder with images/ and labels/.")],
-    folds_file: Annotated[
-        Path, typer.Option("--folds", metavar="FILE", help='JSON: {"A": ["image", ...], "B": [...]}.')
-    ],
+    dataset: LabelledArgument,
+    folds_file: FoldsOption,
     models: Annotated[
         Path,
         typer.Option(metavar="DIR", help="Models of these folds (phaseguide benchmark folds --out DIR)."),
@@ -31,9 +30,7 @@ def finetune(
         Path,
         typer.Option(metavar="FILE", help="Results, one a line; a run that was stopped goes on from it."),
     ],
-    scheme: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A scheme.json where the folder has none.")
-    ] = None,
+    scheme: SchemeOption = None,
     stories: Annotated[
         str, typer.Option(metavar="new,known,places", help="Which stories; several with commas.")
     ] = "new,known,places",
@@ -95,11 +92,12 @@ def finetune(
     from phaseguide.finetuning.config import FinetuneConfig
     from phaseguide.models.zoo import open_model
     from phaseguide.studies.finetune.places import PlaceOptions
-    from phaseguide.studies.finetune.report import summarise, to_markdown
+    from phaseguide.studies.finetune.report import summarise, to_lines
     from phaseguide.studies.finetune.scenarios import StoryOptions
     from phaseguide.studies.finetune.study import StudyOptions, finetune_study
     from phaseguide.studies.folds.folds import read_folds
-    from phaseguide.studies.speed.speed import describe_machine
+    from phaseguide.studies.report import publish
+    from phaseguide.studies.speed.machine import describe_machine
 
     data = open_dataset(dataset)
     given = {"device": device, "seed": seed, **parse_settings(settings or [], FinetuneConfig)}
@@ -123,8 +121,8 @@ def finetune(
             choose_scheme(data, None, scheme, None),
             out,
             options,
-            stories=[_story(name) for name in _parts(stories)],
-            only=_parts(only),
+            stories=[_story(name) for name in parts_of(stories)],
+            only=parts_of(only),
             turns=turns,
             start=None if start is None else open_model(start),
         ),
@@ -135,18 +133,13 @@ def finetune(
         "options": {"new": configs[0].to_dict(), "known": configs[1].to_dict(), "seed": seed, "start": start},
         **summarise(rows, development),
     }
-    page(json_target).print(to_markdown(report), soft_wrap=True)
-    write_json(json_target, report)
+    publish(to_lines(report), report, json_target)
 
 
 def _story(name: str) -> str:
     if name not in STORY_NAMES:
         raise PhaseguideError(f"There is no story {name!r}. Choose {', '.join(STORY_NAMES)}.")
     return STORY_NAMES[name]
-
-
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _user(text: str) -> str:
@@ -168,10 +161,10 @@ def _ways(text: str) -> tuple[str, ...]:
     """Ways of choosing places by their words; all but the oracles where none is named."""
     from phaseguide.studies.finetune.places import WAY_NAMES, WAYS
 
-    for word in _parts(text):
+    for word in parts_of(text):
         if word not in WAY_NAMES:
             raise PhaseguideError(f"--place-ways {word!r}: choose {', '.join(WAY_NAMES)}.")
-    return tuple(WAY_NAMES[word] for word in _parts(text)) or WAYS
+    return tuple(WAY_NAMES[word] for word in parts_of(text)) or WAYS
 
 
 def _print_row(row: Any, console: Console) -> None:

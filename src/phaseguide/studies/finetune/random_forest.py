@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from phaseguide.errors import PhaseguideError
 from phaseguide.models.segmenter import normalise_image
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
+from phaseguide.studies.packages import need
 
 Features = NDArray[np.float32]
 
@@ -104,12 +105,9 @@ def pixel_features(image: NDArray[Any]) -> Features:
     PhaseguideError
         scikit-image is not installed.
     """
-    try:
-        from skimage.feature import multiscale_basic_features
-    except ImportError:
-        raise PhaseguideError(
-            "The random forest needs scikit-image, which is not installed. Run: pip install scikit-image"
-        ) from None
+    need("skimage")
+    from skimage.feature import multiscale_basic_features
+
     planes = normalise_image(image)
     grey = planes[0] if len(planes) == 1 else np.moveaxis(planes, 0, -1)
     return np.asarray(

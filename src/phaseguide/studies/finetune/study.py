@@ -26,6 +26,7 @@ from phaseguide.studies.finetune.scenarios import (
     new_steel,
 )
 from phaseguide.studies.folds.folds import Folds, training_stems
+from phaseguide.studies.packages import need
 
 STORIES = (NEW_STEEL, KNOWN_STEEL, PLACES)
 
@@ -203,6 +204,8 @@ def finetune_study(
     """
     names = _chosen(only or tuple(folds), folds, "fold")
     _chosen(stories, STORIES, "story")
+    if set(stories) != {PLACES}:
+        need("skimage")  # for the forest, which would ask for it an hour later
     found = {name: _fold_model(models, name, scheme) for name in names}
     record = StudyLog(log, settings_of(options, _checksums(models, folds), start))
     plan = [

@@ -13,6 +13,7 @@ from phaseguide.errors import DatasetError
 from phaseguide.events import Finished, Progress
 from phaseguide.segmentation.review.out_of_distribution import Familiarity, describe_image
 from phaseguide.studies.folds.folds import Folds, training_stems
+from phaseguide.studies.report import table
 
 Grey = NDArray[np.float64]
 Image = NDArray[Any]
@@ -156,11 +157,16 @@ def familiarity_study(
     yield Finished(tuple(rates))
 
 
-def rates_table(rates: Sequence[Rate]) -> str:
-    """Write rates as a Markdown table."""
-    lines = ["| images | number | warned |", "|---|---|---|"]
-    lines += [f"| {r.kind} | {r.images} | {r.warned} ({100 * r.warned / r.images:.0f} %) |" for r in rates]
-    return "\n".join(lines) + "\n"
+def to_lines(rates: Sequence[Rate]) -> list[str]:
+    """Return rates as lines of Markdown."""
+    return table(
+        {
+            "images": lambda rate: rate.kind,
+            "number": lambda rate: rate.images,
+            "warned": lambda rate: f"{rate.warned} ({100 * rate.warned / rate.images:.0f} %)",
+        },
+        rates,
+    )
 
 
 def _warns(judge: Familiarity, properties: NDArray[np.float64]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from phaseguide.estimation.painted import LEVEL, PaintedEstimate, Reading, paint
 from phaseguide.events import Finished, Progress
 from phaseguide.phases import PhaseScheme
 from phaseguide.studies.intervals import synthetic
+from phaseguide.studies.report import fixed, table
 
 SHAPE = (384, 384)
 
@@ -110,6 +112,20 @@ class Coverage:
     bias: NDArray[np.float64]
     half_width: NDArray[np.float64]
     covered_by_blocks: NDArray[np.float64] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as JSON takes them."""
+        blocks = self.covered_by_blocks
+        return {
+            "scenario": self.scenario.name,
+            "reading": self.scenario.reading,
+            "meant": self.scenario.meant,
+            "fields": self.fields,
+            "covered": self.covered.tolist(),
+            "bias": self.bias.tolist(),
+            "half_width": self.half_width.tolist(),
+            "covered_by_blocks": None if blocks is None else blocks.tolist(),
+        }
 
 
 def coverage_study(
@@ -218,3 +234,25 @@ def _compare(
         np.nanmean(high - low, axis=0) / 2,
         np.mean(by_blocks, axis=0) if by_blocks else None,
     )
+
+
+def to_lines(results: Sequence[Coverage]) -> list[str]:
+    """Return the results as lines of Markdown, means over phases."""
+
+    def mean(values: NDArray[np.float64] | None) -> str | None:
+        return None if values is None else fixed(float(values.mean()), 1, 100)
+
+    return [
+        *table(
+            {
+                "scenario": lambda one: one.scenario.name if one.scenario.meant else f"({one.scenario.name})",
+                "reading": lambda one: one.scenario.reading,
+                "covered %": lambda one: mean(one.covered),
+                "± pp": lambda one: mean(one.half_width),
+                "blocks alone %": lambda one: mean(one.covered_by_blocks),
+            },
+            results,
+        ),
+        "",
+        "Means over phases. In brackets: scenarios for which a reading is not meant.",
+    ]

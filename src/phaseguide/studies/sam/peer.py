@@ -1,4 +1,4 @@
-"""What Segment Anything is compared with: the official package's own encoder, and a plain LoRA loop over it.
+"""What is compared: the official package's encoder, a plain LoRA loop over it, and ours on random weights.
 
 The loop is what a person writes in an afternoon: the official modules in single precision, a hand-written LoRA on
 queries and values, the official mask decoder with a mask a phase. Nothing in it is slower than it has to be.
@@ -15,6 +15,10 @@ from torch import Tensor, nn
 
 from phaseguide.models.sam.checkpoint import build_official, official_package
 from phaseguide.models.sam.shapes import PATCH, SamShape
+from phaseguide.studies.speed.clock import benchmark_image
+
+PHASES = ("a", "b", "c")
+"""Of the models that are measured; three, as in the published work."""
 
 
 def official_encoder(shape: SamShape, tensors: Mapping[str, Tensor], side: int) -> Any:
@@ -120,3 +124,27 @@ class PlainLoraSam(nn.Module):
         masks, _ = self.decoder(coded, self.prompts.get_dense_pe(), sparse, dense, multimask_output=True)
         logits: Tensor = F.interpolate(masks, pixels.shape[-2:], mode="bilinear", align_corners=False)
         return logits
+
+
+def build_segmenter(
+    encoder: str, rank: int, *, blocks: int = 0, head: str = "mask", guidance: str = "none"
+) -> Any:
+    """Return a segmenter on random base weights (seed 0), whose adapters are at work (not zero)."""
+    from phaseguide.models.backbones.unet import BackboneOptions
+    from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
+    from phaseguide.phases import PhaseScheme
+
+    torch.manual_seed(0)
+    options = BackboneOptions("sam", encoder, 1, {"head": head}, {"rank": rank, "blocks": blocks})
+    segmenter = GuidedSegmenter(options, GuidanceOptions(guidance), PhaseScheme.from_names(PHASES))
+    for part in segmenter.backbone.encoder_parts().values():
+        for parameter in part.parameters():
+            torch.nn.init.normal_(parameter, std=0.02)
+    return segmenter.eval()
+
+
+def image_planes(side: int, device: str) -> Any:
+    """Return the benchmark's micrograph as the network takes it, shape (1, 1, side, side)."""
+    from phaseguide.models.segmenter import normalise_image
+
+    return torch.from_numpy(normalise_image(benchmark_image(side)))[None].to(device)

@@ -18,7 +18,10 @@ from phaseguide.events import Finished, Progress
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, PhaseScheme
 from phaseguide.segmentation.network.channels import fit_channels
 from phaseguide.segmentation.network.device import choose_device
+from phaseguide.studies.folds.report import over_folds
 from phaseguide.studies.folds.rows import Row, Spec
+from phaseguide.studies.packages import need
+from phaseguide.studies.report import fixed, table
 from phaseguide.studies.sam.clicks import boxes_around, draw_clicks
 
 if TYPE_CHECKING:
@@ -87,6 +90,7 @@ def zero_shot_study(
     from phaseguide.models.sam.shapes import find_shape
     from phaseguide.studies.sam.official import ZeroShotSam
 
+    need("segment_anything")
     shape = find_shape(size)
     _check(points, prompts, repeats)
     items = {item.stem: item for item in dataset.labelled().items}
@@ -154,27 +158,29 @@ def find_weights(size: str, base: Path | None) -> Path:
     return find_official(size)
 
 
-def to_markdown(report: dict[str, Any]) -> str:
-    """Return the report as a Markdown table, scores in percent, with the columns of the folds report."""
-    lines = [
-        "| prompts | Dice | worst tenth | mIoU | mIoU over folds | area error, pp |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in report["rows"]:
-        cells = (
-            f"{row['net']}, {report['points']} {row['source']} a phase"
+def to_lines(report: dict[str, Any]) -> list[str]:
+    """Return the report as lines of Markdown, scores in percent, with columns of the folds report."""
+
+    def prompts(row: dict[str, Any]) -> str:
+        count = report["points"]
+        by = (
+            f"{count} points a phase"
             if row["source"] == "points"
-            else f"{row['net']}, boxes around what {report['points']} clicks a phase hit",
-            f"{100 * row['dice_mean']:.2f}",
-            f"{100 * row['dice_p10']:.2f}" if row["draws"] > 1 else "",
-            f"{100 * row['pooled']['miou']:.1f}",
-            f"{100 * row['miou_fold_mean']:.1f} ± {100 * row['miou_fold_std']:.1f}"
-            if len(row["per_fold"]) > 1
-            else "",
-            f"{row['fraction_mae_pp']:.2f}",
+            else f"boxes around what {count} clicks a phase hit"
         )
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        return f"{row['net']}, {by}"
+
+    return table(
+        {
+            "prompts": prompts,
+            "Dice": lambda row: fixed(row["dice_mean"], 2, 100),
+            "worst tenth": lambda row: fixed(row["dice_p10"], 2, 100) if row["draws"] > 1 else None,
+            "mIoU": lambda row: fixed(row["pooled"]["miou"], 1, 100),
+            "mIoU over folds": lambda row: over_folds(row) if len(row["per_fold"]) > 1 else None,
+            "area error, pp": lambda row: fixed(row["fraction_mae_pp"], 2),
+        },
+        report["rows"],
+    )
 
 
 def _check(points: int, prompts: Sequence[str], repeats: int) -> None:
