@@ -360,7 +360,7 @@ def test_the_command_runs_all_stories_and_writes_the_report(
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--stories", "old", "no story 'old'"),
+        ("--stories", "old", "--stories 'old' is not known. Choose new"),
         ("--known-preset", "quick", "no preset 'quick'"),
         ("--set", "epochs", "write key=value"),
         ("--set", "epochs=many", "epochs takes a whole number"),

@@ -15,7 +15,6 @@ from phaseguide.cli.shared.progress import draw
 from phaseguide.cli.train.dataset import choose_scheme, print_epoch
 from phaseguide.cli.train.sam import dataset_config
 from phaseguide.cli.train.settings import parse_settings, read_card_entries, read_inference
-from phaseguide.errors import PhaseguideError
 from phaseguide.events import Finished
 from phaseguide.json_files import json_bytes
 from phaseguide.studies.commands.options import (
@@ -24,6 +23,7 @@ from phaseguide.studies.commands.options import (
     LabelledArgument,
     PhasesOption,
     SchemeOption,
+    choose,
 )
 from phaseguide.training.config import TrainingConfig
 
@@ -74,10 +74,10 @@ def folds(
     from phaseguide.atomic import check_writable
     from phaseguide.datasets.folder import open_dataset
     from phaseguide.studies.folds.report import to_lines
+    from phaseguide.studies.folds.rows import ROWS
     from phaseguide.studies.report import publish
 
-    if study not in ("belief", "conditioning"):
-        raise PhaseguideError(f"There is no study {study!r}. Choose belief or conditioning.")
+    choose("--study", study, ROWS)
     data = open_dataset(dataset)
     resolved = choose_scheme(data, phases, scheme, None)
     given = {"device": device, **parse_settings(settings or [])}

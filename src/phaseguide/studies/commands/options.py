@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from phaseguide.cli.shared.limits import SEED, THREADS
+from phaseguide.errors import PhaseguideError
+
+Meant = TypeVar("Meant")
 
 LabelledArgument = Annotated[Path, typer.Argument(metavar="DATASET", help="Folder with images/ and labels/.")]
 FoldsOption = Annotated[
@@ -28,3 +32,16 @@ DrawSeedOption = Annotated[int, typer.Option(**SEED, help="Seed of these draws."
 def parts_of(text: str) -> list[str]:
     """Return what stands between the commas of an option."""
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def choose(option: str, word: str, choices: Mapping[Any, Meant]) -> Meant:
+    """Return what a word of an option means.
+
+    Raises
+    ------
+    PhaseguideError
+        Not one of the words.
+    """
+    if word not in choices:
+        raise PhaseguideError(f"{option} {word!r} is not known. Choose {', '.join(choices)}.")
+    return choices[word]

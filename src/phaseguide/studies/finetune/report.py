@@ -29,20 +29,10 @@ Numbers = dict[str, Any]
 
 
 def summarise(rows: Sequence[Row], development: str = "") -> Numbers:
-    """Return the numbers of all stories.
+    """Return the numbers of all stories, from the rows of complete turns.
 
-    Parameters
-    ----------
-    rows : sequence of dict
-        Results of complete turns.
-    development : str
-        Fold on which settings were chosen; every aim is also given without it.
-
-    Returns
-    -------
-    dict
-        ``curves``: a row a story, method and round; ``aims``: what the stories were asked; ``places``: ways
-        of choosing where to paint, compared pairwise.
+    ``curves``: a row a story, method and round; ``aims``: what the stories were asked, also without the fold
+    ``development`` on which settings were chosen; ``places``: ways of choosing where to paint, compared pairwise.
     """
     stories = [row for row in rows if row["story"] in (NEW_STEEL, KNOWN_STEEL)]
     kept = [row for row in rows if row["fold"] != development]
@@ -118,16 +108,11 @@ def _aims(rows: Sequence[Row]) -> Numbers:
 
 
 def _improved(rows: Iterable[Row]) -> Numbers | None:
-    """Rounds in which the image at hand got better on its unpainted pixels, and when it first did.
+    """Rounds in which the image at hand got better on its unpainted pixels, and median and largest time until it
+    did.
 
-    Round 0 of a new steel is left out: before it stands a head that has learnt nothing, and anything is better
-    than that. A forest has no first prediction of its own; it is there when it is grown.
-
-    Returns
-    -------
-    dict or None
-        ``rounds`` that learnt, ``improved`` of them, and ``median`` and ``max`` of the seconds until then in these
-        (None without one); None where no round counts.
+    Round 0 of a new steel is left out: before it stands a head that has learnt nothing, and anything is better than
+    that. A forest has no first prediction of its own; it is there when it is grown.
     """
     learnt = [
         r for r in rows if r["round"] and r["round_s"] is not None and r["method"] not in (FOREST, FOREST_OWN)

@@ -94,31 +94,11 @@ DEGRADED: Mapping[str, Callable[[Grey], Grey]] = {
 def familiarity_study(
     images: Mapping[str, Image], folds: Folds, others: Mapping[str, Sequence[Image]]
 ) -> Iterator[Progress | Finished[tuple[Rate, ...]]]:
-    """Count warnings: on images of each fold, as they are and degraded, and on other materials.
+    """Count warnings: on 8-bit grey images of each fold, as they are and degraded, and on other materials by their
+    names.
 
-    Images of a fold are judged by what the other folds are like; centre, spread and threshold come from
-    those alone. Other materials are judged by all images of the folds.
-
-    Parameters
-    ----------
-    images : mapping of str to ndarray of uint8, shape (H, W)
-        By stem; those that no fold names are not used.
-    folds : mapping of str to tuple of str
-        See `phaseguide.studies.folds.folds.read_folds`.
-    others : mapping of str to sequence of ndarray
-        By the name of the material.
-
-    Yields
-    ------
-    Progress
-        While measuring.
-    Finished of tuple of Rate
-        Last.
-
-    Raises
-    ------
-    DatasetError
-        Images that are not uint8 and grey, or too few in the other folds.
+    Images of a fold are judged by what the other folds are like; centre, spread and threshold come from those
+    alone. Other materials are judged by all images of the folds.
     """
     stems = [stem for members in folds.values() for stem in members]
     for stem in stems:

@@ -47,31 +47,13 @@ def report_folds(
 ) -> Iterator[Progress | Finished[dict[str, Any]]]:
     """Evaluate every fold's model on its own test images, for all rows of a study.
 
-    How far a model's own composition is believed, and how its scores are calibrated, comes from the
-    other folds.
+    How far a model's own composition is believed, and how its scores are calibrated, comes from the other folds.
+    With ``inference`` the models run in this way (views to average) instead of as their own cards say. ``unguided``
+    are the nets that guidance was added to: reported without a ratio, as a row of their own, to see what guidance
+    costs when there is none.
 
-    Parameters
-    ----------
-    dataset : Dataset
-    models : sequence of FoldModel
-    study : {"belief", "conditioning"}
-        See `ROWS`.
-    repeats : int
-        Draws of the simulated expert.
-    seed : int
-    device : str
-    inference : InferenceCard, optional
-        Run the models in this way (views to average) instead of as their own cards say.
-    unguided : sequence of FoldModel
-        The nets that guidance was added to; reported without a ratio, as a row of their own, to see
-        what guidance costs when there is none.
-
-    Yields
-    ------
-    Progress
-    Finished of dict
-        ``rows``: per source and mode, pooled over all images and per fold; ``response`` (study
-        conditioning); ``calibration``: that of all folds together, for the card of a shipped model.
+    The result has ``rows``: per source and mode, pooled over all images and per fold; ``response`` (study
+    conditioning); ``calibration``: that of all folds together, for the card of a shipped model.
     """
     rows = [Row(spec) for spec in ROWS[study]]
     looks: dict[str, _Look] = {}
@@ -98,7 +80,7 @@ def report_folds(
         if study == "conditioning" and model.card.guidance.kind != "none":
             for event in measure_response(data, calibrated, device=device):
                 if isinstance(event, Finished):
-                    responses.append(event.result.per_image)
+                    responses.append(event.result)
                 else:
                     yield event
     if unguided:

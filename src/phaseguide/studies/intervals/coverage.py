@@ -89,21 +89,10 @@ SCENARIOS = (
 
 @dataclass(frozen=True)
 class Coverage:
-    """How often the 95 % intervals of a scenario held the truth.
+    """How often the 95 % intervals of a scenario held the truth, over fields with an estimate.
 
-    Attributes
-    ----------
-    scenario : Scenario
-    fields : int
-        Fields with an estimate.
-    covered : ndarray of float64, shape (K,)
-        Part of the fields whose interval holds the true share.
-    bias : ndarray of float64, shape (K,)
-        Mean error of the share.
-    half_width : ndarray of float64, shape (K,)
-        Mean half-width of the intervals.
-    covered_by_blocks : ndarray of float64, shape (K,), or None
-        For a painted share: the same of intervals from resampled blocks alone (`block_interval`).
+    By phase: the part of the fields whose interval holds the true share, mean error of the share, mean half-width
+    of the intervals; and for a painted share the first of intervals from resampled blocks alone (`block_interval`).
     """
 
     scenario: Scenario
@@ -133,18 +122,7 @@ def coverage_study(
 ) -> Iterator[Progress | Finished[tuple[Coverage, ...]]]:
     """Draw fields, paint on them, estimate, and compare with the truth.
 
-    Parameters
-    ----------
-    fields : int
-        For each scenario. With 400 the standard error of a coverage of 95 % is 1.1 %.
-    scenarios : sequence of Scenario
-    seed : int
-
-    Yields
-    ------
-    Progress
-    Finished of tuple of Coverage
-        Last.
+    With 400 fields a scenario the standard error of a coverage of 95 % is 1.1 %.
     """
     rows = []
     for number, scenario in enumerate(scenarios):
@@ -167,13 +145,9 @@ def coverage_study(
 def block_interval(
     painted: NDArray[np.uint8], n_phases: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Interval for the field's shares from resampled square blocks alone, for comparison.
+    """Interval for the field's shares, low and high, from resampled square blocks alone, for comparison.
 
     About `PLAIN_BLOCKS` blocks; Student's t; and the usual finite-population factor, 1 less the painted part.
-
-    Returns
-    -------
-    low, high : ndarray of float64, shape (K,)
     """
     from scipy.stats import t as student
 

@@ -41,22 +41,8 @@ def benchmark_sam(
     devices: tuple[str, ...] | None = None,
     threads: int = 0,
 ) -> Iterator[SamEvent]:
-    """Measure every part in processes of their own; stop it by closing the generator.
-
-    Parameters
-    ----------
-    plan : SamPlan, optional
-    parts : tuple of str
-        Of `PARTS`.
-    devices : tuple of str, optional
-        None: the CPU, and CUDA where there is one.
-    threads : int
-        CPU threads of torch; 0 leaves its default.
-
-    Raises
-    ------
-    PhaseguideError
-        A part, size or device that is not there, a missing package, or a worker that failed.
+    """Measure parts of a plan in processes of their own, on the CPU and on CUDA where there is one or as asked;
+    stop it by closing the generator.
     """
     import torch
 

@@ -22,16 +22,10 @@ PHASES = ("a", "b", "c")
 
 
 def official_encoder(shape: SamShape, tensors: Mapping[str, Tensor], side: int) -> Any:
-    """Build the official encoder on given weights, which it shares and does not learn.
+    """Build the official encoder on given weights (under timm's names), which it shares and does not learn.
 
-    Parameters
-    ----------
-    shape : SamShape
-    tensors : dict of str to Tensor
-        Weights under timm's names, as `phaseguide.models.sam.shared_base.BaseWeights.encoder` holds them.
-    side : int
-        Side of the square images in px, a multiple of 16. The official encoder takes one side only; for another
-        one its position embedding is resampled here. Its relative positions are resampled by its own code.
+    The official encoder takes one side only; for another one, a multiple of 16 px, its position embedding is
+    resampled here. Its relative positions are resampled by its own code.
     """
     from timm.layers.pos_embed import resample_abs_pos_embed_nhwc
 
@@ -48,14 +42,7 @@ def official_encoder(shape: SamShape, tensors: Mapping[str, Tensor], side: int) 
 
 
 class HandWrittenLora(nn.Module):
-    """A fused projection with B A added to its queries and values.
-
-    Parameters
-    ----------
-    fused : nn.Linear
-        From d to 3 d; frozen.
-    rank : int
-    """
+    """A fused, frozen projection from d to 3 d with B A added to its queries and values."""
 
     def __init__(self, fused: nn.Linear, rank: int) -> None:
         super().__init__()
@@ -76,19 +63,7 @@ class HandWrittenLora(nn.Module):
 
 
 class PlainLoraSam(nn.Module):
-    """The official modules with a hand-written LoRA; what learns are the adapters and the mask decoder.
-
-    Parameters
-    ----------
-    shape : SamShape
-    tensors : dict of str to Tensor
-        See `official_encoder`.
-    n_phases : int
-        K.
-    rank : int
-    side : int
-        Side of the square images in px.
-    """
+    """The official modules with a hand-written LoRA; what learns are the adapters and the mask decoder."""
 
     def __init__(
         self, shape: SamShape, tensors: Mapping[str, Tensor], n_phases: int, rank: int, side: int
@@ -112,12 +87,8 @@ class PlainLoraSam(nn.Module):
         )
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return logits, shape (B, K, side, side).
-
-        Parameters
-        ----------
-        pixels : Tensor, shape (B, 3, side, side)
-            See `phaseguide.models.sam.encoder.to_sam_pixels`.
+        """Return logits, shape (B, K, side, side), of pixels as `phaseguide.models.sam.encoder.to_sam_pixels` makes
+        them.
         """
         coded = self.encoder(pixels)
         sparse, dense = self.prompts(None, None, None)

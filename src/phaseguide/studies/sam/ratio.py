@@ -15,6 +15,7 @@ from phaseguide.studies.sam.peer import PHASES, build_segmenter, image_planes
 from phaseguide.studies.sam.rows import RatioRow, RatioTask
 from phaseguide.studies.speed.clock import benchmark_image, changed_ratios, timed
 from phaseguide.studies.speed.harness import OnStage, serve
+from phaseguide.studies.speed.random_models import random_card
 
 GUIDANCE = "plm"
 
@@ -70,20 +71,10 @@ def measure(task: RatioTask, on_stage: OnStage) -> RatioRow:
 
 def _model(task: RatioTask) -> Any:
     """Return a model as if it had been loaded; random weights are never saved."""
-    from phaseguide.models.card import BackboneCard, CalibrationCard, Card, GuidanceCard
     from phaseguide.models.model_file import LoadedModel
 
     segmenter = build_segmenter(task.encoder, task.rank, head=task.head, guidance=GUIDANCE)
-    k = len(PHASES)
-    card = Card(
-        name=f"{task.encoder} (random weights)",
-        phases=segmenter.scheme.to_dict()["phases"],
-        backbone=BackboneCard(**segmenter.backbone.options.to_dict()),
-        guidance=GuidanceCard(kind=GUIDANCE),
-        training_ratio_mean=[1 / k] * k,
-        training_ratio_spread=[0.3] * k,
-        calibration=CalibrationCard(own_error=[0.3] * k),
-    )
+    card = random_card(f"{task.encoder} (random weights)", segmenter, GUIDANCE)
     return LoadedModel(segmenter, card, Path(f"{task.encoder}.safetensors"))
 
 

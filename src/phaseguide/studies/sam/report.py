@@ -46,13 +46,9 @@ def to_dict(report: SamReport) -> dict[str, Any]:
 
 
 def forty_epochs(report: SamReport) -> list[dict[str, Any]]:
-    """Compute a run of 40 epochs over 20 images from the measured pieces.
+    """Compute a run of 40 epochs over 20 images from the measured pieces, one a way to learn and device.
 
-    Returns
-    -------
-    list of dict
-        One a way to learn and device: seconds on the clock and of the processor, and the share of the first way
-        (by the processor on a CPU, by the clock on a GPU).
+    The share is of the first way: by the processor on a CPU, by the clock on a GPU.
     """
     runs: list[dict[str, Any]] = []
     for device in dict.fromkeys(row.device for row in report.run):

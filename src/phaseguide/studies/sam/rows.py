@@ -16,24 +16,11 @@ Once = Literal["nothing", "first blocks", "encoder"]
 
 @dataclass(frozen=True)
 class SamPlan:
-    """What is measured, and at which sizes.
+    """What is measured, and at which sizes: of a whole field, of the tile that a CPU takes, and of training steps
+    on the CPU.
 
-    Attributes
-    ----------
-    encoder : str
-        A key of `phaseguide.models.sam.shapes.SHAPES`.
-    rank : int
-        Of the adapters where not said otherwise.
-    field, tile : int
-        Sides in px of a whole field and of the tile that a CPU takes.
-    step_sides : tuple of int
-        Sides at which training steps are compared on the CPU.
-    step_rank : int
-        Of the adapters there: the small configuration.
-    last_blocks : int
-        Adapted ones, where only the last are.
-    repeats, changes, steps : int
-        Rounds of the encoder, changes of the ratio, training steps.
+    ``step_rank`` is that of the small configuration there, ``last_blocks`` how many are adapted where only the last
+    are. Repeats are of the encoder, changes of the ratio, steps of training.
     """
 
     encoder: str = "vit_b"
@@ -54,22 +41,8 @@ QUICK = SamPlan("vit_tiny", 4, 256, 128, (64, 128), 4, 1, 1, 2, 1)
 
 @dataclass(frozen=True)
 class EncoderTask:
-    """What one worker measures.
-
-    Attributes
-    ----------
-    encoder : str
-        A key of `phaseguide.models.sam.shapes.SHAPES`.
-    side : int
-        Of the square image, px.
-    rank : int
-        Of the adapters.
-    device : str
-        cpu or cuda.
-    threads : int
-        0: torch's default.
-    repeats : int
-        After a warm-up.
+    """What one worker measures: an encoder of `phaseguide.models.sam.shapes.SHAPES` with adapters, on a square
+    image, so many times after a warm-up.
     """
 
     encoder: str
@@ -172,14 +145,13 @@ class RatioRow:
 
 
 @dataclass(frozen=True)
-class StepTask:
-    """What one worker measures.
+class Step:
+    """A way to train, of a task and of its row.
 
     Attributes
     ----------
     who : str
         `PEER` or `OURS`.
-    encoder : str
     side : int
         Of the square image, px.
     rank : int
@@ -191,12 +163,8 @@ class StepTask:
         ones), or the encoder (then only the decoder learns).
     checkpointing : bool
         Keep only the tokens between blocks for the backward pass.
-    device : str
     precision : str
         float32, or bfloat16 for the parts that torch's autocast runs in it.
-    threads : int
-    repeats : int
-        Steps after a first one, which makes the optimiser's own tensors.
     """
 
     who: str
@@ -209,12 +177,18 @@ class StepTask:
     device: str
     precision: str
     threads: int
+
+
+@dataclass(frozen=True)
+class StepTask(Step):
+    """What one worker measures: ``repeats`` steps after a first one, which makes the optimiser's own tensors."""
+
     repeats: int
 
 
 @dataclass(frozen=True)
-class StepRow:
-    """The task, and what was measured.
+class StepRow(Step):
+    """What was measured.
 
     Attributes
     ----------
@@ -234,16 +208,6 @@ class StepRow:
         Of all steps; they fall if it learns.
     """
 
-    who: str
-    encoder: str
-    side: int
-    rank: int
-    blocks: int
-    once: str
-    checkpointing: bool
-    device: str
-    precision: str
-    threads: int
     wall_s: tuple[float, ...]
     cpu_s: tuple[float, ...]
     once_s: float | None
@@ -257,15 +221,10 @@ class StepRow:
 
 @dataclass(frozen=True)
 class SamReport:
-    """All rows with the machine they were measured on; times and memory as in the rows.
+    """All rows with the machine they were measured on, and why others are missing.
 
-    Attributes
-    ----------
-    load : tuple of float
-        Mean number of programs that wanted to run in the minute before the start and before the end; more than
-        the cores means that the machine was shared.
-    not_measured : tuple of str
-        What was left out, and why.
+    ``load`` is the mean number of programs that wanted to run in the minute before the start and before the end;
+    more than the cores means that the machine was shared.
     """
 
     machine: dict[str, Any]

@@ -51,41 +51,10 @@ def zero_shot_study(
     """Segment every labelled image from a simulated user's clicks, and judge it as the folds report does.
 
     The clicks come from the labels that judge: a user who knows the phases, never clicks wrong, and does not click
-    on a phase that the image does not have. That flatters the baseline.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    scheme : PhaseScheme
-    size : str
-        A key of `phaseguide.models.sam.shapes.SHAPES`.
-    base : Path, optional
-        File of its weights; None: the official one, wherever it lies.
-    points : int
-        Clicks a phase and image.
-    prompts : sequence of str
-        Of `PROMPTS`: the clicks themselves, or boxes around the regions that were clicked on.
-    folds : mapping of str to sequence of str, optional
-        Images to judge, in groups for the spread; None: all that are labelled, in one.
-    repeats : int
-        Draws of the clicks.
-    seed : int
-    device : str
-
-    Yields
-    ------
-    Progress
-    Finished of dict
-        ``rows``: one a kind of prompt, with the keys of the folds report.
-
-    Raises
-    ------
-    ModelError
-        Weights that are not at hand, or of another size; the message says how to get them.
-    DatasetError, MicrographError
-        No labelled image, a stack, or files that do not fit; names the file.
-    PhaseguideError
-        Numbers or kinds of prompts that make no sense.
+    on a phase that the image does not have. That flatters the baseline. The weights are those of the file ``base``,
+    or the official ones wherever they lie. Prompts are the clicks themselves, or boxes around the regions that were
+    clicked on; folds are groups of images for the spread. The rows of the result, one a kind of prompt, have the
+    keys of the folds report.
     """
     from phaseguide.models.sam.shapes import find_shape
     from phaseguide.studies.sam.official import ZeroShotSam
@@ -144,13 +113,7 @@ def zero_shot_study(
 
 
 def find_weights(size: str, base: Path | None) -> Path:
-    """Return the file of weights: the given one, or the official one wherever it lies.
-
-    Raises
-    ------
-    ModelError
-        Not at hand; the message says how to get them.
-    """
+    """Return the file of weights: the given one, or the official one wherever it lies; the error says how to get it."""
     if base is not None:
         return base
     from phaseguide.models.sam.weights import find_official

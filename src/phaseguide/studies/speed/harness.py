@@ -113,6 +113,11 @@ def measure_all(tasks: Sequence[Task]) -> Generator[Any, None, list[Measured]]:
     return found
 
 
+def report_of(measured: Sequence[Measured], **about: Any) -> SpeedReport:
+    """Return the report of all rows, and what else decides them."""
+    return SpeedReport(machine_of(measured), about, tuple(row for one in measured for row in one.rows))
+
+
 def machine_of(measured: Sequence[Measured], threads: int = 0) -> dict[str, Any]:
     """Describe the machine with what the workers know of it; ``threads`` stands where no row tells its own."""
     rows = [row for one in measured for row in one.rows]

@@ -20,14 +20,14 @@ from phaseguide.studies.speed.harness import (
     SpeedReport,
     Task,
     check_sizes,
-    machine_of,
     measure_all,
+    report_of,
     serve,
 )
 from phaseguide.studies.speed.machine import peak_mb
+from phaseguide.studies.speed.random_models import NARROW, narrow_model
 
 SIZES = (2048, 4096, 8192, 16384)
-NARROW = "narrow (random weights)"
 STAGES = ("first segmentation", "changed ratio by matching", "changed ratio with decode")
 
 
@@ -128,38 +128,7 @@ def benchmark_large(
             for size in sizes
         ]
         measured = yield from measure_all(tasks)
-    rows = tuple(row for one in measured for row in one.rows)
-    yield Finished(SpeedReport(machine_of(measured), {"model": name}, rows))
-
-
-def narrow_model(folder: Path) -> Path:
-    """Write a cheap guided model with random weights (seed 0) and four phases into a folder."""
-    import torch
-
-    from phaseguide.models.backbones.unet import BackboneOptions
-    from phaseguide.models.card import BackboneCard, CalibrationCard, Card, GuidanceCard
-    from phaseguide.models.model_file import save_model
-    from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
-    from phaseguide.phases import PhaseScheme
-
-    scheme = PhaseScheme.from_names(("a", "b", "c", "d"))
-    encoder, k = "tu-lcnet_050", len(scheme)
-    backbone = BackboneOptions("unet", encoder, 1, {"decoder_channels": [16, 8, 8, 8, 4]})
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(0)
-        segmenter = GuidedSegmenter(backbone, GuidanceOptions("additive", {}), scheme)
-    card = Card(
-        name=NARROW,
-        phases=scheme.to_dict()["phases"],
-        backbone=BackboneCard(architecture="unet", encoder=encoder, in_channels=1),
-        guidance=GuidanceCard(kind="additive"),
-        training_ratio_mean=[1 / k] * k,
-        training_ratio_spread=[0.3] * k,
-        calibration=CalibrationCard(own_error=[0.3] * k),
-    )
-    path = folder / "narrow.safetensors"
-    save_model(path, segmenter, card)
-    return path
+    yield Finished(report_of(measured, model=name))
 
 
 def measure(task: LargeTask, on_stage: OnStage) -> LargeRow:

@@ -9,7 +9,7 @@ from pathlib import Path
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.files import resolved
 from phaseguide.studies.report import fixed, machine_line, table
-from phaseguide.studies.speed.harness import SpeedReport, Task, check_sizes, machine_of, measure_all
+from phaseguide.studies.speed.harness import SpeedReport, Task, check_sizes, measure_all, report_of
 
 LIVE_SIZES = (1024, 4096)
 LIVE_CHANGES = 60
@@ -101,8 +101,7 @@ def benchmark_live(
     measured = yield from measure_all(tasks)
     if card.guidance.kind == "none":
         yield Notice(f"Model {card.name!r} has no guidance, so there is no conditioned mask to measure.")
-    rows = tuple(row for one in measured for row in one.rows)
-    yield Finished(SpeedReport(machine_of(measured), {"model": card.name}, rows))
+    yield Finished(report_of(measured, model=card.name))
 
 
 def to_lines(report: SpeedReport) -> list[str]:

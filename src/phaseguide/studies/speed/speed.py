@@ -22,8 +22,8 @@ from phaseguide.studies.speed.harness import (
     SpeedReport,
     Task,
     check_sizes,
-    machine_of,
     measure_all,
+    report_of,
     serve,
 )
 from phaseguide.studies.speed.machine import peak_mb
@@ -157,9 +157,9 @@ def benchmark_speed(
         for size in sizes
     ]
     measured = yield from measure_all(tasks)
-    about = {"model": card.name, "model_sha256": sha256_of_file(model), "import_s": import_s}
-    rows = tuple(row for one in measured for row in one.rows)
-    yield Finished(SpeedReport(machine_of(measured), about, rows))
+    yield Finished(
+        report_of(measured, model=card.name, model_sha256=sha256_of_file(model), import_s=import_s)
+    )
 
 
 def import_seconds(code: str, *, repeats: int = 3) -> float:
