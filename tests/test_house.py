@@ -10,14 +10,6 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "phaseguide"
 MOST_LINES, MOST_FILES = 400, 22
 
-CIRCLES_LEFT = (
-    {"studies.sam.benchmark", "studies.sam.report"},
-)  # fmt: skip
-"""Circles that are still to be opened; one that is gone must go from here too."""
-
-TOO_LONG: set[str] = set()
-TOO_FULL: set[str] = set()
-
 
 def module_of(file: Path) -> str:
     return ".".join(file.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
@@ -70,21 +62,16 @@ def test_a_circle_is_seen() -> None:
 
 
 def test_no_circle_of_imports() -> None:
-    found = {frozenset(circle) for circle in circles(graph())}
-    assert found == {frozenset(circle) for circle in CIRCLES_LEFT}
+    assert circles(graph()) == []
 
 
 @pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=module_of)
 def test_no_file_is_too_long(file: Path) -> None:
     lines = len(file.read_text(encoding="utf-8").splitlines())
-    assert (lines > MOST_LINES) == (file.relative_to(PACKAGE).as_posix() in TOO_LONG), f"{lines} lines"
+    assert lines <= MOST_LINES
 
 
 def test_no_folder_is_too_full() -> None:
     folders = {file.parent for file in PACKAGE.rglob("*.py")}
-    full = {
-        folder.relative_to(PACKAGE).as_posix()
-        for folder in folders
-        if len(list(folder.glob("*.py"))) > MOST_FILES
-    }
-    assert full == TOO_FULL
+    sizes = {folder.relative_to(PACKAGE).as_posix(): len(list(folder.glob("*.py"))) for folder in folders}
+    assert {folder: size for folder, size in sizes.items() if size > MOST_FILES} == {}

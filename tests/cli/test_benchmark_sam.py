@@ -14,7 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from phaseguide.cli import app
-from phaseguide.studies.sam import benchmark
+from phaseguide.studies.sam import rows
+from phaseguide.studies.speed import harness
 
 TASKS = {"encoder": "EncoderTask", "ratio": "RatioTask", "step": "StepTask"}
 
@@ -23,14 +24,15 @@ def here(module: str, task: dict[str, Any], what: str) -> Iterator[dict[str, Any
     """Measure as a worker would; what it writes passes through JSON too."""
     loaded = importlib.import_module(module)
     stages: list[str] = []
-    row = loaded.measure(getattr(loaded, TASKS[module.rpartition("_")[2]])(**task), stages.append)
+    found = loaded.measure(getattr(rows, TASKS[module.rpartition(".")[2]])(**task), stages.append)
     for stage in stages:
         yield {"stage": stage}
-    yield json.loads(json.dumps({"row": asdict(row)}))
+    for row in getattr(found, "rows", (found,)):
+        yield json.loads(json.dumps({"row": asdict(row)}))
 
 
 def test_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "worker_messages", here)
+    monkeypatch.setattr(harness, "worker_messages", here)
     target = tmp_path / "sam.json"
     arguments = ["benchmark", "sam", "--quick", "--device", "cpu", "--threads", "1", "--json", str(target)]
     result = CliRunner().invoke(app, arguments)
@@ -47,7 +49,7 @@ def test_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_only_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "worker_messages", here)
+    monkeypatch.setattr(harness, "worker_messages", here)
     result = CliRunner().invoke(
         app, ["benchmark", "sam", "--quick", "--only", "ratio", "--device", "cpu", "--json", "-"]
     )

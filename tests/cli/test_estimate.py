@@ -165,7 +165,8 @@ def test_coverage_tells_each_scenario(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(
         coverage, "coverage_study", lambda fields, seed: study(fields, seed=seed, scenarios=few)
     )
-    result = run("coverage", "--fields", 3, "--json", tmp_path / "c.json")
+    arguments = ["benchmark", "coverage", "--fields", "3", "--json", str(tmp_path / "c.json")]
+    result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert few[0].name in result.stdout and f"({few[1].name})" in result.stdout
     rows = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))["scenarios"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,12 @@ from typer.testing import CliRunner
 
 from phaseguide.cli import app
 from phaseguide.errors import PhaseguideError
+from phaseguide.studies import packages
 from phaseguide.studies.speed import speed
-from phaseguide.studies.speed.speed_worker import Task, benchmark_image
-from tiny_models import tiny_model
+from phaseguide.studies.speed.clock import benchmark_image
+from phaseguide.studies.speed.harness import Task, measure_all
+from phaseguide.studies.speed.speed import SpeedRow, SpeedTask
+from tiny_models import tiny_dataset, tiny_model
 
 
 def test_speed_is_measured_printed_and_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,8 +53,9 @@ def test_speed_is_measured_printed_and_saved(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_worker_passes_a_clear_error_on(tmp_path: Path) -> None:
+    given = SpeedTask(str(tmp_path / "x.safetensors"), "cpu", 64, 1, 1)
     with pytest.raises(PhaseguideError, match="no such model file"):
-        list(speed.run_worker(Task(str(tmp_path / "x.safetensors"), "cpu", 64, 1, 1)))
+        list(measure_all([Task(speed.__name__, given, SpeedRow, "nothing")]))
 
 
 def test_sizes_that_cannot_be_measured(tmp_path: Path) -> None:
@@ -65,26 +71,37 @@ def test_the_image_is_a_micrograph_of_any_size(size: int) -> None:
     assert image.shape == (size, size) and image.std() > 5
 
 
-TASK = Task("x.safetensors", "cpu", 64, 1, 1)
-
-
 @pytest.mark.parametrize(
-    ("end", "said"),
-    [
-        ("print(json.dumps({'error': 'said at the end'}))", "said at the end"),
-        ("sys.exit('the last words')", r"did not finish \(the last words\)"),
-    ],
+    ("study", "module"), [("sam", "peft"), ("zero-shot", "segment_anything"), ("finetune", "skimage")]
 )
-def test_a_worker_that_complains_a_lot_does_not_stand_still(
-    monkeypatch: pytest.MonkeyPatch, end: str, said: str
+def test_a_missing_package_of_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: str, module: str
 ) -> None:
-    much = "sys.stderr.write('warning' * 200_000 + chr(10)); sys.stderr.flush()"
-    monkeypatch.setattr(speed, "_WORKER", ("-c", f"import json, sys; sys.stdin.read(); {much}; {end}"))
-    with pytest.raises(PhaseguideError, match=said):
-        list(speed.run_worker(TASK))
+    data = tiny_dataset(tmp_path / "data", 2)
+    (tmp_path / "folds.json").write_text(json.dumps({"A": ["field0"], "B": ["field1"]}))
+    for name in ("A", "B"):
+        tiny_model(tmp_path, "ccrm", file_name=f"fold_{name}.safetensors")
+    folds = [
+        "--folds",
+        str(tmp_path / "folds.json"),
+        "--models",
+        str(tmp_path),
+        "--out",
+        str(tmp_path / "o.jsonl"),
+    ]
+    given = {"sam": ["--quick"], "zero-shot": [str(data)], "finetune": [str(data), *folds]}
+    monkeypatch.setitem(sys.modules, module, None)
+    result = CliRunner().invoke(app, ["benchmark", study, *given[study]])
+    assert result.exit_code == 2, result.output
+    said = " ".join(result.stderr.split())
+    assert packages.NAMES.get(module, module) in said and packages.HOW_TO_INSTALL in said
 
 
-def test_a_worker_that_dies_at_once_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speed, "_WORKER", ("-c", "import os; os._exit(3)"))
-    with pytest.raises(PhaseguideError, match="exit code 3"):
-        list(speed.run_worker(TASK))
+def test_the_extra_brings_what_studies_ask_for() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
+    extras = project["optional-dependencies"]
+    brought = " ".join([*extras["studies"], *extras["sam"]])
+    assert all(name in brought for name in (*packages.NAMES.values(), "peft"))
+    assert all("studies" in " ".join(extras[name]) for name in ("all", "test"))

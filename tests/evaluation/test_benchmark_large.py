@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import phaseguide.studies.commands.large  # noqa: F401  # registers the command
 from phaseguide.cli import app
 from phaseguide.errors import PhaseguideError
+from phaseguide.studies.speed.harness import worker_messages
 from phaseguide.studies.speed.large import LargeTask, benchmark_large, measure
-from phaseguide.studies.speed.worker import worker_messages
 from tiny_models import tiny_model
 
 
@@ -54,7 +53,12 @@ def test_sizes_that_cannot_be_measured() -> None:
     [
         ("print(json.dumps({'error': 'said at the end'}))", "said at the end"),
         ("sys.stderr.write('much ' * 99_999 + chr(10)); sys.exit('last words')", r"finish \(last words\)"),
+        (
+            "sys.stderr.write('warning' * 200_000); print(json.dumps({'error': 'said at the end'}))",
+            "said at the end",
+        ),
         ("import os; os._exit(3)", "exit code 3"),
+        ("print(json.dumps({'stage': 'on'}))", "exit code 0"),
     ],
 )
 def test_a_worker_that_fails_says_why(

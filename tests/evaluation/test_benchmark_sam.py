@@ -12,24 +12,26 @@ from phaseguide.errors import PhaseguideError
 from phaseguide.models.sam.encoder import to_sam_pixels
 from phaseguide.models.sam.lora import ADAPTER, lora_layers
 from phaseguide.studies.sam import step
-from phaseguide.studies.sam.benchmark import (
+from phaseguide.studies.sam.benchmark import benchmark_sam, check_plan, make_tasks
+from phaseguide.studies.sam.encoder import measure as measure_encoder
+from phaseguide.studies.sam.peer import PlainLoraSam, build_segmenter, image_planes
+from phaseguide.studies.sam.ratio import measure as measure_ratio
+from phaseguide.studies.sam.report import aims, forty_epochs, to_dict, to_lines
+from phaseguide.studies.sam.rows import (
+    OURS,
+    PEER,
     QUICK,
+    THEIRS,
+    EncoderTask,
+    RatioRow,
+    RatioTask,
     SamPlan,
     SamReport,
-    benchmark_sam,
-    check_plan,
-    make_tasks,
+    StepRow,
+    StepTask,
 )
-from phaseguide.studies.sam.common import build_segmenter, image_planes
-from phaseguide.studies.sam.encoder import THEIRS, EncoderTask
-from phaseguide.studies.sam.encoder import measure as measure_encoder
-from phaseguide.studies.sam.peer import PlainLoraSam
-from phaseguide.studies.sam.ratio import RatioRow, RatioTask
-from phaseguide.studies.sam.ratio import measure as measure_ratio
-from phaseguide.studies.sam.report import aims, forty_epochs, to_markdown
-from phaseguide.studies.sam.step import OURS, PEER, StepRow, StepTask
 from phaseguide.studies.sam.step import measure as measure_step
-from phaseguide.studies.speed.worker import worker_messages
+from phaseguide.studies.speed.harness import worker_messages
 
 TASK = StepTask(OURS, "vit_tiny", 96, 4, 0, "nothing", False, "cpu", "float32", 1, 2)
 
@@ -156,7 +158,7 @@ def test_aims_are_judged_and_what_was_not_measured_says_so() -> None:
     assert memory.met and "computed: 3.0 GB" in memory.measured and "4.4 GB" in memory.measured
     (memory,) = (aim for aim in aims(report(run=(step_row(memory_mb=7000.0),))) if "8 GB" in aim.aim)
     assert memory.met is False
-    text = to_markdown(report(step=(peer, good)))
+    text = "\n".join(to_lines(report(step=(peer, good))))
     assert "60 %" in text and "not measured" in text and "Not measured: CUDA: none." in text
 
 
@@ -175,9 +177,9 @@ def test_on_a_cpu_the_processor_is_judged_and_on_a_gpu_the_clock() -> None:
 
 def test_every_part_has_tasks_on_both_devices() -> None:
     for part in ("encoder", "ratio", "step", "run"):
-        tasks = [task for _, task in make_tasks(SamPlan(), part, ("cpu", "cuda"), 0)]
+        tasks = make_tasks(SamPlan(), part, ("cpu", "cuda"), 0)
         assert {task.device for task in tasks} == {"cpu", "cuda"}
-    on_gpu = [t for _, t in make_tasks(SamPlan(), "step", ("cuda",), 0) if isinstance(t, StepTask)]
+    on_gpu = [t for t in make_tasks(SamPlan(), "step", ("cuda",), 0) if isinstance(t, StepTask)]
     assert [(t.who, t.precision, t.side) for t in on_gpu] == [
         (PEER, "float32", 1024), (OURS, "bfloat16", 1024), (OURS, "bfloat16", 1024),
     ]  # fmt: skip
@@ -211,5 +213,5 @@ def test_a_gpu_is_faster_and_agrees() -> None:
 
 
 def test_rows_are_plain_json() -> None:
-    data = json.loads(json.dumps(report(run=(step_row(),)).to_dict(), allow_nan=False))
+    data = json.loads(json.dumps(to_dict(report(run=(step_row(),))), allow_nan=False))
     assert data["forty_epochs"][0]["run_s"] == 1600.0 and data["aims"] and data["plan"]["encoder"] == "vit_b"

@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 from phaseguide.errors import DatasetError
 from phaseguide.segmentation.session import run_to_end
-from phaseguide.studies.folds.out_of_distribution import DEGRADED, familiarity_study, rates_table
+from phaseguide.studies.folds.out_of_distribution import DEGRADED, familiarity_study, to_lines
 
 FOLDS = {"A": ("f0", "f1", "f2"), "B": ("f3", "f4", "f5"), "C": ("f6", "f7")}
 
@@ -30,7 +30,7 @@ def test_familiar_images_pass_and_degraded_and_foreign_ones_do_not() -> None:
         assert rates[kind].warned == 8, kind
     assert rates["dark"].warned == 1
     assert events[-2].done == events[-2].total
-    assert "| dark | 1 | 1 (100 %) |" in rates_table(events[-1].result)
+    assert "| dark | 1 | 1 (100 %) |" in to_lines(events[-1].result)
 
 
 def test_other_than_grey_bytes_are_refused() -> None:

@@ -22,7 +22,7 @@ def test_an_information_bar_has_no_part_in_the_response(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     Image.fromarray(image).save(tmp_path / "images" / "bar.png")
     model = load_model(tiny_model(tmp_path))
-    measured = run_to_end(measure_response(open_dataset(tmp_path), model, device="cpu")).per_image[0]
+    measured = run_to_end(measure_response(open_dataset(tmp_path), model, device="cpu"))[0]
 
     def expected(edits: np.ndarray | None) -> float:
         session = Session(model, image, edits=edits, device="cpu")

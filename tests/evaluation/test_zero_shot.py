@@ -16,7 +16,7 @@ from phaseguide.models.sam.prompts import Prompts
 from phaseguide.models.sam.shapes import find_shape
 from phaseguide.studies.sam.clicks import boxes_around, draw_clicks
 from phaseguide.studies.sam.official import ZeroShotSam
-from phaseguide.studies.sam.zero_shot import to_markdown, zero_shot_study
+from phaseguide.studies.sam.zero_shot import to_lines, zero_shot_study
 from sam_files import write_base
 from textures import SCHEME, field
 
@@ -131,9 +131,9 @@ def test_rows_as_in_the_folds_report(tmp_path: Path, base: Path) -> None:
     for row in (points, boxes):
         assert 0 < row["dice_mean"] < 1 and 0 <= row["fraction_mae_pp"] <= 100
     assert study(data, base, folds={"A": ("f0",), "B": ("f1",)}) == report, "clicks come from the seed"
-    text = to_markdown(report)
+    text = "\n".join(to_lines(report))
     assert "2 points a phase" in text and "boxes around what 2 clicks" in text and " ± " in text
-    assert " ± " not in to_markdown(study(data, base))
+    assert " ± " not in "".join(to_lines(study(data, base)))
 
 
 def test_scores_are_those_of_the_map(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,6 @@ def test_nothing_labelled_and_nothing_learnt_are_said() -> None:
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "skimage.feature", None)
-    with pytest.raises(PhaseguideError, match="pip install scikit-image"):
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    with pytest.raises(PhaseguideError, match=r'scikit-image.*pip install "napari-phaseguide\[studies\]"'):
         pixel_features(np.zeros((8, 8), np.uint8))

@@ -19,7 +19,7 @@ from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.studies.finetune import study
 from phaseguide.studies.finetune.data import Field, Strokes, cut_rehearsal, read_fields, seeded
 from phaseguide.studies.finetune.places import PLACES, WAYS, PlaceOptions, compare_places
-from phaseguide.studies.finetune.report import summarise, to_markdown
+from phaseguide.studies.finetune.report import summarise, to_lines
 from phaseguide.studies.finetune.scenarios import (
     FOREST,
     FOREST_OWN,
@@ -297,7 +297,7 @@ def test_first_improved_counts_the_rounds_that_never_were_and_no_untrained_head(
     assert curves[NEW_STEEL, GUIDED, 0] is None and curves[KNOWN_STEEL, FOREST, 1] is None
     assert curves[KNOWN_STEEL, MATCHED, 1] is None and curves[KNOWN_STEEL, GUIDED, 0] is None
     assert curves[NEW_STEEL, GUIDED, 1] == {"rounds": 1, "improved": 0, "median": None, "max": None}
-    text = to_markdown(report)
+    text = "\n".join(to_lines(report))
     aims = [line for line in text.splitlines() if "first improved prediction" in line]
     assert "new steel" in aims[0] and "2 of 3 rounds improved, median 18.0 s" in aims[0]
     assert "longest 22.0 s" in aims[0]
@@ -334,7 +334,7 @@ def test_places_are_compared_image_by_image_over_seeds() -> None:
     assert (first["way"], first["than"], first["folds"]) == (WAYS[0], WAYS[2], "all")
     assert first["mean"] == pytest.approx(2)
     assert first["n"] == 2
-    assert "Where to paint" in to_markdown(report)
+    assert "Where to paint" in "\n".join(to_lines(report))
 
 
 def test_the_command_runs_all_stories_and_writes_the_report(
@@ -360,7 +360,7 @@ def test_the_command_runs_all_stories_and_writes_the_report(
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--stories", "old", "no story 'old'"),
+        ("--stories", "old", "--stories 'old' is not known. Choose new"),
         ("--known-preset", "quick", "no preset 'quick'"),
         ("--set", "epochs", "write key=value"),
         ("--set", "epochs=many", "epochs takes a whole number"),

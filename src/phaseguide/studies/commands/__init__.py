@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import typer
 
-from phaseguide.studies.commands.coverage import coverage
-from phaseguide.studies.commands.finetune import finetune
-from phaseguide.studies.commands.folds import folds
-from phaseguide.studies.commands.large import large
-from phaseguide.studies.commands.live import live
-from phaseguide.studies.commands.out_of_distribution import familiarity
-from phaseguide.studies.commands.sam import sam
-from phaseguide.studies.commands.speed import speed
-from phaseguide.studies.commands.zero_shot import zero_shot
+from phaseguide.studies.commands import (
+    coverage,
+    finetune,
+    folds,
+    large,
+    live,
+    out_of_distribution,
+    sam,
+    speed,
+    zero_shot,
+)
 
 benchmark_app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
-for _command in (speed, finetune, sam, familiarity, folds, large, live):
+for _command in (
+    speed.speed,
+    finetune.finetune,
+    sam.sam,
+    out_of_distribution.familiarity,
+    folds.folds,
+    large.large,
+    live.live,
+    zero_shot.zero_shot,
+    coverage.coverage,
+):
     benchmark_app.command()(_command)
-benchmark_app.command(name="zero-shot")(zero_shot)
-benchmark_app.command()(coverage)

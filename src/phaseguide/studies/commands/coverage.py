@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from phaseguide.cli.shared.limits import SEED
-from phaseguide.cli.shared.output import JsonOption, make_table, page, write_json
+from phaseguide.cli.shared.output import JsonOption
 from phaseguide.cli.shared.progress import draw
 
 
@@ -27,36 +27,9 @@ def coverage(
     [bold]Example[/bold]
       phaseguide benchmark coverage --fields 400 --json coverage.json
     """  # noqa: D301
-    from phaseguide.studies.intervals.coverage import coverage_study
+    from phaseguide.studies.intervals.coverage import coverage_study, to_lines
+    from phaseguide.studies.report import publish
 
     results = draw(coverage_study(fields, seed=seed))
-    columns = ("scenario", "reading", "covered %", "± pp", "blocks alone %")
-    table = make_table("Coverage of 95 % intervals, mean over phases", columns, left=2)
-    rows = []
-    for one in results:
-        name = one.scenario.name if one.scenario.meant else f"({one.scenario.name})"
-        table.add_row(
-            name,
-            one.scenario.reading,
-            f"{one.covered.mean() * 100:.1f}",
-            f"{one.half_width.mean() * 100:.1f}",
-            "" if one.covered_by_blocks is None else f"{one.covered_by_blocks.mean() * 100:.1f}",
-        )
-        rows.append(
-            {
-                "scenario": one.scenario.name,
-                "reading": one.scenario.reading,
-                "meant": one.scenario.meant,
-                "fields": one.fields,
-                "covered": one.covered.tolist(),
-                "bias": one.bias.tolist(),
-                "half_width": one.half_width.tolist(),
-                "covered_by_blocks": None
-                if one.covered_by_blocks is None
-                else one.covered_by_blocks.tolist(),
-            }
-        )
-    console = page(json_target)
-    console.print(table)
-    console.print("In brackets: scenarios for which a reading is not meant.")
-    write_json(json_target, {"fields": fields, "seed": seed, "scenarios": rows})
+    numbers = {"fields": fields, "seed": seed, "scenarios": [one.to_dict() for one in results]}
+    publish(to_lines(results), numbers, json_target)

@@ -8,21 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phaseguide.cli.shared.limits import MOST_REPEATS, REPEATS, SEED
-from phaseguide.cli.shared.output import DeviceOption, JsonOption, page, write_json
+from phaseguide.cli.shared.output import DeviceOption, JsonOption
 from phaseguide.cli.shared.progress import draw
-from phaseguide.errors import PhaseguideError
+from phaseguide.studies.commands.options import FoldsOption, LabelledArgument, SchemeOption, choose, parts_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-STORY_NAMES = {"new": "new steel", "known": "known steel", "places": "where to paint"}
-
 
 def finetune(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder with images/ and labels/.")],
-    folds_file: Annotated[
-        Path, typer.Option("--folds", metavar="FILE", help='JSON: {"A": ["image", ...], "B": [...]}.')
-    ],
+    dataset: LabelledArgument,
+    folds_file: FoldsOption,
     models: Annotated[
         Path,
         typer.Option(metavar="DIR", help="Models of these folds (phaseguide benchmark folds --out DIR)."),
@@ -31,9 +27,7 @@ def finetune(
         Path,
         typer.Option(metavar="FILE", help="Results, one a line; a run that was stopped goes on from it."),
     ],
-    scheme: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A scheme.json where the folder has none.")
-    ] = None,
+    scheme: SchemeOption = None,
     stories: Annotated[
         str, typer.Option(metavar="new,known,places", help="Which stories; several with commas.")
     ] = "new,known,places",
@@ -94,12 +88,13 @@ def finetune(
     from phaseguide.finetuning.config import FinetuneConfig
     from phaseguide.jobs.finetune_start import make_config
     from phaseguide.models.zoo import open_model
-    from phaseguide.studies.finetune.places import PlaceOptions
-    from phaseguide.studies.finetune.report import summarise, to_markdown
-    from phaseguide.studies.finetune.scenarios import StoryOptions
-    from phaseguide.studies.finetune.study import StudyOptions, finetune_study
+    from phaseguide.studies.finetune.places import USER_NAMES, WAY_NAMES, WAYS, PlaceOptions
+    from phaseguide.studies.finetune.report import summarise, to_lines
+    from phaseguide.studies.finetune.scenarios import KNOWN_STEEL, NEW_STEEL, StoryOptions
+    from phaseguide.studies.finetune.study import STORY_NAMES, StudyOptions, finetune_study
     from phaseguide.studies.folds.folds import read_folds
-    from phaseguide.studies.speed.speed import describe_machine
+    from phaseguide.studies.report import publish
+    from phaseguide.studies.speed.machine import describe_machine
 
     data = open_dataset(dataset)
     given = {"device": device, "seed": seed, **parse_settings(settings or [], FinetuneConfig)}
@@ -109,9 +104,9 @@ def finetune(
         PlaceOptions(
             visits=visits,
             seeds=seeds,
-            user=_user(place_user),
-            ways=_ways(place_ways),
-            steel=_steel(place_steel),
+            user=choose("--place-user", place_user, USER_NAMES),
+            ways=tuple(choose("--place-ways", word, WAY_NAMES) for word in parts_of(place_ways)) or WAYS,
+            steel=choose("--place-steel", place_steel, {"known": KNOWN_STEEL, "new": NEW_STEEL}),
         ),
         start or "",
     )
@@ -123,8 +118,8 @@ def finetune(
             choose_scheme(data, None, scheme, None),
             out,
             options,
-            stories=[_story(name) for name in _parts(stories)],
-            only=_parts(only),
+            stories=[choose("--stories", word, STORY_NAMES) for word in parts_of(stories)],
+            only=parts_of(only),
             turns=turns,
             start=None if start is None else open_model(start),
         ),
@@ -135,43 +130,7 @@ def finetune(
         "options": {"new": configs[0].to_dict(), "known": configs[1].to_dict(), "seed": seed, "start": start},
         **summarise(rows, development),
     }
-    page(json_target).print(to_markdown(report), soft_wrap=True)
-    write_json(json_target, report)
-
-
-def _story(name: str) -> str:
-    if name not in STORY_NAMES:
-        raise PhaseguideError(f"There is no story {name!r}. Choose {', '.join(STORY_NAMES)}.")
-    return STORY_NAMES[name]
-
-
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _user(text: str) -> str:
-    from phaseguide.studies.finetune.places import CORRECTS, LABELS
-
-    users = {"corrects": CORRECTS, "labels": LABELS}
-    if text not in users:
-        raise PhaseguideError(f"--place-user {text!r}: choose {' or '.join(users)}.")
-    return users[text]
-
-
-def _steel(text: str) -> str:
-    if text not in ("known", "new"):
-        raise PhaseguideError(f"--place-steel {text!r}: choose known or new.")
-    return STORY_NAMES[text]
-
-
-def _ways(text: str) -> tuple[str, ...]:
-    """Ways of choosing places by their words; all but the oracles where none is named."""
-    from phaseguide.studies.finetune.places import WAY_NAMES, WAYS
-
-    for word in _parts(text):
-        if word not in WAY_NAMES:
-            raise PhaseguideError(f"--place-ways {word!r}: choose {', '.join(WAY_NAMES)}.")
-    return tuple(WAY_NAMES[word] for word in _parts(text)) or WAYS
+    publish(to_lines(report), report, json_target)
 
 
 def _print_row(row: Any, console: Console) -> None:

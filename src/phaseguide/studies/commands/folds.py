@@ -9,36 +9,36 @@ from typing import Annotated, Any
 
 import typer
 
-from phaseguide.cli.shared.limits import REPEATS, SEED
-from phaseguide.cli.shared.output import DeviceOption, JsonOption, page, write_json
+from phaseguide.cli.shared.limits import REPEATS
+from phaseguide.cli.shared.output import DeviceOption, JsonOption
 from phaseguide.cli.shared.progress import draw
 from phaseguide.cli.train.dataset import choose_scheme
 from phaseguide.cli.train.epochs import print_epoch
 from phaseguide.cli.train.sam import dataset_config
 from phaseguide.cli.train.settings import parse_settings, read_card_entries, read_inference
-from phaseguide.errors import PhaseguideError
 from phaseguide.events import Finished
 from phaseguide.json_files import json_bytes
+from phaseguide.studies.commands.options import (
+    DrawSeedOption,
+    FoldsOption,
+    LabelledArgument,
+    PhasesOption,
+    SchemeOption,
+    choose,
+)
 from phaseguide.training.config import TrainingConfig
 
 
 def folds(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder with images/ and labels/.")],
-    folds_file: Annotated[
-        Path, typer.Option("--folds", metavar="FILE", help='JSON: {"A": ["image", ...], "B": [...]}.')
-    ],
+    dataset: LabelledArgument,
+    folds_file: FoldsOption,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the models, one a fold.")],
     starts: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Start each fold from its model of an earlier run in this folder."),
     ] = None,
-    phases: Annotated[
-        str | None,
-        typer.Option(metavar="A,B,...", help="Names of labels 1, 2, ... where there is no scheme.json."),
-    ] = None,
-    scheme: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A scheme.json where the folder has none.")
-    ] = None,
+    phases: PhasesOption = None,
+    scheme: SchemeOption = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any setting of the training; may be repeated."),
@@ -59,7 +59,7 @@ def folds(
         ),
     ] = "belief",
     repeats: Annotated[int, typer.Option(**REPEATS, help="Draws of the simulated expert.")] = 20,
-    seed: Annotated[int, typer.Option(**SEED, help="Seed of these draws.")] = 0,
+    seed: DrawSeedOption = 0,
     device: DeviceOption = "auto",
     json_target: JsonOption = None,
 ) -> None:
@@ -74,10 +74,11 @@ def folds(
     """  # noqa: D301
     from phaseguide.atomic import check_writable
     from phaseguide.datasets.folder import open_dataset
-    from phaseguide.studies.folds.report import to_markdown
+    from phaseguide.studies.folds.report import to_lines
+    from phaseguide.studies.folds.rows import ROWS
+    from phaseguide.studies.report import publish
 
-    if study not in ("belief", "conditioning"):
-        raise PhaseguideError(f"There is no study {study!r}. Choose belief or conditioning.")
+    choose("--study", study, ROWS)
     data = open_dataset(dataset)
     resolved = choose_scheme(data, phases, scheme, None)
     given = {"device": device, **parse_settings(settings or [])}
@@ -87,8 +88,7 @@ def folds(
         check_writable(calibrate)
     events = _run(data, resolved, folds_file, config, out, starts, card, study, repeats, seed)
     report = draw(events, print_epoch)
-    page(json_target).print(to_markdown(report), soft_wrap=True)
-    write_json(json_target, report)
+    publish(to_lines(report), report, json_target)
     if calibrate is not None:
         _write_calibration(calibrate, report["calibration"])
 

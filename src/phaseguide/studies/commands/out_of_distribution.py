@@ -8,16 +8,15 @@ from typing import Annotated
 import typer
 
 from phaseguide.cli.shared.images import read_image
-from phaseguide.cli.shared.output import JsonOption, page, write_json
+from phaseguide.cli.shared.output import JsonOption
 from phaseguide.cli.shared.progress import draw
 from phaseguide.errors import PhaseguideError
+from phaseguide.studies.commands.options import FoldsOption
 
 
 def familiarity(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder with images/.")],
-    folds_file: Annotated[
-        Path, typer.Option("--folds", metavar="FILE", help='JSON: {"A": ["image", ...], "B": [...]}.')
-    ],
+    folds_file: FoldsOption,
     others: Annotated[
         list[str] | None,
         typer.Option("--other", metavar="NAME=DIR", help="Images of another material; may be repeated."),
@@ -36,7 +35,8 @@ def familiarity(
     from phaseguide.datasets.folder import open_dataset
     from phaseguide.jobs.image_files import find_images
     from phaseguide.studies.folds.folds import read_folds
-    from phaseguide.studies.folds.out_of_distribution import familiarity_study, rates_table
+    from phaseguide.studies.folds.out_of_distribution import familiarity_study, to_lines
+    from phaseguide.studies.report import publish
 
     data = open_dataset(dataset)
     folds = read_folds(folds_file, data)
@@ -49,5 +49,4 @@ def familiarity(
             raise PhaseguideError(f"--other {other!r} is not understood. Write NAME=FOLDER.")
         foreign[name] = [read_image(path).data for path in find_images([Path(folder)])]
     rates = draw(familiarity_study(images, folds, foreign))
-    page(json_target).print(rates_table(rates), soft_wrap=True)
-    write_json(json_target, {"rates": [asdict(rate) for rate in rates]})
+    publish(to_lines(rates), {"rates": [asdict(rate) for rate in rates]}, json_target)

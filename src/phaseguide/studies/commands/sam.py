@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from phaseguide.cli.shared.limits import REPEATS, THREADS
-from phaseguide.cli.shared.output import JsonOption, page, write_json
+from phaseguide.cli.shared.limits import REPEATS
+from phaseguide.cli.shared.output import JsonOption
 from phaseguide.cli.shared.progress import draw
+from phaseguide.studies.commands.options import ThreadsOption, parts_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +33,7 @@ def sam(
         list[str] | None,
         typer.Option(help="cpu or cuda; may be repeated. Default: the CPU, and CUDA where there is one."),
     ] = None,
-    threads: Annotated[int, typer.Option(**THREADS)] = 0,
+    threads: ThreadsOption = 0,
     repeats: Annotated[int, typer.Option(**REPEATS, help="Rounds of the encoder; the median counts.")] = 3,
     quick: Annotated[
         bool,
@@ -54,17 +55,19 @@ def sam(
       phaseguide benchmark sam --quick
     """  # noqa: D301
     from phaseguide.models.sam.shapes import find_shape
-    from phaseguide.studies.sam.benchmark import QUICK, SamPlan, benchmark_sam
-    from phaseguide.studies.sam.report import to_markdown
+    from phaseguide.studies.report import publish
+    from phaseguide.studies.sam.benchmark import benchmark_sam
+    from phaseguide.studies.sam.report import to_dict, to_lines
+    from phaseguide.studies.sam.rows import QUICK, SamPlan
 
     last = max(1, find_shape(size).depth // 3)
     plan = replace(SamPlan(), encoder=size, rank=rank, repeats=repeats, last_blocks=last)
     plan = QUICK if quick else plan
-    parts = tuple(part.strip() for part in only.split(",") if part.strip())
     devices = tuple(device) if device else None
-    report = draw(benchmark_sam(plan, parts=parts, devices=devices, threads=threads), _print_row)
-    page(json_target).print(to_markdown(report), soft_wrap=True)
-    write_json(json_target, report.to_dict())
+    report = draw(
+        benchmark_sam(plan, parts=tuple(parts_of(only)), devices=devices, threads=threads), _print_row
+    )
+    publish(to_lines(report), to_dict(report), json_target)
 
 
 def _print_row(row: Any, console: Console) -> None:

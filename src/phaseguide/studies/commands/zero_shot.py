@@ -7,13 +7,20 @@ from typing import Annotated
 
 import typer
 
-from phaseguide.cli.shared.limits import REPEATS, SEED
-from phaseguide.cli.shared.output import DeviceOption, JsonOption, page, write_json
+from phaseguide.cli.shared.limits import REPEATS
+from phaseguide.cli.shared.output import DeviceOption, JsonOption
 from phaseguide.cli.shared.progress import draw
+from phaseguide.studies.commands.options import (
+    DrawSeedOption,
+    LabelledArgument,
+    PhasesOption,
+    SchemeOption,
+    parts_of,
+)
 
 
 def zero_shot(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder with images/ and labels/.")],
+    dataset: LabelledArgument,
     size: Annotated[
         str, typer.Option(metavar="S", help="Size of the model: vit_b, vit_l or vit_h.")
     ] = "vit_b",
@@ -36,15 +43,10 @@ def zero_shot(
             "--folds", metavar="FILE", help='JSON: {"A": ["image", ...], "B": [...]}, for the spread.'
         ),
     ] = None,
-    phases: Annotated[
-        str | None,
-        typer.Option(metavar="A,B,...", help="Names of labels 1, 2, ... where there is no scheme.json."),
-    ] = None,
-    scheme: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A scheme.json where the folder has none.")
-    ] = None,
+    phases: PhasesOption = None,
+    scheme: SchemeOption = None,
     repeats: Annotated[int, typer.Option(**REPEATS, help="Draws of the clicks.")] = 3,
-    seed: Annotated[int, typer.Option(**SEED, help="Seed of these draws.")] = 0,
+    seed: DrawSeedOption = 0,
     device: DeviceOption = "auto",
     json_target: JsonOption = None,
 ) -> None:
@@ -60,7 +62,8 @@ def zero_shot(
     from phaseguide.cli.train.dataset import choose_scheme
     from phaseguide.datasets.folder import open_dataset
     from phaseguide.studies.folds.folds import read_folds
-    from phaseguide.studies.sam.zero_shot import to_markdown, zero_shot_study
+    from phaseguide.studies.report import publish
+    from phaseguide.studies.sam.zero_shot import to_lines, zero_shot_study
 
     data = open_dataset(dataset)
     resolved = choose_scheme(data, phases, scheme, None)
@@ -70,12 +73,11 @@ def zero_shot(
         size=size,
         base=base,
         points=points,
-        prompts=[part.strip() for part in prompts.split(",") if part.strip()],
+        prompts=parts_of(prompts),
         folds=None if folds_file is None else read_folds(folds_file, data),
         repeats=repeats,
         seed=seed,
         device=device,
     )
     report = draw(events)
-    page(json_target).print(to_markdown(report), soft_wrap=True)
-    write_json(json_target, report)
+    publish(to_lines(report), report, json_target)

@@ -73,15 +73,10 @@ def read_fields(dataset: Dataset, stems: Iterable[str], scheme: PhaseScheme) -> 
 
 
 def cut_rehearsal(fields: Sequence[Field], side: int, seed: int) -> tuple[list[Source], list[Field]]:
-    """Cut one crop out of each training image, as they would be shipped with a model.
+    """Cut a fully labelled crop out of each training image, as they would be shipped with a model.
 
-    Returns
-    -------
-    list of Source
-        Fully labelled crops.
-    list of Field
-        The images without the crops: their truth is 0 there, so that forgetting is judged on pixels that
-        were not rehearsed.
+    Also returns the images without the crops: their truth is 0 there, so that forgetting is judged on pixels that
+    were not rehearsed.
     """
     crops, rest = [], []
     for one in fields:

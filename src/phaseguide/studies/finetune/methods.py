@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,16 +37,8 @@ EXPERTS = 5
 class Spent:
     """What it took to learn from the strokes of a round.
 
-    Attributes
-    ----------
-    first_s : float or None
-        From the start to the first prediction of the image at hand that is better on its unpainted pixels
-        than the one before; None if there was none.
-    round_s : float
-        From the start to the finished model.
-    epochs : int
-    ended : str
-        See `FinetuneResult`.
+    ``first_s`` is the time to the first prediction of the image at hand that is better on its unpainted pixels than
+    the one before, None without one; ``round_s`` that to the finished model; ``ended`` as in `FinetuneResult`.
     """
 
     first_s: float | None
@@ -71,15 +63,8 @@ class Method(Protocol):
 
 
 class NetworkMethod:
-    """A network that is fine-tuned round after round, each time from the model that the last round kept.
-
-    Parameters
-    ----------
-    name : str
-    start : LoadedModel
-    config : FinetuneConfig
-    rehearsal : sequence of Source
-        Images that ``start`` has learnt from.
+    """A network that is fine-tuned round after round, each time from the model that the last round kept; it
+    rehearses images that the first one has learnt from.
     """
 
     def __init__(
@@ -153,15 +138,7 @@ class NetworkMethod:
 
 
 class ForestMethod:
-    """The random forest, grown anew from all strokes in each round.
-
-    Parameters
-    ----------
-    name : str
-    n_phases : int
-    seed : int
-    threads : int
-    """
+    """The random forest, grown anew from all strokes in each round."""
 
     def __init__(self, name: str, n_phases: int, *, seed: int = 0, threads: int = 1) -> None:
         self.name = name
@@ -199,20 +176,15 @@ class ForestMethod:
         return self._features[one.stem]
 
 
-def counted(pairs: Sequence[tuple[Labels, Labels]], n_phases: int) -> NDArray[np.int64]:
-    """Confusion matrix over (true, predicted) maps, shape (K, K + 1)."""
+def counted(pairs: Sequence[tuple[Labels, Labels]], n_phases: int) -> list[list[int]]:
+    """Confusion matrix over (true, predicted) maps, K rows of K + 1, as JSON takes it."""
     total = np.zeros((n_phases, n_phases + 1), dtype=np.int64)
     for truth, predicted in pairs:
         total += confusion_matrix(truth, predicted, n_phases)
-    return total
+    rows: list[list[int]] = total.tolist()
+    return rows
 
 
 def dice(truth: Labels, predicted: Labels, n_phases: int) -> float:
     """Mean Dice over the phases that either map has, in [0, 1]."""
     return scores_from_confusion(confusion_matrix(truth, predicted, n_phases)).dice_mean
-
-
-def table(confusion: NDArray[np.int64]) -> list[list[int]]:
-    """A confusion matrix as JSON takes it."""
-    rows: Any = confusion.tolist()
-    return [[int(cell) for cell in row] for row in rows]

@@ -27,7 +27,7 @@ from phaseguide.ratios import ratio_from_labels
 from phaseguide.ratios.simulated import expert_ratio
 from phaseguide.segmentation.request import Request
 from phaseguide.studies.finetune.data import Field, Strokes, cut_rehearsal, seeded
-from phaseguide.studies.finetune.methods import EXPERT_ERROR, NetworkMethod, counted, table
+from phaseguide.studies.finetune.methods import EXPERT_ERROR, NetworkMethod, counted
 from phaseguide.studies.finetune.scenarios import KNOWN_STEEL, NEW_STEEL, Row, StoryOptions, Turn, said
 from phaseguide.studies.finetune.simulated_user import correcting_strokes, first_strokes, labelling_strokes
 
@@ -35,10 +35,9 @@ PLACES = "where to paint"
 
 RANKED, RANKED_RATIO = "ranked", "ranked, 10 % expert"
 ENTROPY, RANDOM = "entropy alone", "random"
-MISTAKES, BALANCED = "oracle, most mistakes", "oracle, mistakes by Dice"
 WAYS = (RANKED, RANKED_RATIO, ENTROPY, RANDOM)
-ORACLES = (MISTAKES, BALANCED)
-"""They know the true labels: how much there is to be gained at most by leading to what is wrong."""
+MISTAKES, BALANCED = "oracle, most mistakes", "oracle, mistakes by Dice"
+"""Oracles know the true labels: how much there is to be gained at most by leading to what is wrong."""
 
 WAY_NAMES = {
     "ranked": RANKED, "ratio": RANKED_RATIO, "entropy": ENTROPY, "random": RANDOM,
@@ -51,27 +50,18 @@ RAREST_PX = 200
 
 Window = tuple[slice, slice]
 
-
 CORRECTS, LABELS = "corrects", "corrects and confirms"
+USER_NAMES = {"corrects": CORRECTS, "labels": LABELS}
 USERS = {CORRECTS: correcting_strokes, LABELS: labelling_strokes}
 """What the user does in a place: paint only what is wrong there, or also what is right, up to the same pixels."""
 
 
 @dataclass(frozen=True)
 class PlaceOptions:
-    """How places are compared.
+    """How places are compared: places a round, rounds, how often each way is run, what `USERS` do there, `CHOICES`.
 
-    Attributes
-    ----------
-    visits, rounds, seeds : int
-        Places a round, rounds, and how often each way is run.
-    user : str
-        Of `USERS`: what is done in a place.
-    ways : tuple of str
-        Of `CHOICES`.
-    steel : str
-        `KNOWN_STEEL`: the fold's model is corrected. `NEW_STEEL`: a model that knows no phase learns one stroke of
-        each on the image; after that come the places.
+    Of ``steel``, `KNOWN_STEEL` corrects the fold's model; with `NEW_STEEL` a model that knows no phase learns one
+    stroke of each on the image, and after that come the places.
     """
 
     visits: int = 8
@@ -87,20 +77,9 @@ def compare_places(
 ) -> Iterator[Progress | Row]:
     """Paint one image in every way, each time from the same model and the same strokes.
 
-    A seed decides the strokes, the random places, the expert's error and the order in which the network
-    learns; it is the same for all ways. All are judged on the same pixels: those that none has painted.
-    A user who found nothing to correct leaves the model as it is.
-
-    Yields
-    ------
-    Progress
-    dict
-        A row a way, seed and round; round 0 is the model before.
-
-    Raises
-    ------
-    PhaseguideError
-        A way that there is not.
+    A seed decides the strokes, the random places, the expert's error and the order in which the network learns; it
+    is the same for all ways. All are judged on the same pixels: those that none has painted. A user who found
+    nothing to correct leaves the model as it is. Yields a row a way, seed and round; round 0 is the model before.
     """
     for name in how.ways:
         if name not in CHOICES:
@@ -297,6 +276,6 @@ def _row(
         "round": number,
         "painted_px": way.strokes.pixels,
         "corrected_px": way.corrected,
-        "unpainted": table(counted([(judged.truth, shown.predict(judged))], k)),
-        "others": table(counted([(one.truth, shown.predict(one)) for one in others], k)),
+        "unpainted": counted([(judged.truth, shown.predict(judged))], k),
+        "others": counted([(one.truth, shown.predict(one)) for one in others], k),
     }

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from phaseguide.errors import PhaseguideError
 from phaseguide.models.segmenter import normalise_image
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
+from phaseguide.studies.packages import need
 
 Features = NDArray[np.float32]
 
@@ -24,15 +25,9 @@ ROWS_AT_ONCE = 200_000
 class PixelForest:
     """Random forest on intensity, edges and Hessian eigenvalues at several scales of each pixel.
 
-    Source of the method: trainable Weka segmentation (Arganda-Carreras et al. 2017) and ilastik (Berg et
-    al. 2019), here on scikit-image's ``multiscale_basic_features`` with all three groups and sizes
-    from 0.5 to 16 px, and scikit-learn's forest of 100 trees with phases weighted alike.
-
-    Parameters
-    ----------
-    n_phases : int
-    seed : int
-    threads : int
+    Source of the method: trainable Weka segmentation (Arganda-Carreras et al. 2017) and ilastik (Berg et al. 2019),
+    here on scikit-image's ``multiscale_basic_features`` with all three groups and sizes from 0.5 to 16 px, and
+    scikit-learn's forest of 100 trees with phases weighted alike.
     """
 
     def __init__(self, n_phases: int, *, seed: int = 0, threads: int = 1) -> None:
@@ -40,20 +35,7 @@ class PixelForest:
         self._forest: Any = None
 
     def fit(self, features: Mapping[str, Features], labels: Mapping[str, NDArray[np.uint8]]) -> None:
-        """Learn from all painted pixels of some images.
-
-        Parameters
-        ----------
-        features : mapping of str to ndarray of float32, shape (H, W, F)
-            From `pixel_features`, by image.
-        labels : mapping of str to ndarray of uint8, shape (H, W)
-            0 and 255 teach nothing.
-
-        Raises
-        ------
-        PhaseguideError
-            No pixel is labelled.
-        """
+        """Learn from all painted pixels of some images, by their names; labels 0 and 255 teach nothing."""
         from sklearn.ensemble import RandomForestClassifier
 
         samples, targets = [], []
@@ -73,13 +55,7 @@ class PixelForest:
         self._forest.fit(np.concatenate(samples), np.concatenate(targets))
 
     def predict(self, features: Features) -> NDArray[np.uint8]:
-        """Return the likeliest phase of each pixel, shape (H, W).
-
-        Raises
-        ------
-        PhaseguideError
-            Nothing was learnt yet.
-        """
+        """Return the likeliest phase of each pixel, shape (H, W)."""
         if self._forest is None:
             raise PhaseguideError("The forest has learnt nothing yet. Fit it first.")
         rows = features.reshape(-1, features.shape[-1])
@@ -92,24 +68,12 @@ class PixelForest:
 
 
 def pixel_features(image: NDArray[Any]) -> Features:
-    """Return the features of each pixel, shape (H, W, F).
-
-    Parameters
-    ----------
-    image : ndarray, shape (H, W) or (H, W, C)
-        Brought to one range of brightness first, like for the network.
-
-    Raises
-    ------
-    PhaseguideError
-        scikit-image is not installed.
+    """Return the features of each pixel, shape (H, W, F); the image is brought to one range of brightness first,
+    like for the network.
     """
-    try:
-        from skimage.feature import multiscale_basic_features
-    except ImportError:
-        raise PhaseguideError(
-            "The random forest needs scikit-image, which is not installed. Run: pip install scikit-image"
-        ) from None
+    need("skimage")
+    from skimage.feature import multiscale_basic_features
+
     planes = normalise_image(image)
     grey = planes[0] if len(planes) == 1 else np.moveaxis(planes, 0, -1)
     return np.asarray(

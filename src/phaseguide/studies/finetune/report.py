@@ -22,26 +22,17 @@ from phaseguide.studies.finetune.scenarios import (
     SUPERVISED,
     Row,
 )
-from phaseguide.studies.folds.rows import paired_difference
+from phaseguide.studies.report import fixed, plain_table, table
+from phaseguide.studies.statistics import paired_difference, seconds, spread
 
 Numbers = dict[str, Any]
 
 
 def summarise(rows: Sequence[Row], development: str = "") -> Numbers:
-    """Return the numbers of all stories.
+    """Return the numbers of all stories, from the rows of complete turns.
 
-    Parameters
-    ----------
-    rows : sequence of dict
-        Results of complete turns.
-    development : str
-        Fold on which settings were chosen; every aim is also given without it.
-
-    Returns
-    -------
-    dict
-        ``curves``: a row a story, method and round; ``aims``: what the stories were asked; ``places``: ways
-        of choosing where to paint, compared pairwise.
+    ``curves``: a row a story, method and round; ``aims``: what the stories were asked, also without the fold
+    ``development`` on which settings were chosen; ``places``: ways of choosing where to paint, compared pairwise.
     """
     stories = [row for row in rows if row["story"] in (NEW_STEEL, KNOWN_STEEL)]
     kept = [row for row in rows if row["fold"] != development]
@@ -69,9 +60,9 @@ def _curves(rows: Sequence[Row]) -> list[Numbers]:
                 "round": number,
                 "turns": len(here),
                 "painted_px": float(np.mean([r["painted_px"] for r in here])),
-                **{part: _spread(_by_fold(here, part)) for part in ("unpainted", "others", "old")},
+                **{part: spread(_by_fold(here, part)) for part in ("unpainted", "others", "old")},
                 "improved": _improved(here),
-                "round_s": _seconds(r["round_s"] for r in here),
+                "round_s": seconds(r["round_s"] for r in here),
             }
         )
     return found
@@ -96,7 +87,7 @@ def _aims(rows: Sequence[Row]) -> Numbers:
     if supervised and last:
         for method in dict.fromkeys(r["method"] for r in new if r["method"] != SUPERVISED):
             reached = _by_fold([r for r in new if r["method"] == method and r["round"] == last], "others")
-            aims.setdefault("share_of_supervised", {})[method] = _spread(
+            aims.setdefault("share_of_supervised", {})[method] = spread(
                 {fold: reached[fold] / supervised[fold] for fold in reached}
             )
     known = [r for r in rows if r["story"] == KNOWN_STEEL]
@@ -108,7 +99,7 @@ def _aims(rows: Sequence[Row]) -> Numbers:
             for method in dict.fromkeys(r["method"] for r in known if r["round"] == last):
                 after = _by_fold([r for r in known if r["method"] == method and r["round"] == last], part)
                 if after:
-                    aims.setdefault(name, {})[method] = _spread({f: after[f] - before[f] for f in after})
+                    aims.setdefault(name, {})[method] = spread({f: after[f] - before[f] for f in after})
     aims["improved"] = {
         story: _improved([r for r in rows if (r["story"], r["method"]) == (story, GUIDED)])
         for story in (NEW_STEEL, KNOWN_STEEL)
@@ -117,28 +108,23 @@ def _aims(rows: Sequence[Row]) -> Numbers:
 
 
 def _improved(rows: Iterable[Row]) -> Numbers | None:
-    """Rounds in which the image at hand got better on its unpainted pixels, and when it first did.
+    """Rounds in which the image at hand got better on its unpainted pixels, and median and largest time until it
+    did.
 
-    Round 0 of a new steel is left out: before it stands a head that has learnt nothing, and anything is better
-    than that. A forest has no first prediction of its own; it is there when it is grown.
-
-    Returns
-    -------
-    dict or None
-        ``rounds`` that learnt, ``improved`` of them, and ``median`` and ``max`` of the seconds until then in these
-        (None without one); None where no round counts.
+    Round 0 of a new steel is left out: before it stands a head that has learnt nothing, and anything is better than
+    that. A forest has no first prediction of its own; it is there when it is grown.
     """
     learnt = [
         r for r in rows if r["round"] and r["round_s"] is not None and r["method"] not in (FOREST, FOREST_OWN)
     ]
     if not learnt:
         return None
-    seconds = _seconds(r["first_s"] for r in learnt)
+    first = seconds(r["first_s"] for r in learnt)
     return {
         "rounds": len(learnt),
-        "improved": 0 if seconds is None else seconds["n"],
-        "median": None if seconds is None else seconds["median"],
-        "max": None if seconds is None else seconds["max"],
+        "improved": 0 if first is None else first["n"],
+        "median": None if first is None else first["median"],
+        "max": None if first is None else first["max"],
     }
 
 
@@ -227,104 +213,90 @@ def _right(rows: Sequence[Row], after: Row) -> float:
     return 100 * float(shares[1] - shares[0])
 
 
-def _spread(values: dict[str, float]) -> Numbers | None:
-    """Mean, standard deviation and 95 % t interval over folds."""
-    if not values:
-        return None
-    from scipy import stats
-
-    numbers = np.array(list(values.values()))
-    n = numbers.size
-    std = float(numbers.std(ddof=1)) if n > 1 else 0.0
-    half = float(stats.t.ppf(0.975, n - 1)) * std / np.sqrt(n) if n > 1 else None
-    mean = float(numbers.mean())
-    return {
-        "mean": mean,
-        "std": std,
-        "low": None if half is None else mean - half,
-        "high": None if half is None else mean + half,
-        "folds": values,
-    }
-
-
-def _seconds(values: Iterable[float | None]) -> Numbers | None:
-    known = [v for v in values if v is not None]
-    if not known:
-        return None
-    return {"median": float(np.median(known)), "max": float(max(known)), "n": len(known)}
-
-
-def to_markdown(report: Numbers) -> str:
-    """Return the report as Markdown tables; Dice in percent, mean and standard deviation over folds."""
+def to_lines(report: Numbers) -> list[str]:
+    """Return the report as lines of Markdown; Dice in percent, mean and standard deviation over folds."""
     lines: list[str] = []
-    columns = ("method", "round", "painted px", "Dice, unpainted", "Dice, other images", "Dice, old images",
-               "rounds improved, first after", "whole round, s")  # fmt: skip
-    for story in dict.fromkeys(r["story"] for r in report["curves"]):
-        lines += [f"## {story.capitalize()}", "", *_head(columns)]
-        for r in (r for r in report["curves"] if r["story"] == story):
-            cells = (
-                r["method"], str(r["round"]), f"{r['painted_px']:,.0f}",
-                *(_dice(r[p]) for p in ("unpainted", "others", "old")),
-                _improved_text(r["improved"]), "" if r["round_s"] is None else f"{r['round_s']['median']:.1f}",
-            )  # fmt: skip
-            lines.append(_line(cells))
-        lines.append("")
-    lines += _aims_text(report)
-    if report["places"] is not None:
-        lines += _places_text(report["places"])
-    return "\n".join(lines) + "\n"
+    for story in dict.fromkeys(row["story"] for row in report["curves"]):
+        lines += [f"## {story.capitalize()}", ""]
+        lines += [*_curves_table(row for row in report["curves"] if row["story"] == story), ""]
+    lines += ["## Aims", "", *_aims_table(report["aims"]), ""]
+    return lines if report["places"] is None else [*lines, *_places_lines(report["places"])]
 
 
-def _aims_text(report: Numbers) -> list[str]:
-    lines = ["## Aims", "", *_head(("what", "folds", "method", "mean", "95 % over folds", "by fold"))]
+def _curves_table(rows: Iterable[Numbers]) -> list[str]:
+    return table(
+        {
+            "method": lambda row: row["method"],
+            "round": lambda row: row["round"],
+            "painted px": lambda row: f"{row['painted_px']:,.0f}",
+            "Dice, unpainted": lambda row: _dice(row["unpainted"]),
+            "Dice, other images": lambda row: _dice(row["others"]),
+            "Dice, old images": lambda row: _dice(row["old"]),
+            "rounds improved, first after": lambda row: _improved_text(row["improved"]),
+            "whole round, s": lambda row: row["round_s"] and fixed(row["round_s"]["median"], 1),
+        },
+        rows,
+    )
+
+
+def _aims_table(aims: Numbers) -> list[str]:
     titles = {
         "share_of_supervised": "share of the supervised network's Dice on other images, %",
         "gain_on_others": "Dice gained on other images",
         "change_on_old": "Dice change on old images",
     }
-    for which, aims in report["aims"].items():
+    head = ("what", "folds", "method", "mean", "95 % over folds", "by fold")
+    rows: list[tuple[str | None, ...]] = []
+    for which, found in aims.items():
         for name, title in titles.items():
-            for method, s in aims.get(name, {}).items():
-                interval = "" if s["low"] is None else f"{100 * s['low']:.2f} to {100 * s['high']:.2f}"
-                folds = ", ".join(f"{f} {100 * v:.2f}" for f, v in s["folds"].items())
-                lines.append(_line((title, which, method, f"{100 * s['mean']:.2f}", interval, folds)))
-        for story, first in aims["improved"].items():
+            for method, s in found.get(name, {}).items():
+                interval = None if s["low"] is None else f"{100 * s['low']:.2f} to {100 * s['high']:.2f}"
+                folds = ", ".join(f"{fold} {100 * value:.2f}" for fold, value in s["folds"].items())
+                rows.append((title, which, method, fixed(s["mean"], 2, 100), interval, folds))
+        for story, first in found["improved"].items():
             if first is not None:
                 what = f"first improved prediction, {story}"
-                longest = "" if first["max"] is None else f"longest {first['max']:.1f} s"
-                lines.append(_line((what, which, GUIDED, _improved_text(first), "", longest)))
-    return [*lines, ""]
+                longest = None if first["max"] is None else f"longest {first['max']:.1f} s"
+                rows.append((what, which, GUIDED, _improved_text(first), None, longest))
+    return plain_table(head, rows)
 
 
-def _improved_text(found: Numbers | None) -> str:
+def _improved_text(found: Numbers | None) -> str | None:
     if found is None:
-        return ""
+        return None
     text = f"{found['improved']} of {found['rounds']} rounds improved"
     return text if found["median"] is None else f"{text}, median {found['median']:.1f} s"
 
 
-def _places_text(places: Numbers) -> list[str]:
-    lines = ["## Where to paint", "", *_head(("way", "painted px", "of these wrong before", "Dice gained, unpainted",
-                                              "Dice gained, other images", "unpainted right, pp", "images",
-                                              "seeds"))]  # fmt: skip
-    for way, g in places["gain"].items():
-        cells = (way, f"{g['painted_px']:,.0f}", f"{g['corrected_px']:,.0f}", f"{g['unpainted']:+.2f}",
-                 f"{g['others']:+.2f}", f"{g['right_pp']:+.2f}", str(g["images"]), str(g["seeds"]))  # fmt: skip
-        lines.append(_line(cells))
-    lines += ["", *_head(("way", "than", "on", "folds", "difference (95 % over images)", "p"))]
-    for d in places["differences"]:
-        gap = f"{d['mean']:+.2f} ({d['low']:+.2f} to {d['high']:+.2f})"
-        lines.append(_line((d["way"], d["than"], d["on"], d["folds"], gap, f"{d['p']:.3f}")))
-    return [*lines, ""]
+def _places_lines(places: Numbers) -> list[str]:
+    gains = table(
+        {
+            "way": lambda gain: gain["way"],
+            "painted px": lambda gain: f"{gain['painted_px']:,.0f}",
+            "of these wrong before": lambda gain: f"{gain['corrected_px']:,.0f}",
+            "Dice gained, unpainted": lambda gain: f"{gain['unpainted']:+.2f}",
+            "Dice gained, other images": lambda gain: f"{gain['others']:+.2f}",
+            "unpainted right, pp": lambda gain: f"{gain['right_pp']:+.2f}",
+            "images": lambda gain: gain["images"],
+            "seeds": lambda gain: gain["seeds"],
+        },
+        [{"way": way, **gain} for way, gain in places["gain"].items()],
+    )
+    differences = table(
+        {
+            "way": lambda gap: gap["way"],
+            "than": lambda gap: gap["than"],
+            "on": lambda gap: gap["on"],
+            "folds": lambda gap: gap["folds"],
+            "difference (95 % over images)": lambda gap: (
+                f"{gap['mean']:+.2f} ({gap['low']:+.2f} to {gap['high']:+.2f})"
+            ),
+            "p": lambda gap: fixed(gap["p"], 3),
+        },
+        places["differences"],
+    )
+    return ["## Where to paint", "", *gains, "", *differences]
 
 
-def _dice(spread: Numbers | None) -> str:
-    return "" if spread is None else f"{100 * spread['mean']:.1f} ± {100 * spread['std']:.1f}"
-
-
-def _head(columns: Sequence[str]) -> list[str]:
-    return [_line(columns), "|" + "---|" * len(columns)]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+def _dice(found: Numbers | None) -> str | None:
+    return None if found is None else f"{100 * found['mean']:.1f} ± {100 * found['std']:.1f}"

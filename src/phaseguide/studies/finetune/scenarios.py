@@ -28,7 +28,6 @@ from phaseguide.studies.finetune.methods import (
     NetworkMethod,
     Spent,
     counted,
-    table,
 )
 from phaseguide.studies.finetune.simulated_user import correcting_strokes, first_strokes
 
@@ -46,18 +45,9 @@ Row = dict[str, Any]
 class StoryOptions:
     """What is the same in all turns.
 
-    Attributes
-    ----------
-    budget : float
-        Share of an image's pixels that is painted in a round at most.
-    new_rounds, known_rounds : int
-        Rounds of corrections of the two stories; before those of a new steel comes one stroke a phase.
-    new_config, known_config : FinetuneConfig
-        How the networks learn.
-    rehearsal_px : int
-        Side of the crop of each training image that a known steel's model rehearses; 0 for none.
-    seed : int
-        Of strokes, rehearsal crops, experts and forests.
+    ``budget`` is the share of an image's pixels that is painted in a round at most. Rounds are those of
+    corrections; before those of a new steel comes one stroke a phase. A known steel's model rehearses a crop of
+    ``rehearsal_px`` of each training image (0: none). The seed is that of strokes, crops, experts and forests.
     """
 
     budget: float = 0.005
@@ -71,19 +61,9 @@ class StoryOptions:
 
 @dataclass(frozen=True, eq=False)
 class Turn:
-    """One image of a fold in its turn to be painted.
+    """One image of a fold in its turn to be painted: that of ``index``, before the others of the fold.
 
-    Attributes
-    ----------
-    fold : str
-    fields : tuple of Field
-        Images of the fold.
-    index : int
-        Which of them is painted first.
-    model : LoadedModel
-        The fold's model, which has seen none of them.
-    old : tuple of Field
-        Images it was trained on.
+    The fold's model has seen none of them; it was trained on the ``old`` ones.
     """
 
     fold: str
@@ -109,22 +89,10 @@ class Turn:
 def new_steel(
     turn: Turn, options: StoryOptions, start: LoadedModel | None = None
 ) -> Iterator[Progress | Row]:
-    """Paint two images for a model that knows no phase yet.
+    """Paint two images for a model that knows no phase yet, on encoder and decoder of ``start`` or an ImageNet encoder.
 
-    Round 0 is one stroke in each phase of the first image; from round 1 on both images are corrected.
-
-    Parameters
-    ----------
-    turn : Turn
-    options : StoryOptions
-    start : LoadedModel, optional
-        Model of another material whose encoder and decoder are taken over; None: encoder from ImageNet.
-
-    Yields
-    ------
-    Progress
-    dict
-        A row a method and round; and one row ``fully supervised``: the fold's own model on the same images.
+    Round 0 is one stroke in each phase of the first image; from round 1 on both images are corrected. Yields a row
+    a method and round, and one row ``fully supervised``: the fold's own model on the same images.
     """
     scheme, config, seed = turn.scheme, options.new_config, options.seed
     channels = 1 if turn.fields[0].image.ndim == 2 else turn.fields[0].image.shape[2]
@@ -157,12 +125,8 @@ def new_steel(
 def known_steel(turn: Turn, options: StoryOptions) -> Iterator[Progress | Row]:
     """Paint one image of a specimen that the model has never seen, where the model is wrong.
 
-    Yields
-    ------
-    Progress
-    dict
-        A row a method and round; round 0 is the model before anything was painted. Rows of networks also
-        count the pixels of the old images, without the rehearsed ones.
+    Yields a row a method and round; round 0 is the model before anything was painted. Rows of networks also count
+    the pixels of the old images, without the rehearsed ones.
     """
     scheme, config, seed = turn.scheme, options.known_config, options.seed
     painted, others = turn.painted(1), turn.others(1)
@@ -268,8 +232,8 @@ class _Rows:
             "method": name,
             "round": number,
             "painted_px": strokes.pixels,
-            "unpainted": table(counted(mine, k)),
-            "others": table(counted(rest, k)),
+            "unpainted": counted(mine, k),
+            "others": counted(rest, k),
             "old": None,
             "first_s": None if spent is None else spent.first_s,
             "round_s": None if spent is None else spent.round_s,
@@ -277,7 +241,7 @@ class _Rows:
             "ended": None if spent is None else spent.ended,
         }
         if isinstance(method, NetworkMethod) and self.old:
-            found["old"] = table(counted([(one.truth, method.predict(one)) for one in self.old], k))
+            found["old"] = counted([(one.truth, method.predict(one)) for one in self.old], k)
         return found
 
 

@@ -39,21 +39,8 @@ BRUSH = Brush()
 def first_strokes(
     truth: Labels, n_phases: int, most: int, rng: np.random.Generator, brush: Brush = BRUSH
 ) -> Labels:
-    """Paint one stroke in each phase that the image has.
-
-    Parameters
-    ----------
-    truth : ndarray of uint8, shape (H, W)
-    n_phases : int
-    most : int
-        Pixels to paint at most; each phase may take the same part of them.
-    rng : numpy.random.Generator
-    brush : Brush
-
-    Returns
-    -------
-    ndarray of uint8, shape (H, W)
-        1..K where painted, else 0.
+    """Paint one stroke in each phase that the image has, together ``most`` pixels at most, each phase the same
+    part; return 1..K where painted, else 0.
     """
     painted = np.zeros_like(truth)
     present = [k for k in range(1, n_phases + 1) if bool((truth == k).any())]
@@ -73,33 +60,12 @@ def correcting_strokes(
     within: Mask | None = None,
     brush: Brush = BRUSH,
 ) -> Labels:
-    """Paint the true phase where a prediction is wrong and nothing is painted yet.
+    """Paint the true phase where a prediction is wrong and nothing is painted yet, at most ``most`` pixels; return
+    the new strokes alone.
 
-    A phase gets its turn with a probability proportional to the square root of the area in which it is
-    missed, so that a rare one is not forgotten. A stroke starts rather in the middle of a large wrong
-    island than at its rim (`paint_stroke`).
-
-    Parameters
-    ----------
-    truth, predicted, painted : ndarray of uint8, shape (H, W)
-        Where the truth is 0 or 255, nothing is wrong.
-    n_phases : int
-    most : int
-        Pixels to paint at most.
-    rng : numpy.random.Generator
-    within : ndarray of bool, shape (H, W), optional
-        Paint nowhere else.
-    brush : Brush
-
-    Returns
-    -------
-    ndarray of uint8, shape (H, W)
-        The new strokes alone.
-
-    Raises
-    ------
-    PhaseguideError
-        Truth and prediction of different shapes.
+    A phase gets its turn with a probability proportional to the square root of the area in which it is missed, so
+    that a rare one is not forgotten. A stroke starts rather in the middle of a large wrong island than at its rim
+    (`paint_stroke`). Where the truth is 0 or 255, nothing is wrong.
     """
     if truth.shape != predicted.shape:
         raise PhaseguideError(
@@ -124,7 +90,6 @@ def labelling_strokes(
     """Label a place: first correct what is wrong there, then confirm what is right, up to ``most`` pixels.
 
     So a visit costs the same number of pixels wherever it leads, as far as the place has room.
-    Parameters and result as in `correcting_strokes`.
     """
     strokes = correcting_strokes(truth, predicted, painted, n_phases, most, rng, within=within, brush=brush)
     left = most - int(np.count_nonzero(strokes))
@@ -132,39 +97,31 @@ def labelling_strokes(
     return strokes | _strokes(truth, free, n_phases, left, rng, brush)
 
 
-def paint_stroke(
-    painted: Labels, region: Mask, phase: int, most: int, rng: np.random.Generator, brush: Brush = BRUSH
-) -> int:
-    """Paint one stroke of a phase into a region.
+def aim(region: Mask, deep_px: int) -> NDArray[np.float64]:
+    """How probably a hand aims at each pixel of the flat image: rather well inside a region than at its rim.
 
-    It passes through a pixel drawn with a probability that grows with the square of its distance from
-    the region's border, straight on in the direction in which the region reaches farthest.
-
-    Parameters
-    ----------
-    painted : ndarray of uint8, shape (H, W)
-        Changed in place.
-    region : ndarray of bool, shape (H, W)
-        Where the stroke may go.
-    phase : int
-    most : int
-        Pixels to paint at most.
-    rng : numpy.random.Generator
-    brush : Brush
-
-    Returns
-    -------
-    int
-        Pixels painted; 0 if the region is empty.
+    From ``deep_px`` to the border on, a pixel is in the middle as far as the hand is concerned.
     """
     from scipy.ndimage import distance_transform_edt
 
+    depth = distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
+    weight = np.square(np.minimum(depth, deep_px)).ravel()
+    return np.asarray(weight / weight.sum(), dtype=np.float64)
+
+
+def paint_stroke(
+    painted: Labels, region: Mask, phase: int, most: int, rng: np.random.Generator, brush: Brush = BRUSH
+) -> int:
+    """Paint one stroke of a phase into a region of ``painted``, and return how many pixels it took (0: an empty
+    region).
+
+    It passes through a pixel drawn with a probability that grows with the square of its distance from the region's
+    border, straight on in the direction in which the region reaches farthest.
+    """
     if most <= 0 or not region.any():
         return 0
-    # Beyond half a brush a pixel is in the middle as far as the hand is concerned.
-    depth = distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
-    weight = np.square(np.minimum(depth, 4 * brush.width)).ravel()
-    start = int(rng.choice(weight.size, p=weight / weight.sum()))
+    weight = aim(region, 4 * brush.width)
+    start = int(rng.choice(weight.size, p=weight))
     row, column = divmod(start, region.shape[1])
     count = 0
     for y, x in _path(region, row, column, brush.length):

@@ -26,9 +26,12 @@ from phaseguide.studies.finetune.scenarios import (
     known_steel,
     new_steel,
 )
-from phaseguide.studies.folds.folds import Folds, training_stems
+from phaseguide.studies.folds.folds import Folds, model_path, training_stems
+from phaseguide.studies.packages import need
 
 STORIES = (NEW_STEEL, KNOWN_STEEL, PLACES)
+STORY_NAMES = {"new": NEW_STEEL, "known": KNOWN_STEEL, "places": PLACES}
+"""Words for them on the command line."""
 
 Key = tuple[str, str, str]
 """Story, fold and first painted image: a turn, which is run again as a whole if it was stopped."""
@@ -36,14 +39,8 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """Everything that decides the numbers.
-
-    Attributes
-    ----------
-    story : StoryOptions
-    places : PlaceOptions
-    start : str
-        Name of the model that a new steel starts from; empty: encoder from ImageNet.
+    """Everything that decides the numbers; ``start`` names the model that a new steel starts from (empty: encoder
+    from ImageNet).
     """
 
     story: StoryOptions = field(default_factory=StoryOptions)
@@ -52,19 +49,8 @@ class StudyOptions:
 
 
 class StudyLog:
-    """Results in a file of JSON lines; the first line holds the settings, each turn ends with a mark.
-
-    Parameters
-    ----------
-    path : Path
-        Gone on with if it is there.
-    settings : dict
-        JSON values that decide the numbers.
-
-    Raises
-    ------
-    PhaseguideError
-        The file cannot be used, or was made with other settings.
+    """Results in a file of JSON lines that a run goes on from; the first line holds the settings that decide the
+    numbers, each turn ends with a mark.
     """
 
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
@@ -166,44 +152,17 @@ def finetune_study(
     turns: int = 0,
     start: LoadedModel | None = None,
 ) -> Iterator[Progress | Row | Finished[list[Row]]]:
-    """Run the stories over the folds, the first image of every fold first.
+    """Run the stories over the folds, the first image of every fold first; stop it by closing the generator.
 
-    Parameters
-    ----------
-    dataset : Dataset
-    folds : dict of str to tuple of str
-        See `phaseguide.studies.folds.folds.read_folds`.
-    models : Path
-        Folder with ``fold_<name>.safetensors``, from ``phaseguide benchmark folds``.
-    scheme : PhaseScheme
-        Phases of the data set.
-    log : Path
-        File of JSON lines; turns that it holds are not run again.
-    options : StudyOptions
-    stories : sequence of str
-        Of `STORIES`.
-    only : sequence of str
-        Folds; none means all.
-    turns : int
-        Images of each fold that are painted in their turn; 0 for all.
-    start : LoadedModel, optional
-        See `new_steel`; its name must be in the options.
-
-    Yields
-    ------
-    Progress
-    dict
-        A result, as it is written.
-    Finished of list of dict
-        All results of complete turns in the file.
-
-    Raises
-    ------
-    PhaseguideError
-        Unknown story or fold, a fold's model that is missing or has other phases, a log of other settings.
+    ``models`` is a folder with ``fold_<name>.safetensors``, from ``phaseguide benchmark folds``. Turns that the
+    file ``log`` holds are not run again. ``only`` names folds (none: all), ``turns`` says how many images of each
+    are painted (0: all). The name of ``start`` (see `new_steel`) must be in the options. Yields each result as it
+    is written, and last all results of complete turns in the file.
     """
     names = _chosen(only or tuple(folds), folds, "fold")
     _chosen(stories, STORIES, "story")
+    if set(stories) != {PLACES}:
+        need("skimage")  # for the forest, which would ask for it an hour later
     found = {name: _fold_model(models, name, scheme) for name in names}
     record = StudyLog(log, settings_of(options, _checksums(models, folds), start))
     plan = [
@@ -252,7 +211,7 @@ def _events(story: str, turn: Turn, options: StudyOptions, start: LoadedModel | 
 def _fold_model(folder: Path, name: str, scheme: PhaseScheme) -> LoadedModel:
     from phaseguide.evaluation.evaluate import check_same_scheme
 
-    path = folder / f"fold_{name}.safetensors"
+    path = model_path(folder, name)
     if not path.exists():
         raise PhaseguideError(
             f"{path}: is not there. Train the folds first: phaseguide benchmark folds ... --out {folder}"
@@ -264,7 +223,7 @@ def _fold_model(folder: Path, name: str, scheme: PhaseScheme) -> LoadedModel:
 
 def _checksums(folder: Path, folds: Folds) -> dict[str, str]:
     """Checksums of the weights of all folds' models, also of those that are not asked for this time."""
-    paths = {name: folder / f"fold_{name}.safetensors" for name in folds}
+    paths = {name: model_path(folder, name) for name in folds}
     return {name: read_card(path).tensors_sha256 if path.exists() else "" for name, path in paths.items()}
 
 

@@ -12,7 +12,7 @@ from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.model_file import load_model, read_card, save_model
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.phases import PhaseScheme
-from phaseguide.studies.folds.folds import Folds, training_stems
+from phaseguide.studies.folds.folds import Folds, model_path, training_stems
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.data import load_images, seen_images, split_images
 from phaseguide.training.events import EpochDone
@@ -38,30 +38,12 @@ def cross_validate(
     starts: Path | None = None,
     share: float = 0.15,
 ) -> Iterator[Progress | Notice | EpochDone | FoldTrained | Finished[list[FoldTrained]]]:
-    """Train one model a fold.
+    """Train one model a fold, into ``fold_<name>.safetensors`` in ``out``.
 
-    Validation images are drawn from the training folds, never from the tested one. A fold whose
-    model file is there already, from the same settings, is not trained again; one that was stopped
-    goes on from its checkpoint.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    scheme : PhaseScheme
-    folds : dict of str to tuple of str
-        See `phaseguide.studies.folds.folds.read_folds`.
-    config : TrainingConfig
-    out : Path
-        Folder for ``fold_<name>.safetensors`` and checkpoints.
-    starts : Path, optional
-        Folder of an earlier cross-validation on the same folds; each fold starts from its model there.
-    share : float
-        Share of the training images that validate.
-
-    Raises
-    ------
-    TrainingError
-        A model file from other settings is in the way, or an image without a label.
+    Validation images (a ``share``) are drawn from the training folds, never from the tested one. A fold whose model
+    file is there already, from the same settings, is not trained again; one that was stopped goes on from its
+    checkpoint. With ``starts``, the folder of an earlier cross-validation on the same folds, each fold starts from
+    its model there.
     """
     out.mkdir(parents=True, exist_ok=True)
     images = {}
@@ -84,7 +66,7 @@ def cross_validate(
     }
     trained = []
     for name, test in folds.items():
-        path = out / f"fold_{name}.safetensors"
+        path = model_path(out, name)
         data = splits[name]
         split = {"train": [i.stem for i in data.train], "validation": [i.stem for i in data.validation]}
         if path.exists():
@@ -96,7 +78,7 @@ def cross_validate(
             yield Notice(f"Fold {name}: trained before.")
         else:
             checkpoint = out / f"fold_{name}.checkpoint.safetensors"
-            start = None if starts is None else _load_start(starts / path.name, test)
+            start = None if starts is None else _load_start(model_path(starts, name), test)
             for event in train(data, config, name=f"fold {name}", start=start, checkpoint=checkpoint):
                 if isinstance(event, Finished):
                     save_model(path, event.result.segmenter, event.result.card)

@@ -13,14 +13,9 @@ Folds = dict[str, tuple[str, ...]]
 
 
 def read_folds(path: str | Path, dataset: Dataset) -> Folds:
-    """Read ``{"A": ["stem", ...], "B": [...]}``.
+    """Read ``{"A": ["stem", ...], "B": [...]}``: two folds at least, of labelled images, none of them in two.
 
     Images of the data set that no fold names are used by none, neither to train nor to test.
-
-    Raises
-    ------
-    DatasetError
-        Not readable, fewer than two folds, an image in two folds, or one that is not labelled.
     """
     path = Path(path)
     try:
@@ -47,6 +42,11 @@ def read_folds(path: str | Path, dataset: Dataset) -> Folds:
     if missing:
         raise DatasetError(f"{path}: image {', '.join(missing)} is not labelled in {dataset.folder}.")
     return folds
+
+
+def model_path(folder: Path, fold: str) -> Path:
+    """Where a cross-validation keeps the model of a fold."""
+    return folder / f"fold_{fold}.safetensors"
 
 
 def training_stems(folds: Folds, test: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from phaseguide.errors import DatasetError
 from phaseguide.events import Finished, Progress
 from phaseguide.segmentation.review.out_of_distribution import TrainingDomain, describe_image
 from phaseguide.studies.folds.folds import Folds, training_stems
+from phaseguide.studies.report import table
 
 Grey = NDArray[np.float64]
 Image = NDArray[Any]
@@ -93,31 +94,11 @@ DEGRADED: Mapping[str, Callable[[Grey], Grey]] = {
 def familiarity_study(
     images: Mapping[str, Image], folds: Folds, others: Mapping[str, Sequence[Image]]
 ) -> Iterator[Progress | Finished[tuple[Rate, ...]]]:
-    """Count warnings: on images of each fold, as they are and degraded, and on other materials.
+    """Count warnings: on 8-bit grey images of each fold, as they are and degraded, and on other materials by their
+    names.
 
-    Images of a fold are judged by what the other folds are like; centre, spread and threshold come from
-    those alone. Other materials are judged by all images of the folds.
-
-    Parameters
-    ----------
-    images : mapping of str to ndarray of uint8, shape (H, W)
-        By stem; those that no fold names are not used.
-    folds : mapping of str to tuple of str
-        See `phaseguide.studies.folds.folds.read_folds`.
-    others : mapping of str to sequence of ndarray
-        By the name of the material.
-
-    Yields
-    ------
-    Progress
-        While measuring.
-    Finished of tuple of Rate
-        Last.
-
-    Raises
-    ------
-    DatasetError
-        Images that are not uint8 and grey, or too few in the other folds.
+    Images of a fold are judged by what the other folds are like; centre, spread and threshold come from those
+    alone. Other materials are judged by all images of the folds.
     """
     stems = [stem for members in folds.values() for stem in members]
     for stem in stems:
@@ -156,11 +137,16 @@ def familiarity_study(
     yield Finished(tuple(rates))
 
 
-def rates_table(rates: Sequence[Rate]) -> str:
-    """Write rates as a Markdown table."""
-    lines = ["| images | number | warned |", "|---|---|---|"]
-    lines += [f"| {r.kind} | {r.images} | {r.warned} ({100 * r.warned / r.images:.0f} %) |" for r in rates]
-    return "\n".join(lines) + "\n"
+def to_lines(rates: Sequence[Rate]) -> list[str]:
+    """Return rates as lines of Markdown."""
+    return table(
+        {
+            "images": lambda rate: rate.kind,
+            "number": lambda rate: rate.images,
+            "warned": lambda rate: f"{rate.warned} ({100 * rate.warned / rate.images:.0f} %)",
+        },
+        rates,
+    )
 
 
 def _warns(judge: TrainingDomain, properties: NDArray[np.float64]) -> bool:

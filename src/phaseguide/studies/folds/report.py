@@ -20,6 +20,7 @@ from phaseguide.segmentation.session import Session
 from phaseguide.studies.folds.response import measure_response
 from phaseguide.studies.folds.rows import NONE, ROWS, FoldModel, Row, Study, run_row
 from phaseguide.studies.folds.score_fit import HeadSample, fit_head, head_sample
+from phaseguide.studies.report import fixed, table
 
 Floats = NDArray[np.float64]
 
@@ -46,31 +47,13 @@ def report_folds(
 ) -> Iterator[Progress | Finished[dict[str, Any]]]:
     """Evaluate every fold's model on its own test images, for all rows of a study.
 
-    How far a model's own composition is believed, and how its scores are calibrated, comes from the
-    other folds.
+    How far a model's own composition is believed, and how its scores are calibrated, comes from the other folds.
+    With ``inference`` the models run in this way (views to average) instead of as their own cards say. ``unguided``
+    are the nets that guidance was added to: reported without a ratio, as a row of their own, to see what guidance
+    costs when there is none.
 
-    Parameters
-    ----------
-    dataset : Dataset
-    models : sequence of FoldModel
-    study : {"belief", "conditioning"}
-        See `ROWS`.
-    repeats : int
-        Draws of the simulated expert.
-    seed : int
-    device : str
-    inference : InferenceCard, optional
-        Run the models in this way (views to average) instead of as their own cards say.
-    unguided : sequence of FoldModel
-        The nets that guidance was added to; reported without a ratio, as a row of their own, to see
-        what guidance costs when there is none.
-
-    Yields
-    ------
-    Progress
-    Finished of dict
-        ``rows``: per source and mode, pooled over all images and per fold; ``response`` (study
-        conditioning); ``calibration``: that of all folds together, for the card of a shipped model.
+    The result has ``rows``: per source and mode, pooled over all images and per fold; ``response`` (study
+    conditioning); ``calibration``: that of all folds together, for the card of a shipped model.
     """
     rows = [Row(spec) for spec in ROWS[study]]
     looks: dict[str, _Look] = {}
@@ -97,7 +80,7 @@ def report_folds(
         if study == "conditioning" and model.card.guidance.kind != "none":
             for event in measure_response(data, calibrated, device=device):
                 if isinstance(event, Finished):
-                    responses.append(event.result.per_image)
+                    responses.append(event.result)
                 else:
                     yield event
     if unguided:
@@ -182,37 +165,45 @@ def _response(responses: list[Floats], names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def to_markdown(report: dict[str, Any]) -> str:
-    """Return the report as a Markdown table, scores in percent."""
-    columns = (
-        "ratio", "uncertainty", "acts by", "Dice", "worst tenth", "error removed, %", "mIoU", "mIoU over folds",
-        "area error, pp", "Dice to no ratio (95 %; p)",
-    )  # fmt: skip
-    lines = [_table_line(columns), "|" + "---|" * len(columns)]
-    for row in report["rows"]:
-        paired = row["paired_dice"]
-        change = ""
-        if paired is not None:
-            mean, low, high = (100 * paired[key] for key in ("mean", "low", "high"))
-            change = f"{mean:+.2f} ({low:+.2f} to {high:+.2f}; {paired['p']:.3f})"
-        cells = (
-            _name(row),
-            f"{row['uncertainty']:g}" if row["uncertainty"] else "exact" if row["mode"] else "",
-            (row["mode"] or "") + (", plain scores" if row["scores"] == "plain" else ""),
-            f"{100 * row['dice_mean']:.2f}",
-            f"{100 * row['dice_p10']:.2f}" if row["draws"] > 1 else "",
-            f"{100 * row['removed']:+.1f}" if paired is not None else "",
-            f"{100 * row['pooled']['miou']:.1f}",
-            f"{100 * row['miou_fold_mean']:.1f} ± {100 * row['miou_fold_std']:.1f}",
-            f"{row['fraction_mae_pp']:.2f}",
-            change,
-        )
-        lines.append(_table_line(cells))
-    return "\n".join(lines) + "\n"
+def to_lines(report: dict[str, Any]) -> list[str]:
+    """Return the report as lines of Markdown, scores in percent."""
+
+    def several(row: dict[str, Any], text: str | None) -> str | None:
+        return text if row["draws"] > 1 else None
+
+    return table(
+        {
+            "ratio": _name,
+            "uncertainty": lambda row: (
+                f"{row['uncertainty']:g}" if row["uncertainty"] else "exact" if row["mode"] else None
+            ),
+            "acts by": lambda row: (
+                (row["mode"] or "") + (", plain scores" if row["scores"] == "plain" else "")
+            ),
+            "Dice": lambda row: fixed(row["dice_mean"], 2, 100),
+            "worst tenth": lambda row: several(row, fixed(row["dice_p10"], 2, 100)),
+            "error removed, %": lambda row: (
+                None if row["paired_dice"] is None else f"{100 * row['removed']:+.1f}"
+            ),
+            "mIoU": lambda row: fixed(row["pooled"]["miou"], 1, 100),
+            "mIoU over folds": over_folds,
+            "area error, pp": lambda row: fixed(row["fraction_mae_pp"], 2),
+            "Dice to no ratio (95 %; p)": lambda row: _difference(row["paired_dice"]),
+        },
+        report["rows"],
+    )
 
 
-def _table_line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+def over_folds(row: dict[str, Any]) -> str:
+    """Mean and standard deviation of mIoU over folds, in percent."""
+    return f"{100 * row['miou_fold_mean']:.1f} ± {100 * row['miou_fold_std']:.1f}"
+
+
+def _difference(paired: dict[str, Any] | None) -> str | None:
+    if paired is None:
+        return None
+    mean, low, high = (100 * paired[key] for key in ("mean", "low", "high"))
+    return f"{mean:+.2f} ({low:+.2f} to {high:+.2f}; {paired['p']:.3f})"
 
 
 def _name(row: dict[str, Any]) -> str:

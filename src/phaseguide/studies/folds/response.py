@@ -7,7 +7,6 @@ to ignore its ratio, and then answers with 0.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,35 +22,8 @@ from phaseguide.segmentation.session import Session, run_to_end
 STEP = 0.05
 
 
-@dataclass(frozen=True)
-class Response:
-    """Responses of a model.
-
-    Attributes
-    ----------
-    per_image : ndarray, shape (n, K)
-        Change of achieved over change of asked; NaN where a phase has no room for the step.
-    """
-
-    per_image: NDArray[np.float64]
-
-    @property
-    def mean(self) -> float:
-        """Mean over images and phases; NaN when no phase anywhere had room."""
-        return float(np.nanmean(self.per_image)) if np.isfinite(self.per_image).any() else float("nan")
-
-
 def moved_ratio(own: Ratio, phase: int, change: float) -> Ratio | None:
-    """Move one phase of a composition, the others in proportion; None where there is no room.
-
-    Parameters
-    ----------
-    own : ndarray, shape (K,)
-    phase : int
-        Index 0..K-1.
-    change : float
-        In area share.
-    """
+    """Move one phase of a composition by an area share, the others in proportion; None where there is no room."""
     wanted = own[phase] + change
     if not 0 < wanted < 1 or own[phase] >= 1:
         return None
@@ -62,9 +34,10 @@ def moved_ratio(own: Ratio, phase: int, change: float) -> Ratio | None:
 
 def measure_response(
     dataset: Dataset, model: LoadedModel, *, step: float = STEP, device: str = "auto"
-) -> Iterator[Progress | Finished[Response]]:
+) -> Iterator[Progress | Finished[NDArray[np.float64]]]:
     """Move each phase by +-``step`` from the model's own composition, conditioned only.
 
+    The result is the change of achieved over change of asked, shape (n, K); NaN where a phase has no room.
     Where the phase has no room below (own under ``step``), the step is taken from own to own + step.
     """
     rows = []
@@ -73,7 +46,7 @@ def measure_response(
         session = open_session(item, model, device=device)
         own = run_to_end(session.segment(Request())).own
         rows.append([_one(session, own, k, step) for k in range(own.size)])
-    yield Finished(Response(np.array(rows, dtype=np.float64)))
+    yield Finished(np.array(rows, dtype=np.float64))
 
 
 def _one(session: Session, own: Ratio, phase: int, step: float) -> float:

@@ -19,6 +19,7 @@ from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import find_source
 from phaseguide.segmentation.request import Mode
 from phaseguide.segmentation.session import Session
+from phaseguide.studies.statistics import paired_difference
 
 Study = Literal["belief", "conditioning"]
 
@@ -189,27 +190,3 @@ def run_row(
             if one["asked_true_total_variation"] is not None
         ]
     return result
-
-
-def paired_difference(ours: dict[str, float], theirs: dict[str, float]) -> dict[str, Any]:
-    """Mean paired difference over images with a 95 % t interval and Wilcoxon's signed-rank p value.
-
-    Parameters
-    ----------
-    ours, theirs : dict of str to float
-        A score by image; the same images.
-
-    Returns
-    -------
-    dict
-        ``mean``, ``low``, ``high``, ``p`` and ``n``; p is 1 where no image differs.
-    """
-    from scipy import stats
-
-    gaps = np.array([ours[s] - theirs[s] for s in ours], dtype=np.float64)
-    mean, n = float(gaps.mean()), gaps.size
-    if n < 2 or not gaps.any():
-        return {"mean": mean, "low": mean, "high": mean, "p": 1.0, "n": n}
-    half = float(stats.t.ppf(0.975, n - 1) * gaps.std(ddof=1) / np.sqrt(n))
-    p = float(stats.wilcoxon(gaps).pvalue)
-    return {"mean": mean, "low": mean - half, "high": mean + half, "p": p, "n": n}

@@ -33,21 +33,7 @@ class HeadSample:
 
 
 def head_sample(session: Session, labels: NDArray[np.uint8], *, seed: int = 0) -> HeadSample:
-    """Draw pixels of an image whose scores the session has.
-
-    Parameters
-    ----------
-    session : Session
-        After its first `Session.segment`; its model must not have seen the image.
-    labels : ndarray of uint8, shape (H, W)
-        0 and 255 are not drawn.
-    seed : int
-
-    Raises
-    ------
-    PhaseguideError
-        The session has no scores yet.
-    """
+    """Draw labelled pixels of an image whose scores the session has; its model must not have seen the image."""
     if session.scores is None:
         raise PhaseguideError(f"{session.name}: there are no scores yet. Segment it first.")
     metal = session.metal
@@ -61,14 +47,8 @@ def head_sample(session: Session, labels: NDArray[np.uint8], *, seed: int = 0) -
 
 
 def fit_head(samples: Sequence[HeadSample], n_phases: int) -> ScoreHeadCard | None:
-    """Fit a head; None where the samples do not hold every phase.
-
-    Parameters
-    ----------
-    samples : sequence of HeadSample
-        Of images that the networks behind the scores have not seen.
-    n_phases : int
-        K.
+    """Fit a head on images that the networks behind the scores have not seen; None where they do not hold every
+    phase.
     """
     from sklearn.linear_model import LogisticRegression
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from phaseguide.estimation.painted import LEVEL, PaintedEstimate, Reading, paint
 from phaseguide.events import Finished, Progress
 from phaseguide.phases import PhaseScheme
 from phaseguide.studies.intervals import synthetic
+from phaseguide.studies.report import fixed, table
 
 SHAPE = (384, 384)
 
@@ -87,21 +89,10 @@ SCENARIOS = (
 
 @dataclass(frozen=True)
 class Coverage:
-    """How often the 95 % intervals of a scenario held the truth.
+    """How often the 95 % intervals of a scenario held the truth, over fields with an estimate.
 
-    Attributes
-    ----------
-    scenario : Scenario
-    fields : int
-        Fields with an estimate.
-    covered : ndarray of float64, shape (K,)
-        Part of the fields whose interval holds the true share.
-    bias : ndarray of float64, shape (K,)
-        Mean error of the share.
-    half_width : ndarray of float64, shape (K,)
-        Mean half-width of the intervals.
-    covered_by_blocks : ndarray of float64, shape (K,), or None
-        For a painted share: the same of intervals from resampled blocks alone (`block_interval`).
+    By phase: the part of the fields whose interval holds the true share, mean error of the share, mean half-width
+    of the intervals; and for a painted share the first of intervals from resampled blocks alone (`block_interval`).
     """
 
     scenario: Scenario
@@ -111,24 +102,27 @@ class Coverage:
     half_width: NDArray[np.float64]
     covered_by_blocks: NDArray[np.float64] | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as JSON takes them."""
+        blocks = self.covered_by_blocks
+        return {
+            "scenario": self.scenario.name,
+            "reading": self.scenario.reading,
+            "meant": self.scenario.meant,
+            "fields": self.fields,
+            "covered": self.covered.tolist(),
+            "bias": self.bias.tolist(),
+            "half_width": self.half_width.tolist(),
+            "covered_by_blocks": None if blocks is None else blocks.tolist(),
+        }
+
 
 def coverage_study(
     fields: int = 400, *, scenarios: Sequence[Scenario] = SCENARIOS, seed: int = 0
 ) -> Iterator[Progress | Finished[tuple[Coverage, ...]]]:
     """Draw fields, paint on them, estimate, and compare with the truth.
 
-    Parameters
-    ----------
-    fields : int
-        For each scenario. With 400 the standard error of a coverage of 95 % is 1.1 %.
-    scenarios : sequence of Scenario
-    seed : int
-
-    Yields
-    ------
-    Progress
-    Finished of tuple of Coverage
-        Last.
+    With 400 fields a scenario the standard error of a coverage of 95 % is 1.1 %.
     """
     rows = []
     for number, scenario in enumerate(scenarios):
@@ -151,13 +145,9 @@ def coverage_study(
 def block_interval(
     painted: NDArray[np.uint8], n_phases: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Interval for the field's shares from resampled square blocks alone, for comparison.
+    """Interval for the field's shares, low and high, from resampled square blocks alone, for comparison.
 
     About `PLAIN_BLOCKS` blocks; Student's t; and the usual finite-population factor, 1 less the painted part.
-
-    Returns
-    -------
-    low, high : ndarray of float64, shape (K,)
     """
     from scipy.stats import t as student
 
@@ -218,3 +208,25 @@ def _compare(
         np.nanmean(high - low, axis=0) / 2,
         np.mean(by_blocks, axis=0) if by_blocks else None,
     )
+
+
+def to_lines(results: Sequence[Coverage]) -> list[str]:
+    """Return the results as lines of Markdown, means over phases."""
+
+    def mean(values: NDArray[np.float64] | None) -> str | None:
+        return None if values is None else fixed(float(values.mean()), 1, 100)
+
+    return [
+        *table(
+            {
+                "scenario": lambda one: one.scenario.name if one.scenario.meant else f"({one.scenario.name})",
+                "reading": lambda one: one.scenario.reading,
+                "covered %": lambda one: mean(one.covered),
+                "± pp": lambda one: mean(one.half_width),
+                "blocks alone %": lambda one: mean(one.covered_by_blocks),
+            },
+            results,
+        ),
+        "",
+        "Means over phases. In brackets: scenarios for which a reading is not meant.",
+    ]

@@ -24,24 +24,11 @@ def make_field(
     length_px: float,
     rng: np.random.Generator,
 ) -> LabelMap:
-    """Draw a label map of a stationary structure.
+    """Draw a label map 1..K of a stationary structure.
 
-    Parameters
-    ----------
-    structure : {"smooth", "rough", "islands"}
-        The largest of K random fields with a Gaussian spectrum (round blobs) or a Matérn one with a
-        long tail (ragged blobs of all sizes), or Voronoi cells.
-    shape : (H, W)
-    shares : sequence of float
-        Area shares over an endless field; those of one field scatter around them.
-    length_px : float
-        Correlation length of the random fields, or mean distance of the cells' seeds, px.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    ndarray of uint8, shape (H, W)
-        1..K.
+    Smooth and rough: the largest of K random fields with a Gaussian spectrum (round blobs) or a Matérn one with a
+    long tail (ragged blobs of all sizes), with ``length_px`` as correlation length. Islands: Voronoi cells, with
+    seeds about that far apart. Shares are those of an endless field; those of one field scatter around them.
     """
     if structure == "islands":
         return _voronoi(shape, shares, length_px, rng)
@@ -54,14 +41,11 @@ def make_field(
 def make_features(
     labels: LabelMap, n_phases: int, rng: np.random.Generator, *, noise: float = 1.0
 ) -> NDArray[np.float32]:
-    """Draw features as a network and filters would give them: one channel for each phase and an intensity.
+    """Draw features as a network and filters would give them: one channel for each phase and an intensity, (H, W, K
+    + 1).
 
     The appearance of a phase is 2 in its own channel and 0 in the others, blurred at borders. On it lie noise of
     short range (standard deviation `noise`), half as much of long range, and uneven illumination.
-
-    Returns
-    -------
-    ndarray of float32, shape (H, W, K + 1)
     """
     from scipy.ndimage import gaussian_filter
 
@@ -109,17 +93,8 @@ def paint_strokes(
 ) -> LabelMap:
     """Draw straight brush strokes, a given number for each phase, that end where the phase ends.
 
-    Parameters
-    ----------
-    labels : ndarray of uint8, shape (H, W)
-        The truth.
-    counts : sequence of int, length K
-        Strokes; a phase that is not there gets none.
-    rng : numpy.random.Generator
-    width, length : int
-        Of the brush and of a stroke, px.
-    rim_px : float
-        Keep this far away from borders between phases, as a careful hand does.
+    They keep ``rim_px`` away from borders between phases, as a careful hand does. A phase that is not there gets
+    none.
     """
     from scipy.ndimage import distance_transform_edt
     from scipy.ndimage import label as connect

@@ -2,102 +2,36 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
 
-import phaseguide
 from phaseguide.errors import PhaseguideError
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.studies.sam import encoder as benchmark_sam_encoder
-from phaseguide.studies.sam import ratio as benchmark_sam_ratio
-from phaseguide.studies.sam import step as benchmark_sam_step
-from phaseguide.studies.sam.encoder import EncoderRow, EncoderTask
-from phaseguide.studies.sam.ratio import RatioRow, RatioTask
-from phaseguide.studies.sam.step import OURS, PEER, Once, StepRow, StepTask
-from phaseguide.studies.speed.speed import describe_machine
-from phaseguide.studies.speed.worker import worker_messages
+from phaseguide.studies.packages import need
+from phaseguide.studies.sam.rows import (
+    OURS,
+    PARTS,
+    PEER,
+    EncoderRow,
+    EncoderTask,
+    Once,
+    RatioRow,
+    RatioTask,
+    SamPlan,
+    SamReport,
+    StepRow,
+    StepTask,
+)
+from phaseguide.studies.speed.harness import Task, machine_of, measure_all
+from phaseguide.studies.speed.machine import load
 
-PARTS = ("encoder", "ratio", "step", "run")
-
-Task = EncoderTask | RatioTask | StepTask
-Row = EncoderRow | RatioRow | StepRow
-
-
-@dataclass(frozen=True)
-class SamPlan:
-    """What is measured, and at which sizes.
-
-    Attributes
-    ----------
-    encoder : str
-        A key of `phaseguide.models.sam.shapes.SHAPES`.
-    rank : int
-        Of the adapters where not said otherwise.
-    field, tile : int
-        Sides in px of a whole field and of the tile that a CPU takes.
-    step_sides : tuple of int
-        Sides at which training steps are compared on the CPU.
-    step_rank : int
-        Of the adapters there: the small configuration.
-    last_blocks : int
-        Adapted ones, where only the last are.
-    repeats, changes, steps : int
-        Rounds of the encoder, changes of the ratio, training steps.
-    """
-
-    encoder: str = "vit_b"
-    rank: int = 512
-    field: int = 1024
-    tile: int = 512
-    step_sides: tuple[int, ...] = (256, 512)
-    step_rank: int = 16
-    last_blocks: int = 4
-    repeats: int = 3
-    changes: int = 9
-    steps: int = 3
-
-
-QUICK = SamPlan("vit_tiny", 4, 256, 128, (64, 128), 4, 1, 1, 2, 1)
-"""For tests, and to see whether everything runs; its numbers say nothing about the real sizes."""
-
-
-@dataclass(frozen=True)
-class SamReport:
-    """All rows with the machine they were measured on; times and memory as in the rows.
-
-    Attributes
-    ----------
-    load : tuple of float
-        Mean number of programs that wanted to run in the minute before the start and before the end; more than
-        the cores means that the machine was shared.
-    not_measured : tuple of str
-        What was left out, and why.
-    """
-
-    machine: dict[str, Any]
-    load: tuple[float, ...]
-    plan: SamPlan
-    encoder: tuple[EncoderRow, ...]
-    ratio: tuple[RatioRow, ...]
-    step: tuple[StepRow, ...]
-    run: tuple[StepRow, ...]
-    not_measured: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what ``phaseguide benchmark sam --json`` writes."""
-        from phaseguide.studies.sam.report import aims, forty_epochs
-
-        return {
-            **asdict(self),
-            "forty_epochs": forty_epochs(self),
-            "aims": [asdict(aim) for aim in aims(self)],
-            "version": phaseguide.__version__,
-        }
-
-
+SamTask = EncoderTask | RatioTask | StepTask
 SamEvent = Progress | Notice | EncoderRow | RatioRow | StepRow | Finished[SamReport]
+
+_WORKERS: dict[type, tuple[str, type]] = {
+    EncoderTask: ("phaseguide.studies.sam.encoder", EncoderRow),
+    RatioTask: ("phaseguide.studies.sam.ratio", RatioRow),
+    StepTask: ("phaseguide.studies.sam.step", StepRow),
+}
 
 
 def benchmark_sam(
@@ -107,38 +41,16 @@ def benchmark_sam(
     devices: tuple[str, ...] | None = None,
     threads: int = 0,
 ) -> Iterator[SamEvent]:
-    """Measure every part in processes of their own; stop it by closing the generator.
-
-    Parameters
-    ----------
-    plan : SamPlan, optional
-    parts : tuple of str
-        Of `PARTS`.
-    devices : tuple of str, optional
-        None: the CPU, and CUDA where there is one.
-    threads : int
-        CPU threads of torch; 0 leaves its default.
-
-    Yields
-    ------
-    Progress, Notice, EncoderRow, RatioRow, StepRow
-        While working.
-    Finished of SamReport
-        Last.
-
-    Raises
-    ------
-    PhaseguideError
-        A part, size or device that is not there, a missing package, or a worker that failed.
+    """Measure parts of a plan in processes of their own, on the CPU and on CUDA where there is one or as asked;
+    stop it by closing the generator.
     """
     import torch
 
-    from phaseguide.models.sam.checkpoint import official_package
     from phaseguide.segmentation.network.device import choose_device
 
     plan = SamPlan() if plan is None else plan
     check_plan(plan, parts)
-    official_package()
+    need("segment_anything", "peft")
     left_out = [f"{part}: left out by choice" for part in PARTS if part not in parts]
     if devices is None:
         devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
@@ -149,33 +61,24 @@ def benchmark_sam(
     if "cuda" not in devices:
         left_out.append("everything on CUDA: no CUDA device was at hand")
         yield Notice("CUDA is not measured; the rows and aims for it stay empty.")
-    load = [_load()]
-    tasks = [task for part in PARTS if part in parts for task in make_tasks(plan, part, devices, threads)]
-    rows: dict[str, list[Any]] = {part: [] for part in PARTS}
-    for done, (part, task) in enumerate(tasks):
-        module = _MODULES[type(task)].__name__
-        what = f"{task.encoder}, {task.side} px, {task.device}"
-        yield Progress(what, done, len(tasks))
-        for message in worker_messages(module, asdict(task), what):
-            if "stage" in message:
-                yield Progress(f"{what}: {message['stage']}", done, len(tasks))
-                continue
-            for row in _rows(task, message["row"]):
-                rows[part].append(row)
-                yield row
-    load.append(_load())
-    yield Progress("Measuring", len(tasks), len(tasks))
-    threads_used = next((row.threads for own in rows.values() for row in own), threads)
-    machine = {**describe_machine(), "threads": threads_used, "versions": _versions()}
-    yield Finished(
-        SamReport(
-            machine,
-            tuple(load),
-            plan,
-            **{part: tuple(own) for part, own in rows.items()},
-            not_measured=tuple(left_out),
+    before = load()
+    wanted = [
+        (part, task) for part in PARTS if part in parts for task in make_tasks(plan, part, devices, threads)
+    ]
+    measured = yield from measure_all([_as_task(task) for _, task in wanted])
+    rows = {
+        part: tuple(
+            row for (of, _), one in zip(wanted, measured, strict=True) if of == part for row in one.rows
         )
-    )
+        for part in PARTS
+    }
+    machine = {**machine_of(measured, threads), "versions": _versions()}
+    yield Finished(SamReport(machine, (before, load()), plan, **rows, not_measured=tuple(left_out)))
+
+
+def _as_task(task: SamTask) -> Task:
+    module, row = _WORKERS[type(task)]
+    return Task(module, task, row, f"{task.encoder}, {task.side} px, {task.device}")
 
 
 def check_plan(plan: SamPlan, parts: tuple[str, ...]) -> None:
@@ -200,9 +103,9 @@ def check_plan(plan: SamPlan, parts: tuple[str, ...]) -> None:
         )
 
 
-def make_tasks(plan: SamPlan, part: str, devices: tuple[str, ...], threads: int) -> list[tuple[str, Task]]:
+def make_tasks(plan: SamPlan, part: str, devices: tuple[str, ...], threads: int) -> list[SamTask]:
     """Return the tasks of a part."""
-    tasks: list[Task] = []
+    tasks: list[SamTask] = []
     for device in devices:
         if part == "encoder":
             tasks += [
@@ -218,7 +121,7 @@ def make_tasks(plan: SamPlan, part: str, devices: tuple[str, ...], threads: int)
             tasks += _step_tasks(plan, device, threads)
         else:
             tasks += _run_tasks(plan, device, threads)
-    return [(part, task) for task in tasks]
+    return tasks
 
 
 def _step_tasks(plan: SamPlan, device: str, threads: int) -> list[StepTask]:
@@ -253,29 +156,6 @@ def _run_tasks(plan: SamPlan, device: str, threads: int) -> list[StepTask]:
         )
         for blocks, once, saves in ways
     ]
-
-
-_MODULES: dict[type, Any] = {
-    EncoderTask: benchmark_sam_encoder,
-    RatioTask: benchmark_sam_ratio,
-    StepTask: benchmark_sam_step,
-}
-
-
-def _rows(task: Task, data: dict[str, Any]) -> list[Any]:
-    """Make rows of what a worker wrote; JSON knows no tuples."""
-    if isinstance(task, EncoderTask):
-        return [EncoderRow(**_tuples(row)) for row in data["rows"]]
-    return [(RatioRow if isinstance(task, RatioTask) else StepRow)(**_tuples(data))]
-
-
-def _tuples(data: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
-
-
-def _load() -> float:
-    """Mean number of programs that wanted to run in the last minute; 0 where the system does not tell."""
-    return round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else 0.0
 
 
 def _versions() -> dict[str, str]:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.models.sam.prompts import Prompts
+from phaseguide.studies.finetune.simulated_user import aim
 
 DEEP_PX = 8
 """From this distance to the border of a region on, a click is in the middle as far as the hand is concerned."""
@@ -14,32 +15,15 @@ DEEP_PX = 8
 def draw_clicks(truth: NDArray[np.uint8], n_phases: int, count: int, rng: np.random.Generator) -> Prompts:
     """Click on each phase that an image has; never wrong, and rather well inside a region than at its rim.
 
-    Parameters
-    ----------
-    truth : ndarray of uint8, shape (H, W)
-        1..K; elsewhere nobody clicks.
-    n_phases : int
-        K.
-    count : int
-        Clicks a phase; fewer where it has fewer pixels. A phase that the image does not have gets none.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    Prompts
-        Points alone, phase by phase.
+    A phase of fewer pixels than ``count`` gets fewer clicks. Returns points alone, phase by phase.
     """
-    from scipy.ndimage import distance_transform_edt
-
     places, phases = [], []
     for phase in range(1, n_phases + 1):
         region = truth == phase
         if not region.any():
             continue
-        depth = distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
-        weight = np.square(np.minimum(depth, DEEP_PX)).ravel()
         most = min(count, int(np.count_nonzero(region)))
-        drawn = rng.choice(weight.size, size=most, replace=False, p=weight / weight.sum())
+        drawn = rng.choice(truth.size, size=most, replace=False, p=aim(region, DEEP_PX))
         places.append(np.stack(np.divmod(drawn, truth.shape[1]), axis=1))
         phases += [phase] * most
     points = np.concatenate(places) if places else np.zeros((0, 2))
@@ -47,18 +31,8 @@ def draw_clicks(truth: NDArray[np.uint8], n_phases: int, count: int, rng: np.ran
 
 
 def boxes_around(truth: NDArray[np.uint8], clicks: Prompts) -> Prompts:
-    """Draw a box around the region that each click is in.
-
-    Parameters
-    ----------
-    truth : ndarray of uint8, shape (H, W)
-    clicks : Prompts
-        From `draw_clicks`.
-
-    Returns
-    -------
-    Prompts
-        Boxes alone, one a region even if it was clicked on twice; regions are connected over edges.
+    """Draw a box around the region that each click is in: one a region even if it was clicked on twice; regions are
+    connected over edges.
     """
     from scipy.ndimage import find_objects, label
 

@@ -11,86 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from phaseguide.studies.sam.common import Clock, build_segmenter, image_planes, timed
-from phaseguide.studies.speed.worker import serve
-
-THEIRS = "segment-anything, single precision"
-
-
-@dataclass(frozen=True)
-class EncoderTask:
-    """What one worker measures.
-
-    Attributes
-    ----------
-    encoder : str
-        A key of `phaseguide.models.sam.shapes.SHAPES`.
-    side : int
-        Of the square image, px.
-    rank : int
-        Of the adapters.
-    device : str
-        cpu or cuda.
-    threads : int
-        0: torch's default.
-    repeats : int
-        After a warm-up.
-    """
-
-    encoder: str
-    side: int
-    rank: int
-    device: str
-    threads: int
-    repeats: int
-
-
-@dataclass(frozen=True)
-class EncoderRow:
-    """One candidate; times in seconds, one entry a round.
-
-    Attributes
-    ----------
-    wall_s, cpu_s : tuple of float
-        On the clock, and of the processor.
-    times_as_fast, times_as_fast_low, times_as_fast_high : float
-        Their time over this one's, round by round: median, lowest, highest; by the clock.
-    times_as_fast_cpu : float
-        The same by processor time, median.
-    difference : float or None
-        Largest difference of the encoder's output from theirs on the same weights; None for theirs.
-    output_std : float
-        Standard deviation of their output, to judge the difference by.
-    logit_difference : float or None
-        The same for the phases' logits from one decoder, of random weights.
-    logit_std : float
-    labels_equal : float or None
-        Share of pixels that get the same phase.
-    """
-
-    name: str
-    encoder: str
-    side: int
-    device: str
-    threads: int
-    wall_s: tuple[float, ...]
-    cpu_s: tuple[float, ...]
-    times_as_fast: float
-    times_as_fast_low: float
-    times_as_fast_high: float
-    times_as_fast_cpu: float
-    difference: float | None
-    output_std: float
-    logit_difference: float | None
-    logit_std: float
-    labels_equal: float | None
-
-
-@dataclass(frozen=True)
-class EncoderResult:
-    """All candidates of one task."""
-
-    rows: tuple[EncoderRow, ...]
+from phaseguide.studies.sam.peer import build_segmenter, image_planes, official_encoder
+from phaseguide.studies.sam.rows import THEIRS, EncoderRow, EncoderTask
+from phaseguide.studies.speed.clock import Clock, timed
+from phaseguide.studies.speed.harness import Measured, OnStage, serve
 
 
 @dataclass(frozen=True)
@@ -101,12 +25,10 @@ class _Candidate:
     reference: Any = None
 
 
-def measure(task: EncoderTask, on_stage: Callable[[str], None]) -> EncoderResult:
+def measure(task: EncoderTask, on_stage: OnStage) -> Measured:
     """Measure all candidates; ``on_stage`` hears what comes next."""
     import torch
 
-    if task.threads:
-        torch.set_num_threads(task.threads)
     on_stage("building")
     segmenter = build_segmenter(task.encoder, task.rank).to(task.device)
     with torch.inference_mode():
@@ -135,7 +57,7 @@ def measure(task: EncoderTask, on_stage: Callable[[str], None]) -> EncoderResult
                     segmenter.backbone.decoder,
                 )
             )
-        return EncoderResult(tuple(rows))
+        return Measured(tuple(rows))
 
 
 def _candidates(task: EncoderTask, segmenter: Any) -> dict[str, _Candidate]:
@@ -143,7 +65,6 @@ def _candidates(task: EncoderTask, segmenter: Any) -> dict[str, _Candidate]:
 
     from phaseguide.models.merging import merge_adapters
     from phaseguide.models.sam.encoder import to_sam_pixels
-    from phaseguide.studies.sam.peer import official_encoder
 
     backbone = segmenter.backbone
     planes = image_planes(task.side, task.device)

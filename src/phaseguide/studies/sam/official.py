@@ -26,21 +26,7 @@ AT_ONCE = 16
 
 
 class ZeroShotSam:
-    """An official Segment Anything model.
-
-    Parameters
-    ----------
-    path : Path
-        Its weights, in the official format.
-    shape : SamShape
-    device : torch.device, optional
-        None: the CPU.
-
-    Raises
-    ------
-    ModelError
-        The package or the file is missing, or the file holds something else.
-    """
+    """An official Segment Anything model, from a file of weights in the official format."""
 
     def __init__(self, path: Path, shape: SamShape, device: torch.device | None = None) -> None:
         self.shape = shape
@@ -50,12 +36,8 @@ class ZeroShotSam:
         self._sam.to(self.device).eval()
 
     def open(self, image: NDArray[Any]) -> ZeroShotImage:
-        """Encode an image once, for any prompts.
-
-        Parameters
-        ----------
-        image : ndarray, shape (H, W, 3)
-            uint8 is taken as it is; other types are brought to 0 to 255 by their percentiles.
+        """Encode an image of shape (H, W, 3) once, for any prompts; what is not uint8 is brought to 0 to 255 by its
+        percentiles.
         """
         return ZeroShotImage(self._sam, self.shape, image, self.device)
 
@@ -82,19 +64,9 @@ class ZeroShotImage:
         """Return a logit a phase and pixel, shape (K, H, W); -inf for a phase without a prompt.
 
         Every point and every box that stands for a phase is a prompt of its own, since a phase is many separate
-        islands. A point is told together with the points of all other phases as places where its mask is *not*.
-        Of the masks that the model proposes for a point, the one that it thinks best counts; of all prompts of a
+        islands. A point is told together with the points of all other phases as places where its mask is *not*. Of
+        the masks that the model proposes for a point, the one that it thinks best counts; of all prompts of a
         phase, at each pixel the largest logit.
-
-        Parameters
-        ----------
-        prompts : Prompts
-        n_phases : int
-
-        Raises
-        ------
-        SchemeError
-            A prompt for a phase that does not exist.
         """
         prompts.validate(n_phases)
         total = np.full((n_phases, self.height, self.width), -np.inf, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What Segment Anything is compared with: the official package's own encoder, and a plain LoRA loop over it.
+"""What is compared: the official package's encoder, a plain LoRA loop over it, and ours on random weights.
 
 The loop is what a person writes in an afternoon: the official modules in single precision, a hand-written LoRA on
 queries and values, the official mask decoder with a mask a phase. Nothing in it is slower than it has to be.
@@ -15,19 +15,17 @@ from torch import Tensor, nn
 
 from phaseguide.models.sam.checkpoint import build_official, official_package
 from phaseguide.models.sam.shapes import PATCH, SamShape
+from phaseguide.studies.speed.clock import benchmark_image
+
+PHASES = ("a", "b", "c")
+"""Of the models that are measured; three, as in the published work."""
 
 
 def official_encoder(shape: SamShape, tensors: Mapping[str, Tensor], side: int) -> Any:
-    """Build the official encoder on given weights, which it shares and does not learn.
+    """Build the official encoder on given weights (under timm's names), which it shares and does not learn.
 
-    Parameters
-    ----------
-    shape : SamShape
-    tensors : dict of str to Tensor
-        Weights under timm's names, as `phaseguide.models.sam.shared_base.BaseWeights.encoder` holds them.
-    side : int
-        Side of the square images in px, a multiple of 16. The official encoder takes one side only; for another
-        one its position embedding is resampled here. Its relative positions are resampled by its own code.
+    The official encoder takes one side only; for another one, a multiple of 16 px, its position embedding is
+    resampled here. Its relative positions are resampled by its own code.
     """
     from timm.layers.pos_embed import resample_abs_pos_embed_nhwc
 
@@ -44,14 +42,7 @@ def official_encoder(shape: SamShape, tensors: Mapping[str, Tensor], side: int) 
 
 
 class HandWrittenLora(nn.Module):
-    """A fused projection with B A added to its queries and values.
-
-    Parameters
-    ----------
-    fused : nn.Linear
-        From d to 3 d; frozen.
-    rank : int
-    """
+    """A fused, frozen projection from d to 3 d with B A added to its queries and values."""
 
     def __init__(self, fused: nn.Linear, rank: int) -> None:
         super().__init__()
@@ -72,19 +63,7 @@ class HandWrittenLora(nn.Module):
 
 
 class PlainLoraSam(nn.Module):
-    """The official modules with a hand-written LoRA; what learns are the adapters and the mask decoder.
-
-    Parameters
-    ----------
-    shape : SamShape
-    tensors : dict of str to Tensor
-        See `official_encoder`.
-    n_phases : int
-        K.
-    rank : int
-    side : int
-        Side of the square images in px.
-    """
+    """The official modules with a hand-written LoRA; what learns are the adapters and the mask decoder."""
 
     def __init__(
         self, shape: SamShape, tensors: Mapping[str, Tensor], n_phases: int, rank: int, side: int
@@ -108,15 +87,35 @@ class PlainLoraSam(nn.Module):
         )
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return logits, shape (B, K, side, side).
-
-        Parameters
-        ----------
-        pixels : Tensor, shape (B, 3, side, side)
-            See `phaseguide.models.sam.encoder.to_sam_pixels`.
+        """Return logits, shape (B, K, side, side), of pixels as `phaseguide.models.sam.encoder.to_sam_pixels` makes
+        them.
         """
         coded = self.encoder(pixels)
         sparse, dense = self.prompts(None, None, None)
         masks, _ = self.decoder(coded, self.prompts.get_dense_pe(), sparse, dense, multimask_output=True)
         logits: Tensor = F.interpolate(masks, pixels.shape[-2:], mode="bilinear", align_corners=False)
         return logits
+
+
+def build_segmenter(
+    encoder: str, rank: int, *, blocks: int = 0, head: str = "mask", guidance: str = "none"
+) -> Any:
+    """Return a segmenter on random base weights (seed 0), whose adapters are at work (not zero)."""
+    from phaseguide.models.backbones.base import BackboneOptions
+    from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
+    from phaseguide.phases import PhaseScheme
+
+    torch.manual_seed(0)
+    options = BackboneOptions("sam", encoder, 1, {"head": head}, {"rank": rank, "blocks": blocks})
+    segmenter = GuidedSegmenter(options, GuidanceOptions(guidance), PhaseScheme.from_names(PHASES))
+    for part in segmenter.backbone.encoder_parts().values():
+        for parameter in part.parameters():
+            torch.nn.init.normal_(parameter, std=0.02)
+    return segmenter.eval()
+
+
+def image_planes(side: int, device: str) -> Any:
+    """Return the benchmark's micrograph as the network takes it, shape (1, 1, side, side)."""
+    from phaseguide.models.segmenter import normalise_image
+
+    return torch.from_numpy(normalise_image(benchmark_image(side)))[None].to(device)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,72 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.studies.sam.common import PHASES, build_segmenter, image_planes, timed
-from phaseguide.studies.speed.speed_worker import benchmark_image
-from phaseguide.studies.speed.worker import serve
+from phaseguide.studies.sam.peer import PHASES, build_segmenter, image_planes
+from phaseguide.studies.sam.rows import RatioRow, RatioTask
+from phaseguide.studies.speed.clock import benchmark_image, changed_ratios, timed
+from phaseguide.studies.speed.harness import OnStage, serve
+from phaseguide.studies.speed.random_models import random_card
 
 GUIDANCE = "plm"
 
 
-@dataclass(frozen=True)
-class RatioTask:
-    """What one worker measures; ``head`` is the decoder, the rest as in `EncoderTask`."""
-
-    encoder: str
-    side: int
-    rank: int
-    head: str
-    device: str
-    threads: int
-    repeats: int
-
-
-@dataclass(frozen=True)
-class RatioRow:
-    """Times in seconds; a tuple has one entry a change.
-
-    Attributes
-    ----------
-    phases : int
-    guidance : str
-    precision : str
-        Of the network: torch's name of the type.
-    first_s : float
-        First result of a new image, encoding included; measured once.
-    decode_s, decode_cpu_s : tuple of float
-        Guidance, decoder and upsampling to the image's size, for a new ratio.
-    matching_s, matching_cpu_s : tuple of float
-        A changed ratio by matching only.
-    change_s, change_cpu_s : tuple of float
-        A changed ratio in the network and by matching: decode, blending and matching, as a user waits for it.
-    """
-
-    encoder: str
-    side: int
-    head: str
-    guidance: str
-    phases: int
-    device: str
-    precision: str
-    threads: int
-    first_s: float
-    decode_s: tuple[float, ...]
-    decode_cpu_s: tuple[float, ...]
-    matching_s: tuple[float, ...]
-    matching_cpu_s: tuple[float, ...]
-    change_s: tuple[float, ...]
-    change_cpu_s: tuple[float, ...]
-
-
-def measure(task: RatioTask, on_stage: Callable[[str], None]) -> RatioRow:
+def measure(task: RatioTask, on_stage: OnStage) -> RatioRow:
     """Measure one decoder; ``on_stage`` hears what comes next."""
     import torch
 
     from phaseguide.segmentation.request import Request
     from phaseguide.segmentation.session import Session, run_to_end
 
-    if task.threads:
-        torch.set_num_threads(task.threads)
     on_stage("building")
     model = _model(task)
     session = Session(
@@ -92,7 +41,7 @@ def measure(task: RatioTask, on_stage: Callable[[str], None]) -> RatioRow:
     )
     on_stage("first result")
     result, first = timed(lambda: run_to_end(session.segment(Request())), task.device)
-    ratios = _ratios(result.own)
+    ratios = changed_ratios(result.own)
 
     def change(mode: Any) -> Any:
         request = Request(asked=next(ratios), uncertainty=0.0, mode=mode)
@@ -122,20 +71,10 @@ def measure(task: RatioTask, on_stage: Callable[[str], None]) -> RatioRow:
 
 def _model(task: RatioTask) -> Any:
     """Return a model as if it had been loaded; random weights are never saved."""
-    from phaseguide.models.card import BackboneCard, CalibrationCard, Card, GuidanceCard
     from phaseguide.models.model_file import LoadedModel
 
     segmenter = build_segmenter(task.encoder, task.rank, head=task.head, guidance=GUIDANCE)
-    k = len(PHASES)
-    card = Card(
-        name=f"{task.encoder} (random weights)",
-        phases=segmenter.scheme.to_dict()["phases"],
-        backbone=BackboneCard(**segmenter.backbone.options.to_dict()),
-        guidance=GuidanceCard(kind=GUIDANCE),
-        training_ratio_mean=[1 / k] * k,
-        training_ratio_spread=[0.3] * k,
-        calibration=CalibrationCard(own_error=[0.3] * k),
-    )
+    card = random_card(f"{task.encoder} (random weights)", segmenter, GUIDANCE)
     return LoadedModel(segmenter, card, Path(f"{task.encoder}.safetensors"))
 
 
@@ -154,13 +93,6 @@ def _decode(task: RatioTask, segmenter: Any, ratios: Iterator[NDArray[np.float64
             if turn >= 3:
                 clocks.append(clock)
     return clocks, str(half if on_gpu else torch.float32).removeprefix("torch.")
-
-
-def _ratios(own: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
-    rng = np.random.default_rng(0)
-    while True:
-        ratio = np.maximum(own, 0.02) * np.exp(0.2 * rng.standard_normal(own.size))
-        yield ratio / ratio.sum()
 
 
 if __name__ == "__main__":

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from phaseguide.studies.sam.benchmark import SamReport
-from phaseguide.studies.sam.encoder import THEIRS, EncoderRow
-from phaseguide.studies.sam.ratio import RatioRow
-from phaseguide.studies.sam.step import OURS, PEER, StepRow
+import phaseguide
+from phaseguide.studies.report import fixed, machine_line, number, section, table
+from phaseguide.studies.sam.rows import OURS, PEER, THEIRS, EncoderRow, RatioRow, SamReport, StepRow
 
 EPOCHS, IMAGES = 40, 20
 CONTEXT_MB = 1000
@@ -36,14 +35,20 @@ class Aim:
     met: bool | None
 
 
-def forty_epochs(report: SamReport) -> list[dict[str, Any]]:
-    """Compute a run of 40 epochs over 20 images from the measured pieces.
+def to_dict(report: SamReport) -> dict[str, Any]:
+    """Return what ``phaseguide benchmark sam --json`` writes."""
+    return {
+        **asdict(report),
+        "forty_epochs": forty_epochs(report),
+        "aims": [asdict(aim) for aim in aims(report)],
+        "version": phaseguide.__version__,
+    }
 
-    Returns
-    -------
-    list of dict
-        One a way to learn and device: seconds on the clock and of the processor, and the share of the first way
-        (by the processor on a CPU, by the clock on a GPU).
+
+def forty_epochs(report: SamReport) -> list[dict[str, Any]]:
+    """Compute a run of 40 epochs over 20 images from the measured pieces, one a way to learn and device.
+
+    The share is of the first way: by the processor on a CPU, by the clock on a GPU.
     """
     runs: list[dict[str, Any]] = []
     for device in dict.fromkeys(row.device for row in report.run):
@@ -123,9 +128,7 @@ def _ratio_aims(rows: Sequence[RatioRow], field: int) -> Iterable[Aim]:
         for row in own:
             seconds, cpu = median(getattr(row, f"{pick}_s")), median(getattr(row, f"{pick}_cpu_s"))
             judged, text = (cpu, " of the processor") if device == "cpu" else (seconds, "")
-            yield Aim(
-                f"{what}, {row.head} decoder", aim, f"{_number(1000 * judged)} ms{text}", judged < limit
-            )
+            yield Aim(f"{what}, {row.head} decoder", aim, f"{number(judged, 1000)} ms{text}", judged < limit)
 
 
 def _step_aims(rows: Sequence[StepRow]) -> Iterable[Aim]:
@@ -171,145 +174,124 @@ def _pairs(rows: Sequence[StepRow]) -> list[tuple[StepRow, StepRow]]:
     return [(peers[row.side], row) for row in rows if row.who == OURS and row.side in peers]
 
 
-def to_markdown(report: SamReport) -> str:
-    """Return the report as Markdown tables."""
-    machine = report.machine
-    lines = [
-        f"{machine['processor']}, {machine['cores']} cores, {_threads(machine['threads'])}, "
-        f"{machine['gpu'] or 'no GPU'}, torch {machine['torch']}; "
-        f"{report.plan.encoder} with random weights; load {' and '.join(f'{n:g}' for n in report.load)} "
-        "in the minute before the start and the end",
+def to_lines(report: SamReport) -> list[str]:
+    """Return the report as lines of Markdown."""
+    words = {True: "yes", False: "no", None: None}
+    load = " and ".join(f"{n:g}" for n in report.load)
+    return [
+        f"{machine_line(report.machine)}; {report.plan.encoder} with random weights; load {load} in the minute before "
+        "the start and the end",
+        *section("Encoder", _encoder_table(report.encoder)),
+        *section("Changed ratio", _ratio_table(report.ratio)),
+        *section("Training step", _step_table(report.step)),
+        *section(f"{EPOCHS} epochs over {IMAGES} images, computed from measured steps", _run_table(report)),
+        *section(
+            "Aims",
+            table(
+                {
+                    "": lambda aim: aim.what,
+                    "aim": lambda aim: aim.aim,
+                    "measured": lambda aim: aim.measured,
+                    "met": lambda aim: words[aim.met],
+                },
+                aims(report),
+            ),
+        ),
+        "",
+        *(f"Not measured: {text}." for text in report.not_measured),
     ]
-    if report.encoder:
-        lines += ["", "**Encoder**", "", *_encoder_table(report.encoder)]
-    if report.ratio:
-        lines += ["", "**Changed ratio**", "", *_ratio_table(report.ratio)]
-    if report.step:
-        lines += ["", "**Training step**", "", *_step_table(report.step)]
-    if report.run:
-        lines += ["", f"**{EPOCHS} epochs over {IMAGES} images** (computed from measured steps)", ""]
-        lines += _run_table(report)
-    lines += ["", "**Aims**", "", *_table(("", "aim", "measured", "met"), _aim_cells(report))]
-    lines += ["", *(f"Not measured: {text}." for text in report.not_measured)]
-    return "\n".join(lines).rstrip() + "\n"
 
 
 def _encoder_table(rows: Sequence[EncoderRow]) -> list[str]:
-    head = ("encoder", "px", "device", "s", "s of the processor", "times as fast", "by processor time",
-            "largest difference", "of logits (their std)", "same phase, %")  # fmt: skip
-    return _table(
-        head,
-        (
-            (
-                row.name,
-                str(row.side),
-                row.device,
-                _number(median(row.wall_s)),
-                _number(median(row.cpu_s)),
-                ""
-                if row.difference is None
-                else f"{row.times_as_fast:.2f} ({row.times_as_fast_low:.2f} to {row.times_as_fast_high:.2f})",
-                "" if row.difference is None or row.device != "cpu" else f"{row.times_as_fast_cpu:.2f}",
-                "" if row.difference is None else f"{row.difference:.1e}",
-                "" if row.logit_difference is None else f"{row.logit_difference:.1e} ({row.logit_std:.2g})",
-                "" if row.labels_equal is None else f"{100 * row.labels_equal:.3f}",
-            )
-            for row in rows
-        ),
+    def ours(row: EncoderRow, text: str) -> str | None:
+        return None if row.difference is None else text
+
+    spread = "{0.times_as_fast:.2f} ({0.times_as_fast_low:.2f} to {0.times_as_fast_high:.2f})"
+    return table(
+        {
+            "encoder": lambda row: row.name,
+            "px": lambda row: row.side,
+            "device": lambda row: row.device,
+            "s": lambda row: number(median(row.wall_s)),
+            "s of the processor": lambda row: number(median(row.cpu_s)),
+            "times as fast": lambda row: ours(row, spread.format(row)),
+            "by processor time": lambda row: (
+                ours(row, f"{row.times_as_fast_cpu:.2f}") if row.device == "cpu" else None
+            ),
+            "largest difference": lambda row: ours(row, f"{row.difference or 0:.1e}"),
+            "of logits (their std)": lambda row: ours(
+                row, f"{row.logit_difference or 0:.1e} ({row.logit_std:.2g})"
+            ),
+            "same phase, %": lambda row: fixed(row.labels_equal, 3, 100),
+        },
+        rows,
     )
 
 
 def _ratio_table(rows: Sequence[RatioRow]) -> list[str]:
-    head = ("decoder", "px", "device", "precision", "first result, s", "decode, ms", "matching, ms",
-            "whole change, ms")  # fmt: skip
+    def both(row: RatioRow, name: str) -> str | None:
+        wall, cpu = (number(median(getattr(row, f"{name}{kind}")), 1000) for kind in ("_s", "_cpu_s"))
+        return f"{wall} ({cpu})" if row.device == "cpu" else wall
 
-    def both(row: RatioRow, name: str) -> str:
-        wall, cpu = (1000 * median(getattr(row, f"{name}{kind}")) for kind in ("_s", "_cpu_s"))
-        return f"{_number(wall)} ({_number(cpu)})" if row.device == "cpu" else _number(wall)
-
-    return _table(
-        head,
-        (
-            (
-                row.head,
-                str(row.side),
-                row.device,
-                row.precision,
-                _number(row.first_s),
-                *(both(row, name) for name in ("decode", "matching", "change")),
-            )
-            for row in rows
-        ),
+    return table(
+        {
+            "decoder": lambda row: row.head,
+            "px": lambda row: row.side,
+            "device": lambda row: row.device,
+            "precision": lambda row: row.precision,
+            "first result, s": lambda row: number(row.first_s),
+            "decode, ms": lambda row: both(row, "decode"),
+            "matching, ms": lambda row: both(row, "matching"),
+            "whole change, ms": lambda row: both(row, "change"),
+        },
+        rows,
     )
 
 
 def _step_table(rows: Sequence[StepRow]) -> list[str]:
-    head = ("who", "px", "device", "rank", "precision", "s a step", "s of the processor", "memory, MB",
-            "time to theirs, %", "memory to theirs, %")  # fmt: skip
     peers = {(own.device, own.side, own.checkpointing): peer for peer, own in _pairs(rows)}
-    cells = []
-    for row in rows:
+
+    def to_theirs(row: StepRow, name: str) -> str | None:
         peer = peers.get((row.device, row.side, row.checkpointing)) if row.who == OURS else None
-        time = memory = ""
-        if peer is not None:
-            kind = "cpu_s" if row.device == "cpu" else "wall_s"
-            time = f"{100 * median(getattr(row, kind)) / median(getattr(peer, kind)):.0f}"
-            if row.memory_mb is not None and peer.memory_mb:
-                memory = f"{100 * row.memory_mb / peer.memory_mb:.0f}"
-        cells.append(
-            (
-                row.who + (", checkpointing" if row.checkpointing else ""),
-                str(row.side),
-                row.device,
-                str(row.rank),
-                row.precision,
-                _number(median(row.wall_s)),
-                _number(median(row.cpu_s)),
-                "" if row.memory_mb is None else f"{row.memory_mb:.0f}",
-                time,
-                memory,
-            )
-        )
-    return _table(head, cells)
+        if peer is None:
+            return None
+        if name == "memory":
+            return fixed(row.memory_mb / peer.memory_mb, 0, 100) if row.memory_mb and peer.memory_mb else None
+        kind = "cpu_s" if row.device == "cpu" else "wall_s"
+        return fixed(median(getattr(row, kind)) / median(getattr(peer, kind)), 0, 100)
 
-
-def _run_table(report: SamReport) -> list[str]:
-    head = ("what learns", "px", "device", "s a step (processor)", "once an image, s", "memory, MB",
-            "whole run, h (processor)", "share, %")  # fmt: skip
-    return _table(
-        head,
-        (
-            (
-                run["learns"],
-                str(run["side"]),
-                run["device"],
-                f"{_number(run['step_s'])} ({_number(run['step_cpu_s'])})",
-                "" if run["once_s"] is None else _number(run["once_s"]),
-                "" if row.memory_mb is None else f"{row.memory_mb:.0f}",
-                f"{run['run_s'] / 3600:.2f} ({run['run_cpu_s'] / 3600:.2f})",
-                f"{100 * run['share']:.0f}",
-            )
-            for run, row in zip(forty_epochs(report), report.run, strict=True)
-        ),
+    return table(
+        {
+            "who": lambda row: row.who + (", checkpointing" if row.checkpointing else ""),
+            "px": lambda row: row.side,
+            "device": lambda row: row.device,
+            "rank": lambda row: row.rank,
+            "precision": lambda row: row.precision,
+            "s a step": lambda row: number(median(row.wall_s)),
+            "s of the processor": lambda row: number(median(row.cpu_s)),
+            "memory, MB": lambda row: fixed(row.memory_mb, 0),
+            "time to theirs, %": lambda row: to_theirs(row, "time"),
+            "memory to theirs, %": lambda row: to_theirs(row, "memory"),
+        },
+        rows,
     )
 
 
-def _aim_cells(report: SamReport) -> Iterable[tuple[str, ...]]:
-    words = {True: "yes", False: "no", None: ""}
-    return ((aim.what, aim.aim, aim.measured, words[aim.met]) for aim in aims(report))
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    return [
-        "| " + " | ".join(head) + " |",
-        "|" + "---|" * len(head),
-        *("| " + " | ".join(cells) + " |" for cells in rows),
-    ]
-
-
-def _threads(count: int) -> str:
-    return f"{count} thread{'' if count == 1 else 's'}"
-
-
-def _number(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+def _run_table(report: SamReport) -> list[str]:
+    return table(
+        {
+            "what learns": lambda pair: pair[0]["learns"],
+            "px": lambda pair: pair[0]["side"],
+            "device": lambda pair: pair[0]["device"],
+            "s a step (processor)": lambda pair: (
+                f"{number(pair[0]['step_s'])} ({number(pair[0]['step_cpu_s'])})"
+            ),
+            "once an image, s": lambda pair: number(pair[0]["once_s"]),
+            "memory, MB": lambda pair: fixed(pair[1].memory_mb, 0),
+            "whole run, h (processor)": lambda pair: (
+                f"{pair[0]['run_s'] / 3600:.2f} ({pair[0]['run_cpu_s'] / 3600:.2f})"
+            ),
+            "share, %": lambda pair: fixed(pair[0]["share"], 0, 100),
+        },
+        zip(forty_epochs(report), report.run, strict=True),
+    )

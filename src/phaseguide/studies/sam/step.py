@@ -10,107 +10,13 @@ import gc
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from phaseguide.studies.sam.common import (
-    PHASES,
-    build_segmenter,
-    forget_peak,
-    growth_mb,
-    image_planes,
-    resident_mb,
-    timed,
-)
-from phaseguide.studies.speed.worker import serve
-
-PEER = "segment-anything, plain loop"
-OURS = "phaseguide"
-
-Once = Literal["nothing", "first blocks", "encoder"]
-
-
-@dataclass(frozen=True)
-class StepTask:
-    """What one worker measures.
-
-    Attributes
-    ----------
-    who : str
-        `PEER` or `OURS`.
-    encoder : str
-    side : int
-        Of the square image, px.
-    rank : int
-        Of the adapters.
-    blocks : int
-        Adapt only so many of the last blocks; 0: all.
-    once : str
-        What is computed once an image and kept over epochs: nothing, the first blocks (those before the adapted
-        ones), or the encoder (then only the decoder learns).
-    checkpointing : bool
-        Keep only the tokens between blocks for the backward pass.
-    device : str
-    precision : str
-        float32, or bfloat16 for the parts that torch's autocast runs in it.
-    threads : int
-    repeats : int
-        Steps after a first one, which makes the optimiser's own tensors.
-    """
-
-    who: str
-    encoder: str
-    side: int
-    rank: int
-    blocks: int
-    once: Once
-    checkpointing: bool
-    device: str
-    precision: str
-    threads: int
-    repeats: int
-
-
-@dataclass(frozen=True)
-class StepRow:
-    """The task, and what was measured.
-
-    Attributes
-    ----------
-    wall_s, cpu_s : tuple of float
-        Seconds a step, on the clock and of the processor.
-    once_s, once_cpu_s : float or None
-        Seconds for what is computed once an image (first measured in the process: an upper bound).
-    learning : int
-        Numbers that learn.
-    weights_mb : float
-        All weights, frozen ones included, 10^6 bytes.
-    memory_mb : float or None
-        The most that was held above the built model: on the CPU resident memory, on CUDA what torch allocated.
-    gpu_peak_mb : float or None
-        The most that torch reserved on the GPU, weights included.
-    losses : tuple of float
-        Of all steps; they fall if it learns.
-    """
-
-    who: str
-    encoder: str
-    side: int
-    rank: int
-    blocks: int
-    once: str
-    checkpointing: bool
-    device: str
-    precision: str
-    threads: int
-    wall_s: tuple[float, ...]
-    cpu_s: tuple[float, ...]
-    once_s: float | None
-    once_cpu_s: float | None
-    learning: int
-    weights_mb: float
-    memory_mb: float | None
-    gpu_peak_mb: float | None
-    losses: tuple[float, ...]
+from phaseguide.studies.sam.peer import PHASES, PlainLoraSam, build_segmenter, image_planes
+from phaseguide.studies.sam.rows import PEER, StepRow, StepTask
+from phaseguide.studies.speed.clock import timed
+from phaseguide.studies.speed.harness import OnStage, serve
+from phaseguide.studies.speed.machine import forget_peak, growth_mb, resident_mb
 
 
 @dataclass(frozen=True)
@@ -123,12 +29,10 @@ class _Work:
     weights: list[Any]
 
 
-def measure(task: StepTask, on_stage: Callable[[str], None]) -> StepRow:
+def measure(task: StepTask, on_stage: OnStage) -> StepRow:
     """Measure one way to train; ``on_stage`` hears what comes next."""
     import torch
 
-    if task.threads:
-        torch.set_num_threads(task.threads)
     on_stage("building")
     planes = image_planes(task.side, task.device)
     target = _target(planes)
@@ -191,7 +95,6 @@ def _peer(task: StepTask, planes: Any) -> _Work:
     from phaseguide.models.sam.encoder import to_sam_pixels
     from phaseguide.models.sam.shapes import find_shape
     from phaseguide.models.sam.shared_base import random_base
-    from phaseguide.studies.sam.peer import PlainLoraSam
 
     torch.manual_seed(0)
     shape = find_shape(task.encoder)

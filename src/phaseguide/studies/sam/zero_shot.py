@@ -18,7 +18,10 @@ from phaseguide.events import Finished, Progress
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, PhaseScheme
 from phaseguide.segmentation.network.channels import fit_channels
 from phaseguide.segmentation.network.device import choose_device
+from phaseguide.studies.folds.report import over_folds
 from phaseguide.studies.folds.rows import Row, Spec
+from phaseguide.studies.packages import need
+from phaseguide.studies.report import fixed, table
 from phaseguide.studies.sam.clicks import boxes_around, draw_clicks
 
 if TYPE_CHECKING:
@@ -48,45 +51,15 @@ def zero_shot_study(
     """Segment every labelled image from a simulated user's clicks, and judge it as the folds report does.
 
     The clicks come from the labels that judge: a user who knows the phases, never clicks wrong, and does not click
-    on a phase that the image does not have. That flatters the baseline.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    scheme : PhaseScheme
-    size : str
-        A key of `phaseguide.models.sam.shapes.SHAPES`.
-    base : Path, optional
-        File of its weights; None: the official one, wherever it lies.
-    points : int
-        Clicks a phase and image.
-    prompts : sequence of str
-        Of `PROMPTS`: the clicks themselves, or boxes around the regions that were clicked on.
-    folds : mapping of str to sequence of str, optional
-        Images to judge, in groups for the spread; None: all that are labelled, in one.
-    repeats : int
-        Draws of the clicks.
-    seed : int
-    device : str
-
-    Yields
-    ------
-    Progress
-    Finished of dict
-        ``rows``: one a kind of prompt, with the keys of the folds report.
-
-    Raises
-    ------
-    ModelError
-        Weights that are not at hand, or of another size; the message says how to get them.
-    DatasetError, MicrographError
-        No labelled image, a stack, or files that do not fit; names the file.
-    PhaseguideError
-        Numbers or kinds of prompts that make no sense.
+    on a phase that the image does not have. That flatters the baseline. The weights are those of the file ``base``,
+    or the official ones wherever they lie. Prompts are the clicks themselves, or boxes around the regions that were
+    clicked on; folds are groups of images for the spread. The rows of the result, one a kind of prompt, have the
+    keys of the folds report.
     """
     from phaseguide.models.sam.shapes import find_shape
     from phaseguide.studies.sam.official import ZeroShotSam
 
+    need("segment_anything")
     shape = find_shape(size)
     _check(points, prompts, repeats)
     items = {item.stem: item for item in dataset.labelled().items}
@@ -140,13 +113,7 @@ def zero_shot_study(
 
 
 def find_weights(size: str, base: Path | None) -> Path:
-    """Return the file of weights: the given one, or the official one wherever it lies.
-
-    Raises
-    ------
-    ModelError
-        Not at hand; the message says how to get them.
-    """
+    """Return the file of weights: the given one, or the official one wherever it lies; the error says how to get it."""
     if base is not None:
         return base
     from phaseguide.models.sam.weights import find_official
@@ -154,27 +121,29 @@ def find_weights(size: str, base: Path | None) -> Path:
     return find_official(size)
 
 
-def to_markdown(report: dict[str, Any]) -> str:
-    """Return the report as a Markdown table, scores in percent, with the columns of the folds report."""
-    lines = [
-        "| prompts | Dice | worst tenth | mIoU | mIoU over folds | area error, pp |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in report["rows"]:
-        cells = (
-            f"{row['net']}, {report['points']} {row['source']} a phase"
+def to_lines(report: dict[str, Any]) -> list[str]:
+    """Return the report as lines of Markdown, scores in percent, with columns of the folds report."""
+
+    def prompts(row: dict[str, Any]) -> str:
+        count = report["points"]
+        by = (
+            f"{count} points a phase"
             if row["source"] == "points"
-            else f"{row['net']}, boxes around what {report['points']} clicks a phase hit",
-            f"{100 * row['dice_mean']:.2f}",
-            f"{100 * row['dice_p10']:.2f}" if row["draws"] > 1 else "",
-            f"{100 * row['pooled']['miou']:.1f}",
-            f"{100 * row['miou_fold_mean']:.1f} ± {100 * row['miou_fold_std']:.1f}"
-            if len(row["per_fold"]) > 1
-            else "",
-            f"{row['fraction_mae_pp']:.2f}",
+            else f"boxes around what {count} clicks a phase hit"
         )
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        return f"{row['net']}, {by}"
+
+    return table(
+        {
+            "prompts": prompts,
+            "Dice": lambda row: fixed(row["dice_mean"], 2, 100),
+            "worst tenth": lambda row: fixed(row["dice_p10"], 2, 100) if row["draws"] > 1 else None,
+            "mIoU": lambda row: fixed(row["pooled"]["miou"], 1, 100),
+            "mIoU over folds": lambda row: over_folds(row) if len(row["per_fold"]) > 1 else None,
+            "area error, pp": lambda row: fixed(row["fraction_mae_pp"], 2),
+        },
+        report["rows"],
+    )
 
 
 def _check(points: int, prompts: Sequence[str], repeats: int) -> None:

@@ -1,34 +1,33 @@
-"""Time and memory of large images on the CPU: cost a megapixel, and the most memory that was held.
-
-Run as ``python -m phaseguide.studies.speed.large`` with a task as JSON on standard input, it measures
-one size and writes lines of JSON: ``{"stage": ...}`` before each measurement, then ``{"row": ...}``.
-"""
+"""Time and memory of large images on the CPU: cost a megapixel, and the most memory that was held."""
 
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import phaseguide
-from phaseguide.errors import PhaseguideError
 from phaseguide.events import Finished, Progress
 from phaseguide.files import resolved
-from phaseguide.studies.speed.speed import describe_machine
-from phaseguide.studies.speed.speed_worker import benchmark_image, peak_memory_mb
-from phaseguide.studies.speed.worker import serve, worker_messages
-
-if TYPE_CHECKING:
-    from phaseguide.segmentation.request import Request, Segmentation
-    from phaseguide.segmentation.session import Session
+from phaseguide.ratios import Ratio
+from phaseguide.segmentation.request import Request
+from phaseguide.studies.report import machine_line, number, plain_table
+from phaseguide.studies.speed.clock import benchmark_image, changed_ratios, timed
+from phaseguide.studies.speed.harness import (
+    OnStage,
+    SpeedReport,
+    Task,
+    check_sizes,
+    measure_all,
+    report_of,
+    serve,
+)
+from phaseguide.studies.speed.machine import peak_mb
+from phaseguide.studies.speed.random_models import NARROW, narrow_model
 
 SIZES = (2048, 4096, 8192, 16384)
-NARROW = "narrow (random weights)"
 STAGES = ("first segmentation", "changed ratio by matching", "changed ratio with decode")
 
 
@@ -83,20 +82,7 @@ class LargeRow:
     error_px: float
 
 
-@dataclass(frozen=True)
-class LargeReport:
-    """Rows of measurements with the machine and the model they were made with."""
-
-    machine: dict[str, Any]
-    model: str
-    rows: tuple[LargeRow, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what ``phaseguide benchmark large --json`` writes."""
-        return {**asdict(self), "rows": [asdict(r) for r in self.rows], "version": phaseguide.__version__}
-
-
-LargeEvent = Progress | LargeRow | Finished[LargeReport]
+LargeEvent = Progress | LargeRow | Finished[SpeedReport]
 
 
 def benchmark_large(
@@ -120,13 +106,6 @@ def benchmark_large(
     memory_mb : int, optional
         Budget of the session; None leaves its default.
 
-    Yields
-    ------
-    Progress, LargeRow
-        While working.
-    Finished of LargeReport
-        Last.
-
     Raises
     ------
     PhaseguideError
@@ -134,65 +113,31 @@ def benchmark_large(
     """
     from phaseguide.models.model_file import read_card
 
-    if not sizes or min(sizes) < 32:
-        raise PhaseguideError(f"Sizes {list(sizes)} cannot be measured; give sides of at least 32 px.")
+    check_sizes(sizes, 32)
     with tempfile.TemporaryDirectory(prefix="phaseguide-large-") as folder:
         path = narrow_model(Path(folder)) if model is None else Path(model)
         name = NARROW if model is None else read_card(path).name
-        rows = []
-        for index, size in enumerate(sizes):
-            task = LargeTask(str(resolved(path)), size, threads, memory_mb)
-            for message in worker_messages(__name__, asdict(task), f"{size} px"):
-                if "row" in message:
-                    rows.append(LargeRow(**message["row"]))
-                    yield rows[-1]
-                else:
-                    step = index * len(STAGES) + STAGES.index(message["stage"])
-                    yield Progress(f"{size} px: {message['stage']}", step, len(sizes) * len(STAGES))
-    machine = {**describe_machine(), "threads": rows[0].threads}
-    yield Finished(LargeReport(machine, name, tuple(rows)))
+        tasks = [
+            Task(
+                __name__,
+                LargeTask(str(resolved(path)), size, threads, memory_mb),
+                LargeRow,
+                f"{size} px",
+                STAGES,
+            )
+            for size in sizes
+        ]
+        measured = yield from measure_all(tasks)
+    yield Finished(report_of(measured, model=name))
 
 
-def narrow_model(folder: Path) -> Path:
-    """Write a cheap guided model with random weights (seed 0) and four phases into a folder."""
-    import torch
-
-    from phaseguide.models.backbones.base import BackboneOptions
-    from phaseguide.models.card import BackboneCard, CalibrationCard, Card, GuidanceCard
-    from phaseguide.models.model_file import save_model
-    from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
-    from phaseguide.phases import PhaseScheme
-
-    scheme = PhaseScheme.from_names(("a", "b", "c", "d"))
-    encoder, k = "tu-lcnet_050", len(scheme)
-    backbone = BackboneOptions("unet", encoder, 1, {"decoder_channels": [16, 8, 8, 8, 4]})
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(0)
-        segmenter = GuidedSegmenter(backbone, GuidanceOptions("additive", {}), scheme)
-    card = Card(
-        name=NARROW,
-        phases=scheme.to_dict()["phases"],
-        backbone=BackboneCard(architecture="unet", encoder=encoder, in_channels=1),
-        guidance=GuidanceCard(kind="additive"),
-        training_ratio_mean=[1 / k] * k,
-        training_ratio_spread=[0.3] * k,
-        calibration=CalibrationCard(own_error=[0.3] * k),
-    )
-    path = folder / "narrow.safetensors"
-    save_model(path, segmenter, card)
-    return path
-
-
-def measure(task: LargeTask, on_stage: Callable[[str], None]) -> LargeRow:
+def measure(task: LargeTask, on_stage: OnStage) -> LargeRow:
     """Measure one size; ``on_stage`` hears what comes next."""
     import torch
 
     from phaseguide.models.model_file import load_model
-    from phaseguide.segmentation.request import Request
-    from phaseguide.segmentation.session import Session
+    from phaseguide.segmentation.session import Session, run_to_end
 
-    if task.threads:
-        torch.set_num_threads(task.threads)
     model = load_model(Path(task.model))
     guided = model.card.guidance.kind != "none"
     session = Session(
@@ -200,29 +145,23 @@ def measure(task: LargeTask, on_stage: Callable[[str], None]) -> LargeRow:
     )
     loaded, errors, megapixels = _peak_gb(), [0.0], task.size**2 / 1e6
 
-    def run(request: Request) -> tuple[float, float, Segmentation]:
-        started, started_cpu = time.perf_counter(), time.process_time()
-        result = _segment(session, request)
-        seconds, cpu = time.perf_counter() - started, time.process_time() - started_cpu
+    def run(request: Request) -> tuple[float, float, Ratio]:
+        result, clock = timed(lambda: run_to_end(session.segment(request)))
         if result.imposed is not None:
             errors.append(float(np.abs(result.achieved - result.imposed).max()) * task.size**2)
-        return seconds / megapixels, cpu / megapixels, result
+        return clock.wall / megapixels, clock.cpu / megapixels, result.own
 
     on_stage(STAGES[0])
-    first, first_cpu, result = run(Request())
-    own, first_gb = result.own, _peak_gb()
-    del result
-    rng = np.random.default_rng(0)
-    ratios = np.maximum(own, 0.02) * np.exp(0.2 * rng.standard_normal((3, own.size)))
-    ratios /= ratios.sum(1, keepdims=True)
+    first, first_cpu, own = run(Request())
+    first_gb, ratios = _peak_gb(), changed_ratios(own)
     on_stage(STAGES[1])
-    run(Request(asked=ratios[0], uncertainty=0.0, mode="matched"))
-    matching, matching_cpu, _ = run(Request(asked=ratios[1], uncertainty=0.0, mode="matched"))
+    run(Request(asked=next(ratios), uncertainty=0.0, mode="matched"))
+    matching, matching_cpu, _ = run(Request(asked=next(ratios), uncertainty=0.0, mode="matched"))
     matching_gb = _peak_gb()
     decode = decode_cpu = None
     if guided:
         on_stage(STAGES[2])
-        decode, decode_cpu, _ = run(Request(asked=ratios[2], uncertainty=0.0, mode="both"))
+        decode, decode_cpu, _ = run(Request(asked=next(ratios), uncertainty=0.0, mode="both"))
     return LargeRow(
         size=task.size,
         phases=len(model.card.scheme),
@@ -242,14 +181,35 @@ def measure(task: LargeTask, on_stage: Callable[[str], None]) -> LargeRow:
     )
 
 
-def _segment(session: Session, request: Request) -> Segmentation:
-    result: Segmentation = next(e.result for e in session.segment(request) if isinstance(e, Finished))
-    return result
-
-
 def _peak_gb() -> float | None:
-    peak = peak_memory_mb()
+    peak = peak_mb()
     return None if peak is None else peak / 1000
+
+
+def to_lines(report: SpeedReport) -> list[str]:
+    """Return the report as lines of Markdown."""
+    rows: Sequence[LargeRow] = report.rows
+    stages = {
+        "first": "first result",
+        "matching": "changed ratio, matching",
+        "decode": "changed ratio, decode",
+    }
+    cells: list[tuple[object, ...]] = []
+    for row in rows:
+        cells.append((row.size, "model and image loaded", None, None, number(row.loaded_gb)))
+        for stage, name in stages.items():
+            seconds, cpu, memory = (getattr(row, f"{stage}_{unit}") for unit in ("s", "cpu_s", "gb"))
+            if seconds is not None:
+                cells.append((None, name, number(seconds), number(cpu), number(memory)))
+    worst = max(row.error_px for row in rows)
+    return [
+        machine_line(report.machine, f"model {report.about['model']}"),
+        "",
+        *plain_table(("size", "", "s/Mpx", "CPU s/Mpx", "peak GB"), cells),
+        "",
+        "peak GB is the most memory held up to then, the program included.",
+        f"Largest difference between imposed and achieved composition: {worst:.1f} px.",
+    ]
 
 
 if __name__ == "__main__":

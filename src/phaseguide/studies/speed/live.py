@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import phaseguide
-from phaseguide.errors import PhaseguideError
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.files import resolved
-from phaseguide.studies.speed.worker import worker_messages
+from phaseguide.studies.report import fixed, machine_line, table
+from phaseguide.studies.speed.harness import SpeedReport, Task, check_sizes, measure_all, report_of
 
 LIVE_SIZES = (1024, 4096)
 LIVE_CHANGES = 60
@@ -59,20 +57,7 @@ class LiveRow:
     max: float
 
 
-@dataclass(frozen=True)
-class LiveReport:
-    """Rows of measurements with the machine and the display that they were made on."""
-
-    machine: dict[str, Any]
-    model: str
-    rows: tuple[LiveRow, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what ``phaseguide benchmark live --json`` writes."""
-        return {**asdict(self), "rows": [asdict(row) for row in self.rows], "version": phaseguide.__version__}
-
-
-LiveEvent = Progress | Notice | LiveRow | Finished[LiveReport]
+LiveEvent = Progress | Notice | LiveRow | Finished[SpeedReport]
 
 
 def benchmark_live(
@@ -95,37 +80,47 @@ def benchmark_live(
     threads : int
         CPU threads of torch; 0 leaves its default.
 
-    Yields
-    ------
-    Progress, Notice, LiveRow
-        While working.
-    Finished of LiveReport
-        Last.
-
     Raises
     ------
     PhaseguideError
         A size that is too small, or a viewer that did not come up.
     """
     from phaseguide.models.model_file import read_card
-    from phaseguide.studies.speed.speed import describe_machine
 
-    if not sizes or min(sizes) < 64:
-        raise PhaseguideError(f"Sizes {list(sizes)} cannot be measured; give sides of at least 64 px.")
+    check_sizes(sizes, 64)
     card = read_card(model)
-    rows: list[LiveRow] = []
-    machine = describe_machine()
-    for number, size in enumerate(sizes):
-        yield Progress(f"{size} px: starting napari", number, len(sizes))
-        task = LiveTask(str(resolved(model)), size, changes, threads)
-        for message in worker_messages(_WORKER, asdict(task), f"live mode at {size} px"):
-            if "row" in message:
-                rows.append(LiveRow(**message["row"]))
-                yield rows[-1]
-            elif "machine" in message:
-                machine = {**machine, **message["machine"]}
-            else:
-                yield Progress(f"{size} px: {message['stage']}", number, len(sizes))
+    tasks = [
+        Task(
+            _WORKER,
+            LiveTask(str(resolved(model)), size, changes, threads),
+            LiveRow,
+            f"live mode at {size} px",
+        )
+        for size in sizes
+    ]
+    measured = yield from measure_all(tasks)
     if card.guidance.kind == "none":
         yield Notice(f"Model {card.name!r} has no guidance, so there is no conditioned mask to measure.")
-    yield Finished(LiveReport(machine, card.name, tuple(rows)))
+    yield Finished(report_of(measured, model=card.name))
+
+
+def to_lines(report: SpeedReport) -> list[str]:
+    """Return the report as lines of Markdown."""
+    machine, rows = report.machine, report.rows
+    told = (f"napari {machine['napari']}", machine["opengl"], f"model {report.about['model']}")
+    return [
+        machine_line(machine, *told),
+        "",
+        *table(
+            {
+                "measured, ms": lambda row: row.what,
+                "size": lambda row: row.size,
+                "n": lambda row: row.count,
+                "p50": lambda row: fixed(row.p50, 0),
+                "p95": lambda row: fixed(row.p95, 0),
+                "p99": lambda row: fixed(row.p99, 0),
+                "max": lambda row: fixed(row.max, 0),
+            },
+            rows,
+        ),
+    ]

@@ -1,17 +1,10 @@
-"""Measures live mode in a shown viewer. Run as ``python -m phaseguide.studies.speed.live_viewer``.
-
-Takes a `LiveTask` as JSON on standard input. Writes lines of JSON: ``{"stage": ...}`` before each
-measurement, ``{"machine": ...}`` once, ``{"row": ...}`` for each result, or ``{"error": ...}``.
-"""
+"""Measures live mode in a shown viewer, in a process of its own."""
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -19,8 +12,9 @@ from qtpy.QtCore import QEventLoop, Qt, QTimer
 from qtpy.QtTest import QTest
 
 from phaseguide.errors import PhaseguideError
+from phaseguide.studies.speed.clock import benchmark_image
+from phaseguide.studies.speed.harness import Measured, OnStage, serve
 from phaseguide.studies.speed.live import LAG, TO_CONDITIONED, TO_FRAME, TO_LAYER, LiveRow, LiveTask
-from phaseguide.studies.speed.speed_worker import benchmark_image
 
 WINDOW = (1400, 900)
 FIRST_S, ANSWER_S = 3600, 60
@@ -39,7 +33,7 @@ FEW = 10
 class Bench:
     """A viewer with the Segment widget and one image that is segmented already."""
 
-    def __init__(self, task: LiveTask, on_stage: Callable[[str], None]) -> None:
+    def __init__(self, task: LiveTask, on_stage: OnStage) -> None:
         import napari
 
         self.task, self._on_stage = task, on_stage
@@ -71,7 +65,8 @@ class Bench:
         if not 5 < self.box.value() < 95 or abs(self.box.value() - self._start) >= 8:
             self._up = self.box.value() < self._start
         begun = time.perf_counter()
-        QTest.keyClick(self.box, Qt.Key.Key_Up if self._up else Qt.Key.Key_Down)
+        key = Qt.Key.Key_Up if self._up else Qt.Key.Key_Down
+        QTest.keyClick(self.box, key)  # type: ignore[call-overload]  # static in Qt, not in its stubs
         return begun
 
     @property
@@ -81,16 +76,16 @@ class Bench:
     def answers(self) -> tuple[list[float], list[float]]:
         """Measure single changes: ms to the layer and to the frame."""
         self._on_stage("single changes")
-        to_layer, to_frame = [], []
-        for _ in range(self.task.changes):
-            seen = _Moments(self.layer, self.native)
-            begun = self.change()
-            self._until(lambda seen=seen: seen.frame is not None, ANSWER_S)
-            seen.close()
-            to_layer.append((seen.data - begun) * 1e3)
-            to_frame.append((seen.frame - begun) * 1e3)
-            self.wait(PAUSE_MS / 1e3)
-        return to_layer, to_frame
+        times = [self._answer() for _ in range(self.task.changes)]
+        return [to_layer for to_layer, _ in times], [to_frame for _, to_frame in times]
+
+    def _answer(self) -> tuple[float, float]:
+        seen = _Moments(self.layer, self.native)
+        begun = self.change()
+        self._until(lambda: seen.frame is not None, ANSWER_S)
+        seen.close()
+        self.wait(PAUSE_MS / 1e3)
+        return (seen.data - begun) * 1e3, (seen.frame - begun) * 1e3
 
     def lag(self) -> list[float]:
         """Move the values and measure how late a timer is, ms."""
@@ -119,28 +114,29 @@ class Bench:
         mode = self.widget.panel.advanced.controls["mode"]
         mode.setCurrentIndex(mode.findData("both"))
         self.wait(3)
-        times = []
-        for _ in range(min(self.task.changes, 2 if self.task.size >= LARGE else FEW)):
-            done: list[float] = []
+        count = min(self.task.changes, 2 if self.task.size >= LARGE else FEW)
+        return [self._conditioned() for _ in range(count)]
 
-            def note(event: Any, done: list[float] = done) -> None:
-                if self.layer.metadata["phaseguide"]["mode"] == "both":
-                    done.append(time.perf_counter())
+    def _conditioned(self) -> float:
+        done: list[float] = []
 
-            begun = self.change()
-            self._until(lambda: self.layer.metadata["phaseguide"]["mode"] == "matched", ANSWER_S)
-            self.layer.events.set_data.connect(note)
-            self._until(lambda done=done: bool(done), FIRST_S)
-            self.layer.events.set_data.disconnect(note)
-            times.append((done[0] - begun) * 1e3)
-            self.wait(1)
-        return times
+        def note(event: Any) -> None:
+            if self.layer.metadata["phaseguide"]["mode"] == "both":
+                done.append(time.perf_counter())
+
+        begun = self.change()
+        self._until(lambda: self.layer.metadata["phaseguide"]["mode"] == "matched", ANSWER_S)
+        self.layer.events.set_data.connect(note)
+        self._until(lambda: bool(done), FIRST_S)
+        self.layer.events.set_data.disconnect(note)
+        self.wait(1)
+        return (done[0] - begun) * 1e3
 
     def wait(self, seconds: float) -> None:
         """Let the window work for a while, as Qt does when nobody asks it anything."""
         loop = QEventLoop()
         QTimer.singleShot(round(seconds * 1e3), loop.quit)
-        loop.exec_() if not hasattr(loop, "exec") else loop.exec()
+        loop.exec()
 
     def _until(self, done: Callable[[], bool], seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -176,27 +172,22 @@ class _Moments:
             self.frame = time.perf_counter()
 
 
-def measure(task: LiveTask, tell: Callable[[dict[str, Any]], None]) -> None:
-    """Measure one size; ``tell`` gets the messages."""
-    if task.threads:
-        import torch
-
-        torch.set_num_threads(task.threads)
-
-    def row(what: str, times: list[float]) -> None:
-        p50, p95, p99 = np.percentile(times, (50, 95, 99))
-        tell({"row": asdict(LiveRow(task.size, what, len(times), p50, p95, p99, max(times)))})
-
-    bench = Bench(task, lambda stage: tell({"stage": stage}))
-    tell({"machine": describe_display()})
+def measure(task: LiveTask, on_stage: OnStage) -> Measured:
+    """Measure one size; ``on_stage`` hears what comes next."""
+    bench = Bench(task, on_stage)
+    machine = describe_display()
     bench.segment()
     to_layer, to_frame = bench.answers()
-    row(TO_LAYER, to_layer)
-    row(TO_FRAME, to_frame)
-    row(LAG, bench.lag())
+    times = {TO_LAYER: to_layer, TO_FRAME: to_frame, LAG: bench.lag()}
     if bench.widget.panel.model_box.card.guidance.kind != "none":
-        row(TO_CONDITIONED, bench.conditioned())
+        times[TO_CONDITIONED] = bench.conditioned()
     bench.viewer.close()
+    return Measured(tuple(_row(task.size, what, found) for what, found in times.items()), machine)
+
+
+def _row(size: int, what: str, times: list[float]) -> LiveRow:
+    p50, p95, p99 = (float(value) for value in np.percentile(times, (50, 95, 99)))
+    return LiveRow(size, what, len(times), p50, p95, p99, max(times))
 
 
 def describe_display() -> dict[str, Any]:
@@ -215,20 +206,6 @@ def describe_display() -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Measure what standard input asks for."""
-    os.environ["NAPARI_CONFIG"] = ""  # the numbers must not depend on anybody's settings
-
-    def tell(message: dict[str, Any]) -> None:
-        sys.stdout.write(json.dumps(message) + "\n")
-        sys.stdout.flush()
-
-    task = LiveTask(**json.loads(sys.stdin.read()))
-    try:
-        measure(task, tell)
-    except PhaseguideError as error:
-        tell({"error": str(error)})
-
-
 if __name__ == "__main__":
-    main()
+    os.environ["NAPARI_CONFIG"] = ""  # the numbers must not depend on anybody's settings
+    serve(LiveTask, measure)

@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
+import statistics
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import phaseguide
-from phaseguide.errors import PhaseguideError
+from numpy.typing import NDArray
+
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.files import resolved
-from phaseguide.studies.speed.speed_worker import STAGES, SpeedRow, Task
+from phaseguide.studies.report import fixed, machine_line, plain_table, table
+from phaseguide.studies.speed.clock import benchmark_image, changed_ratios, timed
+from phaseguide.studies.speed.harness import (
+    OnStage,
+    SpeedReport,
+    Task,
+    check_sizes,
+    measure_all,
+    report_of,
+    serve,
+)
+from phaseguide.studies.speed.machine import peak_mb
+
+if TYPE_CHECKING:
+    from phaseguide.models.model_file import LoadedModel
 
 SIZES = (512, 1024, 4096)
 LARGE = 2048
 """From this side on, px, everything is measured once."""
 
-_WORKER = ("-m", "phaseguide.studies.speed.speed_worker")
+STAGES = (
+    "first segmentation",
+    "changed ratio by matching",
+    "changed ratio with decode",
+    "plain forward pass",
+)
+
 _IMPORTS = {
     "python": "pass",
     "phaseguide": "import phaseguide",
@@ -35,25 +52,50 @@ _IMPORTS = {
 
 
 @dataclass(frozen=True)
-class SpeedReport:
-    """Rows of measurements with the machine they were made on.
+class SpeedTask:
+    """What one worker measures: a model, a device and the side of a square image in px."""
+
+    model: str
+    device: str
+    size: int
+    threads: int
+    repeats: int
+
+
+@dataclass(frozen=True)
+class SpeedRow:
+    """Times in seconds (medians), memory in MB (10^6 bytes).
 
     Attributes
     ----------
-    import_s : dict
-        Seconds from the start of Python to the end of an import, best of three; ``python`` is Python
-        alone.
+    first_s : float
+        First segmentation of a new image without a ratio, encoding included; program and model warm.
+    matching_s : float
+        Segmentation after a changed ratio, by matching only.
+    decode_s : float or None
+        The same with the decoder run again for that ratio; None for a model without guidance.
+    forward_s : float
+        Plain forward pass of the same network over the same tiles: one view, no blending or labels.
+    tiles, views : int
+        Tiles of the image, and how many flipped copies of each the session averages.
+    baseline_mb, peak_mb : float or None
+        Resident memory with the model loaded, and the highest of the session's work.
+    gpu_peak_mb : float or None
     """
 
-    machine: dict[str, Any]
-    model: str
-    model_sha256: str
-    import_s: dict[str, float]
-    rows: tuple[SpeedRow, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what ``phaseguide benchmark speed --json`` writes."""
-        return {**asdict(self), "rows": [asdict(r) for r in self.rows], "version": phaseguide.__version__}
+    device: str
+    device_name: str
+    size: int
+    threads: int
+    tiles: int
+    views: int
+    first_s: float
+    matching_s: float
+    decode_s: float | None
+    forward_s: float
+    baseline_mb: float | None
+    peak_mb: float | None
+    gpu_peak_mb: float | None
 
 
 SpeedEvent = Progress | Notice | SpeedRow | Finished[SpeedReport]
@@ -82,13 +124,6 @@ def benchmark_speed(
     repeats : int
         Of every measurement below `LARGE`; the median counts.
 
-    Yields
-    ------
-    Progress, Notice, SpeedRow
-        While working.
-    Finished of SpeedReport
-        Last.
-
     Raises
     ------
     PhaseguideError
@@ -100,8 +135,7 @@ def benchmark_speed(
     from phaseguide.models.model_file import read_card
     from phaseguide.segmentation.network.device import choose_device
 
-    if not sizes or min(sizes) < 32:
-        raise PhaseguideError(f"Sizes {list(sizes)} cannot be measured; give sides of at least 32 px.")
+    check_sizes(sizes, 32)
     if devices is None:
         devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
         if len(devices) == 1:
@@ -109,103 +143,161 @@ def benchmark_speed(
     for device in devices:
         choose_device(device)
     card = read_card(model)
+    yield Progress("Measuring start-up", 0, 1)
+    import_s = {name: import_seconds(code) for name, code in _IMPORTS.items()}
     tasks = [
-        Task(str(resolved(model)), device, size, threads, 1 if size >= LARGE else repeats)
+        Task(
+            __name__,
+            SpeedTask(str(resolved(model)), device, size, threads, 1 if size >= LARGE else repeats),
+            SpeedRow,
+            f"{size} px on {device}",
+            STAGES,
+        )
         for device in devices
         for size in sizes
     ]
-    steps_per_task = len(STAGES) + 1
-    total = 1 + len(tasks) * steps_per_task
-    yield Progress("Measuring start-up", 0, total)
-    import_s = {name: import_seconds(code) for name, code in _IMPORTS.items()}
-    rows = []
-    for index, task in enumerate(tasks):
-        for message in run_worker(task):
-            if isinstance(message, SpeedRow):
-                rows.append(message)
-                yield message
-            else:
-                step = 1 + index * steps_per_task + (STAGES.index(message) + 1 if message in STAGES else 0)
-                yield Progress(f"{task.device}, {task.size} px: {message}", step, total)
-    yield Progress("Measuring", total, total)
-    machine = {**describe_machine(), "threads": rows[0].threads}
-    yield Finished(SpeedReport(machine, card.name, sha256_of_file(model), import_s, tuple(rows)))
+    measured = yield from measure_all(tasks)
+    yield Finished(
+        report_of(measured, model=card.name, model_sha256=sha256_of_file(model), import_s=import_s)
+    )
 
 
 def import_seconds(code: str, *, repeats: int = 3) -> float:
     """Seconds that a fresh Python takes from its start to the end of ``code``; the best of ``repeats``."""
-    import time
 
-    best = float("inf")
-    for _ in range(repeats):
-        started = time.perf_counter()
+    def run() -> None:
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-        best = min(best, time.perf_counter() - started)
-    return best
+
+    return min(timed(run)[1].wall for _ in range(repeats))
 
 
-def run_worker(task: Task) -> Iterator[str | SpeedRow]:
-    """Run one task in a process of its own; yields the names of its stages, then its row."""
-    # Errors go to a file: a pipe that nobody reads while the worker talks would fill up and stop it.
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
-        worker = subprocess.Popen(
-            [sys.executable, *_WORKER],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            encoding="utf-8",
-        )
-        assert worker.stdin is not None and worker.stdout is not None
-        try:
-            with suppress(BrokenPipeError):  # it has ended already; what it said tells why
-                worker.stdin.write(json.dumps(asdict(task)))
-                worker.stdin.close()
-            row: SpeedRow | None = None
-            for line in worker.stdout:
-                message = json.loads(line)
-                if "error" in message:
-                    raise PhaseguideError(message["error"])
-                if "row" in message:
-                    row = SpeedRow(**message["row"])
-                else:
-                    yield str(message["stage"])
-            if row is None:
-                code = worker.wait()
-                errors.seek(0)
-                last = errors.read().strip().splitlines()[-1:] or [f"exit code {code}"]
-                raise PhaseguideError(
-                    f"Measuring {task.size} px on {task.device} did not finish ({last[0]}). "
-                    "Memory may have run out; leave this size out with --sizes."
-                )
-            yield row
-        finally:
-            worker.kill()
-            worker.wait()
-            worker.stdout.close()
-
-
-def describe_machine() -> dict[str, Any]:
-    """What the numbers depend on: processor, cores, system, versions, GPU; no name of the machine."""
-    import numpy
+def measure(task: SpeedTask, on_stage: OnStage) -> SpeedRow:
+    """Measure one size on one device; ``on_stage`` hears what comes next."""
     import torch
 
-    return {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
-    }
+    from phaseguide.models.model_file import load_model
+    from phaseguide.segmentation.network.device import choose_device
+    from phaseguide.segmentation.network.embeddings import MEMORY
+    from phaseguide.segmentation.request import Request
+    from phaseguide.segmentation.session import Session, run_to_end
+
+    on_stage("loading the model")
+    device = choose_device(task.device)
+    model = load_model(Path(task.model))
+    image = benchmark_image(task.size)
+    guided = model.card.guidance.kind != "none"
+
+    def open_session(pixels: NDArray[Any]) -> Session:
+        MEMORY.clear()  # every repeat encodes
+        return Session(model, pixels, device=task.device, embeddings="off")
+
+    def seconds(session: Session, request: Request) -> float:
+        return timed(lambda: run_to_end(session.segment(request)), device.kind)[1].wall
+
+    warm = open_session(image if device.kind == "cuda" else image[:256, :256])
+    own = run_to_end(warm.segment(Request())).own
+    run_to_end(warm.segment(Request(asked=own, uncertainty=0.0, mode="both" if guided else "matched")))
+    del warm
+    ratios = changed_ratios(own)
+    baseline = peak_mb()
+    if device.kind == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+
+    on_stage(STAGES[0])
+    first = []
+    for _ in range(task.repeats):
+        session = open_session(image)
+        first.append(seconds(session, Request()))
+    on_stage(STAGES[1])
+    matching = [
+        seconds(session, Request(asked=next(ratios), uncertainty=0.0, mode="matched"))
+        for _ in range(2 * task.repeats + 1)
+    ]
+    on_stage(STAGES[2])
+    decode = [
+        seconds(session, Request(asked=next(ratios), uncertainty=0.0, mode="both"))
+        for _ in range(task.repeats if guided else 0)
+    ]
+    peak = peak_mb()
+    gpu_peak = torch.cuda.max_memory_allocated() / 1e6 if device.kind == "cuda" else None
+    on_stage(STAGES[3])
+    tiles, forward = _plain_forward(model, image, device, task.repeats)
+    return SpeedRow(
+        device=device.kind,
+        device_name=device.name,
+        size=task.size,
+        threads=torch.get_num_threads(),
+        tiles=tiles,
+        views=len(model.card.inference.views),
+        first_s=statistics.median(first),
+        matching_s=statistics.median(matching),
+        decode_s=statistics.median(decode) if decode else None,
+        forward_s=forward,
+        baseline_mb=baseline,
+        peak_mb=peak,
+        gpu_peak_mb=gpu_peak,
+    )
 
 
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+def _plain_forward(model: LoadedModel, image: NDArray[Any], device: Any, repeats: int) -> tuple[int, float]:
+    """Tiles, and the median seconds of the network alone over them."""
+    import torch
+
+    from phaseguide.models.segmenter import intensity_limits, normalise_image
+    from phaseguide.segmentation.network.channels import fit_channels
+    from phaseguide.segmentation.network.tiling import plan_tiles
+
+    pixels = fit_channels(image, model.segmenter.in_channels, "benchmark image")
+    limits = intensity_limits(pixels)
+    backbone = model.segmenter.backbone
+    tile = backbone.preferred_tile(device.kind)
+    tiles = plan_tiles(pixels.shape[0], pixels.shape[1], tile, backbone.preferred_overlap(tile))
+    planes = [torch.from_numpy(normalise_image(pixels[t.window], limits))[None] for t in tiles]
+    batches = [p.to(device.torch_device, memory_format=torch.channels_last) for p in planes]
+
+    def run() -> None:
+        for batch in batches:
+            model.segmenter(batch)
+
+    precision: Any = (
+        torch.autocast("cuda", dtype=getattr(torch, backbone.half_dtype)) if device.half else nullcontext()
+    )
+    with torch.inference_mode(), precision:
+        if device.kind == "cuda":
+            run()
+        return len(tiles), statistics.median(timed(run, device.kind)[1].wall for _ in range(repeats))
+
+
+def to_lines(report: SpeedReport) -> list[str]:
+    """Return the report as lines of Markdown."""
+    rows: Sequence[SpeedRow] = report.rows
+    starts = [
+        (f"{name} alone" if name == "python" else name, fixed(seconds, 3))
+        for name, seconds in report.about["import_s"].items()
+    ]
+    lines = [
+        machine_line(report.machine, f"model {report.about['model']}"),
+        "",
+        *plain_table(("import", "s"), starts),
+        "",
+        *table(
+            {
+                "device": lambda row: row.device,
+                "size": lambda row: row.size,
+                "first s": lambda row: fixed(row.first_s, 3),
+                "matching s": lambda row: fixed(row.matching_s, 3),
+                "decode s": lambda row: fixed(row.decode_s, 3),
+                "plain net s": lambda row: fixed(row.forward_s, 3),
+                "peak MB": lambda row: fixed(row.peak_mb, 0),
+                "GPU MB": lambda row: fixed(row.gpu_peak_mb, 0),
+            },
+            rows,
+        ),
+    ]
+    if any(row.views > 1 for row in rows):
+        lines += ["", "first and decode average several views of the image; the plain net sees one."]
+    return lines
+
+
+if __name__ == "__main__":
+    serve(SpeedTask, measure)

@@ -21,9 +21,7 @@ def phase_colormap(scheme: PhaseScheme) -> DirectLabelColormap:
     return DirectLabelColormap(color_dict=colours)
 
 
-def phase_features(scheme: PhaseScheme) -> Any:
-    """Table by which napari's status bar names the phase under the pointer."""
-    import pandas as pd
-
+def phase_features(scheme: PhaseScheme) -> dict[str, list[Any]]:
+    """Columns by which napari's status bar names the phase under the pointer."""
     names = {0: "not classified", **{p.label: p.name for p in scheme}, EXCLUDED: "excluded"}
-    return pd.DataFrame({"index": list(names), "phase": list(names.values())})
+    return {"index": list(names), "phase": list(names.values())}

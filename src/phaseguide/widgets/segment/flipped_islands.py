@@ -179,10 +179,8 @@ def _make(names: tuple[str, str], makers: Any) -> list[NDArray[np.uint8]]:
     return made
 
 
-def _features(disputes: FlippedIslands) -> Any:
-    """Table by which the status bar says what a marked pixel becomes, and how much of the area does."""
-    import pandas as pd
-
+def _features(disputes: FlippedIslands) -> dict[str, list[Any]]:
+    """Columns by which the status bar says what a marked pixel becomes, and how much of the area does."""
     rows: list[tuple[int, str, str]] = [(0, "the same phase in both", "")]
     names = disputes.scheme.names
     for phase in disputes.scheme:
@@ -190,4 +188,5 @@ def _features(disputes: FlippedIslands) -> Any:
         if to_it:
             parts = ", ".join(f"{c.share * 100:.2f} % was {names[c.before - 1]}" for c in to_it)
             rows.append((phase.label, phase.name, parts))
-    return pd.DataFrame(rows, columns=["index", "becomes", "area"])
+    index, becomes, area = (list(column) for column in zip(*rows, strict=True))
+    return {"index": index, "becomes": becomes, "area": area}
