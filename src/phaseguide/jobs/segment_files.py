@@ -76,7 +76,7 @@ class ImageDone:
     ----------
     image : Path
     segmentation : Segmentation
-        Of a stack, its planes together: see `phaseguide.segmentation.specimen.together`.
+        Of a stack, its planes together: see `phaseguide.segmentation.specimen.segment_specimen`.
     files : SavedFiles
     planes : tuple of Segmentation
         The planes of a stack; one for a plain image.

@@ -1,0 +1,1 @@
+"""Benchmarks and studies behind ``docs/benchmarks``. Nothing of the product imports from here."""
