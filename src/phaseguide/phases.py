@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ DEFAULT_COLOURS = (
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
+@lru_cache(maxsize=4096)
 def normalise_name(name: str) -> str:
     """Reduce a phase name to what two spellings of it share.
 

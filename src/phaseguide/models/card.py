@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -240,9 +241,15 @@ class Card(_Section):
     @property
     def scheme(self) -> PhaseScheme:
         """The phases with their colours."""
-        return PhaseScheme.from_dict({"phases": self.phases}, source=f"model {self.name!r}")
+        return _scheme(self.name, tuple(tuple(sorted(phase.items())) for phase in self.phases))
 
     @property
     def own_error(self) -> NDArray[np.float64]:
         """`CalibrationCard.own_error` as an array, shape (K,)."""
         return np.asarray(self.calibration.own_error, dtype=np.float64)
+
+
+@lru_cache(maxsize=64)
+def _scheme(model: str, phases: tuple[tuple[tuple[str, Any], ...], ...]) -> PhaseScheme:
+    """Phases are asked for with every stroke and every number; a card that is copied may have others."""
+    return PhaseScheme.from_dict({"phases": [dict(phase) for phase in phases]}, source=f"model {model!r}")

@@ -173,7 +173,7 @@ def _read_header(path: Path) -> tuple[Card, TensorKinds]:
         metadata = header.pop("__metadata__", {})
         text = metadata.get(METADATA_KEY)
         kinds = {
-            str(name): (str(about["dtype"]), tuple(int(side) for side in about["shape"]))
+            str(name): (str(about["dtype"]), tuple(map(int, about["shape"])))
             for name, about in header.items()
         }
     except FileNotFoundError as error:
