@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
@@ -241,7 +242,7 @@ class Card(_Section):
     @property
     def scheme(self) -> PhaseScheme:
         """The phases with their colours."""
-        return _scheme(self.name, tuple(tuple(sorted(phase.items())) for phase in self.phases))
+        return _scheme(self.name, json.dumps(self.phases))
 
     @property
     def own_error(self) -> NDArray[np.float64]:
@@ -250,6 +251,6 @@ class Card(_Section):
 
 
 @lru_cache(maxsize=64)
-def _scheme(model: str, phases: tuple[tuple[tuple[str, Any], ...], ...]) -> PhaseScheme:
+def _scheme(model: str, phases: str) -> PhaseScheme:
     """Phases are asked for with every stroke and every number; a card that is copied may have others."""
-    return PhaseScheme.from_dict({"phases": [dict(phase) for phase in phases]}, source=f"model {model!r}")
+    return PhaseScheme.from_dict({"phases": json.loads(phases)}, source=f"model {model!r}")
