@@ -160,7 +160,6 @@ def finetune_study(
     """
     names = _chosen(only or tuple(folds), folds, "fold")
     _chosen(stories, STORIES, "story")
-    if set(stories) != {PLACES}:
     found = {name: _fold_model(models, name, scheme) for name in names}
     record = StudyLog(log, settings_of(options, _checksums(models, folds), start))
     plan = [
