@@ -29,6 +29,10 @@ from phaseguide.widgets.qt.style import ALARM
 from phaseguide.widgets.qt.tasks import Failed
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Labels
+
+    from phaseguide.projects.project import Project
     from phaseguide.widgets.finetune.panel import FinetunePanel
     from phaseguide.widgets.project.open_project import OpenProject
 
@@ -54,7 +58,7 @@ class FinetuneSetup(QObject):
     def __init__(
         self,
         owner: QObject,
-        viewer: Any,
+        viewer: ViewerModel,
         opened: OpenProject,
         panel: FinetunePanel,
         state: FinetuneState,
@@ -66,7 +70,7 @@ class FinetuneSetup(QObject):
         self.models = StartCache()
         self._worker = LatestWorker(self)
         self._follower = EditsFollower(self._loose_edits)
-        self._project: Any = None
+        self._project: Project | None = None
         self._in_project = ProjectPhases(opened, while_heard(self, self._on_refused))
         self._moves: dict[int, int] = {}
         self.settle = QTimer(self)
@@ -256,7 +260,7 @@ class FinetuneSetup(QObject):
         told = (scheme_of(layer) for layer in self._panel.sources.edits() if layer.data.any())
         return next((scheme for scheme in told if scheme is not None), None)
 
-    def _loose_edits(self) -> list[Any]:
+    def _loose_edits(self) -> list[Labels]:
         """Edits layers that belong to no field of the project."""
         sources = self._panel.sources
         return [edits for edits in sources.edits() if not sources.is_field(edits)]
@@ -271,7 +275,7 @@ class FinetuneSetup(QObject):
     def _on_phases(self) -> None:
         scheme, moves = self._panel.phases.scheme, self._moves
         self._moves = {}
-        self._in_project.follow(self._panel.phases.depth, moves, scheme)
+        self._in_project.follow(self._panel.phases.undo_depth, moves, scheme)
         self._follower.dress(scheme)
         self._after_phases()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -20,6 +20,10 @@ from phaseguide.widgets.qt.dock import listen
 from phaseguide.widgets.qt.panel import AnswerLabel
 from phaseguide.widgets.qt.progress_bar import ProgressLine
 from phaseguide.widgets.qt.tasks import TaskRunner
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
 
 TIP = (
     "Show what every block of the encoder, and the guidance, make of the image, as colours: the first three "
@@ -41,14 +45,14 @@ class InsideBox(QWidget):
 
     def __init__(
         self,
-        viewer: Any,
+        viewer: ViewerModel,
         make_wish: Callable[[], InspectionRequest],
-        current_image: Callable[[], Any],
+        current_image: Callable[[], Image | None],
         store: SessionStore,
     ) -> None:
         super().__init__()
         self._viewer, self._make_wish, self._image, self._store = viewer, make_wish, current_image, store
-        self._asked: tuple[Any, Any, Index] | None = None
+        self._asked: tuple[Image, Any, Index] | None = None
         self.runner = TaskRunner(self)
         self.button, self.stop_button = QPushButton("Look inside"), QPushButton("Stop")
         self.button.setToolTip(TIP)
@@ -159,7 +163,7 @@ class InsideBox(QWidget):
         self.stop_button.setEnabled(busy)
 
 
-def _who(layer: Any) -> str:
+def _who(layer: Image) -> str:
     """Whose block a layer shows: ``adapted``, or ``base (ImageNet)``."""
     mark = layer.metadata[KEY]
     named = mark["encoder"] == "base" and mark["base"]

@@ -18,6 +18,9 @@ from phaseguide.widgets.segment.flipped_islands import DisputesBox, Maps
 from phaseguide.widgets.segment.plan import no_prompts
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
     from phaseguide.jobs.inputs import Inputs
     from phaseguide.jobs.session_store import SessionStore
     from phaseguide.segmentation.request import Segmentation
@@ -55,7 +58,7 @@ class Assistants(QObject):
         self,
         panel: SegmentPanel,
         binding: PanelBinding,
-        viewer: Any,
+        viewer: ViewerModel,
         state: SegmentState,
         planner: Planner,
         store: SessionStore,
@@ -121,7 +124,7 @@ class Assistants(QObject):
         self.painted.shut_down()
         self.inside.shut_down()
 
-    def _image(self) -> Any:
+    def _image(self) -> Image | None:
         return self._state.image
 
     def _own(self) -> Ratio | None:

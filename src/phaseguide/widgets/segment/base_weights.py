@@ -254,7 +254,7 @@ class BaseWeightsFollower(QObject):
 
     def look(self) -> None:
         """Ask for the base weights if the chosen model lacks them. No file of weights is read for that."""
-        from phaseguide.models.sam.presence import missing_base
+        from phaseguide.models.sam.weights import missing_base
 
         model = self._state.model
         self._segment_then = self._load_then = False

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QPushButton, QWidget
 
 from phaseguide.errors import MicrographError
 from phaseguide.jobs.plane_index import Index
+from phaseguide.labels import Map
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.review.flipped_islands import FlippedIslands, find_flipped_islands
 from phaseguide.widgets.layers import maps, planes
@@ -20,9 +19,15 @@ from phaseguide.widgets.qt.panel import AnswerLabel
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.tasks import in_background
 
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels
+
 ROLE = "disputed"
 
-Maps = dict[str, Callable[[], "NDArray[np.uint8] | None"]]
+Maker = Callable[[], Map | None]
+
+Maps = dict[str, Maker]
 """Label maps of the plane on show by the name that the user reads; each is made in a worker thread."""
 
 
@@ -46,14 +51,14 @@ class DisputesBox(QWidget):
 
     def __init__(
         self,
-        viewer: Any,
-        current_image: Callable[[], Any],
+        viewer: ViewerModel,
+        current_image: Callable[[], Image | None],
         scheme: Callable[[], PhaseScheme | None],
         maps: Callable[[], Maps],
     ) -> None:
         super().__init__()
         self._viewer, self._image, self._scheme, self._maps = viewer, current_image, scheme, maps
-        self._asked: tuple[Any, ...] | None = None
+        self._asked: tuple[Image, Any, Index] | None = None
         self.before, self.after = QComboBox(), QComboBox()
         for box in (self.before, self.after):
             # A long name of an earlier result must not widen the whole panel.
@@ -153,8 +158,8 @@ class DisputesBox(QWidget):
 
 
 def show_disputes(
-    viewer: Any, image: Any, index: Index, disputes: FlippedIslands, names: tuple[str, str]
-) -> Any:
+    viewer: ViewerModel, image: Image, index: Index, disputes: FlippedIslands, names: tuple[str, str]
+) -> Labels:
     """Write what flips on one plane into the image's disputed layer, made if needed; other planes are emptied."""
     scheme, whole = disputes.scheme, maps.whole_plane(image)
     layer = maps.show_map(viewer, image, ROLE, scheme, index, whole, disputes.shown, opacity=0.8)
@@ -164,7 +169,7 @@ def show_disputes(
     return layer
 
 
-def _make(names: tuple[str, str], makers: Any) -> list[NDArray[np.uint8]]:
+def _make(names: tuple[str, str], makers: tuple[Maker, Maker]) -> tuple[Map, Map]:
     """Make both maps; to be called in a worker.
 
     Raises
@@ -172,11 +177,14 @@ def _make(names: tuple[str, str], makers: Any) -> list[NDArray[np.uint8]]:
     MicrographError
         One cannot be made.
     """
-    made = [make() for make in makers]
-    for name, labels in zip(names, made, strict=True):
-        if labels is None:
-            raise MicrographError(f"There is no map {name!r} of this plane yet. Segment it first.")
-    return made
+    before, after = (_made(name, make()) for name, make in zip(names, makers, strict=True))
+    return before, after
+
+
+def _made(name: str, labels: Map | None) -> Map:
+    if labels is None:
+        raise MicrographError(f"There is no map {name!r} of this plane yet. Segment it first.")
+    return labels
 
 
 def _features(disputes: FlippedIslands) -> dict[str, list[Any]]:

@@ -20,6 +20,8 @@ from phaseguide.widgets.qt.latest_worker import LatestWorker
 from phaseguide.widgets.qt.tasks import Failed
 
 if TYPE_CHECKING:
+    from napari.layers import Image
+
     from phaseguide.jobs.session_store import SessionStore
     from phaseguide.segmentation.session import Session
     from phaseguide.widgets.segment.plan import Planner
@@ -129,14 +131,14 @@ class LiveMode(QObject):
             self._before[image.unique_id] = self._settled
             self._hand, self._plane = LiveEdits(), None
         try:
-            self._ask(session)
+            self._ask(image, session)
         except PhaseguideError as error:
             self._impossible = True
             self._say(str(error), alarm=True)
             self.show_phase()
 
-    def _ask(self, session: Session) -> None:
-        image, index = self._state.image, self._state.plane
+    def _ask(self, image: Image, session: Session) -> None:
+        index = self._state.plane
         if self._plane is None or (self._plane.image, self._plane.index) != (image.unique_id, index):
             self._plane = self._planner.plane(image, index)
         request, wish = self._planner.live(session, self._plane)
@@ -177,15 +179,15 @@ class LiveMode(QObject):
 
     def accept(self) -> bool:
         """Keep what is on show; what was just typed is awaited first. False if there was nothing to keep."""
-        if not self.can_accept:
+        image = self._state.image
+        if image is None or not self.can_accept:
             return False
         if self._awaited is not None:
             self._accept_next = True
             return True
         self.worker.drop()
-        image = self._state.image
         kept = self._results.accept(image)
-        self._end_series()
+        self._end_series(image)
         if kept:
             self._say(f"Kept as result {self._results.history(image).position + 1}.")
         self._refresh()
@@ -199,13 +201,13 @@ class LiveMode(QObject):
 
     def cancel(self) -> None:
         """Go back to the result, the values and the layer before the series."""
-        if not self.in_series:
+        image = self._state.image
+        if image is None or not self.in_series:
             return
         self.worker.drop()
-        image = self._state.image
         self._state.inputs = self._before[image.unique_id]
         self._results.discard(image)
-        self._end_series()
+        self._end_series(image)
         self._say("Back at the result and the values before your changes; nothing of them was kept.")
         self._refresh()
 
@@ -225,12 +227,12 @@ class LiveMode(QObject):
         if run is None:
             return
         self._state.inputs = run.inputs
-        self._end_series()
+        self._end_series(image)
         history = self._results.history(image)
         self._say(f"Result {history.position + 1} of {len(history.runs)}, with its values.")
         self._refresh()
 
-    def run_done(self, done: dict[Any, Run]) -> None:
+    def run_done(self, done: dict[Image, Run]) -> None:
         """Segment has made new results; what was changed meanwhile gets its answer now."""
         for image, run in done.items():
             self._before.pop(image.unique_id, None)
@@ -240,15 +242,15 @@ class LiveMode(QObject):
             self.changed()
         self.show_phase()
 
-    def forget(self, image: Any) -> None:
+    def forget(self, image: Image) -> None:
         """End the series of an image whose results are gone."""
         if self._before.pop(image.unique_id, None) is not None:
             self.worker.drop()
             self._awaited, self._hand = None, LiveEdits()
             self.show_phase()
 
-    def _end_series(self) -> None:
-        self._before.pop(self._state.image.unique_id, None)
+    def _end_series(self, image: Image) -> None:
+        self._before.pop(image.unique_id, None)
         self._await_nothing()
         self._hand = LiveEdits()
         self.baseline()
