@@ -201,7 +201,7 @@ class FinetuneWidget(Dock):
             told = to_be_repeated(self._notices)
             self.say(" ".join([*told, "Compare, then keep the new model or go back."]))
         self.find_unfinished()
-        self.setup.settle.start()
+        self.setup.refresh_soon()
         later(self, self.panel.fit_width)
 
     # -- what happens to the images meanwhile -----------------------------------------------------
@@ -224,7 +224,7 @@ class FinetuneWidget(Dock):
                 f"The pixels of {event.source.name!r} were replaced. This run goes on with those it began with.",
                 alarm=True,
             )
-        self.setup.settle.start()
+        self.setup.refresh_soon()
 
     def _on_removed(self, event: Any) -> None:
         if self.state.running and event.value.unique_id in self._used:
@@ -232,7 +232,7 @@ class FinetuneWidget(Dock):
                 f"{event.value.name!r} was removed. This run goes on with what it has read of it.", alarm=True
             )
         self.results.image_removed(event.value)
-        self.setup.settle.start()
+        self.setup.refresh_soon()
 
     # -- keeping up -------------------------------------------------------------------------------
 
@@ -290,7 +290,7 @@ class FinetuneWidget(Dock):
         self._on_theme()
         self.places.keys.join(self)
         listen(self, self.viewer.events.theme, self._on_theme)
-        self.setup.settle.start()
+        self.setup.refresh_soon()
 
     def _on_theme(self, event: Any = None) -> None:
         self.panel.curves.colour(*_theme(self.viewer))

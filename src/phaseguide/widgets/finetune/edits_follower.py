@@ -57,7 +57,7 @@ class EditsFollower:
             now = np.asarray(layer.data, dtype=np.uint8)
             rewrite_labels(layer, taken_back(now, after, before, relabel), None)
 
-    def dress(self, scheme: PhaseScheme | None) -> None:
+    def apply_scheme(self, scheme: PhaseScheme | None) -> None:
         """Give the layers the names and colours of the phases as they are now."""
         if scheme is None:
             return

@@ -17,7 +17,7 @@ from phaseguide.widgets.qt.style import ALARM
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from phaseguide.finetuning.events import FinetuneResult, Judgement
+    from phaseguide.finetuning.events import FinetuneResult, ValidationScores
 
 NOTHING = "–"
 ENDED = {
@@ -121,7 +121,7 @@ class FinetuneResultBox(QWidget):
 
 
 def rows(
-    scheme: PhaseScheme, before: Judgement | None, after: Judgement | None
+    scheme: PhaseScheme, before: ValidationScores | None, after: ValidationScores | None
 ) -> list[tuple[str, str, str, str]]:
     """Lines of the table: a phase each, then the mean and the composition error; empty without validation."""
     if after is None:
@@ -183,7 +183,7 @@ def verdict(result: FinetuneResult) -> tuple[str, bool]:
     return text, not result.better
 
 
-def _worst_loss(before: Judgement, after: Judgement) -> str:
+def _worst_loss(before: ValidationScores, after: ValidationScores) -> str:
     """Name the phase that lost most, where that is more than a point of Dice."""
     old = {s.phase: s.dice for s in before.phases if s.dice is not None}
     losses = [

@@ -37,7 +37,7 @@ class InsideBox(QWidget):
 
     Parameters
     ----------
-    make_wish : callable
+    make_request : callable
         Returns what is to be looked at now; raises `PhaseguideError`.
     current_image : callable
         Returns the chosen image layer, or None.
@@ -46,12 +46,17 @@ class InsideBox(QWidget):
     def __init__(
         self,
         viewer: ViewerModel,
-        make_wish: Callable[[], InspectionRequest],
+        make_request: Callable[[], InspectionRequest],
         current_image: Callable[[], Image | None],
         store: SessionStore,
     ) -> None:
         super().__init__()
-        self._viewer, self._make_wish, self._image, self._store = viewer, make_wish, current_image, store
+        self._viewer, self._make_request, self._image, self._store = (
+            viewer,
+            make_request,
+            current_image,
+            store,
+        )
         self._asked: tuple[Image, Any, Index] | None = None
         self.runner = TaskRunner(self)
         self.button, self.stop_button = QPushButton("Look inside"), QPushButton("Stop")
@@ -89,7 +94,7 @@ class InsideBox(QWidget):
         if self.runner.running:
             return
         try:
-            wish = self._make_wish()
+            request = self._make_request()
         except PhaseguideError as error:
             self.answer.say(str(error), alarm=True)
             return
@@ -99,7 +104,7 @@ class InsideBox(QWidget):
         self.answer.say("")
         self._show_state(True)
         self.progress.begin()
-        self.runner.start(lambda control: run_look(wish, self._store, control))
+        self.runner.start(lambda control: run_look(request, self._store, control))
 
     def stop(self) -> None:
         """Stop after the block under way."""

@@ -31,7 +31,7 @@ Maps = dict[str, Maker]
 """Label maps of the plane on show by the name that the user reads; each is made in a worker thread."""
 
 
-class DisputesBox(QWidget):
+class FlippedIslandsBox(QWidget):
     """Two choices and a button; the answer is a sentence and the layer `<image> disputed`.
 
     Parameters
@@ -123,11 +123,11 @@ class DisputesBox(QWidget):
         in_background(
             self,
             lambda: find_flipped_islands(*_make(names, makers), scheme),
-            lambda disputes: self._finish(names, disputes),
+            lambda flipped: self._finish(names, flipped),
             self._fail,
         )
 
-    def _finish(self, names: tuple[str, str], disputes: FlippedIslands) -> None:
+    def _finish(self, names: tuple[str, str], flipped: FlippedIslands) -> None:
         assert self._asked is not None
         image, data, index = self._asked
         self._rest()
@@ -135,15 +135,15 @@ class DisputesBox(QWidget):
         if not there or planes.full_data(image) is not data:
             self.answer.say(f"{image.name!r} was changed or removed meanwhile. Compare again.", alarm=True)
             return
-        if disputes.shown.shape != planes.data_shape(image)[-2:]:
+        if flipped.shown.shape != planes.data_shape(image)[-2:]:
             self.answer.say(
                 f"The maps do not have the size of {image.name!r} any more. Segment again.", alarm=True
             )
             return
-        show_disputes(self._viewer, image, index, disputes, names)
+        show_flipped_islands(self._viewer, image, index, flipped, names)
         plane = f" (plane {' '.join(map(str, index))})" if index else ""
-        if disputes.changes:
-            self.answer.say(f"{names[0]} → {names[1]}{plane}: {disputes.describe()}")
+        if flipped.changes:
+            self.answer.say(f"{names[0]} → {names[1]}{plane}: {flipped.describe()}")
         else:
             self.answer.say(f"{names[0]} and {names[1]}{plane} are the same map: no pixel changes its phase.")
 
@@ -157,14 +157,14 @@ class DisputesBox(QWidget):
         self.refresh()
 
 
-def show_disputes(
-    viewer: ViewerModel, image: Image, index: Index, disputes: FlippedIslands, names: tuple[str, str]
+def show_flipped_islands(
+    viewer: ViewerModel, image: Image, index: Index, flipped: FlippedIslands, names: tuple[str, str]
 ) -> Labels:
     """Write what flips on one plane into the image's disputed layer, made if needed; other planes are emptied."""
-    scheme, whole = disputes.scheme, maps.whole_plane(image)
-    layer = maps.show_map(viewer, image, ROLE, scheme, index, whole, disputes.shown, opacity=0.8)
-    layer.features, layer.visible = _features(disputes), True
-    about = {"between": list(names), "plane": list(index), "share": disputes.share}
+    scheme, whole = flipped.scheme, maps.whole_plane(image)
+    layer = maps.show_map(viewer, image, ROLE, scheme, index, whole, flipped.shown, opacity=0.8)
+    layer.features, layer.visible = _features(flipped), True
+    about = {"between": list(names), "plane": list(index), "share": flipped.share}
     layer.metadata = {**layer.metadata, KEY: {**mark_of(layer), **about}}
     return layer
 
@@ -187,12 +187,12 @@ def _made(name: str, labels: Map | None) -> Map:
     return labels
 
 
-def _features(disputes: FlippedIslands) -> dict[str, list[Any]]:
+def _features(flipped: FlippedIslands) -> dict[str, list[Any]]:
     """Columns by which the status bar says what a marked pixel becomes, and how much of the area does."""
     rows: list[tuple[int, str, str]] = [(0, "the same phase in both", "")]
-    names = disputes.scheme.names
-    for phase in disputes.scheme:
-        to_it = [change for change in disputes.changes if change.after == phase.label]
+    names = flipped.scheme.names
+    for phase in flipped.scheme:
+        to_it = [change for change in flipped.changes if change.after == phase.label]
         if to_it:
             parts = ", ".join(f"{c.share * 100:.2f} % was {names[c.before - 1]}" for c in to_it)
             rows.append((phase.label, phase.name, parts))

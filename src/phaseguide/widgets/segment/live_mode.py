@@ -44,7 +44,7 @@ MOVING_S = 0.1
 
 
 class LiveMode(QObject):
-    """Turns changed values into wishes, and answers into what is on show.
+    """Turns changed values into requests, and answers into what is on show.
 
     A *series* begins on an image with the first change and ends with Accept, Cancel, Back or Segment.
     Until then its results are provisional: shown, but not among the results that are kept.
@@ -85,9 +85,9 @@ class LiveMode(QObject):
         self._awaited: Request | None = None  # the newest one, while nothing of it is on show
         self._accept_next = False
         self._impossible = False  # what is set cannot be meant; that stays on the status line
-        self._hand = LiveEdits()
+        self._live_edits = LiveEdits()
         self._work_s = self._last = 0.0  # seconds of work for the last answer; time of the last change
-        self._plane: Plane | None = None  # of the last wish, with its copy of the edits, while those stand
+        self._plane: Plane | None = None  # of the last request, with its copy of the edits, while those stand
 
     # -- the user changes something ---------------------------------------------------------------
 
@@ -129,7 +129,7 @@ class LiveMode(QObject):
             return
         if image.unique_id not in self._before:
             self._before[image.unique_id] = self._settled
-            self._hand, self._plane = LiveEdits(), None
+            self._live_edits, self._plane = LiveEdits(), None
         try:
             self._ask(image, session)
         except PhaseguideError as error:
@@ -141,10 +141,10 @@ class LiveMode(QObject):
         index = self._state.plane
         if self._plane is None or (self._plane.image, self._plane.index) != (image.unique_id, index):
             self._plane = self._planner.plane(image, index)
-        request, wish = self._planner.live(session, self._plane)
+        request, live_request = self._planner.live(session, self._plane)
         self._awaited, self._accept_next, self._impossible = request, False, False
-        hand, store = self._hand, self._store
-        self.worker.submit(lambda: live_stages(wish(), hand, store))
+        live_edits, store = self._live_edits, self._store
+        self.worker.submit(lambda: live_stages(live_request(), live_edits, store))
         self.show_phase()
         if self._work_s < ONE_FRAME_S and time.monotonic() - self._last > MOVING_S:
             self.worker.wait(ONE_FRAME_S)
@@ -167,7 +167,7 @@ class LiveMode(QObject):
         self.show_phase()
 
     def edits_changed(self, event: Any = None) -> None:
-        """Look at the edits again with the next wish."""
+        """Look at the edits again with the next request."""
         self._plane = None
 
     def measure(self, segmentation: Segmentation) -> None:
@@ -246,13 +246,13 @@ class LiveMode(QObject):
         """End the series of an image whose results are gone."""
         if self._before.pop(image.unique_id, None) is not None:
             self.worker.drop()
-            self._awaited, self._hand = None, LiveEdits()
+            self._awaited, self._live_edits = None, LiveEdits()
             self.show_phase()
 
     def _end_series(self, image: Image) -> None:
         self._before.pop(image.unique_id, None)
         self._await_nothing()
-        self._hand = LiveEdits()
+        self._live_edits = LiveEdits()
         self.baseline()
         self.show_phase()
 
@@ -267,7 +267,9 @@ class LiveMode(QObject):
             if isinstance(event, LiveResult) and number == newest:
                 self._show(event)
             elif isinstance(event, LivePreview) and number > newest:
-                self._results.preview(self._state.image, event.wish.plane.index, event.labels, event.window)
+                self._results.preview(
+                    self._state.image, event.live_request.plane.index, event.labels, event.window
+                )
             elif isinstance(event, Sensitivity):
                 self._take_sensitivity(event)
             elif isinstance(event, Failed):
@@ -276,14 +278,14 @@ class LiveMode(QObject):
                 self.show_phase()
 
     def _show(self, answer: LiveResult) -> None:
-        state, wish, done = self._state, answer.wish, answer.segmentation
-        result = PlaneResult(done, wish.made, answer.edits)
-        self._results.propose(state.image, wish.plane.index, result, wish.inputs)
+        state, asked, done = self._state, answer.live_request, answer.segmentation
+        result = PlaneResult(done, asked.made, answer.edits)
+        self._results.propose(state.image, asked.plane.index, result, asked.inputs)
         if self._plane is None:  # painted meanwhile; the strokes lie on top
             self._refresh()
-        elif wish.plane.index == state.plane:
+        elif asked.plane.index == state.plane:
             state.shown = done
-        if self._awaited is wish.request:
+        if self._awaited is asked.request:
             self._awaited, self._work_s = None, answer.work_s
             if not self._impossible:
                 self._say(" ".join([ON_TRIAL, *done.notices]))

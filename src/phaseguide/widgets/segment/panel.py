@@ -47,9 +47,6 @@ SCOPES = (
 )
 
 
-BY_HAND = ", then changed by hand"
-
-
 class SegmentPanel(ScrolledPanel):
     """Everything that is seen.
 

@@ -159,7 +159,7 @@ class Planner:
         )
 
     def live(self, session: Session, plane: Plane) -> tuple[Request, Callable[[], LiveRequest]]:
-        """Return what the values ask of a session, and what makes the whole wish in the worker.
+        """Return what the values ask of a session, and what makes the whole of it in the worker.
 
         Raises
         ------
@@ -177,11 +177,11 @@ class Planner:
         focus = roles.view_of(self._viewer, image, larger_than=tile) if size > tile else None
         inputs, options, source = state.inputs, state.options, self._source_of(request)
 
-        def wish() -> LiveRequest:
+        def live_request() -> LiveRequest:
             made = provenance(plane, session, request, options, source)
             return LiveRequest(session, plane, request, made, inputs, focus)
 
-        return request, wish
+        return request, live_request
 
     def look_inside(self) -> InspectionRequest:
         """Return what a press of Look inside asks for.
