@@ -70,7 +70,7 @@ class PhaseScore:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class ValidationScores:
     """A model on the validation pixels.
 
     Attributes
@@ -116,7 +116,7 @@ class FinetuneResult:
     ----------
     model : LoadedModel
         Fine-tuned, on the CPU, not saved yet (its path is empty).
-    before, after : Judgement or None
+    before, after : ValidationScores or None
         None where nothing could be held out.
     history : tuple of EpochDone
     ended : {"done", "early", "stopped", "time", "unstable"}
@@ -131,8 +131,8 @@ class FinetuneResult:
     """
 
     model: LoadedModel
-    before: Judgement | None
-    after: Judgement | None
+    before: ValidationScores | None
+    after: ValidationScores | None
     history: tuple[EpochDone, ...]
     ended: Ending
     better: bool | None

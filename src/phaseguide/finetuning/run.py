@@ -14,7 +14,7 @@ from phaseguide.control import Control
 from phaseguide.errors import TrainingError, is_out_of_memory
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.finetuning.config import FinetuneConfig
-from phaseguide.finetuning.events import Ending, FinetuneResult, Judgement, Preview, PreviewField
+from phaseguide.finetuning.events import Ending, FinetuneResult, Preview, PreviewField, ValidationScores
 from phaseguide.finetuning.feature_cache import cache_for
 from phaseguide.finetuning.learner import Learner, knows_its_phases
 from phaseguide.finetuning.material import SMALLEST_CROP, prepare, steps_an_epoch
@@ -24,7 +24,7 @@ from phaseguide.finetuning.preview import Previewer
 from phaseguide.finetuning.rehearsal import shipped_rehearsal
 from phaseguide.finetuning.resuming import load_position, save_position
 from phaseguide.finetuning.sources import Source, data_sha256, zero_based
-from phaseguide.finetuning.validation import judge
+from phaseguide.finetuning.validation import validate
 from phaseguide.models.checksums import tensors_sha256
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.models.segmenter import GuidedSegmenter
@@ -126,8 +126,8 @@ class _Run:
         self.checkpointing = False
         self.spent, self.saved = 0.0, time.monotonic()
         self.epoch_began = time.perf_counter()
-        self.before: Judgement | None = None
-        self.after: Judgement | None = None
+        self.before: ValidationScores | None = None
+        self.after: ValidationScores | None = None
         self.ended: Ending = "done"
 
     def events(self) -> Iterator[FinetuneEvent]:
@@ -143,7 +143,7 @@ class _Run:
             if self.checkpoint.exists():
                 yield Notice(self._resume(self.checkpoint))
         yield Progress("Judging the model as it is", 0, 1)
-        self.before = self._judge(self.start.segmenter.to(self.device))
+        self.before = self._validate(self.start.segmenter.to(self.device))
         self.start.segmenter.to("cpu")
         while len(self.history) < self.config.epochs and not self._over():
             done = yield from self._epoch()
@@ -153,7 +153,7 @@ class _Run:
             self._save(last=False)
             yield done
         yield Progress("Judging the new model", 0, 1)
-        self.after = self._judge(self.learner.best)
+        self.after = self._validate(self.learner.best)
         self._save(last=True)
         yield Finished(self._result())
 
@@ -180,8 +180,10 @@ class _Run:
         self.checkpointing = True
         use_checkpointing(self.learner.model)
 
-    def _judge(self, segmenter: GuidedSegmenter) -> Judgement | None:
-        return judge(segmenter, self.prepared.judged, self.judging, self.device, self.prepared.split.sentence)
+    def _validate(self, segmenter: GuidedSegmenter) -> ValidationScores | None:
+        return validate(
+            segmenter, self.prepared.judged, self.judging, self.device, self.prepared.split.sentence
+        )
 
     def _identity(self) -> dict[str, Any]:
         base = self.start.segmenter.backbone.options.adapter.get("base", "")
@@ -333,7 +335,7 @@ class _Run:
         return self.ended != "done"
 
     def _done(self, loss: float, seconds: float) -> EpochDone:
-        judged = self._judge(self.learner.average)
+        judged = self._validate(self.learner.average)
         value = -loss if judged is None or judged.dice_mean is None else judged.dice_mean
         best = value > self.best_value
         if best:

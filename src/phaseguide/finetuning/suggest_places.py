@@ -85,7 +85,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Doubt:
+class PixelBelief:
     """What is believed about each pixel.
 
     Attributes
@@ -109,7 +109,9 @@ class Doubt:
         return change
 
 
-def doubt(scores: NDArray[Any], wanted: ArrayLike | None = None, *, edits: Labels | None = None) -> Doubt:
+def pixel_belief(
+    scores: NDArray[Any], wanted: ArrayLike | None = None, *, edits: Labels | None = None
+) -> PixelBelief:
     """Turn scores, and a ratio where there is one, into what is believed.
 
     Parameters
@@ -124,15 +126,17 @@ def doubt(scores: NDArray[Any], wanted: ArrayLike | None = None, *, edits: Label
     plain = _softmax(scores)
     if wanted is None:
         shown = (np.argmax(plain, axis=0) + 1).astype(np.uint8)
-        return Doubt(plain, shown, np.zeros(shown.shape, dtype=np.bool_))
+        return PixelBelief(plain, shown, np.zeros(shown.shape, dtype=np.bool_))
     match = match_ratio(np.ascontiguousarray(scores, dtype=np.float32), wanted, fixed=edits)
     told = _softmax(np.asarray(scores, dtype=np.float32) + match.offsets[:, None, None].astype(np.float32))
     shown = (np.argmax(told, axis=0) + 1).astype(np.uint8)
     belief: Floats = (plain + told) / np.float32(2)
-    return Doubt(belief, shown, shown != np.argmax(plain, axis=0) + 1)
+    return PixelBelief(belief, shown, shown != np.argmax(plain, axis=0) + 1)
 
 
-def help_map(found: Doubt, *, edits: Labels | None = None, brush_px: int = BRUSH_PX) -> Floats:
+def expected_change_map(
+    found: PixelBelief, *, edits: Labels | None = None, brush_px: int = BRUSH_PX
+) -> Floats:
     """Return the expected change without bands narrower than a brush, shape (H, W), in [0, 1].
 
     Painted and excluded pixels are 0.
@@ -185,8 +189,8 @@ def rank_places(
             f"The edits are {edits.shape[0]} x {edits.shape[1]} px, the scores {shape[0]} x {shape[1]} px. "
             "Use edits that were painted on this image."
         )
-    found = doubt(scores, wanted, edits=edits)
-    change = help_map(found, edits=edits)
+    found = pixel_belief(scores, wanted, edits=edits)
+    change = expected_change_map(found, edits=edits)
     cells = _Cells(found, change, edits, side)
     places: list[Place] = []
     while len(places) < count:
@@ -203,7 +207,7 @@ def rank_places(
 class _Cells:
     """The image in cells: how much change each expects, of what kind, and how much of it is covered."""
 
-    def __init__(self, found: Doubt, change: Floats, edits: Labels | None, side: int) -> None:
+    def __init__(self, found: PixelBelief, change: Floats, edits: Labels | None, side: int) -> None:
         height, width = change.shape
         self.cell = max(side // 4, int(np.ceil(np.sqrt(height * width / MOST_CELLS))))
         self.side = min(side, height, width)
@@ -285,7 +289,9 @@ class _Cells:
         return sums
 
 
-def _place(rank: int, row: int, column: int, gain: float, found: Doubt, change: Floats, side: int) -> Place:
+def _place(
+    rank: int, row: int, column: int, gain: float, found: PixelBelief, change: Floats, side: int
+) -> Place:
     top, left = row - side // 2, column - side // 2
     window = (slice(top, top + side), slice(left, left + side))
     weight = change[window]

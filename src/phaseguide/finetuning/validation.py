@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from phaseguide.errors import is_out_of_memory
 from phaseguide.evaluation.confusion import confusion_matrix, scores_from_confusion
 from phaseguide.finetuning.crops import Crop
-from phaseguide.finetuning.events import Judgement, PhaseScore
+from phaseguide.finetuning.events import PhaseScore, ValidationScores
 from phaseguide.finetuning.feature_cache import FeatureCache, whole
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.segmentation.matching.match import argmax_labels
@@ -19,13 +19,13 @@ from phaseguide.segmentation.matching.match import argmax_labels
 AT_ONCE = 4
 
 
-def judge(
+def validate(
     segmenter: GuidedSegmenter,
     crops: Sequence[Crop],
     cache: FeatureCache | None,
     device: torch.device,
     source: str,
-) -> Judgement | None:
+) -> ValidationScores | None:
     """Score a model on the labelled pixels of crops; None where there are none.
 
     Parameters
@@ -75,7 +75,7 @@ def _confusion(
     return total
 
 
-def from_confusion(total: NDArray[np.int64], names: Sequence[str], source: str) -> Judgement:
+def from_confusion(total: NDArray[np.int64], names: Sequence[str], source: str) -> ValidationScores:
     """Read a judgement off a confusion matrix, shape (K, K + 1)."""
     scores = scores_from_confusion(total)
     pixels = total.sum(1)
@@ -94,7 +94,7 @@ def from_confusion(total: NDArray[np.int64], names: Sequence[str], source: str) 
     known = [s.dice for s in phases if s.dice is not None]
     seen = total[:, : len(names)].sum(0)
     gap = np.abs(seen / max(1, seen.sum()) - pixels / max(1, pixels.sum())).mean()
-    return Judgement(
+    return ValidationScores(
         tuple(phases),
         float(np.mean(known)) if known else None,
         float(gap) if pixels.sum() else None,

@@ -124,7 +124,7 @@ class CalibrationCard(_Section):
     source: _Text = "assumed"
 
 
-class FamiliarityCard(_Section):
+class TrainingDomainCard(_Section):
     """What the training images were like; see `phaseguide.segmentation.review.out_of_distribution.TrainingDomain`.
 
     Attributes
@@ -150,7 +150,7 @@ class FamiliarityCard(_Section):
     source: _Text = ""
 
     @model_validator(mode="after")
-    def _check_shape(self) -> FamiliarityCard:
+    def _check_shape(self) -> TrainingDomainCard:
         columns = (self.centre, self.spread, self.lowest, self.highest)
         if any(len(column) != len(self.names) for column in columns):
             raise ValueError(f"{len(self.names)} properties need as many centres, spreads and ranges")
@@ -207,7 +207,7 @@ class Card(_Section):
     training_ratio_mean: list[_Share] = Field(max_length=MAX_PHASES)
     training_ratio_spread: list[_LogError] = Field(max_length=MAX_PHASES)
     calibration: CalibrationCard
-    familiarity: FamiliarityCard | None = None
+    familiarity: TrainingDomainCard | None = None
     training: dict[str, Any] = {}
     scores: dict[str, Any] = {}
     data_licence: _Text = ""

@@ -17,7 +17,7 @@ from phaseguide.datasets.folder import Dataset
 from phaseguide.errors import TrainingError
 from phaseguide.micrographs.records import sha256_of_array
 from phaseguide.micrographs.validation import check_shape, check_values
-from phaseguide.models.card import Card, FamiliarityCard
+from phaseguide.models.card import Card, TrainingDomainCard
 from phaseguide.models.metal import find_metal
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import ratio_from_labels
@@ -99,13 +99,13 @@ def data_sha256(data: TrainingData) -> str:
     return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
 
 
-def familiarity_card(images: Sequence[TrainingImage]) -> FamiliarityCard | None:
+def training_domain_card(images: Sequence[TrainingImage]) -> TrainingDomainCard | None:
     """Return what training images have in common; None where too few of them are described."""
     described = [i.properties for i in images if i.properties is not None]
     if len(described) < FEWEST_IMAGES:
         return None
     usual = TrainingDomain.from_properties(np.array(described), source=f"{len(described)} training images")
-    return FamiliarityCard(**usual.to_dict())
+    return TrainingDomainCard(**usual.to_dict())
 
 
 def load_images(dataset: Dataset, scheme: PhaseScheme) -> Iterator[TrainingImage]:

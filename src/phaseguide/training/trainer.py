@@ -260,7 +260,7 @@ class _Run:
             update_average(self.average, self.model, self.config.average, step)
             losses += [] if loss is None else [loss]
             yield Progress(f"Training ({stage.name}, epoch {epoch + 1} of {stage.epochs})", step + 1, total)
-        return self._judge(stage, epoch, float(np.mean(losses)) if losses else 0.0, started)
+        return self._validate(stage, epoch, float(np.mean(losses)) if losses else 0.0, started)
 
     def _step(self, stage: Stage, optimiser: torch.optim.AdamW) -> float | None:
         """Learn from one batch and return the loss; None where the stage needs a ratio and no crop has one."""
@@ -291,7 +291,7 @@ class _Run:
         optimiser.step()
         return float(loss.detach())
 
-    def _judge(self, stage: Stage, epoch: int, loss: float, started: float) -> EpochDone:
+    def _validate(self, stage: Stage, epoch: int, loss: float, started: float) -> EpochDone:
         judged: Validation | None = None
         last = epoch + 1 == stage.epochs
         if stage.name == "guidance":

@@ -1,4 +1,4 @@
-"""What the options of a command say about the expected ratio, read into one wish."""
+"""What the options of a command say about the expected ratio, read into one object."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ SourceOption = Annotated[
         "record, and the ratio counts as visual.",
     ),
 ]
-WishUncertaintyOption = Annotated[
+RatioUncertaintyOption = Annotated[
     str | None,
     typer.Option(
         metavar="U|TEXT",
@@ -66,7 +66,7 @@ WishUncertaintyOption = Annotated[
         "gets a blend of the ratio and what the model sees. Default: what the source means.",
     ),
 ]
-WishExactOption = Annotated[
+RatioExactOption = Annotated[
     bool,
     typer.Option(
         "--exact", rich_help_panel=PANEL, help="Take the ratio as exact: the mask gets it to one pixel."
@@ -109,7 +109,7 @@ SavePresetOption = Annotated[
 
 
 @dataclass(frozen=True)
-class Wish:
+class RatioOptions:
     """What the user expects, ready for a request.
 
     Attributes
@@ -144,7 +144,7 @@ class Wish:
         return str(self.details.get("conversion") or "")
 
     def told(self, request: Request) -> dict[str, Any]:
-        """What the JSON output says of the wish."""
+        """What the JSON output says of the ratio."""
         given = self.asked is not None
         return {
             "ratio": self.text,
@@ -155,7 +155,7 @@ class Wish:
         }
 
 
-def read_wish(
+def read_ratio_options(
     card: Card,
     *,
     ratio: str | None,
@@ -167,7 +167,7 @@ def read_wish(
     scope: str | None,
     preset: str | None,
     material: str | None,
-) -> Wish:
+) -> RatioOptions:
     """Read the options above; None where one was not given.
 
     Parameters
@@ -197,7 +197,7 @@ def read_wish(
         # Nothing is asked of the field, but regions may ask, and the source says how sure that is.
         form, _ = _with_source(_new_form(card, "", False, None), source, stated=False)
         form = replace(form, uncertainty=form.uncertainty if unsure is None else unsure)
-        return Wish(
+        return RatioOptions(
             text,
             auto=text.lower() == "auto",
             uncertainty=form.uncertainties(scheme),
@@ -216,7 +216,7 @@ def read_wish(
         form, uncertainty=form.uncertainty if unsure is None else unsure, scope=about or form.scope
     )
     asked = form.asked(scheme)
-    return Wish(
+    return RatioOptions(
         text,
         asked=_not_all_open(asked),
         uncertainty=form.uncertainties(scheme),
@@ -227,17 +227,17 @@ def read_wish(
     )
 
 
-def keep_preset(wish: Wish, name: str, material: str | None, *, overwrite: bool) -> None:
-    """Save a wish as a preset.
+def keep_preset(ratio_options: RatioOptions, name: str, material: str | None, *, overwrite: bool) -> None:
+    """Save the ratio of the options as a preset.
 
     Raises
     ------
     RatioError
         There is no ratio, or the name is taken.
     """
-    if wish.preset is None:
-        raise RatioError(f"--save-preset keeps a ratio, but --ratio is {wish.text}. Give one.")
-    kept = replace(wish.preset, name=name, material=material or wish.preset.material)
+    if ratio_options.preset is None:
+        raise RatioError(f"--save-preset keeps a ratio, but --ratio is {ratio_options.text}. Give one.")
+    kept = replace(ratio_options.preset, name=name, material=material or ratio_options.preset.material)
     _store().save(kept, overwrite=overwrite)
 
 

@@ -6,7 +6,6 @@ from typing import Literal
 
 from phaseguide.jobs.session_store import Options
 from phaseguide.ratios.sources import DEFAULT_SOURCE, SOURCES
-from phaseguide.ratios.sources import Source as Source  # for the widgets, which take all of this from here
 from phaseguide.segmentation.request import Mode
 from phaseguide.settings import AUTOMATIC, Settings, setting
 
@@ -112,7 +111,7 @@ class Advanced(Settings):
     @property
     def request_mode(self) -> Mode | None:
         """Where the ratio acts; None: as the model says."""
-        return None if self.mode == "model" else self.mode  # type: ignore[return-value]
+        return None if self.mode == "model" else self.mode
 
 
 def read_preferences() -> tuple[Advanced, str]:
