@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QApplication, QCheckBox, QComboBox
+from qtpy.QtWidgets import QApplication
 
 from phaseguide.finetuning.config import FinetuneConfig
+from phaseguide.segmentation.settings import Advanced
 from phaseguide.settings import Settings
 from phaseguide.widgets.qt.form import Form
-from phaseguide.widgets.segment.preferences import Advanced
+from widget_helpers import turn
 
 
 @pytest.mark.parametrize("settings", [FinetuneConfig, Advanced])
@@ -22,12 +23,7 @@ def test_every_control_sets_its_field_and_no_other(settings: type[Settings], qtb
     for name, control in form.controls.items():
         before = form.values()
         with qtbot.waitSignal(form.changed):
-            if isinstance(control, QCheckBox):
-                control.setChecked(not control.isChecked())
-            elif isinstance(control, QComboBox):
-                control.setCurrentIndex((control.currentIndex() + 1) % control.count())
-            else:
-                control.stepBy(-1 if control.value() == control.maximum() else 1)
+            turn(control)
         after = form.values()
         assert {key for key in after if after[key] != before[key]} == {name}
         settings(**after)
