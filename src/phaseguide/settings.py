@@ -37,6 +37,8 @@ def setting(
     percent: bool = False,
     automatic: bool = False,
     words: Mapping[str, str] | None = None,
+    example: str = "",
+    lines: int = 1,
 ) -> Any:
     """One field of `Settings`.
 
@@ -57,10 +59,15 @@ def setting(
         0 is allowed beside the limits, and leaves the choice to the program.
     words : mapping of str to str, optional
         How a form calls each choice.
+    example : str
+        What a form shows in the place of a text while that is empty.
+    lines : int
+        How many lines of a text a form shows.
     """
     about: Any = {
         "step": step, "decimals": decimals, "unit": unit, "percent": percent, "words": dict(words or {}),
-        "automatic": automatic, "low": low, "high": high, "multiple_of": multiple_of,
+        "automatic": automatic, "low": low, "high": high, "multiple_of": multiple_of, "example": example,
+        "lines": lines,
     }  # fmt: skip
     least = 0 if automatic else low
     field: Any = Field(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +11,10 @@ import pytest
 
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.segmentation.settings import Advanced
-from phaseguide.settings import shown_fields
+from phaseguide.settings import Settings, shown_fields
 from phaseguide.widgets.finetune.form import FinetuneForm
+from phaseguide.widgets.models import share_dialog
+from phaseguide.widgets.project import new_project
 from widget_helpers import micrograph, turn
 
 NEEDS = {"embeddings_gb": "keep_embeddings"}
@@ -64,3 +68,20 @@ def test_another_value_of_learning_is_another_run(name: str, qtbot: Any) -> None
     turn(form.form.controls[name])
     after = form.value()
     assert {key for key, value in after if value != getattr(before, key)} == {name}
+
+
+@pytest.mark.parametrize("dialog", [share_dialog, new_project])
+def test_every_setting_of_a_dialog_is_read(dialog: Any) -> None:
+    (form,) = (
+        one for one in vars(dialog).values() if isinstance(one, type) and one.__module__ == dialog.__name__
+        and issubclass(one, Settings)
+    )  # fmt: skip
+    assert set(form.model_fields) == set(shown_fields(form))
+    package = Path(dialog.__file__).parent
+    read = {
+        node.attr
+        for file in (Path(dialog.__file__), package / "dock.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+    }
+    assert set(form.model_fields) <= read
