@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from magicgui.types import FileDialogMode
 from magicgui.widgets import CheckBox, ComboBox, FileEdit, FloatSpinBox, LineEdit, TextEdit
 from qtpy.QtCore import QEvent, QLocale, QObject, Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QWidget
@@ -159,7 +160,9 @@ def _text(about: Mapping[str, Any], words: Mapping[str, Any]) -> LineEdit | Text
 
 def _folder(about: Mapping[str, Any], words: Mapping[str, Any]) -> FileEdit:
     """A line and a button; what the field says of itself is the title of the question."""
-    made = FileEdit(mode="d", nullable=True, name=words["name"], label=words["label"])
+    made = FileEdit(
+        mode=FileDialogMode.EXISTING_DIRECTORY, nullable=True, name=words["name"], label=words["label"]
+    )
     line: Any = made.line_edit.native
     line.setPlaceholderText(about["example"])
     made.choose_btn.text = "Browse…"
@@ -167,7 +170,7 @@ def _folder(about: Mapping[str, Any], words: Mapping[str, Any]) -> FileEdit:
     def ask() -> None:
         chosen = QFileDialog.getExistingDirectory(made.native, words["tooltip"] or "")
         if chosen:
-            made.value = chosen
+            made.value = Path(chosen)
 
     made.choose_btn.changed.disconnect()  # magicgui's own question stands above no window
     made.choose_btn.changed.connect(ask)
