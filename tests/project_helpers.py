@@ -39,11 +39,6 @@ def settled(dock: Any, qtbot: Any) -> None:
     """Wait until nothing is under way: files, layers, pictures."""
     opened = dock.opened
     qtbot.waitUntil(
-        lambda: (
-            not opened.autosave.pending
-            and dock.pictures.idle
-            and not dock._settle.isActive()
-            and not dock._rest.isActive()
-        ),
+        lambda: not opened.autosave.pending and dock.pictures.idle and not dock._settle.isActive(),
         timeout=20_000,
     )

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phaseguide.cli.evaluate import evaluate
+from phaseguide.cli.segment import segment
+from phaseguide.cli.train.dataset import train
 from phaseguide.errors import TrainingError
 from phaseguide.finetuning.config import PRESETS, FinetuneConfig
+from phaseguide.segmentation.settings import Advanced
 from phaseguide.settings import Settings, shown_fields
 from phaseguide.training.config import TrainingConfig
-from phaseguide.widgets.segment.preferences import Advanced
+from phaseguide.widgets.segment.preferences import PREFERRED, read_preferences
 
 FORMS: tuple[type[Settings], ...] = (TrainingConfig, FinetuneConfig, Advanced)
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "phaseguide"
@@ -88,3 +94,69 @@ def test_what_is_wrong_is_said_in_a_sentence(values: dict[str, Any], words: str)
 def test_settings_come_back_from_json(preset: FinetuneConfig) -> None:
     assert FinetuneConfig.from_dict(preset.to_dict()) == preset
     assert preset.changed(epochs=3).epochs == 3 and preset.changed(epochs=3) != preset
+
+
+@pytest.mark.parametrize("name", PREFERRED)
+def test_napari_offers_what_the_form_says(name: str) -> None:
+    """Default, choices and limits of a preference are those of the form, where 0 may stand for automatic."""
+    yaml = pytest.importorskip("yaml", reason="comes with napari")
+    manifest = yaml.safe_load((PACKAGE / "napari.yaml").read_text(encoding="utf-8"))
+    offered = manifest["contributions"]["configurations"]["segment"]["properties"]
+    assert set(offered) == {*PREFERRED, "usual_source"}
+    one, about, usual = offered[name], Advanced.about(name), Advanced.default(name)
+    assert one["default"] == usual and one["title"]
+    assert one["type"] == {str: "string", int: "integer", bool: "boolean", float: "number"}[type(usual)]
+    assert set(one.get("enum", ())) == set(Advanced.choices(name))
+    assert one.get("minimum") == (0 if about["automatic"] else about["low"])
+    assert one.get("maximum") == about["high"]
+    Advanced(**{name: one["default"]})
+
+
+def test_a_preference_that_cannot_be_meant_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = pytest.importorskip("napari.settings")
+    stored = SimpleNamespace(device="cpu", tile=100, memory_mb=512)
+    monkeypatch.setattr(
+        settings, "get_plugin_settings", lambda _: SimpleNamespace(segment=stored), raising=False
+    )
+    assert read_preferences()[0] == Advanced(device="cpu", memory_mb=512)
+
+
+COMMANDS: dict[str, Any] = {"segment": segment, "evaluate": evaluate, "train": train}
+SAME_LIMITS = [
+    ("segment", "tile", Advanced, "tile"),
+    ("train", "seed", TrainingConfig, "seed"),
+    ("train", "threads", TrainingConfig, "threads"),
+]
+WIDER = [
+    ("segment", "smoothing", Advanced, "smoothing_px"),
+    ("segment", "min_island", Advanced, "min_island_px"),
+    ("segment", "embeddings_gb", Advanced, "embeddings_gb"),
+    ("train", "epochs", TrainingConfig, "epochs"),
+    ("train", "batch", TrainingConfig, "batch"),
+    ("train", "patience", TrainingConfig, "patience"),
+]
+"""The command line takes more than a spin box should offer, or leaves the largest value to the form."""
+PLAIN = [
+    ("segment", "device", Advanced, "device"),
+    ("evaluate", "device", Advanced, "device"),
+    ("train", "device", TrainingConfig, "device"),
+    ("train", "crop", TrainingConfig, "crop"),
+    ("train", "learning_rate", TrainingConfig, "learning_rate"),
+    ("train", "architecture", TrainingConfig, "architecture"),
+    ("train", "encoder", TrainingConfig, "encoder"),
+    ("train", "guidance", TrainingConfig, "guidance"),
+]
+
+
+@pytest.mark.parametrize(("command", "option", "form", "name"), [*SAME_LIMITS, *WIDER, *PLAIN])
+def test_options_say_what_the_form_says(command: str, option: str, form: type[Settings], name: str) -> None:
+    parameter = inspect.signature(COMMANDS[command], eval_str=True).parameters[option]
+    assert parameter.default in (form.default(name), None)
+    (said,) = parameter.annotation.__metadata__
+    about, low, high = form.about(name), said.min, said.max
+    if (command, option, form, name) in SAME_LIMITS:
+        assert (low, high) == (about["low"], about["high"])
+    elif (command, option, form, name) in WIDER:
+        assert low is not None and low <= about["low"] and (high is None or high >= about["high"])
+    elif about:
+        assert low is None and high is None

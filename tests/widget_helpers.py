@@ -47,6 +47,16 @@ def type_into(qtbot: Any, box: Any, text: str) -> None:
     qtbot.keyClick(box, Qt.Key.Key_Return)
 
 
+def turn(control: Any) -> None:
+    """Give a control of a form another value, as a user would."""
+    if hasattr(control, "toggle"):
+        control.toggle()
+    elif hasattr(control, "currentIndex"):
+        control.setCurrentIndex((control.currentIndex() + 1) % control.count())
+    else:
+        control.stepBy(-1 if control.value() == control.maximum() else 1)
+
+
 def numbers(labels: list[Any]) -> list[float]:
     """Read a column of the table."""
     return [float(label.text()) for label in labels]

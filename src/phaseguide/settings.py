@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
 from phaseguide.errors import PhaseguideError, TrainingError
@@ -37,6 +37,8 @@ def setting(
     percent: bool = False,
     automatic: bool = False,
     words: Mapping[str, str] | None = None,
+    example: str = "",
+    lines: int = 1,
 ) -> Any:
     """One field of `Settings`.
 
@@ -57,10 +59,15 @@ def setting(
         0 is allowed beside the limits, and leaves the choice to the program.
     words : mapping of str to str, optional
         How a form calls each choice.
+    example : str
+        What a form shows in the place of a text while that is empty.
+    lines : int
+        How many lines of a text a form shows.
     """
     about: Any = {
         "step": step, "decimals": decimals, "unit": unit, "percent": percent, "words": dict(words or {}),
-        "automatic": automatic, "low": low, "high": high, "multiple_of": multiple_of,
+        "automatic": automatic, "low": low, "high": high, "multiple_of": multiple_of, "example": example,
+        "lines": lines,
     }  # fmt: skip
     least = 0 if automatic else low
     field: Any = Field(
@@ -80,7 +87,8 @@ class Settings(BaseModel):
         message names it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
+    # Built when first used: a command whose help only names defaults and limits need not wait for it.
 
     error: ClassVar[type[PhaseguideError]] = TrainingError
     kind: ClassVar[str] = "setting"
@@ -91,6 +99,15 @@ class Settings(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             raise self.error(_sentence(type(self), error)) from None
+
+    @field_validator("*")
+    @classmethod
+    def _automatic_or_within(cls, value: Any, info: ValidationInfo) -> Any:
+        """Pydantic knows one range a field, and *automatic* lies outside of it."""
+        about = cls.about(str(info.field_name))
+        if about.get("automatic") and AUTOMATIC < value < about["low"]:
+            raise ValueError(_out_of_limits(str(info.field_name), value, about))
+        return value
 
     def changed(self, **values: Any) -> Self:
         """Return these settings with other values for some."""
@@ -110,6 +127,11 @@ class Settings(BaseModel):
         """Return limits and manners of a field, as `setting` took them."""
         extra: Any = cls.model_fields[name].json_schema_extra
         return dict(extra["about"]) if extra else {}
+
+    @classmethod
+    def default(cls, name: str) -> Any:
+        """Return what a field is where nothing is said."""
+        return cls.model_fields[name].get_default(call_default_factory=True)
 
     @classmethod
     def choices(cls, name: str) -> tuple[str, ...]:
@@ -140,9 +162,12 @@ def _sentence(form: type[Settings], error: ValidationError) -> str:
         of = int(about["multiple_of"])
         return f"{name} is {value}; it must be a multiple of {of}, for example {int(value) // of * of or of}."
     if kind in _KINDS:
-        field = form.model_fields[name]
-        nothing = " or null" if field.default is None else ""
-        return f"{name} takes {_KINDS[kind]}{nothing}, as {field.get_default(call_default_factory=True)!r}."
+        usual = form.default(name)
+        return f"{name} takes {_KINDS[kind]}{' or null' if usual is None else ''}, as {usual!r}."
     if about.get("low") is not None:
-        return f"{name} is {value}; it must lie between {about['low']:g} and {about['high']:g}."
+        return _out_of_limits(name, value, about)
     return f"{name}: {first['msg']}."
+
+
+def _out_of_limits(name: str, value: Any, about: Mapping[str, Any]) -> str:
+    return f"{name} is {value}; it must lie between {about['low']:g} and {about['high']:g}."

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +16,9 @@ from phaseguide.ratios import Preset, PresetStore
 
 STEEL = PhaseScheme.from_names(["ferrite", "retained austenite", "carbide"])
 XRD = Preset(
-    "as quenched",
-    "uhcs",
-    {"Retained-Austenite": 0.1, "ferrite": None},
+    name="as quenched",
+    model="uhcs",
+    shares={"Retained-Austenite": 0.1, "ferrite": None},
     material="DP 800 (Ü)",
     basis="weight",
     densities={"ferrite": 7.87, "retained austenite": 8.0, "carbide": 7.7},
@@ -26,6 +26,10 @@ XRD = Preset(
     uncertainty={"retained austenite": 0.05},
     scope="specimen",
 )
+
+
+def replaced(**values: Any) -> Preset:
+    return XRD.model_copy(update=values)
 
 
 @pytest.fixture
@@ -46,10 +50,10 @@ def test_a_preset_gives_a_ratio_for_the_scheme() -> None:
     asked = XRD.asked(STEEL, own=[0.9, 0.1, 0.0])
     assert asked[1] == pytest.approx((0.1 / 8.0) / (0.1 / 8.0 + 0.9 / 7.87))
     assert XRD.uncertainties(STEEL) == (0.2, 0.05, 0.2)
-    plain = replace(XRD, basis="area", uncertainty=None)
+    plain = replaced(basis="area", uncertainty=None)
     assert plain.asked(STEEL) == pytest.approx([np.nan, 0.1, np.nan], nan_ok=True)
     assert plain.uncertainties(STEEL) == 0.2
-    assert replace(XRD, uncertainty=dict.fromkeys(STEEL.names, 0.4)).uncertainties(STEEL) == 0.4
+    assert replaced(uncertainty=dict.fromkeys(STEEL.names, 0.4)).uncertainties(STEEL) == 0.4
 
 
 def test_a_preset_for_other_phases_is_an_error() -> None:
@@ -57,12 +61,12 @@ def test_a_preset_for_other_phases_is_an_error() -> None:
     with pytest.raises(RatioError, match=r"'as quenched \(DP 800 \(Ü\)\)': Unknown phase 'Retained-Aus"):
         XRD.asked(two)
     with pytest.raises(RatioError, match="ferrite, retained austenite, carbide: weight % needs a density"):
-        replace(XRD, densities={}).asked(STEEL)
+        replaced(densities={}).asked(STEEL)
 
 
 def test_nothing_is_replaced_unless_asked(store: PresetStore) -> None:
     path = store.save(XRD)
-    changed = replace(XRD, name="AS QUENCHED", shares={"carbide": 0.2})
+    changed = replaced(name="AS QUENCHED", shares={"carbide": 0.2})
     with pytest.raises(RatioError, match="There is a preset 'AS QUENCHED"):
         store.save(changed)
     assert store.load("uhcs", "as quenched") == XRD
@@ -73,7 +77,7 @@ def test_nothing_is_replaced_unless_asked(store: PresetStore) -> None:
 def test_names_that_look_alike_in_a_file_name_stay_apart(store: PresetStore) -> None:
     names = ["1-1", "1 1", "1/1", "../1", "???", "CON"]
     for share, name in enumerate(names):
-        store.save(Preset(name, "m", {"ferrite": share / 10}))
+        store.save(Preset(name=name, model="m", shares={"ferrite": share / 10}))
     assert {p.name: p.shares["ferrite"] for p in store.list("m").presets} == {
         name: share / 10 for share, name in enumerate(names)
     }
@@ -81,7 +85,7 @@ def test_names_that_look_alike_in_a_file_name_stay_apart(store: PresetStore) -> 
 
 
 def test_one_name_for_two_materials_needs_the_material(store: PresetStore) -> None:
-    other = replace(XRD, material="DP600")
+    other = replaced(material="DP600")
     store.save(XRD)
     store.save(other)
     with pytest.raises(RatioError, match=r"materials 'DP 800 \(Ü\)', 'DP600'"):
@@ -134,13 +138,13 @@ def test_deleting(store: PresetStore) -> None:
 
 def test_a_preset_needs_a_name(store: PresetStore) -> None:
     with pytest.raises(RatioError, match="no name"):
-        store.save(replace(XRD, name="  "))
+        store.save(replaced(name="  "))
 
 
 @pytest.mark.parametrize("odd", ["pipe", "deep", "large", "doubled", "link to nothing", "folder"])
 def test_an_odd_file_harms_no_other(store: PresetStore, odd: str) -> None:
     path = store.save(XRD).with_name("odd.json")
-    text = path.with_name(store.save(replace(XRD, name="b")).name).read_text()
+    text = path.with_name(store.save(replaced(name="b")).name).read_text()
     if odd == "pipe":
         if not hasattr(os, "mkfifo"):
             pytest.skip("no pipes with names here")

@@ -187,9 +187,10 @@ def test_share_fills_the_card(
     assert "say what it is for" in models.status.text() and not out.exists() and told
 
     def fill(dialog: Any) -> None:
-        assert not dialog.authors.isVisible()
-        qtbot.keyClicks(dialog.description, "TRIP steel")
-        qtbot.keyClicks(dialog.licence, "CC-BY-4.0")
+        controls = dialog.form.controls
+        assert not controls["authors"].isVisible()
+        qtbot.keyClicks(controls["description"], "TRIP steel")
+        qtbot.keyClicks(controls["model_licence"], "CC-BY-4.0")
         button(qtbot, "Save")(dialog)
 
     press("share", fill)
@@ -208,11 +209,12 @@ def test_share_for_bioimage_io_with_the_image_in_the_viewer(
     file(tmp_path / "package.zip")
 
     def fill(dialog: Any) -> None:
-        dialog.form.setCurrentIndex(1)
-        assert dialog.image.itemText(0) == "field 7"
-        assert dialog.image.count() == 2 and dialog.authors.isVisible()
-        qtbot.keyClicks(dialog.authors, "Ada; Bob")
-        qtbot.keyClicks(dialog.licence, "CC-BY-4.0")
+        controls = dialog.form.controls
+        controls["form"].setCurrentIndex(1)
+        assert controls["image"].itemText(0) == "field 7"
+        assert controls["image"].count() == 2 and controls["authors"].isVisible()
+        qtbot.keyClicks(controls["authors"], "Ada; Bob")
+        qtbot.keyClicks(controls["model_licence"], "CC-BY-4.0")
         button(qtbot, "Save")(dialog)
 
     press("share", fill)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QFileDialog, QLineEdit, QPushButton
 from typer.testing import CliRunner
 
 from phaseguide.cli import app, napari
@@ -86,18 +87,24 @@ def test_the_list_is_drawn(make_napari_viewer: Any, tmp_path: Path, qtbot: Any) 
     assert "#f5a623" in seen, "the flag of another model"
 
 
-def test_dialog_of_a_new_project(qtbot: Any, tmp_path: Path) -> None:
+def test_dialog_of_a_new_project(qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dialog = ProjectDialog()
     qtbot.addWidget(dialog)
     dialog.buttons.accepted.emit()
     assert dialog.problem.text() == "Choose a folder." and dialog.wanted is None
-    dialog.folder.setText(str(tmp_path / "new"))
-    assert len(dialog.scheme()) == 4 and dialog.phases.currentData() == "uhcs"
-    dialog.phases.setCurrentText(OWN)
-    dialog.typed.setText("ferrite, ferrite")
+    controls = dialog.form.controls
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda above, title: str(tmp_path / title))
+    qtbot.mouseClick(controls["folder"].findChild(QPushButton), Qt.MouseButton.LeftButton)
+    assert dialog.settings.folder == tmp_path / "Folder of the new project"
+    controls["folder"].findChild(QLineEdit).setText(str(tmp_path / "new"))
+    assert len(dialog.scheme()) == 4 and dialog.settings.model == "uhcs"
+    assert not controls["phases"].isEnabled()
+    controls["model"].setCurrentText(OWN)
+    assert controls["phases"].isEnabled()
+    controls["phases"].setText("ferrite, ferrite")
     dialog.buttons.accepted.emit()
     assert "same name" in dialog.problem.text()
-    dialog.typed.setText("ferrite, pearlite ,")
+    controls["phases"].setText("ferrite, pearlite ,")
     dialog.buttons.accepted.emit()
     assert dialog.wanted is not None
     assert dialog.wanted.scheme.names == ("ferrite", "pearlite") and dialog.wanted.model == ""

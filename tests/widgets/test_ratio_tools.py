@@ -308,8 +308,8 @@ def test_delete_and_put_back(desk: Desk, tmp_path: Path):
 
 
 def test_presets_that_do_not_fit_or_cannot_be_read(desk: Desk, tmp_path: Path):
-    PresetStore(tmp_path).save(Preset("other", "uhcs", {"pearlite": 0.2}))
-    PresetStore(tmp_path).save(Preset("foreign", "another model", {"ferrite": 0.2}))
+    PresetStore(tmp_path).save(Preset(name="other", model="uhcs", shares={"pearlite": 0.2}))
+    PresetStore(tmp_path).save(Preset(name="foreign", model="another model", shares={"ferrite": 0.2}))
     (tmp_path / "presets" / "bad.json").write_text("{")
     menu = desk.tools.preset_menu
     assert entries(menu) == ["other", "Save as …", "Delete", "1 cannot be read …"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from phaseguide.widgets.segment.preferences import session_options
 from widget_helpers import micrograph, type_into
 
 
@@ -17,15 +18,15 @@ def viewer(model_viewer: Any) -> Any:
 def test_automatic_until_a_number_is_typed(widget: Any, viewer: Any, segment: Any, qtbot: Any) -> None:
     viewer.add_image(micrograph(), name="steel")
     box = widget.panel.advanced.controls["tile"]
-    assert box.text() == "automatic" and widget.panel.advanced.value().options().tile is None
+    assert box.text() == "automatic" and session_options(widget.panel.advanced.value()).tile is None
     segment()
     (session, _), *_ = widget.store._sessions.values()
     assert session.tile == 1920
     assert widget.history().shown.planes[()].made.settings["tile"] == 1920, "the record tells the number"
     box.stepUp()
-    assert widget.panel.advanced.value().options().tile == 256
+    assert session_options(widget.panel.advanced.value()).tile == 256
     type_into(qtbot, box, "640")
-    assert widget.panel.advanced.value().options().tile == 640
+    assert session_options(widget.panel.advanced.value()).tile == 640
     segment()
     assert widget.history().shown.planes[()].made.settings["tile"] == 640
     box.setValue(box.minimum())

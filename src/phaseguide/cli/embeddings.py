@@ -11,6 +11,7 @@ import typer
 from phaseguide.cli.shared.limits import finite
 from phaseguide.cli.shared.output import JsonOption, page, write_json
 from phaseguide.errors import PhaseguideError
+from phaseguide.segmentation.settings import Advanced
 
 if TYPE_CHECKING:
     from phaseguide.segmentation.network.embedding_files import EmbeddingFolder
@@ -32,7 +33,8 @@ EmbeddingsLimitOption = Annotated[
         max=1e6,
         callback=finite,
         metavar="GB",
-        help="How much may be kept; the images used least recently go first. Default: 10.",
+        help="How much may be kept; the images used least recently go first. "
+        f"Default: {Advanced.default('embeddings_gb'):g}.",
     ),
 ]
 FolderOption = Annotated[

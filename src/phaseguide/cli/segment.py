@@ -43,6 +43,7 @@ from phaseguide.cli.shared.ratio_options import (
     read_ratio_options,
 )
 from phaseguide.errors import PhaseguideError
+from phaseguide.segmentation.settings import Advanced
 
 if TYPE_CHECKING:
     from phaseguide.jobs.segment_files import ImageDone, ImageFailed
@@ -75,7 +76,7 @@ def segment(
             metavar="PX",
             help="Smooth the scores by this many pixels; 0 is off.",
         ),
-    ] = 0.0,
+    ] = Advanced.default("smoothing_px"),
     min_island: Annotated[
         int,
         typer.Option(
@@ -84,7 +85,7 @@ def segment(
             metavar="PX",
             help="Islands of fewer pixels join their surroundings; 0 is off.",
         ),
-    ] = 0,
+    ] = Advanced.default("min_island_px"),
     edits: Annotated[
         Path | None,
         typer.Option(
@@ -119,7 +120,7 @@ def segment(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results of an earlier run.")
     ] = False,
-    device: DeviceOption = "auto",
+    device: DeviceOption = Advanced.default("device"),
     flips: FlipsOption = None,
     tile: TileOption = None,
     embeddings: EmbeddingsOption = None,

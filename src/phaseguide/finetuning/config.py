@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -179,25 +179,41 @@ class FinetuneConfig(Settings):
         return self.threads or max(1, (os.cpu_count() or 2) - 1)
 
 
-PRESETS: dict[str, FinetuneConfig] = {
-    "fast": FinetuneConfig(),
+_CHANGES: dict[str, dict[str, Any]] = {
+    "fast": {},
     # Segment Anything has seen crops of 1024 px; smaller ones than these hold too little context for it.
-    "adapters": FinetuneConfig(parts="adapters", crop=512, batch=2, learning_rate=3e-4),
-    "thorough": FinetuneConfig(parts="thorough", epochs=20, learning_rate=5e-4, encoder_rate=0.3),
+    "adapters": {"parts": "adapters", "crop": 512, "batch": 2, "learning_rate": 3e-4},
+    "thorough": {"parts": "thorough", "epochs": 20, "learning_rate": 5e-4, "encoder_rate": 0.3},
     # Phases that no model knew: nothing is there to be forgotten, and everything to be learnt.
-    "new steel": FinetuneConfig(
-        parts="thorough", epochs=15, learning_rate=1e-3, encoder_rate=0.5, anchor_weight=0.0, rehearsal=0.0,
-        patience=0,
-    ),
+    "new steel": {
+        "parts": "thorough", "epochs": 15, "learning_rate": 1e-3, "encoder_rate": 0.5, "anchor_weight": 0.0,
+        "rehearsal": 0.0, "patience": 0,
+    },
     # Adam 1e-5, batch 8, 40 epochs; Dice + cross-entropy and the mean squared error of the ratio at
     # 0.7 and 0.3; gamma and delta learnt from 0.5 (Phase Learning Module manuscript).
-    "as published": FinetuneConfig(
-        parts="thorough", epochs=40, batch=8, learning_rate=1e-5, encoder_rate=1.0, optimiser="adam",
-        weight_decay=0.0, cross_entropy_weight=0.7, dice_weight=0.7, ratio_weight=0.3, anchor_weight=0.0,
-        ratio_loss="mse",
-        average=0.0, rehearsal=0.0, patience=0, guidance_start=0.5,
-    ),
+    "as published": {
+        "parts": "thorough", "epochs": 40, "batch": 8, "learning_rate": 1e-5, "encoder_rate": 1.0,
+        "optimiser": "adam", "weight_decay": 0.0, "cross_entropy_weight": 0.7, "dice_weight": 0.7,
+        "ratio_weight": 0.3, "anchor_weight": 0.0, "ratio_loss": "mse", "average": 0.0, "rehearsal": 0.0,
+        "patience": 0, "guidance_start": 0.5,
+    },
 }  # fmt: skip
+
+
+class _Presets(Mapping[str, FinetuneConfig]):
+    """Makes each when it is asked for, so that a help text that only names them need not wait."""
+
+    def __getitem__(self, name: str) -> FinetuneConfig:
+        return FinetuneConfig(**_CHANGES[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_CHANGES)
+
+    def __len__(self) -> int:
+        return len(_CHANGES)
+
+
+PRESETS: Mapping[str, FinetuneConfig] = _Presets()
 """Settings by name, as the widget and the command line offer them."""
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from phaseguide.segmentation.settings import Advanced
+
 if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel
     from phaseguide.segmentation.session import Session
@@ -29,7 +31,7 @@ class Options:
     tile: int | None = None
     flips: bool | None = None
     invert: bool = False
-    memory_mb: int = 4096
+    memory_mb: int = Advanced.default("memory_mb")
     embeddings_gb: float | None = None
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from phaseguide.atomic import write_text
 from phaseguide.errors import PhaseguideError, RatioError, SchemeError
@@ -24,8 +25,7 @@ from phaseguide.ratios.vector import Ratio, validate_ratio
 FOLDER = "presets"
 
 
-@dataclass(frozen=True)
-class Preset:
+class Preset(BaseModel):
     """What a user expects of a material, as it was entered.
 
     Attributes
@@ -44,12 +44,15 @@ class Preset:
     scope : {"field", "specimen"}
     """
 
+    # Strict: a share must be a number, and a key that this version does not know is no preset of it.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
     name: str
     model: str
     shares: dict[str, float | None]
     material: str = ""
     basis: Basis = "area"
-    densities: dict[str, float] = field(default_factory=dict)
+    densities: dict[str, float] = {}
     source: str = DEFAULT_SOURCE
     uncertainty: dict[str, float] | None = None
     scope: Scope = "field"
@@ -191,7 +194,9 @@ class PresetStore:
                 f"There is a preset {preset.title!r} already. Replace it, or choose another name."
             )
         path = path or self._free_path(preset)
-        write_text(path, json.dumps(asdict(preset), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        write_text(
+            path, json.dumps(preset.model_dump(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        )
         return path
 
     def delete(self, preset: Preset) -> None:
@@ -244,14 +249,10 @@ _MOST_BYTES = 1024 * 1024
 
 def _read_preset(path: Path) -> Preset:
     """Read one file; anything that is not a preset is a `RatioError` that names it."""
-    from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
-
-    # Strict: a share must be a number, and a key that this version does not know is no preset of it.
-    config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
     try:
         text = read_plain(path, _MOST_BYTES)
         parse_json(text)
-        preset = TypeAdapter(with_config(config)(Preset)).validate_json(text)
+        preset = Preset.model_validate_json(text)
         find_source(preset.source)
     except ValidationError as error:
         first = error.errors()[0]

@@ -5,17 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from phaseguide.errors import PhaseguideError
+from phaseguide.settings import Settings
+from phaseguide.training.config import TrainingConfig
 
-MOST_SEED = 2**31 - 1
 MOST_PIXELS = 10**9
 MOST_SMOOTHING = 1000.0
 MOST_PLANES = 10**6
 MOST_REPEATS = 10_000
-MOST_THREADS = 1024
 SIDES = (32, 65_536)
 
-SEED: dict[str, Any] = {"min": 0, "max": MOST_SEED}
-THREADS: dict[str, Any] = {"min": 0, "max": MOST_THREADS, "help": "CPU threads; 0 leaves torch's default."}
+
+def option_limits(form: type[Settings], name: str) -> dict[str, Any]:
+    """Least and largest value of an option that sets a field of a form; 0 for *automatic* is left to the form."""
+    about, kind = form.about(name), type(form.default(name))
+    return {"min": kind(about["low"]), "max": kind(about["high"])}
+
+
+SEED = option_limits(TrainingConfig, "seed")
+THREADS = {**option_limits(TrainingConfig, "threads"), "help": "CPU threads; 0 leaves torch's default."}
 REPEATS: dict[str, Any] = {"min": 1, "max": MOST_REPEATS}
 PLANE: dict[str, Any] = {"min": 0, "max": MOST_PLANES, "metavar": "Z"}
 

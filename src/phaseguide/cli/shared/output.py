@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from phaseguide.cli.shared.limits import option_limits
 from phaseguide.errors import OutputError, PhaseguideError
 from phaseguide.json_files import json_bytes, read_json
+from phaseguide.segmentation.settings import Advanced
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,6 +68,7 @@ JsonOption = Annotated[
         help="Write the numbers as JSON to FILE; - is standard output. Only numbers of an earlier run are replaced.",
     ),
 ]
+# Limits of what the dock can set, too, are those of its form where the command line does not take more.
 DeviceOption = Annotated[
     str, typer.Option(help="Where to compute: auto, cpu, cuda or mps. auto takes the fastest there is.")
 ]
@@ -96,8 +99,7 @@ ModeOption = Annotated[
 TileOption = Annotated[
     int | None,
     typer.Option(
-        min=256,
-        max=8192,
+        **option_limits(Advanced, "tile"),
         metavar="PX",
         help="Largest side in the network at once. Default: what suits the model and the device (Segment Anything: "
         "512 on a CPU, 1024 on a GPU; others: 1920).",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +14,7 @@ from phaseguide.errors import PhaseguideError, RatioError
 if TYPE_CHECKING:
     from phaseguide.models.card import Card
     from phaseguide.phases import PhaseScheme
-    from phaseguide.ratios import Preset, Ratio
+    from phaseguide.ratios import Basis, Preset, Ratio
     from phaseguide.segmentation.request import Request
 
 PANEL = "The expected ratio"
@@ -196,7 +196,7 @@ def read_ratio_options(
             )
         # Nothing is asked of the field, but regions may ask, and the source says how sure that is.
         form, _ = _with_source(_new_form(card, "", False, None), source, stated=False)
-        form = replace(form, uncertainty=form.uncertainty if unsure is None else unsure)
+        form = form if unsure is None else form.model_copy(update={"uncertainty": unsure})
         return RatioOptions(
             text,
             auto=text.lower() == "auto",
@@ -212,9 +212,8 @@ def read_ratio_options(
     else:
         form, text = _stored(card.name, preset, material), f"preset {preset}"
     form, title = _with_source(form, source, stated=preset is not None)
-    form = replace(
-        form, uncertainty=form.uncertainty if unsure is None else unsure, scope=about or form.scope
-    )
+    said = {"uncertainty": unsure, "scope": about}
+    form = form.model_copy(update={key: value for key, value in said.items() if value is not None})
     asked = form.asked(scheme)
     return RatioOptions(
         text,
@@ -237,7 +236,9 @@ def keep_preset(ratio_options: RatioOptions, name: str, material: str | None, *,
     """
     if ratio_options.preset is None:
         raise RatioError(f"--save-preset keeps a ratio, but --ratio is {ratio_options.text}. Give one.")
-    kept = replace(ratio_options.preset, name=name, material=material or ratio_options.preset.material)
+    kept = ratio_options.preset.model_copy(
+        update={"name": name, "material": material or ratio_options.preset.material}
+    )
     _store().save(kept, overwrite=overwrite)
 
 
@@ -269,7 +270,8 @@ def _new_form(card: Card, text: str, as_weight: bool, density: str | None) -> Pr
         name: None if share != share else float(share)
         for name, share in zip(scheme.names, shares, strict=True)
     }
-    return Preset("", card.name, entered, basis="weight" if as_weight else "area", densities=densities)
+    basis: Basis = "weight" if as_weight else "area"
+    return Preset(name="", model=card.name, shares=entered, basis=basis, densities=densities)
 
 
 def _with_source(form: Preset, source: str | None, *, stated: bool) -> tuple[Preset, str]:
@@ -279,7 +281,8 @@ def _with_source(form: Preset, source: str | None, *, stated: bool) -> tuple[Pre
     key = (source or "").strip().casefold()
     if key in {known.key for known in SOURCES}:
         chosen = find_source(key)
-        return replace(form, source=key, uncertainty=None, scope=chosen.scope), chosen.title
+        changed = {"source": key, "uncertainty": None, "scope": chosen.scope}
+        return form.model_copy(update=changed), chosen.title
     if key == "force":
         raise RatioError("--source force is no source. Say --exact to impose the ratio exactly.")
     if source is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from phaseguide.cli.shared.limits import SEED, THREADS
+from phaseguide.cli.shared.limits import SEED, THREADS, option_limits
 from phaseguide.cli.shared.output import (
     STANDARD_OUTPUT,
     DeviceOption,
@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from phaseguide.training.data import TrainingImage
     from phaseguide.training.events import TrainingResult
 
-DEFAULTS = TrainingConfig()
+usual = TrainingConfig.default
+LEAST = {name: option_limits(TrainingConfig, name)["min"] for name in ("epochs", "batch", "patience")}
+"""The largest is left to the form, which names it."""
 
 
 def train(
@@ -113,30 +115,33 @@ def train(
     ] = None,
     architecture: Annotated[
         str, typer.Option(help="unet, unetplusplus, fpn, deeplabv3plus, segformer or sam.")
-    ] = DEFAULTS.architecture,
+    ] = usual("architecture"),
     encoder: Annotated[
         str, typer.Option(help="Any encoder of segmentation-models-pytorch; of sam vit_b, vit_l or vit_h.")
-    ] = DEFAULTS.encoder,
-    guidance: Annotated[str, typer.Option(help="none, additive, spatial, plm or ccrm.")] = DEFAULTS.guidance,
+    ] = usual("encoder"),
+    guidance: Annotated[str, typer.Option(help="none, additive, spatial, plm or ccrm.")] = usual("guidance"),
     epochs: Annotated[
         int,
         typer.Option(
-            min=1,
+            min=LEAST["epochs"],
             help="Passes over the images; guidance then learns alone for --set guidance_epochs=11 more.",
         ),
-    ] = DEFAULTS.epochs,
-    crop: Annotated[
-        int, typer.Option(help="Side of the square crops in px, a multiple of 32.")
-    ] = DEFAULTS.crop,
-    batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = DEFAULTS.batch,
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = DEFAULTS.learning_rate,
+    ] = usual("epochs"),
+    crop: Annotated[int, typer.Option(help="Side of the square crops in px, a multiple of 32.")] = usual(
+        "crop"
+    ),
+    batch: Annotated[int, typer.Option(min=LEAST["batch"], help="Crops a step.")] = usual("batch"),
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = usual("learning_rate"),
     patience: Annotated[
-        int, typer.Option(min=0, help="Stop after this many validations without a better one; 0 never does.")
-    ] = DEFAULTS.patience,
+        int,
+        typer.Option(
+            min=LEAST["patience"], help="Stop after this many validations without a better one; 0 never does."
+        ),
+    ] = usual("patience"),
     seed: Annotated[
         int, typer.Option(**SEED, help="The same seed, images and threads give the same model.")
-    ] = DEFAULTS.seed,
-    threads: Annotated[int, typer.Option(**THREADS)] = DEFAULTS.threads,
+    ] = usual("seed"),
+    threads: Annotated[int, typer.Option(**THREADS)] = usual("threads"),
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any other setting of the run; may be repeated."),
@@ -148,7 +153,7 @@ def train(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing model file.")] = False,
-    device: DeviceOption = "auto",
+    device: DeviceOption = usual("device"),
     json_target: JsonOption = None,
 ) -> None:
     """Train a model on labelled micrographs.

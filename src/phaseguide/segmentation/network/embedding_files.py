@@ -25,10 +25,11 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from phaseguide.errors import PhaseguideError
+from phaseguide.segmentation.settings import Advanced
 
 FOLDER_VARIABLE = "PHASEGUIDE_EMBEDDINGS"
 LIMIT_VARIABLE = "PHASEGUIDE_EMBEDDINGS_GB"
-DEFAULT_LIMIT_GB = 10.0
+DEFAULT_LIMIT_GB: float = Advanced.default("embeddings_gb")
 SUFFIX = ".safetensors"
 
 _OLD_SUFFIX = ".zarr.zip"  # of earlier versions: never read, and removed with the image

@@ -139,10 +139,11 @@ class ModelsWidget(Dock):
         )
         if not dialog.exec():
             return
-        if not dialog.as_package:
+        wanted = dialog.settings
+        if wanted.form == "file":
             self._share_file(row, dialog)
         else:
-            self._share_package(row, dialog, images.get(dialog.image.currentText()))
+            self._share_package(row, dialog, images.get(wanted.image))
 
     def import_(self) -> None:
         """Ask for a model file and add it; where its name is taken, ask for another one."""

@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Literal
 
-from qtpy.QtWidgets import (
-    QComboBox,
-    QDialog,
-    QDialogButtonBox,
-    QFormLayout,
-    QLineEdit,
-    QPlainTextEdit,
-    QWidget,
-)
+from qtpy.QtWidgets import QDialog, QDialogButtonBox, QVBoxLayout, QWidget
 
 from phaseguide.models.architectures import SAM
 from phaseguide.models.bioimageio.description import PackageText
 from phaseguide.models.sharing import ShareText
+from phaseguide.settings import Settings, setting
+from phaseguide.widgets.qt.form import Form
 from phaseguide.widgets.qt.plain_text import Label
 
 if TYPE_CHECKING:
     from phaseguide.models.card import Card
 
-FORMS = ("Phase Guide: one model file with its card", "bioimage.io: a package without the ratio")
-NOTES = (
-    "The whole model, guidance included. Whoever gets the file presses Import. Folders of your disk are taken out of "
-    "its record.",
-    "The network without a ratio, as TorchScript with test arrays, for ilastik, deepImageJ and others. What differs "
-    "stands in its documentation.",
-)
+FORMS = {
+    "file": "Phase Guide: one model file with its card",
+    "package": "bioimage.io: a package without the ratio",
+}
+NOTES = {
+    "file": "The whole model, guidance included. Whoever gets the file presses Import. Folders of your disk are taken "
+    "out of its record.",
+    "package": "The network without a ratio, as TorchScript with test arrays, for ilastik, deepImageJ and others. What "
+    "differs stands in its documentation.",
+}
 SAMPLE = "a sample that ships (uhcs0220)"
+
+
+class ShareSettings(Settings):
+    """What a model that is handed over says about itself; authors and test image are only for a package."""
+
+    form: Literal["file", "package"] = setting("file", "As")
+    name: str = setting("", "Name")
+    description: str = setting("", "What it is for", lines=3)
+    authors: str = setting("", "Authors", example="who made it; several with ;")
+    model_licence: str = setting("", "Model licence", example="for example CC-BY-4.0")
+    data_licence: str = setting("", "Data licence")
+    citation: str = setting("", "Cite", example="with a DOI, if there is one")
+    image: str = setting(SAMPLE, "Test image")
 
 
 class ShareDialog(QDialog):
@@ -48,63 +58,52 @@ class ShareDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle(f"Share {name}")
         text = replace(ShareText.from_card(card), name=name)
-        self.form = QComboBox()
+        tests = [*images, SAMPLE]
         # bioimage.io takes no model of Segment Anything; see `phaseguide.models.bioimageio.export.refuse_sam`.
-        self.form.addItems(FORMS[:1] if card.backbone.architecture == SAM else FORMS)
-        self.name, self.licence, self.data_licence = (
-            QLineEdit(value) for value in (text.name, text.model_licence, text.data_licence)
+        forms = [key for key in FORMS if key == "file" or card.backbone.architecture != SAM]
+        self.form = Form(
+            ShareSettings,
+            start=ShareSettings(**asdict(text), image=tests[0]),
+            choices={
+                "form": [(FORMS[key], key) for key in forms],
+                "image": [(test, test) for test in tests],
+            },
         )
-        self.authors, self.citation = QLineEdit(), QLineEdit(text.citation)
-        self.description = QPlainTextEdit(text.description)
-        self.description.setFixedHeight(64)
-        self.licence.setPlaceholderText("for example CC-BY-4.0")
-        self.authors.setPlaceholderText("who made it; several with ;")
-        self.citation.setPlaceholderText("with a DOI, if there is one")
-        for line in (self.name, self.licence, self.data_licence, self.citation):
-            line.setCursorPosition(0)  # the beginning of a long text shows, not its end
-        self.image = QComboBox()
-        self.image.addItems([*images, SAMPLE])
         self.note = Label()
         self.note.setWordWrap(True)
         choice = QDialogButtonBox.StandardButton
         self.buttons = QDialogButtonBox(choice.Save | choice.Cancel)
-        self.rows = QFormLayout(self)
-        for label, field in (
-            ("As", self.form), ("Name", self.name), ("What it is for", self.description), ("Authors", self.authors),
-            ("Model licence", self.licence), ("Data licence", self.data_licence), ("Cite", self.citation),
-            ("Test image", self.image),
-        ):  # fmt: skip
-            self.rows.addRow(label, field)
-        self.rows.addRow(self.note)
-        self.rows.addRow(self.buttons)
+        self.form.rows.addRow(self.note)
+        self.form.rows.addRow(self.buttons)
+        QVBoxLayout(self).addWidget(self.form)
         self.setMinimumWidth(520)
-        self.form.currentIndexChanged.connect(self._on_form)
+        self.form.controls["form"].currentIndexChanged.connect(self._on_form)
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
         self._on_form()
 
     @property
-    def as_package(self) -> bool:
-        """Whether it becomes a package of bioimage.io."""
-        return bool(self.form.currentIndex() == 1)
+    def settings(self) -> ShareSettings:
+        """What is set."""
+        return ShareSettings(**self.form.values())
 
     @property
     def text(self) -> ShareText:
         """What the card is to say."""
-        return ShareText(
-            self.name.text(), self.description.toPlainText(), self.licence.text(), self.data_licence.text(),
-            self.citation.text(),
-        )  # fmt: skip
+        said = self.settings
+        return ShareText(said.name, said.description, said.model_licence, said.data_licence, said.citation)
 
     @property
     def package_text(self) -> PackageText:
         """What a package says beside its card."""
+        said = self.settings
         # The card may say more than the identifier: "BSD-3-Clause; encoder ...".
-        licence = self.licence.text().partition(";")[0].strip()
-        return PackageText(tuple(self.authors.text().split(";")), licence, self.citation.text())
+        licence = said.model_licence.partition(";")[0].strip()
+        return PackageText(tuple(said.authors.split(";")), licence, said.citation)
 
     def _on_form(self) -> None:
-        for field in (self.authors, self.image):
-            self.rows.setRowVisible(field, self.as_package)
-        self.note.setText(NOTES[self.form.currentIndex()])
+        form = self.settings.form
+        for name in ("authors", "image"):
+            self.form.rows.setRowVisible(self.form.controls[name], form == "package")
+        self.note.setText(NOTES[form])
         self.adjustSize()

@@ -10,30 +10,24 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFileDialog, QInputDialog
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.jobs.project.thumbnails import Picture, make_pictures
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.edit_log import scheme_of
 from phaseguide.widgets.layers.hub import hub_of, tell
 from phaseguide.widgets.project.closing import ClosingWindow, UnsavedQuestion
-from phaseguide.widgets.project.field_list import short
+from phaseguide.widgets.project.field_pictures import FieldPictures
 from phaseguide.widgets.project.new_project import ProjectDialog
 from phaseguide.widgets.project.open_project import UnsavedError, open_project
 from phaseguide.widgets.project.panel import NEXT, PREVIOUS, ProjectPanel
 from phaseguide.widgets.project.rerun import Rerun
-from phaseguide.widgets.qt.dock import Dock, later, quiet_timer, while_heard
-from phaseguide.widgets.qt.latest_worker import LatestWorker
+from phaseguide.widgets.project.state import ProjectState
+from phaseguide.widgets.qt.dock import Dock, later, while_heard
 from phaseguide.widgets.qt.shortcuts import Keys, main_window
-from phaseguide.widgets.qt.tasks import Failed
 from phaseguide.widgets.segment.known_models import known_models
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
-
-REST_MS = 1500
-"""The picture of a field follows its edits when so long nothing was painted."""
-
 IMAGES = "Micrographs (*.tif *.tiff *.png *.jpg *.jpeg *.bmp);;All files (*)"
 
 
@@ -47,18 +41,13 @@ class ProjectWidget(Dock):
         self.opened = open_project(napari_viewer)
         self.panel = ProjectPanel(napari_viewer, self.scheme_for)
         self.fill(self.panel)
-        self.rerun = Rerun(self.opened, self)
-        self.pictures = LatestWorker(self)
-        self._known: dict[str, Any] = {}  # small images, by field and checksum
-        self._signs: dict[str, Any] = {}  # what a picture was made of
-        self._strokes: dict[str, int] = {}  # how often edits were saved
-        self._painted: set[str] = set()
-        self._rest = quiet_timer(self, REST_MS, self._on_rest)
-        self._shown_project: Any = None
-        self._models: Any = None  # the model in use, and the versions, as they are listed
+        self.state = ProjectState()
+        self.rerun = Rerun(self.opened, self.state, self)
+        self.pictures = FieldPictures(self.state, self.panel.list.fields, self)
         self._watched = False
         panel = self.panel
         self._keys = Keys({PREVIOUS: panel.previous_button, NEXT: panel.next_button})
+        self.state.take(self.opened.project)
         self._connect()
         self._on_project()
         self._on_rescued()
@@ -159,26 +148,12 @@ class ProjectWidget(Dock):
 
     def refresh(self) -> None:
         """Show the fields as they are now."""
-        project = self.opened.project
-        models = None if project is None else (project.current, project.versions)
-        if models != self._models:
-            self._models = models
-            self.show_models()
-        self.panel.list.fields.show(project)
+        self.state.take(self.opened.project)
+        self.panel.list.fields.show(self.state.project)
         self.panel.list.mark(self.opened.current)
-        stale = () if project is None else project.stale_fields()
-        versions = set() if project is None else project.mixed_versions()
-        flags = ""
-        if project is not None and stale:
-            flags = (
-                f"{len(stale)} unreviewed {'field was' if len(stale) == 1 else 'fields were'} segmented by another "
-                f"model than {short(project.current)}."
-            )
-        elif len(versions) > 1:
-            flags = f"Fields were segmented by different models: {', '.join(sorted(map(short, versions)))}."
-        self.panel.show_state(project, self.opened.entry, self.rerun.running, flags, len(self.rerun.due()))
+        self.panel.show_state(self.state, self.opened.entry, len(self.rerun.due()))
         self._keys.update()
-        self._make_pictures()
+        self.pictures.make()
 
     def _connect(self) -> None:
         panel, opened = self.panel, self.opened
@@ -200,7 +175,7 @@ class ProjectWidget(Dock):
         panel.rescue_bar.discarded.connect(opened.copies.discard)
         panel.import_box.said.connect(self.say)
         panel.import_box.failed.connect(self.fail)
-        self.hear(opened.autosave.saved, self._on_saved)
+        self.hear(opened.autosave.saved, self.pictures.painted)
         self.hear(opened.changed, self._on_changed)
         self.hear(opened.shown, self._on_shown)
         self.hear(opened.said, self.say)
@@ -208,63 +183,45 @@ class ProjectWidget(Dock):
         self.hear(opened.rescued, self._on_rescued)
         rerun = self.rerun
         rerun.runner.progressed.connect(panel.progress.show_step)
-        rerun.began.connect(self._on_begun)
         rerun.went_on.connect(self._on_changed)
-        rerun.ended.connect(self._on_ended)
         rerun.said.connect(self.say)
         rerun.warned.connect(lambda text: self.say(text, alarm=True))
         rerun.failed.connect(self.fail)
-        self.pictures.arrived.connect(self._on_pictures)
+        self.pictures.due.connect(self.refresh_soon)
+        self.pictures.failed.connect(self.fail)
+        events = self.state.events
+        events.shown.connect(self._on_project)
+        events.models.connect(self.show_models)
+        events.running.connect(self._on_running)
 
     def _on_changed(self) -> None:
-        project = self.opened.project
-        if project is not self._shown_project or (
-            project is not None and project.scheme != self.panel.list.fields.scheme
-        ):
-            self._on_project()
+        self.state.take(self.opened.project)
         self.refresh_soon()
 
     def _stop(self) -> None:
         self.panel.stop_button.setEnabled(False)
         self.rerun.stop()
 
-    def _on_begun(self) -> None:
-        self.panel.progress.begin()
-        self.refresh()
-
-    def _on_ended(self) -> None:
-        self.panel.progress.end()
-        self.panel.stop_button.setEnabled(True)
+    def _on_running(self, running: bool) -> None:
+        if running:
+            self.panel.progress.begin()
+        else:
+            self.panel.progress.end()
+            self.panel.stop_button.setEnabled(True)
         self.refresh()
 
     def _on_rescued(self) -> None:
         self.panel.rescue_bar.show_copies(self.opened.copies.found)
 
-    def _on_saved(self, field_id: str) -> None:
-        self._painted.add(field_id)
-        self._rest.start()
-
-    def _on_rest(self) -> None:
-        """Make new pictures of what was painted; while strokes go on, the processor is theirs."""
-        for field_id in self._painted:
-            self._strokes[field_id] = self._strokes.get(field_id, 0) + 1
-        self._painted.clear()
-        self.refresh_soon()
-
     def _on_project(self) -> None:
         """Show another project, or the same with other phases."""
-        self._shown_project = self.opened.project
-        self.pictures.drop()
-        self.panel.list.fields.forget()
-        self._known.clear()
-        self._signs.clear()
         self.show_models()
         self.refresh()
         later(self, self.panel.fit_width)
 
     def show_models(self) -> None:
         """List the models that the project can use."""
-        project = self.opened.project
+        project = self.state.project
         models = [] if project is None else [v.id for v in project.file.versions if not v.deleted]
         models += [entry.name for entry in known_models() if entry.card is not None]
         self.panel.show_project(project, models)
@@ -274,28 +231,6 @@ class ProjectWidget(Dock):
         image = self.opened.image_of(field_id)
         if image is not None:
             self.panel.import_box.image_box.choose(image)
-
-    def _make_pictures(self) -> None:
-        """Ask for pictures of fields that have changed."""
-        project = self.opened.project
-        if project is None or not self.pictures.idle:
-            return  # what arrives asks again
-        signs = {entry.id: self._sign(entry) for entry in project.fields}
-        due = [field_id for field_id, sign in signs.items() if self._signs.get(field_id) != sign]
-        if due:
-            self._signs |= {field_id: signs[field_id] for field_id in due}
-            self.pictures.submit(lambda: make_pictures(project, due, self._known))
-
-    def _sign(self, entry: Any) -> Any:
-        return (entry.result, entry.images, self._strokes.get(entry.id, 0))
-
-    def _on_pictures(self, events: list[Any]) -> None:
-        for event in events:
-            if isinstance(event, Picture):
-                self.panel.list.fields.take(event)
-            elif isinstance(event, Failed):
-                self.fail(event.error)
-        self.refresh_soon()
 
     # -- questions --------------------------------------------------------------------------------
 

@@ -5,20 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from qtpy.QtWidgets import (
-    QComboBox,
-    QDialog,
-    QDialogButtonBox,
-    QFileDialog,
-    QFormLayout,
-    QHBoxLayout,
-    QLineEdit,
-    QPushButton,
-    QWidget,
-)
+from qtpy.QtWidgets import QDialog, QDialogButtonBox, QVBoxLayout, QWidget
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.phases import PhaseScheme
+from phaseguide.settings import Settings, setting
+from phaseguide.widgets.qt.form import Form
 from phaseguide.widgets.qt.plain_text import Label, one_line
 from phaseguide.widgets.qt.style import ALARM
 from phaseguide.widgets.segment.known_models import known_models
@@ -36,6 +28,17 @@ class NewProject:
     model: str
 
 
+class ProjectSettings(Settings):
+    """What is asked; ``model`` is the one whose phases the project gets, or empty for those that are typed."""
+
+    folder: Path | None = setting(
+        None, "Folder", "Folder of the new project", example="an empty or new folder"
+    )
+    name: str = setting("", "Name", example="name of the folder")
+    model: str = setting("", "Phases")
+    phases: str = setting("", " ", example="ferrite, pearlite, …")
+
+
 class ProjectDialog(QDialog):
     """Folder, name and phases of a new project."""
 
@@ -43,42 +46,33 @@ class ProjectDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("New project")
         self.wanted: NewProject | None = None
-        self.folder = QLineEdit()
-        self.folder.setPlaceholderText("an empty or new folder")
-        self.browse = QPushButton("Browse…")
-        self.name = QLineEdit()
-        self.name.setPlaceholderText("name of the folder")
-        self.phases = QComboBox()
-        self._models = {entry.name: entry for entry in known_models() if entry.card is not None}
-        for name, entry in self._models.items():
-            assert entry.card is not None
-            self.phases.addItem(
-                one_line(f"those of model {name}: {', '.join(entry.card.scheme.names)}", 80), name
-            )
-        self.phases.addItem(OWN, "")
-        self.typed = QLineEdit()
-        self.typed.setPlaceholderText("ferrite, pearlite, …")
+        self._schemes = {one.name: one.card.scheme for one in known_models() if one.card is not None}
+        models = [
+            (one_line(f"those of model {name}: {', '.join(scheme.names)}", 80), name)
+            for name, scheme in self._schemes.items()
+        ]
+        models.append((OWN, ""))
+        self.form = Form(
+            ProjectSettings, start=ProjectSettings(model=models[0][1]), choices={"model": models}
+        )
         self.problem = Label()
         self.problem.setWordWrap(True)
         self.problem.setStyleSheet(ALARM)
         choice = QDialogButtonBox.StandardButton
         self.buttons = QDialogButtonBox(choice.Ok | choice.Cancel)
-        form = QFormLayout(self)
-        row = QHBoxLayout()
-        row.addWidget(self.folder, 1)
-        row.addWidget(self.browse)
-        form.addRow("Folder", row)
-        form.addRow("Name", self.name)
-        form.addRow("Phases", self.phases)
-        form.addRow("", self.typed)
-        form.addRow(self.problem)
-        form.addRow(self.buttons)
+        self.form.rows.addRow(self.problem)
+        self.form.rows.addRow(self.buttons)
+        QVBoxLayout(self).addWidget(self.form)
         self.setMinimumWidth(520)
-        self.browse.clicked.connect(self._browse)
-        self.phases.currentIndexChanged.connect(self._follow)
+        self.form.changed.connect(self._follow)
         self.buttons.accepted.connect(self._accept)
         self.buttons.rejected.connect(self.reject)
         self._follow()
+
+    @property
+    def settings(self) -> ProjectSettings:
+        """What is set."""
+        return ProjectSettings(**self.form.values())
 
     def scheme(self) -> PhaseScheme:
         """Return the phases that are chosen.
@@ -88,21 +82,17 @@ class ProjectDialog(QDialog):
         SchemeError
             No phase is typed, or one twice.
         """
-        card = self._models[self.phases.currentData()].card if self.phases.currentData() else None
-        if card is not None:
-            return card.scheme
-        return PhaseScheme.from_names([name.strip() for name in self.typed.text().split(",") if name.strip()])
+        asked = self.settings
+        if asked.model:
+            return self._schemes[asked.model]
+        return PhaseScheme.from_names([name.strip() for name in asked.phases.split(",") if name.strip()])
 
     def _follow(self) -> None:
-        self.typed.setEnabled(not self.phases.currentData())
-
-    def _browse(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, "Folder of the new project")
-        if chosen:
-            self.folder.setText(chosen)
+        self.form.controls["phases"].setEnabled(not self.settings.model)
 
     def _accept(self) -> None:
-        text = self.folder.text().strip()
+        asked = self.settings
+        text = str(asked.folder or "").strip()
         if not text:
             self.problem.setText("Choose a folder.")
             return
@@ -112,6 +102,5 @@ class ProjectDialog(QDialog):
         except PhaseguideError as error:
             self.problem.setText(str(error))
             return
-        name = self.name.text().strip() or folder.name
-        self.wanted = NewProject(folder, name, scheme, self.phases.currentData() or "")
+        self.wanted = NewProject(folder, asked.name.strip() or folder.name, scheme, asked.model)
         self.accept()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from phaseguide.phases import PhaseScheme
     from phaseguide.projects.project import Project
     from phaseguide.projects.schema import FieldEntry
+    from phaseguide.widgets.project.state import ProjectState
 
 PREVIOUS, NEXT = "Ctrl+PgUp", "Ctrl+PgDown"
 NO_PROJECT = (
@@ -100,31 +101,26 @@ class ProjectPanel(ScrolledPanel):
         for one in (self.list, self.keys_line):
             one.setVisible(there)
 
-    def show_state(
-        self, project: Project | None, entry: FieldEntry | None, busy: bool, flags: str, ready: int
-    ) -> None:
+    def show_state(self, state: ProjectState, entry: FieldEntry | None, ready: int) -> None:
         """Enable what can be done now.
 
         Parameters
         ----------
         entry : FieldEntry or None
             The field on show.
-        busy : bool
-            A run is under way.
-        flags : str
-            What is to be known about model versions; empty for nothing.
         ready : int
             Fields that a run would segment.
         """
-        there = project is not None
-        state = "" if entry is None else entry.state
+        project, busy = state.project, state.running
+        there, flags = project is not None, "" if project is None else describe_versions(project)
+        reviewed = "" if entry is None else entry.state
         for one in (self.close_button, self.files_button, self.layers_button):
             one.setEnabled(there)
         for one in (self.previous_button, self.next_button):
             one.setEnabled(there and bool(project and project.fields))
-        self.review_button.setEnabled(state in ("unreviewed", "rejected"))
-        self.reject_button.setEnabled(state in ("unreviewed", "reviewed"))
-        self.reopen_button.setEnabled(state in ("reviewed", "rejected"))
+        self.review_button.setEnabled(reviewed in ("unreviewed", "rejected"))
+        self.reject_button.setEnabled(reviewed in ("unreviewed", "reviewed"))
+        self.reopen_button.setEnabled(reviewed in ("reviewed", "rejected"))
         self.flag_line.setText(flags)
         self.flag_line.setVisible(bool(flags))
         self.rerun_button.setText(f"Segment {ready} unreviewed" if ready else "Segment")
@@ -165,3 +161,16 @@ class ProjectPanel(ScrolledPanel):
             row.addWidget(one, 0, place)
             row.setColumnStretch(place, 1)
         column.addLayout(row)
+
+
+def describe_versions(project: Project) -> str:
+    """What is to be known about the models that have segmented the fields; empty for nothing."""
+    stale, versions = project.stale_fields(), project.mixed_versions()
+    if stale:
+        return (
+            f"{len(stale)} unreviewed {'field was' if len(stale) == 1 else 'fields were'} segmented by another "
+            f"model than {short(project.current)}."
+        )
+    if len(versions) > 1:
+        return f"Fields were segmented by different models: {', '.join(sorted(map(short, versions)))}."
+    return ""

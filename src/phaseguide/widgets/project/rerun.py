@@ -14,6 +14,7 @@ from phaseguide.widgets.segment.preferences import read_preferences
 
 if TYPE_CHECKING:
     from phaseguide.widgets.project.open_project import OpenProject
+    from phaseguide.widgets.project.state import ProjectState
 
 ALL_DONE = "Every unreviewed field has a result of the project's model."
 
@@ -21,30 +22,29 @@ ALL_DONE = "Every unreviewed field has a result of the project's model."
 class Rerun(QObject):
     """One run at a time.
 
-    ``began`` and ``ended`` tell of a run, ``went_on`` of each field that has a new result; ``said`` a sentence,
-    ``warned`` one that must be seen, ``failed`` an error.
+    ``went_on`` tells of each field that has a new result, ``said`` a sentence, ``warned`` one that must be seen,
+    ``failed`` an error.
+
+    Parameters
+    ----------
+    opened : OpenProject
+    state : ProjectState
+        Is told whether a run is under way.
     """
 
-    began = Signal()
     went_on = Signal()
-    ended = Signal()
     said = Signal(str)
     warned = Signal(str)
     failed = Signal(object)
 
-    def __init__(self, opened: OpenProject, parent: QObject | None = None) -> None:
+    def __init__(self, opened: OpenProject, state: ProjectState, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._opened = opened
+        self._opened, self._state = opened, state
         self._told: list[str] = []
         self.runner = TaskRunner(self)
         self.runner.noticed.connect(self._on_notice)
         self.runner.happened.connect(lambda _: self.went_on.emit())
         self.runner.ended.connect(self._on_ended)
-
-    @property
-    def running(self) -> bool:
-        """Whether a run is under way."""
-        return self.runner.running
 
     def due(self) -> list[str]:
         """Fields that a run would segment: unreviewed, and without a result of the project's model."""
@@ -57,7 +57,7 @@ class Rerun(QObject):
         """Segment what is due, with everything that is painted."""
         project = self._opened.project
         device = read_preferences()[0].device
-        if project is None or self.running:
+        if project is None or self._state.running:
             return
         if not self._opened.flush():
             self.warned.emit(
@@ -75,7 +75,7 @@ class Rerun(QObject):
             return _until_stopped(rerun(project, due, device=device), control)
 
         self.runner.start(run)
-        self.began.emit()
+        self._state.running = True
 
     def stop(self) -> None:
         """Stop after the field under way."""
@@ -97,7 +97,7 @@ class Rerun(QObject):
         else:
             self.said.emit(ALL_DONE)
         self._opened.fields.reload_result()
-        self.ended.emit()
+        self._state.running = False
 
 
 def _until_stopped(events: Iterator[Any], control: Control) -> Generator[Any, None, None]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
 
-from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox
+from magicgui.types import FileDialogMode
+from magicgui.widgets import CheckBox, ComboBox, FileEdit, FloatSpinBox, LineEdit, TextEdit
 from qtpy.QtCore import QEvent, QLocale, QObject, Qt, Signal
-from qtpy.QtWidgets import QFormLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QWidget
 
 from phaseguide.settings import AUTOMATIC, Settings, shown_fields
 
@@ -22,6 +24,8 @@ class Form(QWidget):
         Which fields, in this order; by default all that have a title.
     start : Settings, optional
         What is shown at first; by default what counts where nothing is said.
+    choices : mapping of str to sequence of (str, str), optional
+        By field, what a text can be where only the program knows: how it is called, and what it is then.
 
     Attributes
     ----------
@@ -34,10 +38,14 @@ class Form(QWidget):
     changed = Signal()
 
     def __init__(
-        self, settings: type[Settings], fields: Iterable[str] | None = None, start: Settings | None = None
+        self,
+        settings: type[Settings],
+        fields: Iterable[str] | None = None,
+        start: Settings | None = None,
+        choices: Mapping[str, Sequence[tuple[str, str]]] | None = None,
     ) -> None:
         super().__init__()
-        self._settings = settings
+        self._settings, self._choices = settings, choices or {}
         names = list(shown_fields(settings)) if fields is None else list(fields)
         self._made = {name: self._control(name) for name in names}
         self.controls: dict[str, Any] = {name: made.native for name, made in self._made.items()}
@@ -61,7 +69,12 @@ class Form(QWidget):
         """Show other values, without telling of a change."""
         for name, made in self._made.items():
             with made.changed.blocked():
+                if isinstance(made, TextEdit):  # which takes a text with tags for more than a text
+                    made.native.setPlainText(values[name])
+                    continue
                 made.value = self._on_show(name, values[name])
+            if isinstance(made, LineEdit):
+                made.native.setCursorPosition(0)  # the beginning of a long text shows, not its end
 
     def _on_show(self, name: str, value: Any) -> Any:
         about = self._settings.about(name)
@@ -82,14 +95,18 @@ class Form(QWidget):
 
     def _control(self, name: str) -> Any:
         field, about = self._settings.model_fields[name], self._settings.about(name)
-        words: dict[str, Any] = {"name": name, "tooltip": field.description}
-        if choices := self._settings.choices(name):
-            shown = [(about["words"].get(choice, choice), choice) for choice in choices]
-            control: Any = ComboBox(choices=shown, label=field.title, **words)
+        words: dict[str, Any] = {"name": name, "tooltip": field.description, "label": field.title}
+        named = [(about["words"].get(choice, choice), choice) for choice in self._settings.choices(name)]
+        if choices := self._choices.get(name, named):
+            control: Any = ComboBox(choices=list(choices), **words)
         elif isinstance(field.default, bool):
-            control = CheckBox(text=field.title, **words)
+            control = CheckBox(text=words.pop("label"), **words)
+        elif isinstance(field.default, str):
+            return _text(about, words)
+        elif Path in get_args(field.annotation):
+            return _folder(about, words)
         else:
-            control = _number(about, {**words, "label": field.title})
+            control = _number(about, words)
         let_wheel_pass(control.native)
         return control
 
@@ -127,3 +144,34 @@ def _number(about: Mapping[str, Any], words: Mapping[str, Any]) -> FloatSpinBox:
     native.setSuffix(" %" if about["percent"] else about["unit"])
     native.setSpecialValueText("automatic" if about["automatic"] else "")
     return spin
+
+
+def _text(about: Mapping[str, Any], words: Mapping[str, Any]) -> LineEdit | TextEdit:
+    """One line, or as many as the field says."""
+    # Qt's edit of more lines tells of a change without the text, which magicgui would take for none.
+    made = LineEdit(**words) if about["lines"] == 1 else TextEdit(nullable=True, **words)
+    native: Any = made.native
+    native.setPlaceholderText(about["example"])
+    if about["lines"] > 1:
+        native.setAcceptRichText(False)
+        native.setFixedHeight(10 + 18 * about["lines"])
+    return made
+
+
+def _folder(about: Mapping[str, Any], words: Mapping[str, Any]) -> FileEdit:
+    """A line and a button; what the field says of itself is the title of the question."""
+    made = FileEdit(
+        mode=FileDialogMode.EXISTING_DIRECTORY, nullable=True, name=words["name"], label=words["label"]
+    )
+    line: Any = made.line_edit.native
+    line.setPlaceholderText(about["example"])
+    made.choose_btn.text = "Browse…"
+
+    def ask() -> None:
+        chosen = QFileDialog.getExistingDirectory(made.native, words["tooltip"] or "")
+        if chosen:
+            made.value = Path(chosen)
+
+    made.choose_btn.changed.disconnect()  # magicgui's own question stands above no window
+    made.choose_btn.changed.connect(ask)
+    return made

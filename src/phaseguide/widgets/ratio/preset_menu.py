@@ -182,7 +182,7 @@ class PresetDialog(QDialog):
         return self.material_box.currentText().strip()
 
     def _update(self) -> None:
-        key = Preset(self.name, "", {}, self.material).key[1:]
+        key = Preset(name=self.name, model="", shares={}, material=self.material).key[1:]
         self.warning.setText(f"Replaces {self._taken[key].title!r}." if key in self._taken else " ")
         self.save_button.setText("Replace" if key in self._taken else "Save")
         self.save_button.setEnabled(bool(self.name))

@@ -225,16 +225,17 @@ class RatioTools(QWidget):
                 )
             basis, values, densities = "weight", self.panel.weight_values(), self.panel.density_values()
         source = str(state.get("source", DEFAULT_SOURCE))
+        usual = find_source(source).uncertainty
         return Preset(
-            name,
-            self._model_name(),
-            _by_name(scheme, values),
-            material,
-            basis,
-            {phase: rho for phase, rho in _by_name(scheme, densities).items() if rho is not None},
-            source,
-            _own_uncertainties(scheme, state.get("uncertainty"), find_source(source).uncertainty),
-            state.get("scope", "field"),
+            name=name,
+            model=self._model_name(),
+            shares=_by_name(scheme, values),
+            material=material,
+            basis=basis,
+            densities={phase: rho for phase, rho in _by_name(scheme, densities).items() if rho is not None},
+            source=source,
+            uncertainty=_own_uncertainties(scheme, state.get("uncertainty"), usual),
+            scope=state.get("scope", "field"),
         )
 
     def _the_scheme(self) -> PhaseScheme:

@@ -1,4 +1,4 @@
-"""The folded *Advanced* part, built from the fields of `phaseguide.widgets.segment.preferences.Advanced`."""
+"""The folded *Advanced* part, built from the fields of `phaseguide.segmentation.settings.Advanced`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 from qtpy.QtCore import Signal
 
+from phaseguide.segmentation.settings import Advanced
 from phaseguide.widgets.qt.collapsible import Collapsible
 from phaseguide.widgets.qt.form import Form
 from phaseguide.widgets.segment.embeddings_row import EmbeddingsRow
-from phaseguide.widgets.segment.preferences import Advanced
 
 
 class AdvancedBox(Collapsible):

@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, Qt, Signal
 from phaseguide.jobs.inputs import FIELD, Inputs
 from phaseguide.ratios.sources import SOURCES, Source
 from phaseguide.widgets.qt.plain_text import as_plain
+from phaseguide.widgets.segment.preferences import session_options
 from phaseguide.widgets.segment.state import ModelChoice, Processing
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class PanelBinding(QObject):
 
     def _read_advanced(self) -> None:
         advanced = self._panel.advanced.value()
-        self._state.options = advanced.options()
+        self._state.options = session_options(advanced)
         self._state.processing = Processing(
             advanced.request_mode, advanced.smoothing_px, advanced.min_island_px
         )
