@@ -26,12 +26,8 @@ def has_phase(labels: NDArray[np.uint8]) -> bool:
 
 
 def describe_partial(labelled: dict[str, float]) -> str:
-    """Say that true ratios are those of parts of the images; empty where all metal is labelled.
-
-    Parameters
-    ----------
-    labelled : dict of str to float
-        Share of the pixels of each image, by its stem, that its label map says anything of.
+    """Say that true ratios are those of parts of the images, from the labelled share of each by its stem; empty where
+    all metal is labelled.
     """
     partial = [stem for stem, share in labelled.items() if share < 0.99]
     if not partial:
@@ -44,14 +40,7 @@ def describe_partial(labelled: dict[str, float]) -> str:
 
 
 def describe_gaps(counts: NDArray[np.int64], scheme: PhaseScheme) -> list[str]:
-    """Say which phases no label map shows.
-
-    Parameters
-    ----------
-    counts : ndarray of int64, shape (256,)
-        See `count_all`.
-    scheme : PhaseScheme
-    """
+    """Say which phases no label map shows; counts are those of `count_all`, shape (256,)."""
     told = [
         f"{phase.name} (label {phase.label}) has no pixel in any label map, so it can be neither learnt nor judged."
         for phase in scheme
@@ -64,14 +53,7 @@ def describe_gaps(counts: NDArray[np.int64], scheme: PhaseScheme) -> list[str]:
 def describe_training_gaps(
     train: dict[str, NDArray[np.uint8]], validation: dict[str, NDArray[np.uint8]], scheme: PhaseScheme
 ) -> list[str]:
-    """Say what the label maps of a training lack: of both sides, of the one that is learnt from, of single images.
-
-    Parameters
-    ----------
-    train, validation : dict of str to ndarray of uint8
-        Label maps by the stems of their images.
-    scheme : PhaseScheme
-    """
+    """Say what the label maps of a training lack: of both sides, of the one that is learnt from, of single images."""
     learnt, judged = count_all(train.values()), count_all(validation.values())
     told = describe_gaps(learnt + judged, scheme)
     told += [

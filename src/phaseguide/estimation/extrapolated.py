@@ -74,28 +74,10 @@ def extrapolated_share(
 ) -> PaintedEstimate:
     """Learn the painted phases, find them in the whole image, and correct for confusion.
 
-    Parameters
-    ----------
-    labels : array_like of int, shape (H, W)
-        0 nothing said, 1..K, 255 excluded.
-    features : ndarray of float, shape (h, w, D)
-        Of each pixel (`phaseguide.estimation.pixel_features`), or of every n-th row and column; then the
-        labels are read there too.
-    scheme : PhaseScheme
-    source : str
-        File or layer, for errors.
-    seed : int
-        Which training pixels are drawn where there are more than enough, and where the grid begins.
-
-    Returns
-    -------
-    PaintedEstimate
-        NaN for phases that are not painted; the others then share the whole.
-
-    Raises
-    ------
-    MicrographError, SchemeError
-        See `check_painted`; or fewer than two phases painted; or a phase painted in one place only.
+    Labels (H, W): 0 nothing said, 1..K, 255 excluded. Features (h, w, D) are those of `pixel_features`, of each pixel
+    or of every n-th row and column; then the labels are read there too. Shares are NaN for phases that are not
+    painted; the others then share the whole. Raises as `check_painted`, and `MicrographError` where fewer than two
+    phases are painted, or one in one place only.
     """
     from scipy.stats import t as student
 

@@ -56,27 +56,8 @@ def demonstrate(
 ) -> Iterator[DemoEvent]:
     """Segment samples twice: without a ratio and with that of a simulated expert.
 
-    The expert is the first draw of the study ``expert:0.1`` with seed 0 on this image.
-
-    Parameters
-    ----------
-    model : LoadedModel
-        Made for the phases of the samples.
-    names : sequence of str, optional
-        Samples; None for all.
-    device : str
-
-    Yields
-    ------
-    Progress, Notice, DemoField
-        While working.
-    Finished of tuple of DemoField
-        Last.
-
-    Raises
-    ------
-    DatasetError
-        Unknown sample, or a model for other phases.
+    The expert is the first draw of the study ``expert:0.1`` with seed 0 on this image. `DatasetError` for an unknown
+    sample, or a model for other phases.
     """
     names = list(sample_names() if names is None else names)
     expert = RatioSource("expert", EXPERT_ERROR)

@@ -17,12 +17,8 @@ from phaseguide.training.data import TrainingData
 def build_model(config: TrainingConfig, data: TrainingData, start: GuidedSegmenter | None) -> GuidedSegmenter:
     """Build it, with the same numbers for the same seed; the process's own randomness stays as it is.
 
-    Raises
-    ------
-    TrainingError
-        ``schedule="guidance"`` without a model to start from.
-    ModelError
-        Options that do not go together.
+    `TrainingError` for ``schedule="guidance"`` without a model to start from, `ModelError` for options that do not go
+    together.
     """
     guidance = GuidanceOptions(
         config.guidance,

@@ -41,16 +41,8 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint; the one before survives until this one is complete.
 
-    Parameters
-    ----------
-    path : Path
-    modules : dict of str to Module
-        Model, averaged model, best model.
-    optimiser : Optimizer
-    generator : torch.Generator
-        The run's own source of randomness.
-    state : dict
-        JSON-compatible: position in the run, history, configuration.
+    The generator is the run's own source of randomness, ``state`` holds JSON values: position in the run, history,
+    configuration.
     """
     tensors: dict[str, Tensor] = {"generator": generator.get_state()}
     for prefix, module in modules.items():
@@ -69,12 +61,8 @@ def load_checkpoint(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read a checkpoint's tensors and state.
 
-    Raises
-    ------
-    DamagedCheckpointError
-        A checkpoint that is not as it was written.
-    TrainingError
-        It cannot be read, or is no checkpoint at all but some other file, which must stay what it is.
+    `DamagedCheckpointError` if it is not as it was written; `TrainingError` if it cannot be read, or is some other
+    file, which must stay what it is.
     """
     try:
         with open_plain(path) as raw:
@@ -120,13 +108,7 @@ def set_aside(path: Path) -> Path:
 def check_room(path: Path, modules: dict[str, nn.Module], optimiser: torch.optim.Optimizer) -> None:
     """Raise `PhaseguideError` where a checkpoint of these cannot be written, or does not fit on the disk.
 
-    Parameters
-    ----------
-    path : Path
-        An older file of the name stays until the new one is complete.
-    modules : dict of str to Module
-    optimiser : Optimizer
-        After a step.
+    The optimiser has done a step. An older file of the name stays until the new one is complete.
     """
     check_writable(path)
     slots = [torch.as_tensor(v) for slot in optimiser.state_dict()["state"].values() for v in slot.values()]

@@ -38,25 +38,12 @@ def segmentation_loss(
 ) -> Tensor:
     """Masked cross-entropy + Dice + composition.
 
-    The composition term is the mean absolute difference of the soft area shares of each crop to its
-    true ones (L1, after Liu et al. 2024, "Do we really need Dice?"), where the crop has a ratio, or
-    to those that were asked: a network that sees the answer in the image anyway learns to ignore its
-    ratio unless it is held to it. The Dice term pools the batch, and leaves out phases that the batch
-    does not hold.
-
-    Parameters
-    ----------
-    logits : Tensor, shape (B, K, H, W)
-    labels : Tensor of long, shape (B, H, W)
-        0 not classified and 255 excluded have no influence.
-    asked : Tensor, shape (B, K), optional
-        Ratios that were shown to the network; the composition is compared with them where a row is
-        given and with the true one where it is NaN.
-
-    Returns
-    -------
-    Tensor, scalar
-        0 (with a gradient of 0) when nothing is labelled.
+    The composition term is the mean absolute difference of the soft area shares of each crop to its true ones (L1,
+    after Liu et al. 2024, "Do we really need Dice?"), where the crop has a ratio, or to those that were asked: a
+    network that sees the answer in the image anyway learns to ignore its ratio unless it is held to it. The Dice term
+    pools the batch, and leaves out phases that the batch does not hold. Logits (B, K, H, W); labels (B, H, W), where 0
+    and 255 have no influence; ``asked`` (B, K), NaN rows where no ratio was shown. 0 with a gradient of 0 when nothing
+    is labelled.
     """
     n_phases = logits.shape[1]
     target, mask = one_hot_labels(labels, n_phases)

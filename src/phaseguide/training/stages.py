@@ -17,20 +17,11 @@ from phaseguide.training.config import TrainingConfig
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of a run.
+    """One stage of a run, with the shares of crops that are shown without a ratio or degraded heavily.
 
-    Attributes
-    ----------
-    name : {"backbone", "guidance", "joint"}
-        ``backbone`` learns encoder and decoder without any ratio. ``guidance`` then learns the
-        guidance module alone with everything else frozen, so that a missing ratio costs exactly
-        nothing. ``joint`` learns all at once, with ratio dropout.
-    epochs : int
-    ratio_dropout : float
-        Share of crops shown without a ratio.
-    degrade : float
-        Share of crops degraded heavily.
-    composition_weight : float
+    ``backbone`` learns encoder and decoder without any ratio. ``guidance`` then learns the guidance module alone with
+    everything else frozen, so that a missing ratio costs exactly nothing. ``joint`` learns all at once, with ratio
+    dropout.
     """
 
     name: Literal["backbone", "guidance", "joint"]
@@ -97,19 +88,9 @@ def set_rate(optimiser: torch.optim.Optimizer, step: int, steps: int) -> None:
 
 
 def noisy_ratios(ratios: Tensor, stage: Stage, noise: float, generator: torch.Generator) -> Tensor | None:
-    """Ratios as a user would give them: with log-normal error of a random size, some left out.
+    """Ratios (B, K) as a user would give them: with log-normal error of a random size, some left out.
 
-    Parameters
-    ----------
-    ratios : Tensor, shape (B, K)
-        True ratios of the crops; NaN rows stay NaN.
-    noise : float
-        Largest standard deviation in log space; each crop draws its own from [0, noise].
-
-    Returns
-    -------
-    Tensor, shape (B, K), or None
-        NaN rows mean no ratio; None when all are.
+    Each crop draws its own standard deviation in log space from [0, noise]. NaN rows mean no ratio; None when all are.
     """
     b, k = ratios.shape
     spread = torch.rand(b, 1, generator=generator) * noise

@@ -64,33 +64,16 @@ def train(
 ) -> Iterator[TrainingEvent]:
     """Train a segmenter; stop it by closing the generator.
 
-    Parameters
-    ----------
-    data : TrainingData
-    config : TrainingConfig
-    name : str
-        Name in the card.
-    start : GuidedSegmenter, optional
-        Start from this model's weights; its architecture replaces the configured one. With
-        ``schedule="guidance"`` only its backbone is taken, and fresh guidance is trained on it.
-    checkpoint : Path, optional
-        Written after every epoch. If the file is there, the run goes on from it, and ends with the
-        same weights as an uninterrupted one (same device and thread count). One that is damaged, or of
-        images that were changed since, is kept under another name, and the run begins anew.
+    A ``start`` gives its weights, and its architecture replaces the configured one; with ``schedule="guidance"`` only
+    its backbone is taken, and fresh guidance is trained on it.
 
-    Yields
-    ------
-    Progress, Notice, EpochDone
-        As they happen; `Progress` after every step.
-    Finished of TrainingResult
-        Last.
+    The ``checkpoint`` is written after every epoch. If the file is there, the run goes on from it, and ends with the
+    same weights as an uninterrupted one (same device and thread count). One that is damaged, or of images that were
+    changed since, is kept under another name, and the run begins anew.
 
-    Raises
-    ------
-    TrainingError
-        Bad configuration, a checkpoint of another run, or a loss that is no longer finite. One step of
-        every stage is tried first, so what cannot work is told before the first epoch. Where the guidance
-        fails all the same, a `Notice` tells, and the result is what was learnt before, without guidance.
+    `TrainingError` for a bad configuration, a checkpoint of another run, or a loss that is no longer finite. One step
+    of every stage is tried first, so what cannot work is told before the first epoch. Where the guidance fails all the
+    same, a `Notice` tells, and the result is what was learnt before, without guidance.
     """
     threads = torch.get_num_threads()
     if config.threads:
