@@ -91,13 +91,7 @@ def clear(folder: FolderOption = None) -> None:
 
 
 def read_embeddings(wish: str | None, limit_gb: float | None) -> EmbeddingFolder | Literal["off"]:
-    """Return what the options and variables of a command mean.
-
-    Raises
-    ------
-    PhaseguideError
-        A file in the folder's place, or a limit that cannot be meant.
-    """
+    """Return what the options and variables of a command mean; `PhaseguideError` if they cannot be meant."""
     from phaseguide.segmentation.network.embedding_files import default_location, embedding_folder
 
     if limit_gb is not None and wish is None and not default_location():

@@ -124,13 +124,7 @@ def look_inside(
 
 
 def _read_centre(text: str | None) -> tuple[float, float] | None:
-    """Row and column from "X,Y".
-
-    Raises
-    ------
-    PhaseguideError
-        Not two numbers.
-    """
+    """Row and column from "X,Y"; `PhaseguideError` for anything else."""
     if text is None:
         return None
     try:

@@ -29,23 +29,11 @@ _STEP = 32
 
 @dataclass(frozen=True)
 class Crop:
-    """A square window of a source, at one zoom.
+    """A square window of a source, at one zoom: normalised pixels (C, crop, crop), and labels, 0 where nothing is
+    taught.
 
-    Attributes
-    ----------
-    source : int
-        Index of the source.
-    zoom : float
-    pixels : Tensor of float32, shape (C, crop, crop)
-        Normalised.
-    labels : Tensor of long, shape (crop, crop)
-        0 where nothing is taught.
-    far : Tensor of bool, shape (crop, crop)
-        Pixels without a label that are farther than `NEAR` from any.
-    ratio_of : int
-        Index of the source whose ratio the crop is a part of, -1 for none.
-    area : float
-        Pixels of the crop that are image and not padding, at zoom 1.
+    ``far`` are pixels without a label that are farther than `NEAR` from any. ``ratio_of`` is the index of the source
+    whose ratio the crop is a part of, -1 for none. ``area`` is what of it is image and not padding, in px at zoom 1.
     """
 
     source: int
@@ -119,10 +107,7 @@ def zoomed(planes: Tensor, labels: Tensor, zoom: float) -> tuple[Tensor, Tensor]
 def covering_windows(mask: NDArray[np.bool_], crop: int) -> list[tuple[int, int]]:
     """Choose windows greedily, each where most of the mask is not covered yet.
 
-    Returns
-    -------
-    list of tuple of int
-        Top and left of each; together they hold the whole mask.
+    Top and left of each; together they hold the whole mask.
     """
     height, width = mask.shape
     if height <= crop and width <= crop:

@@ -49,17 +49,11 @@ _FAR = 256
 
 @dataclass(frozen=True)
 class Material:
-    """Everything a run learns from, cut into crops.
+    """Everything a run learns from, cut into crops: those around the user's labels, then rehearsal, then tiles of
+    fields with a ratio.
 
-    Attributes
-    ----------
-    crops : list of Crop
-        First those around the user's labels, then rehearsal, then tiles of fields with a ratio.
-    taught, rehearsed : int
-        How many of each of the first two there are.
-    fields : dict of str to tuple
-        For each source with a ratio, or group of such: indices of its tiles, the ratio (NaN where open),
-        its tolerance.
+    ``fields`` tells for each source with a ratio, or group of such, the indices of its tiles, the ratio (NaN where
+    open) and its tolerance.
     """
 
     crops: list[Crop]
@@ -82,17 +76,9 @@ class _Batch:
 
 
 class Learner:
-    """A model that learns, its moving average, and the best so far.
+    """A model that learns (a copy), its moving average, and the best so far.
 
-    Parameters
-    ----------
-    segmenter : GuidedSegmenter
-        The model to start from; it is not changed.
-    material : Material
-    config : FinetuneConfig
-    device : torch.device
-    anchored : bool
-        Whether what the model says far from labels is worth keeping; see `knows_its_phases`.
+    ``anchored`` says whether what the model says far from labels is worth keeping; see `knows_its_phases`.
     """
 
     def __init__(
@@ -168,16 +154,9 @@ class Learner:
         self.optimiser = self._optimiser()
 
     def step(self, number: int, batch: int, done: float) -> float:
-        """Learn from one batch and return its loss.
+        """Learn from one batch of crops with labels, and of tiles of a field with a ratio, and return its loss.
 
-        Parameters
-        ----------
-        number : int
-            Of the step, from 0.
-        done : float
-            Share of the run that is over, in [0, 1]; the rate warms up and then falls along a half cosine.
-        batch : int
-            Crops with labels; tiles of a field with a ratio come on top, at most as many.
+        ``done`` is the share of the run that is over; the rate warms up and then falls along a half cosine.
         """
         self._set_rate(done)
         self._set_modes(batch)

@@ -31,30 +31,11 @@ def new_model(
 ) -> LoadedModel:
     """Make an untrained model for the user's own phases.
 
-    Parameters
-    ----------
-    scheme : PhaseScheme
-    start : LoadedModel, optional
-        Takes over its encoder, its decoder, and what it knows of phases of the same name. None starts
-        from the ImageNet weights that come with the installation, with a fresh decoder, or with ``sam`` from
-        those of Segment Anything.
-    channels : int
-        1 for grey images, 3 for colour.
-    name : str
-    guidance : {"ccrm", "plm", "spatial", "additive", "none"}, optional
-        Where there is no ``start``. Default: what suits the encoder.
-    sam : {"vit_b", "vit_l", "vit_h"}, optional
-        Start from the encoder and the mask decoder of Segment Anything of this size, instead of ImageNet.
-    adapter : mapping, optional
-        With ``sam``: rank, blocks and base of its adapters, where they are not to be the usual ones.
-    seed : int
-        For fresh weights.
-
-    Raises
-    ------
-    ModelError
-        ``start`` was made for another number of channels, or the weights of Segment Anything are not at hand;
-        the message says how to get them.
+    A ``start`` gives its encoder, its decoder, and what it knows of phases of the same name. Without one, ``sam``
+    names the size of Segment Anything whose encoder and mask decoder are taken, with an ``adapter`` (rank, blocks,
+    base) if not the usual one; else the weights of ImageNet that come with the installation, with a fresh decoder.
+    `ModelError` if ``start`` was made for other channels, or weights are not at hand; the message says how to get
+    them.
     """
     from phaseguide.models.rephase import origin_by_name, rephase
 

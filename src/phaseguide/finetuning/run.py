@@ -53,40 +53,17 @@ def finetune(
     control: Control | None = None,
     preview: Callable[[], PreviewField | None] | None = None,
 ) -> Iterator[FinetuneEvent]:
-    """Let a model learn from what the user painted.
+    """Let a model, which is not changed, learn from what the user painted.
 
-    Parameters
-    ----------
-    model : LoadedModel
-        Where to start; it is not changed.
-    sources : sequence of Source
-    config : FinetuneConfig
-    name : str
-        Name in the new card.
-    rehearsal : sequence of Source, optional
-        Labelled images that the model has learnt from, against forgetting. None takes those that ship
-        with the model, if there are any.
-    checkpoint : Path, optional
-        Written between epochs. If the file is there, the run goes on from it, and ends with the same
-        weights as an uninterrupted one (same device and thread count, no limit of minutes). One that is
-        damaged is kept under another name, and the run begins anew. The caller removes it when the result
-        is kept or no longer wanted.
-    control : Control, optional
-        Pauses the run, or stops it so that it finishes with the best model so far.
-    preview : callable, optional
-        Returns what the user is looking at, or None; called in this thread.
+    ``rehearsal`` are labelled images that the model has learnt from, against forgetting; None takes those that ship
+    with the model, if there are any.
 
-    Yields
-    ------
-    Progress, Notice, EpochDone, Preview
-        As they happen; `Progress` after every step.
-    Finished of FinetuneResult
-        Last.
+    The ``checkpoint`` is written between epochs. If the file is there, the run goes on from it, and ends with the same
+    weights as an uninterrupted one (same device and thread count, no limit of minutes). One that is damaged is kept
+    under another name, and the run begins anew. The caller removes it when the result is kept or no longer wanted.
 
-    Raises
-    ------
-    TrainingError
-        Sources that cannot work, a checkpoint of another run, too little memory for the smallest crops.
+    ``preview`` returns what the user is looking at, or None; it is called in this thread. `TrainingError` for sources
+    that cannot work, a checkpoint of another run, too little memory for the smallest crops.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(config.used_threads())

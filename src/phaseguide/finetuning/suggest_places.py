@@ -49,22 +49,11 @@ KIND = 0.5
 
 @dataclass(frozen=True)
 class Place:
-    """A place to paint.
+    """A place to paint, ranked from 1: a window with its middle.
 
-    Attributes
-    ----------
-    rank : int
-        From 1.
-    window : tuple of slice
-        Rows and columns.
-    row, column : int
-        The middle of it.
-    gain : float
-        Expected change that a label there covers, as a share of all of it in the image, in [0, 1].
-    between : tuple of int
-        The two labels between which the model hesitates there, the shown one first.
-    disputed : float
-        Share of the place where the ratio would change the phase.
+    ``gain`` is the expected change that a label there covers, as a share of all of it in the image; ``between`` the
+    two labels between which the model hesitates there, the shown one first; ``disputed`` the share of the place where
+    the ratio would change the phase.
     """
 
     rank: int
@@ -86,16 +75,8 @@ class Place:
 
 @dataclass(frozen=True)
 class Doubt:
-    """What is believed about each pixel.
-
-    Attributes
-    ----------
-    belief : ndarray of float32, shape (K, H, W)
-        Probability of each phase.
-    shown : ndarray of uint8, shape (H, W)
-        The label map on show, 1..K.
-    disputed : ndarray of bool, shape (H, W)
-        Where the ratio changes the phase.
+    """What is believed about each pixel: probabilities (K, H, W), the map on show (H, W), and where the ratio changes
+    the phase.
     """
 
     belief: Floats
@@ -110,16 +91,9 @@ class Doubt:
 
 
 def doubt(scores: NDArray[Any], wanted: ArrayLike | None = None, *, edits: Labels | None = None) -> Doubt:
-    """Turn scores, and a ratio where there is one, into what is believed.
+    """Turn scores (K, H, W) without a ratio, and the area shares that are imposed, if any, into what is believed.
 
-    Parameters
-    ----------
-    scores : ndarray of float, shape (K, H, W)
-        Logits without a ratio.
-    wanted : array_like, shape (K,), optional
-        Area shares that are imposed (no open phase, sum 1).
-    edits : ndarray of uint8, shape (H, W), optional
-        Count towards the shares; 255 is excluded.
+    Edits count towards the shares; 255 is excluded.
     """
     plain = _softmax(scores)
     if wanted is None:
@@ -154,30 +128,11 @@ def rank_places(
     count: int = 12,
     side: int = SIDE,
 ) -> tuple[Place, ...]:
-    """Choose places to paint, the most useful first.
+    """Choose places to paint that do not overlap, the most useful first; fewer than ``count`` where nothing is left to
+    gain.
 
-    Parameters
-    ----------
-    scores : ndarray of float, shape (K, H, W)
-        Logits without a ratio; see `phaseguide.segmentation.session.Session.scores`.
-    wanted : array_like, shape (K,), optional
-        Area shares that are imposed (`phaseguide.segmentation.request.Segmentation.imposed`).
-    edits : ndarray of uint8, shape (H, W), optional
-        What is painted already. What it covers needs no second stroke.
-    count : int
-        Places at most; fewer where nothing is left to gain.
-    side : int
-        Side of a place, px.
-
-    Returns
-    -------
-    tuple of Place
-        They do not overlap.
-
-    Raises
-    ------
-    SchemeError
-        Edits of another shape than the scores.
+    Scores and shares as for `doubt`. What edits cover needs no second stroke; `SchemeError` if their shape differs.
+    The side is in px.
     """
     shape = (scores.shape[1], scores.shape[2])
     if edits is not None and edits.shape != shape:

@@ -32,21 +32,8 @@ WAIT_S = 20.0
 class Change:
     """What is to happen; made by `changing`.
 
-    Parameters
-    ----------
-    folder : Path
-        Of the project.
-    file : ProjectFile
-        As it is on the disk now.
-
-    Attributes
-    ----------
-    file : ProjectFile
-        As it will be.
-    events : list of tuple
-        Lines for the log: event and details.
-    happened : bool
-        Whether nothing can take it back any more; what could not be put in place yet is put there later.
+    ``file`` is the project as it will be, ``events`` are lines for the log. Once it ``happened`` nothing can take it
+    back any more; what could not be put in place yet is put there later.
     """
 
     def __init__(self, folder: Path, file: ProjectFile) -> None:
@@ -131,19 +118,8 @@ def changing(folder: Path, wait_s: Callable[[], float] = lambda: WAIT_S) -> Iter
     """Prepare a change of a project, which happens when the body calls its `Change.commit`.
 
     Changes by several threads and programs come one after the other, each from what the one before left.
-
-    Parameters
-    ----------
-    folder : Path
-    wait_s : callable
-        How long to wait for another program; see `phaseguide.projects.lock.exclusive`.
-
-    Raises
-    ------
-    ProjectBusyError
-        Another program holds it for longer.
-    ProjectError
-        The folder cannot be written.
+    `ProjectBusyError` if another program holds it for longer than ``wait_s``; `ProjectError` if the folder cannot be
+    written.
     """
     check_folder(folder)
     with _only_here(folder, wait_s):
@@ -174,11 +150,6 @@ def recovered(folder: Path, wait_s: float) -> ProjectFile:
     """Read a project, after finishing what a process that died had begun to put in place.
 
     Nothing is written if there is nothing to finish, nor before all of the folder is known to be sound.
-
-    Raises
-    ------
-    ProjectError
-        As `phaseguide.projects.store.read_file`; it holds what it must not; it cannot be finished.
     """
     check_folder(folder)
     file = store.read_file(folder)

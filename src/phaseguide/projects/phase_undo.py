@@ -50,20 +50,10 @@ class _Step(_Entry):
 
 
 def remember(change: Change, before: ProjectFile, staged: Iterable[str]) -> str:
-    """Write into the recycle folder what it takes to undo a change of phases.
+    """Write into the recycle folder what it takes to undo a change of phases, and return what `undo_scheme` wants to
+    be told.
 
-    Parameters
-    ----------
-    change : Change
-        With its ``file`` as it will be.
-    before : ProjectFile
-    staged : iterable of str
-        Files that the change writes anew; as they were they are recycled.
-
-    Returns
-    -------
-    str
-        What `undo_scheme` wants to be told.
+    The files that the change writes anew (``staged``) were recycled as they were.
     """
     written = set(staged)
     told = {
@@ -86,19 +76,9 @@ def remember(change: Change, before: ProjectFile, staged: Iterable[str]) -> str:
 
 
 def undo_scheme(change: Change, step: str) -> None:
-    """Give a project the phases, label maps and ratios from before a change.
+    """Give a project the phases, label maps and ratios from before a change that `remember` knows as ``step``.
 
-    Parameters
-    ----------
-    change : Change
-        Of the project; see `phaseguide.projects.project.Project.undo_scheme`.
-    step : str
-        What `remember` returned.
-
-    Raises
-    ------
-    ProjectError
-        Phases, labels or ratios were changed since, or the recycle folder was emptied. Nothing is changed.
+    `ProjectError` if they were changed since, or the recycle folder was emptied. Nothing is changed then.
     """
     told = _read(change.folder, step)
     if change.file.phases != told.after:

@@ -63,13 +63,7 @@ def restore(change: Change, version_id: str) -> VersionEntry:
 
 
 def path(folder: Path, file: ProjectFile, version_id: str) -> Path:
-    """Return the file of a version.
-
-    Raises
-    ------
-    ProjectError
-        No such version, it was deleted, or its file is gone.
-    """
+    """Return the file of a version; `ProjectError` if there is none, it was deleted, or its file is gone."""
     entry = _find(file, version_id)
     if entry.deleted:
         raise ProjectError(f"Version {version_id} was deleted to {RECYCLE}. Restore it first.")
@@ -82,26 +76,14 @@ def path(folder: Path, file: ProjectFile, version_id: str) -> Path:
 
 
 def model_path(folder: Path, file: ProjectFile, model: str) -> Path:
-    """Return the file of a model by version, zoo name or path.
-
-    Raises
-    ------
-    ProjectError, ModelError
-        There is none.
-    """
+    """Return the file of a model by version, zoo name or path; `ProjectError` or `ModelError` if there is none."""
     if any(entry.id == model for entry in file.versions):
         return path(folder, file, model)
     return find_model(model)
 
 
 def name_of(folder: Path, file: ProjectFile, model: str | Path) -> str:
-    """Return the one name that a project has for a model: version, else zoo name, else absolute path.
-
-    Raises
-    ------
-    ProjectError, ModelError
-        There is no such model.
-    """
+    """Return the one name that a project has for a model: version, else zoo name, else absolute path."""
     found = resolved(model_path(folder, file, str(model)))
     for entry in file.versions:
         if resolved(folder / entry.file) == found:

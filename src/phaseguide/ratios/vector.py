@@ -119,19 +119,8 @@ def validate_ratio(asked: ArrayLike, scheme: PhaseScheme) -> Ratio:
 
 
 def complete_ratio(asked: ArrayLike, own: ArrayLike) -> Ratio:
-    """Fill the open phases: they share the remainder in the model's own proportions.
-
-    Parameters
-    ----------
-    asked : array_like, shape (K,)
-        Valid ratio, NaN where open.
-    own : array_like, shape (K,)
-        Area shares of the unguided map. Where it sees none of the open phases, they share equally.
-
-    Returns
-    -------
-    ndarray of float64, shape (K,)
-        Sums to 1.
+    """Fill the open phases: they share the remainder in the model's own proportions, equally where it sees none of
+    them. Sums to 1.
     """
     ratio: Ratio = np.array(asked, dtype=np.float64)
     is_open = np.isnan(ratio)

@@ -34,9 +34,7 @@ class TrainingConfig(Settings):
     decoder: dict[str, Any] = Field(
         default_factory=lambda: {"decoder_pyramid_channels": 128, "decoder_segmentation_channels": 64}
     )
-    adapter: dict[str, Any] = Field(
-        default_factory=dict
-    )  # for ``sam``: rank, blocks, base; without a base the official one
+    adapter: dict[str, Any] = Field(default_factory=dict)  # ``sam``: rank, blocks, base (else official)
     imagenet: bool = True  # start from ImageNet weights; for ``sam`` the decoder from that of the base
     guidance: str = "ccrm"  # none, additive, spatial, plm or ccrm
     guidance_options: dict[str, Any] = Field(default_factory=dict)  # of the module; empty: `RECOMMENDED`
@@ -59,7 +57,7 @@ class TrainingConfig(Settings):
     composition_weight: float = setting(0.1, low=0.0, high=100.0)
     ratio_dropout: float = setting(
         0.5, low=0.0, high=1.0
-    )  # share of crops shown without a ratio, so that a missing one costs nothing
+    )  # share of crops without a ratio: one that is missing costs nothing
     ratio_noise: float = setting(
         0.5, low=0.0, high=3.0
     )  # largest standard deviation in log space; drawn per crop

@@ -17,13 +17,7 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the proje
 
 
 def open_with(folder: Path, fields: Iterable[str] = ()) -> Project:
-    """Open a project that has these fields, so that a wrong id is told before the first is changed.
-
-    Raises
-    ------
-    ProjectError
-        No project there, or no field of that id.
-    """
+    """Open a project that has these fields, so that a wrong id is told before the first is changed."""
     from phaseguide.projects.project import Project
 
     project = Project.open(folder)

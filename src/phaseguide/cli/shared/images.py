@@ -12,13 +12,7 @@ if TYPE_CHECKING:
 
 
 def read_image(path: Path) -> Micrograph:
-    """Read a micrograph and tell its notices.
-
-    Raises
-    ------
-    MicrographError
-        See `phaseguide.micrographs.read_micrograph`.
-    """
+    """Read a micrograph and tell its notices; errors as `phaseguide.micrographs.read_micrograph`."""
     from phaseguide.micrographs.reading import read_micrograph
 
     micrograph = read_micrograph(path)

@@ -124,13 +124,8 @@ def page(json_target: str | None) -> Console:
 def write_json(target: str | None, data: Mapping[str, Any] | Sequence[Any]) -> None:
     """Write JSON to a file or to standard output (``-``); None writes nothing.
 
-    An object says that Phase Guide wrote it, so that a later run may replace the file; a list is replaced by
-    one of the same kind.
-
-    Raises
-    ------
-    OutputError
-        There is a file that the program did not write.
+    An object says that Phase Guide wrote it, so that a later run may replace the file; a list is replaced by one of
+    the same kind. `OutputError` if there is a file that the program did not write.
     """
     if target is None:
         return
@@ -183,12 +178,8 @@ def share_columns(phase_row: Mapping[str, Any]) -> list[str]:
 
 
 def resolve_uncertainty(uncertainty: float | None, exact: bool) -> float:
-    """Return the uncertainty that two exclusive options mean.
-
-    Raises
-    ------
-    PhaseguideError
-        Both were given, or an uncertainty that is no finite number.
+    """Return the uncertainty that two exclusive options mean; `PhaseguideError` for both, or a number that is not
+    finite.
     """
     from phaseguide.evaluation.ratio_source import DEFAULT_UNCERTAINTY
 
@@ -205,13 +196,7 @@ def resolve_uncertainty(uncertainty: float | None, exact: bool) -> float:
 
 
 def check_mode(mode: str | None) -> Any:
-    """Return a mode that a request takes.
-
-    Raises
-    ------
-    PhaseguideError
-        Not a mode.
-    """
+    """Return a mode that a request takes; `PhaseguideError` for any other."""
     if mode not in (None, "matched", "conditioned", "both"):
         raise PhaseguideError(f"Mode {mode!r} is not known. Choose matched, conditioned or both.")
     return mode

@@ -112,21 +112,9 @@ SavePresetOption = Annotated[
 class Wish:
     """What the user expects, ready for a request.
 
-    Attributes
-    ----------
-    text : str
-        As it was typed.
-    asked : ndarray, shape (K,), or None
-        Area shares, NaN where open.
-    auto : bool
-    uncertainty : float or tuple of float
-    scope : {"field", "specimen"}
-    source : str or None
-        For the record.
-    preset : Preset or None
-        The same as it was entered; None without a ratio.
-    details : dict
-        What records and JSON tell beyond these: basis, densities, conversion, preset.
+    ``text`` is as it was typed; ``asked`` has area shares, NaN where open; ``source`` is for the record. ``preset`` is
+    the same as it was entered; None without a ratio. ``details`` is what records and JSON tell beyond these: basis,
+    densities, conversion, preset.
     """
 
     text: str
@@ -168,20 +156,7 @@ def read_wish(
     preset: str | None,
     material: str | None,
 ) -> Wish:
-    """Read the options above; None where one was not given.
-
-    Parameters
-    ----------
-    card : Card
-        Of the model.
-    ratio, basis, density, source, uncertainty, exact, scope, preset, material
-        As typed.
-
-    Raises
-    ------
-    RatioError, PhaseguideError
-        Options that cannot be meant, alone or together.
-    """
+    """Read the options above; `RatioError` or `PhaseguideError` for what cannot be meant, alone or together."""
     scheme, text = card.scheme, (ratio or "none").strip()
     if ratio is not None and not ratio.strip():
         raise RatioError("--ratio is empty: every phase is open. Give at least one a share, or --ratio none.")
@@ -228,13 +203,7 @@ def read_wish(
 
 
 def keep_preset(wish: Wish, name: str, material: str | None, *, overwrite: bool) -> None:
-    """Save a wish as a preset.
-
-    Raises
-    ------
-    RatioError
-        There is no ratio, or the name is taken.
-    """
+    """Save a wish as a preset; `RatioError` if there is no ratio, or the name is taken."""
     if wish.preset is None:
         raise RatioError(f"--save-preset keeps a ratio, but --ratio is {wish.text}. Give one.")
     kept = replace(wish.preset, name=name, material=material or wish.preset.material)

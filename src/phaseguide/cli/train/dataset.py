@@ -232,13 +232,7 @@ def check_outputs(out: Path, json_target: str | None, checkpoint: Path | None) -
 
 
 def check_free(out: Path, overwrite: bool) -> None:
-    """Make sure that a model may be written to a file: a free name, or with ``overwrite`` a model's.
-
-    Raises
-    ------
-    OutputError
-        A file must stay.
-    """
+    """Make sure (`OutputError`) that a model may be written to a file: a free name, or with ``overwrite`` a model's."""
     from phaseguide.models.model_file import read_card
 
     if not os.path.lexists(out):
@@ -256,13 +250,7 @@ def check_free(out: Path, overwrite: bool) -> None:
 
 
 def save_or_rescue(out: Path, segmenter: GuidedSegmenter, card: Card, *, overwrite: bool = True) -> Card:
-    """Save a trained model; where that fails, save it into the user's data folder and say so.
-
-    Raises
-    ------
-    PhaseguideError
-        ``out`` cannot be written; the message names the rescued file, if there is one.
-    """
+    """Save a trained model; where that fails, save it into the user's data folder and say so."""
     from phaseguide.models.model_file import save_model
     from phaseguide.models.zoo import user_model_folder
 
