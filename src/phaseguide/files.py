@@ -21,9 +21,7 @@ class UnsafePathError(PhaseguideError):
 
 
 def open_plain(path: str | Path) -> BufferedReader:
-    """Open a plain file, links followed; a pipe or a device, which could wait for ever, is refused at once with
-    `OSError`, as is a folder.
-    """
+    """Open a plain file, links followed; `OSError` at once for a pipe or a device, which could wait for ever."""
     # Without O_NONBLOCK a pipe that nobody writes to would hold the program at open().
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     mode = os.fstat(handle).st_mode
@@ -49,6 +47,15 @@ def read_plain(path: str | Path, most_bytes: int) -> bytes:
 def resolved(path: str | Path) -> Path:
     """Return the absolute path of a file, links followed; a ring of links, which leads nowhere, as it stands."""
     return Path(os.path.realpath(path))
+
+
+def free_path(path: Path) -> Path:
+    """Return a path, or the same with -2, -3 ... behind its stem where something lies there."""
+    number, free = 1, path
+    while os.path.lexists(free):
+        number += 1
+        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return free
 
 
 def path_inside(folder: str | Path, told: Any) -> Path:

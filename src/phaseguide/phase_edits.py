@@ -15,9 +15,7 @@ from phaseguide.phases import DEFAULT_COLOURS, NOT_CLASSIFIED, Phase, PhaseSchem
 
 @dataclass(frozen=True)
 class EditedPhase:
-    """A phase as it is to become; ``origin`` are labels of the model's phases that it comes from, none for a new
-    phase, several for merged ones.
-    """
+    """A phase as it is to become; ``origin`` are those labels of the model's phases that it comes from."""
 
     name: str
     colour: str

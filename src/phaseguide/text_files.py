@@ -47,9 +47,7 @@ def decode_text(data: bytes) -> str:
 
 
 def read_text(path: str | Path, most_bytes: int = MOST_BYTES) -> str:
-    """Return the text of a plain file, see `decode_text`; `OSError` as `open_plain`, `ValueError`, in words, if it is
-    too large or no text.
-    """
+    """Return the text of a plain file, see `decode_text`; `OSError` as `open_plain`, `ValueError`, in words."""
     return decode_text(read_plain(path, most_bytes))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from phaseguide.cli.shared.limits import finite
-from phaseguide.cli.shared.output import JsonOption, page, write_json
+from phaseguide.cli.shared.output import JsonOption, page, say, write_json
 from phaseguide.errors import PhaseguideError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def clear(folder: FolderOption = None) -> None:
     """  # noqa: D301
     kept = _folder(folder)
     freed = kept.clear()
-    page(None).print(f"{size_text(freed)} freed in {kept.path}", soft_wrap=True)
+    say(f"{size_text(freed)} freed in {kept.path}")
 
 
 def read_embeddings(wish: str | None, limit_gb: float | None) -> EmbeddingFolder | Literal["off"]:

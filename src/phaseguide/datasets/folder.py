@@ -31,9 +31,7 @@ class Item:
         return read_micrograph(self.image_path)
 
     def read_labels(self, scheme: PhaseScheme, shape: tuple[int, int]) -> NDArray[np.uint8]:
-        """Read the label map; `DatasetError` if there is none or its shape is not that of the image, `SchemeError` for
-        foreign values.
-        """
+        """Read the label map; `DatasetError` if it is not of the image's shape, `SchemeError` for foreign values."""
         labels = self._label_map()
         if labels.shape != shape:
             raise DatasetError(

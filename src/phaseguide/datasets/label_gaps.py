@@ -20,15 +20,8 @@ def count_all(maps: Iterable[NDArray[np.uint8]]) -> NDArray[np.int64]:
     return total
 
 
-def has_phase(labels: NDArray[np.uint8]) -> bool:
-    """Whether a pixel of a label map carries a phase."""
-    return bool(is_labelled(labels).any())
-
-
 def describe_partial(labelled: dict[str, float]) -> str:
-    """Say that true ratios are those of parts of the images, from the labelled share of each by its stem; empty where
-    all metal is labelled.
-    """
+    """Say that true ratios are those of parts, from the labelled share of each image; empty where all is labelled."""
     partial = [stem for stem, share in labelled.items() if share < 0.99]
     if not partial:
         return ""
@@ -64,7 +57,7 @@ def describe_training_gaps(
     ]
     if (hint := counts_from_zero(learnt, scheme)) and hint not in told:
         told.append(hint)
-    if silent := [stem for stem, labels in (train | validation).items() if not has_phase(labels)]:
+    if silent := [stem for stem, labels in (train | validation).items() if not is_labelled(labels).any()]:
         told.append(f"No pixel of {', '.join(silent)} carries a phase, so it teaches and judges nothing.")
     return told
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from phaseguide.errors import MicrographError
+from phaseguide.labels import count_labels
 from phaseguide.micrographs.arrays import as_label_array
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import FLOOR, Ratio
@@ -90,13 +91,7 @@ def check_painted(
     return array
 
 
-def painted_share(
-    labels: ArrayLike,
-    scheme: PhaseScheme,
-    shape: tuple[int, ...] | None = None,
-    *,
-    source: str = "labels",
-) -> PaintedEstimate:
+def painted_share(labels: ArrayLike, scheme: PhaseScheme, *, source: str = "labels") -> PaintedEstimate:
     """Count painted pixels, with an interval for the share in the whole field.
 
     The interval is Wilson's with Student's quantile, on as many independent areas as the two-point correlation of the
@@ -110,8 +105,8 @@ def painted_share(
 
     from phaseguide.estimation.two_point import painted_information
 
-    painted = check_painted(labels, scheme, shape, source=source)
-    pixels = _pixels(painted, len(scheme))
+    painted = check_painted(labels, scheme, source=source)
+    pixels = count_labels(painted, len(scheme))
     shares = pixels / pixels.sum()
     known = painted_information(painted, len(scheme))
     quantile = student.ppf((1 + LEVEL) / 2, np.maximum(1 / known.alone - 1, 1.0))
@@ -175,10 +170,6 @@ def count_blobs(labels: NDArray[np.uint8], n_phases: int) -> NDArray[np.int64]:
 
     box = np.ones((3, 3))
     return np.array([connect(labels == k, structure=box)[1] for k in range(1, n_phases + 1)], dtype=np.int64)
-
-
-def _pixels(labels: NDArray[np.uint8], n_phases: int) -> NDArray[np.int64]:
-    return np.bincount(labels.ravel(), minlength=256)[1 : n_phases + 1].astype(np.int64)
 
 
 def _wilson(shares: Ratio, variance: Ratio, quantile: Ratio) -> tuple[Ratio, Ratio]:

@@ -81,13 +81,8 @@ def load_count(path: str | Path) -> tuple[PointPlan, NDArray[np.int64]]:
         ) from error
 
 
-def write_points(path: str | Path, plan: PointPlan) -> None:
-    """Write the points as CSV with an empty column ``phase``; x and y in px from the top left, from 0."""
-    write_bytes(path, points_bytes(plan))
-
-
 def points_bytes(plan: PointPlan) -> bytes:
-    """Return what `write_points` writes."""
+    """Return the points as CSV with an empty column ``phase``; x and y in px from the top left, from 0."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -118,7 +113,7 @@ def why_plan_kept(path: Path) -> str:
 
 
 def read_answers(path: str | Path, plan: PointPlan) -> NDArray[np.int64]:
-    """Read the answers from a table that `write_points` made; rows may be sorted anew or missing.
+    """Read the answers from a table that `points_bytes` made; rows may be sorted anew or missing.
 
     A phase is a name (case, accents and spaces ignored) or a label number, ``unclear`` or ``?``, or nothing. Encoding,
     separator and decimal mark may be those of any spreadsheet; see `parse_table`. Returns 1..K, `UNCLEAR` or

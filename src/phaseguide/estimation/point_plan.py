@@ -88,9 +88,7 @@ def propose_points(
 
 
 def constrained_note(own: Mapping[str, float], statement: str = CONSTRAINED) -> str:
-    """Return the `PointPlan.map_note` of a map that a user's ratio or prompts had a part in, from its area shares
-    without.
-    """
+    """Return the `PointPlan.map_note` of a map that a user's ratio or prompts changed, from its shares without them."""
     shares = ", ".join(f"{name} {share * 100:.2f} %" for name, share in own.items())
     return f"{statement}; without guidance it has {shares}. The estimate from points is a measurement."
 

@@ -75,11 +75,8 @@ class Scores:
     fraction_mae: float
     total_variation: float
 
-    def to_dict(self, scheme: PhaseScheme) -> dict[str, Any]:
-        """Return plain numbers for JSON, per-phase ones by phase name; NaN becomes None.
-
-        Scores and shares are in [0, 1], keys that end in ``_pp`` are in percentage points.
-        """
+    def agreement(self, scheme: PhaseScheme) -> dict[str, Any]:
+        """Return those of the numbers of `to_dict` that are no area shares."""
         return {
             "dice_mean": plain(self.dice_mean),
             "dice": named(self.dice, scheme),
@@ -87,6 +84,15 @@ class Scores:
             "iou": named(self.iou, scheme),
             "accuracy": plain(self.accuracy),
             "micro_iou": plain(self.micro_iou),
+        }
+
+    def to_dict(self, scheme: PhaseScheme) -> dict[str, Any]:
+        """Return plain numbers for JSON, per-phase ones by phase name; NaN becomes None.
+
+        Scores and shares are in [0, 1], keys that end in ``_pp`` are in percentage points.
+        """
+        return {
+            **self.agreement(scheme),
             "fraction_error_pp": named(100 * self.fraction_error, scheme),
             "fraction_mae_pp": plain(100 * self.fraction_mae),
             "total_variation": plain(self.total_variation),

@@ -267,7 +267,7 @@ class _Image:
         return np.abs([scores_from_confusion(c).fraction_error for c in self.confusions])
 
     def to_dict(self, scheme: PhaseScheme) -> Numbers:
-        tables = [_score_table(c, scheme) for c in self.confusions]
+        tables = [scores_from_confusion(c).agreement(scheme) for c in self.confusions]
         return {
             "stem": self.stem,
             **over_repeats(tables, np.mean),
@@ -320,22 +320,11 @@ def _summarise(
 
 def _pooled_table(images: list[_Image], repeat: int, scheme: PhaseScheme) -> Numbers:
     boundaries = np.array([i.boundaries[repeat] for i in images])
+    pooled = scores_from_confusion(np.sum([i.confusions[repeat] for i in images], axis=0))
     return {
-        **_score_table(sum(i.confusions[repeat] for i in images), scheme),
+        **pooled.agreement(scheme),
         "boundary_f1": named(mean_known(boundaries, axis=0), scheme),
         "boundary_f1_mean": plain(mean_known(boundaries)),
-    }
-
-
-def _score_table(confusion: Any, scheme: PhaseScheme) -> Numbers:
-    scores = scores_from_confusion(confusion)
-    return {
-        "dice_mean": plain(scores.dice_mean),
-        "dice": named(scores.dice, scheme),
-        "miou": plain(scores.miou),
-        "iou": named(scores.iou, scheme),
-        "accuracy": plain(scores.accuracy),
-        "micro_iou": plain(scores.micro_iou),
     }
 
 

@@ -72,9 +72,7 @@ class RatioSource:
         return ESTIMATORS.get(self.kind)
 
     def asked(self, true: Ratio, train_mean: Ratio, rng: np.random.Generator) -> Ratio | None:
-        """Return the ratio that is asked for one image, NaN where open; ``true`` are the shares of its labels, shape
-        (K,).
-        """
+        """Return the ratio that is asked for one image, NaN where open; ``true`` is that of its labels, shape (K,)."""
         if self.kind == "oracle":
             return true.copy()
         if self.kind == "train-mean":

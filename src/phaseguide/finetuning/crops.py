@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phaseguide.finetuning.sources import Source
+from phaseguide.labels import is_labelled
 from phaseguide.models.metal import find_metal
 from phaseguide.phases import EXCLUDED
 
@@ -57,7 +58,7 @@ def label_crops(
     """
     found: list[Crop] = []
     for index, (source, marks) in enumerate(zip(sources, labels, strict=True)):
-        if marks is None or not _painted(marks).any():
+        if marks is None or not is_labelled(marks).any():
             continue
         metal = find_metal(source.image, source.labels)
         planes = torch.from_numpy(metal.planes())
@@ -66,7 +67,7 @@ def label_crops(
         for zoom in zooms:
             image, scaled = zoomed(planes, torch.from_numpy(marks), zoom)
             scaled, (_, scaled_far) = scaled.clone(), zoomed(planes, far, zoom)
-            for top, left in covering_windows(_painted(scaled.numpy()), crop):
+            for top, left in covering_windows(is_labelled(scaled.numpy()), crop):
                 found.append(_cut(index, zoom, image, scaled, scaled_far > 0, top, left, crop, -1))
                 scaled[top : top + crop, left : left + crop] = 0
     return found
@@ -151,17 +152,11 @@ def _starts(size: int, crop: int) -> list[int]:
     return [0] if count == 1 else [round(i * (size - crop) / (count - 1)) for i in range(count)]
 
 
-def _painted(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Where a phase is said."""
-    painted: NDArray[np.bool_] = (labels > 0) & (labels < EXCLUDED)
-    return painted
-
-
 def _far(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """1 where nothing is labelled within `NEAR` px, else 0."""
     from scipy.ndimage import maximum_filter
 
-    near = maximum_filter(_painted(labels).astype(np.uint8), size=2 * NEAR + 1, mode="constant")
+    near = maximum_filter(is_labelled(labels).astype(np.uint8), size=2 * NEAR + 1, mode="constant")
     far: NDArray[np.uint8] = ((near == 0) & (labels == 0)).astype(np.uint8)
     return far
 

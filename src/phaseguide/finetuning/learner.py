@@ -24,13 +24,13 @@ from phaseguide.finetuning.losses import (
 from phaseguide.models.backbones.base import Features, is_batch_norm
 from phaseguide.models.rephase import GROWN
 from phaseguide.models.segmenter import GuidedSegmenter
-from phaseguide.ratios import FLOOR
+from phaseguide.models.training_record import generations
 from phaseguide.training.adapters import encoded
 from phaseguide.training.augmentation import jitter_brightness, random_grid, sample_crop
 from phaseguide.training.dropout import own_draws, own_dropout
 from phaseguide.training.losses import crop_ratios
 from phaseguide.training.prompting import decode_shown
-from phaseguide.training.stages import update_average
+from phaseguide.training.stages import noisy_ratios, update_average
 
 if TYPE_CHECKING:
     from phaseguide.models.card import Card
@@ -277,13 +277,7 @@ class Learner:
         """Ratios of fully labelled crops as a user would give them; None if there are none to show."""
         if not len(self.model.guidance) or self.model.guidance_options.kind == "none":
             return None
-        b, k = ratios.shape
-        spread = torch.rand(b, 1, generator=self.generator) * RATIO_NOISE
-        noisy = ratios.clamp_min(FLOOR) * torch.exp(torch.randn(b, k, generator=self.generator) * spread)
-        noisy = noisy / noisy.sum(1, keepdim=True)
-        dropped = torch.rand(b, 1, generator=self.generator) < RATIO_DROPOUT
-        noisy = torch.where(dropped, torch.full_like(noisy, torch.nan), noisy)
-        return None if bool(torch.isnan(noisy).any(1).all()) else noisy
+        return noisy_ratios(ratios, RATIO_DROPOUT, RATIO_NOISE, self.generator)
 
     # -- optimiser --------------------------------------------------------------------------------
 
@@ -322,11 +316,7 @@ def knows_its_phases(card: Card) -> bool:
 
     One that has only ever seen strokes, or has been given phases since, is still learning everywhere.
     """
-    record: Any = card.training
-    while isinstance(record, dict) and record:
-        if record.get(GROWN):
-            return False
-        if record.get("images"):
-            return True
-        record = record.get("start")
+    for record in generations(card.training):
+        if record.get(GROWN) or record.get("images"):
+            return not record.get(GROWN)
     return False

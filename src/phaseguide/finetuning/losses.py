@@ -8,7 +8,7 @@ from torch import Tensor
 
 from phaseguide.phases import EXCLUDED
 from phaseguide.ratios import FLOOR
-from phaseguide.training.losses import one_hot_labels
+from phaseguide.training.losses import dice_loss, one_hot_labels
 
 BALANCE = 0.5
 """Phases count by their labelled pixels to this power: 1 as painted, 0 all alike."""
@@ -31,11 +31,7 @@ def label_loss(
     weighted = target * weight[None, :, None, None]
     loss = -cross_entropy_weight * (weighted * log_p).sum() / weighted.sum().clamp_min(1)
     if dice_weight:
-        p = log_p.exp() * mask
-        overlap, size = (p * target).sum((0, 2, 3)), target.sum((0, 2, 3))
-        dice = (2 * overlap + 1) / (p.sum((0, 2, 3)) + size + 1)
-        here = (size > 0).float()
-        loss = loss + dice_weight * ((1 - dice) * here).sum() / here.sum().clamp_min(1)
+        loss = loss + dice_loss(log_p.exp() * mask, target, dice_weight)
     return loss
 
 

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from phaseguide.errors import ModelError
 from phaseguide.models.card import DEFAULT_OWN_ERROR, BackboneCard, CalibrationCard, Card, GuidanceCard
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.phases import PhaseScheme
-from phaseguide.training.config import RECOMMENDED, TrainingConfig
 from phaseguide.training.presets import training_config
-
-if TYPE_CHECKING:
-    from phaseguide.models.segmenter import GuidedSegmenter
 
 
 def new_model(
@@ -38,6 +34,7 @@ def new_model(
     them.
     """
     from phaseguide.models.rephase import origin_by_name, rephase
+    from phaseguide.training.building import build_model
 
     if start is not None:
         if start.segmenter.in_channels != channels:
@@ -51,7 +48,8 @@ def new_model(
     if sam:
         given |= {"architecture": "sam", "encoder": sam}
     config = training_config(None, given, "cpu")
-    segmenter = _fresh(scheme, channels, config, {**config.adapter, **(adapter or {})}, seed)
+    config = config.changed(seed=seed, adapter={**config.adapter, **(adapter or {})})
+    segmenter = build_model(config, scheme, channels).eval()
     k = len(scheme)
     card = Card(
         name=name,
@@ -63,23 +61,3 @@ def new_model(
         calibration=CalibrationCard(own_error=[DEFAULT_OWN_ERROR] * k),
     )
     return LoadedModel(segmenter, card, Path())
-
-
-def _fresh(
-    scheme: PhaseScheme, channels: int, config: TrainingConfig, adapter: dict[str, Any], seed: int
-) -> GuidedSegmenter:
-    import torch
-
-    from phaseguide.models.backbones.base import BackboneOptions
-    from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
-
-    c = config
-    guided = c.guidance_options or RECOMMENDED.get(c.guidance, {})
-    options = GuidanceOptions(c.guidance, dict(guided), c.guidance_scales)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        backbone = BackboneOptions(c.architecture, c.encoder, channels, dict(c.decoder), adapter)
-        segmenter = GuidedSegmenter(backbone, options, scheme)
-        segmenter.backbone.load_pretrained()
-    segmenter.eval()
-    return segmenter

@@ -41,6 +41,9 @@ SAVE_S = 5.0
 
 PAUSE_S = 0.1
 
+KEPT = ("crop", "batch", "stale", "setbacks", "spent", "losses", "first_crop")
+"""What a checkpoint keeps of a run as it is."""
+
 
 def finetune(
     model: LoadedModel,
@@ -178,11 +181,10 @@ class _Run:
             self.crop = int(state["crop"])
             self._set_up()
         load_position(path, self._identity(), self.learner)
-        self.batch, self.stale, self.setbacks = state["batch"], state["stale"], state["setbacks"]
+        for name in KEPT:
+            setattr(self, name, state[name])
         self.best_value = -np.inf if state["best"] is None else state["best"]
-        self.spent = state["spent"]
         self.history = [EpochDone(**h) for h in state["history"]]
-        self.losses, self.first_crop = state["losses"], state["first_crop"]
         return f"Going on after epoch {len(self.history)} of {self.config.epochs}."
 
     def _save(self, *, last: bool) -> None:
@@ -192,15 +194,9 @@ class _Run:
             **self._identity(),
             "name": self.name,
             "start": self.start.card.name,
-            "crop": self.crop,
-            "batch": self.batch,
-            "stale": self.stale,
-            "setbacks": self.setbacks,
             "best": None if np.isinf(self.best_value) else self.best_value,
-            "spent": self.spent,
             "history": self.history,
-            "losses": self.losses,
-            "first_crop": self.first_crop,
+            **{name: getattr(self, name) for name in KEPT},
         }
         save_position(self.checkpoint, self.learner, state)
         self.saved = time.monotonic()

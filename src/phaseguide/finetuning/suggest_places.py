@@ -75,9 +75,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Doubt:
-    """What is believed about each pixel: probabilities (K, H, W), the map on show (H, W), and where the ratio changes
-    the phase.
-    """
+    """What is believed of each pixel: probabilities (K, H, W), the map on show, where the ratio changes the phase."""
 
     belief: Floats
     shown: Labels
@@ -95,18 +93,21 @@ def doubt(scores: NDArray[Any], wanted: ArrayLike | None = None, *, edits: Label
 
     Edits count towards the shares; 255 is excluded.
     """
-    plain = _softmax(scores)
+    from scipy.special import softmax
+
+    scores = np.asarray(scores, dtype=np.float32)
+    plain = softmax(scores, axis=0)
     if wanted is None:
         shown = (np.argmax(plain, axis=0) + 1).astype(np.uint8)
         return Doubt(plain, shown, np.zeros(shown.shape, dtype=np.bool_))
-    match = match_ratio(np.ascontiguousarray(scores, dtype=np.float32), wanted, fixed=edits)
-    told = _softmax(np.asarray(scores, dtype=np.float32) + match.offsets[:, None, None].astype(np.float32))
+    match = match_ratio(np.ascontiguousarray(scores), wanted, fixed=edits)
+    told = softmax(scores + match.offsets[:, None, None].astype(np.float32), axis=0)
     shown = (np.argmax(told, axis=0) + 1).astype(np.uint8)
     belief: Floats = (plain + told) / np.float32(2)
     return Doubt(belief, shown, shown != np.argmax(plain, axis=0) + 1)
 
 
-def help_map(found: Doubt, *, edits: Labels | None = None, brush_px: int = BRUSH_PX) -> Floats:
+def help_map(found: Doubt, *, edits: Labels | None = None) -> Floats:
     """Return the expected change without bands narrower than a brush, shape (H, W), in [0, 1].
 
     Painted and excluded pixels are 0.
@@ -116,7 +117,7 @@ def help_map(found: Doubt, *, edits: Labels | None = None, brush_px: int = BRUSH
     change = found.expected_change()
     if edits is not None:
         change = np.where(edits == NOT_CLASSIFIED, change, np.float32(0))
-    opened: Floats = grey_opening(change, size=(brush_px, brush_px))
+    opened: Floats = grey_opening(change, size=(BRUSH_PX, BRUSH_PX))
     return opened
 
 
@@ -126,13 +127,11 @@ def rank_places(
     *,
     edits: Labels | None = None,
     count: int = 12,
-    side: int = SIDE,
 ) -> tuple[Place, ...]:
     """Choose places to paint that do not overlap, the most useful first; fewer than ``count`` where nothing is left to
     gain.
 
     Scores and shares as for `doubt`. What edits cover needs no second stroke; `SchemeError` if their shape differs.
-    The side is in px.
     """
     shape = (scores.shape[1], scores.shape[2])
     if edits is not None and edits.shape != shape:
@@ -142,7 +141,7 @@ def rank_places(
         )
     found = doubt(scores, wanted, edits=edits)
     change = help_map(found, edits=edits)
-    cells = _Cells(found, change, edits, side)
+    cells = _Cells(found, change, edits)
     places: list[Place] = []
     while len(places) < count:
         best = cells.best()
@@ -158,10 +157,10 @@ def rank_places(
 class _Cells:
     """The image in cells: how much change each expects, of what kind, and how much of it is covered."""
 
-    def __init__(self, found: Doubt, change: Floats, edits: Labels | None, side: int) -> None:
+    def __init__(self, found: Doubt, change: Floats, edits: Labels | None) -> None:
         height, width = change.shape
-        self.cell = max(side // 4, int(np.ceil(np.sqrt(height * width / MOST_CELLS))))
-        self.side = min(side, height, width)
+        self.cell = max(SIDE // 4, int(np.ceil(np.sqrt(height * width / MOST_CELLS))))
+        self.side = min(SIDE, height, width)
         self.starts = (np.arange(0, height, self.cell), np.arange(0, width, self.cell))
         mass = self._sums(change)
         self.shape = mass.shape
@@ -258,10 +257,3 @@ def _place(rank: int, row: int, column: int, gain: float, found: Doubt, change: 
         (first, second),
         float(found.disputed[window].mean()),
     )
-
-
-def _softmax(scores: NDArray[Any]) -> Floats:
-    z = np.asarray(scores, dtype=np.float32)
-    e = np.exp(z - z.max(axis=0))
-    p: Floats = e / e.sum(axis=0)
-    return p

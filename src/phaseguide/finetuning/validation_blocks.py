@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from phaseguide.finetuning.sources import Source
 from phaseguide.labels import is_labelled
 from phaseguide.micrographs.records import sha256_of_array
+from phaseguide.models.training_record import generations
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
 
 if TYPE_CHECKING:
@@ -108,15 +109,13 @@ def split_labels(
 def block_history(card: Card) -> History:
     """Read what a model and those it descends from were judged on and taught, by the checksum of the image."""
     found: dict[str, tuple[frozenset[Block], frozenset[Block]]] = {}
-    record: Any = card.training
-    while isinstance(record, dict) and record:
+    for record in generations(card.training):
         for image, blocks in record.get("blocks", {}).items():
             held, taught = found.get(image, (frozenset(), frozenset()))
             found[image] = (
                 held | {(row, column) for row, column in blocks["held"]},
                 taught | {(row, column) for row, column in blocks["taught"]},
             )
-        record = record.get("start")
     return found
 
 

@@ -40,9 +40,7 @@ def as_image_array(data: Any, name: str) -> NDArray[Any]:
 
 
 def as_label_array(data: Any, name: str) -> NDArray[np.uint8]:
-    """Return labels of any kind, whole numbers from 0 to 255 of any type, as uint8; `MicrographError` as
-    `as_image_array`, or for other values.
-    """
+    """Return labels of any kind, whole numbers from 0 to 255 of any type, as uint8; errors as `as_image_array`."""
     labels = _as_array(data, name, as_labels=True)
     if labels.dtype == np.uint8:
         return np.ascontiguousarray(labels)

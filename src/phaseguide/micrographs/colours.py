@@ -64,9 +64,7 @@ def without_premultiplication(colours: Pixels, alpha: Pixels) -> Pixels:
 
 
 def by_pillow(samples: Pixels, kind: str) -> Pixels:
-    """Convert inks, CIE L*a*b* or YCbCr, as TIFF names them, to RGB by Pillow, in 8 bits; integers, shape (..., H, W,
-    S).
-    """
+    """Convert inks, CIE L*a*b* or YCbCr, as TIFF names them, to RGB by Pillow, in 8 bits; shape (..., H, W, S)."""
     from PIL import Image
 
     mode = {"SEPARATED": "CMYK", "YCBCR": "YCbCr"}.get(kind, "LAB")

@@ -13,8 +13,6 @@ from phaseguide.micrographs.sidecars import find_in_header, square
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
 
-UNKNOWN = "scale unknown"
-
 # Resolution tags tell the dots per inch of a screen, a printer or a scanner, also where ImageJ took them over. The
 # finest scanners of film reach some 12 000 and claim 24 000; below a micrometre only a microscope looks.
 _LARGEST_BY_RESOLUTION_UM = 1.0

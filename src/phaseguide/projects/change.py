@@ -18,6 +18,7 @@ from typing import Any
 
 from phaseguide.atomic import write_text
 from phaseguide.errors import ProjectError
+from phaseguide.files import free_path
 from phaseguide.json_files import read_json
 from phaseguide.projects import store
 from phaseguide.projects.lock import exclusive
@@ -75,6 +76,12 @@ class Change:
         self.move(staged, target)
         return self.folder / staged
 
+    def stage_copy(self, source: str, target: str) -> None:
+        """Copy a file of the project to what becomes ``target``; raises `OSError`."""
+        copy = self.stage(target)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(own_file(self.folder, source), copy)
+
     def move(self, source: str, target: str) -> None:
         """Move a file within the project's folder; `ProjectError` if no change may."""
         check_move(self.folder, source, target)
@@ -83,19 +90,14 @@ class Change:
     def recycled(self, source: str) -> str:
         """Return where a file of the project goes in the recycle folder; each change has a folder there."""
         if not self._recycle:
-            stamp, number = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S"), 1
-            self._recycle = f"{RECYCLE}/{stamp}"
-            while (self.folder / self._recycle).exists():
-                number += 1
-                self._recycle = f"{RECYCLE}/{stamp}-{number}"
+            stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+            self._recycle = f"{RECYCLE}/{free_path(self.folder / RECYCLE / stamp).name}"
         return f"{self._recycle}/{source}"
 
     def recycle_copy(self, source: str) -> None:
         """Copy a file that will be replaced into the recycle folder."""
-        copy = self.stage(self.recycled(source))
         try:
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(own_file(self.folder, source), copy)
+            self.stage_copy(source, self.recycled(source))
         except OSError as error:
             raise ProjectError(
                 f"{self.folder / source}: cannot be copied to {RECYCLE} ({error.strerror or error}). Free some "

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import PhaseguideError, ProjectError
+from phaseguide.labels import relabel_table
 from phaseguide.micrographs.label_maps import label_map_bytes
 from phaseguide.models.new_file import write_new
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
@@ -29,9 +30,7 @@ WAIT_S = 3.0
 
 @dataclass
 class Known:
-    """What a layer and the project agreed on last: labels in the numbers of the layer, and how many changes of the
-    phases those have followed.
-    """
+    """What a layer and the project agreed on last, in its numbers, and how many changes of phases those followed."""
 
     base: Labels
     changes: int
@@ -135,10 +134,7 @@ class EditSaver:
 
     def followed(self, relabel: Mapping[int, int]) -> None:
         """Note that the project has got other phases: strokes that were under way follow, as its files have."""
-        table = np.arange(256, dtype=np.uint8)
-        for old, new in relabel.items():
-            table[old] = new
-        self._changes.append(table)
+        self._changes.append(relabel_table(relabel))
 
     def keep(self, field_id: str, painted: Painted) -> str:
         """Keep a rescue copy, at the end of a session; return where, or that even this failed. Never raises."""

@@ -54,9 +54,7 @@ def read_checked(folder: Path, entry: FieldEntry) -> Micrograph:
 
 
 def relinked(folder: Path, entry: FieldEntry, path: str | Path) -> FieldEntry:
-    """Return a field with the new place of one of its images, which its checksum tells; `ProjectError` if it is none
-    of them.
-    """
+    """Return a field with the new place of one of its images, which its checksum tells; else `ProjectError`."""
     path = resolved(path)
     checksum = sha256_of_file(path)
     if checksum not in {image.sha256 for image in entry.images}:

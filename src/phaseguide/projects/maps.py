@@ -25,9 +25,7 @@ Kind = Literal["edits", "truth", "result"]
 
 
 def read(folder: Path, entry: FieldEntry, kind: Kind) -> Labels | None:
-    """Read a label map of a field; None if there is none, `ProjectError` if it is no plain file of the project, or of
-    another size.
-    """
+    """Read a label map of a field, None if there is none; `ProjectError` for no plain file, or one of another size."""
     if kind == "result":
         path = None if entry.result is None else entry.result.labels
     else:

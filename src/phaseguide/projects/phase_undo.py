@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,10 +113,8 @@ def _checksum(path: Path) -> str:
 
 
 def _bring_back(change: Change, recycled: str, path: str) -> None:
-    staged = change.stage(path)
     try:
-        staged.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(own_file(change.folder, recycled), staged)
+        change.stage_copy(recycled, path)
     except OSError as error:
         raise ProjectError(
             f"{change.folder / recycled}: cannot be brought back ({error.strerror or error}), so the phases stay "

@@ -60,9 +60,7 @@ class Project:
 
     @classmethod
     def open(cls, folder: str | Path, *, wait_s: float = WAIT_S) -> Project:
-        """Open a project by its folder, or by its ``project.json``; `ProjectError` if it is damaged, unsafe, or newer,
-        and nothing was touched.
-        """
+        """Open a project by its folder or ``project.json``; `ProjectError` if it is damaged, unsafe, or newer."""
         folder = Path(folder)
         folder = resolved(folder.parent if folder.name == places.FILE else folder)
         return cls(folder, recovered(folder, wait_s), wait_s)
@@ -109,9 +107,7 @@ class Project:
 
     # -- images -----------------------------------------------------------------------------------
 
-    def add_field(
-        self, path: str | Path, *, specimen: str = "", detector: str = "", ratio: AskedRatio | None = None
-    ) -> FieldEntry:
+    def add_field(self, path: str | Path, *, specimen: str = "", detector: str = "") -> FieldEntry:
         """Add an image as a new field.
 
         It stays where it is and is known by its checksum. `ProjectError` if the project has it already, or it is a
@@ -127,7 +123,6 @@ class Project:
                 images=[reference],
                 shape=image.data.shape[:2],
                 pixel_size_um=image.pixel_size_um,
-                ratio=None if ratio is None else ratio.checked(store.scheme_of(change.file)),
             )
             change.update(fields=[*change.file.fields, entry])
             change.log("field added", field=entry.id, image=reference.path, specimen=specimen)

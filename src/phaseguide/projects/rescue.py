@@ -75,9 +75,7 @@ def rescue_path(field_id: str, token: str) -> Path:
 def keep_copy(
     path: Path, project: Project, field_id: str, edits: NDArray[Any], base: NDArray[Any], reason: str
 ) -> RescueCopy:
-    """Write a copy, whole or not at all, of what was painted, of whatever values, and what the project had; the same
-    shape.
-    """
+    """Write a copy, whole or not at all, of what was painted and what the project had; the same shape, any values."""
     import tifffile
 
     entry = project.field(field_id)

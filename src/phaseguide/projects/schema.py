@@ -54,9 +54,7 @@ class ImageRef(_Entry):
 
 
 class AskedRatio(_Entry):
-    """What is known of a field's composition: area shares in [0, 1] in label order, None where open, and their
-    standard deviation in log-ratio space.
-    """
+    """What is known of a composition: area shares in [0, 1], None where open; their deviation in log-ratio space."""
 
     shares: list[float | None]
     uncertainty: float = Field(ge=0, allow_inf_nan=False)

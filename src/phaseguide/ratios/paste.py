@@ -9,7 +9,7 @@ import numpy as np
 
 from phaseguide.errors import RatioError, SchemeError
 from phaseguide.phases import PhaseScheme
-from phaseguide.ratios.vector import Ratio, validate_ratio
+from phaseguide.ratios.vector import Ratio, find_phase, validate_ratio
 from phaseguide.text_files import parse_number
 
 PERCENT_SUM = 1.5
@@ -37,7 +37,7 @@ def ratio_from_cells(text: str, scheme: PhaseScheme) -> Ratio:
     named: set[int] = set()
     percents = {cell.endswith("%") for cell in cells if cell}
     for name, cell in zip(names, cells, strict=True):
-        label = _find(name, scheme)
+        label = find_phase(name, scheme).label
         if label in named:
             raise RatioError(f"Phase {name!r} has two cells. Keep one.")
         named.add(label)
@@ -69,7 +69,7 @@ def numbers_by_phase(text: str, scheme: PhaseScheme, what: str) -> Ratio:
                 f"The {what} {pair!r} is not understood. Write phase=number with a decimal point, for example "
                 f'"{scheme.names[0]}=0.3", separated by commas.'
             )
-        label = _find(name, scheme)
+        label = find_phase(name, scheme).label
         if not np.isnan(numbers[label - 1]):
             raise RatioError(f"Phase {name.strip()!r} has two values in {text!r}. Keep one.")
         numbers[label - 1] = number
@@ -117,13 +117,6 @@ def _are_names(cells: list[str], scheme: PhaseScheme) -> bool:
         return True
 
     return all(map(is_phase, cells)) or not any(any(c.isdigit() for c in cell) for cell in cells)
-
-
-def _find(name: str, scheme: PhaseScheme) -> int:
-    try:
-        return scheme.find(name).label
-    except SchemeError as error:
-        raise RatioError(str(error)) from error
 
 
 def _number(cell: str) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from phaseguide.atomic import write_text
 from phaseguide.errors import PhaseguideError, RatioError, SchemeError
-from phaseguide.files import read_plain
+from phaseguide.files import free_path, read_plain
 from phaseguide.json_files import parse_json
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios.basis import Basis, area_from_weight
@@ -103,9 +103,7 @@ class PresetList:
 
 
 class PresetStore:
-    """The presets of a user, one JSON file each, in the sub-folder ``presets`` of the user's data folder; it is made
-    when needed.
-    """
+    """The presets of a user, one JSON file each, in the sub-folder ``presets`` of the user's data folder."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder) / FOLDER
@@ -117,9 +115,7 @@ class PresetStore:
         return PresetList(tuple(sorted(mine, key=lambda p: p.key)), problems)
 
     def load(self, model: str, name: str, material: str | None = None) -> Preset:
-        """Return one preset; `RatioError` if there is none, or several by that name where no material tells them
-        apart.
-        """
+        """Return one preset; `RatioError` if there is none, or several where no material tells them apart."""
         there = self.list(model)
         named = [p for p in there.presets if p.key[2] == _folded(name)]
         fitting = [p for p in named if material is None or p.key[1] == _folded(material)]
@@ -133,9 +129,7 @@ class PresetStore:
         raise RatioError(f"Model {model!r} has no preset {name!r}. Its presets: {titles}.{broken}")
 
     def save(self, preset: Preset, *, overwrite: bool = False) -> Path:
-        """Write a preset and return its file; `RatioError` if it has no name, or there is one already and
-        ``overwrite`` is False.
-        """
+        """Write a preset and return its file; `RatioError` without a name, or if there is one and not ``overwrite``."""
         if not preset.name.strip():
             raise RatioError("The preset has no name. Give it one.")
         path = self._path_of(preset)
@@ -177,11 +171,7 @@ class PresetStore:
         stem = (
             "-".join(filter(None, (re.sub(r"\W+", "_", part).strip("_")[:40] for part in parts))) or "preset"
         )
-        path, number = self.folder / f"{stem}.json", 1
-        while path.exists():
-            number += 1
-            path = self.folder / f"{stem}-{number}.json"
-        return path
+        return free_path(self.folder / f"{stem}.json")
 
 
 _MOST_BYTES = 1024 * 1024

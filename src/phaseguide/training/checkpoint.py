@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from contextlib import suppress
 from glob import escape
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from phaseguide.atomic import check_writable, write_bytes
 from phaseguide.errors import TrainingError
-from phaseguide.files import open_plain
+from phaseguide.files import free_path, open_plain
 from phaseguide.json_files import parse_json
 from phaseguide.models.checksums import tensors_sha256
 
@@ -92,10 +91,7 @@ def load_checkpoint(
 
 def set_aside(path: Path) -> Path:
     """Rename a checkpoint that cannot be used, so that nothing is lost, and return its new name."""
-    number, aside = 1, path.with_name(f"{path.stem}-unused{path.suffix}")
-    while os.path.lexists(aside):
-        number += 1
-        aside = path.with_name(f"{path.stem}-unused-{number}{path.suffix}")
+    aside = free_path(path.with_name(f"{path.stem}-unused{path.suffix}"))
     try:
         path.rename(aside)
     except OSError as error:

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from phaseguide.micrographs.records import sha256_of_array
 from phaseguide.micrographs.validation import check_shape, check_values
 from phaseguide.models.card import Card, FamiliarityCard
 from phaseguide.models.metal import find_metal
+from phaseguide.models.training_record import generations
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import ratio_from_labels
 from phaseguide.segmentation.review.out_of_distribution import FEWEST_IMAGES, TrainingDomain, describe_image
@@ -173,9 +173,7 @@ def _typical_draw(images: Sequence[TrainingImage], n_phases: int, count: int, se
 def seen_images(card: Card) -> set[str]:
     """Images that a model was trained or validated on, those of the model it started from included."""
     seen: set[str] = set()
-    record: Any = card.training
-    while isinstance(record, dict) and record:
+    for record in generations(card.training):
         images = record.get("images", {})
         seen |= {*images.get("train", []), *images.get("validation", [])}
-        record = record.get("start")
     return seen

@@ -28,6 +28,14 @@ def crop_ratios(labels: Tensor, n_phases: int) -> Tensor:
     return torch.where(undefined, torch.full_like(counts, torch.nan), counts / total.clamp_min(1))
 
 
+def dice_loss(p: Tensor, target: Tensor, weight: float) -> Tensor:
+    """Weighted soft Dice over the phases of a batch; one-hot labels and probabilities are 0 without a label."""
+    overlap, size = (p * target).sum((0, 2, 3)), target.sum((0, 2, 3))
+    dice = (2 * overlap + 1) / (p.sum((0, 2, 3)) + size + 1)
+    present = (size > 0).float()
+    return weight * ((1 - dice) * present).sum() / present.sum().clamp_min(1)
+
+
 def segmentation_loss(
     logits: Tensor,
     labels: Tensor,
@@ -52,11 +60,7 @@ def segmentation_loss(
     n = mask.sum().clamp_min(1)
     loss = -(target * log_p).sum() / n
     if dice_weight:
-        overlap = (p * target).sum((0, 2, 3))
-        size = target.sum((0, 2, 3))
-        dice = (2 * overlap + 1) / (p.sum((0, 2, 3)) + size + 1)
-        present = (size > 0).float()
-        loss = loss + dice_weight * ((1 - dice) * present).sum() / present.sum().clamp_min(1)
+        loss = loss + dice_loss(p, target, dice_weight)
     if composition_weight:
         wanted = crop_ratios(labels, n_phases)
         if asked is not None:

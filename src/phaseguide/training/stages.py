@@ -87,7 +87,7 @@ def set_rate(optimiser: torch.optim.Optimizer, step: int, steps: int) -> None:
         group["lr"] = group["peak"] * factor
 
 
-def noisy_ratios(ratios: Tensor, stage: Stage, noise: float, generator: torch.Generator) -> Tensor | None:
+def noisy_ratios(ratios: Tensor, dropout: float, noise: float, generator: torch.Generator) -> Tensor | None:
     """Ratios (B, K) as a user would give them: with log-normal error of a random size, some left out.
 
     Each crop draws its own standard deviation in log space from [0, noise]. NaN rows mean no ratio; None when all are.
@@ -97,7 +97,7 @@ def noisy_ratios(ratios: Tensor, stage: Stage, noise: float, generator: torch.Ge
     shift = torch.randn(b, k, generator=generator) * spread
     noisy = ratios.clamp_min(FLOOR) * torch.exp(shift)
     noisy = noisy / noisy.sum(1, keepdim=True)
-    dropped = torch.rand(b, 1, generator=generator) < stage.ratio_dropout
+    dropped = torch.rand(b, 1, generator=generator) < dropout
     noisy = torch.where(dropped, torch.full_like(noisy, torch.nan), noisy)
     return None if bool(torch.isnan(noisy).any(1).all()) else noisy
 

@@ -104,7 +104,7 @@ class _Run:
             raise TrainingError(f"{no_ratio(config)} There is nothing to learn.")
         self.generator = torch.Generator().manual_seed(config.seed)
         self.stages = plan_stages(self._learnt())
-        self.model = build_model(self._learnt(), data, start).to(self.device)
+        self.model = build_model(self._learnt(), data.scheme, data.channels, start).to(self.device)
         if config.checkpointing:
             use_checkpointing(self.model)
         self.model = self.model.to(memory_format=torch.channels_last)
@@ -253,7 +253,7 @@ class _Run:
         if stage.name == "guidance" and bool(torch.isnan(ratios).any(1).all()):
             return None
         images = jitter_brightness(pixels, stage.degrade, self.generator)
-        given = noisy_ratios(ratios, stage, c.ratio_noise, self.generator)
+        given = noisy_ratios(ratios, stage.ratio_dropout, c.ratio_noise, self.generator)
         images = images.to(self.device, memory_format=torch.channels_last)
         labels = labels.to(self.device)
         given = None if given is None else given.to(self.device)

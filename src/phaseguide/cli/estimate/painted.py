@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phaseguide.cli.shared.errors import say_notice
-from phaseguide.cli.shared.images import read_image
+from phaseguide.cli.shared.images import check_plane, read_image
 from phaseguide.cli.shared.limits import PLANE
 from phaseguide.cli.shared.output import (
     DeviceOption,
@@ -132,8 +132,7 @@ def _read_planes(image: Path, labels: Path, plane: int | None, exclude_bar: bool
     if exclude_bar:
         painted = micrograph.margins.exclude(painted, painted.shape)
     chosen = range(len(pixels)) if plane is None else [plane]
-    if chosen[-1] >= len(pixels):
-        raise PhaseguideError(f"{image}: has planes 0 to {len(pixels) - 1}, and no plane {plane}.")
+    check_plane(image, len(pixels), chosen[-1])
     many = len(pixels) > 1
     return [
         PaintedPlane(f"{labels}, plane {z}" if many else str(labels), pixels[z], painted[z]) for z in chosen

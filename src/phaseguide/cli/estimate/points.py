@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phaseguide.cli.shared.errors import say_notice
+from phaseguide.cli.shared.images import check_plane
 from phaseguide.cli.shared.limits import PLANE, SEED, finite
 from phaseguide.cli.shared.output import JsonOption, make_table, page, percent, write_json
 from phaseguide.errors import OutputError, PhaseguideError
@@ -89,8 +90,7 @@ def propose(
             raise OutputError(reason)
     array = read_label_map(labels)
     if array.ndim == 3:
-        if plane >= len(array):
-            raise PhaseguideError(f"{labels}: has planes 0 to {len(array) - 1}, and no plane {plane}.")
+        check_plane(labels, len(array), plane)
         array = array[plane]
     scheme = _scheme_of(labels, phases, array)
     plan = propose_points(array, scheme, count, seed, _map_note(_record_of(labels), scheme))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phaseguide.cli.shared.errors import say_notice
-from phaseguide.cli.shared.output import JsonOption, make_table, page, write_json
+from phaseguide.cli.shared.output import JsonOption, make_table, page, say, write_json
+from phaseguide.cli.shared.progress import draw
 
 if TYPE_CHECKING:
     from phaseguide.models.sam.weights import BaseEntry
@@ -31,7 +32,6 @@ def list_all(json_target: JsonOption = None) -> None:
 
     [bold]Example[/bold]: phaseguide models base list
     """
-    from phaseguide.cli.shared.progress import draw
     from phaseguide.models.sam.checksums import bases_folder
     from phaseguide.models.sam.weights import listing
 
@@ -85,7 +85,6 @@ def get(
 
     phaseguide models base get vit_h --mirror https://mirror.example.org/sam/
     """
-    from phaseguide.cli.shared.progress import draw
     from phaseguide.models.sam.weights import fetch_base
 
     try:
@@ -93,7 +92,7 @@ def get(
     except KeyboardInterrupt:
         say_notice(f"What was downloaded is kept. Go on with: phaseguide models base get {size}")
         raise
-    _say(f"{size}: {path}")
+    say(f"{size}: {path}")
 
 
 @base_app.command()
@@ -108,12 +107,11 @@ def add(
 
     [bold]Example[/bold]: phaseguide models base add D:/weights/sam_vit_b_01ec64.pth
     """
-    from phaseguide.cli.shared.progress import draw
     from phaseguide.models.sam.weights import adding
 
     entry: BaseEntry = draw(adding(file, size))
     kind = f"official {entry.size}" if entry.official else entry.size or "size not known"
-    _say(f"Added {entry.path} ({kind}, checksum {entry.sha256})")
+    say(f"Added {entry.path} ({kind}, checksum {entry.sha256})")
 
 
 @base_app.command()
@@ -126,12 +124,11 @@ def where(
 
     [bold]Example[/bold]: phaseguide models base where vit_b
     """
-    from phaseguide.cli.shared.progress import draw
     from phaseguide.models.sam.shapes import official_file
     from phaseguide.models.sam.weights import finding
 
     sha256 = size if len(size) == 64 else official_file(size).sha256
-    _say(str(draw(finding(sha256))))
+    say(str(draw(finding(sha256))))
 
 
 @base_app.command()
@@ -142,8 +139,4 @@ def forget(file: FileArgument) -> None:
     """
     from phaseguide.models.sam.weights import forget_base
 
-    _say(f"Forgot {forget_base(file)}; the file is still there if it was.")
-
-
-def _say(text: str) -> None:
-    page(None).print(text, soft_wrap=True)
+    say(f"Forgot {forget_base(file)}; the file is still there if it was.")

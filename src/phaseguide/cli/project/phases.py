@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phaseguide.cli.project.shared import Folder, open_with, say
+from phaseguide.cli.project.shared import Folder, open_with
+from phaseguide.cli.shared.output import say
 from phaseguide.errors import SchemeError
 
 if TYPE_CHECKING:

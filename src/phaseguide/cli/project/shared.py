@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phaseguide.cli.shared.output import page
-
 if TYPE_CHECKING:
     from phaseguide.projects.project import Project
 
@@ -24,8 +22,3 @@ def open_with(folder: Path, fields: Iterable[str] = ()) -> Project:
     for field in fields:
         project.field(field)
     return project
-
-
-def say(text: str) -> None:
-    """Write a sentence to standard output, as it is."""
-    page(None).print(text, soft_wrap=True)

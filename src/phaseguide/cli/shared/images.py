@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phaseguide.cli.shared.errors import say_notice
+from phaseguide.errors import PhaseguideError
 
 if TYPE_CHECKING:
     from phaseguide.micrographs import Micrograph
@@ -19,3 +20,9 @@ def read_image(path: Path) -> Micrograph:
     for notice in micrograph.notices:
         say_notice(f"{path.name}: {notice}")
     return micrograph
+
+
+def check_plane(path: Path, planes: int, plane: int) -> None:
+    """Make sure that a stack has a plane."""
+    if plane >= planes:
+        raise PhaseguideError(f"{path}: has planes 0 to {planes - 1}, and no plane {plane}.")

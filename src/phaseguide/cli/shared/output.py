@@ -121,6 +121,11 @@ def page(json_target: str | None) -> Console:
     return console
 
 
+def say(text: str) -> None:
+    """Write a sentence to standard output, as it is."""
+    page(None).print(text, soft_wrap=True)
+
+
 def write_json(target: str | None, data: Mapping[str, Any] | Sequence[Any]) -> None:
     """Write JSON to a file or to standard output (``-``); None writes nothing.
 
@@ -178,9 +183,7 @@ def share_columns(phase_row: Mapping[str, Any]) -> list[str]:
 
 
 def resolve_uncertainty(uncertainty: float | None, exact: bool) -> float:
-    """Return the uncertainty that two exclusive options mean; `PhaseguideError` for both, or a number that is not
-    finite.
-    """
+    """Return the uncertainty that two exclusive options mean; `PhaseguideError` for both, or for no finite number."""
     from phaseguide.evaluation.ratio_source import DEFAULT_UNCERTAINTY
 
     if uncertainty is not None and not (math.isfinite(uncertainty) and uncertainty >= 0):

@@ -20,48 +20,45 @@ if TYPE_CHECKING:
 PANEL = "The expected ratio"
 NOT_STATED = "not stated, taken as a visual estimate"
 
+
+def _told(metavar: str, help_text: str) -> Any:
+    return typer.Option(metavar=metavar, rich_help_panel=PANEL, help=help_text)
+
+
 RatioOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="TEXT|none|auto",
-        rich_help_panel=PANEL,
-        help='Shares that you expect, "ferrite=15%,2=0.3", or cells of a spreadsheet, "15;30;". Phases that '
+    _told(
+        "TEXT|none|auto",
+        'Shares that you expect, "ferrite=15%,2=0.3", or cells of a spreadsheet, "15;30;". Phases that '
         "you leave out are open. auto: the model estimates them. Without this option: none.",
     ),
 ]
 BasisOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="area|weight",
-        rich_help_panel=PANEL,
-        help="What the shares are: area % (the same as volume %) or weight % (XRD), which needs --density. "
+    _told(
+        "area|weight",
+        "What the shares are: area % (the same as volume %) or weight % (XRD), which needs --density. "
         "Default: area.",
     ),
 ]
 DensityOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="TEXT",
-        rich_help_panel=PANEL,
-        help='Densities in g/cm3 for --basis weight, also of open phases: "ferrite=7.87,2=7.69".',
-    ),
+    _told("TEXT", 'Densities in g/cm3 for --basis weight, also of open phases: "ferrite=7.87,2=7.69".'),
 ]
 SourceOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="field|bulk|visual|TEXT",
-        rich_help_panel=PANEL,
-        help="Where the ratio comes from. field: EBSD or point count of this field, uncertainty 0.1. bulk: "
+    _told(
+        "field|bulk|visual|TEXT",
+        "Where the ratio comes from. field: EBSD or point count of this field, uncertainty 0.1. bulk: "
         "XRD or dilatometry of the specimen, 0.2. visual: by eye, 0.3. Any other text is only for the "
         "record, and the ratio counts as visual.",
     ),
 ]
 WishUncertaintyOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="U|TEXT",
-        rich_help_panel=PANEL,
-        help="How unsure the ratio is: standard deviation of the logarithm of a phase's share to the rest, for "
+    _told(
+        "U|TEXT",
+        "How unsure the ratio is: standard deviation of the logarithm of a phase's share to the rest, for "
         'all phases, or "ferrite=0.1,2=0.3". 0.1 makes 10 % to 9.1-10.9 %, 0.3 makes it 7.6-13.0 %. The mask '
         "gets a blend of the ratio and what the model sees. Default: what the source means.",
     ),
@@ -74,37 +71,24 @@ WishExactOption = Annotated[
 ]
 ScopeOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="field|specimen",
-        rich_help_panel=PANEL,
-        help="What the ratio is about. field: every image, every plane of a stack. specimen: all images of this "
+    _told(
+        "field|specimen",
+        "What the ratio is about. field: every image, every plane of a stack. specimen: all images of this "
         "call together; their mean meets it, and the scatter between them stays. Default: specimen with "
         "--source bulk, else field.",
     ),
 ]
 PresetOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME",
-        rich_help_panel=PANEL,
-        help="Take ratio, basis, densities, source, uncertainty and scope from a preset of this model.",
-    ),
+    _told("NAME", "Take ratio, basis, densities, source, uncertainty and scope from a preset of this model."),
 ]
 MaterialOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="TEXT",
-        rich_help_panel=PANEL,
-        help="Material of the preset; needed where two materials have a preset of the same name.",
-    ),
+    _told("TEXT", "Material of the preset; needed where two materials have a preset of the same name."),
 ]
 SavePresetOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME",
-        rich_help_panel=PANEL,
-        help="Keep all this as a preset of this model; --overwrite replaces one of the same name.",
-    ),
+    _told("NAME", "Keep all this as a preset of this model; --overwrite replaces one of the same name."),
 ]
 
 
