@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from phaseguide.cli.shared.groups import command_group
 from phaseguide.cli.shared.limits import finite
 from phaseguide.cli.shared.output import JsonOption, page, say, write_json
 from phaseguide.errors import PhaseguideError
@@ -42,11 +43,7 @@ FolderOption = Annotated[
     ),
 ]
 
-embeddings_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="Show or clear what is kept on disk so that images need not be encoded again.",
-)
+embeddings_app = command_group("Show or clear what is kept on disk so that images need not be encoded again.")
 
 
 @embeddings_app.command()

@@ -16,6 +16,7 @@ from phaseguide.cli.shared.output import (
     DeviceOption,
     FlipsOption,
     JsonOption,
+    MarginsOption,
     ModelOption,
     ModeOption,
     TileOption,
@@ -107,12 +108,7 @@ def segment(
             'phase,top,left,bottom,right and phase,row,column; "not ferrite" at a point that is not it.',
         ),
     ] = None,
-    exclude_info_bar: Annotated[
-        bool,
-        typer.Option(
-            "--exclude-info-bar/--keep-info-bar", help="Leave detected information bars and empty rims out."
-        ),
-    ] = True,
+    exclude_info_bar: MarginsOption = True,
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also write a picture with the phases in colour.")
     ] = False,

@@ -36,13 +36,12 @@ class FeatureCache:
         segmenter: GuidedSegmenter,
         device: torch.device,
         seed: int,
-        budget: int = BUDGET,
         *,
         encode: Encode | None = None,
         complete: Complete | None = None,
         precision: torch.dtype = torch.float16,
     ) -> None:
-        self._segmenter, self._device, self._seed, self._budget = segmenter, device, seed, budget
+        self._segmenter, self._device, self._seed = segmenter, device, seed
         self._encode = encode or whole
         self._complete = complete
         self._precision = precision
@@ -82,7 +81,7 @@ class FeatureCache:
         self.encoded += 1
         self._kept[key] = maps
         self._bytes += _size(maps)
-        while self._bytes > self._budget and len(self._kept) > 1:
+        while self._bytes > BUDGET and len(self._kept) > 1:
             _, oldest = self._kept.popitem(last=False)
             self._bytes -= _size(oldest)
         return maps

@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from phaseguide.atomic import write_text
 from phaseguide.errors import ProjectError
@@ -23,9 +23,10 @@ from phaseguide.json_files import read_json
 from phaseguide.projects import store
 from phaseguide.projects.lock import exclusive
 from phaseguide.projects.places import FILE, LOCK, RECYCLE, STAGING, check_folder, check_move, own_file
-from phaseguide.projects.schema import FieldEntry, ProjectFile
+from phaseguide.projects.schema import FieldEntry, ProjectFile, VersionEntry
 
 _COMMIT = "commit.json"
+Kept = TypeVar("Kept", FieldEntry, VersionEntry)
 WAIT_S = 20.0
 """How long a change waits for another program, where nobody says otherwise."""
 
@@ -164,11 +165,16 @@ def recovered(folder: Path, wait_s: float) -> ProjectFile:
 
 def find_field(file: ProjectFile, field_id: str) -> FieldEntry:
     """Return a field; `ProjectError` if there is none of that id."""
-    for entry in file.fields:
-        if entry.id == field_id:
+    return find_entry(file.fields, field_id, "field", file.name)
+
+
+def find_entry(entries: Sequence[Kept], told: str, kind: str, name: str) -> Kept:
+    """Return the entry of an id; `ProjectError` if there is none."""
+    for entry in entries:
+        if entry.id == told:
             return entry
-    known = ", ".join(entry.id for entry in file.fields) or "none yet"
-    raise ProjectError(f"{file.name}: there is no field {field_id!r}. Fields: {known}.")
+    known = ", ".join(entry.id for entry in entries) or "none yet"
+    raise ProjectError(f"{name}: there is no {kind} {told!r}. {kind.capitalize()}s: {known}.")
 
 
 def _only_here(folder: Path, wait_s: Callable[[], float] = lambda: WAIT_S) -> AbstractContextManager[None]:

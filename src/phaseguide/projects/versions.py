@@ -9,7 +9,7 @@ from phaseguide.errors import ProjectError
 from phaseguide.files import resolved
 from phaseguide.micrographs.records import sha256_of_file
 from phaseguide.models.zoo import find_model, list_models
-from phaseguide.projects.change import Change
+from phaseguide.projects.change import Change, find_entry
 from phaseguide.projects.journal import now
 from phaseguide.projects.places import RECYCLE, own_file
 from phaseguide.projects.schema import ProjectFile, VersionEntry, version_file
@@ -100,11 +100,7 @@ def checked_name(folder: Path, file: ProjectFile, model: str | Path) -> str:
 
 
 def _find(file: ProjectFile, version_id: str) -> VersionEntry:
-    for entry in file.versions:
-        if entry.id == version_id:
-            return entry
-    known = ", ".join(entry.id for entry in file.versions) or "none yet"
-    raise ProjectError(f"{file.name}: there is no version {version_id!r}. Versions: {known}.")
+    return find_entry(file.versions, version_id, "version", file.name)
 
 
 def _put(change: Change, entry: VersionEntry) -> VersionEntry:

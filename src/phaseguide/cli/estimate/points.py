@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phaseguide.cli.shared.errors import say_notice
+from phaseguide.cli.shared.groups import command_group
 from phaseguide.cli.shared.images import check_plane
 from phaseguide.cli.shared.limits import PLANE, SEED, finite
 from phaseguide.cli.shared.output import JsonOption, make_table, page, percent, write_json
@@ -21,11 +22,7 @@ if TYPE_CHECKING:
     from phaseguide.phases import PhaseScheme
 
 
-points_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="Check the areas of a label map by points that you name.",
-)
+points_app = command_group("Check the areas of a label map by points that you name.")
 
 
 @points_app.command()

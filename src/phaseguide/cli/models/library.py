@@ -14,6 +14,7 @@ from phaseguide.cli.models.network import (
     network_rows,
     parameter_table,
 )
+from phaseguide.cli.shared.groups import command_group
 from phaseguide.cli.shared.images import read_image
 from phaseguide.cli.shared.output import JsonOption, make_table, page, percent, say, write_json
 from phaseguide.errors import ModelError
@@ -26,11 +27,7 @@ FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A model file
 TargetArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A new .safetensors file.")]
 NewName = Annotated[str | None, typer.Option(help="Name to choose it by; default: the file's.")]
 
-models_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="List, show, add, copy, merge, share, delete and restore models.",
-)
+models_app = command_group("List, show, add, copy, merge, share, delete and restore models.")
 
 
 @models_app.command(name="list")

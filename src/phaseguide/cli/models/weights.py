@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phaseguide.cli.shared.errors import say_notice
+from phaseguide.cli.shared.groups import command_group
 from phaseguide.cli.shared.output import JsonOption, make_table, page, say, write_json
 from phaseguide.cli.shared.progress import draw
 
@@ -17,10 +18,8 @@ if TYPE_CHECKING:
 SizeArgument = Annotated[str, typer.Argument(metavar="SIZE", help="vit_b, vit_l or vit_h.")]
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A file of weights (.pth).")]
 
-base_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="Base weights of Segment Anything, which its models build on: list, download, add, find, forget.",
+base_app = command_group(
+    "Base weights of Segment Anything, which its models build on: list, download, add, find, forget."
 )
 
 

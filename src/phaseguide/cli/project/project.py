@@ -12,6 +12,7 @@ from phaseguide.cli.project.fields import edits, ratio, reject, relink, reopen, 
 from phaseguide.cli.project.phases import phases_app
 from phaseguide.cli.project.shared import Folder, open_with
 from phaseguide.cli.shared.errors import EXIT_SOME_FAILED, leave_with, say_notice
+from phaseguide.cli.shared.groups import command_group
 from phaseguide.cli.shared.output import (
     DeviceOption,
     FlipsOption,
@@ -33,11 +34,7 @@ if TYPE_CHECKING:
 
 RESULT_COLUMNS = ("model", "phase", "achieved", "own")
 
-project_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="Keep fields, edits, results and model versions together in a folder.",
-)
+project_app = command_group("Keep fields, edits, results and model versions together in a folder.")
 project_app.add_typer(phases_app, name="phases")
 
 

@@ -69,6 +69,12 @@ JsonOption = Annotated[
 DeviceOption = Annotated[
     str, typer.Option(help="Where to compute: auto, cpu, cuda or mps. auto takes the fastest there is.")
 ]
+MarginsOption = Annotated[
+    bool,
+    typer.Option(
+        "--exclude-info-bar/--keep-info-bar", help="Leave detected information bars and empty rims out."
+    ),
+]
 ModelOption = Annotated[
     str,
     typer.Option(
