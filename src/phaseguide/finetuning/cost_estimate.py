@@ -18,6 +18,7 @@ from phaseguide.finetuning.rehearsal import shipped_rehearsal
 from phaseguide.finetuning.sources import Source, SourceRow
 from phaseguide.segmentation.network.device import choose_device
 from phaseguide.training.adapters import sam_backbone, use_checkpointing
+from phaseguide.training.dropout import own_threads
 
 if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel
@@ -73,12 +74,8 @@ def plan(
     Steps are tried once for a kind of model, settings and device; later plans only count crops anew. `TrainingError`
     as `phaseguide.finetuning.material.check_sources`, for what cannot work.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(config.used_threads())
-    try:
+    with own_threads(config.used_threads()):
         return _plan(model, sorted(sources, key=lambda source: source.name), config, rehearsal)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _plan(

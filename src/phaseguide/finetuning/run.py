@@ -31,6 +31,7 @@ from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.segmentation.network.device import choose_device
 from phaseguide.training.adapters import use_checkpointing
 from phaseguide.training.checkpoint import DamagedCheckpointError, set_aside, sweep
+from phaseguide.training.dropout import own_threads
 from phaseguide.training.events import EpochDone
 from phaseguide.training.stages import read_gauges
 
@@ -68,15 +69,11 @@ def finetune(
     ``preview`` returns what the user is looking at, or None; it is called in this thread. `TrainingError` for sources
     that cannot work, a checkpoint of another run, too little memory for the smallest crops.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(config.used_threads())
     # The order of crops decides what is drawn: it must not depend on who lists the sources.
     ordered = sorted(sources, key=lambda source: source.name)
-    try:
+    with own_threads(config.used_threads()):
         run = _Run(model, ordered, config, name, rehearsal, checkpoint, control or Control(), preview)
         yield from run.events()
-    finally:
-        torch.set_num_threads(threads)
 
 
 class _Run:

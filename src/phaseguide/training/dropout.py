@@ -1,4 +1,4 @@
-"""Dropout whose draws belong to a run: torch's own generator is shared by every thread of the process."""
+"""What a run has to itself: its dropout and other draws, and how many threads compute. Torch shares both otherwise."""
 
 from __future__ import annotations
 
@@ -69,3 +69,15 @@ def own_draws(generator: torch.Generator, device: torch.device) -> Iterator[None
             with torch.cuda.device(gpu):
                 torch.cuda.manual_seed(number)
         yield
+
+
+@contextmanager
+def own_threads(count: int) -> Iterator[None]:
+    """Let torch compute with so many threads (0: as it is set); afterwards the process is as it was."""
+    before = torch.get_num_threads()
+    if count:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -35,7 +35,7 @@ from phaseguide.training.config import TrainingConfig
 from phaseguide.training.data import TrainingData, data_sha256
 from phaseguide.training.describing import describe_model
 from phaseguide.training.drawing import REDRAWS, can_have_ratio, draw_crops, no_ratio
-from phaseguide.training.dropout import own_draws, own_dropout
+from phaseguide.training.dropout import own_draws, own_dropout, own_threads
 from phaseguide.training.events import EpochDone, TrainingResult
 from phaseguide.training.losses import segmentation_loss
 from phaseguide.training.prompting import decode_shown
@@ -75,13 +75,8 @@ def train(
     of every stage is tried first, so what cannot work is told before the first epoch. Where the guidance fails all the
     same, a `Notice` tells, and the result is what was learnt before, without guidance.
     """
-    threads = torch.get_num_threads()
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    try:
+    with own_threads(config.threads):
         yield from _Run(data, config, name, start, checkpoint).events()
-    finally:
-        torch.set_num_threads(threads)
 
 
 class _Run:
