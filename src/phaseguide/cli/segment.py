@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phaseguide.cli.embeddings import EmbeddingsLimitOption, EmbeddingsOption, read_embeddings
-from phaseguide.cli.shared.errors import EXIT_SOME_FAILED, say_error, say_notice
+from phaseguide.cli.shared.errors import leave_with, say_notice
 from phaseguide.cli.shared.limits import MOST_PIXELS, MOST_SMOOTHING, finite
 from phaseguide.cli.shared.output import (
     STANDARD_OUTPUT,
     DeviceOption,
     FlipsOption,
     JsonOption,
+    MarginsOption,
     ModelOption,
     ModeOption,
     TileOption,
@@ -108,12 +109,7 @@ def segment(
             'phase,top,left,bottom,right and phase,row,column; "not ferrite" at a point that is not it.',
         ),
     ] = None,
-    exclude_info_bar: Annotated[
-        bool,
-        typer.Option(
-            "--exclude-info-bar/--keep-info-bar", help="Leave detected information bars and empty rims out."
-        ),
-    ] = True,
+    exclude_info_bar: MarginsOption = True,
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also write a picture with the phases in colour.")
     ] = False,
@@ -180,16 +176,11 @@ def segment(
             raise PhaseguideError(
                 f"{option} belongs to one image, but there are {len(files)}. Segment that one by itself."
             )
-    if regions is not None and ratio_options.scope == "specimen":
-        raise PhaseguideError(
-            "--regions belong to one field, but the ratio is about the specimen. Leave one of them out, or add "
-            "--scope field."
-        )
-    if prompts is not None and ratio_options.scope == "specimen":
-        raise PhaseguideError(
-            "--prompts belong to one field, but the ratio is about the specimen. Leave one of them out, or add "
-            "--scope field."
-        )
+        if value is not None and option != "--edits" and ratio_options.scope == "specimen":
+            raise PhaseguideError(
+                f"{option} belong to one field, but the ratio is about the specimen. Leave one of them out, or add "
+                "--scope field."
+            )
     numbers = [] if json_target in (None, STANDARD_OUTPUT) else [json_target]
     check_results(files, out, overlay=overlay, replace=overwrite, others=numbers)
     choose_device(device)
@@ -282,10 +273,8 @@ def _report(
         },
     )
     if failed:
-        say_error(f"{len(failed)} of {len(outcomes)} images could not be segmented:")
-        for failure in failed:
-            say_error(f"  {failure.error}")
-        raise typer.Exit(EXIT_SOME_FAILED)
+        message = f"{len(failed)} of {len(outcomes)} images could not be segmented:"
+        leave_with(message, (failure.error for failure in failed))
 
 
 def _image_row(outcome: ImageDone) -> dict[str, Any]:

@@ -26,18 +26,9 @@ def validate(
     device: torch.device,
     source: str,
 ) -> ValidationScores | None:
-    """Score a model on the labelled pixels of crops; None where there are none.
+    """Score a model on the labelled pixels of crops, and leave it in evaluation mode; None where there are none.
 
-    Parameters
-    ----------
-    segmenter : GuidedSegmenter
-        Left in evaluation mode.
-    crops : sequence of Crop
-        Pixels that two crops share count twice.
-    cache : FeatureCache, optional
-        Features of these crops; None encodes them anew.
-    source : str
-        Goes into the judgement.
+    Pixels that two crops share count twice. Without a cache of their features they are encoded anew.
     """
     if not crops:
         return None

@@ -21,18 +21,7 @@ PRIOR_IMAGES = 2
 def describe_model(
     name: str, segmenter: GuidedSegmenter, data: TrainingData, judged: Validation, record: dict[str, Any]
 ) -> Card:
-    """Return the card of a model that has just been trained.
-
-    Parameters
-    ----------
-    name : str
-    segmenter : GuidedSegmenter
-    data : TrainingData
-    judged : Validation
-        Of this model on the validation images.
-    record : dict
-        How it was trained.
-    """
+    """Return the card of a model that has just been trained, judged on the validation images; ``record`` tells how."""
     ratios = np.array([r for i in data.train if (r := i.ratio(len(data.scheme))) is not None])
     return Card(
         name=name,
