@@ -19,6 +19,11 @@ WAIT = 30_000
 
 
 @pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
+@pytest.fixture
 def segmented(
     viewer: Any,
     widget: SegmentWidget,
