@@ -16,9 +16,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "phaseguide"
 
 ORDER = (
-    "errors", "plain_text", "files", "folders", "text_files", "json_files", "atomic", "events", "control", "settings",
-    "phases", "labels", "phase_edits", "ratios", "micrographs", "datasets", "models", "segmentation", "estimation",
-    "projects", "evaluation", "training", "finetuning", "jobs", "cli", "widgets", "studies",
+    "errors", "plain_text", "events", "control", "settings", "files", "folders", "phases", "labels", "phase_edits",
+    "ratios", "micrographs", "datasets", "models", "segmentation", "estimation", "projects", "evaluation",
+    "training", "finetuning", "jobs", "cli", "widgets", "studies",
 )  # fmt: skip
 ROOMS = ("qt", "layers", "ratio", "point_count", "inside", "segment", "project", "finetune", "models")
 """The rooms of ``widgets``; what stands beside them starts napari or is called by it, and may use them all."""

@@ -9,7 +9,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phaseguide.json_files import json_bytes, parse_json
+from phaseguide.files.json_files import json_bytes, parse_json
 from phaseguide.plain_text import readable, visible
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))

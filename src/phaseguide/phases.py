@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from phaseguide.errors import SchemeError
-from phaseguide.json_files import read_json
+from phaseguide.files.json_files import read_json
 
 NOT_CLASSIFIED = 0
 """Label value of pixels that nobody has classified (yet); never a phase."""

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from phaseguide import atomic
 from phaseguide.cli import app
+from phaseguide.files import atomic
 from phaseguide.micrographs import read_label_map
 from tiny_models import tiny_dataset, tiny_image, tiny_labels, tiny_model
 

@@ -12,9 +12,9 @@ import pytest
 from safetensors.torch import load_file
 
 from phaseguide.errors import ModelError, PhaseguideError
+from phaseguide.files.new_file import creating, move_new, write_new
 from phaseguide.models import recycle, sharing, summary, zoo
 from phaseguide.models.model_file import load_model, read_card
-from phaseguide.models.new_file import creating, move_new, write_new
 from tiny_models import tiny_model
 
 TEXT = sharing.ShareText("bainite", "TRIP steel, LOM", "CC-BY-4.0", "MIT", "doi 10.1000/xyz")

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from phaseguide import atomic
 from phaseguide.errors import PhaseguideError, ProjectError
+from phaseguide.files import atomic
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.projects.edit_saver import EditSaver, Painted, save_elsewhere
 from phaseguide.projects.places import FILE, LOCK

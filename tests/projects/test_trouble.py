@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from phaseguide import atomic
 from phaseguide.errors import PhaseguideError, ProjectBusyError, ProjectError
+from phaseguide.files import atomic
+from phaseguide.files.locks import exclusive
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects import change as change_module
-from phaseguide.projects.lock import exclusive
 from phaseguide.projects.project import Project
 from phaseguide.projects.schema import AskedRatio
 from tiny_models import NAMES, tiny_image, tiny_labels

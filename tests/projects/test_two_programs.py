@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from phaseguide.errors import ProjectBusyError, ProjectError, SchemeError
+from phaseguide.files.locks import exclusive
 from phaseguide.phases import PhaseScheme
-from phaseguide.projects.lock import exclusive
 from phaseguide.projects.project import Project
 from tiny_models import tiny_labels
 

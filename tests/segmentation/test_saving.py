@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phaseguide.atomic import os as atomic_os
 from phaseguide.errors import MicrographError, PhaseguideError
+from phaseguide.files.atomic import os as atomic_os
 from phaseguide.micrographs import read_label_map, read_micrograph, sha256_of_array, sha256_of_file
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.phases import PhaseScheme

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from phaseguide.atomic import write_bytes
 from phaseguide.errors import SchemeError
 from phaseguide.estimation.point_count import UNCLEAR, UNNAMED, checked_answers
 from phaseguide.estimation.point_plan import PointCountError, PointPlan
-from phaseguide.files import read_plain
-from phaseguide.json_files import MOST_BYTES, json_bytes, parse_json, read_json
+from phaseguide.files.atomic import write_bytes
+from phaseguide.files.foreign import read_plain
+from phaseguide.files.json_files import MOST_BYTES, json_bytes, parse_json, read_json
+from phaseguide.files.text_files import parse_number, parse_table, read_text
 from phaseguide.phases import PhaseScheme, normalise_name
-from phaseguide.text_files import parse_number, parse_table, read_text
 
 FORMAT, VERSION = "phaseguide point count", 1
 COLUMNS = ("point", "x", "y", "phase")

@@ -52,7 +52,7 @@ class ExportedImage:
 
 def save_table(path: Path, rows: list[PhaseRow]) -> Path:
     """Write the table as CSV."""
-    from phaseguide.atomic import write_bytes
+    from phaseguide.files.atomic import write_bytes
 
     # With a byte-order mark, or Excel garbles the names of Widmanstätten and others.
     write_bytes(path, table_text(rows, ",").encode("utf-8-sig"))
@@ -61,7 +61,7 @@ def save_table(path: Path, rows: list[PhaseRow]) -> Path:
 
 def save_overlay(path: Path, plane: ExportedPlane) -> Path:
     """Write the phases over the micrograph as PNG, pixel for pixel."""
-    from phaseguide.atomic import write_bytes
+    from phaseguide.files.atomic import write_bytes
     from phaseguide.segmentation.saving import overlay_image, png_bytes
 
     done = plane.segmentation

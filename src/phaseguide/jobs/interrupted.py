@@ -17,13 +17,13 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from phaseguide.atomic import replacing, write_text
 from phaseguide.errors import PhaseguideError, TrainingError
-from phaseguide.files import UnsafePathError, path_inside
+from phaseguide.files.atomic import replacing, write_text
+from phaseguide.files.foreign import UnsafePathError, path_inside
+from phaseguide.files.json_files import read_json
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.sources import Source
 from phaseguide.jobs.finetune_start import FinetuneJob, SourceSpec, Start
-from phaseguide.json_files import read_json
 from phaseguide.models.zoo import check_name, user_model_folder
 
 MANY_EPOCHS = 10_000

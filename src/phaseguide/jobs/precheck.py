@@ -10,9 +10,9 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from phaseguide.atomic import check_name, check_place, existing_parent, sweep
 from phaseguide.errors import ModelError, OutputError, PhaseguideError
-from phaseguide.files import open_plain
+from phaseguide.files.atomic import check_name, check_place, existing_parent, sweep
+from phaseguide.files.foreign import open_plain
 from phaseguide.micrographs.records import why_kept
 from phaseguide.models.card import Card
 from phaseguide.segmentation.saving import result_files

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from phaseguide.errors import MicrographError, is_out_of_memory
-from phaseguide.files import open_plain
+from phaseguide.files.foreign import open_plain
 from phaseguide.micrographs.decoded import NO_MEMORY, Decoded
 from phaseguide.micrographs.pillow_decoding import decode_other
 from phaseguide.micrographs.tiff_decoding import decode_tiff

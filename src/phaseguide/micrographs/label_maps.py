@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from phaseguide.atomic import write_bytes
 from phaseguide.errors import MicrographError
-from phaseguide.files import open_plain
+from phaseguide.files.atomic import write_bytes
+from phaseguide.files.foreign import open_plain
 from phaseguide.micrographs.arrays import as_label_array
 from phaseguide.micrographs.decoding import decode
 

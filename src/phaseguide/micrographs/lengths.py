@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from phaseguide.text_files import parse_number
+from phaseguide.files.text_files import parse_number
 
 _METRES = {"": 1e6, "centi": 1e4, "milli": 1e3, "micro": 1.0, "nano": 1e-3, "pico": 1e-6}
 _UNITS = {

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from phaseguide.atomic import Refusal, write_bytes, write_together
 from phaseguide.errors import PhaseguideError
-from phaseguide.files import open_plain
-from phaseguide.json_files import json_bytes, read_json
+from phaseguide.files.atomic import Refusal, write_bytes, write_together
+from phaseguide.files.foreign import open_plain
+from phaseguide.files.json_files import json_bytes, read_json
 from phaseguide.plain_text import readable
 
 PARTS = "parts"

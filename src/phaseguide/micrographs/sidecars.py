@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from phaseguide.files.text_files import parse_number, read_text
 from phaseguide.micrographs.lengths import length_um
-from phaseguide.text_files import parse_number, read_text
 
 _MOST_BYTES = 1_000_000
 _ENTRY = re.compile(r"^[ \t]*\$*([A-Za-z_]+)[ \t]*[= \t][ \t]*(.*?)[ \t]*$", re.MULTILINE)

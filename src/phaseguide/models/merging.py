@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from phaseguide.errors import DeviceError, ModelError, is_out_of_memory
 from phaseguide.events import Finished, Progress
+from phaseguide.files.new_file import refuse_taken, write_new
 from phaseguide.models.model_file import load_model, model_bytes, read_card
-from phaseguide.models.new_file import refuse_taken, write_new
 from phaseguide.models.zoo import SUFFIX
 
 if TYPE_CHECKING:

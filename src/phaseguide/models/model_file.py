@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from phaseguide.atomic import write_bytes
 from phaseguide.errors import MissingBaseError, ModelError, PhaseguideError, is_out_of_memory
-from phaseguide.files import open_plain
-from phaseguide.json_files import parse_json
+from phaseguide.files.atomic import write_bytes
+from phaseguide.files.foreign import open_plain
+from phaseguide.files.json_files import parse_json
 from phaseguide.micrographs.records import sha256_of_file
 from phaseguide.models.architectures import check_backbone, check_guidance
 from phaseguide.models.card import FORMAT_VERSION, BackboneCard, Card, GuidanceCard

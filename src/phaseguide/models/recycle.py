@@ -9,10 +9,10 @@ from datetime import datetime
 from pathlib import Path
 
 from phaseguide.errors import ModelError
+from phaseguide.files.new_file import move_new
 from phaseguide.folders import user_data_folder, user_model_folder
 from phaseguide.models.card import Card
 from phaseguide.models.model_file import read_card
-from phaseguide.models.new_file import move_new
 from phaseguide.models.zoo import (
     SUFFIX,
     ZooEntry,

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from phaseguide.errors import ModelError
+from phaseguide.files.new_file import write_new
 from phaseguide.models.card import Card
 from phaseguide.models.model_file import METADATA_KEY, check_card, check_model
-from phaseguide.models.new_file import write_new
 from phaseguide.models.summary import without_folders
 from phaseguide.models.zoo import SUFFIX, ZooEntry, add_model
 

@@ -16,12 +16,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from phaseguide.atomic import write_text
 from phaseguide.errors import ProjectError
-from phaseguide.files import free_path
-from phaseguide.json_files import read_json
+from phaseguide.files.atomic import write_text
+from phaseguide.files.foreign import free_path
+from phaseguide.files.json_files import read_json
+from phaseguide.files.locks import exclusive
 from phaseguide.projects import store
-from phaseguide.projects.lock import exclusive
 from phaseguide.projects.places import FILE, LOCK, RECYCLE, STAGING, check_folder, check_move, own_file
 from phaseguide.projects.schema import FieldEntry, ProjectFile, VersionEntry
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import PhaseguideError, ProjectError
+from phaseguide.files.new_file import write_new
 from phaseguide.labels import relabel_table
 from phaseguide.micrographs.label_maps import label_map_bytes
-from phaseguide.models.new_file import write_new
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
 from phaseguide.projects.places import FILE
 from phaseguide.projects.project import Project

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from phaseguide.errors import ProjectError
-from phaseguide.files import resolved
+from phaseguide.files.foreign import resolved
 from phaseguide.micrographs.reading import Micrograph, read_micrograph
 from phaseguide.micrographs.records import sha256_of_file
 from phaseguide.micrographs.validation import check_image

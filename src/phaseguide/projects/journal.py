@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from phaseguide.errors import ProjectError
-from phaseguide.files import read_plain
-from phaseguide.json_files import parse_json
+from phaseguide.files.foreign import read_plain
+from phaseguide.files.json_files import parse_json
 from phaseguide.projects.places import LOG
 
 CREATED, CHANGED, TAKEN_BACK = "created", "phases changed", "phases taken back"

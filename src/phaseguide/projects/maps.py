@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import ProjectError
-from phaseguide.json_files import read_json
+from phaseguide.files.json_files import read_json
 from phaseguide.labels import overlay
 from phaseguide.micrographs.label_maps import read_label_map, write_label_map
 from phaseguide.micrographs.records import write_record

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from phaseguide.errors import ProjectError
-from phaseguide.json_files import read_json
+from phaseguide.files.json_files import read_json
 from phaseguide.micrographs.records import sha256_of_file, write_record
 from phaseguide.projects import store
 from phaseguide.projects.journal import TAKEN_BACK

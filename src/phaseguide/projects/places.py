@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from phaseguide.errors import ProjectError
-from phaseguide.files import UnsafePathError, is_safe_name, path_inside
+from phaseguide.files.foreign import UnsafePathError, is_safe_name, path_inside
 
 FILE = "project.json"
 LOG = "log.jsonl"

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import ProjectError
-from phaseguide.files import resolved
+from phaseguide.files.foreign import resolved
+from phaseguide.files.locks import exclusive
 from phaseguide.micrographs.reading import Micrograph
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects import images, journal, maps, phase_undo, places, relabelling, store, versions
 from phaseguide.projects.change import WAIT_S, Change, changing, find_field, recovered, starting
 from phaseguide.projects.journal import CHANGED, CREATED
-from phaseguide.projects.lock import exclusive
 from phaseguide.projects.schema import AskedRatio, FieldEntry, ProjectFile, State, VersionEntry
 
 if TYPE_CHECKING:

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.atomic import write_bytes
 from phaseguide.errors import PhaseguideError, ProjectError
-from phaseguide.files import read_plain
-from phaseguide.json_files import parse_json
+from phaseguide.files.atomic import write_bytes
+from phaseguide.files.foreign import read_plain
+from phaseguide.files.json_files import parse_json
+from phaseguide.files.new_file import move_new
 from phaseguide.micrographs.records import sha256_of_array
-from phaseguide.models.new_file import move_new
 from phaseguide.models.zoo import user_model_folder
 from phaseguide.projects import journal
 from phaseguide.projects.places import FILE

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from phaseguide.files import is_safe_name
+from phaseguide.files.foreign import is_safe_name
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects.places import MODELS, is_recycled
 from phaseguide.ratios import DEFAULT_SOURCE, Ratio, find_source, validate_ratio

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from phaseguide.errors import ProjectError, RatioError, SchemeError
-from phaseguide.json_files import read_json
+from phaseguide.files.json_files import read_json
 from phaseguide.micrographs.records import write_record
 from phaseguide.phases import PhaseScheme
 from phaseguide.projects.places import FILE, no_project, own_file
@@ -42,7 +42,7 @@ def read_file(folder: Path) -> ProjectFile:
 
 
 def write_file(folder: Path, path: Path, file: ProjectFile) -> None:
-    """Write a project file that can be read again; guarantees and errors as in `phaseguide.atomic.replacing`."""
+    """Write a project file that can be read again; guarantees and errors as in `phaseguide.files.atomic.replacing`."""
     data = file.model_dump()
     try:
         _checked(folder, data)

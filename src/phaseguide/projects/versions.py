@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phaseguide.errors import ProjectError
-from phaseguide.files import resolved
+from phaseguide.files.foreign import resolved
 from phaseguide.micrographs.records import sha256_of_file
 from phaseguide.models.zoo import find_model, list_models
 from phaseguide.projects.change import Change, find_entry

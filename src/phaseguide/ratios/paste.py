@@ -8,9 +8,9 @@ import re
 import numpy as np
 
 from phaseguide.errors import RatioError, SchemeError
+from phaseguide.files.text_files import parse_number
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios.vector import Ratio, find_phase, validate_ratio
-from phaseguide.text_files import parse_number
 
 PERCENT_SUM = 1.5
 """Numbers that sum to more than this are per cent: shares sum to 1 at most, and mistakes seldom to 1.5."""

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from phaseguide.atomic import write_text
 from phaseguide.errors import PhaseguideError, RatioError, SchemeError
-from phaseguide.files import free_path, read_plain
-from phaseguide.json_files import parse_json
+from phaseguide.files.atomic import write_text
+from phaseguide.files.foreign import free_path, read_plain
+from phaseguide.files.json_files import parse_json
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios.basis import Basis, area_from_weight
 from phaseguide.ratios.sources import DEFAULT_SOURCE, Scope, find_source

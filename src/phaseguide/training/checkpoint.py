@@ -15,10 +15,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from phaseguide.atomic import check_writable, write_bytes
 from phaseguide.errors import TrainingError
-from phaseguide.files import free_path, open_plain
-from phaseguide.json_files import parse_json
+from phaseguide.files.atomic import check_writable, write_bytes
+from phaseguide.files.foreign import free_path, open_plain
+from phaseguide.files.json_files import parse_json
 from phaseguide.models.checksums import tensors_sha256
 
 _KEY = "phaseguide_checkpoint"

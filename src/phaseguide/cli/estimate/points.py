@@ -14,7 +14,7 @@ from phaseguide.cli.shared.images import check_plane
 from phaseguide.cli.shared.limits import PLANE, SEED, finite
 from phaseguide.cli.shared.output import JsonOption, make_table, page, percent, write_json
 from phaseguide.errors import OutputError, PhaseguideError
-from phaseguide.json_files import read_json
+from phaseguide.files.json_files import read_json
 
 if TYPE_CHECKING:
     from phaseguide.estimation.point_count import PointCountEstimate
@@ -66,10 +66,10 @@ def propose(
     """  # noqa: D301
     import numpy as np
 
-    from phaseguide.atomic import check_place, write_together
     from phaseguide.estimation.point_count import UNNAMED
     from phaseguide.estimation.point_files import count_bytes, points_bytes, why_plan_kept
     from phaseguide.estimation.point_plan import propose_points
+    from phaseguide.files.atomic import check_place, write_together
     from phaseguide.micrographs import read_label_map
 
     plan_path = out.with_suffix(".json")

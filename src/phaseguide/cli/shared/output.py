@@ -13,7 +13,7 @@ import typer
 
 from phaseguide.cli.shared.limits import option_limits
 from phaseguide.errors import OutputError, PhaseguideError
-from phaseguide.json_files import json_bytes, read_json
+from phaseguide.files.json_files import json_bytes, read_json
 from phaseguide.segmentation.settings import Advanced
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def _check_json(target: str | None) -> str | None:
     """Refuse a file that cannot be written or must stay, before the command begins."""
     if target is None or target == STANDARD_OUTPUT:
         return target
-    from phaseguide.atomic import check_place
+    from phaseguide.files.atomic import check_place
 
     path = Path(target)
     if not target.strip() or path.is_dir():
@@ -147,7 +147,7 @@ def write_json(target: str | None, data: Mapping[str, Any] | Sequence[Any]) -> N
     told = {MARK: __version__, **data} if isinstance(data, Mapping) else list(data)
     encoded = json_bytes(told)
     if target != STANDARD_OUTPUT:
-        from phaseguide.atomic import write_together
+        from phaseguide.files.atomic import write_together
 
         path = Path(target)
         write_together({path: encoded}, lambda there: _why_json_kept(there, told))

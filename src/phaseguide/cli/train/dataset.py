@@ -26,7 +26,7 @@ from phaseguide.cli.train.sam import base_checksum, dataset_config
 from phaseguide.cli.train.settings import CARD_KEYS, checked_entries, parse_settings, with_entries
 from phaseguide.errors import ModelError, OutputError, PhaseguideError, TrainingError
 from phaseguide.events import Notice, Progress
-from phaseguide.files import free_path
+from phaseguide.files.foreign import free_path
 from phaseguide.finetuning.config import PRESETS, FinetuneConfig
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.presets import TRAINING_PRESETS
@@ -225,7 +225,7 @@ def _typed(context: typer.Context, keys: tuple[str, ...]) -> dict[str, Any]:
 
 def check_outputs(out: Path, json_target: str | None, checkpoint: Path | None) -> None:
     """Raise `PhaseguideError` now if a file that the run will write cannot be written."""
-    from phaseguide.atomic import check_writable
+    from phaseguide.files.atomic import check_writable
 
     numbers = None if json_target in (None, STANDARD_OUTPUT) else Path(json_target)
     paths = [path for path in (out, numbers, checkpoint) if path is not None]

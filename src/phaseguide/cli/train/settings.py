@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phaseguide.errors import ModelError, TrainingError
-from phaseguide.json_files import parse_json, read_json
+from phaseguide.files.json_files import parse_json, read_json
 from phaseguide.settings import Settings
 from phaseguide.training.config import TrainingConfig
 

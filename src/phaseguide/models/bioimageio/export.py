@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import ModelError
+from phaseguide.files.new_file import creating
 from phaseguide.models.bioimageio.description import (
     CLIP,
     EPSILON,
@@ -33,7 +34,6 @@ from phaseguide.models.bioimageio.description import (
     describe,
 )
 from phaseguide.models.bioimageio.texts import cover_image, documentation
-from phaseguide.models.new_file import creating
 from phaseguide.models.summary import without_folders
 
 if TYPE_CHECKING:

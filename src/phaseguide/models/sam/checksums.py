@@ -16,9 +16,9 @@ from typing import Any
 
 from phaseguide.errors import ModelError, PhaseguideError
 from phaseguide.events import Progress
-from phaseguide.files import open_plain
+from phaseguide.files.foreign import open_plain
+from phaseguide.files.json_files import read_json
 from phaseguide.folders import user_data_folder
-from phaseguide.json_files import read_json
 from phaseguide.models.sam.shapes import SHAPES
 
 _MOST_JSON_BYTES = 8_000_000

@@ -14,7 +14,7 @@ import platformdirs
 
 from phaseguide.errors import ModelError
 from phaseguide.events import Finished, Notice, Progress, run_to_end
-from phaseguide.models.new_file import move_new
+from phaseguide.files.new_file import move_new
 from phaseguide.models.sam.checksums import (
     Added,
     Stamp,

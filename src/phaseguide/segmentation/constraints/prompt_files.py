@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from phaseguide.errors import MicrographError, PhaseguideError
+from phaseguide.files.text_files import parse_number, parse_table, read_text
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.constraints.prompts import check_box, check_point, check_prompts, parse_meaning
-from phaseguide.text_files import parse_number, parse_table, read_text
 
 BOX = ("top", "left", "bottom", "right")
 POINT = ("row", "column")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from phaseguide.errors import MicrographError, PhaseguideError, RatioError
-from phaseguide.json_files import read_json
+from phaseguide.files.json_files import read_json
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import Ratio, parse_ratio
 from phaseguide.segmentation.constraints.polygons import polygon_mask

@@ -17,7 +17,7 @@ from phaseguide.cli.train.epochs import print_epoch
 from phaseguide.cli.train.sam import dataset_config
 from phaseguide.cli.train.settings import parse_settings, read_card_entries, read_inference
 from phaseguide.events import Finished
-from phaseguide.json_files import json_bytes
+from phaseguide.files.json_files import json_bytes
 from phaseguide.studies.commands.options import (
     DrawSeedOption,
     FoldsOption,
@@ -72,8 +72,8 @@ def folds(
     \b
       phaseguide benchmark folds data/steel --folds folds.json --out runs/steel --json folds-result.json
     """  # noqa: D301
-    from phaseguide.atomic import check_writable
     from phaseguide.datasets.folder import open_dataset
+    from phaseguide.files.atomic import check_writable
     from phaseguide.studies.folds.report import to_lines
     from phaseguide.studies.folds.rows import ROWS
     from phaseguide.studies.report import publish
@@ -95,7 +95,7 @@ def folds(
 
 def _write_calibration(path: Path, calibration: dict[str, Any]) -> None:
     """Put the calibration into a card file; its other entries stay."""
-    from phaseguide.atomic import write_bytes
+    from phaseguide.files.atomic import write_bytes
 
     entries = read_card_entries(path if path.exists() else None)
     write_bytes(path, json_bytes({**entries, "calibration": calibration}))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from phaseguide.datasets.folder import Dataset
 from phaseguide.errors import DatasetError
-from phaseguide.files import is_safe_name
-from phaseguide.json_files import read_json
+from phaseguide.files.foreign import is_safe_name
+from phaseguide.files.json_files import read_json
 
 Folds = dict[str, tuple[str, ...]]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from phaseguide.events import Finished, Progress
-from phaseguide.files import resolved
+from phaseguide.files.foreign import resolved
 from phaseguide.ratios import Ratio
 from phaseguide.segmentation.request import Request
 from phaseguide.studies.report import machine_line, number, plain_table

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.files import resolved
+from phaseguide.files.foreign import resolved
 from phaseguide.studies.report import fixed, machine_line, table
 from phaseguide.studies.speed.harness import SpeedReport, Task, check_sizes, measure_all, report_of
 

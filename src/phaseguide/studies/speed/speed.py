@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.files import resolved
+from phaseguide.files.foreign import resolved
 from phaseguide.studies.report import fixed, machine_line, plain_table, table
 from phaseguide.studies.speed.clock import benchmark_image, changed_ratios, timed
 from phaseguide.studies.speed.harness import (

@@ -11,7 +11,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.files import resolved
+from phaseguide.files.foreign import resolved
 from phaseguide.finetuning.sources import specimen_group
 from phaseguide.jobs.finetune import SourceReport
 from phaseguide.jobs.finetune_start import SourceSpec

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from phaseguide.atomic import write_text
 from phaseguide.errors import PhaseguideError, RatioError
-from phaseguide.json_files import read_json
+from phaseguide.files.atomic import write_text
+from phaseguide.files.json_files import read_json
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.ratios import Ratio, area_from_weight
 from phaseguide.widgets.qt.percent_box import OPEN, ShareBox, shares_of

@@ -9,7 +9,7 @@ from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QWidget
 
 from phaseguide.errors import ModelError
-from phaseguide.files import resolved
+from phaseguide.files.foreign import resolved
 from phaseguide.models.card import Card
 from phaseguide.models.model_file import read_card
 from phaseguide.models.zoo import SUFFIX

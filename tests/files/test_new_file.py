@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from phaseguide.errors import ModelError, PhaseguideError
-from phaseguide.models import new_file, zoo
-from phaseguide.models.new_file import PART_SUFFIX, creating, move_new, sweep_parts, write_new
+from phaseguide.files import new_file
+from phaseguide.files.new_file import PART_SUFFIX, creating, move_new, sweep_parts, write_new
+from phaseguide.models import zoo
 from tiny_models import tiny_model
 
 needs_locks = pytest.mark.skipif(os.name != "posix", reason="needs locks that go with their process")
@@ -27,7 +28,7 @@ def target(tmp_path: Path) -> Path:
 def killed_in_mid_write(target: Path) -> None:
     """Let another program be killed while it writes a file."""
     code = (
-        "import sys\nfrom pathlib import Path\nfrom phaseguide.models.new_file import creating\n"
+        "import sys\nfrom pathlib import Path\nfrom phaseguide.files.new_file import creating\n"
         "with creating(Path(sys.argv[1])) as part:\n"
         "    part.write_bytes(b'half')\n    print('half', flush=True)\n    sys.stdin.read()\n"
     )

@@ -110,7 +110,7 @@ def test_the_tutorial_uses_the_words_on_show(dock: Any) -> None:
     from qtpy.QtWidgets import QLabel
 
     text = " ".join(
-        (Path(__file__).parents[2] / "docs" / "tutorial_finetune.md").read_text(encoding="utf-8").split()
+        (Path(__file__).parents[3] / "docs" / "tutorial_finetune.md").read_text(encoding="utf-8").split()
     )
     panel = dock.panel
     shown = {label.text() for label in panel.findChildren(QLabel)}

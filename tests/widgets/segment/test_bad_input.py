@@ -192,7 +192,7 @@ def test_no_space_left_while_saving(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import phaseguide.atomic
+    import phaseguide.files.atomic
 
     viewer.add_image(micrograph(), name="steel")
     segment()
@@ -205,7 +205,7 @@ def test_no_space_left_while_saving(
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(phaseguide.atomic.os, "fsync", full)
+    monkeypatch.setattr(phaseguide.files.atomic.os, "fsync", full)
     qtbot.mouseClick(widget.panel.results.csv, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: bool(told), timeout=10_000)
     message = only(told, widget)

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from phaseguide import atomic
 from phaseguide.errors import OutputError, PhaseguideError
+from phaseguide.files import atomic
 
 
 def no_space(*_args: object) -> None:

@@ -85,7 +85,7 @@ def test_a_missing_package_of_the_extra_is_named(
 
 
 def test_the_extra_brings_what_studies_ask_for() -> None:
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))[
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))[
         "project"
     ]
     extras = project["optional-dependencies"]

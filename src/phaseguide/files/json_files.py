@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from phaseguide.files import read_plain
+from phaseguide.files.foreign import read_plain
+from phaseguide.files.text_files import decode_text
 from phaseguide.plain_text import readable
-from phaseguide.text_files import decode_text
 
 MOST_BYTES = 64 * 1024 * 1024
 MOST_NESTING = 64

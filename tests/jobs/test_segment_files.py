@@ -14,6 +14,7 @@ from PIL import Image
 
 from phaseguide.errors import MicrographError
 from phaseguide.events import Finished, Notice, Progress
+from phaseguide.files.json_files import read_json
 from phaseguide.jobs import segment_files as batch
 from phaseguide.jobs.image_files import find_images
 from phaseguide.jobs.segment_files import (
@@ -22,7 +23,6 @@ from phaseguide.jobs.segment_files import (
     ImageFailed,
     segment_files,
 )
-from phaseguide.json_files import read_json
 from phaseguide.micrographs import read_label_map, read_micrograph, sha256_of_array, sha256_of_file
 from phaseguide.micrographs.reading import Micrograph
 from phaseguide.models.model_file import load_model

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phaseguide.text_files import decode_text, parse_number, parse_table, read_text
+from phaseguide.files.text_files import decode_text, parse_number, parse_table, read_text
 
 TEXT = "phase;row\nWidmanstätten µ;12,5\n"
 

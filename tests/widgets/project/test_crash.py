@@ -50,7 +50,7 @@ while True:
 
 def paint_and_die(folder: Path, seconds: float) -> tuple[int, int] | None:
     """Start a process that paints line by line, kill it; return label and line that it said to be saved last."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "QT_QPA_PLATFORM": "offscreen"}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "QT_QPA_PLATFORM": "offscreen"}
     process = subprocess.Popen(
         [sys.executable, "-c", PAINTER, str(folder)],
         stdout=subprocess.PIPE,

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from phaseguide.atomic import cannot_write
 from phaseguide.errors import ModelError
+from phaseguide.files.atomic import cannot_write
 
 PART_SUFFIX = ".phaseguide-part"
 """Ending of a file that is being written; its name begins with a dot, and no list shows it."""

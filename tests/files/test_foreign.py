@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phaseguide.files import UnsafePathError, is_safe_name, open_plain, path_inside, read_plain
+from phaseguide.files.foreign import UnsafePathError, is_safe_name, open_plain, path_inside, read_plain
 
 HOSTILE = [
     "", ".", "..", "../a", "a/../../b", "/etc/passwd", "a//b", "a/./b", "a/", "~\0", "a\nb", "C:/a", "C:a",

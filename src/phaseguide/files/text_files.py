@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from phaseguide.files import read_plain
+from phaseguide.files.foreign import read_plain
 
 MOST_BYTES = 64 * 1024 * 1024
 

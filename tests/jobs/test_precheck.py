@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from phaseguide import atomic
 from phaseguide.errors import MicrographError, ModelError, OutputError, PhaseguideError
+from phaseguide.files import atomic
 from phaseguide.jobs.image_files import find_images
 from phaseguide.jobs.precheck import check_channels, check_results
 from phaseguide.micrographs.records import write_result

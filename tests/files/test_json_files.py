@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phaseguide.json_files import parse_json, read_json
+from phaseguide.files.json_files import parse_json, read_json
 
 SCALARS = (
     st.none()
