@@ -31,7 +31,9 @@ class Docks:
         self._viewer = viewer
         self._frames: list[QDockWidget] = []
 
-    def add_plugin_dock_widget(self, plugin: str, name: str) -> tuple[QDockWidget, Any]:
+    def add_plugin_dock_widget(
+        self, plugin: str, name: str, *, tabify: bool = False
+    ) -> tuple[QDockWidget, Any]:
         """Open a dock of this plugin by its name, on the viewer as napari wraps it for plugins."""
         assert plugin == "napari-phaseguide"
         widget = import_python_name(DOCKS[name])(PublicOnlyProxy(self._viewer))

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,7 @@ def imported(tree: ast.AST, package: list[str]) -> Iterator[tuple[int, str]]:
                 yield node.lineno, node.args[0].value
 
 
+@cache
 def imports_of(file: Path) -> list[tuple[int, str]]:
     package = list(file.relative_to(PACKAGE.parent).parent.parts)
     return list(imported(ast.parse(file.read_text(encoding="utf-8")), package))
@@ -81,25 +83,50 @@ def later():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("file", MODULES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
-def test_a_module_imports_only_from_those_above(file: Path) -> None:
-    part = part_of(file)
-    assert not part or part in ORDER, f"{part} has no place in the order of the house"
-    for line, name in imports_of(file):
-        target = name.split(".")
-        if target[0] != "phaseguide" or len(target) < 2 or target[1] not in ORDER:
-            continue
-        if (
-            file == PACKAGE / "__init__.py"
-        ):  # the public face names them for checkers; it loads none by itself
-            continue
-        assert target[1] not in OUTERMOST or part in (target[1], "studies"), (
-            f"{file.name}:{line} imports {target[1]}; nothing of the product may"
-        )
-        assert part, f"{file.name}:{line} imports {name}; only the public face may"
-        assert ORDER.index(target[1]) <= ORDER.index(part), (
-            f"{file.name}:{line}: {part} imports {name} from below"
-        )
+def named(file: Path) -> str:
+    return file.relative_to(PACKAGE).as_posix()
+
+
+def breach(file: Path, name: str) -> str:
+    """What is wrong with an import of one of our modules by the order of the house; empty if nothing is."""
+    part, target = part_of(file), name.split(".")
+    if target[0] != "phaseguide" or len(target) < 2 or target[1] not in ORDER:
+        return ""
+    if not part:
+        return "only the public face may"
+    if target[1] in OUTERMOST and part not in (target[1], "studies"):
+        return f"nothing of the product imports {target[1]}"
+    return f"{target[1]} lies below {part}" if ORDER.index(target[1]) > ORDER.index(part) else ""
+
+
+def test_every_part_has_a_place_in_the_order() -> None:
+    assert [named(file) for file in MODULES if part_of(file) and part_of(file) not in ORDER] == []
+
+
+def test_a_breach_of_the_order_is_seen() -> None:
+    card = PACKAGE / "models" / "card.py"
+    assert (
+        breach(card, "phaseguide.phases")
+        == breach(card, "phaseguide.models.zoo")
+        == breach(card, "numpy")
+        == ""
+    )
+    assert breach(PACKAGE / "studies" / "speed.py", "phaseguide.widgets.qt") == ""
+    assert breach(card, "phaseguide.segmentation.session") == "segmentation lies below models"
+    assert breach(card, "phaseguide.cli") == "nothing of the product imports cli"
+    assert breach(PACKAGE / "__main__.py", "phaseguide.cli") == "only the public face may"
+
+
+def test_a_module_imports_only_from_those_above() -> None:
+    """The public face names modules for checkers; it loads none by itself."""
+    found = [
+        f"{named(file)}:{line} imports {name}: {wrong}"
+        for file in MODULES
+        if file != PACKAGE / "__init__.py"
+        for line, name in imports_of(file)
+        if (wrong := breach(file, name))
+    ]
+    assert found == []
 
 
 def room_of(parts: list[str]) -> int:
@@ -107,32 +134,41 @@ def room_of(parts: list[str]) -> int:
     return ROOMS.index(parts[0]) if parts and parts[0] in ROOMS else len(ROOMS)
 
 
-@pytest.mark.parametrize(
-    "file", sorted((PACKAGE / "widgets").rglob("*.py")), ids=lambda file: file.relative_to(PACKAGE).as_posix()
-)
-def test_a_room_of_widgets_imports_only_from_those_before(file: Path) -> None:
-    here = room_of(list(file.relative_to(PACKAGE / "widgets").with_suffix("").parts))
-    for line, name in imports_of(file):
-        if name.startswith("phaseguide.widgets.") and (str(name.split(".")[2]) in ROOMS or here < len(ROOMS)):
-            place = file.relative_to(PACKAGE / "widgets").as_posix()
-            assert room_of(name.split(".")[2:]) <= here, f"{place}:{line} imports {name} from a later room"
+def test_a_room_of_widgets_imports_only_from_those_before() -> None:
+    found = []
+    for file in sorted((PACKAGE / "widgets").rglob("*.py")):
+        here = room_of(list(file.relative_to(PACKAGE / "widgets").with_suffix("").parts))
+        for line, name in imports_of(file):
+            if not name.startswith("phaseguide.widgets."):
+                continue
+            room = name.split(".")[2:]
+            if (room[0] in ROOMS or here < len(ROOMS)) and room_of(room) > here:
+                found.append(f"{named(file)}:{line} imports {name} from a later room")
+    assert found == []
 
 
-@pytest.mark.parametrize(
-    "file", sorted((PACKAGE / "widgets" / "qt").glob("*.py")), ids=lambda file: file.name
-)
-def test_the_room_of_qt_knows_nothing_of_phases(file: Path) -> None:
+def test_the_room_of_qt_knows_nothing_of_phases() -> None:
     known = {"errors", "events", "control", "settings"}
-    for line, name in imports_of(file):
-        if name.startswith("phaseguide."):
-            inside = name.startswith("phaseguide.widgets.qt.")
-            assert inside or name.split(".")[1] in known, f"{file.name}:{line} imports {name}"
+    found = [
+        f"{named(file)}:{line} imports {name}"
+        for file in sorted((PACKAGE / "widgets" / "qt").glob("*.py"))
+        for line, name in imports_of(file)
+        if name.startswith("phaseguide.")
+        and not name.startswith("phaseguide.widgets.qt.")
+        and name.split(".")[1] not in known
+    ]
+    assert found == []
 
 
-@pytest.mark.parametrize("file", MODULES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
-def test_only_widgets_import_gui_packages(file: Path) -> None:
-    found = {name for _, name in imports_of(file) if name.split(".")[0] in GUI}
-    assert part_of(file) == "widgets" or file == LIVE_VIEWER or not found
+def test_only_widgets_import_gui_packages() -> None:
+    found = [
+        f"{named(file)}:{line} imports {name}"
+        for file in MODULES
+        if part_of(file) != "widgets" and file != LIVE_VIEWER
+        for line, name in imports_of(file)
+        if name.split(".")[0] in GUI
+    ]
+    assert found == []
 
 
 def run(code: str, *arguments: str) -> str:

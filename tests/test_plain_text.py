@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phaseguide.json_files import json_bytes, parse_json
-from phaseguide.plain_text import in_markdown, readable, visible
+from phaseguide.plain_text import readable, visible
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))
 
@@ -25,10 +25,6 @@ def test_what_acts_on_a_terminal_is_escaped() -> None:
     assert visible("\x1b[31mred\x07\r\x9b") == "\\x1b[31mred\\x07\\r\\x9b"
     assert visible("evil\u202efdp.exe") == "evil\\u202efdp.exe"
     assert visible("two\nlines\tand é µ ∅ 相") == "two\nlines\tand é µ ∅ 相"
-
-
-def test_a_markdown_cell_stays_one_cell() -> None:
-    assert in_markdown("a|b\n<b>`x`</b> [l](u) # *") == r"a\|b \<b\>\`x\`\</b\> \[l\](u) \# \*"
 
 
 @given(ANY_TEXT)

@@ -81,7 +81,7 @@ def main() -> None:
     tune.results.slider.end()
     tune.results.keep()
     until(lambda: tune.state.outcome.used == "new" and not segment.runner.running)
-    tune.places.find()
+    tune.places.find_places()
     until(lambda: tune.places.places)
     shoot("finetune_places", bottom=True)
     viewer.window.remove_dock_widget(dock)

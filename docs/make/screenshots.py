@@ -96,14 +96,14 @@ def main() -> None:
     widget.panel.decisions.accept.click()
 
     tools = widget.tools
-    tools.disputes_fold.expand()
-    tools.disputes.before.setCurrentText("Automatic estimate")
-    tools.disputes.after.setCurrentText("Expected values")
-    tools.disputes.compare()
+    tools.flipped_fold.expand()
+    tools.flipped.before.setCurrentText("Automatic estimate")
+    tools.flipped.after.setCurrentText("Expected values")
+    tools.flipped.compare()
     pump(app, 3)
     shoot("islands_that_flip")
     viewer.layers.remove(next(layer for layer in viewer.layers if layer.name.endswith("disputed")))
-    tools.disputes_fold.collapse()
+    tools.flipped_fold.collapse()
 
     # Strokes along rows of the true labels stand for those of a user.
     edits = viewer.layers[f"{SAMPLE} edits"]

@@ -35,23 +35,9 @@ Refusal = Callable[[Path], str]
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a temporary path to write to; on success it takes the place of ``path``.
 
-    For libraries that write to a file name themselves. When the body raises, ``path`` keeps its old
-    content and the temporary file is removed. The folder of ``path`` is created if it is missing.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file to make or replace.
-
-    Yields
-    ------
-    Path
-        An empty file in the same folder, with the same suffix.
-
-    Raises
-    ------
-    PhaseguideError
-        The file cannot be written: no space, no permission, a folder in its place.
+    For libraries that write to a file name themselves. When the body raises, ``path`` keeps its old content and the
+    temporary file is removed. The folder of ``path`` is created if it is missing. The temporary file is empty, with
+    the same suffix. `PhaseguideError` if it cannot be written: no space, no permission, a folder in its place.
     """
     path = Path(path)
     temporary: Path | None = None
@@ -102,24 +88,13 @@ def check_writable(path: str | Path) -> None:
 def write_together(
     files: Mapping[Path, bytes], refusal: Refusal | None = None, *, without: Iterable[Path] = ()
 ) -> None:
-    """Write several files so that all are new, or all are as they were.
+    """Write several files so that all are new, or all are as they were, in the order given: what tells of the others
+    comes last.
 
-    Parameters
-    ----------
-    files : mapping of Path to bytes
-        In the order in which they take their places: what tells of the others comes last.
-    refusal : callable, optional
-        Asked about every file that is there already, when its turn has come; None keeps them all. A name that
-        is free stays free for nobody else: a file that appears meanwhile is not replaced.
-    without : iterable of Path
-        Files that go, since they belong to what is replaced.
-
-    Raises
-    ------
-    OutputError
-        A file must stay. Nothing was changed.
-    PhaseguideError
-        A file cannot be written. Nothing was changed.
+    ``refusal`` is asked about every file that is there already, when its turn has come; None keeps them all. A name
+    that is free stays free for nobody else: a file that appears meanwhile is not replaced. Files in ``without`` go,
+    since they belong to what is replaced. `OutputError` if a file must stay, `PhaseguideError` if one cannot be
+    written; nothing was changed then.
     """
     staged: dict[Path, Path] = {}
     before: dict[Path, Path | None] = {}

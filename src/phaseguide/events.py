@@ -58,8 +58,8 @@ Stages = Generator[Any, None, None]
 
 
 @dataclass(frozen=True)
-class Rest:
-    """Yielded by stages to wait: what follows is done only if no newer wish comes within so many seconds."""
+class Settle:
+    """Yielded by stages to wait: what follows is done only if no newer work comes within so many seconds."""
 
     seconds: float
 

@@ -21,18 +21,7 @@ class UnsafePathError(PhaseguideError):
 
 
 def open_plain(path: str | Path) -> BufferedReader:
-    """Open a plain file for reading; a pipe or a device, which could wait for ever, is refused at once.
-
-    Parameters
-    ----------
-    path : str or Path
-        Links are followed.
-
-    Raises
-    ------
-    OSError
-        It cannot be opened. A folder, a pipe, a socket or a device raises it too, with a reason in words.
-    """
+    """Open a plain file, links followed; `OSError` at once for a pipe or a device, which could wait for ever."""
     # Without O_NONBLOCK a pipe that nobody writes to would hold the program at open().
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     mode = os.fstat(handle).st_mode
@@ -44,20 +33,9 @@ def open_plain(path: str | Path) -> BufferedReader:
 
 
 def read_plain(path: str | Path, most_bytes: int) -> bytes:
-    """Return the bytes of a plain file of limited size.
+    """Return the bytes of a plain file; `ValueError` if it has more than ``most_bytes``, before it is read.
 
-    Parameters
-    ----------
-    path : str or Path
-    most_bytes : int
-        A larger file is refused before it is read.
-
-    Raises
-    ------
-    OSError
-        As `open_plain`.
-    ValueError
-        It is larger.
+    `OSError` as `open_plain`.
     """
     with open_plain(path) as file:
         data = file.read(most_bytes + 1)
@@ -71,27 +49,21 @@ def resolved(path: str | Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def free_path(path: Path) -> Path:
+    """Return a path, or the same with -2, -3 ... behind its stem where something lies there."""
+    number, free = 1, path
+    while os.path.lexists(free):
+        number += 1
+        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return free
+
+
 def path_inside(folder: str | Path, told: Any) -> Path:
-    """Return the file that a relative path from a foreign file means, if that lies inside a folder.
+    """Return the file that a relative path from a foreign file means, if that lies inside a folder, also after links
+    are resolved.
 
-    The one gate for every path that is read from a file.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Where the path must stay, also after links are resolved.
-    told : Any
-        What the file says: a relative path with forward slashes, normalised. Checked for being a text.
-
-    Returns
-    -------
-    Path
-        ``folder / told``. What lies there is a plain file, or nothing yet.
-
-    Raises
-    ------
-    UnsafePathError
-        Anything else. Nothing has been touched.
+    The one gate for every path that is read from a file: normalised, with forward slashes, of a plain file or of
+    nothing yet. `UnsafePathError` for anything else that is told. Nothing has been touched then.
     """
     folder = Path(folder)
     refusal = f"{folder}: a file in it names the path {told!r}, "

@@ -24,17 +24,8 @@ def parse_json(text: str | bytes) -> Any:
 
     Stricter than `json.loads`: every number is finite and every whole one fits into 64 bits, no object has a key
     twice, and lists and objects are nested at most 64 deep, so that code which walks through the value, or computes
-    with it, needs no care of its own.
-
-    Parameters
-    ----------
-    text : str or bytes
-        Bytes as `decode_text` takes them: UTF-8 or UTF-16, with or without a byte order mark.
-
-    Raises
-    ------
-    ValueError
-        Anything else, with a reason that fits into a sentence.
+    with it, needs no care of its own. Bytes are as `decode_text` takes them. `ValueError` has a reason that fits into
+    a sentence.
     """
     if isinstance(text, bytes):
         text = decode_text(text)
@@ -64,18 +55,7 @@ def parse_json(text: str | bytes) -> Any:
 def read_json(path: str | Path, most_bytes: int = MOST_BYTES) -> Any:
     """Return the value in a JSON file; limits as in `parse_json`.
 
-    Parameters
-    ----------
-    path : str or Path
-    most_bytes : int
-        A larger file is refused.
-
-    Raises
-    ------
-    OSError
-        It cannot be read, or is no plain file.
-    ValueError
-        It is too large, or no sound JSON; with a reason that fits into a sentence.
+    `OSError` as `open_plain`; `ValueError`, in words, if it is too large, or no sound JSON.
     """
     return parse_json(read_plain(path, most_bytes))
 

@@ -24,12 +24,8 @@ def as_uint8(labels: NDArray[Any]) -> Map:
 def overlay(below: NDArray[np.uint8], above: NDArray[Any] | None) -> Map:
     """Return a map with another one on top: where that says nothing, the map below shows.
 
-    Parameters
-    ----------
-    below : ndarray of uint8, any shape
-    above : ndarray of int, same shape, or None
-        Edits, for instance. What is no label at all (below 0, above 255) says nothing. A map of another shape,
-        like None, leaves ``below`` as it is.
+    What is no label at all (below 0, above 255) says nothing. None, like a map of another shape, leaves ``below`` as
+    it is.
     """
     if above is None or above.shape != below.shape:
         return below

@@ -15,14 +15,7 @@ from phaseguide.phases import DEFAULT_COLOURS, NOT_CLASSIFIED, Phase, PhaseSchem
 
 @dataclass(frozen=True)
 class EditedPhase:
-    """A phase as it is to become.
-
-    Attributes
-    ----------
-    name, colour : str
-    origin : tuple of int
-        Labels of the model's phases that it comes from; none for a new phase, several for merged ones.
-    """
+    """A phase as it is to become; ``origin`` are those labels of the model's phases that it comes from."""
 
     name: str
     colour: str
@@ -98,16 +91,9 @@ class EditedPhases:
 def taken_back(
     now: NDArray[np.uint8], after: NDArray[np.uint8], before: NDArray[np.uint8], relabel: dict[int, int]
 ) -> NDArray[np.uint8]:
-    """Undo a change of phases on labels that may have been painted on since.
+    """Undo a change of phases on labels, which were ``after`` right after it, that may have been painted on since.
 
-    Parameters
-    ----------
-    now : ndarray of uint8
-        Labels as they are.
-    after, before : ndarray of uint8
-        Labels right after the change, and right before it.
-    relabel : dict
-        Old label -> new label of the change. What was painted since goes to the first old label of its phase.
+    What was painted since goes to the first old label of its phase.
     """
     back = relabelled(now, first_old(relabel))
     untouched: NDArray[np.uint8] = np.where(now == after, before, back).astype(np.uint8)

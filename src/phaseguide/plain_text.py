@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 _NO_UNICODE = re.compile("[\ud800-\udfff]")
-_MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#&!])")
+_TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 def readable(text: str) -> str:
@@ -25,27 +25,12 @@ def visible(text: str) -> str:
     return "".join(_escaped(c) if _acts(c) else c for c in text)
 
 
-def in_markdown(text: str) -> str:
-    """Return a text for a cell of a Markdown table: shown as it is, on one line."""
-    return _MARKDOWN.sub(r"\\\1", " ".join(visible(text).split()))
-
-
 def _told(surrogate: str) -> str:
     return f"\\x{ord(surrogate) - 0xDC00:02x}" if "\udc80" <= surrogate <= "\udcff" else _escaped(surrogate)
 
 
 def _acts(character: str) -> bool:
-    turns = unicodedata.bidirectional(character) in (
-        "LRE",
-        "RLE",
-        "LRO",
-        "RLO",
-        "PDF",
-        "LRI",
-        "RLI",
-        "FSI",
-        "PDI",
-    )
+    turns = unicodedata.bidirectional(character) in _TURNS
     return turns or (unicodedata.category(character) in ("Cc", "Zl", "Zp") and character not in "\n\t")
 
 

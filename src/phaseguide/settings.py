@@ -40,29 +40,12 @@ def setting(
     example: str = "",
     lines: int = 1,
 ) -> Any:
-    """One field of `Settings`.
+    """One field of `Settings`: its default, its limits (both allowed), and the words of a form, which shows no field
+    without a title.
 
-    Parameters
-    ----------
-    default
-        What counts where nothing is said.
-    title, tip : str
-        Words of a form; a field without a title is not shown.
-    low, high : float, optional
-        Least and largest value, both allowed.
-    multiple_of : int, optional
-    step, decimals, unit
-        How a form changes and writes the number.
-    percent : bool
-        A share in [0, 1] that a form shows in per cent.
-    automatic : bool
-        0 is allowed beside the limits, and leaves the choice to the program.
-    words : mapping of str to str, optional
-        How a form calls each choice.
-    example : str
-        What a form shows in the place of a text while that is empty.
-    lines : int
-        How many lines of a text a form shows.
+    ``step``, ``decimals`` and ``unit`` say how a form changes and writes the number, a ``percent`` being a share in
+    [0, 1]. ``automatic`` allows 0 beside the limits, which leaves the choice to the program. ``words`` are what a form
+    calls each choice. ``example`` stands in the place of an empty text, which has ``lines`` lines.
     """
     about: Any = {
         "step": step, "decimals": decimals, "unit": unit, "percent": percent, "words": dict(words or {}),
@@ -80,11 +63,8 @@ def setting(
 class Settings(BaseModel):
     """Base of a set of settings: a value that cannot be changed, and is sound from the beginning.
 
-    Raises
-    ------
-    PhaseguideError
-        Of the class `error`: a key that is not known, a value of another type, or one out of its limits. The
-        message names it.
+    An error of the class `error` names the key that is not known, or whose value is of another type or out of its
+    limits.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)

@@ -25,15 +25,7 @@ _SEPARATORS = "\t;,"
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table.
-
-    Attributes
-    ----------
-    line : int
-        Where it ends in the file, from 1.
-    cells : tuple of str
-        Without spaces around them.
-    """
+    """One row of a table; ``line`` is where it ends in the file, from 1, and cells have no spaces around them."""
 
     line: int
     cells: tuple[str, ...]
@@ -43,12 +35,7 @@ def decode_text(data: bytes) -> str:
     r"""Return the text that bytes hold, with ``\n`` at the end of every line and no byte order mark.
 
     UTF-8, UTF-16 and UTF-32 with their marks, UTF-8 and UTF-16 without, and else Windows-1252, which is what
-    spreadsheets and instruments of western countries write.
-
-    Raises
-    ------
-    ValueError
-        No text in any of these, with a reason that fits into a sentence.
+    spreadsheets and instruments of western countries write. `ValueError`, in words, for no text in any of these.
     """
     try:
         text = data.decode(_encoding(data))
@@ -60,38 +47,16 @@ def decode_text(data: bytes) -> str:
 
 
 def read_text(path: str | Path, most_bytes: int = MOST_BYTES) -> str:
-    """Return the text of a plain file; see `decode_text`.
-
-    Parameters
-    ----------
-    path : str or Path
-    most_bytes : int
-        A larger file is refused.
-
-    Raises
-    ------
-    OSError
-        It cannot be read, or is no plain file.
-    ValueError
-        It is too large or no text, with a reason that fits into a sentence.
-    """
+    """Return the text of a plain file, see `decode_text`; `OSError` as `open_plain`, `ValueError`, in words."""
     return decode_text(read_plain(path, most_bytes))
 
 
 def parse_table(text: str) -> list[Row]:
     """Return the rows of a table that say something; the first is the heading, where there is one.
 
-    Cells are separated by what the first row has most of: tabs, semicolons or commas; a line ``sep=;`` before it,
-    as spreadsheets write it, decides. Empty rows and rows that begin with ``#`` are left out.
-
-    Parameters
-    ----------
-    text : str
-
-    Raises
-    ------
-    ValueError
-        Quotes that do not end, or a cell beyond all measure.
+    Cells are separated by what the first row has most of: tabs, semicolons or commas; a line ``sep=;`` before it, as
+    spreadsheets write it, decides. Empty rows and rows that begin with ``#`` are left out. `ValueError` for quotes
+    that do not end, or a cell beyond all measure.
     """
     lines = io.StringIO(text.removeprefix("\ufeff"))
     separator, skipped = None, 0
@@ -114,12 +79,8 @@ def parse_table(text: str) -> list[Row]:
 def parse_number(cell: str) -> float:
     """Read a number with a decimal point or comma, such as ``12.5``, ``12,5`` or ``−3``.
 
-    A number with both marks, or with several, is refused: nobody can tell which of them groups thousands.
-
-    Raises
-    ------
-    ValueError
-        Anything else, NaN and infinity included.
+    A number with both marks, or with several, is refused: nobody can tell which of them groups thousands. `ValueError`
+    for anything else, NaN and infinity included.
     """
     digits = cell.strip().replace("−", "-").replace("_", "?")
     if digits.count(",") == 1 and "." not in digits:

@@ -11,7 +11,7 @@ import pytest
 
 from phaseguide.errors import SchemeError
 from phaseguide.estimation.point_count import UNCLEAR, UNNAMED
-from phaseguide.estimation.point_files import load_count, read_answers, save_count, write_points
+from phaseguide.estimation.point_files import load_count, points_bytes, read_answers, save_count
 from phaseguide.estimation.point_plan import PointCountError, PointPlan, propose_points
 from phaseguide.phases import PhaseScheme
 
@@ -38,7 +38,7 @@ def test_a_half_finished_count_comes_back(plan: PointPlan, tmp_path: Path) -> No
 
 def test_the_files_do_not_give_the_prediction_away(plan: PointPlan, tmp_path: Path) -> None:
     save_count(tmp_path / "points.json", plan, np.full(20, UNNAMED))
-    write_points(tmp_path / "points.csv", plan)
+    (tmp_path / "points.csv").write_bytes(points_bytes(plan))
     data = json.loads((tmp_path / "points.json").read_text())
     assert isinstance(data["strata"], str)
     lines = (tmp_path / "points.csv").read_text("utf-8-sig").splitlines()
@@ -50,7 +50,7 @@ def test_the_files_do_not_give_the_prediction_away(plan: PointPlan, tmp_path: Pa
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_answers_are_read_as_people_write_them(plan: PointPlan, tmp_path: Path, separator: str) -> None:
     path = tmp_path / "points.csv"
-    write_points(path, plan)
+    path.write_bytes(points_bytes(plan))
     words = ["Ferrite", "2", "widmanstatten_cementite", "unclear", "?", " Unclear ", "", "1"]
     lines = path.read_text("utf-8-sig").splitlines()
     rows = [line + word for line, word in zip(lines[1:], words, strict=False)]

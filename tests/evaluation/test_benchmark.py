@@ -71,25 +71,12 @@ def test_the_image_is_a_micrograph_of_any_size(size: int) -> None:
     assert image.shape == (size, size) and image.std() > 5
 
 
-@pytest.mark.parametrize(
-    ("study", "module"), [("sam", "peft"), ("zero-shot", "segment_anything"), ("finetune", "skimage")]
-)
+@pytest.mark.parametrize(("study", "module"), [("sam", "peft"), ("zero-shot", "segment_anything")])
 def test_a_missing_package_of_the_extra_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: str, module: str
 ) -> None:
     data = tiny_dataset(tmp_path / "data", 2)
-    (tmp_path / "folds.json").write_text(json.dumps({"A": ["field0"], "B": ["field1"]}))
-    for name in ("A", "B"):
-        tiny_model(tmp_path, "ccrm", file_name=f"fold_{name}.safetensors")
-    folds = [
-        "--folds",
-        str(tmp_path / "folds.json"),
-        "--models",
-        str(tmp_path),
-        "--out",
-        str(tmp_path / "o.jsonl"),
-    ]
-    given = {"sam": ["--quick"], "zero-shot": [str(data)], "finetune": [str(data), *folds]}
+    given = {"sam": ["--quick"], "zero-shot": [str(data)]}
     monkeypatch.setitem(sys.modules, module, None)
     result = CliRunner().invoke(app, ["benchmark", study, *given[study]])
     assert result.exit_code == 2, result.output

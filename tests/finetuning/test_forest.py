@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 
@@ -61,9 +59,3 @@ def test_nothing_labelled_and_nothing_learnt_are_said() -> None:
         PixelForest(2).fit({"a": features}, {"a": np.full(features.shape[:2], 255, np.uint8)})
     with pytest.raises(PhaseguideError, match="Fit it"):
         PixelForest(2).predict(features)
-
-
-def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "skimage", None)
-    with pytest.raises(PhaseguideError, match=r'scikit-image.*pip install "napari-phaseguide\[studies\]"'):
-        pixel_features(np.zeros((8, 8), np.uint8))

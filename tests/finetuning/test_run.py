@@ -208,7 +208,8 @@ def test_pause_waits_with_the_state_on_disk(model: LoadedModel, tmp_path: Path) 
     assert len(last.result.history) == QUICK.epochs
 
 
-def test_a_ratio_alone_moves_the_area_shares_towards_it(model: LoadedModel) -> None:
+def test_a_ratio_alone_moves_the_area_shares_towards_it(tmp_path: Path) -> None:
+    model = load_model(tiny_model(tmp_path, "plm", encoder="tu-tf_efficientnet_lite0"))
     wanted = (0.7, None, None)
     alone = source(labels=None, kind="ratio", ratio=wanted, tolerance=0.05)
     config = QUICK.changed(epochs=10, learning_rate=3e-3, ratio_weight=1.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from phaseguide.control import Control
 from phaseguide.errors import MicrographError
 from phaseguide.events import Notice, Progress
 from phaseguide.jobs.segment import DeviceFound, Job, Plane, PlaneDone, Stopped, run_job
@@ -32,8 +32,8 @@ def job(model: Path, images: list[Any], asked: Any = None, *, specimen: bool = F
     return Job(model, planes, Request(asked=asked), Options(device="cpu"), specimen=specimen)
 
 
-def run(wanted: Job, stop: threading.Event | None = None) -> Iterator[Any]:
-    return run_job(wanted, SessionStore(), stop or threading.Event())
+def run(wanted: Job, stop: Control | None = None) -> Iterator[Any]:
+    return run_job(wanted, SessionStore(), stop or Control())
 
 
 def of(events: list[Any], kind: type) -> list[Any]:
@@ -50,11 +50,11 @@ def test_planes_come_one_by_one_with_how_far_the_job_is(model: Path) -> None:
 
 
 def test_stopping_keeps_what_is_done(model: Path) -> None:
-    stop, events = threading.Event(), []
+    stop, events = Control(), []
     for event in run(job(model, [tiny_image(n) for n in range(3)]), stop):
         events.append(event)
         if isinstance(event, PlaneDone):
-            stop.set()
+            stop.stop()
     assert events[-1] == Stopped(1) and len(of(events, PlaneDone)) == 1
 
 
@@ -79,8 +79,8 @@ def test_a_specimen_leaves_it_out_and_fails_only_without_any_field(model: Path) 
 
 def test_the_only_plane_is_made_ready_for_the_next_number(model: Path) -> None:
     store, wanted = SessionStore(), job(model, [tiny_image(0)])
-    first = list(run_job(wanted, store, threading.Event()))
+    first = list(run_job(wanted, store, Control()))
     assert first[-1] == Progress("Getting ready to follow your values", 0, 0)
-    again = list(run_job(wanted, store, threading.Event()))
+    again = list(run_job(wanted, store, Control()))
     assert isinstance(again[-1], PlaneDone), "what was there need not be made ready"
     assert store.at(("steel", (0,)), model, wanted.options) is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -82,7 +81,7 @@ def test_what_is_no_checkpoint_stays_as_it_is(tmp_path: Path) -> None:
 
 def test_a_checkpoint_belongs_to_the_model_that_was_started_from(tmp_path: Path) -> None:
     cfg = config(epochs=2, guidance="none", crop=32)
-    start = finish(dataclasses.replace(cfg, epochs=1)).segmenter
+    start = finish(cfg.changed(epochs=1)).segmenter
     path = tmp_path / "run.ckpt"
     stop_after(1, cfg, path)
     with pytest.raises(TrainingError, match="another start"):

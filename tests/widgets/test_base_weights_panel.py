@@ -21,6 +21,11 @@ PLUGIN = "napari-phaseguide"
 NAME = "sam_vit_b_01ec64.pth"
 
 
+@pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Weights of a tiny encoder, which these tests take for the official ViT-B."""

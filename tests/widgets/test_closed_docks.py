@@ -78,7 +78,17 @@ def forget_deleted() -> None:
 
 
 @pytest.mark.parametrize("name", DOCKS)
-def test_a_closed_dock_is_dead(name: str, viewer: Any, qtbot: Any, told: list[str]) -> None:
+def test_a_closed_dock_is_dead(name: str, model_viewer: Any, qtbot: Any, told: list[str]) -> None:
+    check_closed(name, model_viewer, qtbot, told)
+
+
+def test_docks_that_are_closed_in_a_window_are_dead(viewer: Any, qtbot: Any, told: list[str]) -> None:
+    """One after the other in napari's own window, which lays docks out and deletes them in its own way."""
+    for name in DOCKS:
+        check_closed(name, viewer, qtbot, told)
+
+
+def check_closed(name: str, viewer: Any, qtbot: Any, told: list[str]) -> None:
     add_layers(viewer)
     dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name)
     viewer.layers.selection.active = viewer.layers[0]
@@ -106,17 +116,17 @@ def test_a_closed_dock_is_dead(name: str, viewer: Any, qtbot: Any, told: list[st
     assert not raised and not began and not told
 
 
-@pytest.mark.parametrize("name", DOCKS)
-def test_a_dock_whose_window_was_closed(name: str, make_napari_viewer: Any, qtbot: Any) -> None:
+@pytest.mark.parametrize("names", [DOCKS, *(pytest.param([name], marks=pytest.mark.slow) for name in DOCKS)])
+def test_docks_whose_window_was_closed(names: list[str], make_napari_viewer: Any, qtbot: Any) -> None:
     """Layers of a closed window may live on in a script."""
     viewer = make_napari_viewer()
     add_layers(viewer)
-    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name)
+    docks = {name: viewer.window.add_plugin_dock_widget(PLUGIN, name)[1] for name in names}
     kept = list(viewer.layers)
     with qtbot.captureExceptions() as raised:
         viewer.close()
         forget_deleted()
-        assert not isalive(widget)
+        assert {name for name, dock in docks.items() if isalive(dock)} == set()
         for layer in kept:
             layer.name = f"{layer.name} again"
             layer.scale = [2.0] * layer.ndim

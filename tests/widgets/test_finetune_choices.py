@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,18 @@ from widgets_finetune import banded, click
 
 
 @pytest.fixture
-def image(make_napari_viewer: Callable[..., Any]) -> Any:
-    return make_napari_viewer().add_image(banded(), name="steel")
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
 
 
 @pytest.fixture
-def dock(image: Any, model_file: Path) -> Any:
-    from napari import current_viewer
+def image(viewer: Any) -> Any:
+    return viewer.add_image(banded(), name="steel")
 
-    _, widget = current_viewer().window.add_plugin_dock_widget("napari-phaseguide", "Fine-tune")
+
+@pytest.fixture
+def dock(image: Any, viewer: Any, model_file: Path) -> Any:
+    _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Fine-tune")
     widget.panel.model_box.open_file(model_file)
     return widget
 
@@ -128,10 +130,10 @@ def test_the_tutorial_uses_the_words_on_show(dock: Any) -> None:
     assert "Start from" not in text
 
 
-def test_it_starts_from_the_model_that_the_user_segments_with(image: Any, model_file: Path) -> None:
-    from napari import current_viewer
-
-    window = current_viewer().window
+def test_it_starts_from_the_model_that_the_user_segments_with(
+    image: Any, viewer: Any, model_file: Path
+) -> None:
+    window = viewer.window
     _, segment = window.add_plugin_dock_widget("napari-phaseguide", "Segment")
     segment.panel.model_box.open_file(model_file)
     _, tune = window.add_plugin_dock_widget("napari-phaseguide", "Fine-tune")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from phaseguide.errors import RatioError
-from phaseguide.events import Rest
+from phaseguide.events import Settle
 from phaseguide.widgets.qt.latest_worker import LatestWorker
 from phaseguide.widgets.qt.tasks import Failed
 
@@ -63,7 +63,7 @@ def test_a_newer_wish_ends_a_rest(worker: LatestWorker, seen: list[Any], qtbot: 
     def patient() -> Any:
         try:
             yield "at once"
-            yield Rest(60)
+            yield Settle(60)
             yield "after a rest"
         finally:
             closed.set()
@@ -81,7 +81,7 @@ def iter_of(*events: Any) -> Any:
 
 
 def test_a_rest_that_nobody_disturbs_goes_on(worker: LatestWorker, seen: list[Any], qtbot: Any) -> None:
-    worker.submit(lambda: iter_of(1, Rest(0.05), 2))
+    worker.submit(lambda: iter_of(1, Settle(0.05), 2))
     qtbot.waitUntil(lambda: seen == [1, 2])
 
 

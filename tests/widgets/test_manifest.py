@@ -100,6 +100,7 @@ def test_menu_and_widget_are_there() -> None:
     from npe2 import PluginManager
 
     manager = PluginManager.instance()
+    manager.discover()
     manifest = manager.get_manifest(PLUGIN)
     assert [w.display_name for w in manifest.contributions.widgets] == [
         "Segment",

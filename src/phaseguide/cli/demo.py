@@ -93,6 +93,7 @@ def demo(
 
 def _show(field: DemoField, console: Console) -> None:
     from phaseguide.evaluation.demo import RATIO_SOURCE
+    from phaseguide.evaluation.tables import mean_known
     from phaseguide.segmentation.saving import CONSTRAINED, phase_rows
 
     columns = ("phase", "asked", "imposed", "achieved", "own", "true", "Dice", "+ ratio")
@@ -119,18 +120,14 @@ def _show(field: DemoField, console: Console) -> None:
     console.print(table)
     console.print(f"asked: {RATIO_SOURCE}")
     console.print(f"achieved: {CONSTRAINED}; own: without the ratio")
-    asked, own = (_distance(shares, field.true) for shares in (field.guided.asked, field.plain.own))
+    # In percentage points; open phases say nothing.
+    pair: tuple[Any, Any] = field.guided.asked, field.plain.own
+    asked, own = (100 * mean_known(abs(shares - field.true)) for shares in pair)
     nearer = "the expert is the nearer one" if asked < own else "this expert happened to be poor"
     console.print(
         f"asked is {asked:.2f} points from the truth on average, own {own:.2f}: {nearer}",
     )
     console.print()
-
-
-def _distance(shares: Any, true: Any) -> float:
-    """Mean magnitude of the difference in percentage points; open phases say nothing."""
-    gaps = [abs(float(s) - float(t)) for s, t in zip(shares, true, strict=True) if s == s]
-    return 100 * sum(gaps) / len(gaps)
 
 
 def _score(value: Any) -> str:

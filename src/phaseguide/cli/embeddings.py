@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from phaseguide.cli.shared.groups import command_group
 from phaseguide.cli.shared.limits import finite
-from phaseguide.cli.shared.output import JsonOption, page, write_json
+from phaseguide.cli.shared.output import JsonOption, page, say, write_json
 from phaseguide.errors import PhaseguideError
 from phaseguide.segmentation.settings import Advanced
 
@@ -44,11 +45,7 @@ FolderOption = Annotated[
     ),
 ]
 
-embeddings_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="Show or clear what is kept on disk so that images need not be encoded again.",
-)
+embeddings_app = command_group("Show or clear what is kept on disk so that images need not be encoded again.")
 
 
 @embeddings_app.command()
@@ -89,17 +86,11 @@ def clear(folder: FolderOption = None) -> None:
     """  # noqa: D301
     kept = _folder(folder)
     freed = kept.clear()
-    page(None).print(f"{size_text(freed)} freed in {kept.path}", soft_wrap=True)
+    say(f"{size_text(freed)} freed in {kept.path}")
 
 
 def read_embeddings(wish: str | None, limit_gb: float | None) -> EmbeddingFolder | Literal["off"]:
-    """Return what the options and variables of a command mean.
-
-    Raises
-    ------
-    PhaseguideError
-        A file in the folder's place, or a limit that cannot be meant.
-    """
+    """Return what the options and variables of a command mean; `PhaseguideError` if they cannot be meant."""
     from phaseguide.segmentation.network.embedding_files import default_location, embedding_folder
 
     if limit_gb is not None and wish is None and not default_location():

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from phaseguide.cli.shared.images import read_image
+from phaseguide.cli.shared.images import check_plane, read_image
 from phaseguide.cli.shared.limits import PLANE
 from phaseguide.cli.shared.output import DeviceOption, JsonOption, ModelOption, make_table, page, write_json
 from phaseguide.cli.shared.progress import draw
@@ -79,8 +79,7 @@ def look_inside(
     micrograph = read_image(image)
     pixels, margins = micrograph.data, micrograph.margins
     if micrograph.is_stack:
-        if plane >= len(pixels):
-            raise PhaseguideError(f"{image}: has planes 0 to {len(pixels) - 1}, and no plane {plane}.")
+        check_plane(image, len(pixels), plane)
         pixels, margins = pixels[plane], margins.of_plane(plane)
     elif plane:
         raise PhaseguideError(f"{image}: is one plane and no stack. Leave --plane out.")
@@ -124,13 +123,7 @@ def look_inside(
 
 
 def _read_centre(text: str | None) -> tuple[float, float] | None:
-    """Row and column from "X,Y".
-
-    Raises
-    ------
-    PhaseguideError
-        Not two numbers.
-    """
+    """Row and column from "X,Y"; `PhaseguideError` for anything else."""
     if text is None:
         return None
     try:

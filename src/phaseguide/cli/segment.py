@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phaseguide.cli.embeddings import EmbeddingsLimitOption, EmbeddingsOption, read_embeddings
-from phaseguide.cli.shared.errors import EXIT_SOME_FAILED, say_error, say_notice
+from phaseguide.cli.shared.errors import leave_with, say_notice
 from phaseguide.cli.shared.limits import MOST_PIXELS, MOST_SMOOTHING, finite
 from phaseguide.cli.shared.output import (
     STANDARD_OUTPUT,
     DeviceOption,
     FlipsOption,
     JsonOption,
+    MarginsOption,
     ModelOption,
     ModeOption,
     TileOption,
@@ -32,15 +33,15 @@ from phaseguide.cli.shared.ratio_options import (
     DensityOption,
     MaterialOption,
     PresetOption,
+    RatioExactOption,
     RatioOption,
+    RatioOptions,
+    RatioUncertaintyOption,
     SavePresetOption,
     ScopeOption,
     SourceOption,
-    Wish,
-    WishExactOption,
-    WishUncertaintyOption,
     keep_preset,
-    read_wish,
+    read_ratio_options,
 )
 from phaseguide.errors import PhaseguideError
 from phaseguide.segmentation.settings import Advanced
@@ -60,8 +61,8 @@ def segment(
     basis: BasisOption = None,
     density: DensityOption = None,
     source: SourceOption = None,
-    uncertainty: WishUncertaintyOption = None,
-    exact: WishExactOption = False,
+    uncertainty: RatioUncertaintyOption = None,
+    exact: RatioExactOption = False,
     scope: ScopeOption = None,
     preset: PresetOption = None,
     material: MaterialOption = None,
@@ -108,12 +109,7 @@ def segment(
             'phase,top,left,bottom,right and phase,row,column; "not ferrite" at a point that is not it.',
         ),
     ] = None,
-    exclude_info_bar: Annotated[
-        bool,
-        typer.Option(
-            "--exclude-info-bar/--keep-info-bar", help="Leave detected information bars and empty rims out."
-        ),
-    ] = True,
+    exclude_info_bar: MarginsOption = True,
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also write a picture with the phases in colour.")
     ] = False,
@@ -161,7 +157,7 @@ def segment(
 
     acts = check_mode(mode)
     card = read_card(find_model(model))
-    wish = read_wish(
+    ratio_options = read_ratio_options(
         card,
         ratio=ratio,
         basis=basis,
@@ -180,16 +176,11 @@ def segment(
             raise PhaseguideError(
                 f"{option} belongs to one image, but there are {len(files)}. Segment that one by itself."
             )
-    if regions is not None and wish.scope == "specimen":
-        raise PhaseguideError(
-            "--regions belong to one field, but the ratio is about the specimen. Leave one of them out, or add "
-            "--scope field."
-        )
-    if prompts is not None and wish.scope == "specimen":
-        raise PhaseguideError(
-            "--prompts belong to one field, but the ratio is about the specimen. Leave one of them out, or add "
-            "--scope field."
-        )
+        if value is not None and option != "--edits" and ratio_options.scope == "specimen":
+            raise PhaseguideError(
+                f"{option} belong to one field, but the ratio is about the specimen. Leave one of them out, or add "
+                "--scope field."
+            )
     numbers = [] if json_target in (None, STANDARD_OUTPUT) else [json_target]
     check_results(files, out, overlay=overlay, replace=overwrite, others=numbers)
     choose_device(device)
@@ -197,19 +188,19 @@ def segment(
     painted = None if edits is None else read_label_map(edits)
     opened = open_model(model)
     if save_preset is not None:
-        keep_preset(wish, save_preset, material, overwrite=overwrite)
+        keep_preset(ratio_options, save_preset, material, overwrite=overwrite)
     # What is drawn on an image needs its size; it is decoded for that, and not again.
     drawn_on = None if regions is None and prompts is None else read_micrograph(files[0])
     shape = (0, 0) if drawn_on is None else drawn_on.plane_shape
     scheme = opened.card.scheme
     request = Request(
-        asked=wish.asked,
-        auto=wish.auto,
-        uncertainty=wish.uncertainty,
+        asked=ratio_options.asked,
+        auto=ratio_options.auto,
+        uncertainty=ratio_options.uncertainty,
         mode=acts,
         smoothing_px=smoothing,
         min_island_px=min_island,
-        regions=() if regions is None else read_regions(regions, shape, scheme, wish.uncertainty),
+        regions=() if regions is None else read_regions(regions, shape, scheme, ratio_options.uncertainty),
         prompts=None if prompts is None else read_prompts(prompts, shape, scheme),
     )
     options = BatchOptions(
@@ -220,19 +211,19 @@ def segment(
         overlay=overlay,
         replace=overwrite,
         embeddings=kept,
-        source=wish.source,
-        scope=wish.scope,
-        details=wish.details,
+        source=ratio_options.source,
+        scope=ratio_options.scope,
+        details=ratio_options.details,
     )
     outcomes = draw(segment_files(files, opened, request, out, options, edits=painted, known=drawn_on))
-    _report(outcomes, request, opened.card.name, wish, json_target)
+    _report(outcomes, request, opened.card.name, ratio_options, json_target)
 
 
 def _report(
     outcomes: tuple[ImageDone | ImageFailed, ...],
     request: Request,
     model: str,
-    wish: Wish,
+    ratio_options: RatioOptions,
     json_target: str | None,
 ) -> None:
     from phaseguide.jobs.segment_files import ImageDone, ImageFailed
@@ -255,19 +246,19 @@ def _report(
     for outcome in done:
         planes = f", {len(outcome.planes)} planes" if len(outcome.planes) > 1 else ""
         tabulate(outcome.image.name + planes, phase_rows(outcome.segmentation))
-    mean = _mean_rows(done) if wish.scope == "specimen" and len(done) > 1 else None
+    mean = _mean_rows(done) if ratio_options.scope == "specimen" and len(done) > 1 else None
     if mean is not None:
         tabulate(f"mean of {len(done)} images", mean)
     console = page(json_target)
-    if wish.conversion:
-        console.print(wish.conversion, soft_wrap=True)
+    if ratio_options.conversion:
+        console.print(ratio_options.conversion, soft_wrap=True)
     if done:
         console.print(table)
         notes = dict.fromkeys(note for o in done if (note := constraint_note(o.segmentation)))
         if notes:
             rest = "without the ratio" + (" and without prompts" if request.prompts is not None else "")
             console.print(f"achieved: {'; '.join(notes)}; own: {rest}")
-        elif wish.auto:
+        elif ratio_options.auto:
             console.print("imposed: the model's own estimate; no value of yours had a part in it")
         console.print("±1 px: achieved if every boundary of the phase lay 1 px further in or out")
         console.print(f"Results in {done[0].files.labels.parent}", soft_wrap=True)
@@ -275,17 +266,15 @@ def _report(
         json_target,
         {
             "model": model,
-            **wish.told(request),
+            **ratio_options.told(request),
             "images": [_image_row(outcome) for outcome in done],
             "mean": mean,
             "failed": [{"image": str(o.image), "error": str(o.error)} for o in failed],
         },
     )
     if failed:
-        say_error(f"{len(failed)} of {len(outcomes)} images could not be segmented:")
-        for failure in failed:
-            say_error(f"  {failure.error}")
-        raise typer.Exit(EXIT_SOME_FAILED)
+        message = f"{len(failed)} of {len(outcomes)} images could not be segmented:"
+        leave_with(message, (failure.error for failure in failed))
 
 
 def _image_row(outcome: ImageDone) -> dict[str, Any]:

@@ -31,21 +31,7 @@ class Item:
         return read_micrograph(self.image_path)
 
     def read_labels(self, scheme: PhaseScheme, shape: tuple[int, int]) -> NDArray[np.uint8]:
-        """Read the label map and check its shape and values.
-
-        Parameters
-        ----------
-        scheme : PhaseScheme
-        shape : tuple of int
-            (H, W) of the image.
-
-        Raises
-        ------
-        DatasetError
-            No label map, or another shape than the image.
-        SchemeError
-            A value that is not in the scheme.
-        """
+        """Read the label map; `DatasetError` if it is not of the image's shape, `SchemeError` for foreign values."""
         labels = self._label_map()
         if labels.shape != shape:
             raise DatasetError(
@@ -102,19 +88,11 @@ class Dataset:
 
 
 def open_dataset(folder: str | Path) -> Dataset:
-    """List a data-set folder.
+    """List a data-set folder; `DatasetError` if it holds no image, two of one stem, or labels without an image.
 
-    Parameters
-    ----------
-    folder : path
-        Holds ``images/`` and, for labelled fields, ``labels/`` with the same stems (``<stem>`` or
-        ``<stem>_labels``), 8-bit, 0 not classified, 1..K, 255 excluded. ``scheme.json`` names the
-        phases. Without ``images/`` the folder's own images are taken, unlabelled.
-
-    Raises
-    ------
-    DatasetError
-        No such folder, no image in it, two images of one stem, or labels without an image.
+    ``images/`` and, for labelled fields, ``labels/`` hold the same stems (``<stem>`` or ``<stem>_labels``), labels in
+    8 bits, 0 not classified, 1..K, 255 excluded. ``scheme.json`` names the phases. Without ``images/`` the folder's
+    own images are taken, unlabelled.
     """
     folder = Path(folder)
     if not folder.is_dir():

@@ -20,19 +20,8 @@ def count_all(maps: Iterable[NDArray[np.uint8]]) -> NDArray[np.int64]:
     return total
 
 
-def has_phase(labels: NDArray[np.uint8]) -> bool:
-    """Whether a pixel of a label map carries a phase."""
-    return bool(is_labelled(labels).any())
-
-
 def describe_partial(labelled: dict[str, float]) -> str:
-    """Say that true ratios are those of parts of the images; empty where all metal is labelled.
-
-    Parameters
-    ----------
-    labelled : dict of str to float
-        Share of the pixels of each image, by its stem, that its label map says anything of.
-    """
+    """Say that true ratios are those of parts, from the labelled share of each image; empty where all is labelled."""
     partial = [stem for stem, share in labelled.items() if share < 0.99]
     if not partial:
         return ""
@@ -44,14 +33,7 @@ def describe_partial(labelled: dict[str, float]) -> str:
 
 
 def describe_gaps(counts: NDArray[np.int64], scheme: PhaseScheme) -> list[str]:
-    """Say which phases no label map shows.
-
-    Parameters
-    ----------
-    counts : ndarray of int64, shape (256,)
-        See `count_all`.
-    scheme : PhaseScheme
-    """
+    """Say which phases no label map shows; counts are those of `count_all`, shape (256,)."""
     told = [
         f"{phase.name} (label {phase.label}) has no pixel in any label map, so it can be neither learnt nor judged."
         for phase in scheme
@@ -64,14 +46,7 @@ def describe_gaps(counts: NDArray[np.int64], scheme: PhaseScheme) -> list[str]:
 def describe_training_gaps(
     train: dict[str, NDArray[np.uint8]], validation: dict[str, NDArray[np.uint8]], scheme: PhaseScheme
 ) -> list[str]:
-    """Say what the label maps of a training lack: of both sides, of the one that is learnt from, of single images.
-
-    Parameters
-    ----------
-    train, validation : dict of str to ndarray of uint8
-        Label maps by the stems of their images.
-    scheme : PhaseScheme
-    """
+    """Say what the label maps of a training lack: of both sides, of the one that is learnt from, of single images."""
     learnt, judged = count_all(train.values()), count_all(validation.values())
     told = describe_gaps(learnt + judged, scheme)
     told += [
@@ -82,7 +57,7 @@ def describe_training_gaps(
     ]
     if (hint := counts_from_zero(learnt, scheme)) and hint not in told:
         told.append(hint)
-    if silent := [stem for stem, labels in (train | validation).items() if not has_phase(labels)]:
+    if silent := [stem for stem, labels in (train | validation).items() if not is_labelled(labels).any()]:
         told.append(f"No pixel of {', '.join(silent)} carries a phase, so it teaches and judges nothing.")
     return told
 

@@ -70,18 +70,7 @@ def strokes_file(name: str) -> Path:
 
 
 def open_strokes(name: str) -> NDArray[np.uint8]:
-    """Read the strokes that ship with a sample.
-
-    Returns
-    -------
-    ndarray of uint8, shape (H, W)
-        1..K where somebody painted, else 0.
-
-    Raises
-    ------
-    DatasetError
-        There are none for this sample.
-    """
+    """Read the strokes that ship with a sample, (H, W): 1..K where somebody painted, else 0."""
     from phaseguide.micrographs.label_maps import read_label_map
 
     path = strokes_file(name)

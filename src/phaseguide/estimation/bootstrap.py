@@ -21,27 +21,14 @@ def block_bootstrap(
 ) -> tuple[Floats, Floats]:
     """Return standard deviation and degrees of freedom of an estimate under resampling of blocks.
 
-    A block is a place: all painted pieces in it are drawn together, because the pieces of different phases in
-    one place share its light and its noise. Each piece's deviation is divided by the part of its phase that
-    the other pieces hold (the delete-one form of the jackknife, Efron & Stein, Ann. Stat. 9 (1981), 586),
-    because a large piece draws the mean of its phase to itself. The degrees of freedom are
-    Satterthwaite's over phases; within one they count pieces of unequal size by N² / sum n².
-
-    Parameters
-    ----------
-    influence : ndarray, shape (B, K)
-        What each piece adds to the deviation of the estimate from its mean; sums to 0 over each phase.
-    sizes : ndarray, shape (B,)
-        Pixels of the pieces.
-    phases : ndarray of int, shape (B,)
-        Phase of each piece. One with a single piece has no spread that could be seen, and adds nothing.
-    blocks : ndarray of int, shape (B,)
-        Block of each piece.
-
-    Returns
-    -------
-    deviation, freedom : ndarray, shape (K,)
-        Freedom is at least 1.
+    A block is a place: all painted pieces in it are drawn together, because the pieces of different phases in one
+    place share its light and its noise. Each piece's deviation is divided by the part of its phase that the other
+    pieces hold (the delete-one form of the jackknife, Efron & Stein, Ann. Stat. 9 (1981), 586), because a large piece
+    draws the mean of its phase to itself. The degrees of freedom are Satterthwaite's over phases; within one they
+    count pieces of unequal size by N² / sum n². Influences are what each of B pieces adds to the deviation of the
+    estimate from its mean, shape (B, K), and sum to 0 over each phase; sizes (px), phases and blocks have shape (B,).
+    A phase with a single piece has no spread that could be seen, and adds nothing. Both results have shape (K,); the
+    freedom is at least 1.
     """
     freed, denominator = np.zeros_like(influence), np.zeros(influence.shape[1])
     total = np.zeros(influence.shape[1])

@@ -34,6 +34,7 @@ from numpy.typing import ArrayLike, NDArray
 from phaseguide.errors import MicrographError
 from phaseguide.estimation.bootstrap import block_bootstrap
 from phaseguide.estimation.painted import LEVEL, PaintedEstimate, check_painted
+from phaseguide.labels import count_labels
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import Ratio
 
@@ -65,37 +66,14 @@ LEAST_APART = 0.05
 
 
 def extrapolated_share(
-    labels: ArrayLike,
-    features: NDArray[np.floating],
-    scheme: PhaseScheme,
-    *,
-    source: str = "labels",
-    seed: int = 0,
+    labels: ArrayLike, features: NDArray[np.floating], scheme: PhaseScheme, *, source: str = "labels"
 ) -> PaintedEstimate:
     """Learn the painted phases, find them in the whole image, and correct for confusion.
 
-    Parameters
-    ----------
-    labels : array_like of int, shape (H, W)
-        0 nothing said, 1..K, 255 excluded.
-    features : ndarray of float, shape (h, w, D)
-        Of each pixel (`phaseguide.estimation.pixel_features`), or of every n-th row and column; then the
-        labels are read there too.
-    scheme : PhaseScheme
-    source : str
-        File or layer, for errors.
-    seed : int
-        Which training pixels are drawn where there are more than enough, and where the grid begins.
-
-    Returns
-    -------
-    PaintedEstimate
-        NaN for phases that are not painted; the others then share the whole.
-
-    Raises
-    ------
-    MicrographError, SchemeError
-        See `check_painted`; or fewer than two phases painted; or a phase painted in one place only.
+    Labels (H, W): 0 nothing said, 1..K, 255 excluded. Features (h, w, D) are those of `pixel_features`, of each pixel
+    or of every n-th row and column; then the labels are read there too. Shares are NaN for phases that are not
+    painted; the others then share the whole. Raises as `check_painted`, and `MicrographError` where fewer than two
+    phases are painted, or one in one place only.
     """
     from scipy.stats import t as student
 
@@ -120,7 +98,7 @@ def extrapolated_share(
             f"{source}: {', '.join(lonely)} is painted in one place only. Extrapolating needs strokes in at "
             f"least two places of each painted phase, better {FEW_STROKES} or more."
         )
-    found = _Quantifier(pieces, phases, features, painted, seed).solve()
+    found = _Quantifier(pieces, phases, features, painted).solve()
     n = len(scheme)
     shares, low, high = np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan)
     at = phases - 1
@@ -132,7 +110,7 @@ def extrapolated_share(
     alike = _look_alike(found.confusion)
     for pair in alike:  # to first order M^-1 says nothing any more, and no interval follows from it
         low[at[list(pair)]], high[at[list(pair)]] = 0.0, 1.0
-    pixels = np.bincount(whole.ravel(), minlength=256)[1 : n + 1].astype(np.int64)
+    pixels = count_labels(whole, n)
     counts = np.bincount(pieces.phase, minlength=n + 1)[1:].astype(np.int64)
     warnings = _warnings(scheme, counts, phases, found.shares, half, alike)
     return PaintedEstimate("extrapolated", shares, low, high, pixels, counts, warnings)
@@ -207,9 +185,8 @@ class _Quantifier:
         phases: NDArray[np.intp],
         features: NDArray[np.floating],
         painted: NDArray[np.uint8],
-        seed: int,
     ) -> None:
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         flat = features.reshape(-1, features.shape[-1])
         at_strokes = flat[pieces.pixel].astype(np.float32)
         self.mean = at_strokes.mean(0)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from phaseguide.errors import MicrographError
+from phaseguide.labels import count_labels
 from phaseguide.micrographs.arrays import as_label_array
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import FLOOR, Ratio
@@ -37,21 +38,11 @@ UNKNOWN = 1.0
 
 @dataclass(frozen=True)
 class PaintedEstimate:
-    """Area shares of the phases with a 95 % interval.
+    """Area shares of the phases with a 95 % interval, each of shape (K,), in [0, 1].
 
-    Attributes
-    ----------
-    reading : {"painted", "extrapolated"}
-    shares : ndarray of float64, shape (K,)
-        In [0, 1], of all that is not excluded; NaN for a phase that this reading cannot know.
-    low, high : ndarray of float64, shape (K,)
-        Ends of the 95 % interval for the share in this field (pooled: in the specimen).
-    pixels : ndarray of int64, shape (K,)
-        Painted pixels.
-    blocks : ndarray of int64, shape (K,)
-        Separate blobs of painted pixels (extrapolated: large ones cut into pieces).
-    warnings : tuple of str
-        One sentence each.
+    Shares are of all that is not excluded, NaN for a phase that this reading cannot know; the interval is for the
+    share in this field (pooled: in the specimen). ``pixels`` are painted ones, ``blocks`` separate blobs of them
+    (extrapolated: large ones cut into pieces).
     """
 
     reading: Reading
@@ -76,24 +67,10 @@ class PaintedEstimate:
 def check_painted(
     labels: ArrayLike, scheme: PhaseScheme, shape: tuple[int, ...] | None = None, *, source: str = "labels"
 ) -> NDArray[np.uint8]:
-    """Return painted labels as uint8 if an estimate can be made of them.
+    """Return painted labels (H, W) as uint8 if an estimate can be made of them.
 
-    Parameters
-    ----------
-    labels : array_like of int, shape (H, W)
-        0 nothing said, 1..K, 255 excluded.
-    scheme : PhaseScheme
-    shape : tuple of int, optional
-        Of the image that they were painted on.
-    source : str
-        File or layer, for errors.
-
-    Raises
-    ------
-    MicrographError
-        Another shape than the image, not a plane, no label map at all, or nothing painted.
-    SchemeError
-        A value outside the scheme.
+    Raises `MicrographError` for another shape than the image's, no plane, no label map, or nothing painted;
+    `SchemeError` for a value outside the scheme.
     """
     array = as_label_array(labels, source)
     if shape is not None and array.shape != tuple(shape):
@@ -114,43 +91,22 @@ def check_painted(
     return array
 
 
-def painted_share(
-    labels: ArrayLike,
-    scheme: PhaseScheme,
-    shape: tuple[int, ...] | None = None,
-    *,
-    source: str = "labels",
-) -> PaintedEstimate:
+def painted_share(labels: ArrayLike, scheme: PhaseScheme, *, source: str = "labels") -> PaintedEstimate:
     """Count painted pixels, with an interval for the share in the whole field.
 
-    The interval is Wilson's with Student's quantile, on as many independent areas as the two-point
-    correlation of the painted pixels says there are, and with the finite-population correction of that
-    correlation (`phaseguide.estimation.two_point`). Measured on synthetic fields it covers 94-97 %, from
-    some hundred islands down to about ten in the painted part, where resampled blocks alone cover 60-94 %. It
-    is too narrow (about 87 %) for long bands that run through a small painted part, and means nothing where
-    the paint went to picked islands. Reproduce: ``phaseguide benchmark coverage``.
-
-    Parameters
-    ----------
-    labels : array_like of int, shape (H, W)
-        0 nothing said, 1..K, 255 excluded.
-    scheme : PhaseScheme
-    shape : tuple of int, optional
-        Of the image, to be checked.
-    source : str
-        File or layer, for errors.
-
-    Raises
-    ------
-    MicrographError, SchemeError
-        See `check_painted`.
+    The interval is Wilson's with Student's quantile, on as many independent areas as the two-point correlation of the
+    painted pixels says there are, and with the finite-population correction of that correlation
+    (`phaseguide.estimation.two_point`). Measured on synthetic fields it covers 94-97 %, from some hundred islands down
+    to about ten in the painted part, where resampled blocks alone cover 60-94 %. It is too narrow (about 87 %) for
+    long bands that run through a small painted part, and means nothing where the paint went to picked islands.
+    Reproduce: ``phaseguide benchmark coverage``. Labels as for `check_painted`, which also says what is raised.
     """
     from scipy.stats import t as student
 
     from phaseguide.estimation.two_point import painted_information
 
-    painted = check_painted(labels, scheme, shape, source=source)
-    pixels = _pixels(painted, len(scheme))
+    painted = check_painted(labels, scheme, source=source)
+    pixels = count_labels(painted, len(scheme))
     shares = pixels / pixels.sum()
     known = painted_information(painted, len(scheme))
     quantile = student.ppf((1 + LEVEL) / 2, np.maximum(1 / known.alone - 1, 1.0))
@@ -163,15 +119,9 @@ def painted_share(
 def pool_planes(estimates: Sequence[PaintedEstimate], scheme: PhaseScheme) -> PaintedEstimate:
     """Pool the estimates of several planes or fields into one for the specimen.
 
-    Planes are the blocks: the interval is Student's over their scatter, but never narrower than what the
-    intervals within the planes leave. Painted shares are weighted by painted pixels, extrapolated ones
-    equally. One plane alone is returned as it is, with a warning.
-
-    Parameters
-    ----------
-    estimates : sequence of PaintedEstimate
-        At least one, all of the same reading.
-    scheme : PhaseScheme
+    Planes are the blocks: the interval is Student's over their scatter, but never narrower than what the intervals
+    within the planes leave. Painted shares are weighted by painted pixels, extrapolated ones equally. One plane alone
+    is returned as it is, with a warning. There is at least one, and all are of the same reading.
     """
     from scipy.stats import t as student
 
@@ -220,10 +170,6 @@ def count_blobs(labels: NDArray[np.uint8], n_phases: int) -> NDArray[np.int64]:
 
     box = np.ones((3, 3))
     return np.array([connect(labels == k, structure=box)[1] for k in range(1, n_phases + 1)], dtype=np.int64)
-
-
-def _pixels(labels: NDArray[np.uint8], n_phases: int) -> NDArray[np.int64]:
-    return np.bincount(labels.ravel(), minlength=256)[1 : n_phases + 1].astype(np.int64)
 
 
 def _wilson(shares: Ratio, variance: Ratio, quantile: Ratio) -> tuple[Ratio, Ratio]:

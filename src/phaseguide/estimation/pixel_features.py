@@ -42,25 +42,11 @@ class Scored(Protocol):
 def pixel_features(session: Scored) -> NDArray[np.float16]:
     """Return the features of a session's image.
 
-    For each phase the log-probability of the unguided scores, as it is and averaged over squares; of the image
-    its intensity, and its mean, standard deviation and gradient in squares. Local means of local
-    quantities (box filters) instead of Gaussians: their cost does not grow with their size.
-
-    Parameters
-    ----------
-    session : Session
-        With scores, so after its first segmentation.
-
-    Returns
-    -------
-    ndarray of float16, shape (h, w, D)
-        D = 3 K + 10. Of every pixel (h = H, w = W), or of every n-th row and column of images with
-        more than `MOST_PIXELS` pixels. 0 in rows and columns at the border that are excluded altogether.
-
-    Raises
-    ------
-    MicrographError
-        There are no scores yet.
+    For each phase the log-probability of the unguided scores, as it is and averaged over squares; of the image its
+    intensity, and its mean, standard deviation and gradient in squares. Local means of local quantities (box filters)
+    instead of Gaussians: their cost does not grow with their size. The session needs scores, so a first segmentation;
+    `MicrographError` without. D = 3 K + 10, of every pixel, or of every n-th row and column of images with more than
+    `MOST_PIXELS`; 0 in rows and columns at the border that are excluded altogether.
     """
     scores = session.scores
     if scores is None:

@@ -28,28 +28,10 @@ class PaintedPlane:
 def estimate_planes(
     planes: Sequence[PaintedPlane], model: LoadedModel, reading: Reading, *, device: str = "auto"
 ) -> Iterator[Progress | Notice | Finished[PaintedEstimate]]:
-    """Estimate the area shares of one plane, or of a specimen from all of its planes that are painted.
+    """Estimate the area shares of one plane, or of a specimen from all of its planes that are painted (`pool_planes`).
 
-    Parameters
-    ----------
-    planes : sequence of PaintedPlane
-        Those on which no phase is painted are left out.
-    model : LoadedModel
-        Gives the phases, and to the extrapolated reading the scores of each plane.
-    reading : {"painted", "extrapolated"}
-    device : str
-        See `phaseguide.segmentation.session.Session`.
-
-    Yields
-    ------
-    Progress, Notice
-    Finished of PaintedEstimate
-        Last. Pooled (`pool_planes`) if there is more than one plane.
-
-    Raises
-    ------
-    MicrographError, SchemeError, DeviceError
-        See `check_painted` and `phaseguide.estimation.extrapolated.extrapolated_share`.
+    The model gives the phases, and to the extrapolated reading the scores of each plane. Raises as `check_painted` and
+    `extrapolated_share`.
     """
     scheme = model.card.scheme
     painted = [plane for plane in planes if np.isin(plane.labels, [p.label for p in scheme]).any()]

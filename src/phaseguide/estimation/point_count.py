@@ -27,25 +27,13 @@ _TWO_SIDED_95 = 1.959964
 
 @dataclass(frozen=True)
 class PointCountEstimate:
-    """Area shares in [0, 1] per phase, among all that is not excluded, and how sure they are.
+    """Area shares in [0, 1] per phase, shape (K,), among all that is not excluded, and how sure they are.
 
-    Attributes
-    ----------
-    shares : ndarray of float64, shape (K,)
-        Error-adjusted; sums to 1.
-    standard_error : ndarray of float64, shape (K,)
-    low, high : ndarray of float64, shape (K,)
-        95 % interval: 1.96 standard errors to either side, cut at 0 and 1.
-    map_shares : ndarray of float64, shape (K,)
-        What the map says; sums to less than 1 where it leaves pixels not classified.
-    counts : ndarray of int64, shape (K + 1, K)
-        Points by stratum (0 not classified, 1..K) and by the phase that was named.
-    unclear : ndarray of int64, shape (K + 1,)
-        Unclear points by stratum.
-    lowest, highest : ndarray of float64, shape (K,)
-        The share if none, or all, of the unclear points were this phase. Equal to ``shares`` without any.
-    notes : tuple of str
-        What must be said beside the numbers.
+    ``shares`` are error-adjusted and sum to 1; the interval is 1.96 standard errors to either side, cut at 0 and 1.
+    ``map_shares`` are what the map says, and sum to less than 1 where it leaves pixels not classified. ``counts``,
+    shape (K + 1, K), are points by stratum (0 not classified, 1..K) and by the phase that was named; ``unclear``,
+    shape (K + 1,), those without. ``lowest`` and ``highest`` are the share if none, or all, of the unclear points were
+    this phase.
     """
 
     shares: Ratio
@@ -77,26 +65,16 @@ class PointCountEstimate:
 def adjusted_areas(plan: PointPlan, answers: ArrayLike) -> PointCountEstimate:
     """Estimate area shares from named points (Olofsson et al., Remote Sens. Environ. 148, 2014).
 
-    With W_i the area share of stratum i in the map, n_i its named points, n_ij those named j and
-    q_ij = n_ij / n_i: share p_j = sum_i W_i q_ij, and SE_j^2 = sum_i W_i^2 q_ij (1 - q_ij) / (n_i - 1).
-    A stratum where no point, or every point, is phase j would seem to be without error: there (and only
-    in the standard error) q = (h + 1) / (n_i + 2) with h = n_ij.
+    With W_i the area share of stratum i in the map, n_i its named points, n_ij those named j and q_ij = n_ij / n_i:
+    share p_j = sum_i W_i q_ij, and SE_j^2 = sum_i W_i^2 q_ij (1 - q_ij) / (n_i - 1). A stratum where no point, or
+    every point, is phase j would seem to be without error: there (and only in the standard error) q = (h + 1) / (n_i +
+    2) with h = n_ij.
 
-    Unclear points are left out, as if they were like the named points of their stratum; what they
-    could change is in ``lowest`` and ``highest``. Points that are not named yet are left out too: since
-    the order is random, an unfinished count is valid, only less sharp. A stratum without any
-    named point is shared out like the rest, with q = 1/2 in its standard error, and a note says so.
-
-    Parameters
-    ----------
-    plan : PointPlan
-    answers : array_like of int, shape (N,)
-        1..K, `UNCLEAR` or `UNNAMED`, in the order of the plan.
-
-    Raises
-    ------
-    PointCountError
-        Other values, another number of answers than points, or no point named.
+    Unclear points are left out, as if they were like the named points of their stratum; what they could change is in
+    ``lowest`` and ``highest``. Points that are not named yet are left out too: since the order is random, an
+    unfinished count is valid, only less sharp. A stratum without any named point is shared out like the rest, with q =
+    1/2 in its standard error, and a note says so. Answers, shape (N,), are 1..K, `UNCLEAR` or `UNNAMED` in the order
+    of the plan; `PointCountError` for others, and where no point is named.
     """
     given = checked_answers(plan, answers)
     k, weights = len(plan.scheme), plan.weights

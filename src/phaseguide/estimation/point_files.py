@@ -31,15 +31,9 @@ LONGEST_EDGE = 1_000_000
 def save_count(path: str | Path, plan: PointPlan, answers: ArrayLike) -> None:
     """Write a count, finished or not, as JSON; an older file is replaced only by a complete one.
 
-    Points are [row, column], answers phase labels, 0 unclear, null not named yet. What the map says at
-    the points is in the file too, but not in a form that is read by chance.
-
-    Raises
-    ------
-    PointCountError
-        Answers that do not belong to the plan.
-    PhaseguideError
-        The file cannot be written.
+    Points are [row, column], answers phase labels, 0 unclear, null not named yet. What the map says at the points is
+    in the file too, but not in a form that is read by chance. `PointCountError` for answers that do not belong to the
+    plan.
     """
     write_bytes(path, count_bytes(plan, answers))
 
@@ -63,13 +57,7 @@ def count_bytes(plan: PointPlan, answers: ArrayLike) -> bytes:
 
 
 def load_count(path: str | Path) -> tuple[PointPlan, NDArray[np.int64]]:
-    """Read what `save_count` wrote: the plan and the answers, shape (N,).
-
-    Raises
-    ------
-    PointCountError
-        Missing, damaged, or not a point count.
-    """
+    """Read what `save_count` wrote: the plan and the answers, shape (N,); `PointCountError` if it is no point count."""
     path = Path(path)
     try:
         data = read_json(path)
@@ -93,19 +81,8 @@ def load_count(path: str | Path) -> tuple[PointPlan, NDArray[np.int64]]:
         ) from error
 
 
-def write_points(path: str | Path, plan: PointPlan) -> None:
-    """Write the points as CSV with an empty column ``phase``; x and y in px from the top left, from 0.
-
-    Raises
-    ------
-    PhaseguideError
-        The file cannot be written.
-    """
-    write_bytes(path, points_bytes(plan))
-
-
 def points_bytes(plan: PointPlan) -> bytes:
-    """Return what `write_points` writes."""
+    """Return the points as CSV with an empty column ``phase``; x and y in px from the top left, from 0."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -136,20 +113,11 @@ def why_plan_kept(path: Path) -> str:
 
 
 def read_answers(path: str | Path, plan: PointPlan) -> NDArray[np.int64]:
-    """Read the answers from a table that `write_points` made; rows may be sorted anew or missing.
+    """Read the answers from a table that `points_bytes` made; rows may be sorted anew or missing.
 
-    A phase is a name (case, accents and spaces ignored) or a label number, ``unclear`` or ``?``, or
-    nothing. Encoding, separator and decimal mark may be those of any spreadsheet; see `parse_table`.
-
-    Returns
-    -------
-    ndarray of int64, shape (N,)
-        1..K, `UNCLEAR` or `UNNAMED`.
-
-    Raises
-    ------
-    PointCountError
-        Not such a table, points of another plan, or an unknown phase; the line is named.
+    A phase is a name (case, accents and spaces ignored) or a label number, ``unclear`` or ``?``, or nothing. Encoding,
+    separator and decimal mark may be those of any spreadsheet; see `parse_table`. Returns 1..K, `UNCLEAR` or
+    `UNNAMED`, shape (N,). `PointCountError` names the line of what is no such table, of another plan, or no phase.
     """
     path = Path(path)
     try:

@@ -33,22 +33,11 @@ class PointCountError(PhaseguideError):
 
 @dataclass(frozen=True)
 class PointPlan:
-    """Points to be named, in the order in which they are shown.
+    """Points to be named, in the order in which they are shown; N of them, from 0 at the top left, in px.
 
-    Attributes
-    ----------
-    rows, columns : ndarray of int, shape (N,)
-        Pixel of each point, from 0 at the top left.
-    strata : ndarray of uint8, shape (N,)
-        What the map says there: 0 not classified, 1..K. Not to be shown to whoever names the points.
-    pixels : ndarray of int64, shape (K + 1,)
-        Size of each stratum in px: not classified, then the phases. Excluded pixels are in none.
-    shape : tuple of int
-        Height and width of the map in px.
-    scheme : PhaseScheme
-    seed : int
-    map_note : str
-        What must be said beside the areas of the map ("constrained by your value, not independent ...").
+    ``strata`` is what the map says there: 0 not classified, 1..K; not to be shown to whoever names the points.
+    ``pixels`` is the size of each stratum, shape (K + 1,): not classified, then the phases; excluded pixels are in
+    none. ``map_note`` must be said beside the areas of the map ("constrained by your value, not independent ...").
     """
 
     rows: NDArray[np.int64]
@@ -75,32 +64,14 @@ def propose_points(
 ) -> PointPlan:
     """Draw points in random order, more on rare phases than their area would give them.
 
-    A phase gets points in proportion to the square root of its area, a compromise between equal
-    numbers (best for the phase itself) and numbers by area (best for the sum), and at least
-    `LEAST_PER_STRATUM` or half of an equal share, whichever is less. Within a stratum each pixel has
-    the same chance, and points keep away from each other, so that one feature gets one hit: of
-    ten random pixels for each point, the local pivotal method (Grafström, Lundström and Schelin,
-    Biometrics 68, 2012) keeps one, letting neighbours compete. A fixed least distance would favour
-    the pixels at phase boundaries, where maps are wrong most often.
-
-    Parameters
-    ----------
-    labels : array_like of int, shape (H, W)
-        The map: 0 not classified, 1..K, 255 excluded (never proposed).
-    scheme : PhaseScheme
-    count : int
-        Points in all, up to `MOST_POINTS`.
-    seed : int
-        Same map, count and seed: same points.
-    map_note : str
-        See `PointPlan`.
-
-    Raises
-    ------
-    PointCountError
-        Not a map of one plane, nothing but excluded pixels, or too few or too many points asked for.
-    SchemeError
-        Values that are not in the scheme.
+    A phase gets points in proportion to the square root of its area, a compromise between equal numbers (best for the
+    phase itself) and numbers by area (best for the sum), and at least `LEAST_PER_STRATUM` or half of an equal share,
+    whichever is less. Within a stratum each pixel has the same chance, and points keep away from each other, so that
+    one feature gets one hit: of ten random pixels for each point, the local pivotal method (Grafström, Lundström and
+    Schelin, Biometrics 68, 2012) keeps one, letting neighbours compete. A fixed least distance would favour the pixels
+    at phase boundaries, where maps are wrong most often. The same map, count and seed give the same points.
+    `PointCountError` for no map of one plane, one that is all excluded, or too few or too many points; `SchemeError`
+    for values that are not in the scheme.
     """
     array = as_label_array(labels, "the map")
     pixels = stratum_pixels(array, scheme)
@@ -117,27 +88,13 @@ def propose_points(
 
 
 def constrained_note(own: Mapping[str, float], statement: str = CONSTRAINED) -> str:
-    """Return the `PointPlan.map_note` of a map that a user's ratio or prompts had a part in.
-
-    Parameters
-    ----------
-    own : mapping of str to float
-        Area shares of the map without any ratio, by phase name.
-    statement : str
-        What the record, or the layer, says of the map.
-    """
+    """Return the `PointPlan.map_note` of a map that a user's ratio or prompts changed, from its shares without them."""
     shares = ", ".join(f"{name} {share * 100:.2f} %" for name, share in own.items())
     return f"{statement}; without guidance it has {shares}. The estimate from points is a measurement."
 
 
 def stratum_pixels(labels: NDArray[np.integer], scheme: PhaseScheme) -> NDArray[np.int64]:
-    """Count the pixels of each stratum: not classified, then the phases; shape (K + 1,).
-
-    Raises
-    ------
-    PointCountError, SchemeError
-        As `propose_points`.
-    """
+    """Count the pixels of each stratum: not classified, then the phases; shape (K + 1,)."""
     if labels.ndim != 2 or labels.dtype.kind not in "uib":
         raise PointCountError(
             f"Points are drawn on one plane of whole numbers; this map has shape {labels.shape} and type "
@@ -154,10 +111,7 @@ def stratum_pixels(labels: NDArray[np.integer], scheme: PhaseScheme) -> NDArray[
 def allocate(pixels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """Points for each stratum, as `propose_points` describes; never more than it has pixels.
 
-    Raises
-    ------
-    PointCountError
-        Fewer than two points for a stratum, more than `MOST_POINTS`, or more than there are pixels.
+    `PointCountError` for fewer than two points a stratum, more than `MOST_POINTS`, or more than there are pixels.
     """
     present = pixels > 0
     strata, room = int(present.sum()), min(MOST_POINTS, int(pixels.sum()))
@@ -184,27 +138,9 @@ def expected_standard_error(
 ) -> NDArray[np.float64]:
     """Standard error to expect from a count, before any point is named.
 
-    Root mean square of what `phaseguide.estimation.point_count.adjusted_areas` will report if the map
-    is right as often as assumed and its errors fall on the other phases by their area.
-
-    Parameters
-    ----------
-    pixels : array_like of int, shape (K + 1,)
-        Size of the strata in px, see `stratum_pixels`.
-    count : int
-        Points in all.
-    right : float or array_like, shape (K,)
-        How often a point is the phase that the map says, in [0, 1].
-
-    Returns
-    -------
-    ndarray of float64, shape (K,)
-        In area shares.
-
-    Raises
-    ------
-    PointCountError
-        As `allocate`.
+    Root mean square of what `phaseguide.estimation.point_count.adjusted_areas` will report if the map is right as
+    often as assumed and its errors fall on the other phases by their area. The strata are those of `stratum_pixels`,
+    shape (K + 1,); ``right`` is how often a point is the phase that the map says. Returned in area shares, shape (K,).
     """
     sizes = np.asarray(pixels, dtype=np.int64)
     points = allocate(sizes, count)

@@ -47,15 +47,11 @@ MOST_CORRELATED = 0.8
 
 @dataclass(frozen=True)
 class Information:
-    """What a painted part is worth, per phase, in units of the variance p (1 - p) of one pixel.
+    """What a painted part is worth, per phase, in units of the variance p (1 - p) of one pixel, shape (K,).
 
-    Attributes
-    ----------
-    alone : ndarray of float64, shape (K,)
-        Variance of the painted share about the share of an endless field of this kind; its inverse is
-        the number of independent areas in the painted part.
-    of_field : ndarray of float64, shape (K,)
-        Variance of the painted share about the share of this field; 0 if all of it is painted.
+    ``alone`` is the variance of the painted share about the share of an endless field of this kind; its inverse is the
+    number of independent areas in the painted part. ``of_field`` is that about the share of this field, 0 if all of it
+    is painted.
     """
 
     alone: Floats
@@ -63,20 +59,9 @@ class Information:
 
 
 def painted_information(labels: NDArray[np.uint8], n_phases: int) -> Information:
-    """Estimate how many independent areas a painted part holds.
+    """Estimate how many independent areas a painted part holds, of at least one pixel of 1..K.
 
-    Parameters
-    ----------
-    labels : ndarray of uint8, shape (H, W)
-        0 nothing said, 1..K, 255 excluded. At least one pixel of 1..K.
-    n_phases : int
-        K.
-
-    Returns
-    -------
-    Information
-        Where only one phase was painted nothing varies and no correlation can be seen: the part then
-        counts as one area.
+    Where only one phase was painted nothing varies and no correlation can be seen: the part then counts as one area.
     """
     cells = _Cells.of(labels, n_phases)
     shares = cells.phases.sum((1, 2)) / cells.painted.sum()

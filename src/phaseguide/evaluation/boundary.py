@@ -18,28 +18,11 @@ def boundary_f1(
 ) -> NDArray[np.float64]:
     """Compute the boundary F1 score of each phase (Csurka et al., BMVC 2013).
 
-    The boundary of a phase is its pixels with an edge neighbour that is not of the phase. Precision
-    is the share of the predicted boundary within the tolerance of the true one, recall the reverse.
-    The frame of the image and the edges of areas without a true label are no boundaries.
-
-    Parameters
-    ----------
-    true, predicted : ndarray of int, shape (H, W)
-        1..K; pixels with true label 0 or 255 are ignored.
-    n_phases : int
-    tolerance_px : float
-        Euclidean distance in pixels, inclusive.
-
-    Returns
-    -------
-    ndarray of float64, shape (K,)
-        In [0, 1]; NaN for a phase that is in neither map. A phase that covers everything in both
-        has no boundary to miss and scores 1.
-
-    Raises
-    ------
-    SchemeError
-        The shapes differ.
+    The boundary of a phase is its pixels with an edge neighbour that is not of the phase. Precision is the share of
+    the predicted boundary within the tolerance of the true one, recall the reverse. The frame of the image and the
+    edges of areas without a true label are no boundaries. The tolerance is a Euclidean distance in pixels, inclusive.
+    In [0, 1], shape (K,); NaN for a phase that is in neither map. A phase that covers everything in both has no
+    boundary to miss and scores 1.
     """
     if true.shape != predicted.shape:
         raise SchemeError(

@@ -14,20 +14,10 @@ def own_error(
 ) -> NDArray[np.float64]:
     """Composition error of a model per phase, as a standard deviation in log-ratio space.
 
-    Root mean square over the images of the error in log(phase : rest), the same measure in which a
-    user's uncertainty is stated. On a phase that is absent, or alone, an image says nothing.
-
-    Parameters
-    ----------
-    own, true : ndarray, shape (n, K)
-        Area shares that the model sees and true ones.
-    prior_images : int
-        Imagined images with `DEFAULT_OWN_ERROR` that are mixed in; few real ones tell little.
-
-    Returns
-    -------
-    ndarray of float64, shape (K,)
-        `DEFAULT_OWN_ERROR` where nothing is known.
+    Root mean square over the images of the error in log(phase : rest), the same measure in which a user's uncertainty
+    is stated. On a phase that is absent, or alone, an image says nothing. Shares have shape (n, K). ``prior_images``
+    imagined ones with `DEFAULT_OWN_ERROR` are mixed in, since few real ones tell little; that is also returned where
+    nothing is known.
     """
     gap = _log_odds(own) - _log_odds(true)
     telling = (true > FLOOR) & (true < 1 - FLOOR)
@@ -40,12 +30,7 @@ def own_error(
 
 
 def own_variation(own: NDArray[np.float64], true: NDArray[np.float64]) -> float:
-    """Total variation between own and true composition that 95 % of the images stay below.
-
-    Parameters
-    ----------
-    own, true : ndarray, shape (n, K)
-    """
+    """Total variation between own and true composition, shape (n, K), that 95 % of the images stay below."""
     gaps = np.abs(own - true).sum(1) / 2
     return float(np.quantile(gaps, 0.95))
 

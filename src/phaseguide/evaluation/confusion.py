@@ -19,24 +19,9 @@ Ints = NDArray[np.int64]
 def confusion_matrix(true: NDArray[Any], predicted: NDArray[Any], n_phases: int) -> Ints:
     """Count pixels by true and predicted phase.
 
-    Pixels whose true label is 0 (not classified) or 255 (excluded) are ignored. A predicted 0 or 255
-    where the true label is a phase is an error like any other and is counted in the last column.
-
-    Parameters
-    ----------
-    true, predicted : ndarray of int, same shape
-        1..K, 0 or 255.
-    n_phases : int
-
-    Returns
-    -------
-    ndarray of int64, shape (K, K + 1)
-        Rows: true phase. Columns: predicted phase, then "none".
-
-    Raises
-    ------
-    SchemeError
-        Shapes differ, or a label is no phase.
+    Pixels whose true label is 0 (not classified) or 255 (excluded) are ignored. A predicted 0 or 255 where the true
+    label is a phase is an error like any other and is counted in the last column. Shape (K, K + 1): rows are true
+    phases, columns predicted ones, then "none". `SchemeError` if shapes differ, or a label is no phase.
     """
     if true.shape != predicted.shape:
         raise SchemeError(
@@ -71,25 +56,13 @@ def _codes(labels: NDArray[Any], n_phases: int, what: str) -> NDArray[np.intp]:
 
 @dataclass(frozen=True)
 class Scores:
-    """Agreement of a prediction with true labels.
+    """Agreement of a prediction with true labels, per phase of shape (K,), in [0, 1].
 
-    Attributes
-    ----------
-    dice, iou : ndarray of float64, shape (K,)
-        Per phase, in [0, 1]; NaN for a phase that is in neither map.
-    dice_mean, miou : float
-        Means over the phases that are in either map; NaN if there is none.
-    accuracy : float
-        Share of pixels with the right phase.
-    micro_iou : float
-        Pixels with the right phase over those in the union of true and predicted phase, summed over the
-        phases: the number that the NASA benchmarks give.
-    fraction_error : ndarray of float64, shape (K,)
-        Predicted minus true area share.
-    fraction_mae : float
-        Mean of its magnitude over the phases.
-    total_variation : float
-        Share of the area that would have to change its phase to make the compositions equal.
+    ``dice`` and ``iou`` are NaN for a phase that is in neither map, and their means leave it out. ``micro_iou`` is
+    pixels with the right phase over those in the union of true and predicted phase, summed over the phases: the number
+    that the NASA benchmarks give. ``fraction_error`` is predicted minus true area share, ``fraction_mae`` the mean of
+    its magnitude, ``total_variation`` the share of the area that would have to change its phase to make the
+    compositions equal.
     """
 
     dice: Floats
@@ -102,11 +75,8 @@ class Scores:
     fraction_mae: float
     total_variation: float
 
-    def to_dict(self, scheme: PhaseScheme) -> dict[str, Any]:
-        """Return plain numbers for JSON, per-phase ones by phase name; NaN becomes None.
-
-        Scores and shares are in [0, 1], keys that end in ``_pp`` are in percentage points.
-        """
+    def agreement(self, scheme: PhaseScheme) -> dict[str, Any]:
+        """Return those of the numbers of `to_dict` that are no area shares."""
         return {
             "dice_mean": plain(self.dice_mean),
             "dice": named(self.dice, scheme),
@@ -114,6 +84,15 @@ class Scores:
             "iou": named(self.iou, scheme),
             "accuracy": plain(self.accuracy),
             "micro_iou": plain(self.micro_iou),
+        }
+
+    def to_dict(self, scheme: PhaseScheme) -> dict[str, Any]:
+        """Return plain numbers for JSON, per-phase ones by phase name; NaN becomes None.
+
+        Scores and shares are in [0, 1], keys that end in ``_pp`` are in percentage points.
+        """
+        return {
+            **self.agreement(scheme),
             "fraction_error_pp": named(100 * self.fraction_error, scheme),
             "fraction_mae_pp": plain(100 * self.fraction_mae),
             "total_variation": plain(self.total_variation),
@@ -121,18 +100,7 @@ class Scores:
 
 
 def scores_from_confusion(confusion: NDArray[Any]) -> Scores:
-    """Compute all scores from a confusion matrix, or from a sum of several.
-
-    Parameters
-    ----------
-    confusion : ndarray of int, shape (K, K + 1)
-        From `confusion_matrix`.
-
-    Returns
-    -------
-    Scores
-        Every number is NaN if no pixel was labelled.
-    """
+    """Compute all scores from a confusion matrix, or from a sum of several; all are NaN if no pixel was labelled."""
     table = np.asarray(confusion, dtype=np.float64)
     n_phases = len(table)
     hit = np.diagonal(table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,34 +51,13 @@ class DemoField:
 DemoEvent = Progress | Notice | DemoField | Finished[tuple[DemoField, ...]]
 
 
-def demonstrate(
-    model: LoadedModel, names: Sequence[str] | None = None, *, device: str = "auto"
-) -> Iterator[DemoEvent]:
+def demonstrate(model: LoadedModel, *, device: str = "auto") -> Iterator[DemoEvent]:
     """Segment samples twice: without a ratio and with that of a simulated expert.
 
-    The expert is the first draw of the study ``expert:0.1`` with seed 0 on this image.
-
-    Parameters
-    ----------
-    model : LoadedModel
-        Made for the phases of the samples.
-    names : sequence of str, optional
-        Samples; None for all.
-    device : str
-
-    Yields
-    ------
-    Progress, Notice, DemoField
-        While working.
-    Finished of tuple of DemoField
-        Last.
-
-    Raises
-    ------
-    DatasetError
-        Unknown sample, or a model for other phases.
+    The expert is the first draw of the study ``expert:0.1`` with seed 0 on this image. `DatasetError` for a
+    model of other phases.
     """
-    names = list(sample_names() if names is None else names)
+    names = sample_names()
     expert = RatioSource("expert", EXPERT_ERROR)
     train_mean = np.asarray(model.card.training_ratio_mean, dtype=np.float64)
     fields: list[DemoField] = []

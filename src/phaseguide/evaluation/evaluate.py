@@ -53,26 +53,16 @@ class Predicted:
 class StudyResult:
     """Numbers of a study; shares and scores in [0, 1], ``_pp`` in percentage points.
 
-    Attributes
-    ----------
-    pooled, pooled_std, pooled_p10 : dict
-        Scores over the pixels of all images together: mean, standard deviation and tenth percentile over
-        the repeats. Keys ``dice_mean``, ``dice``, ``miou``, ``iou``, ``accuracy``, ``micro_iou``; None for
-        a phase that is in no image. ``boundary_f1`` (by phase) and ``boundary_f1_mean`` (over phases and
-        images) are means over images instead, since boundaries cannot be pooled.
-    per_image : tuple of dict
-        The same for each image, with asked, imposed, achieved, own and true shares and ``boundary_f1``:
-        means over the repeats, and each repeat by itself under ``repeats``. True shares are those of the
-        labelled pixels; ``own_labelled`` are the model's own on the same pixels.
-    fraction_mae_pp : float
-        Mean magnitude of (achieved - true) over images, repeats and phases, on the labelled pixels.
-    own_fraction_mae_pp : float
-        The same without a ratio, on the same pixels.
-    total_variation : float
-        Share of the labelled area that would have to change its phase to make the achieved composition
-        the true one: mean over images and repeats.
-    imposed_achieved_mae_pp, asked_achieved_mae_pp : float or None
-        As `fraction_mae_pp`, for these pairs and all pixels; None where nothing was imposed or asked.
+    ``pooled`` (with ``_std`` and ``_p10``): scores over the pixels of all images together, as mean, standard deviation
+    and tenth percentile over the repeats; None for a phase that is in no image. ``boundary_f1`` are means over images
+    instead, since boundaries cannot be pooled. ``per_image``: the same for each image, with its shares, as means over
+    the repeats, and each repeat by itself under ``repeats``. True shares are those of the labelled pixels;
+    ``own_labelled`` are the model's own on the same pixels.
+
+    ``fraction_mae_pp`` is the mean magnitude of (achieved - true) over images, repeats and phases, on the labelled
+    pixels; ``own_...`` the same without a ratio. ``total_variation`` is the share of the labelled area that would have
+    to change its phase to make the achieved composition the true one. ``..._achieved_mae_pp`` are for all pixels; None
+    where nothing was imposed or asked.
     """
 
     source: RatioSource
@@ -134,43 +124,12 @@ def evaluate(
 ) -> Iterator[StudyEvent]:
     """Segment every labelled image of a data set and compare with its labels.
 
-    The labels are used to judge, and to make the ratio of ``oracle``, ``expert`` and ``guess``; a
-    prediction sees the image and the ratio and nothing else (`predict`).
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Its scheme, if it has one, must be that of the model.
-    model : LoadedModel
-    source : RatioSource or str
-        See `phaseguide.evaluation.ratio_source.parse_source`.
-    uncertainty : float, optional
-        Of the ratio, as log-ratio standard deviation; None: `DEFAULT_UNCERTAINTY`; 0: exact.
-    mode : {"matched", "conditioned", "both"}, optional
-        None: as the model's card says.
-    repeats : int
-        Draws of ``expert``; ``guess`` is the same in every repeat, the other sources have one.
-    seed : int
-    device, flips
-        See `Session`.
-    sessions : dict of str to Session, optional
-        Sessions by stem of earlier studies with this model; new ones are added. Without it, none is kept.
-
-    Yields
-    ------
-    Progress, Notice, Predicted
-        While working.
-    Finished of StudyResult
-        Last.
-
-    Raises
-    ------
-    DatasetError
-        No labelled image, or a scheme that is not the model's.
-    RatioError
-        Unknown source.
-    PhaseguideError
-        An image or label map that cannot be used; names the file.
+    The labels are used to judge, and to make the ratio of ``oracle``, ``expert`` and ``guess``; a prediction sees the
+    image and the ratio and nothing else (`predict`). None as ``uncertainty`` is `DEFAULT_UNCERTAINTY`, as log-ratio
+    standard deviation (0: exact), as ``mode`` what the model's card says. Only ``expert`` differs from repeat to
+    repeat. ``sessions`` are those of earlier studies with this model, by stem; new ones are added. `DatasetError`
+    without a labelled image or with another scheme, `RatioError` for an unknown source, and for an image or label map
+    that cannot be used what names the file.
     """
     source = parse_source(source) if isinstance(source, str) else source
     if repeats < 1:
@@ -253,17 +212,7 @@ def _count(item: Item, scheme: PhaseScheme) -> NDArray[np.int64]:
 
 
 def check_same_scheme(scheme: PhaseScheme, card: Card, source: str) -> None:
-    """Raise `DatasetError` unless data have the phases of a model, in the same order.
-
-    Parameters
-    ----------
-    scheme : PhaseScheme
-        Of the data.
-    card : Card
-        Of the model.
-    source : str
-        File of the data's scheme; named in the error.
-    """
+    """Raise `DatasetError` unless data have the phases of a model, in the same order."""
     expected = card.scheme
     names = [normalise_name(n) for n in scheme.names]
     wanted = [normalise_name(n) for n in expected.names]
@@ -318,7 +267,7 @@ class _Image:
         return np.abs([scores_from_confusion(c).fraction_error for c in self.confusions])
 
     def to_dict(self, scheme: PhaseScheme) -> Numbers:
-        tables = [_score_table(c, scheme) for c in self.confusions]
+        tables = [scores_from_confusion(c).agreement(scheme) for c in self.confusions]
         return {
             "stem": self.stem,
             **over_repeats(tables, np.mean),
@@ -371,22 +320,11 @@ def _summarise(
 
 def _pooled_table(images: list[_Image], repeat: int, scheme: PhaseScheme) -> Numbers:
     boundaries = np.array([i.boundaries[repeat] for i in images])
+    pooled = scores_from_confusion(np.sum([i.confusions[repeat] for i in images], axis=0))
     return {
-        **_score_table(sum(i.confusions[repeat] for i in images), scheme),
+        **pooled.agreement(scheme),
         "boundary_f1": named(mean_known(boundaries, axis=0), scheme),
         "boundary_f1_mean": plain(mean_known(boundaries)),
-    }
-
-
-def _score_table(confusion: Any, scheme: PhaseScheme) -> Numbers:
-    scores = scores_from_confusion(confusion)
-    return {
-        "dice_mean": plain(scores.dice_mean),
-        "dice": named(scores.dice, scheme),
-        "miou": plain(scores.miou),
-        "iou": named(scores.iou, scheme),
-        "accuracy": plain(scores.accuracy),
-        "micro_iou": plain(scores.micro_iou),
     }
 
 

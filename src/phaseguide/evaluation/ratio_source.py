@@ -33,16 +33,11 @@ FORMS = (
 
 @dataclass(frozen=True)
 class RatioSource:
-    """A kind of ratio with its number.
+    """A kind of ratio with its number (S of ``expert``, A of ``guess``).
 
-    Attributes
-    ----------
-    kind : str
-        ``none``; ``oracle``: the true ratio; ``train-mean``: mean of the model's training images;
-        ``auto``: the model's estimate, and by name the ways to get one (`ESTIMATORS`); ``expert``: the truth
-        with log-normal error; ``guess``: the published guess, see `phaseguide.ratios.guess_ratio`.
-    value : float or None
-        S of ``expert``, A of ``guess``.
+    ``oracle`` is the true ratio, ``train-mean`` the mean of the model's training images, ``auto`` the model's
+    estimate, and by name the ways to get one (`ESTIMATORS`), ``expert`` the truth with log-normal error, ``guess`` the
+    published guess, see `phaseguide.ratios.guess_ratio`.
     """
 
     kind: str
@@ -77,17 +72,7 @@ class RatioSource:
         return ESTIMATORS.get(self.kind)
 
     def asked(self, true: Ratio, train_mean: Ratio, rng: np.random.Generator) -> Ratio | None:
-        """Return the ratio that is asked for one image, NaN where open.
-
-        Parameters
-        ----------
-        true : ndarray, shape (K,)
-            Area shares of the labels.
-        train_mean : ndarray, shape (K,)
-            From the model's card.
-        rng : numpy.random.Generator
-            Draws the expert's error.
-        """
+        """Return the ratio that is asked for one image, NaN where open; ``true`` is that of its labels, shape (K,)."""
         if self.kind == "oracle":
             return true.copy()
         if self.kind == "train-mean":
@@ -102,13 +87,7 @@ class RatioSource:
 
 
 def parse_source(text: str) -> RatioSource:
-    """Read a source: one of `PLAIN_KINDS`, ``expert:S`` or ``guess:A``.
-
-    Raises
-    ------
-    RatioError
-        None of these, or S negative or A outside [0, 1].
-    """
+    """Read a source: one of `PLAIN_KINDS`, ``expert:S`` or ``guess:A``; `RatioError` for none of these."""
     kind, _, number = text.strip().lower().partition(":")
     kind = kind.strip()
     if kind in PLAIN_KINDS and not number:

@@ -14,59 +14,19 @@ from phaseguide.settings import Settings, setting
 class FinetuneConfig(Settings):
     """Everything that decides a fine-tuning run, apart from the model and the sources.
 
-    Attributes
-    ----------
-    parts : {"fast", "adapters", "thorough"}
-        ``fast``: guidance, decoder and head learn on encoder features that are computed once for each
-        crop, flip and quarter turn. ``adapters``: the adapters of a Segment Anything model learn too, on the
-        same turned crops, so that the blocks before the first adapted one run once for each. ``thorough``: all
-        of the encoder that may learn does, on freely augmented crops.
-    epochs : int
-        Passes over the crops around the labels.
-    minutes : float
-        Stop after so long; 0 for no limit. Only a run without it can be repeated bit for bit.
-    crop : int
-        Side of the crops in px, a multiple of 32.
-    batch : int
-        Crops a step.
-    learning_rate : float
-        Peak rate of decoder, head, guidance and adapters; an encoder without adapters gets ``encoder_rate``
-        times it.
-    optimiser : {"adamw", "adam"}
-    weight_decay : float
-    cross_entropy_weight, dice_weight, ratio_weight : float
-        Weights of the terms of the loss.
-    anchor_weight : float
-        Weight of what the model already says about pixels far from any label: who corrects a few places
-        has left the others as they are.
-    ratio_loss : {"tolerant", "mse"}
-        How area shares are compared: in log ratio beyond the tolerance of what was said, or as published.
-    average : float
-        Decay of the moving average of the weights, which is what is judged and kept; 0 for none.
-    rehearsal : float
-        Share of the crops taken from the model's original training images where they are at hand,
-        against forgetting.
-    validation_share : float
-        Share of the painted area that is held out, in blocks.
-    validation_fields : tuple of str
-        Sources that validate as a whole, instead of blocks.
-    patience : int
-        Stop after so many epochs without a better one; 0 never stops early.
-    guidance_start : float or None
-        Set gamma and delta of the guidance to this before learning.
-    preview_seconds : float
-        Least time between two previews.
-    seed : int
-    device : {"auto", "cpu", "cuda", "mps"}
-    threads : int
-        CPU threads; 0 leaves one core to the window.
+    ``fast``: guidance, decoder and head learn on encoder features that are computed once for each crop, flip and
+    quarter turn. ``adapters``: the adapters of a Segment Anything model learn too, on the same turned crops, so that
+    the blocks before the first adapted one run once for each. ``thorough``: all of the encoder that may learn does, on
+    freely augmented crops.
     """
 
     kind: ClassVar[str] = "fine-tuning setting"
 
     parts: Literal["fast", "adapters", "thorough"] = "fast"
     epochs: int = setting(20, low=1, high=10_000)
-    minutes: float = setting(0.0, low=0.0, high=10_000.0)
+    minutes: float = setting(
+        0.0, low=0.0, high=10_000.0
+    )  # 0: no limit; only such a run can be repeated bit for bit
     crop: int = setting(
         256,
         "Crop side",
@@ -117,7 +77,9 @@ class FinetuneConfig(Settings):
         step=5,
         percent=True,
     )
-    validation_fields: tuple[str, ...] = Field(default=(), strict=False)
+    validation_fields: tuple[str, ...] = Field(
+        default=(), strict=False
+    )  # validate as a whole, instead of blocks
     patience: int = setting(
         8,
         "Patience",
@@ -153,8 +115,8 @@ class FinetuneConfig(Settings):
         step=0.1,
         decimals=2,
     )
-    anchor_weight: float = setting(3.0, low=0.0, high=100.0)
-    ratio_loss: Literal["tolerant", "mse"] = "tolerant"
+    anchor_weight: float = setting(3.0, low=0.0, high=100.0)  # on what it says far from labels
+    ratio_loss: Literal["tolerant", "mse"] = "tolerant"  # in log ratio beyond the tolerance, or as published
     average: float = setting(
         0.95,
         "Moving average",
@@ -164,7 +126,7 @@ class FinetuneConfig(Settings):
         step=0.01,
         decimals=3,
     )
-    guidance_start: float | None = None
+    guidance_start: float | None = None  # of gamma and delta
     preview_seconds: float = setting(
         4.0, "Preview every", "Least time between two previews.", low=0.5, high=3600.0, decimals=1, unit=" s"
     )

@@ -18,6 +18,7 @@ from phaseguide.finetuning.rehearsal import shipped_rehearsal
 from phaseguide.finetuning.sources import Source, SourceRow
 from phaseguide.segmentation.network.device import choose_device
 from phaseguide.training.adapters import sam_backbone, use_checkpointing
+from phaseguide.training.dropout import own_threads
 
 if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel
@@ -28,16 +29,8 @@ MOST_KEPT = 32
 
 @dataclass(frozen=True)
 class _Measured:
-    """What steps that were tried took.
-
-    Attributes
-    ----------
-    step, encoding : float
-        Seconds of a step, and of a variant of a crop that is computed once.
-    memory_bytes : int
-        Of a step, beside models and features.
-    variant_bytes : tuple of int
-        For each cache of features: the size of a variant in it.
+    """What steps that were tried took: seconds of a step, and of a variant of a crop that is computed once; bytes of a
+    step, beside models and features, and of a variant in each cache.
     """
 
     step: float
@@ -52,23 +45,10 @@ _measured: dict[tuple[Hashable, ...], _Measured] = {}
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will do.
+    """What a run will do, if it does not stop early.
 
-    Attributes
-    ----------
-    rows : list of SourceRow
-    validation : str
-        What validates, in words.
-    crops, rehearsed, tiles : int
-        Crops around labels, of rehearsal, and tiles of fields with a ratio.
-    steps : int
-        In all, if it does not stop early.
-    seconds : float
-        Estimated from steps that were tried.
-    memory_bytes : int
-        Estimated beyond what the program holds already.
-    notes : list of str
-        What the user should know before the start.
+    Seconds are estimated from steps that were tried, bytes beyond what the program holds already. ``crops`` lie around
+    labels; ``tiles`` are those of fields with a ratio. ``notes`` is what the user should know before the start.
     """
 
     rows: list[SourceRow]
@@ -91,26 +71,11 @@ def plan(
 ) -> Plan:
     """Prepare a run, try steps on a copy of the model, and tell what the whole will take.
 
-    Steps are tried once for a kind of model, settings and device; later plans only count crops anew.
-
-    Parameters
-    ----------
-    model, sources, config, rehearsal
-        As for `phaseguide.finetuning.run.finetune`.
-
-    Raises
-    ------
-    TrainingError
-        What cannot work; see `phaseguide.finetuning.material.check_sources`.
-    DeviceError
-        The device is not there.
+    Steps are tried once for a kind of model, settings and device; later plans only count crops anew. `TrainingError`
+    as `phaseguide.finetuning.material.check_sources`, for what cannot work.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(config.used_threads())
-    try:
+    with own_threads(config.used_threads()):
         return _plan(model, sorted(sources, key=lambda source: source.name), config, rehearsal)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _plan(

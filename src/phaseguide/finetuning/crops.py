@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phaseguide.finetuning.sources import Source
+from phaseguide.labels import is_labelled
 from phaseguide.models.metal import find_metal
 from phaseguide.phases import EXCLUDED
 
@@ -29,23 +30,11 @@ _STEP = 32
 
 @dataclass(frozen=True)
 class Crop:
-    """A square window of a source, at one zoom.
+    """A square window of a source, at one zoom: normalised pixels (C, crop, crop), and labels, 0 where nothing is
+    taught.
 
-    Attributes
-    ----------
-    source : int
-        Index of the source.
-    zoom : float
-    pixels : Tensor of float32, shape (C, crop, crop)
-        Normalised.
-    labels : Tensor of long, shape (crop, crop)
-        0 where nothing is taught.
-    far : Tensor of bool, shape (crop, crop)
-        Pixels without a label that are farther than `NEAR` from any.
-    ratio_of : int
-        Index of the source whose ratio the crop is a part of, -1 for none.
-    area : float
-        Pixels of the crop that are image and not padding, at zoom 1.
+    ``far`` are pixels without a label that are farther than `NEAR` from any. ``ratio_of`` is the index of the source
+    whose ratio the crop is a part of, -1 for none. ``area`` is what of it is image and not padding, in px at zoom 1.
     """
 
     source: int
@@ -69,7 +58,7 @@ def label_crops(
     """
     found: list[Crop] = []
     for index, (source, marks) in enumerate(zip(sources, labels, strict=True)):
-        if marks is None or not _painted(marks).any():
+        if marks is None or not is_labelled(marks).any():
             continue
         metal = find_metal(source.image, source.labels)
         planes = torch.from_numpy(metal.planes())
@@ -78,7 +67,7 @@ def label_crops(
         for zoom in zooms:
             image, scaled = zoomed(planes, torch.from_numpy(marks), zoom)
             scaled, (_, scaled_far) = scaled.clone(), zoomed(planes, far, zoom)
-            for top, left in covering_windows(_painted(scaled.numpy()), crop):
+            for top, left in covering_windows(is_labelled(scaled.numpy()), crop):
                 found.append(_cut(index, zoom, image, scaled, scaled_far > 0, top, left, crop, -1))
                 scaled[top : top + crop, left : left + crop] = 0
     return found
@@ -119,10 +108,7 @@ def zoomed(planes: Tensor, labels: Tensor, zoom: float) -> tuple[Tensor, Tensor]
 def covering_windows(mask: NDArray[np.bool_], crop: int) -> list[tuple[int, int]]:
     """Choose windows greedily, each where most of the mask is not covered yet.
 
-    Returns
-    -------
-    list of tuple of int
-        Top and left of each; together they hold the whole mask.
+    Top and left of each; together they hold the whole mask.
     """
     height, width = mask.shape
     if height <= crop and width <= crop:
@@ -166,17 +152,11 @@ def _starts(size: int, crop: int) -> list[int]:
     return [0] if count == 1 else [round(i * (size - crop) / (count - 1)) for i in range(count)]
 
 
-def _painted(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Where a phase is said."""
-    painted: NDArray[np.bool_] = (labels > 0) & (labels < EXCLUDED)
-    return painted
-
-
 def _far(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """1 where nothing is labelled within `NEAR` px, else 0."""
     from scipy.ndimage import maximum_filter
 
-    near = maximum_filter(_painted(labels).astype(np.uint8), size=2 * NEAR + 1, mode="constant")
+    near = maximum_filter(is_labelled(labels).astype(np.uint8), size=2 * NEAR + 1, mode="constant")
     far: NDArray[np.uint8] = ((near == 0) & (labels == 0)).astype(np.uint8)
     return far
 

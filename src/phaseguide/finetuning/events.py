@@ -19,17 +19,11 @@ Ending = Literal["done", "early", "stopped", "time", "unstable"]
 
 @dataclass(frozen=True)
 class PreviewField:
-    """What the user is looking at, to be predicted while the model learns.
+    """What the user is looking at, to be predicted while the model learns: raw pixels, (H, W) or (H, W, C).
 
-    Attributes
-    ----------
-    pixels : ndarray, shape (H, W) or (H, W, C)
-        Raw; at most some 1024 px a side keeps the preview quick.
-    limits : tuple of float or None
-        Grey values of the whole image that become -1 and 1; see
-        `phaseguide.models.segmenter.intensity_limits`. None takes those of ``pixels``.
-    key : hashable
-        Changes when the pixels do; while it stays, their features are kept.
+    At most some 1024 px a side keep the preview quick. ``limits`` are the grey values of the whole image that become
+    -1 and 1 (`phaseguide.models.segmenter.intensity_limits`); None takes those of the pixels. While ``key`` stays,
+    features are kept.
     """
 
     pixels: NDArray[Any]
@@ -39,17 +33,7 @@ class PreviewField:
 
 @dataclass(frozen=True)
 class Preview:
-    """A prediction of the preview field by the model as it is now.
-
-    Attributes
-    ----------
-    labels : ndarray of uint8, shape (H, W)
-        1..K.
-    epoch : int
-        Epochs done.
-    key : hashable
-        Of the field it belongs to.
-    """
+    """A prediction (H, W), 1..K, of the preview field of that key by the model as it is after so many epochs."""
 
     labels: NDArray[np.uint8]
     epoch: int
@@ -70,20 +54,11 @@ class PhaseScore:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class ValidationScores:
     """A model on the validation pixels.
 
-    Attributes
-    ----------
-    phases : tuple of PhaseScore
-    dice_mean : float or None
-        Over the phases that the validation pixels hold, in [0, 1].
-    fraction_mae : float or None
-        Mean absolute difference of the phases' shares among these pixels, in [0, 1].
-    pixels : int
-        Labelled validation pixels.
-    source : str
-        Where they lie, in words.
+    The mean Dice, in [0, 1], is over the phases that these hold; ``fraction_mae`` is the mean absolute difference of
+    the phases' shares among them. ``source`` says in words where they lie.
     """
 
     phases: tuple[PhaseScore, ...]
@@ -110,29 +85,15 @@ class Judgement:
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """The end of a run.
+    """The end of a run: a model on the CPU that is not saved yet (its path is empty), judged before and after.
 
-    Attributes
-    ----------
-    model : LoadedModel
-        Fine-tuned, on the CPU, not saved yet (its path is empty).
-    before, after : Judgement or None
-        None where nothing could be held out.
-    history : tuple of EpochDone
-    ended : {"done", "early", "stopped", "time", "unstable"}
-        All epochs; the validation stopped improving; the user; the minutes were over; the loss left
-        the numbers twice.
-    better : bool or None
-        Whether the mean Dice on the validation pixels rose; None where nothing could be held out.
-    record : dict
-        Settings, sources, threads and device: what it takes to repeat the run.
-    data_sha256 : str
-        Checksum of everything that was learnt from.
+    Validation scores, and ``better`` (whether the mean Dice rose), are None where nothing could be held out. A run ends
+    ``unstable`` when the loss left the numbers twice. ``record`` is what it takes to repeat the run.
     """
 
     model: LoadedModel
-    before: Judgement | None
-    after: Judgement | None
+    before: ValidationScores | None
+    after: ValidationScores | None
     history: tuple[EpochDone, ...]
     ended: Ending
     better: bool | None

@@ -24,24 +24,11 @@ Complete = Callable[[GuidedSegmenter, Features], Features]
 class FeatureCache:
     """What is computed of (crop, symmetry) once; oldest dropped first.
 
-    Every variant but the plain one has its own brightness, contrast and noise, drawn from the seed, the
-    crop and the symmetry: so a variant is the same whenever it is computed, and a run that goes on from
-    a checkpoint learns from the same pixels.
-
-    Parameters
-    ----------
-    segmenter : GuidedSegmenter
-        What ``encode`` uses of it must not change meanwhile.
-    device : torch.device
-    seed : int
-    budget : int
-        Bytes.
-    encode : callable, optional
-        The frozen part of its encoder; default: all of it.
-    complete : callable, optional
-        The rest of the encoder, of any model that has the frozen part in common; default: there is none.
-    precision : torch.dtype
-        What is kept has it. Half loses nothing that a decoder would notice.
+    Every variant but the plain one has its own brightness, contrast and noise, drawn from the seed, the crop and the
+    symmetry: so a variant is the same whenever it is computed, and a run that goes on from a checkpoint learns from
+    the same pixels. What ``encode`` uses of the segmenter must not change meanwhile; the default is all of its
+    encoder. ``complete`` is the rest of the encoder, of any model that has the frozen part in common. Half precision
+    loses nothing that a decoder would notice.
     """
 
     def __init__(
@@ -49,13 +36,12 @@ class FeatureCache:
         segmenter: GuidedSegmenter,
         device: torch.device,
         seed: int,
-        budget: int = BUDGET,
         *,
         encode: Encode | None = None,
         complete: Complete | None = None,
         precision: torch.dtype = torch.float16,
     ) -> None:
-        self._segmenter, self._device, self._seed, self._budget = segmenter, device, seed, budget
+        self._segmenter, self._device, self._seed = segmenter, device, seed
         self._encode = encode or whole
         self._complete = complete
         self._precision = precision
@@ -64,15 +50,7 @@ class FeatureCache:
         self.encoded = 0
 
     def features(self, crops: Sequence[Crop], picks: Sequence[tuple[int, int]]) -> Features:
-        """Return what is kept of a batch.
-
-        Parameters
-        ----------
-        crops : sequence of Crop
-            All crops; always the same list.
-        picks : sequence of tuple of int
-            (index of a crop, symmetry) for each sample.
-        """
+        """Return what is kept of a batch: (index of a crop, symmetry) a sample, of crops that are always the same."""
         maps = [self._maps(crops, crop, symmetry) for crop, symmetry in picks]
         joined = []
         for level in range(len(maps[0])):
@@ -103,7 +81,7 @@ class FeatureCache:
         self.encoded += 1
         self._kept[key] = maps
         self._bytes += _size(maps)
-        while self._bytes > self._budget and len(self._kept) > 1:
+        while self._bytes > BUDGET and len(self._kept) > 1:
             _, oldest = self._kept.popitem(last=False)
             self._bytes -= _size(oldest)
         return maps

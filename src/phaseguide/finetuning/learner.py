@@ -24,13 +24,13 @@ from phaseguide.finetuning.losses import (
 from phaseguide.models.backbones.base import Features, is_batch_norm
 from phaseguide.models.rephase import GROWN
 from phaseguide.models.segmenter import GuidedSegmenter
-from phaseguide.ratios import FLOOR
+from phaseguide.models.training_record import generations
 from phaseguide.training.adapters import encoded
 from phaseguide.training.augmentation import jitter_brightness, random_grid, sample_crop
 from phaseguide.training.dropout import own_draws, own_dropout
 from phaseguide.training.losses import crop_ratios
 from phaseguide.training.prompting import decode_shown
-from phaseguide.training.stages import update_average
+from phaseguide.training.stages import noisy_ratios, update_average
 
 if TYPE_CHECKING:
     from phaseguide.models.card import Card
@@ -49,17 +49,11 @@ _FAR = 256
 
 @dataclass(frozen=True)
 class Material:
-    """Everything a run learns from, cut into crops.
+    """Everything a run learns from, cut into crops: those around the user's labels, then rehearsal, then tiles of
+    fields with a ratio.
 
-    Attributes
-    ----------
-    crops : list of Crop
-        First those around the user's labels, then rehearsal, then tiles of fields with a ratio.
-    taught, rehearsed : int
-        How many of each of the first two there are.
-    fields : dict of str to tuple
-        For each source with a ratio, or group of such: indices of its tiles, the ratio (NaN where open),
-        its tolerance.
+    ``fields`` tells for each source with a ratio, or group of such, the indices of its tiles, the ratio (NaN where
+    open) and its tolerance.
     """
 
     crops: list[Crop]
@@ -82,17 +76,9 @@ class _Batch:
 
 
 class Learner:
-    """A model that learns, its moving average, and the best so far.
+    """A model that learns (a copy), its moving average, and the best so far.
 
-    Parameters
-    ----------
-    segmenter : GuidedSegmenter
-        The model to start from; it is not changed.
-    material : Material
-    config : FinetuneConfig
-    device : torch.device
-    anchored : bool
-        Whether what the model says far from labels is worth keeping; see `knows_its_phases`.
+    ``anchored`` says whether what the model says far from labels is worth keeping; see `knows_its_phases`.
     """
 
     def __init__(
@@ -168,16 +154,9 @@ class Learner:
         self.optimiser = self._optimiser()
 
     def step(self, number: int, batch: int, done: float) -> float:
-        """Learn from one batch and return its loss.
+        """Learn from one batch of crops with labels, and of tiles of a field with a ratio, and return its loss.
 
-        Parameters
-        ----------
-        number : int
-            Of the step, from 0.
-        done : float
-            Share of the run that is over, in [0, 1]; the rate warms up and then falls along a half cosine.
-        batch : int
-            Crops with labels; tiles of a field with a ratio come on top, at most as many.
+        ``done`` is the share of the run that is over; the rate warms up and then falls along a half cosine.
         """
         self._set_rate(done)
         self._set_modes(batch)
@@ -298,13 +277,7 @@ class Learner:
         """Ratios of fully labelled crops as a user would give them; None if there are none to show."""
         if not len(self.model.guidance) or self.model.guidance_options.kind == "none":
             return None
-        b, k = ratios.shape
-        spread = torch.rand(b, 1, generator=self.generator) * RATIO_NOISE
-        noisy = ratios.clamp_min(FLOOR) * torch.exp(torch.randn(b, k, generator=self.generator) * spread)
-        noisy = noisy / noisy.sum(1, keepdim=True)
-        dropped = torch.rand(b, 1, generator=self.generator) < RATIO_DROPOUT
-        noisy = torch.where(dropped, torch.full_like(noisy, torch.nan), noisy)
-        return None if bool(torch.isnan(noisy).any(1).all()) else noisy
+        return noisy_ratios(ratios, RATIO_DROPOUT, RATIO_NOISE, self.generator)
 
     # -- optimiser --------------------------------------------------------------------------------
 
@@ -343,11 +316,7 @@ def knows_its_phases(card: Card) -> bool:
 
     One that has only ever seen strokes, or has been given phases since, is still learning everywhere.
     """
-    record: Any = card.training
-    while isinstance(record, dict) and record:
-        if record.get(GROWN):
-            return False
-        if record.get("images"):
-            return True
-        record = record.get("start")
+    for record in generations(card.training):
+        if record.get(GROWN) or record.get("images"):
+            return not record.get(GROWN)
     return False

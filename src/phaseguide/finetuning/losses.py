@@ -8,7 +8,7 @@ from torch import Tensor
 
 from phaseguide.phases import EXCLUDED
 from phaseguide.ratios import FLOOR
-from phaseguide.training.losses import one_hot_labels
+from phaseguide.training.losses import dice_loss, one_hot_labels
 
 BALANCE = 0.5
 """Phases count by their labelled pixels to this power: 1 as painted, 0 all alike."""
@@ -19,16 +19,9 @@ def label_loss(
 ) -> Tensor:
     """Cross-entropy and soft Dice over labelled pixels.
 
-    Strokes are no random sample: a phase is painted as much as the user happened to paint it. So a pixel
-    of a phase counts by ``(mean count / count) ** (1 - BALANCE)`` of the labelled pixels of all crops.
-
-    Parameters
-    ----------
-    logits : Tensor, shape (B, K, H, W)
-    labels : Tensor of long, shape (B, H, W)
-        0 and 255 teach nothing.
-    counts : Tensor, shape (K,)
-        Labelled pixels of each phase in all crops.
+    Strokes are no random sample: a phase is painted as much as the user happened to paint it. So a pixel of a phase
+    counts by ``(mean count / count) ** (1 - BALANCE)`` of the labelled pixels of all crops. Logits (B, K, H, W);
+    labels (B, H, W), of which 0 and 255 teach nothing; counts (K,).
     """
     target, mask = one_hot_labels(labels, logits.shape[1])
     log_p = F.log_softmax(logits.float(), dim=1)
@@ -38,23 +31,15 @@ def label_loss(
     weighted = target * weight[None, :, None, None]
     loss = -cross_entropy_weight * (weighted * log_p).sum() / weighted.sum().clamp_min(1)
     if dice_weight:
-        p = log_p.exp() * mask
-        overlap, size = (p * target).sum((0, 2, 3)), target.sum((0, 2, 3))
-        dice = (2 * overlap + 1) / (p.sum((0, 2, 3)) + size + 1)
-        here = (size > 0).float()
-        loss = loss + dice_weight * ((1 - dice) * here).sum() / here.sum().clamp_min(1)
+        loss = loss + dice_loss(log_p.exp() * mask, target, dice_weight)
     return loss
 
 
 def anchor_loss(logits: Tensor, before: Tensor, where: Tensor) -> Tensor:
     """Mean Kullback-Leibler divergence of the model to what it was before, over some pixels.
 
-    Learning without forgetting (Li, Hoiem 2016), on the very images that are learnt from.
-
-    Parameters
-    ----------
-    logits, before : Tensor, shape (B, K, H, W)
-    where : Tensor of bool, shape (B, H, W)
+    Learning without forgetting (Li, Hoiem 2016), on the very images that are learnt from. Logits (B, K, H, W), mask
+    (B, H, W).
     """
     log_p, log_q = F.log_softmax(logits.float(), dim=1), F.log_softmax(before.float(), dim=1)
     apart = (log_q.exp() * (log_q - log_p)).sum(1)
@@ -71,17 +56,9 @@ def soft_shares(logits: Tensor, labels: Tensor) -> Tensor:
 def tolerant_ratio_loss(shares: Tensor, ratio: Tensor, tolerance: float) -> Tensor:
     """How far area shares are from a ratio, beyond what its tolerance allows.
 
-    Mean over the given phases of ``max(0, |log(share / ratio)| - tolerance)``, each weighted by the
-    square root of its ratio, so that a trace phase does not decide alone. This is learning from label
-    proportions (Quadrianto et al. 2009) with a dead zone as wide as the user's own doubt.
-
-    Parameters
-    ----------
-    shares : Tensor, shape (K,)
-    ratio : Tensor, shape (K,)
-        NaN where open.
-    tolerance : float
-        Log-ratio standard deviation.
+    Mean over the given phases of ``max(0, |log(share / ratio)| - tolerance)``, each weighted by the square root of its
+    ratio, so that a trace phase does not decide alone. This is learning from label proportions (Quadrianto et al.
+    2009) with a dead zone as wide as the user's own doubt. Shapes are (K,), NaN where open.
     """
     given = ~torch.isnan(ratio)
     wanted = ratio.nan_to_num().clamp_min(FLOOR)

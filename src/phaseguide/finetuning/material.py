@@ -27,18 +27,7 @@ FEWEST_STEPS = 8
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run learns from and is judged by.
-
-    Attributes
-    ----------
-    rows : list of SourceRow
-    split : Split
-    material : Material
-    judged : list of Crop
-        Crops that hold the validation labels.
-    crop : int
-        Side of the crops in px, which small images make smaller than asked.
-    """
+    """What a run learns from and is judged by; small images make the crop side (px) smaller than asked."""
 
     rows: list[SourceRow]
     split: Split
@@ -56,14 +45,7 @@ def steps_an_epoch(material: Material, config: FinetuneConfig) -> int:
 def check_sources(
     model: LoadedModel, sources: Sequence[Source], config: FinetuneConfig
 ) -> tuple[list[SourceRow], Split]:
-    """Check everything that can be checked before pixels are cut.
-
-    Raises
-    ------
-    TrainingError
-        Adapters that are to learn and are not there, nothing to learn from, a source that cannot work,
-        another number of channels than the model's, a validation field that is not there.
-    """
+    """Check everything that can be checked before pixels are cut; `TrainingError` for what cannot be learnt from."""
     if config.parts == "adapters" and not has_adapters(model.segmenter):
         raise TrainingError(
             f"Model {model.card.name!r} ({model.card.backbone.architecture}) has no adapters that could learn. Choose "

@@ -56,17 +56,7 @@ def held_bytes(segmenter: GuidedSegmenter) -> int:
 
 
 def step_bytes(segmenter: GuidedSegmenter, parts: str, crop: int, batch: int) -> int:
-    """Memory of one step beside models and kept features.
-
-    Parameters
-    ----------
-    segmenter : GuidedSegmenter
-    parts : {"fast", "adapters", "thorough"}
-    crop : int
-        Side of the crops in px.
-    batch : int
-        Crops a step.
-    """
+    """Memory of one step on a batch of crops of a side in px, beside models and kept features."""
     pixels = batch * crop**2
     sam = sam_backbone(segmenter)
     if sam is None:

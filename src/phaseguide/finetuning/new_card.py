@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 import phaseguide
-from phaseguide.finetuning.events import Judgement
+from phaseguide.finetuning.events import ValidationScores
 from phaseguide.finetuning.rehearsal import root_checksum
 from phaseguide.finetuning.sources import Source
 from phaseguide.models.card import CalibrationCard, Card
@@ -30,7 +30,7 @@ def finished_model(
     parent: Card,
     sources: Sequence[Source],
     record: dict[str, Any],
-    after: Judgement | None,
+    after: ValidationScores | None,
 ) -> LoadedModel:
     """Put a fine-tuned segmenter and its card together, on the CPU and in evaluation mode; nothing is saved."""
     segmenter = segmenter.to("cpu").to(memory_format=torch.contiguous_format)
@@ -43,7 +43,7 @@ def finished_model(
             "training": {**record, "root_sha256": root_checksum(parent), "start": parent.training},
             "scores": {} if after is None else {"validation blocks": after.to_dict()},
             "calibration": _calibration(parent),
-            "familiarity": parent.familiarity if _familiar(parent, sources) else None,
+            "familiarity": parent.familiarity if _same_domain(parent, sources) else None,
             "tensors_sha256": "",
             **_ratios(parent, sources),
         }
@@ -71,7 +71,7 @@ def _calibration(parent: Card) -> CalibrationCard:
     )
 
 
-def _familiar(parent: Card, sources: Sequence[Source]) -> bool:
+def _same_domain(parent: Card, sources: Sequence[Source]) -> bool:
     """Whether the images learnt from are like those the parent knows.
 
     If they are not, the model now knows more kinds of image than its parent's card describes, and a

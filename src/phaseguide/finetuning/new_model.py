@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from phaseguide.errors import ModelError
 from phaseguide.models.card import DEFAULT_OWN_ERROR, BackboneCard, CalibrationCard, Card, GuidanceCard
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.phases import PhaseScheme
-from phaseguide.training.config import RECOMMENDED, TrainingConfig
 from phaseguide.training.presets import training_config
-
-if TYPE_CHECKING:
-    from phaseguide.models.segmenter import GuidedSegmenter
 
 
 def new_model(
@@ -31,32 +27,14 @@ def new_model(
 ) -> LoadedModel:
     """Make an untrained model for the user's own phases.
 
-    Parameters
-    ----------
-    scheme : PhaseScheme
-    start : LoadedModel, optional
-        Takes over its encoder, its decoder, and what it knows of phases of the same name. None starts
-        from the ImageNet weights that come with the installation, with a fresh decoder, or with ``sam`` from
-        those of Segment Anything.
-    channels : int
-        1 for grey images, 3 for colour.
-    name : str
-    guidance : {"ccrm", "plm", "spatial", "additive", "none"}, optional
-        Where there is no ``start``. Default: what suits the encoder.
-    sam : {"vit_b", "vit_l", "vit_h"}, optional
-        Start from the encoder and the mask decoder of Segment Anything of this size, instead of ImageNet.
-    adapter : mapping, optional
-        With ``sam``: rank, blocks and base of its adapters, where they are not to be the usual ones.
-    seed : int
-        For fresh weights.
-
-    Raises
-    ------
-    ModelError
-        ``start`` was made for another number of channels, or the weights of Segment Anything are not at hand;
-        the message says how to get them.
+    A ``start`` gives its encoder, its decoder, and what it knows of phases of the same name. Without one, ``sam``
+    names the size of Segment Anything whose encoder and mask decoder are taken, with an ``adapter`` (rank, blocks,
+    base) if not the usual one; else the weights of ImageNet that come with the installation, with a fresh decoder.
+    `ModelError` if ``start`` was made for other channels, or weights are not at hand; the message says how to get
+    them.
     """
     from phaseguide.models.rephase import origin_by_name, rephase
+    from phaseguide.training.building import build_model
 
     if start is not None:
         if start.segmenter.in_channels != channels:
@@ -70,7 +48,8 @@ def new_model(
     if sam:
         given |= {"architecture": "sam", "encoder": sam}
     config = training_config(None, given, "cpu")
-    segmenter = _fresh(scheme, channels, config, {**config.adapter, **(adapter or {})}, seed)
+    config = config.changed(seed=seed, adapter={**config.adapter, **(adapter or {})})
+    segmenter = build_model(config, scheme, channels).eval()
     k = len(scheme)
     card = Card(
         name=name,
@@ -82,23 +61,3 @@ def new_model(
         calibration=CalibrationCard(own_error=[DEFAULT_OWN_ERROR] * k),
     )
     return LoadedModel(segmenter, card, Path())
-
-
-def _fresh(
-    scheme: PhaseScheme, channels: int, config: TrainingConfig, adapter: dict[str, Any], seed: int
-) -> GuidedSegmenter:
-    import torch
-
-    from phaseguide.models.backbones.base import BackboneOptions
-    from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
-
-    c = config
-    guided = c.guidance_options or RECOMMENDED.get(c.guidance, {})
-    options = GuidanceOptions(c.guidance, dict(guided), c.guidance_scales)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        backbone = BackboneOptions(c.architecture, c.encoder, channels, dict(c.decoder), adapter)
-        segmenter = GuidedSegmenter(backbone, options, scheme)
-        segmenter.backbone.load_pretrained()
-    segmenter.eval()
-    return segmenter

@@ -24,15 +24,8 @@ PAUSES = 4
 class Previewer:
     """Asks for the field on show and predicts it, not more often than agreed.
 
-    It draws no random number and changes no weight, so that a run with previews ends like one without.
-
-    Parameters
-    ----------
-    ask : callable or None
-        Returns the field, or None where there is nothing to show.
-    every : float
-        Seconds, at least.
-    device : torch.device
+    It draws no random number and changes no weight, so that a run with previews ends like one without. ``ask`` returns
+    the field, or None where there is nothing to show.
     """
 
     def __init__(
@@ -46,13 +39,8 @@ class Previewer:
     def look(self, segmenter: GuidedSegmenter, epoch: int, *, frozen: bool) -> Iterator[Preview | Notice]:
         """Predict the field if it is time for it; what goes wrong ends the previews, never the run.
 
-        Parameters
-        ----------
-        segmenter : GuidedSegmenter
-            In evaluation mode.
-        epoch : int
-        frozen : bool
-            The encoder does not learn, so that its features of an unchanged field are still good.
+        With a ``frozen`` encoder the features of an unchanged field are still good. The segmenter is in evaluation
+        mode.
         """
         if self._ask is None or time.monotonic() - self._last < self._every:
             return

@@ -41,10 +41,7 @@ def save_position(path: Path, learner: Learner, state: Mapping[str, Any]) -> Non
 def load_position(path: Path, identity: Mapping[str, Any], learner: Learner | None = None) -> dict[str, Any]:
     """Read a checkpoint, check that it belongs to this run, and put a learner where it was.
 
-    Raises
-    ------
-    TrainingError
-        Damaged, or of a run with other settings, labels or start.
+    `TrainingError` for a damaged one, or one of a run with other settings, labels or start.
     """
     tensors, state = load_checkpoint(path)
     other = [REASONS[key] for key in IDENTITY if state.get(key) != identity[key]]

@@ -14,7 +14,7 @@ from phaseguide.control import Control
 from phaseguide.errors import TrainingError, is_out_of_memory
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.finetuning.config import FinetuneConfig
-from phaseguide.finetuning.events import Ending, FinetuneResult, Judgement, Preview, PreviewField
+from phaseguide.finetuning.events import Ending, FinetuneResult, Preview, PreviewField, ValidationScores
 from phaseguide.finetuning.feature_cache import cache_for
 from phaseguide.finetuning.learner import Learner, knows_its_phases
 from phaseguide.finetuning.material import SMALLEST_CROP, prepare, steps_an_epoch
@@ -24,13 +24,14 @@ from phaseguide.finetuning.preview import Previewer
 from phaseguide.finetuning.rehearsal import shipped_rehearsal
 from phaseguide.finetuning.resuming import load_position, save_position
 from phaseguide.finetuning.sources import Source, data_sha256, zero_based
-from phaseguide.finetuning.validation import judge
+from phaseguide.finetuning.validation import validate
 from phaseguide.models.checksums import tensors_sha256
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.segmentation.network.device import choose_device
 from phaseguide.training.adapters import use_checkpointing
 from phaseguide.training.checkpoint import DamagedCheckpointError, set_aside, sweep
+from phaseguide.training.dropout import own_threads
 from phaseguide.training.events import EpochDone
 from phaseguide.training.stages import read_gauges
 
@@ -40,6 +41,9 @@ SAVE_S = 5.0
 """Least time between two checkpoints."""
 
 PAUSE_S = 0.1
+
+KEPT = ("crop", "batch", "stale", "setbacks", "spent", "losses", "first_crop")
+"""What a checkpoint keeps of a run as it is."""
 
 
 def finetune(
@@ -53,50 +57,23 @@ def finetune(
     control: Control | None = None,
     preview: Callable[[], PreviewField | None] | None = None,
 ) -> Iterator[FinetuneEvent]:
-    """Let a model learn from what the user painted.
+    """Let a model, which is not changed, learn from what the user painted.
 
-    Parameters
-    ----------
-    model : LoadedModel
-        Where to start; it is not changed.
-    sources : sequence of Source
-    config : FinetuneConfig
-    name : str
-        Name in the new card.
-    rehearsal : sequence of Source, optional
-        Labelled images that the model has learnt from, against forgetting. None takes those that ship
-        with the model, if there are any.
-    checkpoint : Path, optional
-        Written between epochs. If the file is there, the run goes on from it, and ends with the same
-        weights as an uninterrupted one (same device and thread count, no limit of minutes). One that is
-        damaged is kept under another name, and the run begins anew. The caller removes it when the result
-        is kept or no longer wanted.
-    control : Control, optional
-        Pauses the run, or stops it so that it finishes with the best model so far.
-    preview : callable, optional
-        Returns what the user is looking at, or None; called in this thread.
+    ``rehearsal`` are labelled images that the model has learnt from, against forgetting; None takes those that ship
+    with the model, if there are any.
 
-    Yields
-    ------
-    Progress, Notice, EpochDone, Preview
-        As they happen; `Progress` after every step.
-    Finished of FinetuneResult
-        Last.
+    The ``checkpoint`` is written between epochs. If the file is there, the run goes on from it, and ends with the same
+    weights as an uninterrupted one (same device and thread count, no limit of minutes). One that is damaged is kept
+    under another name, and the run begins anew. The caller removes it when the result is kept or no longer wanted.
 
-    Raises
-    ------
-    TrainingError
-        Sources that cannot work, a checkpoint of another run, too little memory for the smallest crops.
+    ``preview`` returns what the user is looking at, or None; it is called in this thread. `TrainingError` for sources
+    that cannot work, a checkpoint of another run, too little memory for the smallest crops.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(config.used_threads())
     # The order of crops decides what is drawn: it must not depend on who lists the sources.
     ordered = sorted(sources, key=lambda source: source.name)
-    try:
+    with own_threads(config.used_threads()):
         run = _Run(model, ordered, config, name, rehearsal, checkpoint, control or Control(), preview)
         yield from run.events()
-    finally:
-        torch.set_num_threads(threads)
 
 
 class _Run:
@@ -126,8 +103,8 @@ class _Run:
         self.checkpointing = False
         self.spent, self.saved = 0.0, time.monotonic()
         self.epoch_began = time.perf_counter()
-        self.before: Judgement | None = None
-        self.after: Judgement | None = None
+        self.before: ValidationScores | None = None
+        self.after: ValidationScores | None = None
         self.ended: Ending = "done"
 
     def events(self) -> Iterator[FinetuneEvent]:
@@ -143,7 +120,7 @@ class _Run:
             if self.checkpoint.exists():
                 yield Notice(self._resume(self.checkpoint))
         yield Progress("Judging the model as it is", 0, 1)
-        self.before = self._judge(self.start.segmenter.to(self.device))
+        self.before = self._validate(self.start.segmenter.to(self.device))
         self.start.segmenter.to("cpu")
         while len(self.history) < self.config.epochs and not self._over():
             done = yield from self._epoch()
@@ -153,7 +130,7 @@ class _Run:
             self._save(last=False)
             yield done
         yield Progress("Judging the new model", 0, 1)
-        self.after = self._judge(self.learner.best)
+        self.after = self._validate(self.learner.best)
         self._save(last=True)
         yield Finished(self._result())
 
@@ -180,8 +157,10 @@ class _Run:
         self.checkpointing = True
         use_checkpointing(self.learner.model)
 
-    def _judge(self, segmenter: GuidedSegmenter) -> Judgement | None:
-        return judge(segmenter, self.prepared.judged, self.judging, self.device, self.prepared.split.sentence)
+    def _validate(self, segmenter: GuidedSegmenter) -> ValidationScores | None:
+        return validate(
+            segmenter, self.prepared.judged, self.judging, self.device, self.prepared.split.sentence
+        )
 
     def _identity(self) -> dict[str, Any]:
         base = self.start.segmenter.backbone.options.adapter.get("base", "")
@@ -201,11 +180,10 @@ class _Run:
             self.crop = int(state["crop"])
             self._set_up()
         load_position(path, self._identity(), self.learner)
-        self.batch, self.stale, self.setbacks = state["batch"], state["stale"], state["setbacks"]
+        for name in KEPT:
+            setattr(self, name, state[name])
         self.best_value = -np.inf if state["best"] is None else state["best"]
-        self.spent = state["spent"]
         self.history = [EpochDone(**h) for h in state["history"]]
-        self.losses, self.first_crop = state["losses"], state["first_crop"]
         return f"Going on after epoch {len(self.history)} of {self.config.epochs}."
 
     def _save(self, *, last: bool) -> None:
@@ -215,15 +193,9 @@ class _Run:
             **self._identity(),
             "name": self.name,
             "start": self.start.card.name,
-            "crop": self.crop,
-            "batch": self.batch,
-            "stale": self.stale,
-            "setbacks": self.setbacks,
             "best": None if np.isinf(self.best_value) else self.best_value,
-            "spent": self.spent,
             "history": self.history,
-            "losses": self.losses,
-            "first_crop": self.first_crop,
+            **{name: getattr(self, name) for name in KEPT},
         }
         save_position(self.checkpoint, self.learner, state)
         self.saved = time.monotonic()
@@ -333,7 +305,7 @@ class _Run:
         return self.ended != "done"
 
     def _done(self, loss: float, seconds: float) -> EpochDone:
-        judged = self._judge(self.learner.average)
+        judged = self._validate(self.learner.average)
         value = -loss if judged is None or judged.dice_mean is None else judged.dice_mean
         best = value > self.best_value
         if best:

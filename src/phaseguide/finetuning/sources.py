@@ -26,25 +26,12 @@ Kind = Literal["edits", "partial", "full", "ratio"]
 
 @dataclass(frozen=True)
 class Source:
-    """One image and what is known about it.
+    """One raw image, (H, W) or (H, W, C), and what is known about it; no two sources of a run share a name.
 
-    Attributes
-    ----------
-    name : str
-        Of the image, as messages and tables name it; no two sources of a run share one.
-    image : ndarray, shape (H, W) or (H, W, C)
-        Raw.
-    labels : ndarray of uint8, shape (H, W), or None
-        0 nobody has said, 1..K the phases, 255 excluded, the image's bars and rims among them.
-    kind : {"edits", "partial", "full", "ratio"}
-        Edits; a partly painted layer; a fully labelled one; a ratio alone.
-    ratio : tuple of float or None, optional
-        Area shares of the image in [0, 1], None where open.
-    tolerance : float
-        How sure the ratio is, as a standard deviation in log-ratio space.
-    group : str
-        Sources of one group meet the ratio in the mean: fields of a specimen whose composition is known.
-        Empty: the ratio is this image's own.
+    Labels (H, W): 0 nobody has said, 1..K, 255 excluded, the image's bars and rims among them. The ratio has area
+    shares in [0, 1], None where open; its tolerance is a standard deviation in log-ratio space. Sources of one
+    ``group`` meet the ratio in the mean: fields of a specimen whose composition is known. Empty: the ratio is this
+    image's own.
     """
 
     name: str
@@ -66,18 +53,8 @@ class Source:
 
 @dataclass(frozen=True)
 class SourceRow:
-    """A line of the table of sources.
-
-    Attributes
-    ----------
-    name : str
-    kind : str
-    shares : tuple of float
-        Labelled share of the image per phase, in [0, 1].
-    labelled : int
-        Labelled pixels; excluded ones do not count.
-    problem : str
-        Why nothing can be learnt from it, or empty.
+    """A line of the table of sources: labelled share of the image per phase, in [0, 1], and labelled pixels, excluded
+    ones not counted. ``problem`` says why nothing can be learnt from it, or is empty.
     """
 
     name: str

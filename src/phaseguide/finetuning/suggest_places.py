@@ -49,22 +49,11 @@ KIND = 0.5
 
 @dataclass(frozen=True)
 class Place:
-    """A place to paint.
+    """A place to paint, ranked from 1: a window with its middle.
 
-    Attributes
-    ----------
-    rank : int
-        From 1.
-    window : tuple of slice
-        Rows and columns.
-    row, column : int
-        The middle of it.
-    gain : float
-        Expected change that a label there covers, as a share of all of it in the image, in [0, 1].
-    between : tuple of int
-        The two labels between which the model hesitates there, the shown one first.
-    disputed : float
-        Share of the place where the ratio would change the phase.
+    ``gain`` is the expected change that a label there covers, as a share of all of it in the image; ``between`` the
+    two labels between which the model hesitates there, the shown one first; ``disputed`` the share of the place where
+    the ratio would change the phase.
     """
 
     rank: int
@@ -85,18 +74,8 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Doubt:
-    """What is believed about each pixel.
-
-    Attributes
-    ----------
-    belief : ndarray of float32, shape (K, H, W)
-        Probability of each phase.
-    shown : ndarray of uint8, shape (H, W)
-        The label map on show, 1..K.
-    disputed : ndarray of bool, shape (H, W)
-        Where the ratio changes the phase.
-    """
+class PixelBelief:
+    """What is believed of each pixel: probabilities (K, H, W), the map on show, where the ratio changes the phase."""
 
     belief: Floats
     shown: Labels
@@ -109,30 +88,28 @@ class Doubt:
         return change
 
 
-def doubt(scores: NDArray[Any], wanted: ArrayLike | None = None, *, edits: Labels | None = None) -> Doubt:
-    """Turn scores, and a ratio where there is one, into what is believed.
+def pixel_belief(
+    scores: NDArray[Any], wanted: ArrayLike | None = None, *, edits: Labels | None = None
+) -> PixelBelief:
+    """Turn scores (K, H, W) without a ratio, and the area shares that are imposed, if any, into what is believed.
 
-    Parameters
-    ----------
-    scores : ndarray of float, shape (K, H, W)
-        Logits without a ratio.
-    wanted : array_like, shape (K,), optional
-        Area shares that are imposed (no open phase, sum 1).
-    edits : ndarray of uint8, shape (H, W), optional
-        Count towards the shares; 255 is excluded.
+    Edits count towards the shares; 255 is excluded.
     """
-    plain = _softmax(scores)
+    from scipy.special import softmax
+
+    scores = np.asarray(scores, dtype=np.float32)
+    plain = softmax(scores, axis=0)
     if wanted is None:
         shown = (np.argmax(plain, axis=0) + 1).astype(np.uint8)
-        return Doubt(plain, shown, np.zeros(shown.shape, dtype=np.bool_))
-    match = match_ratio(np.ascontiguousarray(scores, dtype=np.float32), wanted, fixed=edits)
-    told = _softmax(np.asarray(scores, dtype=np.float32) + match.offsets[:, None, None].astype(np.float32))
+        return PixelBelief(plain, shown, np.zeros(shown.shape, dtype=np.bool_))
+    match = match_ratio(np.ascontiguousarray(scores), wanted, fixed=edits)
+    told = softmax(scores + match.offsets[:, None, None].astype(np.float32), axis=0)
     shown = (np.argmax(told, axis=0) + 1).astype(np.uint8)
     belief: Floats = (plain + told) / np.float32(2)
-    return Doubt(belief, shown, shown != np.argmax(plain, axis=0) + 1)
+    return PixelBelief(belief, shown, shown != np.argmax(plain, axis=0) + 1)
 
 
-def help_map(found: Doubt, *, edits: Labels | None = None, brush_px: int = BRUSH_PX) -> Floats:
+def expected_change_map(found: PixelBelief, *, edits: Labels | None = None) -> Floats:
     """Return the expected change without bands narrower than a brush, shape (H, W), in [0, 1].
 
     Painted and excluded pixels are 0.
@@ -142,7 +119,7 @@ def help_map(found: Doubt, *, edits: Labels | None = None, brush_px: int = BRUSH
     change = found.expected_change()
     if edits is not None:
         change = np.where(edits == NOT_CLASSIFIED, change, np.float32(0))
-    opened: Floats = grey_opening(change, size=(brush_px, brush_px))
+    opened: Floats = grey_opening(change, size=(BRUSH_PX, BRUSH_PX))
     return opened
 
 
@@ -152,32 +129,11 @@ def rank_places(
     *,
     edits: Labels | None = None,
     count: int = 12,
-    side: int = SIDE,
 ) -> tuple[Place, ...]:
-    """Choose places to paint, the most useful first.
+    """Choose places to paint that do not overlap, the most useful first; fewer than ``count`` where nothing is left to
+    gain.
 
-    Parameters
-    ----------
-    scores : ndarray of float, shape (K, H, W)
-        Logits without a ratio; see `phaseguide.segmentation.session.Session.scores`.
-    wanted : array_like, shape (K,), optional
-        Area shares that are imposed (`phaseguide.segmentation.request.Segmentation.imposed`).
-    edits : ndarray of uint8, shape (H, W), optional
-        What is painted already. What it covers needs no second stroke.
-    count : int
-        Places at most; fewer where nothing is left to gain.
-    side : int
-        Side of a place, px.
-
-    Returns
-    -------
-    tuple of Place
-        They do not overlap.
-
-    Raises
-    ------
-    SchemeError
-        Edits of another shape than the scores.
+    Scores and shares as for `doubt`. What edits cover needs no second stroke; `SchemeError` if their shape differs.
     """
     shape = (scores.shape[1], scores.shape[2])
     if edits is not None and edits.shape != shape:
@@ -185,9 +141,9 @@ def rank_places(
             f"The edits are {edits.shape[0]} x {edits.shape[1]} px, the scores {shape[0]} x {shape[1]} px. "
             "Use edits that were painted on this image."
         )
-    found = doubt(scores, wanted, edits=edits)
-    change = help_map(found, edits=edits)
-    cells = _Cells(found, change, edits, side)
+    found = pixel_belief(scores, wanted, edits=edits)
+    change = expected_change_map(found, edits=edits)
+    cells = _Cells(found, change, edits)
     places: list[Place] = []
     while len(places) < count:
         best = cells.best()
@@ -203,10 +159,10 @@ def rank_places(
 class _Cells:
     """The image in cells: how much change each expects, of what kind, and how much of it is covered."""
 
-    def __init__(self, found: Doubt, change: Floats, edits: Labels | None, side: int) -> None:
+    def __init__(self, found: PixelBelief, change: Floats, edits: Labels | None) -> None:
         height, width = change.shape
-        self.cell = max(side // 4, int(np.ceil(np.sqrt(height * width / MOST_CELLS))))
-        self.side = min(side, height, width)
+        self.cell = max(SIDE // 4, int(np.ceil(np.sqrt(height * width / MOST_CELLS))))
+        self.side = min(SIDE, height, width)
         self.starts = (np.arange(0, height, self.cell), np.arange(0, width, self.cell))
         mass = self._sums(change)
         self.shape = mass.shape
@@ -285,7 +241,9 @@ class _Cells:
         return sums
 
 
-def _place(rank: int, row: int, column: int, gain: float, found: Doubt, change: Floats, side: int) -> Place:
+def _place(
+    rank: int, row: int, column: int, gain: float, found: PixelBelief, change: Floats, side: int
+) -> Place:
     top, left = row - side // 2, column - side // 2
     window = (slice(top, top + side), slice(left, left + side))
     weight = change[window]
@@ -303,10 +261,3 @@ def _place(rank: int, row: int, column: int, gain: float, found: Doubt, change: 
         (first, second),
         float(found.disputed[window].mean()),
     )
-
-
-def _softmax(scores: NDArray[Any]) -> Floats:
-    z = np.asarray(scores, dtype=np.float32)
-    e = np.exp(z - z.max(axis=0))
-    p: Floats = e / e.sum(axis=0)
-    return p

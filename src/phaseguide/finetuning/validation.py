@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from phaseguide.errors import is_out_of_memory
 from phaseguide.evaluation.confusion import confusion_matrix, scores_from_confusion
 from phaseguide.finetuning.crops import Crop
-from phaseguide.finetuning.events import Judgement, PhaseScore
+from phaseguide.finetuning.events import PhaseScore, ValidationScores
 from phaseguide.finetuning.feature_cache import FeatureCache, whole
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.segmentation.matching.match import argmax_labels
@@ -19,25 +19,16 @@ from phaseguide.segmentation.matching.match import argmax_labels
 AT_ONCE = 4
 
 
-def judge(
+def validate(
     segmenter: GuidedSegmenter,
     crops: Sequence[Crop],
     cache: FeatureCache | None,
     device: torch.device,
     source: str,
-) -> Judgement | None:
-    """Score a model on the labelled pixels of crops; None where there are none.
+) -> ValidationScores | None:
+    """Score a model on the labelled pixels of crops, and leave it in evaluation mode; None where there are none.
 
-    Parameters
-    ----------
-    segmenter : GuidedSegmenter
-        Left in evaluation mode.
-    crops : sequence of Crop
-        Pixels that two crops share count twice.
-    cache : FeatureCache, optional
-        Features of these crops; None encodes them anew.
-    source : str
-        Goes into the judgement.
+    Pixels that two crops share count twice. Without a cache of their features they are encoded anew.
     """
     if not crops:
         return None
@@ -75,7 +66,7 @@ def _confusion(
     return total
 
 
-def from_confusion(total: NDArray[np.int64], names: Sequence[str], source: str) -> Judgement:
+def from_confusion(total: NDArray[np.int64], names: Sequence[str], source: str) -> ValidationScores:
     """Read a judgement off a confusion matrix, shape (K, K + 1)."""
     scores = scores_from_confusion(total)
     pixels = total.sum(1)
@@ -94,7 +85,7 @@ def from_confusion(total: NDArray[np.int64], names: Sequence[str], source: str) 
     known = [s.dice for s in phases if s.dice is not None]
     seen = total[:, : len(names)].sum(0)
     gap = np.abs(seen / max(1, seen.sum()) - pixels / max(1, pixels.sum())).mean()
-    return Judgement(
+    return ValidationScores(
         tuple(phases),
         float(np.mean(known)) if known else None,
         float(gap) if pixels.sum() else None,

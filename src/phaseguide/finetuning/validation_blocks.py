@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from phaseguide.finetuning.sources import Source
 from phaseguide.labels import is_labelled
 from phaseguide.micrographs.records import sha256_of_array
+from phaseguide.models.training_record import generations
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
 
 if TYPE_CHECKING:
@@ -41,19 +42,12 @@ FEWEST_BLOCKS = 4
 
 @dataclass(frozen=True)
 class Split:
-    """Labels to learn from and labels to judge by, of each source; both None for a ratio alone.
+    """Labels (H, W) to learn from and to judge by, of each source, 0 where a pixel is of the other kind; None for a
+    ratio alone.
 
-    Attributes
-    ----------
-    teach, judge : tuple of (ndarray of uint8, shape (H, W)) or None
-        0 where a pixel is of the other kind, or was never labelled.
-    blocks : int
-        Blocks, or whole sources, that validate.
-    sentence : str
-        What validates, in words a user reads.
-    blocks_by_image : dict
-        For the checksum of each image: blocks that are ``held`` and that have ``taught``, as row and column
-        of their grid; JSON values, to be kept with the model.
+    ``blocks`` counts blocks, or whole sources, that validate. ``blocks_by_image`` tells for the checksum of each image
+    which are ``held`` and which have ``taught``, as row and column of their grid; JSON values, to be kept with the
+    model.
     """
 
     teach: tuple[NDArray[np.uint8] | None, ...]
@@ -74,20 +68,10 @@ def split_labels(
 ) -> Split:
     """Hold out whole sources, or blocks of the painted area.
 
-    Blocks are drawn phase by phase, the rarest first, until ``share`` of its labelled pixels is held
-    out, at most as many as leave three quarters of its blocks to learn from.
-
-    Parameters
-    ----------
-    sources : sequence of Source
-    n_phases : int
-    share : float
-        In [0, 1); 0 holds out nothing.
-    fields : sequence of str
-        Names of sources that validate as a whole; blocks are then not drawn.
-    history : History, optional
-        What the models before have been taught and judged on; see `block_history`.
-    seed : int
+    Blocks are drawn phase by phase, the rarest first, until ``share`` of its labelled pixels is held out, at most as
+    many as leave three quarters of its blocks to learn from. ``fields`` are names of sources that validate as a whole;
+    blocks are then not drawn. ``history`` is what the models before have been taught and judged on; see
+    `block_history`.
     """
     images = [sha256_of_array(source.image) for source in sources]
     if fields:
@@ -125,15 +109,13 @@ def split_labels(
 def block_history(card: Card) -> History:
     """Read what a model and those it descends from were judged on and taught, by the checksum of the image."""
     found: dict[str, tuple[frozenset[Block], frozenset[Block]]] = {}
-    record: Any = card.training
-    while isinstance(record, dict) and record:
+    for record in generations(card.training):
         for image, blocks in record.get("blocks", {}).items():
             held, taught = found.get(image, (frozenset(), frozenset()))
             found[image] = (
                 held | {(row, column) for row, column in blocks["held"]},
                 taught | {(row, column) for row, column in blocks["taught"]},
             )
-        record = record.get("start")
     return found
 
 

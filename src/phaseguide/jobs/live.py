@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from phaseguide.errors import MicrographError
-from phaseguide.events import Finished, Rest, Stages
+from phaseguide.events import Finished, Settle, Stages
 from phaseguide.jobs.inputs import Inputs
 from phaseguide.jobs.results import Labels, Provenance
 from phaseguide.jobs.segment import Plane, checked_edits
@@ -64,7 +64,7 @@ class LiveRequest:
 class LiveResult:
     """An answer; ``edits`` are the checked ones that it holds, ``work_s`` the seconds that a processor worked."""
 
-    wish: LiveRequest
+    live_request: LiveRequest
     segmentation: Segmentation
     edits: Labels | None
     work_s: float
@@ -74,7 +74,7 @@ class LiveResult:
 class LivePreview:
     """A part of an answer that is under way: the field on show."""
 
-    wish: LiveRequest
+    live_request: LiveRequest
     labels: Labels
     window: Window
 
@@ -88,14 +88,14 @@ class Sensitivity:
     own: tuple[Ratio, Ratio]
 
 
-def live_stages(wish: LiveRequest, hand: LiveEdits, store: SessionStore) -> Stages:
-    """Answer a wish; yields `LiveResult`, `LivePreview`, `Sensitivity`, and `Rest` to be dropped at.
+def live_stages(live_request: LiveRequest, live_edits: LiveEdits, store: SessionStore) -> Stages:
+    """Answer changed values; yields `LiveResult`, `LivePreview`, `Sensitivity`, and `Settle` to be dropped at.
 
     Parameters
     ----------
-    wish : LiveRequest
-    hand : LiveEdits
-        The same for all wishes of one series.
+    live_request : LiveRequest
+    live_edits : LiveEdits
+        The same for all requests of one series.
     store : SessionStore
 
     Raises
@@ -103,16 +103,16 @@ def live_stages(wish: LiveRequest, hand: LiveEdits, store: SessionStore) -> Stag
     PhaseguideError
         Input that cannot be segmented; its message is for the user.
     """
-    session, request = wish.session, wish.request
+    session, request = live_request.session, live_request.request
     guided = _acts_in_network(session, request)
     with store.lock:
-        painted = hand.hold(session, wish.plane, store)
+        painted = live_edits.hold(session, live_request.plane, store)
         first = replace(request, mode="matched") if guided else request
-        segmentation = yield from _answers(wish, painted, first, None)
+        segmentation = yield from _answers(live_request, painted, first, None)
     if guided:
-        yield Rest(DECODE_REST_S)
+        yield Settle(DECODE_REST_S)
         with store.lock:
-            segmentation = yield from _answers(wish, painted, request, wish.focus)
+            segmentation = yield from _answers(live_request, painted, request, live_request.focus)
     yield from measure_stages(segmentation)
 
 
@@ -120,10 +120,10 @@ def measure_stages(segmentation: Segmentation) -> Stages:
     """Measure what a shift of all boundaries by one pixel does to the areas, once nothing moves."""
     from phaseguide.segmentation.review.sensitivity import boundary_sensitivity
 
-    yield Rest(MEASURE_REST_S)
+    yield Settle(MEASURE_REST_S)
     phases = len(segmentation.scheme)
     achieved = boundary_sensitivity(segmentation.labels, phases)
-    yield Rest(0)
+    yield Settle(0)
     own = achieved if segmentation.own_labels is segmentation.labels else None
     yield Sensitivity(segmentation, achieved, own or boundary_sensitivity(segmentation.own_labels, phases))
 
@@ -135,25 +135,25 @@ def _acts_in_network(session: Session, request: Request) -> bool:
 
 
 def _answers(
-    wish: LiveRequest, painted: Labels | None, request: Request, focus: Window | None
+    live_request: LiveRequest, painted: Labels | None, request: Request, focus: Window | None
 ) -> Generator[Any, None, Segmentation]:
     begun = time.thread_time()  # not the time of day: the window that is being drawn meanwhile must not count
-    session = wish.session
+    session = live_request.session
     events = session.segment(request) if focus is None else session.segment(request, focus=focus)
     with closing(events):  # type: ignore[type-var]
         for event in events:
             if isinstance(event, Finished):
                 result: Segmentation = event.result
-                yield LiveResult(wish, result, painted, time.thread_time() - begun)
+                yield LiveResult(live_request, result, painted, time.thread_time() - begun)
             elif isinstance(event, Preview):
-                yield LivePreview(wish, event.labels, event.window)
+                yield LivePreview(live_request, event.labels, event.window)
             else:
-                yield Rest(0)
+                yield Settle(0)
     return result
 
 
 class LiveEdits:
-    """What stays the same from wish to wish: looked at once, and the edits again when they have changed."""
+    """What stays the same from request to request: looked at once, and the edits again when they have changed."""
 
     def __init__(self) -> None:
         self._session: Session | None = None

@@ -55,13 +55,13 @@ class InsideFound:
 
 
 def run_look(
-    wish: InspectionRequest, store: SessionStore, control: Control
+    request: InspectionRequest, store: SessionStore, control: Control
 ) -> Iterator[Progress | Notice | Finished[InsideFound]]:
     """Look inside; ends without a result when ``control`` says stop, between two blocks.
 
     Parameters
     ----------
-    wish : InspectionRequest
+    request : InspectionRequest
     store : SessionStore
         Lends its model, which nobody else can use meanwhile.
     control : Control
@@ -80,21 +80,21 @@ def run_look(
     from phaseguide.segmentation.inside.views import look_inside
 
     with store.lock:
-        model = store.model(wish.model_path, wish.device)
+        model = store.model(request.model_path, request.device)
         if control.stopping:
             return
         base = find_base(model)
         guided = model.card.guidance.kind != "none"
-        pixels = wish.read()
+        pixels = request.read()
         events = look_inside(
             model,
             pixels,
-            ratio=wish.ratio if guided else None,
+            ratio=request.ratio if guided else None,
             base=None if base is None else base[1],
-            device=wish.device,
-            centre=wish.centre,
-            invert=wish.invert,
-            name=wish.name,
+            device=request.device,
+            centre=request.centre,
+            invert=request.invert,
+            name=request.name,
             labels=find_margins(pixels).exclude(None, pixels.shape[:2]),
         )
         with closing(events):  # type: ignore[type-var]

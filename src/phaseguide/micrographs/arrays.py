@@ -15,23 +15,10 @@ from phaseguide.phases import EXCLUDED
 def as_image_array(data: Any, name: str) -> NDArray[Any]:
     """Return an image of any kind as an array that the networks can take.
 
-    Parameters
-    ----------
-    data : array_like
-        Whatever numpy can take; torch tensors of any device and Pillow images too.
-    name : str
-        The file or layer; named in the error.
-
-    Returns
-    -------
-    ndarray of uint8, uint16 or float32
-        In native byte order, contiguous; the very array where it is that already. Black-and-white becomes 0 and
-        255; integers of other widths become uint16 where their values fit, else float32.
-
-    Raises
-    ------
-    MicrographError
-        No numbers, rows of unequal length, masked pixels, or too large for the free memory.
+    ``data`` is whatever numpy can take, torch tensors of any device and Pillow images too; ``name`` is named in the
+    error. In native byte order, contiguous; the very array where it is that already. Black-and-white becomes 0 and
+    255; integers of other widths become uint16 where their values fit, else float32. `MicrographError` for what holds
+    no numbers, rows of unequal length, masked pixels, or too much for the free memory.
     """
     pixels = _as_array(data, name, as_labels=False)
     if pixels.dtype not in (np.uint8, np.uint16, np.float32):
@@ -53,20 +40,7 @@ def as_image_array(data: Any, name: str) -> NDArray[Any]:
 
 
 def as_label_array(data: Any, name: str) -> NDArray[np.uint8]:
-    """Return labels of any kind as uint8.
-
-    Parameters
-    ----------
-    data : array_like
-        As for `as_image_array`; whole numbers from 0 to 255 of any type.
-    name : str
-        The file or layer; named in the error.
-
-    Raises
-    ------
-    MicrographError
-        As `as_image_array`, or other values.
-    """
+    """Return labels of any kind, whole numbers from 0 to 255 of any type, as uint8; errors as `as_image_array`."""
     labels = _as_array(data, name, as_labels=True)
     if labels.dtype == np.uint8:
         return np.ascontiguousarray(labels)

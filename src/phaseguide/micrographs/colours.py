@@ -11,15 +11,8 @@ Pixels = NDArray[Any]
 
 
 def upright(array: Pixels, orientation: int, first: int) -> Pixels:
-    """Turn and mirror an image as the orientation of EXIF and TIFF says; an unknown number changes nothing.
-
-    Parameters
-    ----------
-    array : ndarray
-    orientation : int
-        1 to 8.
-    first : int
-        Axis of its rows; that of its columns is the next.
+    """Turn and mirror an image as the orientation of EXIF and TIFF, 1 to 8, says; its rows are axis ``first``, its
+    columns the next. An unknown number changes nothing.
     """
     rows, columns = first, first + 1
     if orientation in (5, 6, 7, 8):
@@ -71,15 +64,7 @@ def without_premultiplication(colours: Pixels, alpha: Pixels) -> Pixels:
 
 
 def by_pillow(samples: Pixels, kind: str) -> Pixels:
-    """Convert inks, CIE L*a*b* or YCbCr to RGB by Pillow, in 8 bits.
-
-    Parameters
-    ----------
-    samples : ndarray, shape (..., H, W, S)
-        Integers.
-    kind : {"SEPARATED", "CIELAB", "ICCLAB", "YCBCR"}
-        As TIFF names them.
-    """
+    """Convert inks, CIE L*a*b* or YCbCr, as TIFF names them, to RGB by Pillow, in 8 bits; shape (..., H, W, S)."""
     from PIL import Image
 
     mode = {"SEPARATED": "CMYK", "YCBCR": "YCbCr"}.get(kind, "LAB")

@@ -18,24 +18,12 @@ _CREDIBLE_UM = (1e-5, 1e3)
 
 @dataclass(frozen=True)
 class Decoded:
-    """The content of a file.
+    """The content of a file: pixels of shape (H, W), (H, W, 3), (Z, H, W) or (Z, H, W, 3), colour only where the
+    channels differ.
 
-    Attributes
-    ----------
-    pixels : ndarray, shape (H, W), (H, W, 3), (Z, H, W) or (Z, H, W, 3)
-        Any type, native byte order; colour only where the channels differ.
-    pixel_size_um : float or None
-        Edge of a pixel in micrometres.
-    scale_source : str
-        Where that number comes from, or ``"scale unknown"``.
-    bar_rows : int
-        Height of the information bar as the microscope recorded it; 0 if it did not.
-    notices : tuple of str
-        Sentences on what else the file holds and is left out.
-    sha256 : str
-        Checksum of the file when it was read.
-    transparent : ndarray of bool, shape (H, W) or (Z, H, W), or None
-        Pixels that a viewer does not show at all; None if the file has no transparency.
+    ``scale_source`` is ``"scale unknown"`` without a pixel size. ``bar_rows`` is the height of the information bar as
+    the microscope recorded it. ``transparent`` are pixels, (H, W) or (Z, H, W), that a viewer does not show at all;
+    None if the file has no transparency.
     """
 
     pixels: NDArray[Any]

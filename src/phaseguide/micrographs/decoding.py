@@ -16,19 +16,10 @@ _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def decode(path: Path, *, as_labels: bool = False) -> Decoded:
-    """Read a file by its content, whatever its suffix says.
+    """Read a file by its content, whatever its suffix says; `MicrographError` names the file that cannot be read.
 
-    Parameters
-    ----------
-    path : Path
-    as_labels : bool
-        Keep stored values: palette indices instead of colours, black-and-white as 0 and 1, no
-        inversion of inverted grey scales. Storage that changes values is refused.
-
-    Raises
-    ------
-    MicrographError
-        Missing, a folder, not permitted, empty, not an image, damaged, incomplete, or too large.
+    Labels keep stored values: palette indices instead of colours, black-and-white as 0 and 1, no inversion of inverted
+    grey scales. Storage that changes values is refused.
     """
     try:
         if path.is_dir():

@@ -13,15 +13,10 @@ _SAMPLE = 1024  # rows and columns that the range is taken from
 
 
 def grey_levels(data: NDArray[Any], scale: tuple[float, float] | None = None) -> Levels:
-    """Return an image as grey levels, shape (..., C).
+    """Return an image, (H, W) or (..., C), as grey levels, shape (..., C); of more than three channels the first three
+    count.
 
-    Parameters
-    ----------
-    data : ndarray, shape (H, W) or (..., C)
-        Any real number type; of more than three channels the first three count. What is not finite becomes
-        darker than anything else.
-    scale : tuple of float, optional
-        From `grey_scale` of the whole image; give it when ``data`` is a part of it.
+    What is not finite becomes darker than anything else. Give the `grey_scale` of the whole image for a part of it.
     """
     low, levels_a_unit = grey_scale(data) if scale is None else scale
     levels = np.asarray(data)[..., None] if data.ndim == 2 else data[..., :3]

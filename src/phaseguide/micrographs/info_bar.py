@@ -39,20 +39,11 @@ _SMOOTH = 31  # columns over which a shade is followed
 def detect_info_bar(data: NDArray[Any]) -> int:
     """Count the rows at the bottom of an image that belong to an information bar.
 
-    A bar is a band over the full width whose pixels have one background except for text, logos and a
-    scale bar of clearly other value, and which ends in a straight, sharp edge at the image. The background may
-    be shaded from left to right or from top to bottom, and carry noise. Bars of different backgrounds on top of one
-    another are one. Dark resin at the border of a micrograph fails on the edge, its noise fails on the contrast.
-
-    Parameters
-    ----------
-    data : ndarray, shape (H, W) or (H, W, 3)
-        Any real number type. Turned upside down, the bar at the top is found.
-
-    Returns
-    -------
-    int
-        Rows of the bar, 0 if there is none; a bar covers at most half of the height.
+    A bar is a band over the full width whose pixels have one background except for text, logos and a scale bar of
+    clearly other value, and which ends in a straight, sharp edge at the image. The background may be shaded from left
+    to right or from top to bottom, and carry noise. Bars of different backgrounds on top of one another are one. Dark
+    resin at the border of a micrograph fails on the edge, its noise fails on the contrast. It covers at most half of
+    the height. Turn the image upside down to find the bar at the top.
     """
     height = data.shape[0]
     if height < _SMALLEST_IMAGE or data.shape[1] < _SMALLEST_IMAGE:

@@ -19,15 +19,10 @@ LabelsOrNone = TypeVar("LabelsOrNone", NDArray[np.uint8], NDArray[np.uint8] | No
 
 @dataclass(frozen=True, eq=False)
 class Margins:
-    """Bars and rims of an image, or of every plane of a stack.
+    """Rows of the information bars of an image, or of every plane of a stack, 0 without; and its rim.
 
-    Attributes
-    ----------
-    bottom, top : int
-        Rows of an information bar there; 0 if there is none.
-    rim : ndarray of bool, shape (H, W) or (..., H, W), or None
-        What was left empty when the picture was stitched, turned or framed; None if nothing was. Of a stack
-        each plane has its own.
+    The rim is what was left empty when the picture was stitched, turned or framed, (H, W) or (..., H, W); None if
+    nothing was. Of a stack each plane has its own.
     """
 
     bottom: int = 0
@@ -68,19 +63,10 @@ class Margins:
         return parts
 
     def exclude(self, labels: LabelsOrNone, shape: tuple[int, ...]) -> NDArray[np.uint8] | LabelsOrNone:
-        """Exclude bars and rims, except where somebody has said something.
+        """Exclude bars and rims, except where somebody has said something: edits or a label map, None for nothing.
 
-        Parameters
-        ----------
-        labels : ndarray of uint8, or None
-            Manual edits, or a label map; None says nothing.
-        shape : tuple of int
-            Of the plane, (H, W), or of the stack, (..., H, W). Labels of another one are left as they are.
-
-        Returns
-        -------
-        ndarray of uint8, or None
-            ``labels`` itself where there is nothing to exclude.
+        ``shape`` is that of the plane, (H, W), or of the stack; labels of another one are left as they are. They are
+        returned themselves where there is nothing to exclude.
         """
         if not self or (labels is not None and labels.shape != shape):
             return labels
@@ -107,16 +93,10 @@ def of_stack(planes: Sequence[Margins], size: tuple[int, int]) -> Margins:
 
 
 def find_margins(image: NDArray[Any], *, bottom: int = 0, empty: Mask | None = None) -> Margins:
-    """Look for the bars and rims of an image.
+    """Look for the bars (in the first plane) and rims of an image of shape (..., H, W) or (..., H, W, 3).
 
-    Parameters
-    ----------
-    image : ndarray, shape (..., H, W) or (..., H, W, 3)
-        Any real number type. Bars are looked for in the first plane.
-    bottom : int
-        Rows of the bar at the bottom where the file tells them.
-    empty : ndarray of bool, shape (..., H, W), optional
-        Pixels that the file itself says are empty, such as transparent ones.
+    ``bottom`` are the rows of the bar where the file tells them, ``empty`` pixels that the file itself says are empty,
+    such as transparent ones.
     """
     is_rgb = image.ndim > 2 and image.shape[-1] == 3
     size = image.shape[-3:-1] if is_rgb else image.shape[-2:]

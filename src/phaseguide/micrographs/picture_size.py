@@ -11,18 +11,9 @@ _COPIES = 2  # as stored, and in the form that is worked on
 
 
 def check_size(shape: Sequence[int], bytes_a_value: int) -> None:
-    """Raise if a picture would not fit into the free memory.
+    """Raise `MicrographError`, without the name of the file, if a picture would not fit into the free memory.
 
-    Parameters
-    ----------
-    shape : sequence of int
-        Of the array, as its header declares it: height and width among them.
-    bytes_a_value : int
-
-    Raises
-    ------
-    MicrographError
-        It would not; the file is for the caller to name.
+    The shape is what its header declares, height and width among it.
     """
     import psutil
 

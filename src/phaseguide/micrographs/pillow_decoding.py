@@ -29,22 +29,9 @@ _guard = threading.Lock()
 
 
 def decode_other(path: Path, *, as_labels: bool) -> Decoded:
-    """Read the first picture of a file that is no TIFF.
+    """Read the first picture of a file that is no TIFF; any error of a decoder on a damaged file passes through.
 
-    Parameters
-    ----------
-    path : Path
-    as_labels : bool
-        See `phaseguide.micrographs.decoding.decode`.
-
-    Raises
-    ------
-    MicrographError
-        Too large, or lossy where labels are wanted; without the name of the file.
-    PIL.UnidentifiedImageError
-        No picture, or none of these formats.
-    Exception
-        Anything that a decoder raises on a damaged file.
+    `MicrographError`, without the name of the file, where it is too large, or lossy where labels are wanted.
     """
     with _open(path) as image:
         if as_labels and not _is_lossless(image, path):
@@ -65,19 +52,7 @@ def decode_other(path: Path, *, as_labels: bool) -> Decoded:
 
 
 def pixels_of(image: Image, as_labels: bool = False) -> NDArray[Any]:
-    """Return the pixels of a Pillow image upright, in grey or RGB, or the labels that it holds.
-
-    Parameters
-    ----------
-    image : PIL.Image.Image
-    as_labels : bool
-        Palette indices instead of colours, black-and-white as 0 and 1.
-
-    Returns
-    -------
-    ndarray, shape (H, W) or (H, W, 3)
-        In native byte order.
-    """
+    """Return the pixels of a Pillow image upright, in grey (H, W) or RGB (H, W, 3), or the labels that it holds."""
     return _upright(*_stored(image, as_labels))[0]
 
 

@@ -23,13 +23,7 @@ RECORD_MOST_BYTES = 16 * 1024 * 1024
 
 
 def sha256_of_file(path: str | Path) -> str:
-    """Return the SHA-256 of a file's bytes as 64 hex digits.
-
-    Raises
-    ------
-    PhaseguideError
-        The file cannot be read.
-    """
+    """Return the SHA-256 of a file's bytes as 64 hex digits; `PhaseguideError` if it cannot be read."""
     try:
         with open_plain(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -52,18 +46,7 @@ def sha256_of_array(array: ArrayLike) -> str:
 def write_record(path: str | Path, record: Mapping[str, Any]) -> None:
     """Write a record as indented JSON in UTF-8, atomically; the order of its keys is kept.
 
-    Parameters
-    ----------
-    path : str or Path
-        Usually ``<stem>.json`` beside the result.
-    record : mapping
-        JSON values, also NumPy numbers and arrays, paths and sets; a number that is not finite is
-        written as ``null``, since JSON has no NaN.
-
-    Raises
-    ------
-    PhaseguideError
-        The file cannot be written.
+    Values may be NumPy numbers and arrays, paths and sets too; a number that is not finite is written as ``null``.
     """
     write_bytes(path, json_bytes(_plain(record)))
 
@@ -73,25 +56,9 @@ def write_result(
 ) -> None:
     """Write the files of a result together with their record, which tells the checksum of each.
 
-    Either all are new, or all are as they were. A file that is there already is only replaced if it is of an
-    earlier result, as that wrote it; what else that result consisted of goes.
-
-    Parameters
-    ----------
-    record_path : Path
-    record : mapping
-        See `write_record`.
-    parts : mapping of Path to bytes
-        Files in the folder of the record.
-    replace : bool
-        Whether an earlier result may be replaced at all.
-
-    Raises
-    ------
-    OutputError
-        A file must stay.
-    PhaseguideError
-        A file cannot be written.
+    Either all are new, or all are as they were. A file that is there already is only replaced if it is of an earlier
+    result, as that wrote it; what else that result consisted of goes. Parts lie in the folder of the record.
+    `OutputError` if a file must stay; nothing was changed then.
     """
     sums = {readable(path.name): hashlib.sha256(data).hexdigest() for path, data in parts.items()}
     told = json_bytes(_sealed(_plain({**record, PARTS: sums}), readable(record_path.name)))
@@ -106,12 +73,7 @@ def write_result(
 def why_kept(path: Path, record: Path) -> str:
     """Say why a file may not be replaced by a new result of the same name; empty where it may.
 
-    Parameters
-    ----------
-    path : Path
-        A file that is there.
-    record : Path
-        Where the record of its result would be, perhaps the same.
+    ``record`` is where the record of its result would be, perhaps the same.
     """
     advice = "It stays: move it away, or choose another --out."
     if path.is_symlink() or not path.is_file():
@@ -172,11 +134,6 @@ def result_record(labels: str | Path) -> Path | None:
     """Return the record beside a label map that the program wrote; None for any other label map.
 
     A map that was changed or replaced since is another one: see `record_of_another`.
-
-    Parameters
-    ----------
-    labels : path
-        ``<stem>_labels.tif`` has its record in ``<stem>.json``.
     """
     record, known = _told_of(Path(labels))
     return record if known is not None and known in ("", _sum_of(Path(labels))) else None

@@ -36,19 +36,10 @@ _ANGLES = np.deg2rad(np.arange(-2.0, 2.0, 0.08))  # about the direction of most 
 def find_rim(data: NDArray[Any]) -> Mask | None:
     """Find what was left empty when a picture was stitched, turned or framed.
 
-    A rim comes in from the border of the image, has one exact value (or nearly, after JPEG), and its
-    edges are straight: along rows and columns, or on at most four lines at right angles. Dark voids and cracks and
-    bright carbides that come to the border fail on their edges, blank metal on its noise.
-
-    Parameters
-    ----------
-    data : ndarray, shape (H, W) or (H, W, C)
-        Any real number type.
-
-    Returns
-    -------
-    ndarray of bool, shape (H, W), or None
-        None if there is no rim.
+    A rim comes in from the border of the image, has one exact value (or nearly, after JPEG), and its edges are
+    straight: along rows and columns, or on at most four lines at right angles. Dark voids and cracks and bright
+    carbides that come to the border fail on their edges, blank metal on its noise. Shape (H, W); None if there is no
+    rim.
     """
     if min(data.shape[:2]) < _SMALLEST_IMAGE:
         return None

@@ -13,19 +13,8 @@ _ENTRY = re.compile(r"^[ \t]*\$*([A-Za-z_]+)[ \t]*[= \t][ \t]*(.*?)[ \t]*$", re.
 
 
 def find_beside(path: Path, width: int) -> tuple[float, str] | None:
-    """Find the edge of a pixel in the text file that a TESCAN, JEOL or Hitachi microscope wrote beside an image.
-
-    Parameters
-    ----------
-    path : Path
-        Of the image.
-    width : int
-        Of the image in its file, px. A record of another width is not about these pixels.
-
-    Returns
-    -------
-    (float, str) or None
-        Micrometres, and whose file it is.
+    """Find the edge of a pixel (micrometres, and who says so) in the text file that a TESCAN, JEOL or Hitachi
+    microscope wrote beside an image. A record of another ``width`` in px is not about these pixels.
     """
     stem, end = path.stem, path.suffix.removeprefix(".")
     for name in (f"{stem}.hdr", f"{stem}-{end}.hdr", f"{path.name}.hdr", f"{stem}.txt", f"{path.name}.txt"):

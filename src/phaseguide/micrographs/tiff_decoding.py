@@ -49,20 +49,10 @@ class _Choice:
 
 
 def decode_tiff(path: Path, *, as_labels: bool) -> Decoded:
-    """Read the largest picture of a TIFF file, its equal pages as a stack.
+    """Read the largest picture of a TIFF file, its equal pages as a stack; any error of a decoder on a damaged file
+    passes through.
 
-    Parameters
-    ----------
-    path : Path
-    as_labels : bool
-        See `phaseguide.micrographs.decoding.decode`.
-
-    Raises
-    ------
-    MicrographError
-        No picture, or one that cannot be shown; without the name of the file.
-    Exception
-        Anything that a decoder raises on a damaged file.
+    `MicrographError`, without the name of the file, for a picture that cannot be shown.
     """
     with _open(path) as tiff:
         choice = _choose(tiff)

@@ -13,8 +13,6 @@ from phaseguide.micrographs.sidecars import find_in_header, square
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
 
-UNKNOWN = "scale unknown"
-
 # Resolution tags tell the dots per inch of a screen, a printer or a scanner, also where ImageJ took them over. The
 # finest scanners of film reach some 12 000 and claim 24 000; below a micrometre only a microscope looks.
 _LARGEST_BY_RESOLUTION_UM = 1.0
@@ -24,23 +22,8 @@ _FEI, _ZEISS, _TESCAN, _OLYMPUS = (34680, 34682), (34118,), (50431,), (33560,)
 
 
 def find_in_tags(tiff: TiffFile, page: TiffPage, number: int) -> Iterable[tuple[float | None, str]]:
-    """Look for the edge of a pixel in what the instrument or a program recorded in tags of its own.
-
-    Parameters
-    ----------
-    tiff : tifffile.TiffFile
-        An open file.
-    page : tifffile.TiffPage
-        The first page of the picture that is read.
-    number : int
-        Which picture of the file that is.
-
-    Yields
-    ------
-    size : float or None
-        Micrometres; None where it is not told, or where a pixel is not square.
-    source : str
-        Who told it.
+    """Look for the edge of a pixel (micrometres, and who told it) in what the instrument or a program recorded in tags
+    of its own about picture ``number``. None where it is not told, or where a pixel is not square.
     """
     yield _from_fei(_tag(tiff, page, _FEI), page), "FEI/Thermo metadata"
     yield _from_zeiss(_tag(tiff, page, _ZEISS), page), "Zeiss metadata"

@@ -10,22 +10,11 @@ from phaseguide.phases import EXCLUDED
 
 
 def check_image(data: NDArray[np.generic], name: str, labels: NDArray[np.uint8] | None = None) -> None:
-    """Raise if an image cannot be segmented.
+    """Raise `MicrographError` if an image cannot be segmented: one plane, (H, W) or (H, W, 3), of any real number
+    type.
 
-    Parameters
-    ----------
-    data : ndarray, shape (H, W) or (H, W, 3)
-        One plane, any real number type.
-    name : str
-        The file or layer; named in the error.
-    labels : ndarray of uint8, shape (H, W), optional
-        Values of what is excluded (255) do not matter.
-
-    Raises
-    ------
-    MicrographError
-        Not two-dimensional grey or RGB, no real numbers, only one pixel high or wide, NaN or
-        infinite values, all black, or all pixels alike.
+    It must be more than one pixel high and wide, finite, and neither black nor alike all over; values of what the
+    labels exclude (255) do not matter.
     """
     check_shape(data, name)
     check_values(data, name, labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
@@ -123,7 +124,7 @@ class CalibrationCard(_Section):
     source: _Text = "assumed"
 
 
-class FamiliarityCard(_Section):
+class TrainingDomainCard(_Section):
     """What the training images were like; see `phaseguide.segmentation.review.out_of_distribution.TrainingDomain`.
 
     Attributes
@@ -149,7 +150,7 @@ class FamiliarityCard(_Section):
     source: _Text = ""
 
     @model_validator(mode="after")
-    def _check_shape(self) -> FamiliarityCard:
+    def _check_shape(self) -> TrainingDomainCard:
         columns = (self.centre, self.spread, self.lowest, self.highest)
         if any(len(column) != len(self.names) for column in columns):
             raise ValueError(f"{len(self.names)} properties need as many centres, spreads and ranges")
@@ -206,7 +207,7 @@ class Card(_Section):
     training_ratio_mean: list[_Share] = Field(max_length=MAX_PHASES)
     training_ratio_spread: list[_LogError] = Field(max_length=MAX_PHASES)
     calibration: CalibrationCard
-    familiarity: FamiliarityCard | None = None
+    familiarity: TrainingDomainCard | None = None
     training: dict[str, Any] = {}
     scores: dict[str, Any] = {}
     data_licence: _Text = ""
@@ -241,7 +242,7 @@ class Card(_Section):
     @property
     def scheme(self) -> PhaseScheme:
         """The phases with their colours."""
-        return _scheme(self.name, tuple(tuple(sorted(phase.items())) for phase in self.phases))
+        return _scheme(self.name, json.dumps(self.phases))
 
     @property
     def own_error(self) -> NDArray[np.float64]:
@@ -250,6 +251,6 @@ class Card(_Section):
 
 
 @lru_cache(maxsize=64)
-def _scheme(model: str, phases: tuple[tuple[tuple[str, Any], ...], ...]) -> PhaseScheme:
+def _scheme(model: str, phases: str) -> PhaseScheme:
     """Phases are asked for with every stroke and every number; a card that is copied may have others."""
-    return PhaseScheme.from_dict({"phases": [dict(phase) for phase in phases]}, source=f"model {model!r}")
+    return PhaseScheme.from_dict({"phases": json.loads(phases)}, source=f"model {model!r}")

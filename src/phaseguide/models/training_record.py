@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 MOST_GENERATIONS = 40
@@ -50,16 +51,19 @@ def _is_block_history(one: Any) -> bool:
     )
 
 
+def generations(record: Any) -> Iterator[dict[str, Any]]:
+    """Yield a training record and those of the trainings before it, the latest first."""
+    while isinstance(record, dict) and record:
+        yield record
+        record = record.get("start")
+
+
 def as_stored(record: dict[str, Any]) -> dict[str, Any]:
     """Return a training record as JSON can hold it: numbers finite, trainings of long ago in one entry."""
-    generations: list[dict[str, Any]] = []
-    generation: Any = only_finite(record)
-    while isinstance(generation, dict) and generation:
-        generations.append(generation)
-        generation = generation.get("start")
-    if len(generations) <= MOST_GENERATIONS:
-        return generations[0] if generations else {}
-    recent, old = generations[: MOST_GENERATIONS - 1], generations[MOST_GENERATIONS - 1 :]
+    trainings = list(generations(only_finite(record)))
+    if len(trainings) <= MOST_GENERATIONS:
+        return trainings[0] if trainings else {}
+    recent, old = trainings[: MOST_GENERATIONS - 1], trainings[MOST_GENERATIONS - 1 :]
     last = _summed_up(old)
     for generation in reversed(recent):
         last = {**generation, "start": last}

@@ -10,21 +10,23 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from phaseguide.atomic import write_text
 from phaseguide.errors import ProjectError
+from phaseguide.files import free_path
 from phaseguide.json_files import read_json
 from phaseguide.projects import store
 from phaseguide.projects.lock import exclusive
 from phaseguide.projects.places import FILE, LOCK, RECYCLE, STAGING, check_folder, check_move, own_file
-from phaseguide.projects.schema import FieldEntry, ProjectFile
+from phaseguide.projects.schema import FieldEntry, ProjectFile, VersionEntry
 
 _COMMIT = "commit.json"
+Kept = TypeVar("Kept", FieldEntry, VersionEntry)
 WAIT_S = 20.0
 """How long a change waits for another program, where nobody says otherwise."""
 
@@ -32,21 +34,8 @@ WAIT_S = 20.0
 class Change:
     """What is to happen; made by `changing`.
 
-    Parameters
-    ----------
-    folder : Path
-        Of the project.
-    file : ProjectFile
-        As it is on the disk now.
-
-    Attributes
-    ----------
-    file : ProjectFile
-        As it will be.
-    events : list of tuple
-        Lines for the log: event and details.
-    happened : bool
-        Whether nothing can take it back any more; what could not be put in place yet is put there later.
+    ``file`` is the project as it will be, ``events`` are lines for the log. Once it ``happened`` nothing can take it
+    back any more; what could not be put in place yet is put there later.
     """
 
     def __init__(self, folder: Path, file: ProjectFile) -> None:
@@ -88,6 +77,12 @@ class Change:
         self.move(staged, target)
         return self.folder / staged
 
+    def stage_copy(self, source: str, target: str) -> None:
+        """Copy a file of the project to what becomes ``target``; raises `OSError`."""
+        copy = self.stage(target)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(own_file(self.folder, source), copy)
+
     def move(self, source: str, target: str) -> None:
         """Move a file within the project's folder; `ProjectError` if no change may."""
         check_move(self.folder, source, target)
@@ -96,19 +91,14 @@ class Change:
     def recycled(self, source: str) -> str:
         """Return where a file of the project goes in the recycle folder; each change has a folder there."""
         if not self._recycle:
-            stamp, number = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S"), 1
-            self._recycle = f"{RECYCLE}/{stamp}"
-            while (self.folder / self._recycle).exists():
-                number += 1
-                self._recycle = f"{RECYCLE}/{stamp}-{number}"
+            stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+            self._recycle = f"{RECYCLE}/{free_path(self.folder / RECYCLE / stamp).name}"
         return f"{self._recycle}/{source}"
 
     def recycle_copy(self, source: str) -> None:
         """Copy a file that will be replaced into the recycle folder."""
-        copy = self.stage(self.recycled(source))
         try:
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(own_file(self.folder, source), copy)
+            self.stage_copy(source, self.recycled(source))
         except OSError as error:
             raise ProjectError(
                 f"{self.folder / source}: cannot be copied to {RECYCLE} ({error.strerror or error}). Free some "
@@ -131,19 +121,8 @@ def changing(folder: Path, wait_s: Callable[[], float] = lambda: WAIT_S) -> Iter
     """Prepare a change of a project, which happens when the body calls its `Change.commit`.
 
     Changes by several threads and programs come one after the other, each from what the one before left.
-
-    Parameters
-    ----------
-    folder : Path
-    wait_s : callable
-        How long to wait for another program; see `phaseguide.projects.lock.exclusive`.
-
-    Raises
-    ------
-    ProjectBusyError
-        Another program holds it for longer.
-    ProjectError
-        The folder cannot be written.
+    `ProjectBusyError` if another program holds it for longer than ``wait_s``; `ProjectError` if the folder cannot be
+    written.
     """
     check_folder(folder)
     with _only_here(folder, wait_s):
@@ -174,11 +153,6 @@ def recovered(folder: Path, wait_s: float) -> ProjectFile:
     """Read a project, after finishing what a process that died had begun to put in place.
 
     Nothing is written if there is nothing to finish, nor before all of the folder is known to be sound.
-
-    Raises
-    ------
-    ProjectError
-        As `phaseguide.projects.store.read_file`; it holds what it must not; it cannot be finished.
     """
     check_folder(folder)
     file = store.read_file(folder)
@@ -191,11 +165,16 @@ def recovered(folder: Path, wait_s: float) -> ProjectFile:
 
 def find_field(file: ProjectFile, field_id: str) -> FieldEntry:
     """Return a field; `ProjectError` if there is none of that id."""
-    for entry in file.fields:
-        if entry.id == field_id:
+    return find_entry(file.fields, field_id, "field", file.name)
+
+
+def find_entry(entries: Sequence[Kept], told: str, kind: str, name: str) -> Kept:
+    """Return the entry of an id; `ProjectError` if there is none."""
+    for entry in entries:
+        if entry.id == told:
             return entry
-    known = ", ".join(entry.id for entry in file.fields) or "none yet"
-    raise ProjectError(f"{file.name}: there is no field {field_id!r}. Fields: {known}.")
+    known = ", ".join(entry.id for entry in entries) or "none yet"
+    raise ProjectError(f"{name}: there is no {kind} {told!r}. {kind.capitalize()}s: {known}.")
 
 
 def _only_here(folder: Path, wait_s: Callable[[], float] = lambda: WAIT_S) -> AbstractContextManager[None]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import PhaseguideError, ProjectError
+from phaseguide.labels import relabel_table
 from phaseguide.micrographs.label_maps import label_map_bytes
 from phaseguide.models.new_file import write_new
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
@@ -29,15 +30,7 @@ WAIT_S = 3.0
 
 @dataclass
 class Known:
-    """What a layer and the project agreed on last.
-
-    Attributes
-    ----------
-    base : ndarray
-        In the numbers of the layer.
-    changes : int
-        Changes of the phases that those numbers have followed.
-    """
+    """What a layer and the project agreed on last, in its numbers, and how many changes of phases those followed."""
 
     base: Labels
     changes: int
@@ -59,12 +52,8 @@ class Painted:
 class EditSaver:
     """Writes what is painted on the fields of one project.
 
-    Everything but `keep` and `finish_by` is called in the thread that writes the project, so that strokes and
-    changes of the phases are seen in their order.
-
-    Parameters
-    ----------
-    project : Project
+    Everything but `keep` and `finish_by` is called in the thread that writes the project, so that strokes and changes
+    of the phases are seen in their order.
     """
 
     def __init__(self, project: Project) -> None:
@@ -97,17 +86,10 @@ class EditSaver:
         return np.where(mine, painted, base).astype(np.uint8), known
 
     def save(self, field_id: str, painted: Painted) -> str:
-        """Write what was changed on a field.
+        """Write what was changed on a field; returns what had to be left out and why, empty where everything is on the
+        disk.
 
-        Returns
-        -------
-        str
-            What had to be left out and why; empty where everything is on the disk.
-
-        Raises
-        ------
-        ProjectError
-            Nothing could be written. The edits are held, and a rescue copy is kept.
+        `ProjectError` if nothing could be written: the edits are held, and a rescue copy is kept.
         """
         project, known = self.project, painted.known
         labels, base, scheme = painted.labels, known.base, project.scheme
@@ -152,10 +134,7 @@ class EditSaver:
 
     def followed(self, relabel: Mapping[int, int]) -> None:
         """Note that the project has got other phases: strokes that were under way follow, as its files have."""
-        table = np.arange(256, dtype=np.uint8)
-        for old, new in relabel.items():
-            table[old] = new
-        self._changes.append(table)
+        self._changes.append(relabel_table(relabel))
 
     def keep(self, field_id: str, painted: Painted) -> str:
         """Keep a rescue copy, at the end of a session; return where, or that even this failed. Never raises."""
@@ -200,13 +179,7 @@ class EditSaver:
 
 
 def save_elsewhere(folder: Path, unsaved: Mapping[str, Painted]) -> list[Path]:
-    """Write edits as label maps into another folder; nothing there is replaced.
-
-    Raises
-    ------
-    PhaseguideError
-        One cannot be written.
-    """
+    """Write edits as label maps into another folder; nothing there is replaced."""
     written = []
     for field_id, painted in unsaved.items():
         number, path = 1, folder / f"{field_id}_edits.tif"

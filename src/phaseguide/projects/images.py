@@ -18,12 +18,7 @@ from phaseguide.projects.schema import FieldEntry, ImageRef, ProjectFile
 def refer(folder: Path, path: str | Path, detector: str, known: ProjectFile) -> tuple[ImageRef, Micrograph]:
     """Read an image that is new to a project, and return how the project refers to it.
 
-    Raises
-    ------
-    ProjectError
-        The image is in the project already, or is a stack.
-    MicrographError
-        It cannot be read, or shows nothing.
+    `ProjectError` if it is in the project already, or is a stack.
     """
     path = resolved(path)
     told = _told(folder, path)
@@ -42,13 +37,7 @@ def refer(folder: Path, path: str | Path, detector: str, known: ProjectFile) -> 
 
 
 def read_checked(folder: Path, entry: FieldEntry) -> Micrograph:
-    """Read the first image of a field.
-
-    Raises
-    ------
-    ProjectError
-        The file is gone, or is not what it was when it was added.
-    """
+    """Read the first image of a field; `ProjectError` if the file is gone, or is not what it was when it was added."""
     reference = entry.images[0]
     path = Path(reference.path) if reference.is_elsewhere else own_file(folder, reference.path)
     if not path.is_file():
@@ -65,13 +54,7 @@ def read_checked(folder: Path, entry: FieldEntry) -> Micrograph:
 
 
 def relinked(folder: Path, entry: FieldEntry, path: str | Path) -> FieldEntry:
-    """Return a field with the new place of one of its images, which its checksum tells.
-
-    Raises
-    ------
-    ProjectError
-        The file is none of the field's images.
-    """
+    """Return a field with the new place of one of its images, which its checksum tells; else `ProjectError`."""
     path = resolved(path)
     checksum = sha256_of_file(path)
     if checksum not in {image.sha256 for image in entry.images}:

@@ -27,13 +27,7 @@ def now() -> str:
 
 
 def append(folder: Path, event: str, details: Mapping[str, Any]) -> None:
-    """Append a line and see it onto the disk.
-
-    Raises
-    ------
-    ProjectError
-        It cannot be written.
-    """
+    """Append a line and see it onto the disk."""
     line = json.dumps({"time": now(), "event": event, **details}, ensure_ascii=False, default=str)
     # A name of a file that is not UTF-8 is written as JSON escapes it.
     written = line.encode("utf-8", "backslashreplace")
@@ -51,13 +45,7 @@ def append(folder: Path, event: str, details: Mapping[str, Any]) -> None:
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """Read all lines, oldest first; one that a dying process left torn, or that is no sound JSON, is passed over.
-
-    Raises
-    ------
-    ProjectError
-        It cannot be read, or is larger than a log can become.
-    """
+    """Read all lines, oldest first; one that a dying process left torn, or that is no sound JSON, is passed over."""
     path = folder / LOG
     try:
         written = read_plain(path, _MOST_BYTES)

@@ -25,24 +25,10 @@ def origin_for(
 ) -> dict[int, tuple[int, ...]]:
     """Say which phases of a model each phase of a project comes from.
 
-    The project had the model's phases once, last or longest ago: what was renamed, merged and reordered since
-    is followed. A phase that is not reached so, or every one where the project never had those phases, comes
-    from the phase of the same name.
-
-    Parameters
-    ----------
-    scheme : PhaseScheme
-        Phases of the project.
-    lines : iterable of mapping
-        The project's log, oldest first; see `phaseguide.projects.project.Project.read_log`.
-    known : PhaseScheme
-        Phases of the model.
-
-    Returns
-    -------
-    dict of int to tuple of int
-        As `phaseguide.models.rephase.rephase` wants it; a phase that the model does not know is missing.
-
+    The project had the model's phases once, last or longest ago: what was renamed, merged and reordered since is
+    followed. A phase that is not reached so, or every one where the project never had those phases, comes from the
+    phase of the same name. Lines are the project's log, oldest first; a phase that the model (``known``) does not know
+    is missing.
     """
     if _key(known.names) == _key(scheme.names):
         return {phase.label: (phase.label,) for phase in scheme}

@@ -18,22 +18,9 @@ _LOOK_AGAIN_S = 0.01
 def exclusive(path: Path, refusal: str, wait_s: Callable[[], float] = lambda: 0.0) -> Iterator[None]:
     """Hold a lock file; other processes, and other threads of this one, are kept out.
 
-    Parameters
-    ----------
-    path : Path
-        Its folder is made if it is missing.
-    refusal : str
-        What to say if somebody else holds it.
-    wait_s : callable
-        How long to wait for it in all, in seconds. Asked again and again while waiting, so that a wait
-        under way can be shortened.
-
-    Raises
-    ------
-    ProjectBusyError
-        Somebody else holds it.
-    ProjectError
-        The folder does not take a file, or something else lies in the file's place.
+    ``refusal`` is what `ProjectBusyError` says if somebody else holds it for longer than ``wait_s``, which is asked
+    again and again while waiting, so that a wait under way can be shortened. `ProjectError` if the folder does not
+    take a file.
     """
     began = time.monotonic()
     try:

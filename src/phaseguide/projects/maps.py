@@ -25,15 +25,7 @@ Kind = Literal["edits", "truth", "result"]
 
 
 def read(folder: Path, entry: FieldEntry, kind: Kind) -> Labels | None:
-    """Read a label map of a field; None if there is none.
-
-    Raises
-    ------
-    ProjectError
-        It is no plain file of the project, or of another size than the field.
-    MicrographError
-        It cannot be read.
-    """
+    """Read a label map of a field, None if there is none; `ProjectError` for no plain file, or one of another size."""
     if kind == "result":
         path = None if entry.result is None else entry.result.labels
     else:
@@ -55,21 +47,11 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def corrected(said: Labels, result: Labels, edits: Labels | None) -> Labels:
-    """Return edits with what labels say that were corrected elsewhere, only where they differ from the map.
+    """Return edits with what labels (H, W) say that were corrected elsewhere, only where they differ from the map on
+    show.
 
-    Parameters
-    ----------
-    said : ndarray of uint8, shape (H, W)
-        The corrected labels; 0 says nothing.
-    result : ndarray of uint8, shape (H, W)
-        The map; with the edits on top it is what was corrected.
-    edits : ndarray of uint8, shape (H, W), or None
-        What the user painted before; stays where ``said`` does not differ.
-
-    Raises
-    ------
-    ProjectError
-        The labels have another shape.
+    What was corrected is the result with the edits on top; edits stay where ``said`` does not differ, and 0 says
+    nothing. `ProjectError` if shapes differ.
     """
     if said.shape != result.shape:
         raise ProjectError(
@@ -84,14 +66,8 @@ def corrected(said: Labels, result: Labels, edits: Labels | None) -> Labels:
 def write_edits(change: Change, field_id: str, edits: Labels, base: Labels | None) -> FieldEntry:
     """Write what a user painted since ``base`` over what is on the disk by now; without a base, the whole map.
 
-    What somebody else painted meanwhile where the user did too is recycled.
-
-    Raises
-    ------
-    ProjectError
-        The field is reviewed, or the labels have another shape.
-    SchemeError
-        A label that is no phase of the project.
+    What somebody else painted meanwhile where the user did too is recycled. `ProjectError` if the field is reviewed or
+    shapes differ, `SchemeError` for a label that is no phase.
     """
     entry = change.field(field_id)
     _check_open(entry, "its edits stay as they are")
@@ -131,12 +107,7 @@ def write_result(
 ) -> FieldEntry:
     """Write a result and its record; ``about`` are the other entries of `ResultEntry`.
 
-    Raises
-    ------
-    ProjectError
-        The field is reviewed or rejected, or the labels have another shape.
-    SchemeError
-        A label that is no phase of the project.
+    Errors as in `write_edits`; a rejected field refuses too.
     """
     entry = change.field(field_id)
     _check_open(entry, "its result stays as it is")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,20 +49,10 @@ class _Step(_Entry):
 
 
 def remember(change: Change, before: ProjectFile, staged: Iterable[str]) -> str:
-    """Write into the recycle folder what it takes to undo a change of phases.
+    """Write into the recycle folder what it takes to undo a change of phases, and return what `undo_scheme` wants to
+    be told.
 
-    Parameters
-    ----------
-    change : Change
-        With its ``file`` as it will be.
-    before : ProjectFile
-    staged : iterable of str
-        Files that the change writes anew; as they were they are recycled.
-
-    Returns
-    -------
-    str
-        What `undo_scheme` wants to be told.
+    The files that the change writes anew (``staged``) were recycled as they were.
     """
     written = set(staged)
     told = {
@@ -86,19 +75,9 @@ def remember(change: Change, before: ProjectFile, staged: Iterable[str]) -> str:
 
 
 def undo_scheme(change: Change, step: str) -> None:
-    """Give a project the phases, label maps and ratios from before a change.
+    """Give a project the phases, label maps and ratios from before a change that `remember` knows as ``step``.
 
-    Parameters
-    ----------
-    change : Change
-        Of the project; see `phaseguide.projects.project.Project.undo_scheme`.
-    step : str
-        What `remember` returned.
-
-    Raises
-    ------
-    ProjectError
-        Phases, labels or ratios were changed since, or the recycle folder was emptied. Nothing is changed.
+    `ProjectError` if they were changed since, or the recycle folder was emptied. Nothing is changed then.
     """
     told = _read(change.folder, step)
     if change.file.phases != told.after:
@@ -134,10 +113,8 @@ def _checksum(path: Path) -> str:
 
 
 def _bring_back(change: Change, recycled: str, path: str) -> None:
-    staged = change.stage(path)
     try:
-        staged.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(own_file(change.folder, recycled), staged)
+        change.stage_copy(recycled, path)
     except OSError as error:
         raise ProjectError(
             f"{change.folder / recycled}: cannot be brought back ({error.strerror or error}), so the phases stay "

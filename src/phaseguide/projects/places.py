@@ -31,13 +31,8 @@ _NEVER_LINKS = {LOG, LOCK}  # what is written in place, where a link would be fo
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a project's folder that holds what the program must not follow or open. Nothing is touched.
-
-    Raises
-    ------
-    ProjectError
-        There is no such folder; it cannot be looked through; a folder of the project is a link, a file a link
-        that leads out, or something is a pipe, a socket or a device.
+    """Refuse (`ProjectError`) a project's folder that holds what the program must not follow or open: links that lead
+    out, pipes, sockets, devices. Nothing is touched.
     """
     try:
         todo = [entry for entry in _entries(folder) if entry.name.casefold() in _OWN]
@@ -86,12 +81,8 @@ def made_folder(folder: Path, name: str) -> Path:
 def check_move(folder: Path, source: str, target: str) -> None:
     """Refuse a move that no change of a project makes.
 
-    Files come out of the staging folder; models go into the recycle folder and back.
-
-    Raises
-    ------
-    ProjectError
-        Any other move, or one that links lead out of the folder. Nothing is touched.
+    Files come out of the staging folder; models go into the recycle folder and back. `ProjectError` for any other
+    move, or one that links lead out of the folder.
     """
     staged = source == f"{STAGING}/{target}"
     recycled, kept = sorted((source, target), key=lambda told: told.startswith(f"{MODELS}/"))

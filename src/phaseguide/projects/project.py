@@ -32,18 +32,11 @@ _LEARNING = "a model is learning in this project already. Wait for it, or stop i
 class Project:
     """A project; made by `create` or `open`. What lies where in its folder: `phaseguide.projects.places`.
 
-    Every change is on the disk when its method returns, whole or not at all, and then logged. Several
-    threads and programs may change one project: a change begins from what is on the disk. What a user or
-    the system can cause raises a `PhaseguideError`, most often `ProjectError`; the project is then as it was.
-
-    Attributes
-    ----------
-    folder : Path
-    file : ProjectFile
-        As this object last read or wrote it.
-    wait_s : float
-        How long a change waits for a program that is changing the project too; then it raises
-        `ProjectBusyError`. May be set at any time from any thread, also to shorten a wait under way.
+    Every change is on the disk when its method returns, whole or not at all, and then logged. Several threads and
+    programs may change one project: a change begins from what is on the disk. What a user or the system can cause
+    raises a `PhaseguideError`, most often `ProjectError`; the project is then as it was. ``file`` is what this object
+    last read or wrote. ``wait_s`` is how long a change waits for a program that is changing the project too, before it
+    raises `ProjectBusyError`; it may be set at any time from any thread, also to shorten a wait under way.
     """
 
     def __init__(self, folder: Path, file: ProjectFile, wait_s: float = WAIT_S) -> None:
@@ -51,21 +44,9 @@ class Project:
 
     @classmethod
     def create(cls, folder: str | Path, scheme: PhaseScheme, *, name: str = "", model: str = "") -> Project:
-        """Start a project in a folder, which is made if it is missing.
+        """Start a project in a folder, which is made if it is missing; `ProjectError` if it holds one.
 
-        Parameters
-        ----------
-        folder : path
-        scheme : PhaseScheme
-        name : str
-            Default: that of the folder.
-        model : str
-            See `use`.
-
-        Raises
-        ------
-        ProjectError, ModelError
-            The folder holds a project or cannot be written; there is no such model.
+        Its name is by default the folder's; for ``model`` see `use`.
         """
         folder = resolved(folder)
         phases = scheme.to_dict()["phases"]
@@ -79,13 +60,7 @@ class Project:
 
     @classmethod
     def open(cls, folder: str | Path, *, wait_s: float = WAIT_S) -> Project:
-        """Open a project by its folder, or by its ``project.json``.
-
-        Raises
-        ------
-        ProjectError
-            No project there, damaged, unsafe, or written by a newer version; nothing was touched.
-        """
+        """Open a project by its folder or ``project.json``; `ProjectError` if it is damaged, unsafe, or newer."""
         folder = Path(folder)
         folder = resolved(folder.parent if folder.name == places.FILE else folder)
         return cls(folder, recovered(folder, wait_s), wait_s)
@@ -132,17 +107,11 @@ class Project:
 
     # -- images -----------------------------------------------------------------------------------
 
-    def add_field(
-        self, path: str | Path, *, specimen: str = "", detector: str = "", ratio: AskedRatio | None = None
-    ) -> FieldEntry:
-        """Add an image as a new field. It stays where it is and is known by its checksum.
+    def add_field(self, path: str | Path, *, specimen: str = "", detector: str = "") -> FieldEntry:
+        """Add an image as a new field.
 
-        Raises
-        ------
-        ProjectError
-            The image is in the project already, or is a stack.
-        MicrographError, RatioError
-            It cannot be read; the ratio does not fit the phases.
+        It stays where it is and is known by its checksum. `ProjectError` if the project has it already, or it is a
+        stack.
         """
         with self.changing() as change:
             reference, image = images.refer(self.folder, path, detector, change.file)
@@ -154,7 +123,6 @@ class Project:
                 images=[reference],
                 shape=image.data.shape[:2],
                 pixel_size_um=image.pixel_size_um,
-                ratio=None if ratio is None else ratio.checked(store.scheme_of(change.file)),
             )
             change.update(fields=[*change.file.fields, entry])
             change.log("field added", field=entry.id, image=reference.path, specimen=specimen)
@@ -226,15 +194,10 @@ class Project:
         return maps.read(self.folder, self.field(field_id), "edits")
 
     def write_edits(self, field_id: str, edits: Labels, base: Labels | None = None) -> FieldEntry:
-        """Save what the user painted, shape (H, W). Refused for a reviewed field.
+        """Save what the user painted, shape (H, W).
 
-        Parameters
-        ----------
-        field_id : str
-        edits : ndarray of uint8, shape (H, W)
-        base : ndarray of uint8, shape (H, W), optional
-            What the writer last read or wrote: only pixels that differ from it are written, over what is on the
-            disk now, so that strokes of another program stay. None writes the whole map.
+        Refused for a reviewed field. Only pixels that differ from ``base``, which the writer last read or wrote, are
+        written, over what is on the disk now, so that strokes of another program stay. None writes the whole map.
         """
         with self.changing() as change:
             return maps.write_edits(change, field_id, edits, base)
@@ -264,16 +227,10 @@ class Project:
         achieved: list[float],
         constrained: bool,
     ) -> FieldEntry:
-        """Save a segmentation with its record. Refused for a reviewed or rejected field.
+        """Save a segmentation with its record.
 
-        Parameters
-        ----------
-        field_id : str
-        labels : ndarray of uint8, shape (H, W)
-        record : mapping
-            From `phaseguide.segmentation.saving.make_record`.
-        version, model_sha256, own, achieved, constrained
-            See `phaseguide.projects.schema.ResultEntry`.
+        Refused for a reviewed or rejected field. The record is that of `phaseguide.segmentation.saving.make_record`;
+        the rest: `ResultEntry`.
         """
         told = {"version": version, "own": own, "achieved": achieved, "constrained": constrained}
         about = {**told, "model_sha256": model_sha256, "time": journal.now()}

@@ -23,27 +23,10 @@ def change_phases(
 ) -> str:
     """Give a project other phases; label maps as they were go to the recycle folder.
 
-    Reviewed fields follow too: what was reviewed stays the same, under other numbers.
-
-    Parameters
-    ----------
-    change : Change
-    scheme : PhaseScheme
-        The new phases.
-    relabel : mapping of int to int
-        New label of each old one. A phase that is missing, or goes to 0, becomes not classified.
-    known : PhaseScheme or None
-        The old phases that ``relabel`` speaks of, where that is not certain.
-
-    Returns
-    -------
-    str
-        What undoes it (`phaseguide.projects.phase_undo.undo_scheme`); empty where only names or colours change.
-
-    Raises
-    ------
-    ProjectError
-        A label that neither the old nor the new phases have; the project has other phases than ``known``.
+    Reviewed fields follow too: what was reviewed stays the same, under other numbers. A phase that is missing in
+    ``relabel``, or goes to 0, becomes not classified. ``known`` are the old phases that it speaks of, where that is
+    not certain. Returns what undoes the change (`phaseguide.projects.phase_undo.undo_scheme`); empty where only names
+    or colours change. `ProjectError` for a label that neither the old nor the new phases have.
     """
     before, old = change.file, store.scheme_of(change.file)
     if known is not None and known.names != old.names:

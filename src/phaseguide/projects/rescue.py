@@ -39,19 +39,9 @@ Pages = tuple[NDArray[Any], NDArray[Any]]
 class RescueCopy:
     """What a copy says of itself.
 
-    Attributes
-    ----------
-    project, created : str
-        Folder of the project, and when it was made, by which it is known after it was moved.
-    field_id, image_sha256 : str
-    base_sha256 : str
-        Of the edits that the project had.
-    time : str
-        ISO 8601, UTC.
-    reason : str
-        Why the project could not take the edits.
-    phases : list of str
-        Names of the phases 1, 2, 3 ... that were painted.
+    ``project`` is its folder; by ``created`` it is known after it was moved. ``base_sha256`` is that of the edits that
+    the project had, ``reason`` why it could not take these, ``phases`` the names of the phases 1, 2, 3 ... that were
+    painted. Times are ISO 8601, UTC.
     """
 
     project: str
@@ -85,23 +75,7 @@ def rescue_path(field_id: str, token: str) -> Path:
 def keep_copy(
     path: Path, project: Project, field_id: str, edits: NDArray[Any], base: NDArray[Any], reason: str
 ) -> RescueCopy:
-    """Write a copy, whole or not at all.
-
-    Parameters
-    ----------
-    path : Path
-        From `rescue_path`.
-    project : Project
-    field_id : str
-    edits, base : ndarray of int
-        What was painted, of whatever values, and what the project had; the same shape.
-    reason : str
-
-    Raises
-    ------
-    PhaseguideError
-        It cannot be written.
-    """
+    """Write a copy, whole or not at all, of what was painted and what the project had; the same shape, any values."""
     import tifffile
 
     entry = project.field(field_id)
@@ -132,14 +106,10 @@ def keep_copy(
 
 
 def find_copies(project: Project, *, but: str = "") -> dict[Path, RescueCopy]:
-    """Copies of the edits of a project, oldest first; one that cannot be read stays where it is.
+    """Copies of the edits of a project, oldest first, but those of one token; one that cannot be read stays where it
+    is.
 
-    Parameters
-    ----------
-    project : Project
-        A project that was moved since is known by its date, if nothing lies where it was.
-    but : str
-        Token whose copies are left out.
+    A project that was moved since is known by its date, if nothing lies where it was.
     """
     known = {entry.id for entry in project.fields}
     found = {}
@@ -159,13 +129,7 @@ def find_copies(project: Project, *, but: str = "") -> dict[Path, RescueCopy]:
 
 
 def read_copy(path: Path) -> Pages:
-    """Read what was painted, and what the project had before.
-
-    Raises
-    ------
-    ProjectError
-        The copy is gone or damaged.
-    """
+    """Read what was painted, and what the project had before; `ProjectError` if the copy is gone or damaged."""
     return _read(path, pages=True)[1]
 
 

@@ -54,17 +54,7 @@ class ImageRef(_Entry):
 
 
 class AskedRatio(_Entry):
-    """What is known of a field's composition.
-
-    Attributes
-    ----------
-    shares : list of float or None
-        Area shares in [0, 1] in label order, None where open.
-    uncertainty : float
-        Standard deviation in log-ratio space.
-    source : str
-        Key of `phaseguide.ratios.sources.SOURCES`.
-    """
+    """What is known of a composition: area shares in [0, 1], None where open; their deviation in log-ratio space."""
 
     shares: list[float | None]
     uncertainty: float = Field(ge=0, allow_inf_nan=False)
@@ -84,21 +74,11 @@ class AskedRatio(_Entry):
 
 
 class ResultEntry(_Entry):
-    """The last segmentation of a field.
+    """The last segmentation of a field: area shares without any ratio (``own``) and of the map, and whether a ratio
+    had a part in it.
 
-    Attributes
-    ----------
-    labels, record : str
-        Files, relative to the project's folder.
-    version : str
-        Version, zoo name or path of the model that made it.
-    model_sha256 : str
-    own, achieved : list of float
-        Area shares without any ratio, and of the map.
-    constrained : bool
-        Whether a ratio had a part in it.
-    time : str
-        ISO 8601, UTC.
+    ``version`` is the version, zoo name or path of the model. Files are relative to the project's folder, times ISO
+    8601, UTC.
     """
 
     labels: Text
@@ -114,24 +94,8 @@ class ResultEntry(_Entry):
 class FieldEntry(_Entry):
     """A field of view: one image, or several of it by different detectors; the first one is segmented.
 
-    Attributes
-    ----------
-    id : str
-        Names the field's files.
-    specimen, name : str
-        What the user calls them.
-    images : list of ImageRef
-    shape : tuple of int
-        (H, W) of every image and label map of the field, in px.
-    state : {"unreviewed", "reviewed", "rejected"}
-    reason : str
-        Why it was rejected.
-    pixel_size_um : float or None
-        Edge of a pixel in micrometres.
-    edits, truth : str or None
-        Label maps relative to the project's folder: what the user painted; labels corrected elsewhere.
-    ratio : AskedRatio or None
-    result : ResultEntry or None
+    ``shape`` is (H, W) in px of every image and label map; ``edits`` and ``truth`` (labels corrected elsewhere) are
+    files relative to the project's folder; ``reason`` says why it was rejected.
     """
 
     id: FieldId
@@ -169,26 +133,11 @@ class FieldEntry(_Entry):
 
 
 class VersionEntry(_Entry):
-    """A model that was kept.
+    """A model that was kept, and the version, zoo name or path that it was fine-tuned from.
 
-    Attributes
-    ----------
-    id : str
-        ``v001``, ``v002`` ...
-    file, sha256 : str
-        Model file relative to the project's folder, and the checksum of its bytes.
-    parent, parent_sha256 : str
-        Version, zoo name or path that it was fine-tuned from, and the checksum of its tensors.
-    data_sha256 : str
-        Checksum of everything that it learnt from.
-    settings, before, after : dict
-        Of the run, and its judgements.
-    created : str
-        ISO 8601, UTC.
-    note : str
-        The user's.
-    deleted : bool
-        Its file lies in the recycle folder.
+    ``sha256`` is that of its file, ``parent_sha256`` that of the parent's tensors, ``data_sha256`` that of everything
+    that it learnt from; ``settings``, ``before`` and ``after`` are those of the run and its judgements. A deleted
+    one's file lies in the recycle folder.
     """
 
     id: Annotated[str, Field(pattern=r"^v[0-9]{3,9}$")]
@@ -213,13 +162,7 @@ class VersionEntry(_Entry):
 
 
 class ProjectFile(_Entry):
-    """All of ``project.json``.
-
-    Attributes
-    ----------
-    current : str
-        Version, zoo name or path of the model in use; empty for none yet.
-    """
+    """All of ``project.json``; ``current`` is the version, zoo name or path of the model in use, empty for none yet."""
 
     schema_version: Literal[1] = 1
     name: Text

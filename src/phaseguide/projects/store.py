@@ -18,10 +18,7 @@ from phaseguide.projects.schema import SCHEMA_VERSION, ProjectFile
 def read_file(folder: Path) -> ProjectFile:
     """Read ``project.json``; what it holds is checked, so that no path or name in it leads out of the folder.
 
-    Raises
-    ------
-    ProjectError
-        No project there, damaged, unsafe, or of a newer version.
+    `ProjectError` if it is none, damaged, unsafe, or newer.
     """
     path = folder / FILE
     try:

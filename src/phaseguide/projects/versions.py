@@ -9,7 +9,7 @@ from phaseguide.errors import ProjectError
 from phaseguide.files import resolved
 from phaseguide.micrographs.records import sha256_of_file
 from phaseguide.models.zoo import find_model, list_models
-from phaseguide.projects.change import Change
+from phaseguide.projects.change import Change, find_entry
 from phaseguide.projects.journal import now
 from phaseguide.projects.places import RECYCLE, own_file
 from phaseguide.projects.schema import ProjectFile, VersionEntry, version_file
@@ -63,13 +63,7 @@ def restore(change: Change, version_id: str) -> VersionEntry:
 
 
 def path(folder: Path, file: ProjectFile, version_id: str) -> Path:
-    """Return the file of a version.
-
-    Raises
-    ------
-    ProjectError
-        No such version, it was deleted, or its file is gone.
-    """
+    """Return the file of a version; `ProjectError` if there is none, it was deleted, or its file is gone."""
     entry = _find(file, version_id)
     if entry.deleted:
         raise ProjectError(f"Version {version_id} was deleted to {RECYCLE}. Restore it first.")
@@ -82,26 +76,14 @@ def path(folder: Path, file: ProjectFile, version_id: str) -> Path:
 
 
 def model_path(folder: Path, file: ProjectFile, model: str) -> Path:
-    """Return the file of a model by version, zoo name or path.
-
-    Raises
-    ------
-    ProjectError, ModelError
-        There is none.
-    """
+    """Return the file of a model by version, zoo name or path; `ProjectError` or `ModelError` if there is none."""
     if any(entry.id == model for entry in file.versions):
         return path(folder, file, model)
     return find_model(model)
 
 
 def name_of(folder: Path, file: ProjectFile, model: str | Path) -> str:
-    """Return the one name that a project has for a model: version, else zoo name, else absolute path.
-
-    Raises
-    ------
-    ProjectError, ModelError
-        There is no such model.
-    """
+    """Return the one name that a project has for a model: version, else zoo name, else absolute path."""
     found = resolved(model_path(folder, file, str(model)))
     for entry in file.versions:
         if resolved(folder / entry.file) == found:
@@ -118,11 +100,7 @@ def checked_name(folder: Path, file: ProjectFile, model: str | Path) -> str:
 
 
 def _find(file: ProjectFile, version_id: str) -> VersionEntry:
-    for entry in file.versions:
-        if entry.id == version_id:
-            return entry
-    known = ", ".join(entry.id for entry in file.versions) or "none yet"
-    raise ProjectError(f"{file.name}: there is no version {version_id!r}. Versions: {known}.")
+    return find_entry(file.versions, version_id, "version", file.name)
 
 
 def _put(change: Change, entry: VersionEntry) -> VersionEntry:

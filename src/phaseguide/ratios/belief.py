@@ -82,17 +82,9 @@ def blend_ratios(asked: ArrayLike, own: ArrayLike, uncertainty: ArrayLike, own_e
 def held_back(
     asked: ArrayLike, own: ArrayLike, uncertainty: ArrayLike, own_error: ArrayLike
 ) -> NDArray[np.bool_]:
-    """Tell which asked phases are so far from ``own`` that `blend_ratios` follows them only to its limit.
+    """Tell which asked phases, shape (K,), are so far from ``own`` that `blend_ratios` follows them only to its limit.
 
-    Parameters
-    ----------
-    asked, own, uncertainty, own_error
-        As in `blend_ratios`.
-
-    Returns
-    -------
-    ndarray of bool, shape (K,)
-        False for open phases and for exact values.
+    False for open phases and for exact values.
     """
     said, seen = np.asarray(asked, dtype=np.float64), np.asarray(own, dtype=np.float64)
     u = np.broadcast_to(np.asarray(uncertainty, dtype=np.float64), said.shape)

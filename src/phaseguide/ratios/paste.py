@@ -9,7 +9,7 @@ import numpy as np
 
 from phaseguide.errors import RatioError, SchemeError
 from phaseguide.phases import PhaseScheme
-from phaseguide.ratios.vector import Ratio, validate_ratio
+from phaseguide.ratios.vector import Ratio, find_phase, validate_ratio
 from phaseguide.text_files import parse_number
 
 PERCENT_SUM = 1.5
@@ -19,29 +19,13 @@ PERCENT_SUM = 1.5
 def ratio_from_cells(text: str, scheme: PhaseScheme) -> Ratio:
     """Read a ratio from cells that were copied from a spreadsheet.
 
-    Accepted are a row (cells separated by tabs or semicolons) or a column (a cell a line), both in label
-    order with one cell for each phase; a row of phase names above the row of numbers; or lines of a name
-    and a number. Names are matched as `PhaseScheme.find` does, and phases that are not named stay open.
-    An empty cell leaves its phase open. A comma or a point marks decimals.
+    Accepted are a row (cells separated by tabs or semicolons) or a column (a cell a line), both in label order with
+    one cell for each phase; a row of phase names above the row of numbers; or lines of a name and a number. Names are
+    matched as `PhaseScheme.find` does, and phases that are not named stay open. An empty cell leaves its phase open. A
+    comma or a point marks decimals.
 
-    The numbers are per cent when they carry ``%`` or sum to more than `PERCENT_SUM`, else shares.
-
-    Parameters
-    ----------
-    text : str
-        What the clipboard holds.
-    scheme : PhaseScheme
-
-    Returns
-    -------
-    ndarray of float64, shape (K,)
-        Shares in [0, 1], NaN where open.
-
-    Raises
-    ------
-    RatioError
-        Not a number, a wrong count, an unknown phase, a phase twice, only some cells with ``%``, or a
-        ratio that `validate_ratio` refuses.
+    The numbers are per cent when they carry ``%`` or sum to more than `PERCENT_SUM`, else shares. Shares in [0, 1],
+    NaN where open. `RatioError` for what is none of these, and for a ratio that `validate_ratio` refuses.
     """
     names, cells = _names_and_cells(_table(text), scheme)
     if len(cells) != len(names):
@@ -53,7 +37,7 @@ def ratio_from_cells(text: str, scheme: PhaseScheme) -> Ratio:
     named: set[int] = set()
     percents = {cell.endswith("%") for cell in cells if cell}
     for name, cell in zip(names, cells, strict=True):
-        label = _find(name, scheme)
+        label = find_phase(name, scheme).label
         if label in named:
             raise RatioError(f"Phase {name!r} has two cells. Keep one.")
         named.add(label)
@@ -69,25 +53,9 @@ def ratio_from_cells(text: str, scheme: PhaseScheme) -> Ratio:
 
 
 def numbers_by_phase(text: str, scheme: PhaseScheme, what: str) -> Ratio:
-    """Read ``"ferrite=7.87, cementite=7.69"``; phases that are not named get NaN.
+    """Read ``"ferrite=7.87; 2=7.69"``, finite numbers of at least 0; phases that are not named get NaN.
 
-    Parameters
-    ----------
-    text : str
-        Pairs ``phase=number`` separated by commas or semicolons; a phase is a name or a label number.
-    scheme : PhaseScheme
-    what : str
-        What the numbers are, for errors ("density").
-
-    Returns
-    -------
-    ndarray of float64, shape (K,)
-        Finite and at least 0, or NaN.
-
-    Raises
-    ------
-    RatioError
-        Not readable, negative, an unknown phase, or a phase twice.
+    ``what`` they are is for `RatioError`: not readable, negative, an unknown phase, or a phase twice.
     """
     numbers = np.full(len(scheme), np.nan)
     for pair in filter(None, (p.strip() for p in re.split(r"[,;]", text))):
@@ -101,7 +69,7 @@ def numbers_by_phase(text: str, scheme: PhaseScheme, what: str) -> Ratio:
                 f"The {what} {pair!r} is not understood. Write phase=number with a decimal point, for example "
                 f'"{scheme.names[0]}=0.3", separated by commas.'
             )
-        label = _find(name, scheme)
+        label = find_phase(name, scheme).label
         if not np.isnan(numbers[label - 1]):
             raise RatioError(f"Phase {name.strip()!r} has two values in {text!r}. Keep one.")
         numbers[label - 1] = number
@@ -149,13 +117,6 @@ def _are_names(cells: list[str], scheme: PhaseScheme) -> bool:
         return True
 
     return all(map(is_phase, cells)) or not any(any(c.isdigit() for c in cell) for cell in cells)
-
-
-def _find(name: str, scheme: PhaseScheme) -> int:
-    try:
-        return scheme.find(name).label
-    except SchemeError as error:
-        raise RatioError(str(error)) from error
 
 
 def _number(cell: str) -> float:

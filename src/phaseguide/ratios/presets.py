@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from phaseguide.atomic import write_text
 from phaseguide.errors import PhaseguideError, RatioError, SchemeError
-from phaseguide.files import read_plain
+from phaseguide.files import free_path, read_plain
 from phaseguide.json_files import parse_json
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios.basis import Basis, area_from_weight
@@ -26,22 +26,12 @@ FOLDER = "presets"
 
 
 class Preset(BaseModel):
-    """What a user expects of a material, as it was entered.
+    """What a user expects of a material, as it was entered: shares in [0, 1] by phase name, in the basis, None for an
+    open one.
 
-    Attributes
-    ----------
-    name, model, material : str
-        Together they tell presets apart; case and extra spaces do not matter. ``material`` may be empty.
-    shares : dict of str to float or None
-        Share in [0, 1] by phase name, in the basis; None leaves the phase open.
-    basis : {"area", "weight"}
-    densities : dict of str to float
-        By phase name, g/cm3; needed for weight.
-    source : str
-        Key of a `Source`.
-    uncertainty : dict of str to float, or None
-        Log-ratio standard deviation by phase name where it is not the source's.
-    scope : {"field", "specimen"}
+    Name, model and material (perhaps empty) together tell presets apart; case and extra spaces do not matter.
+    Densities are in g/cm3; ``source`` is the key of a `Source`; ``uncertainty`` has log-ratio standard deviations by
+    phase name where they are not the source's.
     """
 
     # Strict: a share must be a number, and a key that this version does not know is no preset of it.
@@ -70,10 +60,7 @@ class Preset(BaseModel):
     def values(self, scheme: PhaseScheme) -> Ratio:
         """Return the shares as entered, in the preset's basis, NaN where open; shape (K,).
 
-        Raises
-        ------
-        RatioError
-            A phase that the scheme does not have, or shares that cannot be meant.
+        `RatioError` for a phase that the scheme does not have, or shares that cannot be meant.
         """
         return validate_ratio(self._by_phase(self.shares, scheme), scheme)
 
@@ -90,22 +77,9 @@ class Preset(BaseModel):
         return each if len(set(each)) > 1 else float(each[0])
 
     def asked(self, scheme: PhaseScheme, own: ArrayLike | None = None) -> Ratio:
-        """Return the expected area shares, NaN where open.
+        """Return the expected area shares, shape (K,), NaN where open; for ``own`` see `area_from_weight`.
 
-        Parameters
-        ----------
-        scheme : PhaseScheme
-        own : array_like, shape (K,), optional
-            See `area_from_weight`.
-
-        Returns
-        -------
-        ndarray of float64, shape (K,)
-
-        Raises
-        ------
-        RatioError
-            A phase that the scheme does not have, shares that cannot be meant, or a missing density.
+        `RatioError` as `values`, and for a missing density.
         """
         values = self.values(scheme)
         if self.basis == "area":
@@ -132,13 +106,7 @@ class PresetList:
 
 
 class PresetStore:
-    """The presets of a user, one JSON file each.
-
-    Parameters
-    ----------
-    folder : path
-        The user's data folder; presets are in its sub-folder ``presets``, which is made when needed.
-    """
+    """The presets of a user, one JSON file each, in the sub-folder ``presets`` of the user's data folder."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder) / FOLDER
@@ -150,19 +118,7 @@ class PresetStore:
         return PresetList(tuple(sorted(mine, key=lambda p: p.key)), problems)
 
     def load(self, model: str, name: str, material: str | None = None) -> Preset:
-        """Return one preset.
-
-        Parameters
-        ----------
-        model, name : str
-        material : str, optional
-            Only needed where a model has presets of one name for several materials.
-
-        Raises
-        ------
-        RatioError
-            None of that name, or several.
-        """
+        """Return one preset; `RatioError` if there is none, or several where no material tells them apart."""
         there = self.list(model)
         named = [p for p in there.presets if p.key[2] == _folded(name)]
         fitting = [p for p in named if material is None or p.key[1] == _folded(material)]
@@ -176,16 +132,7 @@ class PresetStore:
         raise RatioError(f"Model {model!r} has no preset {name!r}. Its presets: {titles}.{broken}")
 
     def save(self, preset: Preset, *, overwrite: bool = False) -> Path:
-        """Write a preset and return its file.
-
-        Raises
-        ------
-        RatioError
-            It has no name, or there is one of that name for this model and material and ``overwrite``
-            is False.
-        PhaseguideError
-            The file cannot be written.
-        """
+        """Write a preset and return its file; `RatioError` without a name, or if there is one and not ``overwrite``."""
         if not preset.name.strip():
             raise RatioError("The preset has no name. Give it one.")
         path = self._path_of(preset)
@@ -200,15 +147,7 @@ class PresetStore:
         return path
 
     def delete(self, preset: Preset) -> None:
-        """Delete a preset.
-
-        Raises
-        ------
-        RatioError
-            It is not there.
-        PhaseguideError
-            Its file cannot be deleted.
-        """
+        """Delete a preset; `RatioError` if it is not there."""
         path = self._path_of(preset)
         if path is None:
             raise RatioError(f"There is no preset {preset.title!r} of model {preset.model!r}.")
@@ -237,11 +176,7 @@ class PresetStore:
         stem = (
             "-".join(filter(None, (re.sub(r"\W+", "_", part).strip("_")[:40] for part in parts))) or "preset"
         )
-        path, number = self.folder / f"{stem}.json", 1
-        while path.exists():
-            number += 1
-            path = self.folder / f"{stem}-{number}.json"
-        return path
+        return free_path(self.folder / f"{stem}.json")
 
 
 _MOST_BYTES = 1024 * 1024

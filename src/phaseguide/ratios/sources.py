@@ -59,13 +59,7 @@ FORCE = Source("force", "Imposed exactly", 0.0, "Taken as exact, whatever the mo
 
 
 def find_source(key: str) -> Source:
-    """Return a source by its key; case and surrounding spaces do not matter.
-
-    Raises
-    ------
-    RatioError
-        No such source; the message lists the keys.
-    """
+    """Return a source by its key; case and surrounding spaces do not matter. `RatioError` lists the keys."""
     for source in (*SOURCES, FORCE):
         if source.key == key.strip().casefold():
             return source

@@ -17,33 +17,15 @@ LONGEST_STEP = 4.0
 def shift_to_mean(own: ArrayLike, areas: ArrayLike, wanted: ArrayLike) -> NDArray[np.float64]:
     """Move all fields by one shift in log-ratio space so that their mean is what is wanted.
 
-    Field t gets the shares p_tk ~ own_tk exp(b_k) with one b for all fields, so the log-ratio of any two
-    phases differs between two fields as it did before. b minimises the convex function
+    Field t gets the shares p_tk ~ own_tk exp(b_k) with one b for all fields, so the log-ratio of any two phases
+    differs between two fields as it did before. b minimises the convex function
 
         f(b) = sum_t w_t log sum_k own_tk exp(b_k) - sum_k wanted_k b_k,
 
-    with w the shares of the areas; its gradient is mean minus wanted. Newton's method where it helps,
-    else the step b += log(wanted / mean) of iterative proportional fitting, which never fails.
-
-    Parameters
-    ----------
-    own : array_like, shape (N, K)
-        Area shares that the unguided pass sees in each field; floored at `FLOOR`, so that a phase which no
-        field shows can still be wanted.
-    areas : array_like, shape (N,)
-        Area of each field, in any unit; at least one is above 0.
-    wanted : array_like, shape (K,)
-        Composition of the whole; sums to 1. A phase that is not wanted at all is 0 in every field.
-
-    Returns
-    -------
-    ndarray of float64, shape (N, K)
-        Rows sum to 1; their mean weighted by ``areas`` is ``wanted``.
-
-    Raises
-    ------
-    RatioError
-        No field has an area.
+    with w the shares of the areas; its gradient is mean minus wanted. Newton's method where it helps, else the step b
+    += log(wanted / mean) of iterative proportional fitting, which never fails. ``own``, shape (N, K), is floored at
+    `FLOOR`, so that a phase which no field shows can still be wanted; one that is not wanted at all is 0 in every
+    field. Rows of the result sum to 1. `RatioError` if no field has an area.
     """
     seen, target = np.asarray(own, dtype=np.float64), np.asarray(wanted, dtype=np.float64)
     weights = np.asarray(areas, dtype=np.float64)

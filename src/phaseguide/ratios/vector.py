@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from phaseguide.errors import RatioError, SchemeError
-from phaseguide.phases import EXCLUDED, PhaseScheme
+from phaseguide.phases import EXCLUDED, Phase, PhaseScheme
 
 Ratio = NDArray[np.float64]
 
@@ -60,10 +60,7 @@ def parse_ratio(text: str, scheme: PhaseScheme) -> Ratio:
                 f'Ratio {part!r} is not understood. Write phase=share, for example "{scheme.names[0]}=15%" '
                 f'or "{scheme.names[0]}=0.15", separated by commas.'
             )
-        try:
-            phase = scheme.find(match["name"])
-        except SchemeError as error:
-            raise RatioError(str(error)) from error
+        phase = find_phase(match["name"], scheme)
         if not np.isnan(ratio[phase.label - 1]):
             raise RatioError(f"Phase {phase.name!r} has two values in {text!r}. Keep one.")
         if not match["percent"] and value > 1:
@@ -73,6 +70,14 @@ def parse_ratio(text: str, scheme: PhaseScheme) -> Ratio:
             )
         ratio[phase.label - 1] = value / 100 if match["percent"] else value
     return validate_ratio(ratio, scheme)
+
+
+def find_phase(name: str, scheme: PhaseScheme) -> Phase:
+    """Return what `PhaseScheme.find` does; raises `RatioError` if there is none."""
+    try:
+        return scheme.find(name)
+    except SchemeError as error:
+        raise RatioError(str(error)) from error
 
 
 def validate_ratio(asked: ArrayLike, scheme: PhaseScheme) -> Ratio:
@@ -119,20 +124,7 @@ def validate_ratio(asked: ArrayLike, scheme: PhaseScheme) -> Ratio:
 
 
 def complete_ratio(asked: ArrayLike, own: ArrayLike) -> Ratio:
-    """Fill the open phases: they share the remainder in the model's own proportions.
-
-    Parameters
-    ----------
-    asked : array_like, shape (K,)
-        Valid ratio, NaN where open.
-    own : array_like, shape (K,)
-        Area shares of the unguided map. Where it sees none of the open phases, they share equally.
-
-    Returns
-    -------
-    ndarray of float64, shape (K,)
-        Sums to 1.
-    """
+    """Fill the open phases: they share the rest in the model's proportions, equally where it sees none. Sums to 1."""
     ratio: Ratio = np.array(asked, dtype=np.float64)
     is_open = np.isnan(ratio)
     if not is_open.any():

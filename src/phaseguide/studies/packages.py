@@ -8,7 +8,7 @@ from phaseguide.errors import PhaseguideError
 
 HOW_TO_INSTALL = 'pip install "napari-phaseguide[studies]"'
 
-NAMES = {"segment_anything": "segment-anything", "skimage": "scikit-image"}
+NAMES = {"segment_anything": "segment-anything"}
 """Of packages that are imported by another name than they are installed by."""
 
 

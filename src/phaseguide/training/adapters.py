@@ -33,17 +33,9 @@ def has_adapters(segmenter: GuidedSegmenter) -> bool:
 def encoded(segmenter: GuidedSegmenter, encode: Callable[[T], Features], value: T) -> Features:
     """Run an encoder, or a part of it, as learning does.
 
-    A Segment Anything encoder runs in bfloat16 where the GPU computes in it, forwards and backwards; what it
-    returns is float32 again, so that guidance, decoder and losses are as precise as ever. Any other network,
-    and any on the CPU, runs as it is.
-
-    Parameters
-    ----------
-    segmenter : GuidedSegmenter
-    encode : callable
-        Its ``encode``, or `SamBackbone.encode_frozen` or ``encode_adapted``.
-    value : Tensor or Features
-        What ``encode`` takes.
+    A Segment Anything encoder runs in bfloat16 where the GPU computes in it, forwards and backwards; what it returns
+    is float32 again, so that guidance, decoder and losses are as precise as ever. Any other network, and any on the
+    CPU, runs as it is. ``encode`` is the segmenter's own, or `SamBackbone.encode_frozen` or ``encode_adapted``.
     """
     first = value.maps[0] if isinstance(value, Features) else value
     assert isinstance(first, torch.Tensor)
@@ -55,10 +47,7 @@ def encoded(segmenter: GuidedSegmenter, encode: Callable[[T], Features], value: 
 def use_checkpointing(segmenter: GuidedSegmenter) -> None:
     """Keep only what passes between the encoder's blocks, and compute the rest again for the gradient.
 
-    Raises
-    ------
-    TrainingError
-        Not a Segment Anything model.
+    `TrainingError` for another model than Segment Anything's.
     """
     sam = sam_backbone(segmenter)
     if sam is None:

@@ -17,10 +17,7 @@ def random_grid(
 ) -> Tensor:
     """Draw the sampling grid of one crop: place, quarter turns and free rotation, flip, zoom, slight warp.
 
-    Returns
-    -------
-    Tensor, shape (1, crop, crop, 2)
-        Normalised coordinates for `torch.nn.functional.grid_sample`.
+    Shape (1, crop, crop, 2), normalised for `torch.nn.functional.grid_sample`.
     """
     u = torch.rand(8, generator=generator)
     scale = math.exp(float(u[0] * 2 - 1) * max_log_scale)
@@ -44,13 +41,7 @@ def random_grid(
 
 
 def sample_crop(image: Tensor, labels: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
-    """Resample an image (C, H, W) linearly and its labels (H, W) to the nearest, mirrored outside.
-
-    Returns
-    -------
-    tuple of Tensor
-        Image (C, crop, crop) and labels (crop, crop) of dtype long.
-    """
+    """Resample an image (C, H, W) linearly and its labels (H, W) to the nearest, mirrored outside."""
     pixels = F.grid_sample(image[None], grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     marks = F.grid_sample(
         labels[None, None].float(), grid, mode="nearest", padding_mode="reflection", align_corners=False
@@ -61,13 +52,8 @@ def sample_crop(image: Tensor, labels: Tensor, grid: Tensor) -> tuple[Tensor, Te
 def jitter_brightness(images: Tensor, degrade: float, generator: torch.Generator) -> Tensor:
     """Vary what differs between microscopes and preparations; labels stay as they are.
 
-    Gain, offset and gamma; uneven illumination; stains; blur and noise. A share ``degrade`` of the
-    crops gets blur, noise and stains several times stronger.
-
-    Parameters
-    ----------
-    images : Tensor, shape (B, C, H, W)
-        Normalised to about [-1, 1].
+    Gain, offset and gamma; uneven illumination; stains; blur and noise. A share ``degrade`` of the crops gets blur,
+    noise and stains several times stronger. Images (B, C, H, W) are normalised to about [-1, 1].
     """
     b, c, h, w = images.shape
 

@@ -9,20 +9,18 @@ import torch
 from phaseguide.errors import TrainingError
 from phaseguide.models.backbones.base import BackboneOptions
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
+from phaseguide.phases import PhaseScheme
 from phaseguide.training.adapters import sam_backbone
 from phaseguide.training.config import RECOMMENDED, TrainingConfig
-from phaseguide.training.data import TrainingData
 
 
-def build_model(config: TrainingConfig, data: TrainingData, start: GuidedSegmenter | None) -> GuidedSegmenter:
+def build_model(
+    config: TrainingConfig, scheme: PhaseScheme, channels: int, start: GuidedSegmenter | None = None
+) -> GuidedSegmenter:
     """Build it, with the same numbers for the same seed; the process's own randomness stays as it is.
 
-    Raises
-    ------
-    TrainingError
-        ``schedule="guidance"`` without a model to start from.
-    ModelError
-        Options that do not go together.
+    `TrainingError` for ``schedule="guidance"`` without a model to start from, `ModelError` for options that do not go
+    together.
     """
     guidance = GuidanceOptions(
         config.guidance,
@@ -38,9 +36,9 @@ def build_model(config: TrainingConfig, data: TrainingData, start: GuidedSegment
         if start is not None:
             return with_guidance(start, guidance)
         backbone = BackboneOptions(
-            config.architecture, config.encoder, data.channels, dict(config.decoder), dict(config.adapter)
+            config.architecture, config.encoder, channels, dict(config.decoder), dict(config.adapter)
         )
-        model = GuidedSegmenter(backbone, guidance, data.scheme)
+        model = GuidedSegmenter(backbone, guidance, scheme)
         if (sam := sam_backbone(model)) is not None:
             if config.imagenet:
                 sam.load_pretrained()  # draws numbers where there are more phases than masks

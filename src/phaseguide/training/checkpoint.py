@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from contextlib import suppress
 from glob import escape
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from phaseguide.atomic import check_writable, write_bytes
 from phaseguide.errors import TrainingError
-from phaseguide.files import open_plain
+from phaseguide.files import free_path, open_plain
 from phaseguide.json_files import parse_json
 from phaseguide.models.checksums import tensors_sha256
 
@@ -41,16 +40,8 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint; the one before survives until this one is complete.
 
-    Parameters
-    ----------
-    path : Path
-    modules : dict of str to Module
-        Model, averaged model, best model.
-    optimiser : Optimizer
-    generator : torch.Generator
-        The run's own source of randomness.
-    state : dict
-        JSON-compatible: position in the run, history, configuration.
+    The generator is the run's own source of randomness, ``state`` holds JSON values: position in the run, history,
+    configuration.
     """
     tensors: dict[str, Tensor] = {"generator": generator.get_state()}
     for prefix, module in modules.items():
@@ -69,12 +60,8 @@ def load_checkpoint(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read a checkpoint's tensors and state.
 
-    Raises
-    ------
-    DamagedCheckpointError
-        A checkpoint that is not as it was written.
-    TrainingError
-        It cannot be read, or is no checkpoint at all but some other file, which must stay what it is.
+    `DamagedCheckpointError` if it is not as it was written; `TrainingError` if it cannot be read, or is some other
+    file, which must stay what it is.
     """
     try:
         with open_plain(path) as raw:
@@ -104,10 +91,7 @@ def load_checkpoint(
 
 def set_aside(path: Path) -> Path:
     """Rename a checkpoint that cannot be used, so that nothing is lost, and return its new name."""
-    number, aside = 1, path.with_name(f"{path.stem}-unused{path.suffix}")
-    while os.path.lexists(aside):
-        number += 1
-        aside = path.with_name(f"{path.stem}-unused-{number}{path.suffix}")
+    aside = free_path(path.with_name(f"{path.stem}-unused{path.suffix}"))
     try:
         path.rename(aside)
     except OSError as error:
@@ -120,13 +104,7 @@ def set_aside(path: Path) -> Path:
 def check_room(path: Path, modules: dict[str, nn.Module], optimiser: torch.optim.Optimizer) -> None:
     """Raise `PhaseguideError` where a checkpoint of these cannot be written, or does not fit on the disk.
 
-    Parameters
-    ----------
-    path : Path
-        An older file of the name stays until the new one is complete.
-    modules : dict of str to Module
-    optimiser : Optimizer
-        After a step.
+    The optimiser has done a step. An older file of the name stays until the new one is complete.
     """
     check_writable(path)
     slots = [torch.as_tensor(v) for slot in optimiser.state_dict()["state"].values() for v in slot.values()]

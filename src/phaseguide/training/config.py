@@ -19,62 +19,12 @@ that starts with some strength learns faster on a frozen backbone."""
 class TrainingConfig(Settings):
     """Everything that decides a training run, apart from the images.
 
-    Attributes
-    ----------
-    architecture, encoder, decoder
-        See `phaseguide.models.backbones.base.BackboneOptions`.
-    adapter : dict
-        For architecture ``sam``: rank, blocks and base of the adapters; see
-        `phaseguide.models.backbones.sam.SamBackbone`. Without a base, the official one of the size.
-    imagenet : bool
-        Start the encoder from the ImageNet weights that come with the installation; for ``sam`` the decoder
-        from that of the base.
-    guidance : str
-        ``none``, ``additive``, ``spatial``, ``plm`` or ``ccrm``.
-    guidance_options : dict
-        Keyword arguments of the guidance module; empty: those that were found best, see
-        `RECOMMENDED`.
-    guidance_scales : int
-        How many of the encoder's maps are guided, from the coarsest; see `GuidanceOptions`. ``sam`` has one.
-    schedule : str
-        ``staged``: first backbone without ratios, then the guidance module alone on the frozen
-        backbone, so that a missing ratio costs nothing. ``guidance``: only the second of these, on
-        the backbone of the model that the run starts from. ``joint``: all at once with ratio dropout.
-    guidance_epochs, guidance_rate, guidance_degrade, guidance_composition_weight
-        Epochs, rate relative to ``learning_rate``, share of heavily degraded crops and weight of the
-        composition term of the second stage. Degraded crops give the ratio something to say.
-    epochs : int
-        Passes; one epoch shows as many pixels as the training images have.
-    crop : int
-        Side of the square crops in px, a multiple of 32.
-    batch : int
-        Crops a step. Below 8 the batch norms of the encoder keep their statistics.
-    checkpointing : bool
-        For ``sam``: compute blocks of the encoder again for the gradient instead of keeping what is in them.
-    learning_rate : float
-        Peak rate of decoder and guidance; the encoder gets ``encoder_rate`` times it.
-    weight_decay : float
-    dice_weight, composition_weight : float
-        Weights beside the cross-entropy (weight 1).
-    ratio_dropout : float
-        Share of crops that are shown without a ratio, so that a missing one costs nothing.
-    ratio_noise : float
-        Largest standard deviation, in log space, of the noise on the ratios shown; drawn per crop.
-    degrade : float
-        Share of crops that are degraded heavily (blur, noise, stains) so that the ratio has something to say.
-    augment_scale : float
-        Crops are zoomed by a factor of up to exp(+-this).
-    average : float
-        Decay of the moving average of the weights; the averaged model is validated and kept.
-    patience : int
-        Stop after this many validations without a better one; 0 never stops early.
-    validate_every : int
-        Epochs between validations.
-    seed : int
-    device : str
-        ``auto``, ``cpu``, ``cuda`` or ``mps``.
-    threads : int
-        CPU threads of torch; 0 leaves its default. Bit-equal weights need the same number.
+    ``staged`` is first the backbone without ratios, then the guidance module alone on the frozen backbone, so that a
+    missing ratio costs nothing; ``guidance`` only the second of these, on the backbone of the model that the run
+    starts from; ``joint`` all at once with ratio dropout. The fields ``guidance_...`` are about that second stage;
+    degraded crops (blur, noise, stains) give the ratio something to say. Rates are relative to the peak
+    ``learning_rate`` of decoder and guidance, weights of the loss to that of the cross-entropy (1). One epoch shows as
+    many pixels as the training images have. Bit-equal weights need the same number of threads.
     """
 
     kind: ClassVar[str] = "training setting"
@@ -84,35 +34,41 @@ class TrainingConfig(Settings):
     decoder: dict[str, Any] = Field(
         default_factory=lambda: {"decoder_pyramid_channels": 128, "decoder_segmentation_channels": 64}
     )
-    adapter: dict[str, Any] = Field(default_factory=dict)
-    imagenet: bool = True
-    guidance: str = "ccrm"
-    guidance_options: dict[str, Any] = Field(default_factory=dict)
-    guidance_scales: int = setting(4, low=1, high=16)
+    adapter: dict[str, Any] = Field(default_factory=dict)  # ``sam``: rank, blocks, base (else official)
+    imagenet: bool = True  # start from ImageNet weights; for ``sam`` the decoder from that of the base
+    guidance: str = "ccrm"  # none, additive, spatial, plm or ccrm
+    guidance_options: dict[str, Any] = Field(default_factory=dict)  # of the module; empty: `RECOMMENDED`
+    guidance_scales: int = setting(
+        4, low=1, high=16
+    )  # maps that are guided, from the coarsest; ``sam`` has one
     schedule: Literal["staged", "guidance", "joint"] = "staged"
     guidance_epochs: int = setting(11, low=1, high=100_000)
     guidance_rate: float = setting(15.0, low=0.0, high=100.0)
     guidance_degrade: float = setting(0.5, low=0.0, high=1.0)
     guidance_composition_weight: float = setting(3.0, low=0.0, high=100.0)
     epochs: int = setting(45, low=1, high=100_000)
-    crop: int = setting(256, low=32, high=4096, multiple_of=32)
-    batch: int = setting(4, low=1, high=1024)
-    checkpointing: bool = False
+    crop: int = setting(256, low=32, high=4096, multiple_of=32)  # side in px
+    batch: int = setting(4, low=1, high=1024)  # below 8 the batch norms of the encoder keep their statistics
+    checkpointing: bool = False  # for ``sam``: compute blocks again for the gradient, to save memory
     learning_rate: float = setting(1.5e-3, low=1e-8, high=1.0)
     encoder_rate: float = setting(0.5, low=0.0, high=10.0)
     weight_decay: float = setting(1e-2, low=0.0, high=1.0)
     dice_weight: float = setting(1.0, low=0.0, high=100.0)
     composition_weight: float = setting(0.1, low=0.0, high=100.0)
-    ratio_dropout: float = setting(0.5, low=0.0, high=1.0)
-    ratio_noise: float = setting(0.5, low=0.0, high=3.0)
-    degrade: float = setting(0.15, low=0.0, high=1.0)
-    augment_scale: float = setting(0.4, low=0.0, high=2.0)
-    average: float = setting(0.98, low=0.0, high=0.9999)
-    patience: int = setting(6, low=0, high=100_000)
-    validate_every: int = setting(5, low=1, high=100_000)
+    ratio_dropout: float = setting(
+        0.5, low=0.0, high=1.0
+    )  # share of crops without a ratio: one that is missing costs nothing
+    ratio_noise: float = setting(
+        0.5, low=0.0, high=3.0
+    )  # largest standard deviation in log space; drawn per crop
+    degrade: float = setting(0.15, low=0.0, high=1.0)  # share of crops that are degraded heavily
+    augment_scale: float = setting(0.4, low=0.0, high=2.0)  # crops are zoomed by up to exp(+-this)
+    average: float = setting(0.98, low=0.0, high=0.9999)  # decay; the averaged model is validated and kept
+    patience: int = setting(6, low=0, high=100_000)  # validations without a better one; 0 never stops early
+    validate_every: int = setting(5, low=1, high=100_000)  # epochs
     seed: int = setting(0, low=0, high=2**31 - 1)
     device: str = "auto"
-    threads: int = setting(0, low=0, high=1024)
+    threads: int = setting(0, low=0, high=1024)  # 0 leaves torch's default
 
     @model_validator(mode="after")
     def _has_a_module_to_learn(self) -> Self:

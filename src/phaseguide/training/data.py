@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +16,9 @@ from phaseguide.datasets.folder import Dataset
 from phaseguide.errors import TrainingError
 from phaseguide.micrographs.records import sha256_of_array
 from phaseguide.micrographs.validation import check_shape, check_values
-from phaseguide.models.card import Card, FamiliarityCard
+from phaseguide.models.card import Card, TrainingDomainCard
 from phaseguide.models.metal import find_metal
+from phaseguide.models.training_record import generations
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import ratio_from_labels
 from phaseguide.segmentation.review.out_of_distribution import FEWEST_IMAGES, TrainingDomain, describe_image
@@ -26,16 +26,9 @@ from phaseguide.segmentation.review.out_of_distribution import FEWEST_IMAGES, Tr
 
 @dataclass(frozen=True)
 class TrainingImage:
-    """One field.
-
-    Attributes
-    ----------
-    stem : str
-    image : Tensor of float32, shape (C, H, W)
-        Normalised; the window of `phaseguide.models.metal.find_metal`.
-    labels : Tensor of uint8, shape (H, W)
-    properties : ndarray of float64, or None
-        What the image is like before it is normalised; see `phaseguide.segmentation.review.out_of_distribution`.
+    """One field: normalised pixels (C, H, W), labels (H, W), and what the image is like before it is normalised (see
+    `phaseguide.segmentation.review.out_of_distribution`). The pixels are the window of
+    `phaseguide.models.metal.find_metal`.
     """
 
     stem: str
@@ -99,13 +92,13 @@ def data_sha256(data: TrainingData) -> str:
     return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
 
 
-def familiarity_card(images: Sequence[TrainingImage]) -> FamiliarityCard | None:
+def training_domain_card(images: Sequence[TrainingImage]) -> TrainingDomainCard | None:
     """Return what training images have in common; None where too few of them are described."""
     described = [i.properties for i in images if i.properties is not None]
     if len(described) < FEWEST_IMAGES:
         return None
     usual = TrainingDomain.from_properties(np.array(described), source=f"{len(described)} training images")
-    return FamiliarityCard(**usual.to_dict())
+    return TrainingDomainCard(**usual.to_dict())
 
 
 def load_images(dataset: Dataset, scheme: PhaseScheme) -> Iterator[TrainingImage]:
@@ -143,20 +136,8 @@ def split_images(
 ) -> TrainingData:
     """Split whole images (never crops of one image) into training and validation.
 
-    Parameters
-    ----------
-    images : sequence of TrainingImage
-    scheme : PhaseScheme
-    validation : sequence of str
-        Stems to validate on. Empty: drawn with ``seed``.
-    share : float
-        Share of the images drawn; at least one whatever the number.
-    seed : int
-
-    Raises
-    ------
-    TrainingError
-        Fewer than two images, or a stem that is not there.
+    Without names of images to validate on, a share of them, at least one, is drawn with ``seed``. `TrainingError` for
+    fewer than two images, or a stem that is not there.
     """
     stems = [i.stem for i in images]
     missing = sorted(set(validation) - set(stems))
@@ -192,9 +173,7 @@ def _typical_draw(images: Sequence[TrainingImage], n_phases: int, count: int, se
 def seen_images(card: Card) -> set[str]:
     """Images that a model was trained or validated on, those of the model it started from included."""
     seen: set[str] = set()
-    record: Any = card.training
-    while isinstance(record, dict) and record:
+    for record in generations(card.training):
         images = record.get("images", {})
         seen |= {*images.get("train", []), *images.get("validation", [])}
-        record = record.get("start")
     return seen

@@ -11,7 +11,7 @@ from phaseguide.evaluation.calibration import own_error
 from phaseguide.models.card import BackboneCard, CalibrationCard, Card, GuidanceCard
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.ratios import FLOOR
-from phaseguide.training.data import TrainingData, familiarity_card
+from phaseguide.training.data import TrainingData, training_domain_card
 from phaseguide.training.validation import Validation
 
 PRIOR_IMAGES = 2
@@ -21,18 +21,7 @@ PRIOR_IMAGES = 2
 def describe_model(
     name: str, segmenter: GuidedSegmenter, data: TrainingData, judged: Validation, record: dict[str, Any]
 ) -> Card:
-    """Return the card of a model that has just been trained.
-
-    Parameters
-    ----------
-    name : str
-    segmenter : GuidedSegmenter
-    data : TrainingData
-    judged : Validation
-        Of this model on the validation images.
-    record : dict
-        How it was trained.
-    """
+    """Return the card of a model that has just been trained, judged on the validation images; ``record`` tells how."""
     ratios = np.array([r for i in data.train if (r := i.ratio(len(data.scheme))) is not None])
     return Card(
         name=name,
@@ -45,7 +34,7 @@ def describe_model(
             own_error=own_error(judged.own, judged.true, prior_images=PRIOR_IMAGES).tolist(),
             source=f"{len(judged.own)} validation images",
         ),
-        familiarity=familiarity_card(data.train),
+        familiarity=training_domain_card(data.train),
         training=record,
         scores={"validation": judged.scores.to_dict(data.scheme)},
     )

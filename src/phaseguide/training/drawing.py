@@ -25,11 +25,7 @@ def draw_crops(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw the crops of a step.
 
-    Returns
-    -------
-    tuple of Tensor
-        Pixels of float32, shape (B, C, H, W); labels, shape (B, H, W); ratios, shape (B, K), where a row of NaN
-        means that the crop has none.
+    Pixels (B, C, H, W), labels (B, H, W), ratios (B, K), where a row of NaN means that the crop has none.
     """
     drawn = [
         draw_crop(data.taught, config.crop, config.augment_scale, generator, redraws=redraws)
@@ -47,26 +43,10 @@ def draw_crop(
     *,
     redraws: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """Draw one crop that holds a labelled pixel.
+    """Draw one crop that holds a labelled pixel, of images that each have one; as `sample_crop` returns it.
 
-    Images that are labelled all over take one draw each, whatever ``redraws`` is.
-
-    Parameters
-    ----------
-    images : sequence of TrainingImage
-        Each has a labelled pixel.
-    crop : int
-        Side in px.
-    max_log_scale : float
-        See `random_grid`.
-    generator : torch.Generator
-    redraws : int
-        How often to draw again for a crop that has a ratio; the last one is taken as it is.
-
-    Returns
-    -------
-    tuple of Tensor
-        See `sample_crop`.
+    ``redraws`` is how often to draw again for a crop that has a ratio; the last one is taken as it is. Images that are
+    labelled all over take one draw each, whatever it is.
     """
     while True:
         item = images[int(torch.randint(len(images), (1,), generator=generator))]

@@ -1,4 +1,4 @@
-"""Dropout whose draws belong to a run: torch's own generator is shared by every thread of the process."""
+"""What a run has to itself: its dropout and other draws, and how many threads compute. Torch shares both otherwise."""
 
 from __future__ import annotations
 
@@ -14,14 +14,8 @@ _ONE_A_CHANNEL = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 class OwnDropout(nn.Module):
     """Set elements, whole channels or whole samples to zero with probability ``p`` while training.
 
-    Parameters
-    ----------
-    p : float
-    axes : int or None
-        How many of the first axes are drawn for: 2 drops channels, 1 drops samples (stochastic depth), None
-        drops elements.
-    generator : torch.Generator
-        On the CPU.
+    They are drawn for the first ``axes`` axes: 2 drops channels, 1 drops samples (stochastic depth), None elements; by
+    a generator on the CPU.
     """
 
     def __init__(self, p: float, axes: int | None, generator: torch.Generator) -> None:
@@ -64,14 +58,8 @@ def _own(layer: nn.Module, generator: torch.Generator) -> OwnDropout | None:
 def own_draws(generator: torch.Generator, device: torch.device) -> Iterator[None]:
     """Let what a network draws from the process depend on the run alone; afterwards the process is as it was.
 
-    `own_dropout` takes care of layers. Some encoders draw inside a function instead, from torch's own generator.
-
-    Parameters
-    ----------
-    generator : torch.Generator
-        Of the run, on the CPU; its state decides, and stays as it is.
-    device : torch.device
-        Where the network runs.
+    `own_dropout` takes care of layers. Some encoders draw inside a function instead, from torch's own generator. The
+    state of the generator, on the CPU, decides, and stays as it is.
     """
     number = int(torch.randint(2**62, (1,), generator=generator.clone_state()))
     gpus = [device] if device.type == "cuda" else []
@@ -81,3 +69,15 @@ def own_draws(generator: torch.Generator, device: torch.device) -> Iterator[None
             with torch.cuda.device(gpu):
                 torch.cuda.manual_seed(number)
         yield
+
+
+@contextmanager
+def own_threads(count: int) -> Iterator[None]:
+    """Let torch compute with so many threads (0: as it is set); afterwards the process is as it was."""
+    before = torch.get_num_threads()
+    if count:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -12,25 +12,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """One epoch is over.
+    """One epoch, of all stages together, is over.
 
-    Attributes
-    ----------
-    stage : str
-        ``backbone``, ``guidance`` or ``joint``.
-    epoch, epochs : int
-        Epochs done, of all stages together.
-    loss : float
-        Mean training loss of the epoch.
-    miou, dice_mean, accuracy : float or None
-        On the validation images, in [0, 1]; None where this epoch was not validated.
-    fraction_mae : float or None
-        Mean absolute composition error on the validation images, in [0, 1].
-    best : bool
-        Whether this is the best model so far.
-    seconds, seconds_left : float
-    gauges : dict
-        Scalars of the guidance module worth watching (gamma, delta).
+    ``loss`` is the mean of the epoch. Scores, in [0, 1], and the mean absolute composition error are those of the
+    validation images, None where this epoch was not validated; ``best`` says whether this is the best model so far.
+    ``gauges`` are scalars of the guidance worth watching (gamma, delta).
     """
 
     stage: str

@@ -28,6 +28,14 @@ def crop_ratios(labels: Tensor, n_phases: int) -> Tensor:
     return torch.where(undefined, torch.full_like(counts, torch.nan), counts / total.clamp_min(1))
 
 
+def dice_loss(p: Tensor, target: Tensor, weight: float) -> Tensor:
+    """Weighted soft Dice over the phases of a batch; one-hot labels and probabilities are 0 without a label."""
+    overlap, size = (p * target).sum((0, 2, 3)), target.sum((0, 2, 3))
+    dice = (2 * overlap + 1) / (p.sum((0, 2, 3)) + size + 1)
+    present = (size > 0).float()
+    return weight * ((1 - dice) * present).sum() / present.sum().clamp_min(1)
+
+
 def segmentation_loss(
     logits: Tensor,
     labels: Tensor,
@@ -38,25 +46,12 @@ def segmentation_loss(
 ) -> Tensor:
     """Masked cross-entropy + Dice + composition.
 
-    The composition term is the mean absolute difference of the soft area shares of each crop to its
-    true ones (L1, after Liu et al. 2024, "Do we really need Dice?"), where the crop has a ratio, or
-    to those that were asked: a network that sees the answer in the image anyway learns to ignore its
-    ratio unless it is held to it. The Dice term pools the batch, and leaves out phases that the batch
-    does not hold.
-
-    Parameters
-    ----------
-    logits : Tensor, shape (B, K, H, W)
-    labels : Tensor of long, shape (B, H, W)
-        0 not classified and 255 excluded have no influence.
-    asked : Tensor, shape (B, K), optional
-        Ratios that were shown to the network; the composition is compared with them where a row is
-        given and with the true one where it is NaN.
-
-    Returns
-    -------
-    Tensor, scalar
-        0 (with a gradient of 0) when nothing is labelled.
+    The composition term is the mean absolute difference of the soft area shares of each crop to its true ones (L1,
+    after Liu et al. 2024, "Do we really need Dice?"), where the crop has a ratio, or to those that were asked: a
+    network that sees the answer in the image anyway learns to ignore its ratio unless it is held to it. The Dice term
+    pools the batch, and leaves out phases that the batch does not hold. Logits (B, K, H, W); labels (B, H, W), where 0
+    and 255 have no influence; ``asked`` (B, K), NaN rows where no ratio was shown. 0 with a gradient of 0 when nothing
+    is labelled.
     """
     n_phases = logits.shape[1]
     target, mask = one_hot_labels(labels, n_phases)
@@ -65,11 +60,7 @@ def segmentation_loss(
     n = mask.sum().clamp_min(1)
     loss = -(target * log_p).sum() / n
     if dice_weight:
-        overlap = (p * target).sum((0, 2, 3))
-        size = target.sum((0, 2, 3))
-        dice = (2 * overlap + 1) / (p.sum((0, 2, 3)) + size + 1)
-        present = (size > 0).float()
-        loss = loss + dice_weight * ((1 - dice) * present).sum() / present.sum().clamp_min(1)
+        loss = loss + dice_loss(p, target, dice_weight)
     if composition_weight:
         wanted = crop_ratios(labels, n_phases)
         if asked is not None:

@@ -39,21 +39,10 @@ SAM_CROP = 1024
 
 
 def training_config(preset: str | None, given: Mapping[str, Any], device_kind: str) -> TrainingConfig:
-    """Settings of a preset with those that were given on top.
+    """Settings of a preset (None: the one for the architecture) with those that were given on top.
 
-    Parameters
-    ----------
-    preset : str or None
-        A key of `TRAINING_PRESETS`; None takes the one that goes with the architecture given.
-    given : mapping
-        Settings of `TrainingConfig`.
-    device_kind : {"cpu", "cuda", "mps"}
-        Decides how large crops are, and whether memory is saved, where neither is given.
-
-    Raises
-    ------
-    TrainingError
-        No such preset or setting, a value out of its limits, or a preset for another architecture.
+    The kind of device decides how large crops are, and whether memory is saved, where neither is given.
+    `TrainingError` for no such preset or setting, a value out of its limits, or a preset for another architecture.
     """
     wanted = given.get("architecture")
     name = preset or (SAM if wanted == "sam" else STANDARD)

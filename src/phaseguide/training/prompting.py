@@ -43,22 +43,8 @@ def decode_shown(
 ) -> Tensor:
     """Decode a batch in training; on half of the calls each sample is shown prompts of its own.
 
-    For a model that takes no prompts this is `GuidedSegmenter.decode`, and nothing is drawn.
-
-    Parameters
-    ----------
-    model : GuidedSegmenter
-    features : Features
-        Of B samples.
-    ratio : Tensor, shape (B, K), or None
-    labels : Tensor of integers, shape (B, H, W)
-        1..K, 0 not labelled, 255 excluded; of the size that was encoded.
-    generator : torch.Generator
-        On the CPU.
-
-    Returns
-    -------
-    Tensor, shape (B, K, H, W)
+    For a model that takes no prompts this is `GuidedSegmenter.decode`, and nothing is drawn. Ratio (B, K), labels (B,
+    H, W) of the size that was encoded, a generator on the CPU; returns (B, K, H, W).
     """
     if not model.takes_prompts or float(torch.rand(1, generator=generator)) >= SHOWN:
         return model.decode(features, ratio)
@@ -75,21 +61,8 @@ def simulate_prompts(labels: Tensor, n_phases: int, generator: torch.Generator) 
     """Draw one to `MOST_SHOWN` boxes and points that the labels of a crop bear out.
 
     Half are boxes, around a connected region of a phase or inside one, with loose sides; only where the box is
-    labelled nearly everywhere. The others are points, some of which say what is not there.
-
-    Parameters
-    ----------
-    labels : Tensor of integers, shape (H, W)
-        1..K, 0 not labelled, 255 excluded.
-    n_phases : int
-        K.
-    generator : torch.Generator
-        On the CPU; the same state gives the same prompts.
-
-    Returns
-    -------
-    Prompts
-        Empty where nothing is labelled.
+    labelled nearly everywhere. The others are points, some of which say what is not there. Labels (H, W) with 1..K;
+    the same state of the generator, on the CPU, gives the same prompts. Empty where nothing is labelled.
     """
     known = labels.cpu().numpy()
     present = [k for k in range(1, n_phases + 1) if (known == k).any()]

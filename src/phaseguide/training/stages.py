@@ -17,20 +17,11 @@ from phaseguide.training.config import TrainingConfig
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of a run.
+    """One stage of a run, with the shares of crops that are shown without a ratio or degraded heavily.
 
-    Attributes
-    ----------
-    name : {"backbone", "guidance", "joint"}
-        ``backbone`` learns encoder and decoder without any ratio. ``guidance`` then learns the
-        guidance module alone with everything else frozen, so that a missing ratio costs exactly
-        nothing. ``joint`` learns all at once, with ratio dropout.
-    epochs : int
-    ratio_dropout : float
-        Share of crops shown without a ratio.
-    degrade : float
-        Share of crops degraded heavily.
-    composition_weight : float
+    ``backbone`` learns encoder and decoder without any ratio. ``guidance`` then learns the guidance module alone with
+    everything else frozen, so that a missing ratio costs exactly nothing. ``joint`` learns all at once, with ratio
+    dropout.
     """
 
     name: Literal["backbone", "guidance", "joint"]
@@ -96,27 +87,17 @@ def set_rate(optimiser: torch.optim.Optimizer, step: int, steps: int) -> None:
         group["lr"] = group["peak"] * factor
 
 
-def noisy_ratios(ratios: Tensor, stage: Stage, noise: float, generator: torch.Generator) -> Tensor | None:
-    """Ratios as a user would give them: with log-normal error of a random size, some left out.
+def noisy_ratios(ratios: Tensor, dropout: float, noise: float, generator: torch.Generator) -> Tensor | None:
+    """Ratios (B, K) as a user would give them: with log-normal error of a random size, some left out.
 
-    Parameters
-    ----------
-    ratios : Tensor, shape (B, K)
-        True ratios of the crops; NaN rows stay NaN.
-    noise : float
-        Largest standard deviation in log space; each crop draws its own from [0, noise].
-
-    Returns
-    -------
-    Tensor, shape (B, K), or None
-        NaN rows mean no ratio; None when all are.
+    Each crop draws its own standard deviation in log space from [0, noise]. NaN rows mean no ratio; None when all are.
     """
     b, k = ratios.shape
     spread = torch.rand(b, 1, generator=generator) * noise
     shift = torch.randn(b, k, generator=generator) * spread
     noisy = ratios.clamp_min(FLOOR) * torch.exp(shift)
     noisy = noisy / noisy.sum(1, keepdim=True)
-    dropped = torch.rand(b, 1, generator=generator) < stage.ratio_dropout
+    dropped = torch.rand(b, 1, generator=generator) < dropout
     noisy = torch.where(dropped, torch.full_like(noisy, torch.nan), noisy)
     return None if bool(torch.isnan(noisy).any(1).all()) else noisy
 

@@ -15,19 +15,9 @@ from phaseguide.training.adapters import encoded, sam_backbone
 
 
 def encode_field(segmenter: GuidedSegmenter, image: Tensor) -> list[Features]:
-    """Encode a field.
+    """Encode a field (1, C, H, W), normalised, on the segmenter's device, tile by tile.
 
-    Parameters
-    ----------
-    segmenter : GuidedSegmenter
-        A Segment Anything model sees the tiles that it sees when it segments; any other the whole field.
-    image : Tensor, shape (1, C, H, W)
-        Normalised, on the segmenter's device.
-
-    Returns
-    -------
-    list of Features
-        Of each tile; for `decode_field`.
+    A Segment Anything model sees the tiles that it sees when it segments; any other the whole field.
     """
     tiles, _ = _tiles(segmenter, image)
     return [encoded(segmenter, segmenter.encode, image[(..., *tile.window)]) for tile in tiles]
@@ -36,12 +26,7 @@ def encode_field(segmenter: GuidedSegmenter, image: Tensor) -> list[Features]:
 def decode_field(
     segmenter: GuidedSegmenter, image: Tensor, features: Sequence[Features]
 ) -> NDArray[np.float32]:
-    """Decode what `encode_field` returned, without a ratio.
-
-    Returns
-    -------
-    ndarray of float32, shape (K, H, W)
-    """
+    """Decode what `encode_field` returned, without a ratio: shape (K, H, W)."""
     tiles, overlap = _tiles(segmenter, image)
     scores = [segmenter.decode(one)[0].float().cpu().numpy() for one in features]
     if len(tiles) == 1:

@@ -35,7 +35,7 @@ from phaseguide.training.config import TrainingConfig
 from phaseguide.training.data import TrainingData, data_sha256
 from phaseguide.training.describing import describe_model
 from phaseguide.training.drawing import REDRAWS, can_have_ratio, draw_crops, no_ratio
-from phaseguide.training.dropout import own_draws, own_dropout
+from phaseguide.training.dropout import own_draws, own_dropout, own_threads
 from phaseguide.training.events import EpochDone, TrainingResult
 from phaseguide.training.losses import segmentation_loss
 from phaseguide.training.prompting import decode_shown
@@ -64,41 +64,19 @@ def train(
 ) -> Iterator[TrainingEvent]:
     """Train a segmenter; stop it by closing the generator.
 
-    Parameters
-    ----------
-    data : TrainingData
-    config : TrainingConfig
-    name : str
-        Name in the card.
-    start : GuidedSegmenter, optional
-        Start from this model's weights; its architecture replaces the configured one. With
-        ``schedule="guidance"`` only its backbone is taken, and fresh guidance is trained on it.
-    checkpoint : Path, optional
-        Written after every epoch. If the file is there, the run goes on from it, and ends with the
-        same weights as an uninterrupted one (same device and thread count). One that is damaged, or of
-        images that were changed since, is kept under another name, and the run begins anew.
+    A ``start`` gives its weights, and its architecture replaces the configured one; with ``schedule="guidance"`` only
+    its backbone is taken, and fresh guidance is trained on it.
 
-    Yields
-    ------
-    Progress, Notice, EpochDone
-        As they happen; `Progress` after every step.
-    Finished of TrainingResult
-        Last.
+    The ``checkpoint`` is written after every epoch. If the file is there, the run goes on from it, and ends with the
+    same weights as an uninterrupted one (same device and thread count). One that is damaged, or of images that were
+    changed since, is kept under another name, and the run begins anew.
 
-    Raises
-    ------
-    TrainingError
-        Bad configuration, a checkpoint of another run, or a loss that is no longer finite. One step of
-        every stage is tried first, so what cannot work is told before the first epoch. Where the guidance
-        fails all the same, a `Notice` tells, and the result is what was learnt before, without guidance.
+    `TrainingError` for a bad configuration, a checkpoint of another run, or a loss that is no longer finite. One step
+    of every stage is tried first, so what cannot work is told before the first epoch. Where the guidance fails all the
+    same, a `Notice` tells, and the result is what was learnt before, without guidance.
     """
-    threads = torch.get_num_threads()
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    try:
+    with own_threads(config.threads):
         yield from _Run(data, config, name, start, checkpoint).events()
-    finally:
-        torch.set_num_threads(threads)
 
 
 class _Run:
@@ -121,7 +99,7 @@ class _Run:
             raise TrainingError(f"{no_ratio(config)} There is nothing to learn.")
         self.generator = torch.Generator().manual_seed(config.seed)
         self.stages = plan_stages(self._learnt())
-        self.model = build_model(self._learnt(), data, start).to(self.device)
+        self.model = build_model(self._learnt(), data.scheme, data.channels, start).to(self.device)
         if config.checkpointing:
             use_checkpointing(self.model)
         self.model = self.model.to(memory_format=torch.channels_last)
@@ -260,7 +238,7 @@ class _Run:
             update_average(self.average, self.model, self.config.average, step)
             losses += [] if loss is None else [loss]
             yield Progress(f"Training ({stage.name}, epoch {epoch + 1} of {stage.epochs})", step + 1, total)
-        return self._judge(stage, epoch, float(np.mean(losses)) if losses else 0.0, started)
+        return self._validate(stage, epoch, float(np.mean(losses)) if losses else 0.0, started)
 
     def _step(self, stage: Stage, optimiser: torch.optim.AdamW) -> float | None:
         """Learn from one batch and return the loss; None where the stage needs a ratio and no crop has one."""
@@ -270,7 +248,7 @@ class _Run:
         if stage.name == "guidance" and bool(torch.isnan(ratios).any(1).all()):
             return None
         images = jitter_brightness(pixels, stage.degrade, self.generator)
-        given = noisy_ratios(ratios, stage, c.ratio_noise, self.generator)
+        given = noisy_ratios(ratios, stage.ratio_dropout, c.ratio_noise, self.generator)
         images = images.to(self.device, memory_format=torch.channels_last)
         labels = labels.to(self.device)
         given = None if given is None else given.to(self.device)
@@ -291,7 +269,7 @@ class _Run:
         optimiser.step()
         return float(loss.detach())
 
-    def _judge(self, stage: Stage, epoch: int, loss: float, started: float) -> EpochDone:
+    def _validate(self, stage: Stage, epoch: int, loss: float, started: float) -> EpochDone:
         judged: Validation | None = None
         last = epoch + 1 == stage.epochs
         if stage.name == "guidance":

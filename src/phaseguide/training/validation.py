@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from phaseguide.evaluation.confusion import Scores, confusion_matrix, scores_from_confusion
+from phaseguide.labels import is_labelled
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.ratios import ratio_from_labels
 from phaseguide.segmentation.matching.match import argmax_labels
@@ -43,8 +44,7 @@ def validate(segmenter: GuidedSegmenter, images: Sequence[TrainingImage], device
             predicted = argmax_labels(decode_field(segmenter, image, encode_field(segmenter, image)))
             labels = item.labels.numpy()
             total += confusion_matrix(labels, predicted, k)
-            known = (labels > 0) & (labels < 255)
-            seen, truth = ratio_from_labels(predicted[known], k), ratio_from_labels(labels, k)
+            seen, truth = ratio_from_labels(predicted[is_labelled(labels)], k), ratio_from_labels(labels, k)
             if seen is not None and truth is not None:
                 own.append(seen)
                 true.append(truth)

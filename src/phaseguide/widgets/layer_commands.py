@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from phaseguide.errors import MicrographError, PhaseguideError
 
 if TYPE_CHECKING:
     import napari.viewer
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels
 
 
 def use_as_edits(viewer: napari.viewer.Viewer) -> None:
@@ -38,7 +40,7 @@ def lay_on_image(viewer: napari.viewer.Viewer) -> None:
     show_info(f"{labels.name!r} lies on {image.name!r} now.")
 
 
-def take_as_edits(viewer: Any, image: Any, labels: Any) -> int:
+def take_as_edits(viewer: ViewerModel, image: Image, labels: Labels) -> int:
     """Write the labels of a layer into the edits of an image; return how many pixels changed.
 
     Raises
@@ -65,7 +67,7 @@ def take_as_edits(viewer: Any, image: Any, labels: Any) -> int:
     return changed
 
 
-def selected_pair(viewer: Any) -> tuple[Any, Any]:
+def selected_pair(viewer: ViewerModel) -> tuple[Labels, Image]:
     """Return the selected Labels layer and the image that it is to go with.
 
     Raises

@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
 
 PLUGIN = "napari-phaseguide"
 
 
-def set_up(viewer: Any, folder: str, images: list[str]) -> Any:
+def set_up(viewer: ViewerModel, folder: str, images: list[str]) -> Any:
     """Open images, dock the Segment and the Project widget and open a project; return the latter."""
     if images:
         viewer.open(images)

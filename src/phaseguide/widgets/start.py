@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.models.zoo import find_model
 
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
 
-def set_up(viewer: Any, sample: str, model: str) -> Any:
+
+def set_up(viewer: ViewerModel, sample: str, model: str) -> Any:
     """Open a sample, dock the Segment widget with a model chosen, start segmenting; return the widget."""
     from qtpy.QtCore import QTimer
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phaseguide.cli.shared.errors import say_notice
-from phaseguide.cli.shared.images import read_image
+from phaseguide.cli.shared.groups import command_group
+from phaseguide.cli.shared.images import check_plane, read_image
 from phaseguide.cli.shared.limits import PLANE
 from phaseguide.cli.shared.output import (
     DeviceOption,
     JsonOption,
+    MarginsOption,
     ModelOption,
     make_table,
     page,
@@ -27,11 +29,7 @@ if TYPE_CHECKING:
     from phaseguide.estimation.planes import PaintedPlane
     from phaseguide.phases import PhaseScheme
 
-estimate_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="Estimate area shares, with an interval, from what you painted or named.",
-)
+estimate_app = command_group("Estimate area shares, with an interval, from what you painted or named.")
 
 READINGS = ("painted", "extrapolated")
 
@@ -63,12 +61,7 @@ def painted(
         int | None,
         typer.Option(**PLANE, help="One plane of a stack, from 0. Default: all, pooled."),
     ] = None,
-    exclude_info_bar: Annotated[
-        bool,
-        typer.Option(
-            "--exclude-info-bar/--keep-info-bar", help="Leave detected information bars and empty rims out."
-        ),
-    ] = True,
+    exclude_info_bar: MarginsOption = True,
     device: DeviceOption = "auto",
     json_target: JsonOption = None,
 ) -> None:
@@ -132,8 +125,7 @@ def _read_planes(image: Path, labels: Path, plane: int | None, exclude_bar: bool
     if exclude_bar:
         painted = micrograph.margins.exclude(painted, painted.shape)
     chosen = range(len(pixels)) if plane is None else [plane]
-    if chosen[-1] >= len(pixels):
-        raise PhaseguideError(f"{image}: has planes 0 to {len(pixels) - 1}, and no plane {plane}.")
+    check_plane(image, len(pixels), chosen[-1])
     many = len(pixels) > 1
     return [
         PaintedPlane(f"{labels}, plane {z}" if many else str(labels), pixels[z], painted[z]) for z in chosen
@@ -146,17 +138,15 @@ def _size(shape: tuple[int, ...]) -> str:
 
 def _rows(estimate: PaintedEstimate, scheme: PhaseScheme) -> list[dict[str, Any]]:
     """One row a phase; None for what a reading cannot know."""
-
-    def known(value: float) -> float | None:
-        return None if value != value else float(value)
+    from phaseguide.evaluation.tables import plain
 
     return [
         {
             "phase": phase.name,
             "label": phase.label,
-            "area": known(estimate.shares[k]),
-            "low": known(estimate.low[k]),
-            "high": known(estimate.high[k]),
+            "area": plain(estimate.shares[k]),
+            "low": plain(estimate.low[k]),
+            "high": plain(estimate.high[k]),
             "uncertainty": estimate.uncertainty[k],
             "pixels": int(estimate.pixels[k]),
             "blocks": int(estimate.blocks[k]),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phaseguide.cli.shared.errors import say_notice
+from phaseguide.cli.shared.groups import command_group
+from phaseguide.cli.shared.images import check_plane
 from phaseguide.cli.shared.limits import PLANE, SEED, finite
 from phaseguide.cli.shared.output import JsonOption, make_table, page, percent, write_json
 from phaseguide.errors import OutputError, PhaseguideError
@@ -20,11 +22,7 @@ if TYPE_CHECKING:
     from phaseguide.phases import PhaseScheme
 
 
-points_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="Check the areas of a label map by points that you name.",
-)
+points_app = command_group("Check the areas of a label map by points that you name.")
 
 
 @points_app.command()
@@ -89,8 +87,7 @@ def propose(
             raise OutputError(reason)
     array = read_label_map(labels)
     if array.ndim == 3:
-        if plane >= len(array):
-            raise PhaseguideError(f"{labels}: has planes 0 to {len(array) - 1}, and no plane {plane}.")
+        check_plane(labels, len(array), plane)
         array = array[plane]
     scheme = _scheme_of(labels, phases, array)
     plan = propose_points(array, scheme, count, seed, _map_note(_record_of(labels), scheme))

@@ -14,8 +14,9 @@ from phaseguide.cli.models.network import (
     network_rows,
     parameter_table,
 )
+from phaseguide.cli.shared.groups import command_group
 from phaseguide.cli.shared.images import read_image
-from phaseguide.cli.shared.output import JsonOption, make_table, page, percent, write_json
+from phaseguide.cli.shared.output import JsonOption, make_table, page, percent, say, write_json
 from phaseguide.errors import ModelError
 
 if TYPE_CHECKING:
@@ -26,11 +27,7 @@ FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A model file
 TargetArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A new .safetensors file.")]
 NewName = Annotated[str | None, typer.Option(help="Name to choose it by; default: the file's.")]
 
-models_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="List, show, add, copy, merge, share, delete and restore models.",
-)
+models_app = command_group("List, show, add, copy, merge, share, delete and restore models.")
 
 
 @models_app.command(name="list")
@@ -156,7 +153,7 @@ def add(file: FileArgument, name: NewName = None) -> None:
     from phaseguide.models.zoo import add_model
 
     entry = add_model(file, name)
-    _say(f"Added {entry.name}: {entry.path}")
+    say(f"Added {entry.name}: {entry.path}")
 
 
 @models_app.command(name="import")
@@ -181,7 +178,7 @@ def save_as(
     from phaseguide.models.zoo import find_model
 
     entry = sharing.save_as(find_model(name), new_name)
-    _say(f"Saved as {entry.name}: {entry.path}")
+    say(f"Saved as {entry.name}: {entry.path}")
 
 
 @models_app.command()
@@ -193,7 +190,7 @@ def export(name: NameArgument, file: TargetArgument) -> None:
     from phaseguide.models.sharing import export_model
     from phaseguide.models.zoo import find_model
 
-    _say(f"Exported {export_model(find_model(name), file)}")
+    say(f"Exported {export_model(find_model(name), file)}")
 
 
 @models_app.command()
@@ -241,7 +238,7 @@ def share(
     }  # fmt: skip
     known = ShareText.from_card(read_card(path))
     text = replace(known, **{key: value for key, value in given.items() if value is not None})
-    _say(f"Wrote {share_model(path, file, text)}")
+    say(f"Wrote {share_model(path, file, text)}")
 
 
 @models_app.command()
@@ -275,7 +272,7 @@ def bioimageio(
         pixels = fit_channels(micrograph.data[rows], model.segmenter.in_channels, image.name)
         image_name = image.stem
     text = PackageText(tuple(author), licence, cite)
-    _say(f"Wrote {export_bioimageio(model, file, text, pixels, image_name)}")
+    say(f"Wrote {export_bioimageio(model, file, text, pixels, image_name)}")
 
 
 @models_app.command()
@@ -294,7 +291,7 @@ def remove(
     if not yes:
         typer.confirm(f"Delete the model {name}? It goes to the recycle folder.", abort=True)
     recycled = recycle_model(name)
-    _say(
+    say(
         f"Removed {name}; it waits in {recycled.path.parent}. Bring it back with: phaseguide models restore {name}"
     )
 
@@ -329,8 +326,4 @@ def restore(
         known = ", ".join(sorted({model.name for model in recycled})) or "none"
         raise ModelError(f"There is no deleted model {name!r}. Deleted models: {known}.")
     entry = restore_model(found, new_name)
-    _say(f"Restored {entry.name}: {entry.path}")
-
-
-def _say(text: str) -> None:
-    page(None).print(text, soft_wrap=True)
+    say(f"Restored {entry.name}: {entry.path}")

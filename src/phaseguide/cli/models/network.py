@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from phaseguide.cli.shared.output import make_table, page
+from phaseguide.cli.shared.output import make_table, say
+from phaseguide.cli.shared.progress import draw
 from phaseguide.errors import ModelError
 
 if TYPE_CHECKING:
@@ -73,9 +74,8 @@ def as_json(counts: dict[str, Count]) -> dict[str, Any] | None:
 
 def merge_files(source: Path, target: Path) -> None:
     """Merge a model's adapters into its base weights and say where the file is."""
-    from phaseguide.cli.shared.progress import draw
     from phaseguide.models.merging import merging_model
 
     path = draw(merging_model(source, target))
     size = path.stat().st_size / 1e6
-    page(None).print(f"Merged into {path} ({size:.0f} MB)", soft_wrap=True)
+    say(f"Merged into {path} ({size:.0f} MB)")

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phaseguide.cli.shared.errors import say_notice
-from phaseguide.cli.shared.output import JsonOption, make_table, page, write_json
+from phaseguide.cli.shared.groups import command_group
+from phaseguide.cli.shared.output import JsonOption, make_table, page, say, write_json
+from phaseguide.cli.shared.progress import draw
 
 if TYPE_CHECKING:
     from phaseguide.models.sam.weights import BaseEntry
@@ -16,10 +18,8 @@ if TYPE_CHECKING:
 SizeArgument = Annotated[str, typer.Argument(metavar="SIZE", help="vit_b, vit_l or vit_h.")]
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A file of weights (.pth).")]
 
-base_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="Base weights of Segment Anything, which its models build on: list, download, add, find, forget.",
+base_app = command_group(
+    "Base weights of Segment Anything, which its models build on: list, download, add, find, forget."
 )
 
 
@@ -31,7 +31,6 @@ def list_all(json_target: JsonOption = None) -> None:
 
     [bold]Example[/bold]: phaseguide models base list
     """
-    from phaseguide.cli.shared.progress import draw
     from phaseguide.models.sam.checksums import bases_folder
     from phaseguide.models.sam.weights import listing
 
@@ -85,7 +84,6 @@ def get(
 
     phaseguide models base get vit_h --mirror https://mirror.example.org/sam/
     """
-    from phaseguide.cli.shared.progress import draw
     from phaseguide.models.sam.weights import fetch_base
 
     try:
@@ -93,7 +91,7 @@ def get(
     except KeyboardInterrupt:
         say_notice(f"What was downloaded is kept. Go on with: phaseguide models base get {size}")
         raise
-    _say(f"{size}: {path}")
+    say(f"{size}: {path}")
 
 
 @base_app.command()
@@ -108,12 +106,11 @@ def add(
 
     [bold]Example[/bold]: phaseguide models base add D:/weights/sam_vit_b_01ec64.pth
     """
-    from phaseguide.cli.shared.progress import draw
     from phaseguide.models.sam.weights import adding
 
     entry: BaseEntry = draw(adding(file, size))
     kind = f"official {entry.size}" if entry.official else entry.size or "size not known"
-    _say(f"Added {entry.path} ({kind}, checksum {entry.sha256})")
+    say(f"Added {entry.path} ({kind}, checksum {entry.sha256})")
 
 
 @base_app.command()
@@ -126,12 +123,11 @@ def where(
 
     [bold]Example[/bold]: phaseguide models base where vit_b
     """
-    from phaseguide.cli.shared.progress import draw
     from phaseguide.models.sam.shapes import official_file
     from phaseguide.models.sam.weights import finding
 
     sha256 = size if len(size) == 64 else official_file(size).sha256
-    _say(str(draw(finding(sha256))))
+    say(str(draw(finding(sha256))))
 
 
 @base_app.command()
@@ -142,8 +138,4 @@ def forget(file: FileArgument) -> None:
     """
     from phaseguide.models.sam.weights import forget_base
 
-    _say(f"Forgot {forget_base(file)}; the file is still there if it was.")
-
-
-def _say(text: str) -> None:
-    page(None).print(text, soft_wrap=True)
+    say(f"Forgot {forget_base(file)}; the file is still there if it was.")

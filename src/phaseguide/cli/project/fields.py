@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from phaseguide.cli.project.shared import Folder, open_with, say
-from phaseguide.cli.shared.output import ExactOption, UncertaintyOption, resolve_uncertainty
+from phaseguide.cli.project.shared import Folder, open_with
+from phaseguide.cli.shared.output import ExactOption, UncertaintyOption, resolve_uncertainty, say
 from phaseguide.errors import ProjectError, RatioError
 
 FieldId = Annotated[

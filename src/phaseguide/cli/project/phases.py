@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phaseguide.cli.project.shared import Folder, open_with, say
+from phaseguide.cli.project.shared import Folder, open_with
+from phaseguide.cli.shared.groups import command_group
+from phaseguide.cli.shared.output import say
 from phaseguide.errors import SchemeError
 
 if TYPE_CHECKING:
     from phaseguide.phases import Phase
     from phaseguide.projects.project import Project
 
-phases_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="Change the phases. Edits, truth, results and ratios follow; maps as they were are recycled.",
+phases_app = command_group(
+    "Change the phases. Edits, truth, results and ratios follow; maps as they were are recycled."
 )
 
 PhaseArgument = Annotated[str, typer.Argument(metavar="PHASE", help="Name or label number.")]

@@ -10,8 +10,9 @@ import typer
 
 from phaseguide.cli.project.fields import edits, ratio, reject, relink, reopen, review
 from phaseguide.cli.project.phases import phases_app
-from phaseguide.cli.project.shared import Folder, open_with, say
-from phaseguide.cli.shared.errors import EXIT_SOME_FAILED, say_error, say_notice
+from phaseguide.cli.project.shared import Folder, open_with
+from phaseguide.cli.shared.errors import EXIT_SOME_FAILED, leave_with, say_notice
+from phaseguide.cli.shared.groups import command_group
 from phaseguide.cli.shared.output import (
     DeviceOption,
     FlipsOption,
@@ -19,6 +20,7 @@ from phaseguide.cli.shared.output import (
     make_table,
     page,
     percent,
+    say,
     write_json,
 )
 from phaseguide.errors import PhaseguideError, ProjectBusyError, ProjectError, as_user_error
@@ -32,11 +34,7 @@ if TYPE_CHECKING:
 
 RESULT_COLUMNS = ("model", "phase", "achieved", "own")
 
-project_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="Keep fields, edits, results and model versions together in a folder.",
-)
+project_app = command_group("Keep fields, edits, results and model versions together in a folder.")
 project_app.add_typer(phases_app, name="phases")
 
 
@@ -103,10 +101,7 @@ def add(
             if len(paths) == 1 or isinstance(error, ProjectBusyError):
                 raise failed[-1] from None
     if failed:
-        say_error(f"{len(failed)} of {len(paths)} images could not be added:")
-        for failure in failed:
-            say_error(f"  {failure}")
-        raise typer.Exit(EXIT_SOME_FAILED)
+        leave_with(f"{len(failed)} of {len(paths)} images could not be added:", failed)
 
 
 @project_app.command()

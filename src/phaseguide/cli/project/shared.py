@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phaseguide.cli.shared.output import page
-
 if TYPE_CHECKING:
     from phaseguide.projects.project import Project
 
@@ -17,21 +15,10 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the proje
 
 
 def open_with(folder: Path, fields: Iterable[str] = ()) -> Project:
-    """Open a project that has these fields, so that a wrong id is told before the first is changed.
-
-    Raises
-    ------
-    ProjectError
-        No project there, or no field of that id.
-    """
+    """Open a project that has these fields, so that a wrong id is told before the first is changed."""
     from phaseguide.projects.project import Project
 
     project = Project.open(folder)
     for field in fields:
         project.field(field)
     return project
-
-
-def say(text: str) -> None:
-    """Write a sentence to standard output, as it is."""
-    page(None).print(text, soft_wrap=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -64,6 +65,14 @@ class GuardedGroup(TyperGroup):
 def say_error(message: str) -> None:
     """Write one red sentence to standard error."""
     _say(message, "red")
+
+
+def leave_with(message: str, failures: Iterable[Exception]) -> NoReturn:
+    """End a command some of whose work failed: say so, say what of it, and leave with the exit code for it."""
+    say_error(message)
+    for failure in failures:
+        say_error(f"  {failure}")
+    raise typer.Exit(EXIT_SOME_FAILED)
 
 
 def say_notice(message: str) -> None:

@@ -28,26 +28,14 @@ PLANE: dict[str, Any] = {"min": 0, "max": MOST_PLANES, "metavar": "Z"}
 
 
 def finite(value: float | None) -> float | None:
-    """Refuse what is no number; as a callback of an option, whose limits let it pass.
-
-    Raises
-    ------
-    PhaseguideError
-        Not a number.
-    """
+    """Refuse what is no number; as a callback of an option, whose limits let it pass."""
     if value is not None and value != value:
         raise PhaseguideError("nan is no number. Give a number with digits, for example 0.5.")
     return value
 
 
 def read_sides(text: str) -> list[int]:
-    """Read sides of square images in pixels, "512,1024".
-
-    Raises
-    ------
-    PhaseguideError
-        Not whole numbers within `SIDES`, or none.
-    """
+    """Read sides of square images in pixels, "512,1024"."""
     try:
         sides = [int(part) for part in text.split(",") if part.strip()]
     except ValueError:

@@ -72,6 +72,12 @@ JsonOption = Annotated[
 DeviceOption = Annotated[
     str, typer.Option(help="Where to compute: auto, cpu, cuda or mps. auto takes the fastest there is.")
 ]
+MarginsOption = Annotated[
+    bool,
+    typer.Option(
+        "--exclude-info-bar/--keep-info-bar", help="Leave detected information bars and empty rims out."
+    ),
+]
 ModelOption = Annotated[
     str,
     typer.Option(
@@ -123,16 +129,16 @@ def page(json_target: str | None) -> Console:
     return console
 
 
+def say(text: str) -> None:
+    """Write a sentence to standard output, as it is."""
+    page(None).print(text, soft_wrap=True)
+
+
 def write_json(target: str | None, data: Mapping[str, Any] | Sequence[Any]) -> None:
     """Write JSON to a file or to standard output (``-``); None writes nothing.
 
-    An object says that Phase Guide wrote it, so that a later run may replace the file; a list is replaced by
-    one of the same kind.
-
-    Raises
-    ------
-    OutputError
-        There is a file that the program did not write.
+    An object says that Phase Guide wrote it, so that a later run may replace the file; a list is replaced by one of
+    the same kind. `OutputError` if there is a file that the program did not write.
     """
     if target is None:
         return
@@ -185,13 +191,7 @@ def share_columns(phase_row: Mapping[str, Any]) -> list[str]:
 
 
 def resolve_uncertainty(uncertainty: float | None, exact: bool) -> float:
-    """Return the uncertainty that two exclusive options mean.
-
-    Raises
-    ------
-    PhaseguideError
-        Both were given, or an uncertainty that is no finite number.
-    """
+    """Return the uncertainty that two exclusive options mean; `PhaseguideError` for both, or for no finite number."""
     from phaseguide.evaluation.ratio_source import DEFAULT_UNCERTAINTY
 
     if uncertainty is not None and not (math.isfinite(uncertainty) and uncertainty >= 0):
@@ -207,13 +207,7 @@ def resolve_uncertainty(uncertainty: float | None, exact: bool) -> float:
 
 
 def check_mode(mode: str | None) -> Any:
-    """Return a mode that a request takes.
-
-    Raises
-    ------
-    PhaseguideError
-        Not a mode.
-    """
+    """Return a mode that a request takes; `PhaseguideError` for any other."""
     if mode not in (None, "matched", "conditioned", "both"):
         raise PhaseguideError(f"Mode {mode!r} is not known. Choose matched, conditioned or both.")
     return mode

@@ -15,15 +15,9 @@ if TYPE_CHECKING:
 def draw(events: Iterator[Any], on_event: Callable[[Any, Console], None] | None = None) -> Any:
     """Run a generator of events to its end, draw its progress, and return its result.
 
-    Everything is drawn on standard error, so that standard output stays free for results. Without a
-    terminal no bar is drawn; notices and what ``on_event`` prints still appear.
-
-    Parameters
-    ----------
-    events : iterator
-        Of `Progress`, `Notice`, events of other kinds, and `Finished` last. Closed in any case.
-    on_event : callable, optional
-        Gets the events of other kinds and the console to print on.
+    Everything is drawn on standard error, so that standard output stays free for results. Without a terminal no bar is
+    drawn; notices and what ``on_event`` prints still appear. ``on_event`` gets the events of other kinds and the
+    console to print on. Events are closed in any case.
     """
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars

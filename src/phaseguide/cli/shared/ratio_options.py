@@ -1,4 +1,4 @@
-"""What the options of a command say about the expected ratio, read into one wish."""
+"""What the options of a command say about the expected ratio, read into one object."""
 
 from __future__ import annotations
 
@@ -20,53 +20,50 @@ if TYPE_CHECKING:
 PANEL = "The expected ratio"
 NOT_STATED = "not stated, taken as a visual estimate"
 
+
+def _told(metavar: str, help_text: str) -> Any:
+    return typer.Option(metavar=metavar, rich_help_panel=PANEL, help=help_text)
+
+
 RatioOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="TEXT|none|auto",
-        rich_help_panel=PANEL,
-        help='Shares that you expect, "ferrite=15%,2=0.3", or cells of a spreadsheet, "15;30;". Phases that '
+    _told(
+        "TEXT|none|auto",
+        'Shares that you expect, "ferrite=15%,2=0.3", or cells of a spreadsheet, "15;30;". Phases that '
         "you leave out are open. auto: the model estimates them. Without this option: none.",
     ),
 ]
 BasisOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="area|weight",
-        rich_help_panel=PANEL,
-        help="What the shares are: area % (the same as volume %) or weight % (XRD), which needs --density. "
+    _told(
+        "area|weight",
+        "What the shares are: area % (the same as volume %) or weight % (XRD), which needs --density. "
         "Default: area.",
     ),
 ]
 DensityOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="TEXT",
-        rich_help_panel=PANEL,
-        help='Densities in g/cm3 for --basis weight, also of open phases: "ferrite=7.87,2=7.69".',
-    ),
+    _told("TEXT", 'Densities in g/cm3 for --basis weight, also of open phases: "ferrite=7.87,2=7.69".'),
 ]
 SourceOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="field|bulk|visual|TEXT",
-        rich_help_panel=PANEL,
-        help="Where the ratio comes from. field: EBSD or point count of this field, uncertainty 0.1. bulk: "
+    _told(
+        "field|bulk|visual|TEXT",
+        "Where the ratio comes from. field: EBSD or point count of this field, uncertainty 0.1. bulk: "
         "XRD or dilatometry of the specimen, 0.2. visual: by eye, 0.3. Any other text is only for the "
         "record, and the ratio counts as visual.",
     ),
 ]
-WishUncertaintyOption = Annotated[
+RatioUncertaintyOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="U|TEXT",
-        rich_help_panel=PANEL,
-        help="How unsure the ratio is: standard deviation of the logarithm of a phase's share to the rest, for "
+    _told(
+        "U|TEXT",
+        "How unsure the ratio is: standard deviation of the logarithm of a phase's share to the rest, for "
         'all phases, or "ferrite=0.1,2=0.3". 0.1 makes 10 % to 9.1-10.9 %, 0.3 makes it 7.6-13.0 %. The mask '
         "gets a blend of the ratio and what the model sees. Default: what the source means.",
     ),
 ]
-WishExactOption = Annotated[
+RatioExactOption = Annotated[
     bool,
     typer.Option(
         "--exact", rich_help_panel=PANEL, help="Take the ratio as exact: the mask gets it to one pixel."
@@ -74,59 +71,34 @@ WishExactOption = Annotated[
 ]
 ScopeOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="field|specimen",
-        rich_help_panel=PANEL,
-        help="What the ratio is about. field: every image, every plane of a stack. specimen: all images of this "
+    _told(
+        "field|specimen",
+        "What the ratio is about. field: every image, every plane of a stack. specimen: all images of this "
         "call together; their mean meets it, and the scatter between them stays. Default: specimen with "
         "--source bulk, else field.",
     ),
 ]
 PresetOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME",
-        rich_help_panel=PANEL,
-        help="Take ratio, basis, densities, source, uncertainty and scope from a preset of this model.",
-    ),
+    _told("NAME", "Take ratio, basis, densities, source, uncertainty and scope from a preset of this model."),
 ]
 MaterialOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="TEXT",
-        rich_help_panel=PANEL,
-        help="Material of the preset; needed where two materials have a preset of the same name.",
-    ),
+    _told("TEXT", "Material of the preset; needed where two materials have a preset of the same name."),
 ]
 SavePresetOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME",
-        rich_help_panel=PANEL,
-        help="Keep all this as a preset of this model; --overwrite replaces one of the same name.",
-    ),
+    _told("NAME", "Keep all this as a preset of this model; --overwrite replaces one of the same name."),
 ]
 
 
 @dataclass(frozen=True)
-class Wish:
+class RatioOptions:
     """What the user expects, ready for a request.
 
-    Attributes
-    ----------
-    text : str
-        As it was typed.
-    asked : ndarray, shape (K,), or None
-        Area shares, NaN where open.
-    auto : bool
-    uncertainty : float or tuple of float
-    scope : {"field", "specimen"}
-    source : str or None
-        For the record.
-    preset : Preset or None
-        The same as it was entered; None without a ratio.
-    details : dict
-        What records and JSON tell beyond these: basis, densities, conversion, preset.
+    ``text`` is as it was typed; ``asked`` has area shares, NaN where open; ``source`` is for the record. ``preset`` is
+    the same as it was entered; None without a ratio. ``details`` is what records and JSON tell beyond these: basis,
+    densities, conversion, preset.
     """
 
     text: str
@@ -144,7 +116,7 @@ class Wish:
         return str(self.details.get("conversion") or "")
 
     def told(self, request: Request) -> dict[str, Any]:
-        """What the JSON output says of the wish."""
+        """What the JSON output says of the ratio."""
         given = self.asked is not None
         return {
             "ratio": self.text,
@@ -155,7 +127,7 @@ class Wish:
         }
 
 
-def read_wish(
+def read_ratio_options(
     card: Card,
     *,
     ratio: str | None,
@@ -167,21 +139,8 @@ def read_wish(
     scope: str | None,
     preset: str | None,
     material: str | None,
-) -> Wish:
-    """Read the options above; None where one was not given.
-
-    Parameters
-    ----------
-    card : Card
-        Of the model.
-    ratio, basis, density, source, uncertainty, exact, scope, preset, material
-        As typed.
-
-    Raises
-    ------
-    RatioError, PhaseguideError
-        Options that cannot be meant, alone or together.
-    """
+) -> RatioOptions:
+    """Read the options above; `RatioError` or `PhaseguideError` for what cannot be meant, alone or together."""
     scheme, text = card.scheme, (ratio or "none").strip()
     if ratio is not None and not ratio.strip():
         raise RatioError("--ratio is empty: every phase is open. Give at least one a share, or --ratio none.")
@@ -197,7 +156,7 @@ def read_wish(
         # Nothing is asked of the field, but regions may ask, and the source says how sure that is.
         form, _ = _with_source(_new_form(card, "", False, None), source, stated=False)
         form = form if unsure is None else form.model_copy(update={"uncertainty": unsure})
-        return Wish(
+        return RatioOptions(
             text,
             auto=text.lower() == "auto",
             uncertainty=form.uncertainties(scheme),
@@ -215,7 +174,7 @@ def read_wish(
     said = {"uncertainty": unsure, "scope": about}
     form = form.model_copy(update={key: value for key, value in said.items() if value is not None})
     asked = form.asked(scheme)
-    return Wish(
+    return RatioOptions(
         text,
         asked=_not_all_open(asked),
         uncertainty=form.uncertainties(scheme),
@@ -226,17 +185,13 @@ def read_wish(
     )
 
 
-def keep_preset(wish: Wish, name: str, material: str | None, *, overwrite: bool) -> None:
-    """Save a wish as a preset.
-
-    Raises
-    ------
-    RatioError
-        There is no ratio, or the name is taken.
-    """
-    if wish.preset is None:
-        raise RatioError(f"--save-preset keeps a ratio, but --ratio is {wish.text}. Give one.")
-    kept = wish.preset.model_copy(update={"name": name, "material": material or wish.preset.material})
+def keep_preset(ratio_options: RatioOptions, name: str, material: str | None, *, overwrite: bool) -> None:
+    """Save the ratio of the options as a preset; `RatioError` if there is no ratio, or the name is taken."""
+    if ratio_options.preset is None:
+        raise RatioError(f"--save-preset keeps a ratio, but --ratio is {ratio_options.text}. Give one.")
+    kept = ratio_options.preset.model_copy(
+        update={"name": name, "material": material or ratio_options.preset.material}
+    )
     _store().save(kept, overwrite=overwrite)
 
 

@@ -26,6 +26,7 @@ from phaseguide.cli.train.sam import base_checksum, dataset_config
 from phaseguide.cli.train.settings import CARD_KEYS, checked_entries, parse_settings, with_entries
 from phaseguide.errors import ModelError, OutputError, PhaseguideError, TrainingError
 from phaseguide.events import Notice, Progress
+from phaseguide.files import free_path
 from phaseguide.finetuning.config import PRESETS, FinetuneConfig
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.presets import TRAINING_PRESETS
@@ -181,11 +182,8 @@ def train(
     from phaseguide.models.zoo import SUFFIX, open_model
     from phaseguide.projects.project import Project
 
-    given = {
-        key: context.params[key]
-        for key in ("epochs", "crop", "batch", "learning_rate", "patience", "seed", "threads", "device")
-        if getattr(context.get_parameter_source(key), "name", "") == "COMMANDLINE"
-    }
+    common = ("epochs", "crop", "batch", "learning_rate", "patience", "seed", "threads", "device")
+    given = _typed(context, common)
     if project is not None:
         if dataset is not None or out is not None:
             raise TrainingError("With --project neither a DATASET nor --out is needed. Leave them out.")
@@ -202,12 +200,7 @@ def train(
     if out.suffix != SUFFIX:
         raise TrainingError(f"{out}: a model file ends in {SUFFIX}. Change --out.")
     check_free(out, overwrite)
-    given |= {
-        key: context.params[key]
-        for key in ("architecture", "encoder", "guidance")
-        if getattr(context.get_parameter_source(key), "name", "") == "COMMANDLINE"
-    }
-    given |= parse_settings(settings or [])
+    given |= _typed(context, ("architecture", "encoder", "guidance")) | parse_settings(settings or [])
     config = dataset_config(preset, given, start, base_checksum(base), given.get("device", device))
     folder = open_dataset(dataset).without(exclude or [])
     first = None if start is None or sam_size(start) else open_model(start)
@@ -224,6 +217,12 @@ def train(
     _report(result, saved, out, json_target)
 
 
+def _typed(context: typer.Context, keys: tuple[str, ...]) -> dict[str, Any]:
+    """Options as they were typed, without those that were left at their defaults."""
+    sources = {key: getattr(context.get_parameter_source(key), "name", "") for key in keys}
+    return {key: context.params[key] for key in keys if sources[key] == "COMMANDLINE"}
+
+
 def check_outputs(out: Path, json_target: str | None, checkpoint: Path | None) -> None:
     """Raise `PhaseguideError` now if a file that the run will write cannot be written."""
     from phaseguide.atomic import check_writable
@@ -237,13 +236,7 @@ def check_outputs(out: Path, json_target: str | None, checkpoint: Path | None) -
 
 
 def check_free(out: Path, overwrite: bool) -> None:
-    """Make sure that a model may be written to a file: a free name, or with ``overwrite`` a model's.
-
-    Raises
-    ------
-    OutputError
-        A file must stay.
-    """
+    """Make sure (`OutputError`) that a model may be written to a file: a free name, or with ``overwrite`` a model's."""
     from phaseguide.models.model_file import read_card
 
     if not os.path.lexists(out):
@@ -261,13 +254,7 @@ def check_free(out: Path, overwrite: bool) -> None:
 
 
 def save_or_rescue(out: Path, segmenter: GuidedSegmenter, card: Card, *, overwrite: bool = True) -> Card:
-    """Save a trained model; where that fails, save it into the user's data folder and say so.
-
-    Raises
-    ------
-    PhaseguideError
-        ``out`` cannot be written; the message names the rescued file, if there is one.
-    """
+    """Save a trained model; where that fails, save it into the user's data folder and say so."""
     from phaseguide.models.model_file import save_model
     from phaseguide.models.zoo import user_model_folder
 
@@ -275,11 +262,7 @@ def save_or_rescue(out: Path, segmenter: GuidedSegmenter, card: Card, *, overwri
         check_free(out, overwrite)  # once more: the training may have taken a night
         return save_model(out, segmenter, card)
     except PhaseguideError as error:
-        folder, number = user_model_folder() / "rescued", 1
-        rescued = folder / out.name
-        while rescued.exists():
-            number += 1
-            rescued = folder / f"{out.stem}-{number}{out.suffix}"
+        rescued = free_path(user_model_folder() / "rescued" / out.name)
         try:
             save_model(rescued, segmenter, card)
         except PhaseguideError:

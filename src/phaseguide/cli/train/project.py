@@ -9,7 +9,7 @@ from phaseguide.cli.shared.progress import draw
 from phaseguide.cli.train.epochs import print_epoch
 
 if TYPE_CHECKING:
-    from phaseguide.finetuning.events import FinetuneResult, Judgement
+    from phaseguide.finetuning.events import FinetuneResult, ValidationScores
     from phaseguide.jobs.finetune import ProjectVersion
     from phaseguide.jobs.finetune_start import ProjectJob
     from phaseguide.projects.project import Project
@@ -28,7 +28,7 @@ def _report(
     result: FinetuneResult, project: Project, version: VersionEntry, json_target: str | None, *, in_use: bool
 ) -> None:
     console = page(json_target)
-    console.print(judgement_table(result.before, result.after))
+    console.print(scores_table(result.before, result.after))
     if result.better is not None:
         console.print(f"The new model is {'better' if result.better else 'not better'} on what was held out.")
     if result.after is not None and result.after.unjudged:
@@ -57,7 +57,7 @@ def _report(
     )
 
 
-def judgement_table(before: Judgement | None, after: Judgement | None) -> Any:
+def scores_table(before: ValidationScores | None, after: ValidationScores | None) -> Any:
     """Dice per phase before and after, with the number of pixels behind it."""
     table = make_table(
         "On the validation pixels", ("phase", "pixels", "Dice before %", "Dice after %"), left=1

@@ -14,13 +14,7 @@ SAM = "sam"
 
 
 def base_checksum(base: str | None) -> str:
-    """Checksum of ``--base``: given as such, or that of a file, which is remembered; empty where there is none.
-
-    Raises
-    ------
-    ModelError
-        Neither, or weights that are not at hand.
-    """
+    """Checksum of ``--base``: given as such, or that of a file, which is remembered; empty where there is none."""
     from phaseguide.models.sam.weights import add_base, find_base
 
     if base is None:
@@ -40,23 +34,7 @@ def dataset_config(
 ) -> TrainingConfig:
     """Settings of a run on a data set, checked as far as they can be before images are read.
 
-    Parameters
-    ----------
-    preset : str or None
-        See `phaseguide.training.presets.training_config`.
-    given : mapping
-        What was given on the command line.
-    start : str or None
-        ``--from``; ``sam:vit_b`` is an encoder and no trained model.
-    base : str
-        From `base_checksum`.
-    device : str
-        As asked for.
-
-    Raises
-    ------
-    TrainingError, ModelError, DeviceError
-        Settings that do not go together, weights that are not at hand, no such device.
+    ``start`` may be ``sam:vit_b``, which is an encoder and no trained model; ``base`` comes from `base_checksum`.
     """
     from phaseguide.jobs.finetune_start import sam_size
     from phaseguide.models.model_file import read_card

@@ -30,13 +30,7 @@ CARD_KEYS = (
 
 
 def parse_settings(pairs: list[str], form: type[Settings] = TrainingConfig) -> dict[str, Any]:
-    """Read ``key=value`` pairs of a form.
-
-    Raises
-    ------
-    TrainingError
-        Not a pair, an unknown key, or a value of another type or out of its limits.
-    """
+    """Read ``key=value`` pairs of a form; `TrainingError` names the pair that cannot be meant."""
     values: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")

@@ -86,9 +86,9 @@ def match_regions(
             held = raise_cleaned(scores[:, part.rows], aims, matches[at].offsets)
             matches[at] = part.match(held, imposed[part.row], labels)
     notices = [
-        f"{region_title(regions, part.row)}: {doubt}"
+        f"{region_title(regions, part.row)}: {warning}"
         for part, match in zip(parts, matches, strict=True)
-        if (doubt := _doubt(match))
+        if (warning := _warning(match))
     ]
     achieved, _ = measure_regions(labels, owner, len(imposed) - 1, imposed.shape[1])
     return RegionMatch(labels, achieved, tuple(notices))
@@ -113,7 +113,7 @@ class _Part:
         return match
 
 
-def _doubt(match: Match) -> str:
+def _warning(match: Match) -> str:
     if not match.determinable:
         return (
             "the model's scores are the same all over it, so no place is more one phase than another; "

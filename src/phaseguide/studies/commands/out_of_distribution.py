@@ -35,7 +35,7 @@ def familiarity(
     from phaseguide.datasets.folder import open_dataset
     from phaseguide.jobs.image_files import find_images
     from phaseguide.studies.folds.folds import read_folds
-    from phaseguide.studies.folds.out_of_distribution import familiarity_study, to_lines
+    from phaseguide.studies.folds.out_of_distribution import out_of_distribution_study, to_lines
     from phaseguide.studies.report import publish
 
     data = open_dataset(dataset)
@@ -48,5 +48,5 @@ def familiarity(
         if not folder:
             raise PhaseguideError(f"--other {other!r} is not understood. Write NAME=FOLDER.")
         foreign[name] = [read_image(path).data for path in find_images([Path(folder)])]
-    rates = draw(familiarity_study(images, folds, foreign))
+    rates = draw(out_of_distribution_study(images, folds, foreign))
     publish(to_lines(rates), {"rates": [asdict(rate) for rate in rates]}, json_target)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from phaseguide.errors import PhaseguideError
 from phaseguide.models.segmenter import normalise_image
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
-from phaseguide.studies.packages import need
 
 Features = NDArray[np.float32]
 
@@ -71,7 +70,6 @@ def pixel_features(image: NDArray[Any]) -> Features:
     """Return the features of each pixel, shape (H, W, F); the image is brought to one range of brightness first,
     like for the network.
     """
-    need("skimage")
     from skimage.feature import multiscale_basic_features
 
     planes = normalise_image(image)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ from phaseguide.studies.finetune.scenarios import (
     new_steel,
 )
 from phaseguide.studies.folds.folds import Folds, model_path, training_stems
-from phaseguide.studies.packages import need
 
 STORIES = (NEW_STEEL, KNOWN_STEEL, PLACES)
 STORY_NAMES = {"new": NEW_STEEL, "known": KNOWN_STEEL, "places": PLACES}
@@ -161,8 +160,6 @@ def finetune_study(
     """
     names = _chosen(only or tuple(folds), folds, "fold")
     _chosen(stories, STORIES, "story")
-    if set(stories) != {PLACES}:
-        need("skimage")  # for the forest, which would ask for it an hour later
     found = {name: _fold_model(models, name, scheme) for name in names}
     record = StudyLog(log, settings_of(options, _checksums(models, folds), start))
     plan = [
@@ -193,11 +190,20 @@ def settings_of(
 ) -> dict[str, Any]:
     """What decides the numbers, as JSON values; models are named by the checksums of their weights."""
     began = "" if start is None else start.card.tensors_sha256
-    told = {
-        key: value.to_dict() if isinstance(value, Settings) else value
-        for key, value in asdict(options).items()
+    return {**_told(options), "models": models, "start_sha256": began}
+
+
+def _told(options: Any) -> dict[str, Any]:
+    """What options hold, as JSON values; those of a run are settings of their own."""
+    told = {field.name: getattr(options, field.name) for field in fields(options)}
+    return {
+        key: value.to_dict()
+        if isinstance(value, Settings)
+        else _told(value)
+        if is_dataclass(value)
+        else value
+        for key, value in told.items()
     }
-    return {**told, "models": models, "start_sha256": began}
 
 
 def _events(story: str, turn: Turn, options: StudyOptions, start: LoadedModel | None) -> Iterator[Any]:

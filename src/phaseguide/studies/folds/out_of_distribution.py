@@ -91,7 +91,7 @@ DEGRADED: Mapping[str, Callable[[Grey], Grey]] = {
 """What is done to grey values in [0, 1], and their names in the table; px are standard deviations."""
 
 
-def familiarity_study(
+def out_of_distribution_study(
     images: Mapping[str, Image], folds: Folds, others: Mapping[str, Sequence[Image]]
 ) -> Iterator[Progress | Finished[tuple[Rate, ...]]]:
     """Count warnings: on 8-bit grey images of each fold, as they are and degraded, and on other materials by their

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,10 @@ from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers.maps import AFTER, BEFORE, Window, is_there, remove_map, show_map
 from phaseguide.widgets.qt.plain_text import Label
 
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels
+
 STEPS = 1000
 OPACITY = 0.6
 
@@ -23,7 +27,7 @@ OPACITY = 0.6
 class Maps:
     """What the old and the new model see in a window of a plane; labels of shape (H, W)."""
 
-    image: Any
+    image: Image
     index: Index
     window: Window
     before: NDArray[np.uint8]
@@ -42,11 +46,11 @@ class CompareSlider(QWidget):
 
     closed = Signal()
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self._viewer = viewer
         self.maps: Maps | None = None
-        self._layers: tuple[Any, Any] | None = None
+        self._layers: tuple[Labels, Labels] | None = None
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, STEPS)
         self.slider.setToolTip("Left of the line the model before, right of it the new one.")
@@ -98,7 +102,7 @@ class CompareSlider(QWidget):
                 remove_map(self._viewer, maps.image, role)
             self.closed.emit()
 
-    def _show(self, role: str, scheme: PhaseScheme, labels: NDArray[np.uint8]) -> Any:
+    def _show(self, role: str, scheme: PhaseScheme, labels: NDArray[np.uint8]) -> Labels:
         m = self.maps
         assert m is not None
         return show_map(self._viewer, m.image, role, scheme, m.index, m.window, labels, opacity=OPACITY)

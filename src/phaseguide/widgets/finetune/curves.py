@@ -31,7 +31,7 @@ class Curves(QWidget):
         from matplotlib.figure import Figure
 
         self.figure = Figure(figsize=(3.6, 3.0), layout="constrained")
-        self.canvas = FigureCanvasQTAgg(self.figure)
+        self.canvas = FigureCanvasQTAgg(self.figure)  # type: ignore[no-untyped-call]  # Matplotlib types none of it
         # Its size hint would take half of the window.
         self.canvas.setMinimumSize(300, 250)
         self.canvas.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -121,7 +121,7 @@ class Curves(QWidget):
         for title in (COMPOSITION, GAUGES):
             self.axes[title].set_xlabel("epoch", fontsize=7, color=ink)
         self.redraws += 1
-        self.canvas.draw_idle()
+        self.canvas.draw_idle()  # type: ignore[no-untyped-call]  # Matplotlib types none of it
 
     def _absence(self, title: str) -> str:
         if not self.points[LOSS]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
@@ -27,6 +27,13 @@ from phaseguide.widgets.project.open_project import open_project
 from phaseguide.widgets.qt.dock import Dock, later, listen
 from phaseguide.widgets.qt.tasks import TaskRunner, in_background
 
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    from phaseguide.models.model_file import LoadedModel
+    from phaseguide.projects.project import Project
+
 VIEW_MS = 500
 """How often the field on show is handed to the run."""
 
@@ -40,7 +47,7 @@ class FinetuneWidget(Dock):
         Injected by napari.
     """
 
-    def __init__(self, napari_viewer: Any) -> None:
+    def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
         self.opened = open_project(napari_viewer)
         self.panel = FinetunePanel(napari_viewer, lambda: self.opened)
@@ -54,9 +61,9 @@ class FinetuneWidget(Dock):
         self.panel.next_slot.addWidget(self.places)
         self._field, self._clock = FieldOnShow(), Clock()
         self._job: FinetuneJob | None = None
-        self._start: Any = None
+        self._start: LoadedModel | None = None
         self._notices: list[str] = []
-        self._used: dict[Any, Any] = {}
+        self._used: dict[Any, Image] = {}
         self._view = QTimer(self)
         self._view.setInterval(VIEW_MS)
         self._view.timeout.connect(self._hand_view)
@@ -66,7 +73,7 @@ class FinetuneWidget(Dock):
     # -- what the user does -----------------------------------------------------------------------
 
     @property
-    def project(self) -> Any:
+    def project(self) -> Project | None:
         """The open project, or None."""
         return self.opened.project
 
@@ -187,14 +194,14 @@ class FinetuneWidget(Dock):
         self._remove_previews()
         if error is not None:
             self.fail(error)
-        elif result is not None and self._job is not None:
+        elif result is not None and self._job is not None and self._start is not None:
             self.results.show(Outcome(result, self._job, self._start))
             before = None if result.before is None else result.before.dice_mean
             self.panel.curves.show_history(result.history, before)
             told = to_be_repeated(self._notices)
             self.say(" ".join([*told, "Compare, then keep the new model or go back."]))
         self.find_unfinished()
-        self.setup.settle.start()
+        self.setup.refresh_soon()
         later(self, self.panel.fit_width)
 
     # -- what happens to the images meanwhile -----------------------------------------------------
@@ -217,7 +224,7 @@ class FinetuneWidget(Dock):
                 f"The pixels of {event.source.name!r} were replaced. This run goes on with those it began with.",
                 alarm=True,
             )
-        self.setup.settle.start()
+        self.setup.refresh_soon()
 
     def _on_removed(self, event: Any) -> None:
         if self.state.running and event.value.unique_id in self._used:
@@ -225,7 +232,7 @@ class FinetuneWidget(Dock):
                 f"{event.value.name!r} was removed. This run goes on with what it has read of it.", alarm=True
             )
         self.results.image_removed(event.value)
-        self.setup.settle.start()
+        self.setup.refresh_soon()
 
     # -- keeping up -------------------------------------------------------------------------------
 
@@ -277,13 +284,13 @@ class FinetuneWidget(Dock):
 
     # -- the end ----------------------------------------------------------------------------------
 
-    def showEvent(self, event: QShowEvent) -> None:
+    def showEvent(self, event: QShowEvent | None) -> None:
         """Take the theme's colours, listen for the key, look at the sources: now this stands in a window."""
         super().showEvent(event)
         self._on_theme()
         self.places.keys.join(self)
         listen(self, self.viewer.events.theme, self._on_theme)
-        self.setup.settle.start()
+        self.setup.refresh_soon()
 
     def _on_theme(self, event: Any = None) -> None:
         self.panel.curves.colour(*_theme(self.viewer))
@@ -300,7 +307,7 @@ class FinetuneWidget(Dock):
         self.places.shut_down()
 
 
-def _theme(viewer: Any) -> tuple[str, str]:
+def _theme(viewer: ViewerModel) -> tuple[str, str]:
     """Text and background of napari's theme."""
     from napari.utils.theme import get_theme
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.edit_log import scheme_of
 from phaseguide.widgets.layers.maps import rewrite_labels
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
 
 
 class EditsFollower:
@@ -28,10 +31,10 @@ class EditsFollower:
         Returns the edits layers.
     """
 
-    def __init__(self, edits: Callable[[], list[Any]]) -> None:
+    def __init__(self, edits: Callable[[], list[Labels]]) -> None:
         self._edits = edits
         self._scheme: PhaseScheme | None = None
-        self._steps: list[list[tuple[Any, NDArray[np.uint8], NDArray[np.uint8]]]] = []
+        self._steps: list[list[tuple[Labels, NDArray[np.uint8], NDArray[np.uint8]]]] = []
 
     def begin(self, scheme: PhaseScheme | None) -> None:
         """Begin with these phases; no layer is touched."""
@@ -54,7 +57,7 @@ class EditsFollower:
             now = np.asarray(layer.data, dtype=np.uint8)
             rewrite_labels(layer, taken_back(now, after, before, relabel), None)
 
-    def dress(self, scheme: PhaseScheme | None) -> None:
+    def apply_scheme(self, scheme: PhaseScheme | None) -> None:
         """Give the layers the names and colours of the phases as they are now."""
         if scheme is None:
             return
@@ -62,7 +65,7 @@ class EditsFollower:
             roles.apply_scheme(layer, scheme)
         self._scheme = scheme
 
-    def _own(self) -> list[Any]:
+    def _own(self) -> list[Labels]:
         """Layers that were painted for the phases before the change, and not for some other model's."""
         known = self._scheme
         return [layer for layer in self._edits() if known is not None and scheme_of(layer) in (None, known)]

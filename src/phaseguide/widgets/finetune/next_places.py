@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,13 @@ from phaseguide.widgets.qt.style import ALARM
 from phaseguide.widgets.qt.tasks import in_background
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
     from phaseguide.finetuning.suggest_places import Place
+    from phaseguide.models.model_file import LoadedModel
     from phaseguide.phases import PhaseScheme
     from phaseguide.widgets.finetune.panel import FinetunePanel
 
@@ -49,12 +55,12 @@ class NextPlaces(QWidget):
 
     jumped = Signal(object)
 
-    def __init__(self, viewer: Any, asked: Callable[[], tuple[Any, Find]]) -> None:
+    def __init__(self, viewer: ViewerModel, asked: Callable[[], tuple[Image, Find]]) -> None:
         super().__init__()
         self._viewer, self._asked = viewer, asked
         self.places: tuple[Place, ...] = ()
         self.at = -1
-        self._image: Any = None
+        self._image: Image | None = None
         self._index: Index = ()
         self._scheme: PhaseScheme | None = None
         self._busy = False
@@ -73,22 +79,22 @@ class NextPlaces(QWidget):
         column.addLayout(row)
         column.addWidget(self.answer)
         self.keys = Keys({KEY_NEXT: self.next_button})
-        self.find_button.clicked.connect(self.find)
+        self.find_button.clicked.connect(self.find_places)
         self.next_button.clicked.connect(self.jump)
         self._show_state()
 
-    def find(self) -> None:
+    def find_places(self) -> None:
         """Rank places in the background."""
         from phaseguide.errors import PhaseguideError
 
         if self._busy:
             return
         try:
-            self._image, find = self._asked()
+            image, find = self._asked()
         except PhaseguideError as error:
             self._say(str(error), alarm=True)
             return
-        self._index = planes.current_index(self._image, self._viewer.dims.point)
+        self._image, self._index = image, planes.current_index(image, self._viewer.dims.point)
         self._busy = True
         self._say("Looking for places …")
         in_background(self, find, self._found, self._failed)
@@ -98,23 +104,23 @@ class NextPlaces(QWidget):
         """Bring the next place into the middle."""
         if not self.places:
             return
-        if not is_there(self._viewer, self._image):
+        image, scheme = self._image, self._scheme
+        if image is None or scheme is None or not is_there(self._viewer, image):
             self.clear()
             self._say("The image was removed. Choose another and look again.", alarm=True)
             return
         self.at = (self.at + 1) % len(self.places)
         place = self.places[self.at]
-        world = self._image.data_to_world((*self._index, place.row, place.column))
+        world = image.data_to_world((*self._index, place.row, place.column))
         for axis, value in enumerate(world[:-2], start=self._viewer.dims.ndim - len(world)):
             self._viewer.dims.set_point(axis, value)
         camera = self._viewer.scene.camera
         camera.center = (0.0, *(float(v) for v in world[-2:]))
         side = (place.window[0].stop - place.window[0].start) * MARGIN
-        pixel = float(np.sqrt(np.prod(np.abs(self._image.scale[-2:]))))
+        pixel = float(np.sqrt(np.prod(np.abs(image.scale[-2:]))))
         camera.zoom = max(camera.zoom, SCREEN / (side * pixel))
-        assert self._scheme is not None
-        self._say(f"Place {place.rank} of {len(self.places)}. {place.describe(self._scheme)}")
-        self.jumped.emit(self._image)
+        self._say(f"Place {place.rank} of {len(self.places)}. {place.describe(scheme)}")
+        self.jumped.emit(image)
 
     def clear(self) -> None:
         """Take the layer away and forget the places."""
@@ -133,13 +139,14 @@ class NextPlaces(QWidget):
         self._busy = False
         self.clear()
         self.places, self._scheme = found
-        if not is_there(self._viewer, self._image):
+        image = self._image
+        if image is None or not is_there(self._viewer, image):
             self.places = ()
             self._say("The image was removed meanwhile.", alarm=True)
         elif not self.places:
             self._say("There is no place left where the model hesitates over an area that a brush can label.")
         else:
-            self._draw()
+            self._draw(image)
             self.jump()
         self._show_state()
 
@@ -148,7 +155,7 @@ class NextPlaces(QWidget):
         self._say(str(error), alarm=True)
         self._show_state()
 
-    def _draw(self) -> None:
+    def _draw(self, image: Image) -> None:
         from napari.layers import Shapes
 
         frames = [self._frame(place) for place in self.places]
@@ -161,10 +168,10 @@ class NextPlaces(QWidget):
             edge_width=max(1.0, float(np.ptp(frames[0][:, -1])) / 24),
             features={"rank": [place.rank for place in self.places]},
             text={"string": "{rank}", "color": "#ffee00", "size": 11, "anchor": "upper_left"},
-            name=f"{self._image.name} paint next",
-            **roles.geometry(self._image),
+            name=f"{image.name} paint next",
+            **roles.geometry(image),
         )
-        give_role(layer, ROLE, self._image)
+        give_role(layer, ROLE, image)
         self._viewer.add_layer(layer)
         layer.editable = False
         if active is not None and active in self._viewer.layers:
@@ -190,7 +197,7 @@ class NextPlaces(QWidget):
         self.answer.setVisible(bool(text))
 
 
-def places_finder(viewer: Any, panel: FinetunePanel, state: FinetuneState) -> tuple[Any, Find]:
+def places_finder(viewer: ViewerModel, panel: FinetunePanel, state: FinetuneState) -> tuple[Image, Find]:
     """Return the image in work and a function that ranks its places; that runs in a worker.
 
     The newest model counts: that of the last result, unless the user went back from it, else the one
@@ -204,10 +211,9 @@ def places_finder(viewer: Any, panel: FinetunePanel, state: FinetuneState) -> tu
     image = image_in_work(viewer)
     if image is None:
         raise TrainingError("Open an image first.")
-    outcome, path = state.outcome, panel.model_box.path
+    outcome = state.outcome
     fresh = outcome.result.model if outcome is not None and outcome.used != "old" else None
-    if fresh is None and path is None:
-        raise ModelError("Choose a model first: it says where it hesitates.")
+    newest = _newest(fresh, panel.model_box.path)
     index = planes.current_index(image, viewer.dims.point)
     read = plane_reader(planes.full_data(image), index, rgb=image.rgb)
     edits = roles.edits_of(roles.find_layer(viewer, image, "edits"), image, index)
@@ -221,12 +227,11 @@ def places_finder(viewer: Any, panel: FinetunePanel, state: FinetuneState) -> tu
         from phaseguide.events import run_to_end
         from phaseguide.finetuning.suggest_places import rank_places
         from phaseguide.micrographs.margins import find_margins
-        from phaseguide.models.zoo import open_model
         from phaseguide.segmentation.network.logits import excluded_only
         from phaseguide.segmentation.request import Request
         from phaseguide.segmentation.session import Session
 
-        model = fresh if fresh is not None else open_model(path)  # type: ignore[arg-type]
+        model = newest()
         pixels = read()
         known = None if edits is None else edits.astype(np.uint8)
         known = find_margins(pixels).exclude(known, pixels.shape[:2])
@@ -246,3 +251,18 @@ def places_finder(viewer: Any, panel: FinetunePanel, state: FinetuneState) -> tu
         return rank_places(np.asarray(session.scores), told.imposed, edits=known), scheme
 
     return image, find
+
+
+def _newest(fresh: LoadedModel | None, path: Path | None) -> Callable[[], LoadedModel]:
+    """Return what gives the model in a worker: the one that was just learnt, else that of a file."""
+    if fresh is not None:
+        return lambda: fresh
+    if path is None:
+        raise ModelError("Choose a model first: it says where it hesitates.")
+
+    def opened() -> LoadedModel:
+        from phaseguide.models.zoo import open_model
+
+        return open_model(path)
+
+    return opened

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from qtpy.QtCore import QObject, Signal
 from phaseguide.errors import TrainingError
 from phaseguide.jobs.finetune import predict
 from phaseguide.jobs.keep_model import Outcome, go_back, keep_model
-from phaseguide.widgets.finetune.compare_slider import Maps
+from phaseguide.widgets.finetune.compare_slider import CompareSlider, Maps
 from phaseguide.widgets.finetune.preview import FieldOnShow
 from phaseguide.widgets.finetune.state import FinetuneState, Messages, image_in_work
 from phaseguide.widgets.layers import maps as finetune_layers
@@ -20,6 +21,9 @@ from phaseguide.widgets.qt.dock import later, while_heard
 from phaseguide.widgets.qt.tasks import in_background
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
     from phaseguide.widgets.finetune.panel import FinetunePanel
     from phaseguide.widgets.project.open_project import OpenProject
 
@@ -32,7 +36,7 @@ class FinetuneOutcome(QObject):
     def __init__(
         self,
         owner: QObject,
-        viewer: Any,
+        viewer: ViewerModel,
         opened: OpenProject,
         panel: FinetunePanel,
         state: FinetuneState,
@@ -47,7 +51,7 @@ class FinetuneOutcome(QObject):
         self._box.compare_wanted.connect(self.compare)
 
     @property
-    def slider(self) -> Any:
+    def slider(self) -> CompareSlider:
         """The before / after slider."""
         return self._box.slider
 
@@ -106,12 +110,12 @@ class FinetuneOutcome(QObject):
 
         in_background(self, both, self._on_compared, self._on_failed)
 
-    def image_removed(self, image: Any) -> None:
+    def image_removed(self, image: Image) -> None:
         """End the comparison on an image that goes."""
         if self.slider.maps is not None and image is self.slider.maps.image:
             later(self, self.slider.end)  # the viewer is still busy with removing it
 
-    def _decide(self, function: Any, done: Any) -> None:
+    def _decide(self, function: Callable[[], Any], done: Callable[[Any], None]) -> None:
         """Do what was decided in a thread; in that of the project, if one is open, which alone writes there."""
         self._set_busy(True)
         opened, outcome = self._opened, self._state.outcome

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QShowEvent
@@ -30,6 +30,11 @@ from phaseguide.widgets.qt.panel import ScrolledPanel, rule, small_label
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.progress_bar import ProgressLine
 from phaseguide.widgets.segment.model_choice import ModelBox
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from phaseguide.widgets.project.open_project import OpenProject
 
 IMPROVE, NEW, IMAGENET, SAM = "improve", "new", "imagenet", "sam"
 SAM_SIZE = "vit_b"
@@ -59,7 +64,7 @@ GOALS = (
 class FinetunePanel(ScrolledPanel):
     """Everything that is seen."""
 
-    def __init__(self, viewer: Any, opened: Callable[[], Any]) -> None:
+    def __init__(self, viewer: ViewerModel, opened: Callable[[], OpenProject | None]) -> None:
         super().__init__()
         self.resume_line = small_label()
         self.resume_button = QPushButton("Resume")
@@ -158,7 +163,7 @@ class FinetunePanel(ScrolledPanel):
         self.show_content(content)
         self.fit_width()
 
-    def showEvent(self, event: QShowEvent) -> None:
+    def showEvent(self, event: QShowEvent | None) -> None:
         """Measure again: only now are fonts and styles those of the window."""
         super().showEvent(event)
         self.fit_width()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QColor
@@ -20,6 +21,7 @@ from qtpy.QtWidgets import (
 from phaseguide.errors import PhaseguideError
 from phaseguide.phase_edits import EditedPhases
 from phaseguide.phases import PhaseScheme
+from phaseguide.widgets.qt.menus import add_entry
 from phaseguide.widgets.qt.panel import small_label
 from phaseguide.widgets.qt.plain_text import Label, as_plain, on_button
 from phaseguide.widgets.qt.style import ALARM
@@ -96,7 +98,7 @@ class PhasesEditor(QWidget):
             return None
 
     @property
-    def depth(self) -> int:
+    def undo_depth(self) -> int:
         """How many changes can be taken back."""
         return len(self._steps)
 
@@ -154,9 +156,7 @@ class PhasesEditor(QWidget):
         menu = QMenu(self)
         for other, phase in enumerate(self.phases.phases):
             if other != index:
-                menu.addAction(f"into {on_button(phase.name)}").triggered.connect(
-                    lambda _=False, i=index, j=other: self.merge(i, j)
-                )
+                add_entry(menu, f"into {on_button(phase.name)}", partial(self.merge, index, other))
         button = self.merges[index]
         menu.popup(button.mapToGlobal(button.rect().bottomLeft()))
 

@@ -15,6 +15,9 @@ from phaseguide.widgets.layers import planes
 from phaseguide.widgets.layers.maps import Window, is_there, visible_window
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
     from phaseguide.finetuning.events import PreviewField
 
 REMEMBERED = 16
@@ -24,7 +27,7 @@ REMEMBERED = 16
 class Spot:
     """A window of a plane of an image layer; the layer itself is only for the GUI thread."""
 
-    image: Any
+    image: Image
     data: Any
     rgb: bool
     index: Index
@@ -47,7 +50,7 @@ class FieldOnShow:
         self._limits: tuple[Hashable, tuple[float, float]] | None = None
         self.channels = 1
 
-    def point_at(self, viewer: Any, image: Any) -> Spot | None:
+    def point_at(self, viewer: ViewerModel, image: Image | None) -> Spot | None:
         """Look at an image, where the viewer shows it; None looks away."""
         spot = None
         if image is not None and is_there(viewer, image):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
@@ -14,7 +15,9 @@ from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.style import ALARM
 
 if TYPE_CHECKING:
-    from phaseguide.finetuning.events import FinetuneResult, Judgement
+    from napari.components import ViewerModel
+
+    from phaseguide.finetuning.events import FinetuneResult, ValidationScores
 
 NOTHING = "–"
 ENDED = {
@@ -38,7 +41,7 @@ class FinetuneResultBox(QWidget):
     back_wanted = Signal()
     compare_wanted = Signal()
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self.verdict = small_label()
         self.verdict.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -87,7 +90,7 @@ class FinetuneResultBox(QWidget):
         self.back.setEnabled(not busy and not went_back)
         self.compare.setEnabled(not busy)
 
-    def _fill(self, scheme: PhaseScheme, lines: list[tuple[str, ...]]) -> None:
+    def _fill(self, scheme: PhaseScheme, lines: Sequence[tuple[str, ...]]) -> None:
         table = QWidget()
         grid = QGridLayout(table)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -114,11 +117,11 @@ class FinetuneResultBox(QWidget):
         self._column.replaceWidget(self._table, table)
         self._table.hide()
         self._table.deleteLater()
-        self._table, self.cells = table, lines
+        self._table, self.cells = table, list(lines)
 
 
 def rows(
-    scheme: PhaseScheme, before: Judgement | None, after: Judgement | None
+    scheme: PhaseScheme, before: ValidationScores | None, after: ValidationScores | None
 ) -> list[tuple[str, str, str, str]]:
     """Lines of the table: a phase each, then the mean and the composition error; empty without validation."""
     if after is None:
@@ -180,13 +183,13 @@ def verdict(result: FinetuneResult) -> tuple[str, bool]:
     return text, not result.better
 
 
-def _worst_loss(before: Judgement, after: Judgement) -> str:
+def _worst_loss(before: ValidationScores, after: ValidationScores) -> str:
     """Name the phase that lost most, where that is more than a point of Dice."""
-    old = {s.phase: s.dice for s in before.phases}
+    old = {s.phase: s.dice for s in before.phases if s.dice is not None}
     losses = [
         (old[s.phase] - s.dice, s.phase)
         for s in after.phases
-        if s.dice is not None and old.get(s.phase) is not None
+        if s.dice is not None and s.phase in old
     ]  # fmt: skip
     if not losses or max(losses)[0] <= 0.01:
         return ""
@@ -198,5 +201,5 @@ def _percent(share: float | None) -> str:
     return NOTHING if share is None else f"{share * 100:.1f}"
 
 
-def _side(column: int) -> Any:
+def _side(column: int) -> Qt.AlignmentFlag:
     return Qt.AlignmentFlag.AlignLeft if column <= 1 else Qt.AlignmentFlag.AlignRight

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from phaseguide.errors import ModelError, PhaseguideError, TrainingError
-from phaseguide.events import Rest, Stages
+from phaseguide.events import Settle, Stages
 from phaseguide.finetuning.config import preset_for
 from phaseguide.jobs.finetune import SourceReport, StartCache, inspect_sources
 from phaseguide.jobs.finetune_start import FinetuneJob, Start
@@ -29,6 +29,10 @@ from phaseguide.widgets.qt.style import ALARM
 from phaseguide.widgets.qt.tasks import Failed
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Labels
+
+    from phaseguide.projects.project import Project
     from phaseguide.widgets.finetune.panel import FinetunePanel
     from phaseguide.widgets.project.open_project import OpenProject
 
@@ -54,7 +58,7 @@ class FinetuneSetup(QObject):
     def __init__(
         self,
         owner: QObject,
-        viewer: Any,
+        viewer: ViewerModel,
         opened: OpenProject,
         panel: FinetunePanel,
         state: FinetuneState,
@@ -66,21 +70,21 @@ class FinetuneSetup(QObject):
         self.models = StartCache()
         self._worker = LatestWorker(self)
         self._follower = EditsFollower(self._loose_edits)
-        self._project: Any = None
+        self._project: Project | None = None
         self._in_project = ProjectPhases(opened, while_heard(self, self._on_refused))
         self._moves: dict[int, int] = {}
-        self.settle = QTimer(self)
-        self.settle.setSingleShot(True)
-        self.settle.setInterval(SETTLE_MS)
-        self.settle.timeout.connect(self._on_settled)
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLE_MS)
+        self._settle.timeout.connect(self._refresh)
         panel.goal.currentIndexChanged.connect(self._on_goal)
         panel.model_box.changed.connect(self._on_model)
         panel.model_box.failed.connect(lambda message: messages.fail(ModelError(message)))
         panel.phases.relabelled.connect(self._on_relabelled)
         panel.phases.taken_back.connect(self._on_taken_back)
         panel.phases.changed.connect(self._on_phases)
-        panel.sources.changed.connect(self.settle.start)
-        panel.form.changed.connect(self.settle.start)
+        panel.sources.changed.connect(self.refresh_soon)
+        panel.form.changed.connect(self.refresh_soon)
         self._worker.arrived.connect(self._on_looked)
         opened.changed.connect(self._on_project)
 
@@ -119,7 +123,7 @@ class FinetuneSetup(QObject):
 
     def look(self) -> None:
         """Describe the sources and estimate the run, in the background."""
-        self.settle.stop()
+        self._settle.stop()
         if self._state.running:
             return
         self._panel.sources.propose()
@@ -162,18 +166,22 @@ class FinetuneSetup(QObject):
         roles.select_brush(viewer, edits, scheme)
         say(f"Paint on {edits.name!r}: a few strokes a phase, in several places.")
 
+    def refresh_soon(self) -> None:
+        """Look at the sources when all is quiet."""
+        self._settle.start()
+
     def drop(self) -> None:
         """Forget the look under way."""
-        self.settle.stop()
+        self._settle.stop()
         self._worker.drop()
 
     def shut_down(self) -> None:
         """Look no more."""
-        self.settle.stop()
+        self._settle.stop()
         self._worker.end()
         self._opened.changed.disconnect(self._on_project)
 
-    def _on_settled(self) -> None:
+    def _refresh(self) -> None:
         if self._panel.isVisibleTo(self._panel.window()):  # else it is looked at when it comes to the front
             self.look()
 
@@ -256,7 +264,7 @@ class FinetuneSetup(QObject):
         told = (scheme_of(layer) for layer in self._panel.sources.edits() if layer.data.any())
         return next((scheme for scheme in told if scheme is not None), None)
 
-    def _loose_edits(self) -> list[Any]:
+    def _loose_edits(self) -> list[Labels]:
         """Edits layers that belong to no field of the project."""
         sources = self._panel.sources
         return [edits for edits in sources.edits() if not sources.is_field(edits)]
@@ -271,8 +279,8 @@ class FinetuneSetup(QObject):
     def _on_phases(self) -> None:
         scheme, moves = self._panel.phases.scheme, self._moves
         self._moves = {}
-        self._in_project.follow(self._panel.phases.depth, moves, scheme)
-        self._follower.dress(scheme)
+        self._in_project.follow(self._panel.phases.undo_depth, moves, scheme)
+        self._follower.apply_scheme(scheme)
         self._after_phases()
 
     def _on_refused(self, error: BaseException) -> None:
@@ -282,7 +290,7 @@ class FinetuneSetup(QObject):
 
     def _after_phases(self) -> None:
         self._panel.sources.propose()
-        self.settle.start()
+        self.refresh_soon()
         self._show()
 
     def _on_project(self) -> None:
@@ -301,4 +309,4 @@ def _unhurried(looks: Iterator[SourceReport]) -> Stages:
     for found in looks:
         yield found
         if found.plan is None and not found.problem:
-            yield Rest(ESTIMATE_S)
+            yield Settle(ESTIMATE_S)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,18 @@ from phaseguide.finetuning.sources import (
 )
 from phaseguide.jobs.finetune_start import as_labels
 from phaseguide.jobs.plane_index import Index, plane_name, plane_reader
-from phaseguide.labels import is_partial, relabelled
+from phaseguide.labels import Map, is_partial, relabelled
 from phaseguide.micrographs.margins import Margins, find_margins
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.finetune.edits_follower import check_names
 from phaseguide.widgets.layers import planes, roles
+from phaseguide.widgets.layers.identity import KEY
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels
+
+    from phaseguide.projects.project import Project
 
 Given = tuple[tuple[float | None, ...], float] | None
 """A ratio and its log-ratio standard deviation, or None."""
@@ -34,7 +41,7 @@ Read = Callable[[], Iterator[Source]]
 EDITS, NO_LABELS = "edits", "only a ratio"
 
 
-def label_layers(viewer: Any, image: Any) -> list[Any]:
+def label_layers(viewer: ViewerModel, image: Image) -> list[Labels]:
     """Labels layers that could teach about an image: pixel by pixel its own, and not made by the program."""
     from napari.layers import Labels
 
@@ -49,7 +56,7 @@ def label_layers(viewer: Any, image: Any) -> list[Any]:
     ]
 
 
-def has_paint(layer: Any) -> bool:
+def has_paint(layer: Labels | None) -> bool:
     """Whether anything is painted on a layer; True where only reading would tell."""
     if layer is None:
         return False
@@ -57,12 +64,12 @@ def has_paint(layer: Any) -> bool:
 
 
 def layer_reader(
-    image: Any,
-    labels: Any,
+    image: Image,
+    labels: Labels | None,
     *,
     edits: bool,
     given: Given,
-    truth: Callable[[], Any] | None = None,
+    truth: Callable[[], Map | None] | None = None,
     check: Callable[[NDArray[np.uint8], str], None] | None = None,
     name: str = "",
     group: str = "",
@@ -87,7 +94,7 @@ def layer_reader(
         Of the sources; a field of a project is named as the command line names it, so that both learn alike.
     """
     data, rgb, name = planes.full_data(image), image.rgb, name or image.name
-    known: Margins | None = image.metadata.get(roles.KEY, {}).get("margins")
+    known: Margins | None = image.metadata.get(KEY, {}).get("margins")
     painted: list[tuple[Index, Any]] = []
     source = None if labels is None else labels.data
     for index in planes.all_indices(image):
@@ -146,7 +153,7 @@ def folder_reader(folder: Path, scheme: PhaseScheme) -> Read:
     return read
 
 
-def field_reader(project: Any, field_id: str, scheme: PhaseScheme | None) -> Read:
+def field_reader(project: Project, field_id: str, scheme: PhaseScheme | None) -> Read:
     """Return what reads one field of a project; refused where its numbers mean other phases than ``scheme``'s."""
 
     def read() -> Iterator[Source]:

@@ -160,8 +160,8 @@ class SourceLine(QWidget):
         column.addLayout(below)
         for part, there in ((self.labels, choice), (self.ratio_button, ratio), (self.remove, removable)):
             part.setVisible(there)
-        for part in (self.ratio, self.shares, self.problem):
-            part.hide()
+        for hidden in (self.ratio, self.shares, self.problem):
+            hidden.hide()
 
 
 class RatioForm(QWidget):

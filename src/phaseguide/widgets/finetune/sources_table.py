@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
@@ -21,6 +22,7 @@ from phaseguide.widgets.finetune.source_readers import (
     EDITS,
     NO_LABELS,
     Given,
+    Read,
     field_reader,
     folder_reader,
     has_paint,
@@ -33,6 +35,12 @@ from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.edit_log import scheme_of
 from phaseguide.widgets.qt.dock import listen
 from phaseguide.widgets.qt.panel import small_label
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels
+
+    from phaseguide.widgets.project.open_project import OpenProject
 
 
 class SourcesTable(QWidget):
@@ -51,12 +59,15 @@ class SourcesTable(QWidget):
     paint_wanted = Signal()
 
     def __init__(
-        self, viewer: Any, scheme: Callable[[], PhaseScheme | None], opened: Callable[[], Any]
+        self,
+        viewer: ViewerModel,
+        scheme: Callable[[], PhaseScheme | None],
+        opened: Callable[[], OpenProject | None],
     ) -> None:
         super().__init__()
         self._viewer, self._scheme, self._opened = viewer, scheme, opened
         self.lines: dict[Hashable, SourceLine] = {}
-        self._images: dict[Hashable, Any] = {}
+        self._images: dict[Hashable, Image] = {}
         self._folders: dict[Hashable, Path] = {}
         self._fields: dict[Hashable, str] = {}
         self._watched: set[Any] = set()
@@ -132,7 +143,7 @@ class SourcesTable(QWidget):
         self.nothing.setVisible(not self.lines)
         self.paint_button.setEnabled(bool(self._images))
 
-    def _is_told(self, image: Any) -> bool:
+    def _is_told(self, image: Image) -> bool:
         """Whether the project knows labels or a ratio of the field that an image shows."""
         opened = self._opened()
         field = None if opened is None else opened.field_of(image)
@@ -151,6 +162,8 @@ class SourcesTable(QWidget):
                 if scheme is None:
                     continue
                 read = folder_reader(self._folders[key], scheme)
+            elif opened is None or opened.project is None:
+                continue
             else:
                 read = field_reader(opened.project, self._fields[key], scheme)
             found.append(SourceSpec(key, line.title.text(), read, line.validates.isChecked()))
@@ -161,16 +174,16 @@ class SourcesTable(QWidget):
         for key, line in self.lines.items():
             line.show_look(looked.rows.get(key), self._scheme(), left_out=self._rejected(key))
 
-    def edits(self) -> list[Any]:
+    def edits(self) -> list[Labels]:
         """Edits layers of the open images."""
         found = (roles.find_layer(self._viewer, image, "edits") for image in self._images.values())
         return [layer for layer in found if layer is not None]
 
-    def images(self) -> dict[Hashable, Any]:
+    def images(self) -> dict[Hashable, Image]:
         """Image layers by the key of their line."""
         return dict(self._images)
 
-    def complete_ratio(self, image: Any) -> Given:
+    def complete_ratio(self, image: Image) -> Given:
         """The ratio of an image and its uncertainty, if it is known of every phase and sums to 1."""
         line = self.lines.get(("image", image.unique_id))
         given = None if line is None else line.given()
@@ -178,7 +191,7 @@ class SourcesTable(QWidget):
             return None
         return given if abs(sum(share or 0.0 for share in given[0]) - 1) < SUM_TOLERANCE else None
 
-    def is_field(self, edits: Any) -> bool:
+    def is_field(self, edits: Labels) -> bool:
         """Whether an edits layer is of a field of the open project, which then looks after it."""
         opened = self._opened()
         if opened is None or opened.project is None:
@@ -186,14 +199,14 @@ class SourcesTable(QWidget):
         owners = [i for i in self._images.values() if roles.find_layer(self._viewer, i, "edits") is edits]
         return any(opened.field_of(image) is not None for image in owners)
 
-    def _layer_reader(self, key: Hashable, opened: Any, scheme: PhaseScheme | None) -> Any:
+    def _layer_reader(self, key: Hashable, opened: OpenProject | None, scheme: PhaseScheme | None) -> Read:
         image, line = self._images[key], self.lines[key]
-        field = None if opened is None or opened.project is None else opened.field_of(image)
+        project = None if opened is None else opened.project
+        field = None if opened is None or project is None else opened.field_of(image)
         chosen = line.labels.currentData()
         truth = None
-        if field is not None and field.truth is not None and chosen == EDITS:
-            project, field_id = opened.project, field.id
-            truth = lambda: project.read_truth(field_id)  # noqa: E731
+        if project is not None and field is not None and field.truth is not None and chosen == EDITS:
+            truth = partial(project.read_truth, field.id)
         given, group = line.given(), ""
         if given is None and field is not None and field.ratio is not None:
             given, group = (tuple(field.ratio.shares), field.ratio.uncertainty), specimen_group(field)
@@ -225,7 +238,7 @@ class SourcesTable(QWidget):
             return ""
         return f"is rejected ({field.reason}) and teaches nothing. Reopen it in the Project dock to learn from it."
 
-    def _labels_of(self, key: Hashable, image: Any) -> Any:
+    def _labels_of(self, key: Hashable, image: Image) -> Labels | None:
         chosen = self.lines[key].labels.currentData()
         if chosen == NO_LABELS:
             return None
@@ -234,7 +247,7 @@ class SourcesTable(QWidget):
             return None if layer is None or roles.same_grid(layer, image) is not None else layer
         return next((one for one in label_layers(self._viewer, image) if one.name == chosen), None)
 
-    def _closed_fields(self, opened: Any, images: Any) -> dict[Hashable, str]:
+    def _closed_fields(self, opened: OpenProject, images: Iterable[Image]) -> dict[Hashable, str]:
         """Fields of the project that teach and are not open as a layer, where the layer's edits count."""
         if opened.project is None:
             return {}

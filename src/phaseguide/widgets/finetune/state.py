@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from psygnal import SignalGroupDescriptor
 
@@ -13,6 +13,9 @@ from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.identity import image_of
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
     from phaseguide.jobs.finetune import SourceReport
     from phaseguide.jobs.interrupted import Unfinished
     from phaseguide.jobs.keep_model import Outcome
@@ -56,7 +59,7 @@ class Messages:
     fail: Callable[[BaseException], None]
 
 
-def image_in_work(viewer: Any) -> Any:
+def image_in_work(viewer: ViewerModel) -> Image | None:
     """Return the image that the user works on: the selected one, or the one below a selected layer; None without."""
     active = viewer.layers.selection.active
     images = roles.micrographs(viewer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -21,6 +21,10 @@ from phaseguide.widgets.qt.panel import AnswerLabel
 from phaseguide.widgets.qt.progress_bar import ProgressLine
 from phaseguide.widgets.qt.tasks import TaskRunner
 
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
 TIP = (
     "Show what every block of the encoder, and the guidance, make of the image, as colours: the first three "
     "principal components of its tokens are red, green and blue. The encoder as it was before training is shown "
@@ -33,7 +37,7 @@ class InsideBox(QWidget):
 
     Parameters
     ----------
-    make_wish : callable
+    make_request : callable
         Returns what is to be looked at now; raises `PhaseguideError`.
     current_image : callable
         Returns the chosen image layer, or None.
@@ -41,14 +45,19 @@ class InsideBox(QWidget):
 
     def __init__(
         self,
-        viewer: Any,
-        make_wish: Callable[[], InspectionRequest],
-        current_image: Callable[[], Any],
+        viewer: ViewerModel,
+        make_request: Callable[[], InspectionRequest],
+        current_image: Callable[[], Image | None],
         store: SessionStore,
     ) -> None:
         super().__init__()
-        self._viewer, self._make_wish, self._image, self._store = viewer, make_wish, current_image, store
-        self._asked: tuple[Any, Any, Index] | None = None
+        self._viewer, self._make_request, self._image, self._store = (
+            viewer,
+            make_request,
+            current_image,
+            store,
+        )
+        self._asked: tuple[Image, Any, Index] | None = None
         self.runner = TaskRunner(self)
         self.button, self.stop_button = QPushButton("Look inside"), QPushButton("Stop")
         self.button.setToolTip(TIP)
@@ -85,7 +94,7 @@ class InsideBox(QWidget):
         if self.runner.running:
             return
         try:
-            wish = self._make_wish()
+            request = self._make_request()
         except PhaseguideError as error:
             self.answer.say(str(error), alarm=True)
             return
@@ -95,7 +104,7 @@ class InsideBox(QWidget):
         self.answer.say("")
         self._show_state(True)
         self.progress.begin()
-        self.runner.start(lambda control: run_look(wish, self._store, control))
+        self.runner.start(lambda control: run_look(request, self._store, control))
 
     def stop(self) -> None:
         """Stop after the block under way."""
@@ -159,7 +168,7 @@ class InsideBox(QWidget):
         self.stop_button.setEnabled(busy)
 
 
-def _who(layer: Any) -> str:
+def _who(layer: Image) -> str:
     """Whose block a layer shows: ``adapted``, or ``base (ImageNet)``."""
     mark = layer.metadata[KEY]
     named = mark["encoder"] == "base" and mark["base"]

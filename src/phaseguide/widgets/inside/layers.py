@@ -13,6 +13,9 @@ from phaseguide.widgets.layers.identity import KEY, give_role, holds, mark_of
 from phaseguide.widgets.layers.roles import INSIDE, keeping_active
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
     from phaseguide.segmentation.inside.views import InsideView
 
 BLOCK = "block"
@@ -22,14 +25,14 @@ GAP = 0.03
 """Between two pictures side by side, in widths of one."""
 
 
-def find_inside(viewer: Any, image: Any) -> list[Any]:
+def find_inside(viewer: ViewerModel, image: Image) -> list[Image]:
     """Layers of an earlier look into an image, in the viewer's order."""
     return [layer for layer in viewer.layers if holds(layer, INSIDE, image)]
 
 
 def show_inside(
-    viewer: Any, image: Any, index: Index, views: Iterable[InsideView], base_name: str = ""
-) -> list[Any]:
+    viewer: ViewerModel, image: Image, index: Index, views: Iterable[InsideView], base_name: str = ""
+) -> list[Image]:
     """Replace the layers of an earlier look into an image by those of a new one; other layers stay.
 
     Where all blocks of an encoder have one grid, they are one layer with a slider; else each stage is
@@ -52,7 +55,9 @@ def show_inside(
     return added
 
 
-def _replace(viewer: Any, image: Any, index: Index, views: list[InsideView], base_name: str) -> list[Any]:
+def _replace(
+    viewer: ViewerModel, image: Image, index: Index, views: list[InsideView], base_name: str
+) -> list[Image]:
     for layer in find_inside(viewer, image):
         viewer.layers.remove(layer)
     added = []
@@ -70,7 +75,7 @@ def _replace(viewer: Any, image: Any, index: Index, views: list[InsideView], bas
     return added
 
 
-def set_beside(viewer: Any, image: Any, beside: bool) -> None:
+def set_beside(viewer: ViewerModel, image: Image, beside: bool) -> None:
     """Lay the base encoder's layers beside the image, or back over it.
 
     Beside it, the layers are shown whose counterparts of the adapted encoder are.
@@ -94,7 +99,7 @@ def is_stack(views: list[InsideView]) -> bool:
     return len(views) > 1 and len({(view.rgb.shape, view.stride) for view in views}) == 1
 
 
-def view_on_show(layer: Any, viewer: Any) -> dict[str, Any] | None:
+def view_on_show(layer: Image, viewer: ViewerModel) -> dict[str, Any] | None:
     """What the mark of a layer says of the view on show; None where the slider is past its last block."""
     views = mark_of(layer)["views"]
     if len(views) == 1:
@@ -103,16 +108,16 @@ def view_on_show(layer: Any, viewer: Any) -> dict[str, Any] | None:
     return dict(views[step]) if 0 <= step < len(views) else None
 
 
-def _is_base(layer: Any) -> bool:
+def _is_base(layer: Image) -> bool:
     return bool(mark_of(layer)["encoder"] == "base")
 
 
-def _blocks(layer: Any) -> str:
+def _blocks(layer: Image) -> str:
     """Name of the first block that a layer shows."""
     return str(mark_of(layer)["views"][0]["name"])
 
 
-def _layer(image: Any, index: Index, group: list[InsideView], name: str) -> Any:
+def _layer(image: Image, index: Index, group: list[InsideView], name: str) -> Image:
     from napari.layers import Image
 
     first = group[0]
@@ -136,7 +141,7 @@ def _layer(image: Any, index: Index, group: list[InsideView], name: str) -> Any:
     )
 
 
-def placed(image: Any, place: tuple[float, ...], steps: tuple[float, ...], before: int) -> dict[str, Any]:
+def placed(image: Image, place: tuple[float, ...], steps: tuple[float, ...], before: int) -> dict[str, Any]:
     """Where a coarser picture of an image lies in the world.
 
     Parameters
@@ -163,7 +168,7 @@ def placed(image: Any, place: tuple[float, ...], steps: tuple[float, ...], befor
     return {"affine": whole}
 
 
-def _to_world(image: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _to_world(image: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The map from pixels of an image layer to the world, as a matrix and the place of pixel 0."""
     origin = np.asarray(image.data_to_world(np.zeros(image.ndim)), dtype=float)
     columns = [np.asarray(image.data_to_world(unit), dtype=float) - origin for unit in np.eye(image.ndim)]
@@ -196,7 +201,7 @@ def _layer_name(image: str, group: list[InsideView], encoder: str, *, alone: boo
     return f"{image} inside: {', '.join([*what, *who]) or 'encoder'}"
 
 
-def _go_to_output(viewer: Any, added: list[Any]) -> None:
+def _go_to_output(viewer: ViewerModel, added: list[Image]) -> None:
     """Put a slider over blocks at the encoder's output, or at the last block: what the decoder works on."""
     for layer in added:
         views = mark_of(layer)["views"]

@@ -62,7 +62,7 @@ def holds(layer: Layer, role: str, image: Image) -> bool:
     return role_of(layer) == role and belongs_to(layer, image)
 
 
-def image_of(viewer: ViewerModel, layer: Layer) -> Any:
+def image_of(viewer: ViewerModel, layer: Layer) -> Image | None:
     """Return the image layer that a layer holds a role for, or None."""
     from napari.layers import Image
 

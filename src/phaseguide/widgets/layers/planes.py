@@ -23,6 +23,12 @@ def data_shape(image: Image) -> tuple[int, ...]:
     return shape[:-1] if image.rgb else shape
 
 
+def plane_shape(image: Image) -> tuple[int, int]:
+    """Rows and columns of a plane."""
+    height, width = data_shape(image)[-2:]
+    return height, width
+
+
 def plane_count(image: Image) -> int:
     """Number of planes, 1 for a plain image."""
     return int(np.prod(data_shape(image)[:-2], dtype=int))

@@ -33,6 +33,9 @@ from phaseguide.widgets.qt.plain_text import as_plain, asks
 from phaseguide.widgets.qt.tasks import in_background
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
     from phaseguide.models.recycle import RecycledModel
     from phaseguide.projects.project import Project
 
@@ -52,7 +55,7 @@ BUTTONS = (
 class ModelsWidget(Dock):
     """Dock widget. Nothing that it writes replaces a file, and what is deleted can be restored."""
 
-    def __init__(self, napari_viewer: Any) -> None:
+    def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
         self.opened = open_project(napari_viewer)
         self.list = ModelsList()
@@ -265,7 +268,7 @@ class ModelsWidget(Dock):
         if path:
             self._work("Writing the model …", lambda: share_model(row.path, path, text), self._written)
 
-    def _share_package(self, row: ModelRow, dialog: ShareDialog, image: Any) -> None:
+    def _share_package(self, row: ModelRow, dialog: ShareDialog, image: Image) -> None:
         text, card_text = dialog.package_text, asdict(dialog.text)
         path = self._ask_file("Share for bioimage.io", f"{row.name}.zip", "Packages (*.zip)")
         if not path:
@@ -288,7 +291,7 @@ class ModelsWidget(Dock):
 
         self._work("Writing the package …", write, self._written)
 
-    def _plain_images(self) -> list[Any]:
+    def _plain_images(self) -> list[Image]:
         return [one for one in micrographs(self.viewer) if len(planes.data_shape(one)) == 2]
 
     def _ask_name(self, title: str, question: str, name: str) -> str | None:

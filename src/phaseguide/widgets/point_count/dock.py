@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QHideEvent, QShowEvent
@@ -24,6 +24,10 @@ from phaseguide.widgets.point_count.panel import PointCountPanel
 from phaseguide.widgets.qt.dock import Dock, later, listen
 from phaseguide.widgets.qt.shortcuts import HeldKeys
 
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
 
 class PointCountWidget(Dock):
     """Dock widget.
@@ -34,7 +38,7 @@ class PointCountWidget(Dock):
     offered = Signal(object)
     quiet_ms = 300
 
-    def __init__(self, napari_viewer: Any) -> None:
+    def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
         self.panel = PointCountPanel(napari_viewer)
         self.fill(self.panel)
@@ -42,7 +46,7 @@ class PointCountWidget(Dock):
         self.estimate: PointCountEstimate | None = None
         self._keys = HeldKeys(self)
         self._marker: PointMarker | None = None
-        self._image: Any = None
+        self._image: Image | None = None
         self._index: Index = ()
         self._connect()
         self.refresh()
@@ -213,7 +217,8 @@ class PointCountWidget(Dock):
         self.refresh_soon()
 
     def _on_removed(self, event: Any) -> None:
-        if self.counting and event.value.unique_id == self._image.unique_id:
+        image = self._image
+        if self.counting and image is not None and event.value.unique_id == image.unique_id:
             later(self, self._image_is_gone)  # the viewer is still busy with removing it
         self.refresh_soon()
 

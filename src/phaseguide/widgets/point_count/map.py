@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,10 @@ from phaseguide.jobs.plane_index import Index, plane_name
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.identity import KEY
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,8 @@ class PointMap:
         See `phaseguide.estimation.point_plan.PointPlan.map_note`.
     """
 
-    image: Any
-    layer: Any
+    image: Image
+    layer: Labels
     index: Index
     labels: NDArray[np.uint8]
     scheme: PhaseScheme
@@ -44,7 +48,7 @@ class PointMap:
         return plane_name(self.layer.name, self.index)
 
 
-def find_map(viewer: Any, image: Any) -> PointMap:
+def find_map(viewer: ViewerModel, image: Image | None) -> PointMap:
     """Return the map of an image on the plane on show.
 
     Raises

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from phaseguide.jobs.plane_index import Index
 from phaseguide.widgets.layers.identity import give_role, role_of
 from phaseguide.widgets.layers.planes import data_shape
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
 
 NAME = "point to name"
 ROLE = "point"
@@ -20,7 +24,7 @@ _GAP, _ARM = 7.0, 26.0  # where the arms of the cross begin, and how long they a
 _ARMS = ((-1, 0), (0, 1), (1, 0), (0, -1))
 
 
-def is_marked(viewer: Any) -> bool:
+def is_marked(viewer: ViewerModel) -> bool:
     """Whether points are being shown in a viewer."""
     return any(role_of(layer) == ROLE for layer in viewer.layers)
 
@@ -34,7 +38,7 @@ class PointMarker:
         Plane of the image; ``()`` for a plain one.
     """
 
-    def __init__(self, viewer: Any, image: Any, index: Index) -> None:
+    def __init__(self, viewer: ViewerModel, image: Image, index: Index) -> None:
         self._viewer, self._image, self._index = viewer, image, index
         self._pixel = (0, 0)
         self._cross: Any = None

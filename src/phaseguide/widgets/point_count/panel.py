@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
@@ -25,6 +25,9 @@ from phaseguide.widgets.layers.layer_choice import ImageBox
 from phaseguide.widgets.qt.panel import ScrolledPanel, button, rule
 from phaseguide.widgets.qt.plain_text import Label, one_line
 
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
 DEFAULT_COUNT = 100
 KEYS = "1234567890"
 """Keys of the first ten phases; further ones have a button only."""
@@ -33,7 +36,7 @@ KEYS = "1234567890"
 class PointCountPanel(ScrolledPanel):
     """Everything that is seen: what can be expected, the counting, the result. It scrolls where it must."""
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self.image_box = ImageBox(viewer)
         self.map_line = _wrapping(Label())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFileDialog, QInputDialog
@@ -25,6 +25,9 @@ from phaseguide.widgets.qt.dock import Dock, later, while_heard
 from phaseguide.widgets.qt.shortcuts import Keys, main_window
 from phaseguide.widgets.segment.known_models import known_models
 
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
 IMAGES = "Micrographs (*.tif *.tiff *.png *.jpg *.jpeg *.bmp);;All files (*)"
 
 
@@ -33,7 +36,7 @@ class ProjectWidget(Dock):
 
     quiet_ms = 150
 
-    def __init__(self, napari_viewer: Any) -> None:
+    def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
         self.opened = open_project(napari_viewer)
         self.panel = ProjectPanel(napari_viewer, self.scheme_for)
@@ -118,7 +121,7 @@ class ProjectWidget(Dock):
             return
         self.opened.reject(reason.strip())
 
-    def scheme_for(self, image: Any) -> PhaseScheme | None:
+    def scheme_for(self, image: Image) -> PhaseScheme | None:
         """Phases of the project, or those that the image was segmented with."""
         project = self.opened.project
         if project is not None:

@@ -18,6 +18,9 @@ from phaseguide.widgets.layers.review_lock import freeze
 from phaseguide.widgets.layers.roles import MICROMETRE
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels, Layer
+
     from phaseguide.micrographs.reading import Micrograph
     from phaseguide.projects.edit_saver import EditSaver, Known
     from phaseguide.projects.schema import FieldEntry
@@ -56,7 +59,7 @@ def read_field(saver: EditSaver, field_id: str) -> FieldData:
     )
 
 
-def add_image(viewer: Any, data: FieldData) -> Any:
+def add_image(viewer: ViewerModel, data: FieldData) -> Image:
     """Add the image layer of a field, with its scale."""
     micrograph, entry = data.micrograph, data.entry
     options: dict[str, Any] = {}
@@ -79,7 +82,7 @@ def add_image(viewer: Any, data: FieldData) -> Any:
     )
 
 
-def add_labels(viewer: Any, image: Any, data: FieldData, scheme: PhaseScheme) -> Any:
+def add_labels(viewer: ViewerModel, image: Image, data: FieldData, scheme: PhaseScheme) -> Labels:
     """Add result, truth and edits of a field over its image; return the edits layer, which is selected."""
     show_result(viewer, image, data, scheme)
     _show_truth(viewer, image, data.truth, scheme)
@@ -94,7 +97,7 @@ def add_labels(viewer: Any, image: Any, data: FieldData, scheme: PhaseScheme) ->
     return edits
 
 
-def show_result(viewer: Any, image: Any, data: FieldData, scheme: PhaseScheme) -> None:
+def show_result(viewer: ViewerModel, image: Image, data: FieldData, scheme: PhaseScheme) -> None:
     """Show the stored result of a field with its edits on top; nothing where there is none."""
     entry, result = data.entry.result, data.result
     if entry is None or result is None or result.shape != data_shape(image):
@@ -110,12 +113,12 @@ def show_result(viewer: Any, image: Any, data: FieldData, scheme: PhaseScheme) -
     roles.show_result(viewer, image, scheme, {(): overlay(result, data.edits)}, mark)
 
 
-def is_restored(phases: Any) -> bool:
+def is_restored(phases: Labels | None) -> bool:
     """Whether a phases layer shows what was read from the project, and nobody else keeps it up to date."""
     return phases is not None and bool(mark_of(phases).get(RESTORED, False))
 
 
-def set_frozen(viewer: Any, image: Any, frozen: bool) -> None:
+def set_frozen(viewer: ViewerModel, image: Image, frozen: bool) -> None:
     """Freeze the edits of an image, and mark the image so that no new result is written over the old."""
     freeze(image, frozen)
     edits = roles.find_layer(viewer, image, "edits")
@@ -124,18 +127,18 @@ def set_frozen(viewer: Any, image: Any, frozen: bool) -> None:
         edits.editable = not frozen
 
 
-def layers_of(viewer: Any, image: Any) -> list[Any]:
+def layers_of(viewer: ViewerModel, image: Image) -> list[Layer]:
     """Return an image and every layer that holds a role for it; copies that the user made stay where they are."""
     return [image, *(layer for layer in viewer.layers if belongs_to(layer, image))]
 
 
-def _show_truth(viewer: Any, image: Any, truth: Map | None, scheme: PhaseScheme) -> None:
+def _show_truth(viewer: ViewerModel, image: Image, truth: Map | None, scheme: PhaseScheme) -> None:
     if truth is not None and truth.shape == data_shape(image):
         layer = roles.add_labels(viewer, image, truth, "truth", scheme, opacity=0.5, visible=False)
         layer.editable = False
 
 
-def file_of(image: Any) -> Path | None:
+def file_of(image: Image) -> Path | None:
     """File that an image layer comes from, or None."""
     told = image.source.path or image.metadata.get("path")
     path = Path(told) if told else None

@@ -27,8 +27,11 @@ from phaseguide.widgets.project.field_layers import (
 )
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels, Layer
+
     from phaseguide.projects.edit_saver import EditSaver
-    from phaseguide.projects.schema import FieldEntry
+    from phaseguide.projects.schema import FieldEntry, ResultEntry
     from phaseguide.widgets.layers.edit_tools import EditTools
     from phaseguide.widgets.project.autosave import Autosave
     from phaseguide.widgets.qt.serial_worker import SerialWorker
@@ -41,8 +44,8 @@ KEPT_BYTES = 400_000_000
 class HiddenField:
     """Layers of a field in their order, and the result that they show."""
 
-    layers: tuple[Any, ...]
-    result: Any
+    layers: tuple[Layer, ...]
+    result: ResultEntry | None
 
 
 class HiddenFields:
@@ -57,7 +60,7 @@ class HiddenFields:
     def __contains__(self, field_id: str) -> bool:
         return field_id in self._fields
 
-    def put(self, field_id: str, layers: list[Any], result: Any) -> None:
+    def put(self, field_id: str, layers: list[Layer], result: ResultEntry | None) -> None:
         """Keep the layers of a field."""
         self._fields[field_id] = HiddenField(tuple(layers), result)
         self._fields.move_to_end(field_id)
@@ -104,7 +107,7 @@ class FieldViewer(QObject):
 
     def __init__(
         self,
-        viewer: Any,
+        viewer: ViewerModel,
         worker: SerialWorker,
         autosave: Autosave,
         tools: EditTools,
@@ -116,7 +119,7 @@ class FieldViewer(QObject):
         self.saver: EditSaver | None = None
         self.current = ""
         self._wanted = ""
-        self._images: dict[str, Any] = {}
+        self._images: dict[str, Image] = {}
         self._known: dict[str, Known] = {}  # what the project has of their edits
         self._below: dict[str, Map] = {}  # results as they were read, without later strokes
         self._hidden = HiddenFields()
@@ -125,7 +128,7 @@ class FieldViewer(QObject):
         viewer.layers.events.removed.connect(self._on_removed)
 
     @property
-    def viewer(self) -> Any:
+    def viewer(self) -> ViewerModel | None:
         """The viewer, or None when it is gone."""
         return self._viewer()
 
@@ -134,14 +137,14 @@ class FieldViewer(QObject):
         """The field on show."""
         return self.saver.project.field(self.current) if self.saver is not None and self.current else None
 
-    def id_of(self, image: Any) -> str:
+    def id_of(self, image: Image | None) -> str:
         """Return the id of the field that an image layer shows; "" for none."""
         if image is None:
             return ""
         known = (i for i, one in self._images.items() if one.unique_id == image.unique_id)
         return next(known, "")
 
-    def image_of(self, field_id: str) -> Any:
+    def image_of(self, field_id: str) -> Image | None:
         """Return the image layer of a field that is in the viewer, or None."""
         image, viewer = self._images.get(field_id), self._viewer()
         return image if image is not None and viewer is not None and image in viewer.layers else None
@@ -205,7 +208,7 @@ class FieldViewer(QObject):
         if not self.current and not self._wanted:
             self.show(entry.id)
 
-    def adopt(self, image: Any, entry: FieldEntry, known: Known) -> None:
+    def adopt(self, image: Image, entry: FieldEntry, known: Known) -> None:
         """Make a layer that is there the image of a field; the field on show makes room."""
         viewer, saver = self._viewer(), self.saver
         if viewer is None or saver is None:
@@ -218,7 +221,7 @@ class FieldViewer(QObject):
         self.said.emit(f"Added {entry.name or entry.id}.")
         self.shown.emit(entry.id)
 
-    def overlay(self, field_id: str, edits: Any, region: tuple[slice, ...]) -> None:
+    def overlay(self, field_id: str, edits: Labels, region: tuple[slice, ...]) -> None:
         """Put edits on top of a result that was read; the Segment widget does so for its own."""
         image, viewer = self.image_of(field_id), self._viewer()
         phases = None if image is None else roles.find_layer(viewer, image, "phases")
@@ -277,7 +280,7 @@ class FieldViewer(QObject):
             self._replace_result(saver, image, data)
             self.changed.emit()
 
-    def _replace_result(self, saver: EditSaver, image: Any, data: FieldData) -> None:
+    def _replace_result(self, saver: EditSaver, image: Image, data: FieldData) -> None:
         viewer = self._viewer()
         for keeper in list(hub_of(viewer).keepers):
             keeper.forget(image)  # else an older result of its would be put on show again
@@ -329,7 +332,7 @@ class FieldViewer(QObject):
             # Until it is read, nothing that the new layer lacks was withdrawn.
             self._known[field_id] = Known(np.zeros(layer.data.shape, np.uint8), saver.changes)
 
-    def _put_back(self, field_id: str, layer: Any, stored: Map | None, known: Known) -> None:
+    def _put_back(self, field_id: str, layer: Labels, stored: Map | None, known: Known) -> None:
         if stored is None or stored.shape != layer.data.shape or not stored.any():
             return
         if field_id in self._known:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,10 @@ from phaseguide.widgets.layers.planes import data_shape
 from phaseguide.widgets.layers.review_lock import check_not_frozen
 from phaseguide.widgets.qt.tasks import in_background
 
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels
+
 DIFFERENT, WHOLE = "only where they differ from the result", "all of them, as truth"
 
 
@@ -36,7 +40,7 @@ class ImportBox(QWidget):
     said = Signal(str)
     failed = Signal(object)
 
-    def __init__(self, viewer: Any, find_scheme: Callable[[Any], PhaseScheme | None]) -> None:
+    def __init__(self, viewer: ViewerModel, find_scheme: Callable[[Image], PhaseScheme | None]) -> None:
         super().__init__()
         self._viewer, self._find_scheme = viewer, find_scheme
         self.image_box = ImageBox(viewer)
@@ -134,7 +138,7 @@ class ImportBox(QWidget):
 
 
 def take_labels(
-    viewer: Any, image: Any, labels: NDArray[Any], name: str, scheme: PhaseScheme, *, whole: bool
+    viewer: ViewerModel, image: Image, labels: NDArray[Any], name: str, scheme: PhaseScheme, *, whole: bool
 ) -> int:
     """Write labels into the edits of an image as one step of undo; return how many pixels are different now.
 
@@ -166,7 +170,7 @@ def take_labels(
     return int(where[0].size)
 
 
-def _checked(labels: NDArray[Any], image: Any, name: str, scheme: PhaseScheme) -> Map:
+def _checked(labels: NDArray[Any], image: Image, name: str, scheme: PhaseScheme) -> Map:
     shape = data_shape(image)
     if labels.shape != shape:
         raise MicrographError(
@@ -182,7 +186,7 @@ def _checked(labels: NDArray[Any], image: Any, name: str, scheme: PhaseScheme) -
     return as_uint8(labels)
 
 
-def _shown(viewer: Any, image: Any, edits: Any) -> Map:
+def _shown(viewer: ViewerModel, image: Image, edits: Labels) -> Map:
     phases = roles.find_layer(viewer, image, "phases")
     if phases is None or roles.same_grid(phases, image) is not None:
         raise MicrographError(

@@ -30,6 +30,9 @@ from phaseguide.widgets.qt.dock import listen
 from phaseguide.widgets.qt.serial_worker import SerialWorker
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels
+
     from phaseguide.jobs.history import Run
     from phaseguide.phases import PhaseScheme
     from phaseguide.projects.project import Project
@@ -48,7 +51,7 @@ class UnsavedError(ProjectError):
     """The project stays open, since edits of it are not on the disk."""
 
 
-def open_project(viewer: Any) -> OpenProject:
+def open_project(viewer: ViewerModel) -> OpenProject:
     """Return what is open in a viewer, made when it is first wanted; it may be no project."""
     viewer = plain(viewer)
     if viewer not in _open:
@@ -75,7 +78,7 @@ class OpenProject(QObject):
     failed = Signal(object)
     rescued = Signal()
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self._viewer = weakref.ref(viewer)
         self.worker = SerialWorker(self)
@@ -98,11 +101,6 @@ class OpenProject(QObject):
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.leave)
-
-    @property
-    def viewer(self) -> Any:
-        """The viewer, or None when it is gone."""
-        return self._viewer()
 
     @property
     def saver(self) -> EditSaver | None:
@@ -238,12 +236,12 @@ class OpenProject(QObject):
         """The field on show."""
         return self.fields.entry
 
-    def field_of(self, image: Any) -> FieldEntry | None:
+    def field_of(self, image: Image) -> FieldEntry | None:
         """Return the field that an image layer shows, or None."""
         field_id = self.fields.id_of(image)
         return self.project.field(field_id) if self.project is not None and field_id else None
 
-    def image_of(self, field_id: str) -> Any:
+    def image_of(self, field_id: str) -> Image | None:
         """Return the image layer of a field that is in the viewer, or None."""
         return self.fields.image_of(field_id)
 
@@ -260,7 +258,7 @@ class OpenProject(QObject):
         for path in map(Path, paths):
             self.do(partial(_add_field, path=path), self.fields.added)
 
-    def add_layers(self, images: Iterable[Any]) -> None:
+    def add_layers(self, images: Iterable[Image]) -> None:
         """Add image layers that come from files as fields; each stays where it is, with its edits.
 
         Raises
@@ -268,19 +266,19 @@ class OpenProject(QObject):
         ProjectError
             A layer that comes from no file.
         """
-        chosen = [image for image in images if self.field_of(image) is None]
-        for image in chosen:
-            if file_of(image) is None:
-                raise ProjectError(
-                    f"{image.name!r} does not come from a file. Save it (File > Save Selected Layers), then add "
-                    "the file."
-                )
-        for image in chosen:
-            path = file_of(image)
-            assert path is not None
+        found: list[tuple[Image, Path]] = []
+        for image in images:
+            if self.field_of(image) is None:
+                if (path := file_of(image)) is None:
+                    raise ProjectError(
+                        f"{image.name!r} does not come from a file. Save it (File > Save Selected Layers), then add "
+                        "the file."
+                    )
+                found.append((image, path))
+        for image, path in found:
             self.do(partial(_add_field, path=path), partial(self.adopt, image))
 
-    def adopt(self, image: Any, entry: FieldEntry) -> None:
+    def adopt(self, image: Image, entry: FieldEntry) -> None:
         """Make a layer that is there the image of a field that was added, with what is painted and found on it."""
         viewer, saver = self._viewer(), self.saver
         if viewer is None or saver is None or image not in viewer.layers:
@@ -348,7 +346,7 @@ class OpenProject(QObject):
         self.shown.emit("")
         self.changed.emit()
 
-    def _on_edit(self, layer: Any, edit: Edit) -> bool:
+    def _on_edit(self, layer: Labels, edit: Edit) -> bool:
         """Save an edit and log it; False if it was on no field of the project."""
         viewer = self._viewer()
         image = None if viewer is None else image_of(viewer, layer)
@@ -361,12 +359,12 @@ class OpenProject(QObject):
         self._save_soon(entry.id, layer)
         return True
 
-    def _save_soon(self, field_id: str, layer: Any) -> None:
+    def _save_soon(self, field_id: str, layer: Labels) -> None:
         saver, known = self.saver, self.fields.known_of(field_id)
         assert saver is not None
         self.autosave.changed(field_id, lambda: Painted(np.array(layer.data), known, saver))
 
-    def _on_kept(self, image: Any, run: Run) -> None:
+    def _on_kept(self, image: Image, run: Run) -> None:
         """Write what the Segment widget keeps on a field, with the edits as they are now on top."""
         entry, viewer, result = self.field_of(image), self._viewer(), run.planes.get(())
         if entry is None or result is None or result.segmentation.labels.shape != planes.data_shape(image):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QComboBox, QFormLayout, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -18,6 +18,9 @@ from phaseguide.widgets.qt.progress_bar import ProgressLine
 from phaseguide.widgets.qt.shortcuts import with_key
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
     from phaseguide.phases import PhaseScheme
     from phaseguide.projects.project import Project
     from phaseguide.projects.schema import FieldEntry
@@ -39,7 +42,7 @@ class ProjectPanel(ScrolledPanel):
         Returns the phases for an image layer, or None.
     """
 
-    def __init__(self, viewer: Any, find_scheme: Callable[[Any], PhaseScheme | None]) -> None:
+    def __init__(self, viewer: ViewerModel, find_scheme: Callable[[Image], PhaseScheme | None]) -> None:
         super().__init__()
         self.title = Label()
         self.title.setStyleSheet("font-weight: bold;")

@@ -1,4 +1,4 @@
-"""One thread that always works on the newest wish: what is outdated is dropped, nothing is queued."""
+"""One thread that does only the newest piece of work: what is outdated is dropped, nothing is queued."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
-from phaseguide.events import Rest, Stages
+from phaseguide.events import Settle, Stages
 from phaseguide.widgets.qt.tasks import Failed, as_user_error
 
 FINISH_S = 20.0
@@ -19,10 +19,10 @@ FINISH_S = 20.0
 
 
 class LatestWorker(QObject):
-    """Runs the stages of one wish after the other in a thread of its own.
+    """Runs the stages of one piece of work after the other in a thread of its own.
 
-    A wish is a function that returns a generator. What that yields is emitted by ``arrived`` in the
-    thread of this object, as a list of all events since the last time. A wish that was not begun when
+    Work is a function that returns a generator. What that yields is emitted by ``arrived`` in the
+    thread of this object, as a list of all events since the last time. Work that was not begun when
     a newer one comes is forgotten; one under way is closed at its next event, which still arrives, so
     that a hand that never rests sees something. An exception arrives as `Failed`.
     """
@@ -43,14 +43,14 @@ class LatestWorker(QObject):
         """Whether nothing is under way or waits; what waits for its rest to pass counts as under way."""
         return self._state.idle
 
-    def submit(self, wish: Callable[[], Stages]) -> None:
-        """Make this the newest wish."""
+    def submit(self, work: Callable[[], Stages]) -> None:
+        """Make this the newest piece of work."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._state.work, name="phaseguide live", daemon=True)
             self._thread.start()
             # Python kills daemon threads when it ends; one in the midst of torch would take the process down.
             atexit.register(_finish, self._state, self._thread)
-        self._state.submit(wish)
+        self._state.submit(work)
 
     def wait(self, seconds: float) -> bool:
         """Block until something arrives, which is delivered at once; False if nothing did in time."""
@@ -59,7 +59,7 @@ class LatestWorker(QObject):
         return arrived
 
     def drop(self) -> None:
-        """Forget every wish and whatever of them has not arrived."""
+        """Forget all work, and what of it has not arrived."""
         self._state.drop()
 
     def end(self) -> None:
@@ -83,21 +83,21 @@ class _State:
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._changed = threading.Condition()
-        self._wish: Callable[[], Stages] | None = None
-        self._number = 0  # of the newest wish; dropping counts too
+        self._work: Callable[[], Stages] | None = None
+        self._number = 0  # of the newest piece of work; dropping counts too
         self._busy = self._ended = False
         self._arrived: deque[tuple[int, Any]] = deque()
-        self._oldest = 0  # events of wishes before this one are not delivered
+        self._oldest = 0  # events of pieces before this one are not delivered
         self._wake = wake
 
     @property
     def idle(self) -> bool:
         with self._changed:
-            return not self._busy and self._wish is None and not self._arrived
+            return not self._busy and self._work is None and not self._arrived
 
-    def submit(self, wish: Callable[[], Stages]) -> None:
+    def submit(self, work: Callable[[], Stages]) -> None:
         with self._changed:
-            self._wish, self._number = wish, self._number + 1
+            self._work, self._number = work, self._number + 1
             self._changed.notify_all()
 
     def wait(self, seconds: float) -> bool:
@@ -106,14 +106,14 @@ class _State:
 
     def drop(self) -> None:
         with self._changed:
-            self._wish, self._number = None, self._number + 1
+            self._work, self._number = None, self._number + 1
             self._oldest = self._number
             self._arrived.clear()
             self._changed.notify_all()
 
     def end(self) -> None:
         with self._changed:
-            self._ended, self._wish = True, None
+            self._ended, self._work = True, None
             self._number += 1
             self._arrived.clear()
             self._changed.notify_all()
@@ -128,19 +128,19 @@ class _State:
         while True:
             with self._changed:
                 self._busy = False
-                self._changed.wait_for(lambda: self._ended or self._wish is not None)
+                self._changed.wait_for(lambda: self._ended or self._work is not None)
                 if self._ended:
                     return
-                wish, self._wish, number, self._busy = self._wish, None, self._number, True
-            assert wish is not None
-            self._go_through(wish, number)
-            wish = None  # with all that it holds on to, while this waits for the next
+                work, self._work, number, self._busy = self._work, None, self._number, True
+            assert work is not None
+            self._go_through(work, number)
+            work = None  # with all that it holds on to, while this waits for the next
 
-    def _go_through(self, wish: Callable[[], Stages], number: int) -> None:
-        stages = wish()
+    def _go_through(self, work: Callable[[], Stages], number: int) -> None:
+        stages = work()
         try:
             for event in stages:
-                if isinstance(event, Rest):
+                if isinstance(event, Settle):
                     with self._changed:
                         self._changed.wait_for(lambda: self._number != number, event.seconds)
                 else:

@@ -19,7 +19,7 @@ OPEN = -0.01
 class ShareBox(QDoubleSpinBox):
     """0.00 to 100.00 %, or empty. It takes a comma for a point and ignores a wheel that only passes by."""
 
-    def __init__(self) -> None:
+    def __init__(self, when_empty: str = "open") -> None:
         super().__init__()
         self.setLocale(QLocale.c())
         self.setDecimals(2)
@@ -34,7 +34,7 @@ class ShareBox(QDoubleSpinBox):
         self.setAlignment(Qt.AlignmentFlag.AlignRight)
         line = self.lineEdit()
         assert line is not None
-        line.setPlaceholderText("open")
+        line.setPlaceholderText(when_empty)
 
     @property
     def share(self) -> float:

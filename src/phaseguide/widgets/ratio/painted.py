@@ -32,6 +32,9 @@ from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.tasks import in_background
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels
+
     from phaseguide.estimation.painted import PaintedEstimate
     from phaseguide.segmentation.session import Session
 
@@ -75,8 +78,8 @@ class PaintedBox(QWidget):
 
     def __init__(
         self,
-        viewer: Any,
-        current_image: Callable[[], Any],
+        viewer: ViewerModel,
+        current_image: Callable[[], Image | None],
         session_of: Callable[[], Session | None],
         scheme_of: Callable[[], PhaseScheme | None],
     ) -> None:
@@ -84,7 +87,7 @@ class PaintedBox(QWidget):
         self._viewer, self._image = viewer, current_image
         self._session, self._scheme = session_of, scheme_of
         self.estimate: PaintedEstimate | None = None
-        self._watched: Any = None
+        self._watched: Labels | None = None
         self._picked: Callable[[], Any] = lambda: None  # a weak reference: a layer that is removed is freed
         self._busy = self._again = self._closed = False
         self._asleep = False
@@ -100,7 +103,7 @@ class PaintedBox(QWidget):
     # -- what others ask of it --------------------------------------------------------------------
 
     @property
-    def layer(self) -> Any:
+    def layer(self) -> Labels | None:
         """The chosen Labels layer, or None."""
         return self.layer_box.layer
 
@@ -159,15 +162,16 @@ class PaintedBox(QWidget):
 
     # -- following the brush ----------------------------------------------------------------------
 
-    def _watch(self, layer: Any) -> None:
+    def _watch(self, layer: Labels | None) -> None:
         if self._watched is layer:
             return
         for one, act in ((self._watched, "disconnect"), (layer, "connect")):
-            for name in ("paint", "set_data", "data") if one is not None else ():
-                getattr(getattr(one.events, name), act)(self._later)
+            if one is not None:
+                for name in ("paint", "set_data", "data"):
+                    getattr(getattr(one.events, name), act)(self._later)
         self._watched = layer
 
-    def _find_layers(self) -> list[Any]:
+    def _find_layers(self) -> list[Labels]:
         from napari.layers import Labels
 
         return [
@@ -290,10 +294,11 @@ class PaintedBox(QWidget):
         self.table.addWidget(label, row, column)
 
     def _clear_table(self) -> None:
-        while self.table.count():
-            widget = self.table.takeAt(0).widget()
-            widget.setParent(None)
-            widget.deleteLater()
+        while (item := self.table.takeAt(0)) is not None:
+            widget = item.widget()
+            if widget is not None:
+                widget.setParent(None)
+                widget.deleteLater()
 
     def _offer(self) -> None:
         if self.estimate is None or self.layer is None:

@@ -162,12 +162,12 @@ class PhaseTable(QWidget):
                 row.show_shares(None, None)
             else:
                 row.show_shares(float(result.achieved[k]), float(result.own[k]))
-        constrained = result is not None and result.constrained
-        self.note.setVisible(constrained)
-        if constrained:
-            self.note.setText(f"In mask: {constraint_note(result)}.")
-            self.note.setToolTip("")
-        if constrained and result.has_ratio and result.imposed is not None:
+        self.note.setVisible(result is not None and result.constrained)
+        if result is None or not result.constrained:
+            return
+        self.note.setText(f"In mask: {constraint_note(result)}.")
+        self.note.setToolTip("")
+        if result.has_ratio and result.imposed is not None:
             aims = ", ".join(
                 f"{p.name} {share * 100:.2f} %"
                 for p, share in zip(result.scheme, result.imposed, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
@@ -18,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.ratios import Preset, PresetStore
+from phaseguide.widgets.qt.menus import add_entry
 from phaseguide.widgets.qt.plain_text import Label, as_plain, on_button
 
 
@@ -59,22 +61,27 @@ class PresetMenu(QMenu):
         model = self._model_name()
         there = self._store.list(model)
         for preset in there.presets:
-            self.addAction(on_button(preset.title), lambda one=preset: self.chosen.emit(one))
+            add_entry(self, on_button(preset.title), partial(self.chosen.emit, preset))
         if not there.presets:
-            self.addAction("No presets yet" if model else "Choose a model first").setEnabled(False)
+            add_entry(self, "No presets yet" if model else "Choose a model first", enabled=False)
         self.addSeparator()
-        self.addAction("Save as …", self.save_as).setEnabled(bool(model))
+        add_entry(self, "Save as …", self.save_as, enabled=bool(model))
         if there.presets:
             self._delete_menu.clear()
             for preset in there.presets:
-                self._delete_menu.addAction(on_button(preset.title), lambda one=preset: self._delete(one))
+                add_entry(self._delete_menu, on_button(preset.title), partial(self._delete, preset))
             self.addMenu(self._delete_menu)
         if self._deleted is not None and self._deleted.model == model:
-            self.addAction(on_button(f"Put back {self._deleted.title!r}"), self._put_back)
+            add_entry(
+                self, on_button(f"Put back {self._deleted.title!r}"), partial(self._put_back, self._deleted)
+            )
         if there.problems:
-            unread = self.addAction(f"{len(there.problems)} cannot be read …")
-            unread.setToolTip(as_plain("\n".join(there.problems)))
-            unread.triggered.connect(lambda: self.said.emit(" ".join(there.problems)))
+            add_entry(
+                self,
+                f"{len(there.problems)} cannot be read …",
+                partial(self.said.emit, " ".join(there.problems)),
+                tip=as_plain("\n".join(there.problems)),
+            )
 
     def save_as(self) -> None:
         """Ask for a name and save what is entered now."""
@@ -108,8 +115,8 @@ class PresetMenu(QMenu):
         self._deleted = preset
         self.said.emit(f"Deleted preset {preset.title!r}; the menu can put it back.")
 
-    def _put_back(self) -> None:
-        preset, self._deleted = self._deleted, None
+    def _put_back(self, preset: Preset) -> None:
+        self._deleted = None
         try:
             self._store.save(preset)
         except PhaseguideError as error:
@@ -137,15 +144,19 @@ class PresetDialog(QDialog):
         self.name_line = QLineEdit()
         self.name_line.setPlaceholderText("XRD, batch 12")
         self.material_box = QComboBox()
+        line = QLineEdit()
+        line.setPlaceholderText("may be empty")
         self.material_box.setEditable(True)
+        self.material_box.setLineEdit(line)
         self.material_box.addItems(sorted({"", *(one.material for one in presets)}))
         self.material_box.setCurrentText(material)
-        self.material_box.lineEdit().setPlaceholderText("may be empty")
         self.warning = Label()
         self.buttons = QDialogButtonBox(
             QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel
         )
-        self.save_button = self.buttons.button(QDialogButtonBox.StandardButton.Save)
+        save_button = self.buttons.button(QDialogButtonBox.StandardButton.Save)
+        assert save_button is not None  # asked for in the line above
+        self.save_button = save_button
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
         form = QFormLayout()

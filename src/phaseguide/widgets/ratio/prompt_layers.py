@@ -19,7 +19,7 @@ from phaseguide.segmentation.constraints.prompts import (
     parse_meaning,
 )
 from phaseguide.widgets.layers.outlines import read_outlines, transform_to
-from phaseguide.widgets.layers.planes import data_shape
+from phaseguide.widgets.layers.planes import data_shape, plane_shape
 
 if TYPE_CHECKING:
     from napari.layers import Image, Points, Shapes
@@ -50,7 +50,7 @@ def read_prompts(
     SchemeError
         A phase that the model does not have, too many prompts.
     """
-    shape = data_shape(image)[-2:]
+    shape = plane_shape(image)
     corners: list[NDArray[np.float64]] = []
     box_phases: list[int] = []
     if boxes is not None:
@@ -122,12 +122,12 @@ def look(scheme: PhaseScheme, image: Image) -> dict[str, dict[str, Any]]:
     }
 
 
-def _phase_column(layer: Any) -> Any:
+def _phase_column(layer: Shapes | Points) -> Any:
     """The column of a layer's features that says what things stand for, or None."""
     return next((one for one in layer.features.columns if str(one).strip().casefold() == PHASE), None)
 
 
-def _paint(layer: Any, colour: str, meaning: int) -> None:
+def _paint(layer: Shapes | Points, colour: str, meaning: int) -> None:
     if hasattr(layer, "current_edge_color"):
         layer.current_edge_color = colour
     else:
@@ -135,7 +135,9 @@ def _paint(layer: Any, colour: str, meaning: int) -> None:
         layer.current_symbol = "disc" if meaning > 0 else "x"
 
 
-def _meanings(layer: Any, colours: NDArray[Any], scheme: PhaseScheme, default: int, kind: str) -> list[int]:
+def _meanings(
+    layer: Shapes | Points, colours: NDArray[Any], scheme: PhaseScheme, default: int, kind: str
+) -> list[int]:
     """What each shape or point of a layer stands for."""
     words, column = [""] * len(layer.data), _phase_column(layer)
     if column is not None:  # NaN is not itself

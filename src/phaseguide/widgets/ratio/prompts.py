@@ -20,7 +20,8 @@ from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.ratio.prompt_layers import look, mark, read_prompts
 
 if TYPE_CHECKING:
-    from napari.layers import Image
+    from napari.components import ViewerModel
+    from napari.layers import Image, Points, Shapes
 
 TIP = (
     "Show the network where a phase is: a box around it, or a point on it. The mask follows, with or without expected "
@@ -42,7 +43,7 @@ class PromptsBox(QWidget):
     changed = Signal()
     """What `prompts` returns may be another now."""
 
-    def __init__(self, viewer: Any, image: Callable[[], Image | None]) -> None:
+    def __init__(self, viewer: ViewerModel, image: Callable[[], Image | None]) -> None:
         super().__init__()
         self.viewer, self._image = viewer, image
         self.scheme: PhaseScheme | None = None
@@ -68,7 +69,7 @@ class PromptsBox(QWidget):
 
     # -- what others ask of it --------------------------------------------------------------------
 
-    def layer(self, kind: str) -> Any:
+    def layer(self, kind: str) -> Shapes | Points | None:
         """The chosen layer of ``boxes`` or ``points``, or None."""
         return self.layer_boxes[kind].layer
 
@@ -129,7 +130,7 @@ class PromptsBox(QWidget):
 
     # -- keeping up -------------------------------------------------------------------------------
 
-    def _find_layers(self, kind: str) -> list[Any]:
+    def _find_layers(self, kind: str) -> list[Shapes | Points]:
         from napari.layers import Points, Shapes
 
         wanted = {"boxes": Shapes, "points": Points}[kind]
@@ -203,7 +204,7 @@ class PromptsBox(QWidget):
         outer.addLayout(grid)
 
 
-def _events(layer: Any) -> list[Any]:
+def _events(layer: Shapes | Points) -> list[Any]:
     """Events after which a layer's prompts may be others."""
     events = layer.events
     moved = (events.scale, events.translate, events.rotate, events.shear, events.affine, events.units)

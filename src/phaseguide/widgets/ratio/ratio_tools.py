@@ -24,6 +24,7 @@ from phaseguide.ratios import (
     ratio_from_cells,
 )
 from phaseguide.widgets.layers.hub import RatioOffer
+from phaseguide.widgets.qt.menus import add_entry
 from phaseguide.widgets.ratio.preset_menu import PresetMenu
 from phaseguide.widgets.ratio.weight_panel import Densities, WeightPanel
 
@@ -122,7 +123,8 @@ class RatioTools(QWidget):
     @property
     def basis(self) -> Basis:
         """What the user's numbers are per cent of."""
-        return self.basis_box.currentData()
+        basis: Basis = self.basis_box.currentData()
+        return basis
 
     def refresh(self) -> None:
         """Follow the chosen model and the map on show; to be called when they change."""
@@ -158,8 +160,9 @@ class RatioTools(QWidget):
 
     def paste(self) -> None:
         """Offer what the clipboard holds, in the basis that is chosen."""
+        clipboard = QApplication.clipboard()
         try:
-            ratio = ratio_from_cells(QApplication.clipboard().text(), self._the_scheme())
+            ratio = ratio_from_cells("" if clipboard is None else clipboard.text(), self._the_scheme())
         except PhaseguideError as error:
             self.failed.emit(error)
             return
@@ -212,7 +215,8 @@ class RatioTools(QWidget):
         asked, scheme, state = self._asked(), self._the_scheme(), self._state()
         if asked is None:
             raise RatioError("No value is set, so there is nothing to save. Enter the expected area % first.")
-        basis, values, densities = "area", asked, np.full(len(scheme), np.nan)
+        basis: Basis = "area"
+        values, densities = asked, np.full(len(scheme), np.nan)
         if self.basis == "weight":
             area = self.panel.area_values()
             if not np.allclose(area, asked, rtol=0, atol=ROUNDING, equal_nan=True):
@@ -256,14 +260,18 @@ class RatioTools(QWidget):
     def _show_fill_menu(self) -> None:
         menu, own = self.fill_menu, self._own()
         menu.clear()
-        from_own = menu.addAction("From the model's own areas", self.fill_from_own)
-        from_own.setEnabled(own is not None)
-        from_own.setToolTip("" if own is not None else "Press Segment once, so that there is a result.")
-        menu.addAction("Automatic estimate", self.auto_wanted.emit)
+        add_entry(
+            menu,
+            "From the model's own areas",
+            self.fill_from_own,
+            enabled=own is not None,
+            tip="" if own is not None else "Press Segment once, so that there is a result.",
+        )
+        add_entry(menu, "Automatic estimate", self.auto_wanted.emit)
         menu.addSeparator()
-        menu.addAction("Clear", self.clear).setEnabled(self._asked() is not None)
+        add_entry(menu, "Clear", self.clear, enabled=self._asked() is not None)
         can_undo = self._before is not None and self._before[0] == self._the_scheme().names
-        menu.addAction("Undo", self.undo).setEnabled(can_undo)
+        add_entry(menu, "Undo", self.undo, enabled=can_undo)
 
 
 def _by_name(scheme: PhaseScheme, values: Ratio) -> dict[str, float | None]:

@@ -95,11 +95,11 @@ class RegionBlock(QWidget):
             self.unguided.append(unguided)
         self.sum_line = Label()
         self.sum_line.setWordWrap(True)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 6)
-        column.setSpacing(3)
-        column.addLayout(grid)
-        column.addWidget(self.sum_line)
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(0, 0, 0, 6)
+        lines.setSpacing(3)
+        lines.addLayout(grid)
+        lines.addWidget(self.sum_line)
         self._problem = ""
         self._update()
 
@@ -119,8 +119,8 @@ class RegionBlock(QWidget):
         """Show area shares (K,), or none; the two columns always come together."""
         for labels, shares in ((self.found, achieved), (self.unguided, own)):
             for k, label in enumerate(labels):
-                known = shares is not None and not np.isnan(shares[k])
-                label.setText(f"{shares[k] * 100:.2f}" if known else NOTHING)
+                share = np.nan if shares is None else shares[k]
+                label.setText(NOTHING if np.isnan(share) else f"{share * 100:.2f}")
 
     def fit(self) -> None:
         """Ask for enough room; a wrapping label does not ask for its longest word by itself."""
@@ -128,9 +128,9 @@ class RegionBlock(QWidget):
             label.ensurePolished()
             label.setMinimumWidth(label.fontMetrics().horizontalAdvance("100.00") + 6)
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Tell when the cursor comes into one of the boxes."""
-        if event.type() == QEvent.Type.FocusIn:
+        if event is not None and event.type() == QEvent.Type.FocusIn:
             self.entered.emit()
         return super().eventFilter(watched, event)
 

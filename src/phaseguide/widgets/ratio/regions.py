@@ -24,13 +24,14 @@ from phaseguide.segmentation.constraints.regions import Region, RegionShares, Un
 from phaseguide.segmentation.saving import CONSTRAINED
 from phaseguide.widgets.layers.layer_choice import LayerBox
 from phaseguide.widgets.layers.outlines import enclosure_problem, read_outlines, shape_names
-from phaseguide.widgets.layers.planes import data_shape
+from phaseguide.widgets.layers.planes import data_shape, plane_shape
 from phaseguide.widgets.layers.roles import geometry
 from phaseguide.widgets.qt.dock import later, listen
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.ratio.region_block import Entry, RegionBlock
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
     from napari.layers import Image, Shapes
 
 TALLEST = 380
@@ -54,7 +55,7 @@ class RegionsBox(QWidget):
     changed = Signal()
     """What `regions` returns may be another now."""
 
-    def __init__(self, viewer: Any, image: Callable[[], Image | None]) -> None:
+    def __init__(self, viewer: ViewerModel, image: Callable[[], Image | None]) -> None:
         super().__init__()
         self.viewer, self._image = viewer, image
         self.scheme: PhaseScheme | None = None
@@ -101,17 +102,18 @@ class RegionsBox(QWidget):
             Expected values that cannot be meant.
         """
         self.set_scheme(scheme)
-        if not self.blocks:  # no layer, or nothing drawn on it
+        if self.layer is None or not self.blocks:  # no layer, or nothing drawn on it
             return ()
-        assert self.layer is not None
-        shape = data_shape(image)[-2:]
+        shape = plane_shape(image)
         names, drawn = self._names(), []
         for outline in read_outlines(self.layer, image, index):
             if index not in outline.planes:
                 continue
             if outline.corners is None:
                 raise MicrographError(f"Region {names[outline.row]!r} {outline.problem}")
-            drawn.append((names[outline.row], outline.corners, self._entry(outline.row).asked(scheme)))
+            drawn.append(
+                (names[outline.row], outline.corners, self._entry(self.layer, outline.row).asked(scheme))
+            )
         key = (shape, scheme, self.uncertainty, *((n, c.tobytes(), a.tobytes()) for n, c, a in drawn))
         if self._last is None or self._last[0] != key:
             regions = [Region(n, polygon_mask(c, shape), a, self.uncertainty) for n, c, a in drawn]
@@ -146,8 +148,8 @@ class RegionsBox(QWidget):
         from napari.layers import Shapes
         from napari.utils.notifications import show_info
 
-        image = self._image()
-        if self.layer is None:
+        image, layer = self._image(), self.layer
+        if layer is None:
             if image is None:
                 show_info("There is no image to draw on. Open a micrograph first.")
                 return
@@ -161,8 +163,8 @@ class RegionsBox(QWidget):
             )
             self.viewer.add_layer(layer)
             self.layer_box.choose(layer)
-        self.viewer.layers.selection.active = self.layer
-        self.layer.mode = "add_polygon"
+        self.viewer.layers.selection.active = layer
+        layer.mode = "add_polygon"
 
     def reset_choices(self, event: Any = None) -> None:
         """Read the viewer's layers again."""
@@ -193,7 +195,7 @@ class RegionsBox(QWidget):
         action = str(getattr(event, "action", "")) if event.type == "data" else "changed"
         if action not in ("added", "removed", "changed"):
             return  # it is only about to happen
-        if action == "removed":
+        if action == "removed" and self.layer is not None:
             entries = self._entries.get(self.layer.unique_id, [])
             for row in sorted(set(event.data_indices), reverse=True):
                 if 0 <= row < len(entries):
@@ -201,8 +203,8 @@ class RegionsBox(QWidget):
         self._show_blocks()
         self.changed.emit()
 
-    def _entry(self, row: int) -> Entry:
-        entries = self._entries.setdefault(self.layer.unique_id, [])
+    def _entry(self, layer: Shapes, row: int) -> Entry:
+        entries = self._entries.setdefault(layer.unique_id, [])
         while len(entries) <= row:
             entries.append(Entry())
         return entries[row]
@@ -213,7 +215,7 @@ class RegionsBox(QWidget):
             return []
         names: list[str] = []
         for row, usual in enumerate(shape_names(self.layer)):
-            name = wanted = self._entry(row).name or usual
+            name = wanted = self._entry(self.layer, row).name or usual
             number = 2
             while name in names:
                 name, number = f"{wanted} ({number})", number + 1
@@ -222,34 +224,41 @@ class RegionsBox(QWidget):
 
     def _show_blocks(self) -> None:
         """Show a block for each shape; blocks of shapes that stay are kept, with the cursor in them."""
-        shown = 0 if self.layer is None or self.scheme is None else len(self.layer.data)
-        entries = [self._entry(row) for row in range(shown)]
-        kept = [b for b in self.blocks if b.scheme == self.scheme and any(b.entry is e for e in entries)]
+        layer, scheme = self.layer, self.scheme
+        rows = 0 if layer is None or scheme is None else len(layer.data)
+        entries = [] if layer is None else [self._entry(layer, row) for row in range(rows)]
+        kept = [b for b in self.blocks if b.scheme == scheme and any(b.entry is e for e in entries)]
         for block in self.blocks:
             if block not in kept:
                 self._column.removeWidget(block)
                 block.deleteLater()
         self.blocks = []
-        for row, entry in enumerate(entries):
-            block = next((b for b in kept if b.entry is entry), None)
-            if block is None:
-                block = RegionBlock(entry, self.scheme)
-                block.changed.connect(self.changed)
-                block.entered.connect(self._highlight)
-                self._column.insertWidget(row, block)
-            self.blocks.append(block)
-            block.set_usual_name(shape_names(self.layer)[row])
-            block.set_problem(enclosure_problem(self.layer.shape_type[row]))
-            block.show_shares(None, None)  # found in other outlines, or with another model
+        if layer is not None and scheme is not None:
+            self.blocks = [self._block(layer, row, scheme, kept) for row in range(rows)]
         self.note.hide()
-        self.hint.setVisible(self.layer is not None and not len(self.layer.data))
+        self.hint.setVisible(layer is not None and not len(layer.data))
         self._area.setVisible(bool(self.blocks))
         later(self, self._fit)  # new rows have no style before the next turn
 
+    def _block(self, layer: Shapes, row: int, scheme: PhaseScheme, kept: list[RegionBlock]) -> RegionBlock:
+        """Return the block of a shape, up to date: the one that is there, or a new one at its place."""
+        entry = self._entry(layer, row)
+        block = next((b for b in kept if b.entry is entry), None)
+        if block is None:
+            block = RegionBlock(entry, scheme)
+            block.changed.connect(self.changed)
+            block.entered.connect(self._highlight)
+            self._column.insertWidget(row, block)
+        block.set_usual_name(shape_names(layer)[row])
+        block.set_problem(enclosure_problem(layer.shape_type[row]))
+        block.show_shares(None, None)  # found in other outlines, or with another model
+        return block
+
     def _highlight(self) -> None:
         """Outline the shape whose block the user is in."""
-        if self.sender() in self.blocks and self.layer is not None:
-            self.layer.selected_data = {self.blocks.index(self.sender())}
+        block = self.sender()
+        if isinstance(block, RegionBlock) and block in self.blocks and self.layer is not None:
+            self.layer.selected_data = {self.blocks.index(block)}
             self.layer.refresh(thumbnail=False, extent=False)  # else parts of the last outline stay lit
 
     def _lay_out(self) -> None:
@@ -277,7 +286,7 @@ class RegionsBox(QWidget):
         outer.addWidget(self.note)
         self.note.hide()
 
-    def showEvent(self, event: QShowEvent) -> None:
+    def showEvent(self, event: QShowEvent | None) -> None:
         """Measure again: only now are fonts and styles those of the window."""
         super().showEvent(event)
         self._fit()
@@ -288,8 +297,9 @@ class RegionsBox(QWidget):
         self._column.activate()
         height = self._content.sizeHint().height()
         self._area.setFixedHeight(min(height, TALLEST))
-        bar = self._area.verticalScrollBar().sizeHint().width() if height > TALLEST else 0
-        self._area.setMinimumWidth(self._content.minimumSizeHint().width() + bar)
+        bar = self._area.verticalScrollBar() if height > TALLEST else None
+        beside = 0 if bar is None else bar.sizeHint().width()
+        self._area.setMinimumWidth(self._content.minimumSizeHint().width() + beside)
 
 
 def _events(layer: Shapes) -> list[Any]:

@@ -30,10 +30,9 @@ class DensityBox(ShareBox):
     """A density in g/cm3 to two decimals, or empty for not known."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("?")
         self.setRange(OPEN, HEAVIEST)
         self.setSingleStep(0.1)
-        self.lineEdit().setPlaceholderText("?")
 
     @property
     def density(self) -> float:

@@ -14,10 +14,13 @@ from phaseguide.widgets.ratio.painted import PaintedBox
 from phaseguide.widgets.ratio.prompts import PromptsBox
 from phaseguide.widgets.ratio.ratio_tools import RatioTools
 from phaseguide.widgets.ratio.regions import RegionsBox
-from phaseguide.widgets.segment.flipped_islands import DisputesBox, Maps
+from phaseguide.widgets.segment.flipped_islands import FlippedIslandsBox, Maps
 from phaseguide.widgets.segment.plan import no_prompts
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
     from phaseguide.jobs.inputs import Inputs
     from phaseguide.jobs.session_store import SessionStore
     from phaseguide.segmentation.request import Segmentation
@@ -55,7 +58,7 @@ class Assistants(QObject):
         self,
         panel: SegmentPanel,
         binding: PanelBinding,
-        viewer: Any,
+        viewer: ViewerModel,
         state: SegmentState,
         planner: Planner,
         store: SessionStore,
@@ -69,7 +72,7 @@ class Assistants(QObject):
         )
         self.painted = PaintedBox(viewer, self._image, planner.session, lambda: state.scheme)
         self.regions = RegionsBox(viewer, self._image)
-        self.disputes = DisputesBox(viewer, self._image, lambda: state.scheme, maps)
+        self.flipped = FlippedIslandsBox(viewer, self._image, lambda: state.scheme, maps)
         self.inside = InsideBox(viewer, planner.look_inside, self._image, store)
         self.prompts = PromptsBox(viewer, self._image)
         planner.regions_of = self.regions.regions
@@ -77,15 +80,15 @@ class Assistants(QObject):
         panel.sources.addWidget(self.ratio)
         self.painted_fold = Collapsible("From painted labels", self.painted)
         self.regions_fold = Collapsible("Regions with their own ratio", self.regions)
-        self.disputes_fold = Collapsible("Islands that flip", self.disputes)
+        self.flipped_fold = Collapsible("Islands that flip", self.flipped)
         panel.sources.addWidget(self.painted_fold)
         panel.sources.addWidget(self.regions_fold)
         self.inside_fold = Collapsible("Inside the network", self.inside)
-        panel.judging.addWidget(self.disputes_fold)
+        panel.judging.addWidget(self.flipped_fold)
         panel.judging.addWidget(self.inside_fold)
         self.painted.set_active(False)
         self.painted_fold.toggled.connect(self.painted.set_active)
-        self.disputes_fold.toggled.connect(self._on_disputes)
+        self.flipped_fold.toggled.connect(self._on_flipped)
         self.ratio.offered.connect(self.offered)
         self.ratio.state_wanted.connect(self._take_state)
         self.ratio.auto_wanted.connect(binding.ask_for_estimate)
@@ -121,7 +124,7 @@ class Assistants(QObject):
         self.painted.shut_down()
         self.inside.shut_down()
 
-    def _image(self) -> Any:
+    def _image(self) -> Image | None:
         return self._state.image
 
     def _own(self) -> Ratio | None:
@@ -155,10 +158,10 @@ class Assistants(QObject):
         self.regions.show_shares(() if result is None else result.regions)
         self._compare()
 
-    def _on_disputes(self, opened: bool) -> None:
+    def _on_flipped(self, opened: bool) -> None:
         self._compares = opened
         self._compare()
 
     def _compare(self) -> None:
         if self._compares:
-            self.disputes.refresh()
+            self.flipped.refresh()

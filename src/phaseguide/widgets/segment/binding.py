@@ -11,8 +11,9 @@ import numpy as np
 from qtpy.QtCore import QObject, Qt, Signal
 
 from phaseguide.jobs.inputs import FIELD, Inputs
+from phaseguide.ratios.sources import SOURCES, Source
 from phaseguide.widgets.qt.plain_text import as_plain
-from phaseguide.widgets.segment.preferences import SOURCES, Source, session_options
+from phaseguide.widgets.segment.preferences import session_options
 from phaseguide.widgets.segment.state import ModelChoice, Processing
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.jobs.results import Labels
+from phaseguide.jobs.results import Labels, PlaneResult
 from phaseguide.segmentation.request import Request
 
 if TYPE_CHECKING:
@@ -47,8 +47,12 @@ def named_maps(
     for number, run in enumerate(results.history(state.image).runs, start=1):
         result = run.planes.get(state.plane)
         if result is not None and run.scheme == current.scheme:
-            maps[f"Result {number}"] = lambda result=result: result.segmentation.labels
+            maps[f"Result {number}"] = _labels_of(result)
     return maps
+
+
+def _labels_of(result: PlaneResult) -> Callable[[], Labels]:
+    return lambda: result.segmentation.labels
 
 
 def _matched(session: Session, request: Request, store: SessionStore) -> Labels | None:

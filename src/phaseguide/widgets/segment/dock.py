@@ -38,6 +38,9 @@ from phaseguide.widgets.segment.segmenting import Segmenting
 from phaseguide.widgets.segment.state import Phase, SegmentState
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
     from phaseguide.segmentation.session import Session
 
 LONGEST = 500
@@ -53,7 +56,7 @@ class SegmentWidget(Dock):
         Injected by napari.
     """
 
-    def __init__(self, napari_viewer: Any) -> None:
+    def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
         self.state = state = SegmentState()
         self.panel = panel = SegmentPanel(napari_viewer, state)
@@ -95,7 +98,7 @@ class SegmentWidget(Dock):
     # -- what the user sees and does --------------------------------------------------------------
 
     @property
-    def image(self) -> Any:
+    def image(self) -> Image | None:
         """The chosen image layer, or None."""
         return self.state.image
 
@@ -265,7 +268,7 @@ class SegmentWidget(Dock):
 
     # -- the end ----------------------------------------------------------------------------------
 
-    def showEvent(self, event: QShowEvent) -> None:
+    def showEvent(self, event: QShowEvent | None) -> None:
         """Listen for keys: now this widget stands in a window."""
         super().showEvent(event)
         self._keys.join(self)

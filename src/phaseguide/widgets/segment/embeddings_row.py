@@ -44,7 +44,7 @@ class EmbeddingsRow(QWidget):
         self._say("Clearing …")
         in_background(self, lambda: _folder().clear(), lambda _: self.refresh(), self._fail)
 
-    def showEvent(self, event: QShowEvent) -> None:
+    def showEvent(self, event: QShowEvent | None) -> None:
         """Look again: sessions have written meanwhile."""
         super().showEvent(event)
         self.refresh()

@@ -62,8 +62,7 @@ class Exporter(QObject):
         """Everything on show of the chosen image; None if there is no result."""
         self._accept_now()
         image = self._state.image
-        run = None if image is None else self._results.shown(image)
-        if run is None:
+        if image is None or (run := self._results.shown(image)) is None:
             return None
         data = planes.full_data(image)
         path = image.source.path or image.metadata.get("path")
@@ -79,33 +78,39 @@ class Exporter(QObject):
         """Put the table on the clipboard, tab separated."""
         exported = self.exported()
         if exported is not None:
-            QApplication.clipboard().setText(table_text(exported.rows(), "\t"))
+            clipboard = QApplication.clipboard()
+            if clipboard is not None:
+                clipboard.setText(table_text(exported.rows(), "\t"))
             self._say("Table copied.")
 
     def save_table(self) -> None:
         """Ask for a name and write the table as CSV."""
         exported = self.exported()
-        path = exported and self._ask_file("Save the table", f"{exported.stem(())}_phases.csv", "CSV (*.csv)")
-        if path:
+        if exported is None:
+            return
+        path = self._ask_file("Save the table", f"{exported.stem(())}_phases.csv", "CSV (*.csv)")
+        if path is not None:
             rows = exported.rows()
             self._write(lambda: save_table(path, rows))
 
     def save_overlay(self) -> None:
         """Ask for a name and write the overlay of the plane on show as PNG."""
         exported, index = self.exported(), self._state.plane
-        plane = next((p for p in exported.planes if p.index == index), None) if exported else None
-        path = plane and self._ask_file(
-            "Save the overlay", f"{exported.stem(index)}_overlay.png", "PNG (*.png)"
-        )
-        if path:
+        if exported is None:
+            return
+        plane = next((p for p in exported.planes if p.index == index), None)
+        if plane is None:
+            return
+        path = self._ask_file("Save the overlay", f"{exported.stem(index)}_overlay.png", "PNG (*.png)")
+        if path is not None:
             self._write(lambda: save_overlay(path, plane))
 
     def save_result(self) -> None:
         """Ask for a folder and write label map and record of each plane."""
         exported = self.exported()
-        chosen = exported and QFileDialog.getExistingDirectory(
-            self._window, "Folder for label map and record"
-        )
+        if exported is None:
+            return
+        chosen = QFileDialog.getExistingDirectory(self._window, "Folder for label map and record")
         if not chosen:
             return
         folder = Path(chosen)

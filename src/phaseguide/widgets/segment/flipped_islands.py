@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QPushButton, QWidget
 
 from phaseguide.errors import MicrographError
 from phaseguide.jobs.plane_index import Index
+from phaseguide.labels import Map
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.review.flipped_islands import FlippedIslands, find_flipped_islands
 from phaseguide.widgets.layers import maps, planes
@@ -20,13 +19,19 @@ from phaseguide.widgets.qt.panel import AnswerLabel
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.tasks import in_background
 
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels
+
 ROLE = "disputed"
 
-Maps = dict[str, Callable[[], "NDArray[np.uint8] | None"]]
+Maker = Callable[[], Map | None]
+
+Maps = dict[str, Maker]
 """Label maps of the plane on show by the name that the user reads; each is made in a worker thread."""
 
 
-class DisputesBox(QWidget):
+class FlippedIslandsBox(QWidget):
     """Two choices and a button; the answer is a sentence and the layer `<image> disputed`.
 
     Parameters
@@ -46,14 +51,14 @@ class DisputesBox(QWidget):
 
     def __init__(
         self,
-        viewer: Any,
-        current_image: Callable[[], Any],
+        viewer: ViewerModel,
+        current_image: Callable[[], Image | None],
         scheme: Callable[[], PhaseScheme | None],
         maps: Callable[[], Maps],
     ) -> None:
         super().__init__()
         self._viewer, self._image, self._scheme, self._maps = viewer, current_image, scheme, maps
-        self._asked: tuple[Any, ...] | None = None
+        self._asked: tuple[Image, Any, Index] | None = None
         self.before, self.after = QComboBox(), QComboBox()
         for box in (self.before, self.after):
             # A long name of an earlier result must not widen the whole panel.
@@ -118,11 +123,11 @@ class DisputesBox(QWidget):
         in_background(
             self,
             lambda: find_flipped_islands(*_make(names, makers), scheme),
-            lambda disputes: self._finish(names, disputes),
+            lambda flipped: self._finish(names, flipped),
             self._fail,
         )
 
-    def _finish(self, names: tuple[str, str], disputes: FlippedIslands) -> None:
+    def _finish(self, names: tuple[str, str], flipped: FlippedIslands) -> None:
         assert self._asked is not None
         image, data, index = self._asked
         self._rest()
@@ -130,15 +135,15 @@ class DisputesBox(QWidget):
         if not there or planes.full_data(image) is not data:
             self.answer.say(f"{image.name!r} was changed or removed meanwhile. Compare again.", alarm=True)
             return
-        if disputes.shown.shape != planes.data_shape(image)[-2:]:
+        if flipped.shown.shape != planes.data_shape(image)[-2:]:
             self.answer.say(
                 f"The maps do not have the size of {image.name!r} any more. Segment again.", alarm=True
             )
             return
-        show_disputes(self._viewer, image, index, disputes, names)
+        show_flipped_islands(self._viewer, image, index, flipped, names)
         plane = f" (plane {' '.join(map(str, index))})" if index else ""
-        if disputes.changes:
-            self.answer.say(f"{names[0]} → {names[1]}{plane}: {disputes.describe()}")
+        if flipped.changes:
+            self.answer.say(f"{names[0]} → {names[1]}{plane}: {flipped.describe()}")
         else:
             self.answer.say(f"{names[0]} and {names[1]}{plane} are the same map: no pixel changes its phase.")
 
@@ -152,19 +157,19 @@ class DisputesBox(QWidget):
         self.refresh()
 
 
-def show_disputes(
-    viewer: Any, image: Any, index: Index, disputes: FlippedIslands, names: tuple[str, str]
-) -> Any:
+def show_flipped_islands(
+    viewer: ViewerModel, image: Image, index: Index, flipped: FlippedIslands, names: tuple[str, str]
+) -> Labels:
     """Write what flips on one plane into the image's disputed layer, made if needed; other planes are emptied."""
-    scheme, whole = disputes.scheme, maps.whole_plane(image)
-    layer = maps.show_map(viewer, image, ROLE, scheme, index, whole, disputes.shown, opacity=0.8)
-    layer.features, layer.visible = _features(disputes), True
-    about = {"between": list(names), "plane": list(index), "share": disputes.share}
+    scheme, whole = flipped.scheme, maps.whole_plane(image)
+    layer = maps.show_map(viewer, image, ROLE, scheme, index, whole, flipped.shown, opacity=0.8)
+    layer.features, layer.visible = _features(flipped), True
+    about = {"between": list(names), "plane": list(index), "share": flipped.share}
     layer.metadata = {**layer.metadata, KEY: {**mark_of(layer), **about}}
     return layer
 
 
-def _make(names: tuple[str, str], makers: Any) -> list[NDArray[np.uint8]]:
+def _make(names: tuple[str, str], makers: tuple[Maker, Maker]) -> tuple[Map, Map]:
     """Make both maps; to be called in a worker.
 
     Raises
@@ -172,19 +177,22 @@ def _make(names: tuple[str, str], makers: Any) -> list[NDArray[np.uint8]]:
     MicrographError
         One cannot be made.
     """
-    made = [make() for make in makers]
-    for name, labels in zip(names, made, strict=True):
-        if labels is None:
-            raise MicrographError(f"There is no map {name!r} of this plane yet. Segment it first.")
-    return made
+    before, after = (_made(name, make()) for name, make in zip(names, makers, strict=True))
+    return before, after
 
 
-def _features(disputes: FlippedIslands) -> dict[str, list[Any]]:
+def _made(name: str, labels: Map | None) -> Map:
+    if labels is None:
+        raise MicrographError(f"There is no map {name!r} of this plane yet. Segment it first.")
+    return labels
+
+
+def _features(flipped: FlippedIslands) -> dict[str, list[Any]]:
     """Columns by which the status bar says what a marked pixel becomes, and how much of the area does."""
     rows: list[tuple[int, str, str]] = [(0, "the same phase in both", "")]
-    names = disputes.scheme.names
-    for phase in disputes.scheme:
-        to_it = [change for change in disputes.changes if change.after == phase.label]
+    names = flipped.scheme.names
+    for phase in flipped.scheme:
+        to_it = [change for change in flipped.changes if change.after == phase.label]
         if to_it:
             parts = ", ".join(f"{c.share * 100:.2f} % was {names[c.before - 1]}" for c in to_it)
             rows.append((phase.label, phase.name, parts))

@@ -11,6 +11,9 @@ from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.qt.dock import listen
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels
+
     from phaseguide.widgets.layers.info_bars import InfoBars
     from phaseguide.widgets.segment.live_mode import LiveMode
     from phaseguide.widgets.segment.panel import SegmentPanel
@@ -39,7 +42,7 @@ class ImageFollower(QObject):
     def __init__(
         self,
         panel: SegmentPanel,
-        viewer: Any,
+        viewer: ViewerModel,
         state: SegmentState,
         bars: InfoBars,
         results: Results,
@@ -48,7 +51,7 @@ class ImageFollower(QObject):
         super().__init__(panel)
         self._panel, self._viewer, self._state = panel, viewer, state
         self._bars, self._results, self._live = bars, results, live
-        self._watched: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._watched: weakref.WeakSet[Image] = weakref.WeakSet()
         state.events.image.connect(self.look)
         panel.bar_check.toggled.connect(self._on_wanted)
         bars.found.connect(self._on_bar)
@@ -73,7 +76,7 @@ class ImageFollower(QObject):
                 self.watch_edits(edits)
         self.changed.emit()
 
-    def watch_edits(self, edits: Any) -> None:
+    def watch_edits(self, edits: Labels) -> None:
         """Hear of strokes on an edits layer."""
         for event in (edits.events.paint, edits.events.data, edits.events.set_data):
             listen(self, event, self._on_edits)

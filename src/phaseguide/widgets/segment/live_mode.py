@@ -20,6 +20,8 @@ from phaseguide.widgets.qt.latest_worker import LatestWorker
 from phaseguide.widgets.qt.tasks import Failed
 
 if TYPE_CHECKING:
+    from napari.layers import Image
+
     from phaseguide.jobs.session_store import SessionStore
     from phaseguide.segmentation.session import Session
     from phaseguide.widgets.segment.plan import Planner
@@ -42,7 +44,7 @@ MOVING_S = 0.1
 
 
 class LiveMode(QObject):
-    """Turns changed values into wishes, and answers into what is on show.
+    """Turns changed values into requests, and answers into what is on show.
 
     A *series* begins on an image with the first change and ends with Accept, Cancel, Back or Segment.
     Until then its results are provisional: shown, but not among the results that are kept.
@@ -83,9 +85,9 @@ class LiveMode(QObject):
         self._awaited: Request | None = None  # the newest one, while nothing of it is on show
         self._accept_next = False
         self._impossible = False  # what is set cannot be meant; that stays on the status line
-        self._hand = LiveEdits()
+        self._live_edits = LiveEdits()
         self._work_s = self._last = 0.0  # seconds of work for the last answer; time of the last change
-        self._plane: Plane | None = None  # of the last wish, with its copy of the edits, while those stand
+        self._plane: Plane | None = None  # of the last request, with its copy of the edits, while those stand
 
     # -- the user changes something ---------------------------------------------------------------
 
@@ -127,22 +129,22 @@ class LiveMode(QObject):
             return
         if image.unique_id not in self._before:
             self._before[image.unique_id] = self._settled
-            self._hand, self._plane = LiveEdits(), None
+            self._live_edits, self._plane = LiveEdits(), None
         try:
-            self._ask(session)
+            self._ask(image, session)
         except PhaseguideError as error:
             self._impossible = True
             self._say(str(error), alarm=True)
             self.show_phase()
 
-    def _ask(self, session: Session) -> None:
-        image, index = self._state.image, self._state.plane
+    def _ask(self, image: Image, session: Session) -> None:
+        index = self._state.plane
         if self._plane is None or (self._plane.image, self._plane.index) != (image.unique_id, index):
             self._plane = self._planner.plane(image, index)
-        request, wish = self._planner.live(session, self._plane)
+        request, live_request = self._planner.live(session, self._plane)
         self._awaited, self._accept_next, self._impossible = request, False, False
-        hand, store = self._hand, self._store
-        self.worker.submit(lambda: live_stages(wish(), hand, store))
+        live_edits, store = self._live_edits, self._store
+        self.worker.submit(lambda: live_stages(live_request(), live_edits, store))
         self.show_phase()
         if self._work_s < ONE_FRAME_S and time.monotonic() - self._last > MOVING_S:
             self.worker.wait(ONE_FRAME_S)
@@ -165,7 +167,7 @@ class LiveMode(QObject):
         self.show_phase()
 
     def edits_changed(self, event: Any = None) -> None:
-        """Look at the edits again with the next wish."""
+        """Look at the edits again with the next request."""
         self._plane = None
 
     def measure(self, segmentation: Segmentation) -> None:
@@ -177,15 +179,15 @@ class LiveMode(QObject):
 
     def accept(self) -> bool:
         """Keep what is on show; what was just typed is awaited first. False if there was nothing to keep."""
-        if not self.can_accept:
+        image = self._state.image
+        if image is None or not self.can_accept:
             return False
         if self._awaited is not None:
             self._accept_next = True
             return True
         self.worker.drop()
-        image = self._state.image
         kept = self._results.accept(image)
-        self._end_series()
+        self._end_series(image)
         if kept:
             self._say(f"Kept as result {self._results.history(image).position + 1}.")
         self._refresh()
@@ -199,13 +201,13 @@ class LiveMode(QObject):
 
     def cancel(self) -> None:
         """Go back to the result, the values and the layer before the series."""
-        if not self.in_series:
+        image = self._state.image
+        if image is None or not self.in_series:
             return
         self.worker.drop()
-        image = self._state.image
         self._state.inputs = self._before[image.unique_id]
         self._results.discard(image)
-        self._end_series()
+        self._end_series(image)
         self._say("Back at the result and the values before your changes; nothing of them was kept.")
         self._refresh()
 
@@ -225,12 +227,12 @@ class LiveMode(QObject):
         if run is None:
             return
         self._state.inputs = run.inputs
-        self._end_series()
+        self._end_series(image)
         history = self._results.history(image)
         self._say(f"Result {history.position + 1} of {len(history.runs)}, with its values.")
         self._refresh()
 
-    def run_done(self, done: dict[Any, Run]) -> None:
+    def run_done(self, done: dict[Image, Run]) -> None:
         """Segment has made new results; what was changed meanwhile gets its answer now."""
         for image, run in done.items():
             self._before.pop(image.unique_id, None)
@@ -240,17 +242,17 @@ class LiveMode(QObject):
             self.changed()
         self.show_phase()
 
-    def forget(self, image: Any) -> None:
+    def forget(self, image: Image) -> None:
         """End the series of an image whose results are gone."""
         if self._before.pop(image.unique_id, None) is not None:
             self.worker.drop()
-            self._awaited, self._hand = None, LiveEdits()
+            self._awaited, self._live_edits = None, LiveEdits()
             self.show_phase()
 
-    def _end_series(self) -> None:
-        self._before.pop(self._state.image.unique_id, None)
+    def _end_series(self, image: Image) -> None:
+        self._before.pop(image.unique_id, None)
         self._await_nothing()
-        self._hand = LiveEdits()
+        self._live_edits = LiveEdits()
         self.baseline()
         self.show_phase()
 
@@ -265,7 +267,9 @@ class LiveMode(QObject):
             if isinstance(event, LiveResult) and number == newest:
                 self._show(event)
             elif isinstance(event, LivePreview) and number > newest:
-                self._results.preview(self._state.image, event.wish.plane.index, event.labels, event.window)
+                self._results.preview(
+                    self._state.image, event.live_request.plane.index, event.labels, event.window
+                )
             elif isinstance(event, Sensitivity):
                 self._take_sensitivity(event)
             elif isinstance(event, Failed):
@@ -274,14 +278,14 @@ class LiveMode(QObject):
                 self.show_phase()
 
     def _show(self, answer: LiveResult) -> None:
-        state, wish, done = self._state, answer.wish, answer.segmentation
-        result = PlaneResult(done, wish.made, answer.edits)
-        self._results.propose(state.image, wish.plane.index, result, wish.inputs)
+        state, asked, done = self._state, answer.live_request, answer.segmentation
+        result = PlaneResult(done, asked.made, answer.edits)
+        self._results.propose(state.image, asked.plane.index, result, asked.inputs)
         if self._plane is None:  # painted meanwhile; the strokes lie on top
             self._refresh()
-        elif wish.plane.index == state.plane:
+        elif asked.plane.index == state.plane:
             state.shown = done
-        if self._awaited is wish.request:
+        if self._awaited is asked.request:
             self._awaited, self._work_s = None, answer.work_s
             if not self._impossible:
                 self._say(" ".join([ON_TRIAL, *done.notices]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QWidget
 
 from phaseguide.errors import ModelError
@@ -24,7 +25,8 @@ class ModelBox(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.combo = QComboBox()
+        self.combo, self._items = QComboBox(), QStandardItemModel(self)
+        self.combo.setModel(self._items)
         self.combo.setToolTip("The model decides which phases there are.")
         self.combo.setMinimumContentsLength(12)
         self.combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -78,7 +80,9 @@ class ModelBox(QWidget):
         self.combo.addItem(one_line(title), path)
         index = self.combo.count() - 1
         if card is None:
-            self.combo.model().item(index).setEnabled(False)
+            item = self._items.item(index)
+            if item is not None:
+                item.setEnabled(False)
             self.combo.setItemData(index, as_plain(problem), Qt.ItemDataRole.ToolTipRole)
             if self.combo.currentIndex() == index:
                 self.combo.setCurrentIndex(-1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QShowEvent
@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from phaseguide.jobs.inputs import FIELD, SPECIMEN
+from phaseguide.ratios.sources import SOURCES
 from phaseguide.widgets.layers.layer_choice import ImageBox
 from phaseguide.widgets.qt.panel import ScrolledPanel, rule, small_label
 from phaseguide.widgets.qt.plain_text import Label
@@ -27,9 +28,11 @@ from phaseguide.widgets.segment.base_weights import BaseWeightsPanel
 from phaseguide.widgets.segment.decisions import DecisionBar, ResultBar
 from phaseguide.widgets.segment.device_line import DeviceLine
 from phaseguide.widgets.segment.model_choice import ModelBox
-from phaseguide.widgets.segment.preferences import SOURCES, read_preferences
+from phaseguide.widgets.segment.preferences import read_preferences
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
     from phaseguide.micrographs.margins import Margins
     from phaseguide.widgets.segment.state import SegmentState
 
@@ -44,9 +47,6 @@ SCOPES = (
 )
 
 
-BY_HAND = ", then changed by hand"
-
-
 class SegmentPanel(ScrolledPanel):
     """Everything that is seen.
 
@@ -56,7 +56,7 @@ class SegmentPanel(ScrolledPanel):
     state : SegmentState
     """
 
-    def __init__(self, viewer: Any, state: SegmentState) -> None:
+    def __init__(self, viewer: ViewerModel, state: SegmentState) -> None:
         super().__init__()
         advanced, source = read_preferences()
         self.image_box = ImageBox(viewer)
@@ -152,7 +152,7 @@ class SegmentPanel(ScrolledPanel):
         self.show_content(content)
         self.fit_width()
 
-    def showEvent(self, event: QShowEvent) -> None:
+    def showEvent(self, event: QShowEvent | None) -> None:
         """Measure again: only now are fonts and styles those of the window."""
         super().showEvent(event)
         self.fit_width()

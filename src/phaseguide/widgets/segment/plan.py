@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from phaseguide.errors import MicrographError, ModelError, RatioError
 from phaseguide.jobs.inputs import FIELD, SPECIMEN
@@ -18,6 +18,9 @@ from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.review_lock import check_not_frozen
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
     from phaseguide.jobs.session_store import SessionStore
     from phaseguide.micrographs.margins import Margins
     from phaseguide.models.sam.prompts import Prompts
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from phaseguide.widgets.segment.state import ModelChoice, SegmentState
 
 
-def no_prompts(image: Any, index: Index, scheme: PhaseScheme) -> None:
+def no_prompts(image: Image, index: Index, scheme: PhaseScheme) -> None:
     """Say that there are neither boxes nor points."""
 
 
@@ -50,10 +53,10 @@ class Planner:
         Return the regions, and the boxes and points, on a plane of an image, given layer, index and phases.
     """
 
-    def __init__(self, viewer: Any, state: SegmentState, bars: InfoBars, store: SessionStore) -> None:
+    def __init__(self, viewer: ViewerModel, state: SegmentState, bars: InfoBars, store: SessionStore) -> None:
         self._viewer, self._state, self._bars, self._store = viewer, state, bars, store
-        self.regions_of: Callable[[Any, Index, PhaseScheme], tuple[Region, ...]] = lambda *_: ()
-        self.prompts_of: Callable[[Any, Index, PhaseScheme], Prompts | None] = no_prompts
+        self.regions_of: Callable[[Image, Index, PhaseScheme], tuple[Region, ...]] = lambda *_: ()
+        self.prompts_of: Callable[[Image, Index, PhaseScheme], Prompts | None] = no_prompts
 
     def session(self) -> Session | None:
         """Return the session of the plane on show, if there is one for the chosen model and options.
@@ -84,7 +87,7 @@ class Planner:
             min_island_px=how.min_island_px,
         )
 
-    def job(self) -> tuple[Job, list[Any]]:
+    def job(self) -> tuple[Job, list[Image]]:
         """Return the job that a press of Segment asks for, and the image layers that it is about.
 
         Raises
@@ -130,7 +133,7 @@ class Planner:
         )
         return job, images
 
-    def plane(self, image: Any, index: Index) -> Plane:
+    def plane(self, image: Image, index: Index) -> Plane:
         """Return one plane of an image with its edits as they are now.
 
         Raises
@@ -156,7 +159,7 @@ class Planner:
         )
 
     def live(self, session: Session, plane: Plane) -> tuple[Request, Callable[[], LiveRequest]]:
-        """Return what the values ask of a session, and what makes the whole wish in the worker.
+        """Return what the values ask of a session, and what makes the whole of it in the worker.
 
         Raises
         ------
@@ -174,11 +177,11 @@ class Planner:
         focus = roles.view_of(self._viewer, image, larger_than=tile) if size > tile else None
         inputs, options, source = state.inputs, state.options, self._source_of(request)
 
-        def wish() -> LiveRequest:
+        def live_request() -> LiveRequest:
             made = provenance(plane, session, request, options, source)
             return LiveRequest(session, plane, request, made, inputs, focus)
 
-        return request, wish
+        return request, live_request
 
     def look_inside(self) -> InspectionRequest:
         """Return what a press of Look inside asks for.
@@ -215,7 +218,7 @@ class Planner:
             raise ModelError("No model is chosen. Choose one, or open a model file.")
         return self._state.model
 
-    def _check_specimen(self, image: Any, scheme: PhaseScheme) -> None:
+    def _check_specimen(self, image: Image, scheme: PhaseScheme) -> None:
         if any(self.regions_of(image, index, scheme) for index in planes.all_indices(image)):
             raise RatioError(
                 "Regions belong to one field, but the values apply to the specimen. Choose This field, or no "
@@ -234,7 +237,7 @@ class Planner:
         return self._state.inputs.title or self._state.source.title
 
 
-def middle_on_show(viewer: Any, image: Any) -> tuple[float, float]:
+def middle_on_show(viewer: ViewerModel, image: Image) -> tuple[float, float]:
     """Row and column of an image in the middle of the canvas."""
     point = list(viewer.dims.point)
     displayed = viewer.dims.displayed

@@ -8,7 +8,6 @@ from typing import Any
 from phaseguide.errors import PhaseguideError
 from phaseguide.jobs.session_store import Options
 from phaseguide.ratios.sources import DEFAULT_SOURCE, SOURCES
-from phaseguide.ratios.sources import Source as Source  # for the widgets, which take all of this from here
 from phaseguide.segmentation.settings import Advanced
 
 PLUGIN = "napari-phaseguide"

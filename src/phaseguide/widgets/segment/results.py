@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from phaseguide.errors import MicrographError
 from phaseguide.jobs.history import History, Run
@@ -17,6 +17,12 @@ from phaseguide.segmentation.request import Segmentation
 from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.hub import hub_of, tell
 from phaseguide.widgets.layers.identity import plain
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    from phaseguide.labels import Map
 
 
 @dataclass(frozen=True)
@@ -38,50 +44,50 @@ class Results:
     viewer : napari.components.ViewerModel
     """
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         # Held as long as the image is: it may be out of the viewer for a while, as a field of a project is. napari's
         # proxies of an image are its equals, and find what was put in for it.
-        self._histories: weakref.WeakKeyDictionary[Any, History] = weakref.WeakKeyDictionary()
-        self._provisional: weakref.WeakKeyDictionary[Any, _Provisional] = weakref.WeakKeyDictionary()
-        self._images: dict[Any, tuple[Any, Any]] = {}
+        self._histories: weakref.WeakKeyDictionary[Image, History] = weakref.WeakKeyDictionary()
+        self._provisional: weakref.WeakKeyDictionary[Image, _Provisional] = weakref.WeakKeyDictionary()
+        self._images: dict[Any, tuple[Image, Any]] = {}
         self._runs: dict[Any, Run] = {}
         self._inputs = Inputs()
         hub_of(viewer).keepers.add(self)
 
-    def history(self, image: Any) -> History:
+    def history(self, image: Image) -> History:
         """Runs on an image that were kept."""
         known = self._histories.get(image)
         if known is None:
             known = self._histories[plain(image)] = History()
         return known
 
-    def images(self) -> Iterable[Any]:
+    def images(self) -> Iterable[Image]:
         """Images that have results; they may be out of the viewer for a while."""
         return [image for image, history in self._histories.items() if history.runs]
 
-    def shown(self, image: Any) -> Run | None:
+    def shown(self, image: Image) -> Run | None:
         """Run on show, provisional or kept."""
         known = self._provisional.get(image)
         return self.history(image).shown if known is None else known.run
 
-    def is_provisional(self, image: Any) -> bool:
+    def is_provisional(self, image: Image) -> bool:
         """Whether what is on show was not accepted yet."""
         return image in self._provisional
 
-    def forget(self, image: Any) -> None:
+    def forget(self, image: Image) -> None:
         """Drop the results of an image, since they belong to data that are no longer there."""
         self._histories.pop(image, None)
         self._provisional.pop(image, None)
 
     # -- a run ------------------------------------------------------------------------------------
 
-    def begin(self, images: list[Any], inputs: Inputs) -> None:
+    def begin(self, images: list[Image], inputs: Inputs) -> None:
         """Remember on which images and data a run works, and what it was asked with."""
         self._images = {image.unique_id: (image, planes.full_data(image)) for image in images}
         self._runs, self._inputs = {}, inputs
 
-    def end(self) -> dict[Any, Run]:
+    def end(self) -> dict[Image, Run]:
         """Forget the run under way and return what it gave, by image layer."""
         done = {self._images[key][0]: run for key, run in self._runs.items()}
         self._images, self._runs = {}, {}
@@ -89,7 +95,7 @@ class Results:
             tell(hub_of(self._viewer).result_kept, image, run)
         return done
 
-    def works_on(self, image: Any) -> bool:
+    def works_on(self, image: Image) -> bool:
         """Whether the run under way is on this image too."""
         return image.unique_id in self._images
 
@@ -108,7 +114,8 @@ class Results:
 
     def add(self, event: PlaneDone) -> None:
         """Take in a plane of the run. Planes of earlier runs stay beside it, if the phases are the same."""
-        image, only = self._images[event.image][0], event.index
+        image = self._images[event.image][0]
+        only: Index | None = event.index
         run = self._runs.get(event.image)
         if run is None:
             run, only = self._continued(image, event.result, self._inputs), None
@@ -122,7 +129,7 @@ class Results:
 
     # -- what is not accepted yet -----------------------------------------------------------------
 
-    def propose(self, image: Any, index: Index, result: PlaneResult, inputs: Inputs) -> None:
+    def propose(self, image: Image, index: Index, result: PlaneResult, inputs: Inputs) -> None:
         """Show a result of one plane without keeping it; only its pixels and its mark are written."""
         layer = roles.find_layer(self._viewer, image, "phases")
         known = self._provisional.get(image)
@@ -143,11 +150,11 @@ class Results:
         )
         roles.write_plane(layer, index, result.segmentation.labels)
 
-    def preview(self, image: Any, index: Index, labels: Any, window: tuple[slice, slice]) -> None:
+    def preview(self, image: Image, index: Index, labels: Map, window: tuple[slice, slice]) -> None:
         """Show a part of a result that is under way."""
         roles.write_window(roles.find_layer(self._viewer, image, "phases"), index, labels, window)
 
-    def accept(self, image: Any) -> bool:
+    def accept(self, image: Image) -> bool:
         """Keep what is provisional; False if nothing is."""
         known = self._provisional.pop(image, None)
         if known is not None:
@@ -155,7 +162,7 @@ class Results:
             tell(hub_of(self._viewer).result_kept, image, known.run)
         return known is not None
 
-    def discard(self, image: Any) -> None:
+    def discard(self, image: Image) -> None:
         """Drop what is provisional and show the last kept result again, on the planes that were touched."""
         known, kept = self._provisional.pop(image, None), self.history(image).shown
         layer = roles.find_layer(self._viewer, image, "phases")
@@ -170,7 +177,7 @@ class Results:
 
     # -- what is on show --------------------------------------------------------------------------
 
-    def current(self, image: Any, index: Index) -> Segmentation | None:
+    def current(self, image: Image, index: Index) -> Segmentation | None:
         """Result on show of one plane, with the edits as they are now on top; None if there is none."""
         run = self.shown(image)
         result = run.planes.get(index) if run else None
@@ -182,7 +189,7 @@ class Results:
             painted = None
         return with_edits(result, painted)
 
-    def step(self, image: Any, by: int) -> Run | None:
+    def step(self, image: Image, by: int) -> Run | None:
         """Show an earlier (-1) or later (1) run and return it."""
         run = self.history(image).step(by)
         if run is not None:
@@ -190,7 +197,7 @@ class Results:
             tell(hub_of(self._viewer).result_kept, image, run)
         return run
 
-    def _continued(self, image: Any, result: PlaneResult, inputs: Inputs) -> Run:
+    def _continued(self, image: Image, result: PlaneResult, inputs: Inputs) -> Run:
         """Return a new run that has the planes of the last kept one, where the phases are the same."""
         scheme, before = result.segmentation.scheme, self.history(image).shown
         run = Run(scheme, inputs=inputs)
@@ -198,7 +205,7 @@ class Results:
             run.planes.update(before.planes)
         return run
 
-    def _write(self, image: Any, run: Run, only: Index | None) -> None:
+    def _write(self, image: Image, run: Run, only: Index | None) -> None:
         """Write a run, or one plane of it, into the phases layer, and mark the layer."""
         written = run.planes if only is None else {only: run.planes[only]}
         by_plane = {_key(index): summary(r.segmentation) for index, r in run.planes.items()}

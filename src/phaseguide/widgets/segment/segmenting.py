@@ -15,6 +15,9 @@ from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.warm_up import with_colours
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
+
     from phaseguide.jobs.session_store import SessionStore
     from phaseguide.widgets.qt.tasks import TaskRunner, Work
     from phaseguide.widgets.segment.live_mode import LiveMode
@@ -47,7 +50,7 @@ class Segmenting(QObject):
     def __init__(
         self,
         runner: TaskRunner,
-        viewer: Any,
+        viewer: ViewerModel,
         state: SegmentState,
         planner: Planner,
         results: Results,
@@ -93,7 +96,7 @@ class Segmenting(QObject):
         self._say("Stopping after this step …")
         self._runner.stop()
 
-    def lose(self, layer: Any) -> None:
+    def lose(self, layer: Layer) -> None:
         """End a run whose image was removed."""
         if self._results.works_on(layer):
             self._dropped = self._results.lost()
@@ -139,7 +142,7 @@ class Segmenting(QObject):
         if image is not None and (event.image, event.index) == (image.unique_id, self._state.plane):
             self.shown.emit()
 
-    def _finish(self, done: dict[Any, Run], seconds: float) -> None:
+    def _finish(self, done: dict[Image, Run], seconds: float) -> None:
         image = self._state.image
         try:
             for one, run in done.items():

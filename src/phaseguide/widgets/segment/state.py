@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from operator import is_
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from psygnal import SignalGroupDescriptor
@@ -17,6 +17,8 @@ from phaseguide.ratios import Ratio
 from phaseguide.ratios.sources import DEFAULT_SOURCE, FORCE, SOURCES, Source
 
 if TYPE_CHECKING:
+    from napari.layers import Image, Layer
+
     from phaseguide.jobs.plane_index import Index
     from phaseguide.models.card import Card
     from phaseguide.phases import PhaseScheme
@@ -49,7 +51,7 @@ class Processing:
     min_island_px: int = 0
 
 
-def same_layer(one: Any, other: Any) -> bool:
+def same_layer(one: Layer | None, other: Layer | None) -> bool:
     """Whether two are the same layer, or both none; napari's proxies of it last for one call."""
     return one is other or (one is not None and other is not None and one.unique_id == other.unique_id)
 
@@ -85,7 +87,7 @@ class SegmentState:
         equality_operators={"image": same_layer, "model": is_, "shown": is_}, connect_child_events=False
     )
 
-    image: Any = None
+    image: Image | None = None
     plane: Index = ()
     model: ModelChoice | None = None
     inputs: Inputs = field(default_factory=lambda: Inputs(source=DEFAULT_SOURCE))

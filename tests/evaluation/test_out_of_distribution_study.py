@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 from phaseguide.errors import DatasetError
 from phaseguide.segmentation.session import run_to_end
-from phaseguide.studies.folds.out_of_distribution import DEGRADED, familiarity_study, to_lines
+from phaseguide.studies.folds.out_of_distribution import DEGRADED, out_of_distribution_study, to_lines
 
 FOLDS = {"A": ("f0", "f1", "f2"), "B": ("f3", "f4", "f5"), "C": ("f6", "f7")}
 
@@ -22,7 +22,7 @@ def field(seed: int) -> np.ndarray:
 
 def test_familiar_images_pass_and_degraded_and_foreign_ones_do_not() -> None:
     images = {f"f{i}": field(i) for i in range(9)}
-    events = list(familiarity_study(images, FOLDS, {"dark": [255 - field(20)]}))
+    events = list(out_of_distribution_study(images, FOLDS, {"dark": [255 - field(20)]}))
     rates = {rate.kind: rate for rate in events[-1].result}
     assert list(rates) == ["as they are", *DEGRADED, "dark"]
     assert rates["as they are"].images == 8 and rates["as they are"].warned <= 1
@@ -36,4 +36,4 @@ def test_familiar_images_pass_and_degraded_and_foreign_ones_do_not() -> None:
 def test_other_than_grey_bytes_are_refused() -> None:
     images = {f"f{i}": field(i).astype(np.uint16) for i in range(9)}
     with pytest.raises(DatasetError, match="8-bit grey"):
-        run_to_end(familiarity_study(images, FOLDS, {}))
+        run_to_end(out_of_distribution_study(images, FOLDS, {}))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from phaseguide.errors import SchemeError
-from phaseguide.finetuning.suggest_places import Place, doubt, help_map, rank_places
+from phaseguide.finetuning.suggest_places import Place, expected_change_map, pixel_belief, rank_places
 from phaseguide.phases import PhaseScheme
 
 SCHEME = PhaseScheme.from_names(["ferrite", "bainite", "martensite"])
@@ -57,7 +57,7 @@ def test_the_help_map_lacks_borders_and_what_is_painted() -> None:
     edits = np.zeros((256, 320), np.uint8)
     edits[100:112] = 1
     edits[112:116, 60:84] = 255
-    found = help_map(doubt(scores, edits=edits), edits=edits)
+    found = expected_change_map(pixel_belief(scores, edits=edits), edits=edits)
     assert found[:, 190:210].max() < 0.01
     assert found[100:116, 60:84].max() == 0
     assert found[118:122, 64:80].min() > 0.4

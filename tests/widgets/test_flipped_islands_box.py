@@ -13,7 +13,7 @@ from qtpy.QtCore import Qt
 from phaseguide.errors import RatioError
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers.roles import KEY, find_layer
-from phaseguide.widgets.segment.flipped_islands import DisputesBox
+from phaseguide.widgets.segment.flipped_islands import FlippedIslandsBox
 
 SCHEME = PhaseScheme.from_names(["ferrite", "carbide", "pearlite"])
 SHAPE = (60, 80)
@@ -42,7 +42,7 @@ class Host:
             "Expected": lambda: labels(carbide=20, pearlite=10),
             "Same again": lambda: labels(carbide=20),
         }
-        self.box = DisputesBox(viewer, lambda: self.image, lambda: SCHEME, lambda: dict(self.maps))
+        self.box = FlippedIslandsBox(viewer, lambda: self.image, lambda: SCHEME, lambda: dict(self.maps))
 
 
 @pytest.fixture

@@ -19,6 +19,11 @@ WAIT = 30_000
 
 
 @pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
+@pytest.fixture
 def segmented(
     viewer: Any,
     widget: SegmentWidget,
@@ -108,11 +113,11 @@ def test_islands_that_flip_become_a_layer_of_their_own(segmented: Any, qtbot: An
     widget.panel.table.boxes[0].setValue(60.0)
     settled(widget, qtbot)
     tools = widget.tools
-    tools.disputes_fold.expand()
-    tools.disputes.refresh()
-    tools.disputes.before.setCurrentText("Without guidance")
-    tools.disputes.after.setCurrentText("Expected values")
-    qtbot.mouseClick(tools.disputes.button, Qt.MouseButton.LeftButton)
+    tools.flipped_fold.expand()
+    tools.flipped.refresh()
+    tools.flipped.before.setCurrentText("Without guidance")
+    tools.flipped.after.setCurrentText("Expected values")
+    qtbot.mouseClick(tools.flipped.button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: any("disputed" in layer.name for layer in viewer.layers), timeout=WAIT)
     layer = next(layer for layer in viewer.layers if "disputed" in layer.name)
     assert layer.data.any() and not layer.editable
