@@ -19,8 +19,7 @@ from phaseguide.projects import edit_saver
 from phaseguide.projects.places import LOCK
 from phaseguide.projects.project import Project
 from phaseguide.projects.rescue import find_copies, keep_copy, rescue_path
-from phaseguide.widgets.project import autosave, open_project
-from phaseguide.widgets.project import dock as project_widget
+from phaseguide.widgets.project import autosave, field_pictures, open_project
 from phaseguide.widgets.project.closing import UnsavedQuestion
 from project_helpers import make_project, settled
 from widget_helpers import stroke
@@ -43,7 +42,7 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edit_saver, "WAIT_S", 0.1)
     monkeypatch.setattr(open_project, "FLUSH_S", 60.0)
     monkeypatch.setattr(autosave, "AGAIN_MS", 200)
-    monkeypatch.setattr(project_widget, "REST_MS", 20)
+    monkeypatch.setattr(field_pictures, "REST_MS", 20)
 
 
 @pytest.fixture
