@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "phaseguide"
 
 ORDER = (
-    "errors", "plain_text", "events", "control", "settings", "files", "folders", "phases", "labels", "phase_edits",
-    "ratios", "micrographs", "datasets", "models", "segmentation", "estimation", "projects", "evaluation",
+    "errors", "plain_text", "events", "control", "option_values", "settings", "files", "folders", "phases", "labels",
+    "phase_edits", "ratios", "micrographs", "datasets", "models", "segmentation", "estimation", "projects", "evaluation",
     "training", "finetuning", "jobs", "cli", "widgets", "studies",
 )  # fmt: skip
 ROOMS = ("qt", "layers", "ratio", "point_count", "inside", "segment", "project", "finetune", "models")

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phaseguide import option_values
 from phaseguide.cli.evaluate import evaluate
 from phaseguide.cli.segment import segment
 from phaseguide.cli.train.dataset import train
@@ -20,6 +21,7 @@ from phaseguide.finetuning.config import PRESETS, FinetuneConfig
 from phaseguide.segmentation.settings import Advanced
 from phaseguide.settings import Settings, shown_fields
 from phaseguide.training.config import TrainingConfig
+from phaseguide.training.presets import TRAINING_PRESETS
 from phaseguide.widgets.segment.preferences import PREFERRED, read_preferences
 
 FORMS: tuple[type[Settings], ...] = (TrainingConfig, FinetuneConfig, Advanced)
@@ -160,3 +162,8 @@ def test_options_say_what_the_form_says(command: str, option: str, form: type[Se
         assert low is not None and low <= about["low"] and (high is None or high >= about["high"])
     elif about:
         assert low is None and high is None
+
+
+def test_what_help_shows_is_what_the_forms_have() -> None:
+    assert tuple(PRESETS) == option_values.FINETUNE_PRESETS
+    assert tuple(TRAINING_PRESETS) == option_values.TRAINING_PRESETS

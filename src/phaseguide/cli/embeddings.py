@@ -12,7 +12,7 @@ from phaseguide.cli.shared.groups import command_group
 from phaseguide.cli.shared.limits import finite
 from phaseguide.cli.shared.output import JsonOption, page, say, write_json
 from phaseguide.errors import PhaseguideError
-from phaseguide.segmentation.settings import Advanced
+from phaseguide.option_values import EMBEDDINGS_GB
 
 if TYPE_CHECKING:
     from phaseguide.segmentation.network.embedding_files import EmbeddingFolder
@@ -34,8 +34,7 @@ EmbeddingsLimitOption = Annotated[
         max=1e6,
         callback=finite,
         metavar="GB",
-        help="How much may be kept; the images used least recently go first. "
-        f"Default: {Advanced.default('embeddings_gb'):g}.",
+        help=f"How much may be kept; the images used least recently go first. Default: {EMBEDDINGS_GB:g}.",
     ),
 ]
 FolderOption = Annotated[

@@ -24,7 +24,6 @@ from phaseguide.cli.shared.output import (
     write_json,
 )
 from phaseguide.cli.shared.progress import draw
-from phaseguide.segmentation.settings import Advanced
 
 if TYPE_CHECKING:
     from phaseguide.evaluation.evaluate import StudyResult
@@ -51,7 +50,7 @@ def evaluate(
     only: Annotated[
         list[str] | None, typer.Option(metavar="STEM", help="Evaluate only this image; may be repeated.")
     ] = None,
-    device: DeviceOption = Advanced.default("device"),
+    device: DeviceOption = "auto",
     flips: FlipsOption = None,
     json_target: JsonOption = None,
 ) -> None:

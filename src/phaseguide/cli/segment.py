@@ -44,7 +44,6 @@ from phaseguide.cli.shared.ratio_options import (
     read_ratio_options,
 )
 from phaseguide.errors import PhaseguideError
-from phaseguide.segmentation.settings import Advanced
 
 if TYPE_CHECKING:
     from phaseguide.jobs.segment_files import ImageDone, ImageFailed
@@ -77,7 +76,7 @@ def segment(
             metavar="PX",
             help="Smooth the scores by this many pixels; 0 is off.",
         ),
-    ] = Advanced.default("smoothing_px"),
+    ] = 0.0,
     min_island: Annotated[
         int,
         typer.Option(
@@ -86,7 +85,7 @@ def segment(
             metavar="PX",
             help="Islands of fewer pixels join their surroundings; 0 is off.",
         ),
-    ] = Advanced.default("min_island_px"),
+    ] = 0,
     edits: Annotated[
         Path | None,
         typer.Option(
@@ -116,7 +115,7 @@ def segment(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results of an earlier run.")
     ] = False,
-    device: DeviceOption = Advanced.default("device"),
+    device: DeviceOption = "auto",
     flips: FlipsOption = None,
     tile: TileOption = None,
     embeddings: EmbeddingsOption = None,

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from phaseguide.option_values import SEED, THREADS
 from phaseguide.settings import Settings, setting
 
 
@@ -130,8 +131,10 @@ class FinetuneConfig(Settings):
     preview_seconds: float = setting(
         4.0, "Preview every", "Least time between two previews.", low=0.5, high=3600.0, decimals=1, unit=" s"
     )
-    seed: int = setting(0, low=0, high=2**31 - 1)
-    threads: int = setting(0, "Threads", "CPU threads; 0 leaves one core to the window.", low=0, high=1024)
+    seed: int = setting(0, low=SEED[0], high=SEED[1])
+    threads: int = setting(
+        0, "Threads", "CPU threads; 0 leaves one core to the window.", low=THREADS[0], high=THREADS[1]
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = setting(
         "auto", "Device", "Where the model learns.", words={"auto": "fastest found"}
     )

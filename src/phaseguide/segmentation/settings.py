@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from phaseguide.option_values import EMBEDDINGS_GB, TILE
 from phaseguide.settings import AUTOMATIC, Settings, setting
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ class Advanced(Settings):
         "Tile side",
         "Largest side that goes through the network at once. Automatic: what suits the model and the device; for "
         "Segment Anything 512 on a CPU and 1024 on a GPU, for the others 1920.",
-        low=256,
-        high=8192,
+        low=TILE[0],
+        high=TILE[1],
         step=32,
         unit=" px",
         automatic=True,
@@ -93,7 +94,7 @@ class Advanced(Settings):
         "that were fine-tuned from this one. About 100 MB for 1024 x 1024 px.",
     )
     embeddings_gb: float = setting(
-        10.0,
+        EMBEDDINGS_GB,
         "At most",
         "What is kept on disk of all images; those used least recently go first.",
         low=0.1,

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from phaseguide.option_values import SEED, THREADS, TRAINING
 from phaseguide.settings import Settings, setting
 
 RECOMMENDED: dict[str, dict[str, Any]] = {
@@ -29,14 +30,14 @@ class TrainingConfig(Settings):
 
     kind: ClassVar[str] = "training setting"
 
-    architecture: str = "fpn"
-    encoder: str = "tu-tf_efficientnet_lite1"
+    architecture: str = TRAINING["architecture"]
+    encoder: str = TRAINING["encoder"]
     decoder: dict[str, Any] = Field(
         default_factory=lambda: {"decoder_pyramid_channels": 128, "decoder_segmentation_channels": 64}
     )
     adapter: dict[str, Any] = Field(default_factory=dict)  # ``sam``: rank, blocks, base (else official)
     imagenet: bool = True  # start from ImageNet weights; for ``sam`` the decoder from that of the base
-    guidance: str = "ccrm"  # none, additive, spatial, plm or ccrm
+    guidance: str = TRAINING["guidance"]  # none, additive, spatial, plm or ccrm
     guidance_options: dict[str, Any] = Field(default_factory=dict)  # of the module; empty: `RECOMMENDED`
     guidance_scales: int = setting(
         4, low=1, high=16
@@ -46,11 +47,13 @@ class TrainingConfig(Settings):
     guidance_rate: float = setting(15.0, low=0.0, high=100.0)
     guidance_degrade: float = setting(0.5, low=0.0, high=1.0)
     guidance_composition_weight: float = setting(3.0, low=0.0, high=100.0)
-    epochs: int = setting(45, low=1, high=100_000)
-    crop: int = setting(256, low=32, high=4096, multiple_of=32)  # side in px
-    batch: int = setting(4, low=1, high=1024)  # below 8 the batch norms of the encoder keep their statistics
+    epochs: int = setting(TRAINING["epochs"], low=1, high=100_000)
+    crop: int = setting(TRAINING["crop"], low=32, high=4096, multiple_of=32)  # side in px
+    batch: int = setting(
+        TRAINING["batch"], low=1, high=1024
+    )  # below 8 the batch norms of the encoder keep their statistics
     checkpointing: bool = False  # for ``sam``: compute blocks again for the gradient, to save memory
-    learning_rate: float = setting(1.5e-3, low=1e-8, high=1.0)
+    learning_rate: float = setting(TRAINING["learning_rate"], low=1e-8, high=1.0)
     encoder_rate: float = setting(0.5, low=0.0, high=10.0)
     weight_decay: float = setting(1e-2, low=0.0, high=1.0)
     dice_weight: float = setting(1.0, low=0.0, high=100.0)
@@ -64,11 +67,13 @@ class TrainingConfig(Settings):
     degrade: float = setting(0.15, low=0.0, high=1.0)  # share of crops that are degraded heavily
     augment_scale: float = setting(0.4, low=0.0, high=2.0)  # crops are zoomed by up to exp(+-this)
     average: float = setting(0.98, low=0.0, high=0.9999)  # decay; the averaged model is validated and kept
-    patience: int = setting(6, low=0, high=100_000)  # validations without a better one; 0 never stops early
+    patience: int = setting(
+        TRAINING["patience"], low=0, high=100_000
+    )  # validations without a better one; 0 never stops early
     validate_every: int = setting(5, low=1, high=100_000)  # epochs
-    seed: int = setting(0, low=0, high=2**31 - 1)
+    seed: int = setting(0, low=SEED[0], high=SEED[1])
     device: str = "auto"
-    threads: int = setting(0, low=0, high=1024)  # 0 leaves torch's default
+    threads: int = setting(0, low=THREADS[0], high=THREADS[1])  # 0 leaves torch's default
 
     @model_validator(mode="after")
     def _has_a_module_to_learn(self) -> Self:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from phaseguide import option_values
 from phaseguide.errors import PhaseguideError
-from phaseguide.settings import Settings
-from phaseguide.training.config import TrainingConfig
 
 MOST_PIXELS = 10**9
 MOST_SMOOTHING = 1000.0
@@ -15,14 +14,12 @@ MOST_REPEATS = 10_000
 SIDES = (32, 65_536)
 
 
-def option_limits(form: type[Settings], name: str) -> dict[str, Any]:
-    """Least and largest value of an option that sets a field of a form; 0 for *automatic* is left to the form."""
-    about, kind = form.about(name), type(form.default(name))
-    return {"min": kind(about["low"]), "max": kind(about["high"])}
-
-
-SEED = option_limits(TrainingConfig, "seed")
-THREADS = {**option_limits(TrainingConfig, "threads"), "help": "CPU threads; 0 leaves torch's default."}
+SEED: dict[str, Any] = dict(zip(("min", "max"), option_values.SEED, strict=True))
+THREADS: dict[str, Any] = {
+    **dict(zip(("min", "max"), option_values.THREADS, strict=True)),
+    "help": "CPU threads; 0 leaves torch's default.",
+}
+TILE: dict[str, Any] = dict(zip(("min", "max"), option_values.TILE, strict=True))
 REPEATS: dict[str, Any] = {"min": 1, "max": MOST_REPEATS}
 PLANE: dict[str, Any] = {"min": 0, "max": MOST_PLANES, "metavar": "Z"}
 

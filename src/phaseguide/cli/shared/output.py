@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from phaseguide.cli.shared.limits import option_limits
+from phaseguide.cli.shared.limits import TILE
 from phaseguide.errors import OutputError, PhaseguideError
 from phaseguide.files.json_files import json_bytes, read_json
-from phaseguide.segmentation.settings import Advanced
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -105,7 +104,7 @@ ModeOption = Annotated[
 TileOption = Annotated[
     int | None,
     typer.Option(
-        **option_limits(Advanced, "tile"),
+        **TILE,
         metavar="PX",
         help="Largest side in the network at once. Default: what suits the model and the device (Segment Anything: "
         "512 on a CPU, 1024 on a GPU; others: 1920).",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from phaseguide.cli.shared.limits import SEED, THREADS, option_limits
+from phaseguide.cli.shared.limits import SEED, THREADS
 from phaseguide.cli.shared.output import (
     STANDARD_OUTPUT,
     DeviceOption,
@@ -27,9 +27,7 @@ from phaseguide.cli.train.settings import CARD_KEYS, checked_entries, parse_sett
 from phaseguide.errors import ModelError, OutputError, PhaseguideError, TrainingError
 from phaseguide.events import Notice, Progress
 from phaseguide.files.foreign import free_path
-from phaseguide.finetuning.config import PRESETS, FinetuneConfig
-from phaseguide.training.config import TrainingConfig
-from phaseguide.training.presets import TRAINING_PRESETS
+from phaseguide.option_values import FINETUNE_PRESETS, TRAINING, TRAINING_PRESETS
 
 if TYPE_CHECKING:
     from phaseguide.datasets.folder import Dataset
@@ -37,12 +35,9 @@ if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel
     from phaseguide.models.segmenter import GuidedSegmenter
     from phaseguide.phases import PhaseScheme
+    from phaseguide.training.config import TrainingConfig
     from phaseguide.training.data import TrainingImage
     from phaseguide.training.events import TrainingResult
-
-usual = TrainingConfig.default
-LEAST = {name: option_limits(TrainingConfig, name)["min"] for name in ("epochs", "batch", "patience")}
-"""The largest is left to the form, which names it."""
 
 
 def train(
@@ -63,7 +58,8 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            help=f"With --project: {', '.join(PRESETS)}; default: adapters for a model that has some, else fast. "
+            help=f"With --project: {', '.join(FINETUNE_PRESETS)}; default: adapters for a model that has some, else "
+            "fast. "
             f"With DATASET: {', '.join(TRAINING_PRESETS)}.",
         ),
     ] = None,
@@ -116,33 +112,33 @@ def train(
     ] = None,
     architecture: Annotated[
         str, typer.Option(help="unet, unetplusplus, fpn, deeplabv3plus, segformer or sam.")
-    ] = usual("architecture"),
+    ] = TRAINING["architecture"],
     encoder: Annotated[
         str, typer.Option(help="Any encoder of segmentation-models-pytorch; of sam vit_b, vit_l or vit_h.")
-    ] = usual("encoder"),
-    guidance: Annotated[str, typer.Option(help="none, additive, spatial, plm or ccrm.")] = usual("guidance"),
+    ] = TRAINING["encoder"],
+    guidance: Annotated[str, typer.Option(help="none, additive, spatial, plm or ccrm.")] = TRAINING[
+        "guidance"
+    ],
     epochs: Annotated[
         int,
         typer.Option(
-            min=LEAST["epochs"],
+            min=1,
             help="Passes over the images; guidance then learns alone for --set guidance_epochs=11 more.",
         ),
-    ] = usual("epochs"),
-    crop: Annotated[int, typer.Option(help="Side of the square crops in px, a multiple of 32.")] = usual(
+    ] = TRAINING["epochs"],
+    crop: Annotated[int, typer.Option(help="Side of the square crops in px, a multiple of 32.")] = TRAINING[
         "crop"
-    ),
-    batch: Annotated[int, typer.Option(min=LEAST["batch"], help="Crops a step.")] = usual("batch"),
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = usual("learning_rate"),
+    ],
+    batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = TRAINING["batch"],
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = TRAINING["learning_rate"],
     patience: Annotated[
         int,
-        typer.Option(
-            min=LEAST["patience"], help="Stop after this many validations without a better one; 0 never does."
-        ),
-    ] = usual("patience"),
+        typer.Option(min=0, help="Stop after this many validations without a better one; 0 never does."),
+    ] = TRAINING["patience"],
     seed: Annotated[
         int, typer.Option(**SEED, help="The same seed, images and threads give the same model.")
-    ] = usual("seed"),
-    threads: Annotated[int, typer.Option(**THREADS)] = usual("threads"),
+    ] = TRAINING["seed"],
+    threads: Annotated[int, typer.Option(**THREADS)] = TRAINING["threads"],
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any other setting of the run; may be repeated."),
@@ -154,7 +150,7 @@ def train(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing model file.")] = False,
-    device: DeviceOption = usual("device"),
+    device: DeviceOption = TRAINING["device"],
     json_target: JsonOption = None,
 ) -> None:
     """Train a model on labelled micrographs.
@@ -178,9 +174,11 @@ def train(
     Stop with Ctrl-C; with --checkpoint the same command goes on where it stopped.
     """  # noqa: D301
     from phaseguide.datasets.folder import open_dataset
+    from phaseguide.finetuning.config import FinetuneConfig
     from phaseguide.jobs.finetune_start import ProjectJob, make_config, sam_size
     from phaseguide.models.zoo import SUFFIX, open_model
     from phaseguide.projects.project import Project
+    from phaseguide.training.config import TrainingConfig
 
     common = ("epochs", "crop", "batch", "learning_rate", "patience", "seed", "threads", "device")
     given = _typed(context, common)
@@ -200,7 +198,9 @@ def train(
     if out.suffix != SUFFIX:
         raise TrainingError(f"{out}: a model file ends in {SUFFIX}. Change --out.")
     check_free(out, overwrite)
-    given |= _typed(context, ("architecture", "encoder", "guidance")) | parse_settings(settings or [])
+    given |= _typed(context, ("architecture", "encoder", "guidance")) | parse_settings(
+        settings or [], TrainingConfig
+    )
     config = dataset_config(preset, given, start, base_checksum(base), given.get("device", device))
     folder = open_dataset(dataset).without(exclude or [])
     first = None if start is None or sam_size(start) else open_model(start)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from phaseguide.errors import ModelError, TrainingError
-from phaseguide.training.config import TrainingConfig
-from phaseguide.training.presets import training_config
+
+if TYPE_CHECKING:
+    from phaseguide.training.config import TrainingConfig
 
 SAM = "sam"
 
@@ -40,6 +41,7 @@ def dataset_config(
     from phaseguide.models.model_file import read_card
     from phaseguide.models.zoo import find_model
     from phaseguide.segmentation.network.device import choose_device
+    from phaseguide.training.presets import training_config
 
     size = sam_size(start)
     if size:

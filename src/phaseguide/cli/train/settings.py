@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from phaseguide.errors import ModelError, TrainingError
 from phaseguide.files.json_files import parse_json, read_json
-from phaseguide.settings import Settings
-from phaseguide.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
     from phaseguide.models.card import Card, InferenceCard
     from phaseguide.phases import PhaseScheme
+    from phaseguide.settings import Settings
 
 CARD_KEYS = (
     "description",
@@ -29,7 +28,7 @@ CARD_KEYS = (
 )
 
 
-def parse_settings(pairs: list[str], form: type[Settings] = TrainingConfig) -> dict[str, Any]:
+def parse_settings(pairs: list[str], form: type[Settings]) -> dict[str, Any]:
     """Read ``key=value`` pairs of a form; `TrainingError` names the pair that cannot be meant."""
     values: dict[str, Any] = {}
     for pair in pairs:

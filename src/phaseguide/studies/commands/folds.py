@@ -81,7 +81,7 @@ def folds(
     choose("--study", study, ROWS)
     data = open_dataset(dataset)
     resolved = choose_scheme(data, phases, scheme, None)
-    given = {"device": device, **parse_settings(settings or [])}
+    given = {"device": device, **parse_settings(settings or [], TrainingConfig)}
     config = dataset_config(None, given, None, "", given["device"])
     if calibrate is not None:
         read_card_entries(calibrate if calibrate.exists() else None)

@@ -1,0 +1,22 @@
+"""Values of settings that a command shows before it runs. They are plain, so that ``--help`` loads no form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SEED = (0, 2**31 - 1)
+THREADS = (0, 1024)
+TILE = (256, 8192)
+"""Side of a tile in px."""
+
+EMBEDDINGS_GB = 10.0
+"""What is kept on disk of all images, unless more or less is asked for."""
+
+TRAINING: dict[str, Any] = {
+    "architecture": "fpn", "encoder": "tu-tf_efficientnet_lite1", "guidance": "ccrm", "epochs": 45, "crop": 256,
+    "batch": 4, "learning_rate": 1.5e-3, "patience": 6, "seed": 0, "threads": 0,
+}  # fmt: skip
+"""Settings of a training run that are options of their own."""
+
+TRAINING_PRESETS = ("standard", "sam")
+FINETUNE_PRESETS = ("fast", "adapters", "thorough", "new steel", "as published")
