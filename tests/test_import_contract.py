@@ -17,8 +17,8 @@ PACKAGE = ROOT / "src" / "phaseguide"
 
 ORDER = (
     "errors", "plain_text", "events", "control", "option_values", "settings", "files", "folders", "phases", "labels",
-    "phase_edits", "ratios", "micrographs", "datasets", "models", "segmentation", "estimation", "projects", "evaluation",
-    "training", "finetuning", "jobs", "cli", "widgets", "studies",
+    "phase_edits", "ratios", "micrographs", "datasets", "models", "segmentation", "estimation", "projects",
+    "evaluation", "training", "finetuning", "jobs", "cli", "widgets", "studies",
 )  # fmt: skip
 ROOMS = ("qt", "layers", "ratio", "point_count", "inside", "segment", "project", "finetune", "models")
 """The rooms of ``widgets``; what stands beside them starts napari or is called by it, and may use them all."""

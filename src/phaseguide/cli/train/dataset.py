@@ -150,7 +150,7 @@ def train(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing model file.")] = False,
-    device: DeviceOption = TRAINING["device"],
+    device: DeviceOption = "auto",
     json_target: JsonOption = None,
 ) -> None:
     """Train a model on labelled micrographs.
