@@ -17,15 +17,17 @@ from screen import MISSING, Screen, can_open_windows, virtual_screen_is_possible
 
 os.environ["NAPARI_CONFIG"] = ""  # before anything imports napari: no settings are read or written
 
-# A busy machine is slow at times; that is no failure of the code.
-settings.register_profile("phaseguide", deadline=None, parent=settings.default)
-settings.load_profile("phaseguide")
+# A busy machine is slow at times; that is no failure of the code. Each run tries other examples.
+for name, examples in (("quick", 40), ("thorough", 100)):
+    settings.register_profile(name, deadline=None, derandomize=False, max_examples=examples)
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--run-slow", action="store_true", help="also run the tests that take over a minute")
+    parser.addoption(
+        "--run-slow", action="store_true", help="also run the slow tests, and more examples of the others"
+    )
     parser.addoption(
         "--update-behaviour",
         action="store_true",
@@ -34,6 +36,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--show", action="store_true", help="open windows on your own screen, not on a virtual one"
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    # Before hypothesis looks for a profile on the command line, and before tests are read, which take theirs from it.
+    settings.load_profile("thorough" if config.getoption("--run-slow") else "quick")
 
 
 QT_FIXTURES = {"qapp", "qtbot", "make_napari_viewer"}
@@ -50,7 +58,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not config.getoption("--run-slow"):
         for item in items:
             if "slow" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason="takes over a minute; pytest --run-slow runs it"))
+                item.add_marker(pytest.mark.skip(reason="slow; pytest --run-slow runs it"))
     on_gpu = [item for item in items if "gpu" in item.keywords]
     if on_gpu:
         import torch

@@ -165,7 +165,8 @@ def test_a_checkpoint_of_images_that_were_changed_is_not_gone_on_from(tmp_path: 
 @pytest.mark.parametrize("kind", ["none", "additive", "plm", "ccrm"])
 def test_dropout_neither_uses_nor_moves_the_randomness_of_the_process(tmp_path: Path, kind: str) -> None:
     """The default architecture drops channels; runs in one process, and runs that were stopped, are alike."""
-    cfg = config(architecture="fpn", decoder={}, epochs=2, guidance_epochs=1, guidance=kind)
+    narrow = {"decoder_pyramid_channels": 64, "decoder_segmentation_channels": 32}
+    cfg = config(architecture="fpn", decoder=narrow, epochs=2, guidance_epochs=1, guidance=kind)
     torch.manual_seed(1)
     _, whole = run(cfg)
     torch.manual_seed(2)

@@ -51,6 +51,14 @@ def _manifests_are_read_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def plugins_are_known(_manifests_are_read_once: None) -> None:
+    """For files that open files in a light viewer: napari's own does this when it is made."""
+    from napari.plugins import _initialize_plugins
+
+    _initialize_plugins()
+
+
 @pytest.fixture(autouse=True)
 def _layers_belong_to_the_gui_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let napari raise if a worker writes to a layer that it got through the viewer."""

@@ -22,7 +22,7 @@ def test_the_sample_is_segmented_without_a_click(viewer: Any, qtbot: Any, tmp_pa
     assert np.isin(phases, [1, 2, 3, 4]).all()
 
 
-def test_a_missing_model_is_said_in_the_widget(viewer: Any, told: list[str]) -> None:
-    widget = set_up(viewer, "uhcs0220", "nothing")
-    assert "uhcs0220" in viewer.layers and not widget.runner.running
+def test_a_missing_model_is_said_in_the_widget(model_viewer: Any, told: list[str]) -> None:
+    widget = set_up(model_viewer, "uhcs0220", "nothing")
+    assert "uhcs0220" in model_viewer.layers and not widget.runner.running
     assert "nothing" in widget.panel.status.text() + "".join(told)

@@ -16,6 +16,11 @@ from widget_helpers import micrograph
 PLUGIN = "napari-phaseguide"
 
 
+@pytest.fixture
+def viewer(plugins_are_known: None, model_viewer: Any) -> Any:
+    return model_viewer
+
+
 def test_manifest_is_valid_and_everything_in_it_imports() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "npe2", "validate", "--imports", PLUGIN],
@@ -34,7 +39,7 @@ def test_importing_the_widget_does_not_import_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_tiff_opens_with_its_scale(viewer: Any, tmp_path: Path) -> None:
+def test_tiff_opens_with_its_scale(napari_window: None, viewer: Any, tmp_path: Path) -> None:
     path = tmp_path / "Field 3.TIF"
     tifffile.imwrite(
         path, micrograph(), imagej=True, resolution=(20, 20), metadata={"unit": "um", "axes": "YX"}

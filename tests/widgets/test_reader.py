@@ -21,6 +21,11 @@ PLUGIN = "napari-phaseguide"
 SCHEME = PhaseScheme.from_names(("ferrite", "pearlite"))
 
 
+@pytest.fixture
+def viewer(plugins_are_known: None, model_viewer: Any) -> Any:
+    return model_viewer
+
+
 def write(path: Path, data: np.ndarray, pixel_um: float = 0.0) -> str:
     about: dict[str, Any] = {"photometric": "rgb" if data.shape[-1] == 3 else "minisblack"}
     if pixel_um:

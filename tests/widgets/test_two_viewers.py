@@ -19,6 +19,11 @@ from widget_helpers import micrograph, stroke
 PLUGIN = "napari-phaseguide"
 
 
+@pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
 def open_segment(viewer: Any, model_file: Path, qtbot: Any) -> Any:
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
     widget.panel.model_box.open_file(model_file)
@@ -54,7 +59,7 @@ def test_two_viewers_leave_each_other_alone(
     paint(one.layers["steel edits"], 30)
     assert not two.layers["steel edits"].data.any()
     before = two.layers["steel phases"].data.copy()
-    shares = tuple(np.roll((0.7, 0.2, 0.1), 1))[: len(first.scheme)]
+    shares = tuple(np.roll((0.7, 0.2, 0.1), 1))[: len(first.state.scheme)]
     offered = np.array(shares) / sum(shares)
     assert tell(hub_of(one).ratio_offered, RatioOffer(offered, None, "a count"))
     assert second.state.asked is None and first.state.asked is not None
@@ -121,7 +126,7 @@ def test_results_stay_with_an_image_that_comes_back(
 
 
 @pytest.mark.parametrize("name", ["Segment", "Fine-tune", "Point count", "Project", "Models"])
-def test_no_dock_holds_a_removed_layer(name: str, viewer: Any, qtbot: Any) -> None:
+def test_no_dock_holds_a_removed_layer(napari_window: None, name: str, viewer: Any, qtbot: Any) -> None:
     viewer.window.add_plugin_dock_widget(PLUGIN, name)
     viewer.add_image(micrograph())
     viewer.add_labels(np.ones((96, 128), np.uint8))

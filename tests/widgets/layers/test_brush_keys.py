@@ -17,6 +17,11 @@ LINE = [(20.0, 20.0), (30.0, 40.0), (40.0, 60.0)]
 
 
 @pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
+@pytest.fixture
 def done(widget: Any, viewer: Any, segment: Any) -> Any:
     """The Segment widget after a first segmentation of 'steel'; there is no project."""
     viewer.add_image(micrograph(), name="steel")
@@ -48,7 +53,7 @@ def release(viewer: Any, key: str) -> None:
     viewer.window._qt_viewer.canvas._key_map_handler.release_key(KeyBinding.from_str(key).part0)
 
 
-def test_every_phase_has_a_key(done: Any, viewer: Any, told: list[str]) -> None:
+def test_every_phase_has_a_key(napari_window: None, done: Any, viewer: Any, told: list[str]) -> None:
     edits = viewer.layers["steel edits"]
     viewer.layers.selection.active = edits
     for key, label in (("2", 2), ("3", 3), ("1", 1), ("0", EXCLUDED)):
@@ -66,7 +71,7 @@ def test_every_phase_has_a_key(done: Any, viewer: Any, told: list[str]) -> None:
     assert edits.mode == "erase", "napari's own letters work as ever"
 
 
-def test_other_labels_layers_keep_their_keys(done: Any, viewer: Any) -> None:
+def test_other_labels_layers_keep_their_keys(napari_window: None, done: Any, viewer: Any) -> None:
     other = viewer.add_labels(np.zeros((96, 128), dtype=np.uint8), name="mine")
     viewer.layers.selection.active = other
     press(viewer, "1")
@@ -89,7 +94,7 @@ def test_area_before_and_after_each_edit(done: Any, viewer: Any, qtbot: Any) -> 
     (record,) = records(edits)
     assert record["painted_px"] == np.count_nonzero(painted) and record["withdrawn_px"] == 0
     assert record["confirmed_px"] == np.count_nonzero(first[painted] == 2)
-    names = done.scheme.names
+    names = done.state.scheme.names
     for k, name in enumerate(names, start=1):
         assert record["area_percent_before"][name] == pytest.approx(percent(first, k), abs=1e-3)
         assert record["area_percent_after"][name] == pytest.approx(percent(second, k), abs=1e-3)
@@ -115,7 +120,7 @@ def test_painting_a_phase_over_itself_confirms_it(done: Any, viewer: Any) -> Non
     assert record["area_percent_before"] == record["area_percent_after"]
 
 
-def test_the_confirming_key_writes_what_is_there(done: Any, viewer: Any) -> None:
+def test_the_confirming_key_writes_what_is_there(napari_window: None, done: Any, viewer: Any) -> None:
     edits, phases = viewer.layers["steel edits"], viewer.layers["steel phases"]
     viewer.layers.selection.active = edits
     edits.brush_size = 9

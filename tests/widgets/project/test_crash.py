@@ -50,7 +50,8 @@ while True:
 
 def paint_and_die(folder: Path, seconds: float) -> tuple[int, int] | None:
     """Start a process that paints line by line, kill it; return label and line that it said to be saved last."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "QT_QPA_PLATFORM": "offscreen"}
+    places = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places), "QT_QPA_PLATFORM": "offscreen"}
     process = subprocess.Popen(
         [sys.executable, "-c", PAINTER, str(folder)],
         stdout=subprocess.PIPE,
@@ -86,7 +87,7 @@ def check(folder: Path, saved: tuple[int, int] | None) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 @pytest.mark.parametrize("moments", [2, pytest.param(20, marks=pytest.mark.slow)])
-def test_killed_at_any_moment(viewer: Any, tmp_path: Path, qtbot: Any, moments: int) -> None:
+def test_killed_at_any_moment(model_viewer: Any, tmp_path: Path, qtbot: Any, moments: int) -> None:
     folder = make_project(tmp_path, 1)
     rng = random.Random(moments)
     seen = []
@@ -94,7 +95,7 @@ def test_killed_at_any_moment(viewer: Any, tmp_path: Path, qtbot: Any, moments: 
         seen.append(paint_and_die(folder, rng.uniform(0.02, 1.5)))
         check(folder, seen[-1])
     assert any(seen), "at least one process lived long enough to save a stroke"
-    _, dock = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Project")
+    _, dock = model_viewer.window.add_plugin_dock_widget("napari-phaseguide", "Project")
     dock.open(folder)
     settled(dock, qtbot)
-    assert np.array_equal(viewer.layers["steel0 edits"].data, Project.open(folder).read_edits("steel0"))
+    assert np.array_equal(model_viewer.layers["steel0 edits"].data, Project.open(folder).read_edits("steel0"))

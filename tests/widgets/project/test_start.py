@@ -45,8 +45,8 @@ def test_both_docks_and_the_model_of_the_project(
     assert segment.image is viewer.layers["steel1"]
 
 
-def test_a_folder_that_is_no_project(viewer: Any, tmp_path: Path, told: list[str]) -> None:
-    dock = set_up(viewer, str(tmp_path), [])
+def test_a_folder_that_is_no_project(model_viewer: Any, tmp_path: Path, told: list[str]) -> None:
+    dock = set_up(model_viewer, str(tmp_path), [])
     assert dock.opened.project is None and str(tmp_path) in dock.panel.status.text()
 
 

@@ -48,14 +48,14 @@ def work() -> None:
     thread.join()
 
 
-def test_a_worker_frees_nothing_while_a_dock_is_open(viewer: Any, qtbot: Any) -> None:
-    dock, _widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Models")
+def test_a_worker_frees_nothing_while_a_dock_is_open(model_viewer: Any, qtbot: Any) -> None:
+    dock, _widget = model_viewer.window.add_plugin_dock_widget(PLUGIN, "Models")
     Knot()
     work()
     assert not Knot.freed
     qtbot.waitUntil(lambda: bool(Knot.freed), timeout=20_000)
     assert Knot.freed == [threading.main_thread()]
-    viewer.window.remove_dock_widget(dock)
+    model_viewer.window.remove_dock_widget(dock)
     assert gc.isenabled(), "the closed dock still lives, but it needs nothing any more"
 
 

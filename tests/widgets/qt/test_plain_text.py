@@ -31,6 +31,11 @@ HOSTILE = (
 DOCKS = ("Segment", "Fine-tune", "Project", "Point count", "Models")
 
 
+@pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
 def guessed_rich(text: str) -> bool:
     return bool(Qt.mightBeRichText(text))
 

@@ -24,6 +24,11 @@ RECTANGLE = np.array([[10, 20], [10, 40], [30, 40], [30, 20.0]])
 
 
 @pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
+@pytest.fixture
 def bare() -> Any:
     from napari.components import ViewerModel
 
@@ -149,12 +154,18 @@ def test_drawing_marks_what_comes_next_and_what_is_selected(bare: Any, box: Prom
     assert read(box, image).box_phases.tolist() == [1, 3]
 
 
-def test_a_model_that_takes_none_hides_it(widget: Any, viewer: Any) -> None:
+def test_a_model_that_takes_none_hides_it(widget: Any) -> None:
     assert widget.tools.prompts.isHidden() and widget.tools.prompts.scheme is None
 
 
 def test_the_mask_follows_a_box(
-    widget: Any, viewer: Any, segment: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    napari_window: None,
+    widget: Any,
+    viewer: Any,
+    segment: Any,
+    qtbot: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     base = offer_base(monkeypatch, tmp_path)
     widget.panel.model_box.open_file(prompted_model(tmp_path, base))
