@@ -167,7 +167,9 @@ def test_edits_from_an_earlier_session_count_when_the_user_says_so(
 def test_status_bar_names_the_phase(done: Any, viewer: Any) -> None:
     phases = viewer.layers["steel phases"]
     value = phases.data[5, 5]
-    assert f"phase: {done.state.scheme.names[value - 1]}" in phases.get_status((5, 5), world=True)["coordinates"]
+    assert (
+        f"phase: {done.state.scheme.names[value - 1]}" in phases.get_status((5, 5), world=True)["coordinates"]
+    )
     colour = phases.get_color(int(value))
     assert np.allclose(
         colour[:3] * 255, [int(done.state.scheme.phases[value - 1].colour[i : i + 2], 16) for i in (1, 3, 5)]
