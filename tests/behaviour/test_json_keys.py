@@ -110,7 +110,7 @@ def test_evaluate_and_estimate(data: Path, tiny: Path, tmp_path: Path, held: Hel
     found["points: --json"] = told("estimate", "points", "evaluate", points)
     found["painted: --json"] = told(*on_image, labels)
     found["extrapolated: --json"] = told(*on_image, strokes, "--reading", "extrapolated")
-    found["coverage: --json"] = told("benchmark", "coverage", "--fields", 3)
+    found["coverage: --json"] = told("benchmark", "coverage", "--fields", 2)
     found["evaluate: --json"] = told("evaluate", data, "-m", tiny, *CPU)
     ratio = ("--ratio", "expert:0.1", "--repeats", 2)
     found["evaluate with a ratio: --json"] = told("evaluate", data, "-m", tiny, *ratio, *CPU)

@@ -79,24 +79,28 @@ def forget_deleted() -> None:
 
 @pytest.mark.parametrize("name", DOCKS)
 def test_a_closed_dock_is_dead(name: str, model_viewer: Any, qtbot: Any, told: list[str]) -> None:
-    check_closed(name, model_viewer, qtbot, told)
+    check_closed([name], model_viewer, qtbot, told)
 
 
-def test_docks_that_are_closed_in_a_window_are_dead(viewer: Any, qtbot: Any, told: list[str]) -> None:
-    """One after the other in napari's own window, which lays docks out and deletes them in its own way."""
-    for name in DOCKS:
-        check_closed(name, viewer, qtbot, told)
+@pytest.mark.parametrize("names", [DOCKS, *(pytest.param([name], marks=pytest.mark.slow) for name in DOCKS)])
+def test_docks_that_are_closed_in_a_window_are_dead(
+    names: list[str], viewer: Any, qtbot: Any, told: list[str]
+) -> None:
+    """In napari's own window, which lays docks out and deletes them in its own way."""
+    check_closed(names, viewer, qtbot, told)
 
 
-def check_closed(name: str, viewer: Any, qtbot: Any, told: list[str]) -> None:
+def check_closed(names: list[str], viewer: Any, qtbot: Any, told: list[str]) -> None:
     add_layers(viewer)
-    dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name)
+    docks = [viewer.window.add_plugin_dock_widget(PLUGIN, name) for name in names]
     viewer.layers.selection.active = viewer.layers[0]
     qtbot.wait(150)
     assert hearers(viewer) - OF_THE_VIEWER
-    viewer.window.remove_dock_widget(dock)
+    for dock, _ in docks:
+        viewer.window.remove_dock_widget(dock)
     assert hearers(viewer) <= OF_THE_VIEWER
-    timers, began = widget.findChildren(QTimer), []
+    widgets, began = [widget for _, widget in docks], []
+    timers = [timer for widget in widgets for timer in widget.findChildren(QTimer)]
     assert not any(timer.isActive() for timer in timers)
     for timer in timers:
         timer.blockSignals(False)
@@ -105,14 +109,16 @@ def check_closed(name: str, viewer: Any, qtbot: Any, told: list[str]) -> None:
         use(viewer)
         qtbot.wait(300)
         del timers
-        widget.deleteLater()
+        for widget in widgets:
+            widget.deleteLater()
         forget_deleted()
-        assert not isalive(widget)
-        another, _ = viewer.window.add_plugin_dock_widget(PLUGIN, name)
+        assert not any(isalive(widget) for widget in widgets)
+        others = [viewer.window.add_plugin_dock_widget(PLUGIN, name)[0] for name in names]
         add_layers(viewer)
         use(viewer)
         qtbot.wait(300)
-        viewer.window.remove_dock_widget(another)
+        for another in others:
+            viewer.window.remove_dock_widget(another)
     assert not raised and not began and not told
 
 

@@ -125,9 +125,15 @@ def test_results_stay_with_an_image_that_comes_back(
     assert len(widget.history().runs) == 1 and widget.current_session() is not None
 
 
-@pytest.mark.parametrize("name", ["Segment", "Fine-tune", "Point count", "Project", "Models"])
-def test_no_dock_holds_a_removed_layer(napari_window: None, name: str, viewer: Any, qtbot: Any) -> None:
-    viewer.window.add_plugin_dock_widget(PLUGIN, name)
+DOCKS = ["Segment", "Fine-tune", "Point count", "Project", "Models"]
+
+
+@pytest.mark.parametrize("names", [DOCKS, *(pytest.param([name], marks=pytest.mark.slow) for name in DOCKS)])
+def test_no_dock_holds_a_removed_layer(
+    napari_window: None, names: list[str], viewer: Any, qtbot: Any
+) -> None:
+    for name in names:
+        viewer.window.add_plugin_dock_widget(PLUGIN, name)
     viewer.add_image(micrograph())
     viewer.add_labels(np.ones((96, 128), np.uint8))
     viewer.add_points([[5, 5]])
