@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,16 @@ def test_the_examples_run(tmp_path: Path) -> None:
     for folder in folders:
         own, end, told = told.partition(f"end of {folder}\n")
         assert end and "0.7" in own, folder
+
+
+@pytest.mark.parametrize(
+    ("old", "name"),
+    [
+        ("phaseguide.models.sam.base_weights", "find_base"),
+        ("phaseguide.segmentation.look_inside", "look_inside"),
+    ],
+)
+def test_names_of_the_version_before_work_with_a_warning(old: str, name: str) -> None:
+    module = import_module(old)
+    with pytest.warns(DeprecationWarning, match=f"{old} is .* now"):
+        assert callable(getattr(module, name))

@@ -59,5 +59,5 @@ def held(updating: bool) -> Callable[[str, dict[str, Any]], None]:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model file with random weights."""
-    return tiny_model(tmp_path_factory.mktemp("tiny"))
+    """A model file with random weights, on the encoder with which the behaviour was first held."""
+    return tiny_model(tmp_path_factory.mktemp("tiny"), encoder="tu-tf_efficientnet_lite0")

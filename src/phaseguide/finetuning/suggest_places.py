@@ -133,7 +133,7 @@ def rank_places(
     """Choose places to paint that do not overlap, the most useful first; fewer than ``count`` where nothing is left to
     gain.
 
-    Scores and shares as for `doubt`. What edits cover needs no second stroke; `SchemeError` if their shape differs.
+    Scores and shares as `pixel_belief`. What edits cover needs no second stroke; `SchemeError` if their shape differs.
     """
     shape = (scores.shape[1], scores.shape[2])
     if edits is not None and edits.shape != shape:

@@ -23,8 +23,9 @@ from phaseguide.files.foreign import UnsafePathError, path_inside
 from phaseguide.files.json_files import read_json
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.sources import Source
+from phaseguide.folders import user_model_folder
 from phaseguide.jobs.finetune_start import FinetuneJob, SourceSpec, Start
-from phaseguide.models.zoo import check_name, user_model_folder
+from phaseguide.models.zoo import check_name
 
 MANY_EPOCHS = 10_000
 """Epochs of a run that ends by the clock."""

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.files.new_file import write_new
+from phaseguide.folders import user_model_folder
 from phaseguide.jobs.finetune_start import FinetuneJob, Start
 from phaseguide.jobs.interrupted import discard_run
 from phaseguide.models.model_file import model_bytes
-from phaseguide.models.zoo import SUFFIX, check_name, free_name, user_model_folder
+from phaseguide.models.zoo import SUFFIX, check_name, free_name
 
 if TYPE_CHECKING:
     from phaseguide.finetuning.events import FinetuneResult

@@ -13,8 +13,8 @@ from phaseguide.errors import PhaseguideError
 from phaseguide.estimation.point_count import UNNAMED
 from phaseguide.estimation.point_files import load_count, save_count
 from phaseguide.estimation.point_plan import PointPlan, propose_points
+from phaseguide.folders import user_model_folder
 from phaseguide.micrographs.records import sha256_of_array
-from phaseguide.models.zoo import user_model_folder
 from phaseguide.phases import PhaseScheme
 
 

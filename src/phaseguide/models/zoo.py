@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from phaseguide.errors import ModelError
 from phaseguide.files.new_file import sweep_parts, write_new
-from phaseguide.folders import user_model_folder as user_model_folder
+from phaseguide.folders import user_model_folder
 from phaseguide.models.card import Card
 from phaseguide.models.model_file import read_card
 

@@ -22,8 +22,8 @@ from phaseguide.files.atomic import write_bytes
 from phaseguide.files.foreign import read_plain
 from phaseguide.files.json_files import parse_json
 from phaseguide.files.new_file import move_new
+from phaseguide.folders import user_model_folder
 from phaseguide.micrographs.records import sha256_of_array
-from phaseguide.models.zoo import user_model_folder
 from phaseguide.projects import journal
 from phaseguide.projects.places import FILE
 from phaseguide.projects.project import Project

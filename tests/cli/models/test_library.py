@@ -11,9 +11,10 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from phaseguide.cli import app
+from phaseguide.folders import user_model_folder
 from phaseguide.models.model_file import read_card
 from phaseguide.models.recycle import list_recycled
-from phaseguide.models.zoo import list_models, user_model_folder
+from phaseguide.models.zoo import list_models
 from tiny_models import NAMES, tiny_image, tiny_model
 
 

@@ -12,10 +12,10 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from phaseguide.cli import app
+from phaseguide.folders import user_model_folder
 from phaseguide.micrographs.label_maps import read_label_map
 from phaseguide.models import merging
 from phaseguide.models.model_file import read_card
-from phaseguide.models.zoo import user_model_folder
 from sam_files import offer_base
 from sam_models import sam_model
 from tiny_models import tiny_model

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from phaseguide.folders import user_model_folder
 from phaseguide.models.model_file import read_card
 from phaseguide.models.recycle import list_recycled
 from phaseguide.models.sharing import with_card
-from phaseguide.models.zoo import add_model, list_models, user_model_folder
+from phaseguide.models.zoo import add_model, list_models
 from widget_helpers import micrograph
 
 PLUGIN = "napari-phaseguide"

@@ -179,7 +179,8 @@ def test_images_come_and_go(widget: Any, viewer: Any) -> None:
 def test_user_models_are_offered_and_damaged_ones_greyed(
     viewer: Any, model_file: Path, data_dir: Path, qtbot: Any
 ) -> None:
-    from phaseguide.models.zoo import add_model, user_model_folder
+    from phaseguide.folders import user_model_folder
+    from phaseguide.models.zoo import add_model
 
     add_model(model_file, "mine")
     (user_model_folder() / "broken.safetensors").write_bytes(b"nothing")

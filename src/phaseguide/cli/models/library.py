@@ -36,8 +36,9 @@ def list_all(json_target: JsonOption = None) -> None:
 
     [bold]Example[/bold]: phaseguide models list
     """
+    from phaseguide.folders import user_model_folder
     from phaseguide.models.summary import parent_name
-    from phaseguide.models.zoo import list_models, user_model_folder
+    from phaseguide.models.zoo import list_models
 
     entries = list_models()
     table = make_table(

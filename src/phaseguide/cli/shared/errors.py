@@ -95,7 +95,7 @@ def _command(ctx: Any) -> str:
 
 
 def _log_file() -> Path:
-    from phaseguide.models.zoo import user_model_folder
+    from phaseguide.folders import user_model_folder
 
     return user_model_folder().parent / LOG
 

@@ -196,7 +196,7 @@ def keep_preset(ratio_options: RatioOptions, name: str, material: str | None, *,
 
 
 def _store() -> Any:
-    from phaseguide.models.zoo import user_model_folder
+    from phaseguide.folders import user_model_folder
     from phaseguide.ratios import PresetStore
 
     return PresetStore(user_model_folder().parent)

@@ -255,8 +255,8 @@ def check_free(out: Path, overwrite: bool) -> None:
 
 def save_or_rescue(out: Path, segmenter: GuidedSegmenter, card: Card, *, overwrite: bool = True) -> Card:
     """Save a trained model; where that fails, save it into the user's data folder and say so."""
+    from phaseguide.folders import user_model_folder
     from phaseguide.models.model_file import save_model
-    from phaseguide.models.zoo import user_model_folder
 
     try:
         check_free(out, overwrite)  # once more: the training may have taken a night

@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QApplication, QComboBox, QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from phaseguide.errors import ModelError, PhaseguideError, RatioError
-from phaseguide.models.zoo import user_model_folder
+from phaseguide.folders import user_model_folder
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import (
     DEFAULT_SOURCE,
