@@ -81,3 +81,15 @@ def test_what_is_missing_is_said(files: tuple[str, str, Path], tmp_path: Path) -
         done = look(*arguments)  # type: ignore[arg-type]
         assert done.exit_code == 2 and words in done.output, done.output
     assert not out.exists()
+
+
+def test_no_base_and_no_guidance(files: tuple[str, str, Path], tmp_path: Path) -> None:
+    image, model, out = files
+    done = look(image, model, out, "--base", "none", "--json", str(tmp_path / "told.json"))
+    assert done.exit_code == 0, done.output
+    told = json.loads((tmp_path / "told.json").read_text(encoding="utf-8"))
+    assert told["base"] == "" and {view["encoder"] for view in told["views"]} == {"adapted"}
+    plain = str(tiny_model(tmp_path, "none"))
+    asked = look(image, plain, tmp_path / "plain", "--ratio", "ferrite=20%")
+    assert asked.exit_code == 2 and "has no guidance" in asked.output
+    assert not (tmp_path / "plain").exists()

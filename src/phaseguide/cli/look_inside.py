@@ -14,8 +14,6 @@ from phaseguide.cli.shared.output import DeviceOption, JsonOption, ModelOption, 
 from phaseguide.cli.shared.progress import draw
 from phaseguide.errors import PhaseguideError
 
-NO_BASE = "none"
-
 
 def look_inside(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Image file.")],
@@ -65,12 +63,14 @@ def look_inside(
       phaseguide look-inside steel.tif -m uhcs --ratio "spheroidite=70%" --out inside
       phaseguide look-inside large.tif -m mine --base uhcs --window 512 --centre 900,400 --out inside
     """  # noqa: D301
+    from phaseguide.control import Control
+    from phaseguide.jobs.look_inside import InsideFound, InspectionRequest, run_look
     from phaseguide.jobs.precheck import check_parts
-    from phaseguide.models.zoo import open_model
+    from phaseguide.jobs.session_store import SessionStore
+    from phaseguide.models.model_file import read_card
+    from phaseguide.models.zoo import find_model
     from phaseguide.ratios import parse_ratio
-    from phaseguide.segmentation.inside.base_encoder import find_base
     from phaseguide.segmentation.inside.sheet import inside_files, save_inside, view_row
-    from phaseguide.segmentation.inside.views import look_inside as look
 
     middle = _read_centre(centre)
     stem = image.stem if plane == 0 else f"{image.stem}_{plane:03d}"
@@ -83,30 +83,23 @@ def look_inside(
         pixels, margins = pixels[plane], margins.of_plane(plane)
     elif plane:
         raise PhaseguideError(f"{image}: is one plane and no stack. Leave --plane out.")
-    opened = open_model(model)
-    asked = None if ratio is None else parse_ratio(ratio, opened.card.scheme)
-    start = None
-    if base is None:
-        start = find_base(opened)
-    elif base != NO_BASE:
-        other = open_model(base)
-        start = (other.card.name, other.segmenter)
-    views = draw(
-        look(
-            opened,
-            pixels,
-            ratio=asked,
-            base=None if start is None else start[1],
-            device=device,
-            window=window,
-            centre=middle,
-            name=str(image),
-            labels=margins.exclude(None, pixels.shape[:2]),
-        )
+    path = find_model(model)
+    card = read_card(path)
+    request = InspectionRequest(
+        path,
+        lambda: pixels,
+        str(image),
+        None if ratio is None else parse_ratio(ratio, card.scheme),
+        middle,
+        device,
+        margins=margins,
+        base=base,
+        window=window,
     )
-    base_name = "" if start is None else start[0]
+    found: InsideFound = draw(run_look(request, SessionStore(), Control()))
+    views, base_name = found.views, found.base_name
     files = save_inside(
-        out, stem, views, pixels, model_name=opened.card.name, base_name=base_name, replace=overwrite
+        out, stem, views, pixels, model_name=card.name, base_name=base_name, replace=overwrite
     )
     table = make_table("Share of the variance %", ("encoder", "block", "red", "green", "blue", "px"), left=2)
     for view in views:
@@ -117,9 +110,7 @@ def look_inside(
     console.print("px: pixels of the image to a side of one token")
     console.print(f"All on one sheet: {files.sheet}", soft_wrap=True)
     rows = [{**view_row(view), "file": str(path)} for view, path in zip(views, files.pictures, strict=True)]
-    write_json(
-        json_target, {"model": opened.card.name, "base": base_name, "sheet": str(files.sheet), "views": rows}
-    )
+    write_json(json_target, {"model": card.name, "base": base_name, "sheet": str(files.sheet), "views": rows})
 
 
 def _read_centre(text: str | None) -> tuple[float, float] | None:

@@ -293,14 +293,6 @@ def predict(model: LoadedModel, field: PreviewField) -> NDArray[np.uint8]:
     return shown.predict(model.segmenter.eval(), field, 0, frozen=False).labels
 
 
-def fitted_field(field: PreviewField, model: LoadedModel) -> PreviewField:
-    """Give a field the channels of a model."""
-    from phaseguide.segmentation.network.channels import fit_channels
-
-    pixels = fit_channels(field.pixels, model.segmenter.in_channels, "The image on show")
-    return replace(field, pixels=pixels)
-
-
 def _calm(events: Iterator[Any]) -> Iterator[Any]:
     """Leave out most reports of progress: hundreds of them in a second would keep the window busy."""
     told, stage = 0.0, ""

@@ -1,4 +1,4 @@
-"""Getting the base weights of a model, as generators for a worker thread. Free of Qt."""
+"""Getting the base weights of a model, as generators for a worker thread and the command line. Free of Qt."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from phaseguide.events import Finished, Notice, Progress
 Events = Iterator[Progress | Notice | Finished[Path]]
 
 
-def download(size: str, control: Control) -> Events:
+def download(size: str, control: Control, mirror: str | None = None) -> Events:
     """Download the official weights of a size; ends without a result when ``control`` says stop.
 
-    What was downloaded until then is kept.
+    What was downloaded until then is kept. ``mirror``: address of a folder to get them from; see there.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def download(size: str, control: Control) -> Events:
     """
     from phaseguide.models.sam.weights import fetch_base
 
-    yield from _until_stopped(fetch_base(size), control)
+    yield from _until_stopped(fetch_base(size, mirror), control)
 
 
 def take_file(path: Path, sha256: str, control: Control) -> Events:

@@ -1,4 +1,4 @@
-"""One look inside a network as a generator of small events. Free of Qt and of layers; it runs in a worker."""
+"""One look inside a network as a generator of small events, for the dock's worker and the command line. Free of Qt."""
 
 from __future__ import annotations
 
@@ -15,13 +15,19 @@ from phaseguide.events import Finished, Notice, Progress
 
 if TYPE_CHECKING:
     from phaseguide.jobs.session_store import SessionStore
+    from phaseguide.micrographs.margins import Margins
+    from phaseguide.models.model_file import LoadedModel
+    from phaseguide.models.segmenter import GuidedSegmenter
     from phaseguide.ratios import Ratio
     from phaseguide.segmentation.inside.views import InsideView
+
+NO_BASE = "none"
+"""Asked for as base: none."""
 
 
 @dataclass(frozen=True)
 class InspectionRequest:
-    """What one press asks for.
+    """What one press or one command asks for.
 
     Attributes
     ----------
@@ -31,19 +37,29 @@ class InspectionRequest:
     name : str
         Of the plane, for messages.
     ratio : ndarray, shape (K,), or None
-    centre : tuple of float
-        Row and column in the middle of what is on show.
+        Only of a guided model.
+    centre : tuple of float, or None
+        Row and column in the middle of the part that is looked at; None: the middle of the image.
     device : str
     invert : bool
+    margins : Margins, or None
+        Of the plane, where its file has told them; None: they are looked for in its pixels.
+    base : str, or None
+        Name or path of the model whose encoder to compare with, or `NO_BASE`; None: what the training began with.
+    window : int, or None
+        Largest side of that part, px; None: as of `phaseguide.segmentation.inside.views.look_inside`.
     """
 
     model_path: Path
     read: Callable[[], NDArray[Any]]
     name: str
     ratio: Ratio | None
-    centre: tuple[float, float]
+    centre: tuple[float, float] | None
     device: str = "auto"
     invert: bool = False
+    margins: Margins | None = None
+    base: str | None = None
+    window: int | None = None
 
 
 @dataclass(frozen=True)
@@ -76,26 +92,26 @@ def run_look(
     yield Progress("Loading the model", 0, 0)
     import_torch()
     from phaseguide.micrographs.margins import find_margins
-    from phaseguide.segmentation.inside.base_encoder import find_base
-    from phaseguide.segmentation.inside.views import look_inside
+    from phaseguide.segmentation.inside.views import WINDOW, look_inside
 
     with store.lock:
         model = store.model(request.model_path, request.device)
         if control.stopping:
             return
-        base = find_base(model)
-        guided = model.card.guidance.kind != "none"
+        base = _base_of(model, request.base)
         pixels = request.read()
+        margins = find_margins(pixels) if request.margins is None else request.margins
         events = look_inside(
             model,
             pixels,
-            ratio=request.ratio if guided else None,
+            ratio=request.ratio,
             base=None if base is None else base[1],
             device=request.device,
+            window=WINDOW if request.window is None else request.window,
             centre=request.centre,
             invert=request.invert,
             name=request.name,
-            labels=find_margins(pixels).exclude(None, pixels.shape[:2]),
+            labels=margins.exclude(None, pixels.shape[:2]),
         )
         with closing(events):  # type: ignore[type-var]
             for event in events:
@@ -105,3 +121,16 @@ def run_look(
                     yield Finished(InsideFound(event.result, "" if base is None else base[0]))
                 else:
                     yield event
+
+
+def _base_of(model: LoadedModel, asked: str | None) -> tuple[str, GuidedSegmenter] | None:
+    """The encoder to compare with, and its name."""
+    from phaseguide.models.zoo import open_model
+    from phaseguide.segmentation.inside.base_encoder import find_base
+
+    if asked is None:
+        return find_base(model)
+    if asked == NO_BASE:
+        return None
+    other = open_model(asked)
+    return other.card.name, other.segmenter

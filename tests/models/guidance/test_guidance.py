@@ -7,6 +7,7 @@ import torch
 
 from phaseguide.errors import ModelError
 from phaseguide.models.guidance import GUIDANCE, build_guidance
+from phaseguide.models.guidance.ccrm import magnitude
 from phaseguide.models.guidance.plm import PhaseLearningModule
 
 ABLATIONS = {
@@ -94,13 +95,17 @@ def test_another_ratio_changes_the_features(kind: str, options: dict[str, object
 
 
 def test_class_ratio_maps_sum_to_one_and_follow_the_ratio() -> None:
+    """Without a gate, and with one channel a phase, what is added to the features are the maps less the evidence."""
     torch.manual_seed(0)
-    module = GUIDANCE["ccrm"](8, 3)
-    features = torch.randn(1, 8, 6, 6)
-    low = module.class_ratio_maps(features, torch.tensor([[0.05, 0.45, 0.5]]))  # type: ignore[operator]
-    high = module.class_ratio_maps(features, torch.tensor([[0.9, 0.05, 0.05]]))  # type: ignore[operator]
-    assert torch.allclose(low.sum(1), torch.ones(1, 6, 6), atol=1e-5)
-    assert float(high[:, 0].mean()) > float(low[:, 0].mean()) + 0.3
+    module = GUIDANCE["ccrm"](3, 3, use_gate=False, delta=1.0)
+    with torch.no_grad():
+        module.embed.weight.copy_(torch.eye(3)[:, :, None, None])  # type: ignore[operator, union-attr]
+    features = torch.randn(1, 3, 6, 6)
+    size = magnitude(features)
+    low = (module(features, torch.tensor([[0.05, 0.45, 0.5]])) - features) / size
+    high = (module(features, torch.tensor([[0.9, 0.05, 0.05]])) - features) / size
+    assert torch.allclose(low.sum(1), torch.zeros(1, 6, 6), atol=1e-5), "both sum to 1 over the phases"
+    assert float((high - low)[:, 0].detach().mean()) > 0.3
 
 
 @pytest.mark.parametrize(

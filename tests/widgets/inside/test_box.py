@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from phaseguide.widgets.inside.layers import find_inside, placed, show_inside, v
 from phaseguide.widgets.layers.roles import KEY
 from phaseguide.widgets.segment.dock import SegmentWidget
 from phaseguide.widgets.segment.plan import middle_on_show
+from tiny_models import tiny_model
 from widget_helpers import SHAPE, micrograph
 
 WAIT = 60_000
@@ -70,6 +72,16 @@ def test_stages_lie_on_the_micrograph(viewer: Any, widget: SegmentWidget, look: 
     assert [layer.name for layer in layers if layer.visible] == ["steel inside: stage 3"]
     assert "stage 3: " in widget.tools.inside.answer.text() and "%" in widget.tools.inside.answer.text()
     assert widget.panel.image_box.layers == [image], "the pictures are no micrographs"
+
+
+def test_without_guidance_the_values_are_not_asked_for(
+    viewer: Any, widget: SegmentWidget, look: Any, tmp_path: Path
+) -> None:
+    viewer.add_image(micrograph(), name="steel")
+    widget.panel.table.boxes[0].setValue(30.0)
+    widget.panel.model_box.open_file(tiny_model(tmp_path, "none"))
+    assert widget.state.asked is not None
+    assert [layer.name for layer in look()] == [f"steel inside: {stage}" for stage in STAGES]
 
 
 def test_the_next_look_replaces_only_its_own(viewer: Any, widget: SegmentWidget, look: Any) -> None:

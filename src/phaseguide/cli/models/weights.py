@@ -84,10 +84,11 @@ def get(
 
     phaseguide models base get vit_h --mirror https://mirror.example.org/sam/
     """
-    from phaseguide.models.sam.weights import fetch_base
+    from phaseguide.control import Control
+    from phaseguide.jobs.get_weights import download
 
     try:
-        path = draw(fetch_base(size, mirror))
+        path = draw(download(size, Control(), mirror))
     except KeyboardInterrupt:
         say_notice(f"What was downloaded is kept. Go on with: phaseguide models base get {size}")
         raise

@@ -59,11 +59,6 @@ class ClassRatioMapping(Guidance):
         self.embed = nn.Conv2d(n_phases, channels, 1, bias=False)
         self.delta = nn.Parameter(torch.tensor(float(delta)))
 
-    def class_ratio_maps(self, features: Tensor, ratio: Tensor) -> Tensor:
-        """Return the spatial maps m, shape (B, K, H, W); they sum to 1 over the phases."""
-        local, prior = self._local_and_prior(features, ratio)
-        return torch.softmax(local + prior, dim=1)
-
     def _local_and_prior(self, features: Tensor, ratio: Tensor) -> tuple[Tensor, Tensor]:
         local = self.evidence(features / magnitude(features))
         log_ratio = torch.log(ratio.clamp_min(FLOOR))[:, :, None, None].expand_as(local)

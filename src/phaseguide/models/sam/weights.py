@@ -338,12 +338,6 @@ def listing() -> Iterator[Progress | Finished[list[BaseEntry]]]:
     yield Finished(entries)
 
 
-def list_bases() -> list[BaseEntry]:
-    """List base weights; see `listing`."""
-    entries: list[BaseEntry] = run_to_end(listing())
-    return entries
-
-
 def _describe(file: Path, added: Added | None) -> Generator[Progress, None, BaseEntry]:
     """Entry of a file of the user's."""
     problem, there = "", 0

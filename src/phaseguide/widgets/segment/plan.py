@@ -199,11 +199,12 @@ class Planner:
         if len(planes.data_shape(image)) < 2:
             raise MicrographError(f"{image.name}: is no image of rows and columns. Choose another layer.")
         asked = state.asked
+        ratio = None if asked is None else validate_ratio(asked, model.scheme)
         return InspectionRequest(
             model.path,
             plane_reader(planes.full_data(image), state.plane, rgb=image.rgb),
             plane_name(image.name, state.plane),
-            None if asked is None else validate_ratio(asked, model.scheme),
+            ratio if model.card.guidance.kind != "none" else None,
             middle_on_show(self._viewer, image),
             state.options.device,
             state.options.invert,
