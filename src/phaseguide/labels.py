@@ -35,6 +35,17 @@ def overlay(below: NDArray[np.uint8], above: NDArray[Any] | None) -> Map:
     return np.where(says, above, below).astype(np.uint8)
 
 
+def where_corrected(said: Map, edits: Map, result: Map | None) -> NDArray[np.bool_]:
+    """Return where labels that were corrected elsewhere are to be taken over into edits.
+
+    That is where they say something (0 says nothing) and not what is on show, the result with the edits on top, says
+    already. Without a result every label counts, where the edits do not say the same. All have the same shape.
+    """
+    shown = edits if result is None else overlay(result, edits)
+    mask: NDArray[np.bool_] = (said != NOT_CLASSIFIED) & (said != shown)
+    return mask
+
+
 def is_labelled(labels: NDArray[Any]) -> NDArray[np.bool_]:
     """Return which pixels have a phase: they are classified and not excluded."""
     mask: NDArray[np.bool_] = (labels != NOT_CLASSIFIED) & (labels != EXCLUDED)

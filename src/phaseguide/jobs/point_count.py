@@ -1,4 +1,4 @@
-"""A count under way: its answers, each written to disk at once, so that nothing is lost."""
+"""A point count: read and evaluated, or under way with each answer written to disk at once, so that none is lost."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.estimation.point_count import UNNAMED
-from phaseguide.estimation.point_files import load_count, save_count
+from phaseguide.estimation.point_count import UNNAMED, PointCountEstimate, adjusted_areas
+from phaseguide.estimation.point_files import load_count, read_answers, save_count
 from phaseguide.estimation.point_plan import PointPlan, propose_points
 from phaseguide.folders import user_model_folder
 from phaseguide.micrographs.records import sha256_of_array
@@ -19,18 +19,27 @@ from phaseguide.phases import PhaseScheme
 
 
 @dataclass
-class RunningCount:
-    """A plan, the answers so far, and the file that keeps them.
+class Count:
+    """A plan and the answers so far.
 
     Attributes
     ----------
     plan : PointPlan
     answers : ndarray of int64, shape (N,)
-    path : Path
     """
 
     plan: PointPlan
     answers: NDArray[np.int64]
+
+    def evaluate(self) -> PointCountEstimate:
+        """Make areas of the answers so far; `PointCountError` where no point is named."""
+        return adjusted_areas(self.plan, self.answers)
+
+
+@dataclass
+class RunningCount(Count):
+    """A count under way; ``path`` is the file that keeps it."""
+
     path: Path
 
     @property
@@ -62,6 +71,27 @@ class RunningCount:
     def discard(self) -> None:
         """Remove the file."""
         self.path.unlink(missing_ok=True)
+
+
+def read_count(points: Path, plan: Path | None = None) -> Count:
+    """Read a count that was answered in a table, or saved as one file.
+
+    Parameters
+    ----------
+    points : Path
+        The table with the phases filled in, or a saved count (.json).
+    plan : Path, optional
+        The plan of the table; without it, the .json file beside it.
+
+    Raises
+    ------
+    PointCountError, PhaseguideError
+        As `load_count` and `read_answers`.
+    """
+    known, answers = load_count(points.with_suffix(".json") if plan is None else plan)
+    if points.suffix.lower() != ".json":
+        answers = read_answers(points, known)
+    return Count(known, answers)
 
 
 def count_folder() -> Path:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,36 +106,55 @@ def expected_table(pixels: NDArray[np.int64], count: int) -> Table:
     return ("Phase", "In map\n%", *(f"± {number}\npoints" for number in errors)), rows
 
 
-def result_table(estimate: PointCountEstimate) -> Table:
+def area_rows(scheme: PhaseScheme, estimate: PointCountEstimate) -> list[dict[str, Any]]:
+    """What a point count says of each phase, as it is written to JSON; shares in [0, 1]."""
+    return [
+        {
+            "phase": phase.name,
+            "label": phase.label,
+            "in_map": float(estimate.map_shares[k]),
+            "area": float(estimate.shares[k]),
+            "standard_error": float(estimate.standard_error[k]),
+            "low": float(estimate.low[k]),
+            "high": float(estimate.high[k]),
+            "points": int(estimate.counts[:, k].sum()),
+            "if_no_unclear_point": float(estimate.lowest[k]),
+            "if_every_unclear_point": float(estimate.highest[k]),
+        }
+        for k, phase in enumerate(scheme)
+    ]
+
+
+def result_table(scheme: PhaseScheme, estimate: PointCountEstimate) -> Table:
     """Area with standard error and interval; with unclear points also what they could change."""
     unclear = bool(estimate.unclear.any())
     rows = []
-    for k, share in enumerate(estimate.shares * 100):
+    for one in area_rows(scheme, estimate):
         row = [
-            f"{estimate.map_shares[k] * 100:.2f}",
-            f"{share:.1f} ± {estimate.standard_error[k] * 100:.1f}",
-            f"{estimate.low[k] * 100:.1f}–{estimate.high[k] * 100:.1f}",
-            str(int(estimate.counts[:, k].sum())),
+            f"{one['in_map'] * 100:.2f}",
+            f"{one['area'] * 100:.1f} ± {one['standard_error'] * 100:.1f}",
+            f"{one['low'] * 100:.1f}–{one['high'] * 100:.1f}",
+            str(one["points"]),
         ]
         if unclear:
-            row.append(f"{estimate.lowest[k] * 100:.1f}–{estimate.highest[k] * 100:.1f}")
+            row.append(f"{one['if_no_unclear_point'] * 100:.1f}–{one['if_every_unclear_point'] * 100:.1f}")
         rows.append(row)
     headings = ("Phase", "In map\n%", "Area %\n± SE", "95 %\ninterval", "Points")
     return (*headings, "Unclear:\nnone–all") if unclear else headings, rows
 
 
+COPIED = {
+    "in_map": "In map %", "area": "Area %", "standard_error": "Standard error", "low": "95 % low",
+    "high": "95 % high", "if_no_unclear_point": "If no unclear point %",
+    "if_every_unclear_point": "If every unclear point %",
+}  # fmt: skip
+"""Columns of percentages in what is copied, and their headings."""
+
+
 def clipboard_text(scheme: PhaseScheme, estimate: PointCountEstimate) -> str:
     """Tab-separated table with every number, and the notes below it."""
-    headings = (
-        "Phase", "In map %", "Area %", "Standard error", "95 % low", "95 % high", "If no unclear point %",
-        "If every unclear point %", "Points",
-    )  # fmt: skip
-    columns: Sequence[NDArray[np.float64]] = (
-        estimate.map_shares, estimate.shares, estimate.standard_error, estimate.low, estimate.high,
-        estimate.lowest, estimate.highest,
-    )  # fmt: skip
-    lines = ["\t".join(headings)]
-    for k, phase in enumerate(scheme):
-        numbers = [f"{column[k] * 100:.2f}" for column in columns]
-        lines.append("\t".join([phase.name, *numbers, str(int(estimate.counts[:, k].sum()))]))
+    lines = ["\t".join(("Phase", *COPIED.values(), "Points"))]
+    for row in area_rows(scheme, estimate):
+        numbers = [f"{row[column] * 100:.2f}" for column in COPIED]
+        lines.append("\t".join([row["phase"], *numbers, str(row["points"])]))
     return "\n".join([*lines, *estimate.notes]) + "\n"

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from phaseguide.errors import ProjectError
 from phaseguide.files.json_files import read_json
-from phaseguide.labels import overlay
+from phaseguide.labels import where_corrected
 from phaseguide.micrographs.label_maps import read_label_map, write_label_map
 from phaseguide.micrographs.records import write_record
-from phaseguide.phases import NOT_CLASSIFIED
 from phaseguide.projects import store
 from phaseguide.projects.change import Change
 from phaseguide.projects.places import own_file
@@ -47,11 +46,9 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def corrected(said: Labels, result: Labels, edits: Labels | None) -> Labels:
-    """Return edits with what labels (H, W) say that were corrected elsewhere, only where they differ from the map on
-    show.
+    """Return edits with what labels (H, W) say that were corrected elsewhere (`where_corrected`).
 
-    What was corrected is the result with the edits on top; edits stay where ``said`` does not differ, and 0 says
-    nothing. `ProjectError` if shapes differ.
+    Everywhere else edits stay as they are. `ProjectError` if shapes differ.
     """
     if said.shape != result.shape:
         raise ProjectError(
@@ -59,8 +56,7 @@ def corrected(said: Labels, result: Labels, edits: Labels | None) -> Labels:
             f"{' x '.join(map(str, result.shape))} px. Labels must match pixel by pixel."
         )
     before = np.zeros_like(result) if edits is None else edits
-    shown = overlay(result, before)
-    return np.where((said != NOT_CLASSIFIED) & (said != shown), said, before)
+    return np.where(where_corrected(said, before, result), said, before)
 
 
 def write_edits(change: Change, field_id: str, edits: Labels, base: Labels | None) -> FieldEntry:

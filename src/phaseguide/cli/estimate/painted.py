@@ -26,7 +26,7 @@ from phaseguide.errors import MicrographError, PhaseguideError
 
 if TYPE_CHECKING:
     from phaseguide.estimation.painted import PaintedEstimate
-    from phaseguide.estimation.planes import PaintedPlane
+    from phaseguide.jobs.painted_share import PaintedPlane
     from phaseguide.phases import PhaseScheme
 
 estimate_app = command_group("Estimate area shares, with an interval, from what you painted or named.")
@@ -75,7 +75,7 @@ def painted(
       phaseguide estimate painted steel.tif --labels painted.tif -m uhcs
       phaseguide estimate painted steel.tif --labels strokes.tif -m uhcs --reading extrapolated --json -
     """  # noqa: D301
-    from phaseguide.estimation.planes import estimate_planes
+    from phaseguide.jobs.painted_share import estimate_plane, estimate_specimen
     from phaseguide.micrographs.records import record_of_another, result_record
     from phaseguide.models.zoo import open_model
 
@@ -94,8 +94,12 @@ def painted(
         )
     planes = _read_planes(image, labels, plane, exclude_info_bar)
     opened = open_model(model)
-    estimate = draw(estimate_planes(planes, opened, reading, device=device))  # type: ignore[arg-type]
-    _show(estimate, opened.card.scheme, json_target)
+    scheme, looking = opened.card.scheme, opened if reading == "extrapolated" else None
+    if len(planes) == 1:
+        estimate = draw(estimate_plane(planes[0], scheme, looking, device=device))
+    else:
+        estimate = draw(estimate_specimen(planes, scheme, looking, device=device))
+    _show(estimate, scheme, json_target)
     write_json(
         json_target,
         {
@@ -104,14 +108,14 @@ def painted(
             "model": opened.card.name,
             "reading": estimate.reading,
             "planes": len(planes),
-            "phases": _rows(estimate, opened.card.scheme),
+            "phases": _rows(estimate, scheme),
             "warnings": list(estimate.warnings),
         },
     )
 
 
 def _read_planes(image: Path, labels: Path, plane: int | None, exclude_bar: bool) -> list[PaintedPlane]:
-    from phaseguide.estimation.planes import PaintedPlane
+    from phaseguide.jobs.painted_share import PaintedPlane
     from phaseguide.micrographs.label_maps import read_label_map
 
     micrograph, painted = read_image(image), read_label_map(labels)
@@ -128,7 +132,7 @@ def _read_planes(image: Path, labels: Path, plane: int | None, exclude_bar: bool
     check_plane(image, len(pixels), chosen[-1])
     many = len(pixels) > 1
     return [
-        PaintedPlane(f"{labels}, plane {z}" if many else str(labels), pixels[z], painted[z]) for z in chosen
+        PaintedPlane(f"{labels}, plane {z}" if many else str(labels), painted[z], pixels[z]) for z in chosen
     ]
 
 

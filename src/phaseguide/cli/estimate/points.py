@@ -17,7 +17,6 @@ from phaseguide.errors import OutputError, PhaseguideError
 from phaseguide.files.json_files import read_json
 
 if TYPE_CHECKING:
-    from phaseguide.estimation.point_count import PointCountEstimate
     from phaseguide.estimation.point_plan import PointPlan
     from phaseguide.phases import PhaseScheme
 
@@ -121,17 +120,16 @@ def evaluate(
       phaseguide estimate points evaluate points.csv
       phaseguide estimate points evaluate points.csv --plan points.json --json areas.json
     """  # noqa: D301
-    from phaseguide.estimation.point_count import adjusted_areas
-    from phaseguide.estimation.point_files import load_count, read_answers
+    from phaseguide.jobs.point_count import read_count
+    from phaseguide.jobs.tables import area_rows
 
-    known, answers = load_count(points.with_suffix(".json") if plan is None else plan)
-    if points.suffix.lower() != ".json":
-        answers = read_answers(points, known)
-    estimate = adjusted_areas(known, answers)
+    count = read_count(points, plan)
+    estimate = count.evaluate()
+    rows = area_rows(count.plan.scheme, estimate)
     console = page(json_target)
     columns = ("phase", "in map %", "area %", "± SE", "95 % interval", "points", "unclear: none", "all")
     table = make_table("", columns)
-    for row in _rows(known, estimate):
+    for row in rows:
         table.add_row(
             row["phase"],
             percent(row["in_map"]),
@@ -148,32 +146,14 @@ def evaluate(
     write_json(
         json_target,
         {
-            "phases": _rows(known, estimate),
-            "points": len(known),
+            "phases": rows,
+            "points": len(count.plan),
             "named": estimate.named,
             "unclear": int(estimate.unclear.sum()),
             "confusion": estimate.counts.tolist(),
             "notes": list(estimate.notes),
         },
     )
-
-
-def _rows(plan: PointPlan, estimate: PointCountEstimate) -> list[dict[str, Any]]:
-    return [
-        {
-            "phase": phase.name,
-            "label": phase.label,
-            "in_map": float(estimate.map_shares[k]),
-            "area": float(estimate.shares[k]),
-            "standard_error": float(estimate.standard_error[k]),
-            "low": float(estimate.low[k]),
-            "high": float(estimate.high[k]),
-            "points": int(estimate.counts[:, k].sum()),
-            "if_no_unclear_point": float(estimate.lowest[k]),
-            "if_every_unclear_point": float(estimate.highest[k]),
-        }
-        for k, phase in enumerate(plan.scheme)
-    ]
 
 
 def _show_expected(plan: PointPlan, count: int, right: float) -> None:

@@ -10,7 +10,7 @@ from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.estimation.point_count import PointCountEstimate, adjusted_areas
+from phaseguide.estimation.point_count import PointCountEstimate
 from phaseguide.estimation.point_plan import PointCountError, stratum_pixels
 from phaseguide.jobs.plane_index import Index
 from phaseguide.jobs.point_count import RunningCount, open_count
@@ -119,7 +119,7 @@ class PointCountWidget(Dock):
         if self.count is None:
             return
         try:
-            self.estimate = adjusted_areas(self.count.plan, self.count.answers)
+            self.estimate = self.count.evaluate()
         except PointCountError as error:
             self.say(str(error), alarm=True)
             return
@@ -255,7 +255,7 @@ class PointCountWidget(Dock):
         later(self, self.panel.fit_width)  # new rows have no style before the next turn
 
     def _show_result(self, scheme: PhaseScheme, estimate: PointCountEstimate) -> None:
-        self.panel.result.set_rows(scheme, *result_table(estimate))
+        self.panel.result.set_rows(scheme, *result_table(scheme, estimate))
         self.panel.notes.setText("\n".join(estimate.notes))
         self.panel.notes.setVisible(bool(estimate.notes))
         self.say("")

@@ -12,7 +12,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QPushButton, QWidget
 
 from phaseguide.errors import MicrographError, PhaseguideError
-from phaseguide.labels import Map, as_uint8, overlay
+from phaseguide.labels import Map, as_uint8, where_corrected
 from phaseguide.phases import NOT_CLASSIFIED, PhaseScheme
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.identity import role_of
@@ -23,7 +23,7 @@ from phaseguide.widgets.qt.tasks import in_background
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image, Labels
+    from napari.layers import Image
 
 DIFFERENT, WHOLE = "only where they differ from the result", "all of them, as truth"
 
@@ -158,10 +158,8 @@ def take_labels(
     said = _checked(labels, image, name, scheme)
     edits = roles.ensure_edits_layer(viewer, image, scheme)
     roles.check_edits(edits, image)
-    wanted = said != NOT_CLASSIFIED
-    if not whole:
-        wanted &= said != _shown(viewer, image, edits)
-    where = np.nonzero(wanted & (said != edits.data))
+    result = None if whole else _result(viewer, image)
+    where = np.nonzero(where_corrected(said, as_uint8(edits.data), result))
     if not where[0].size:
         return 0
     # The way of a brush: one step of undo, and everyone who listens to strokes hears of it.
@@ -186,10 +184,10 @@ def _checked(labels: NDArray[Any], image: Image, name: str, scheme: PhaseScheme)
     return as_uint8(labels)
 
 
-def _shown(viewer: ViewerModel, image: Image, edits: Labels) -> Map:
+def _result(viewer: ViewerModel, image: Image) -> Map:
     phases = roles.find_layer(viewer, image, "phases")
     if phases is None or roles.same_grid(phases, image) is not None:
         raise MicrographError(
             f"{image.name!r} has no result that labels could differ from. Segment it first, or take all labels."
         )
-    return overlay(as_uint8(phases.data), as_uint8(edits.data))
+    return as_uint8(phases.data)

@@ -21,7 +21,14 @@ from qtpy.QtWidgets import (
 )
 
 from phaseguide.errors import MicrographError, PhaseguideError
-from phaseguide.jobs.painted_share import ScoredImage, counted_share, learnt_share, pooled_share
+from phaseguide.events import run_to_end
+from phaseguide.jobs.painted_share import (
+    PaintedPlane,
+    ScoredImage,
+    counted_share,
+    estimate_specimen,
+    learnt_share,
+)
 from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.hub import RatioOffer
@@ -221,8 +228,9 @@ class PaintedBox(QWidget):
         if (reason := roles.same_grid(layer, image)) is not None:
             raise MicrographError(reason)
         if self.pool_check.isChecked() and len(shape) > 2:
-            data, every = np.array(layer.data), planes.all_indices(image)  # the brush goes on meanwhile
-            return lambda: pooled_share(data, every, scheme, source)
+            data = np.array(layer.data)  # the brush goes on meanwhile
+            every = [PaintedPlane(source, data[index]) for index in planes.all_indices(image)]
+            return lambda: (run_to_end(estimate_specimen(every, scheme)), None)
         labels = np.array(layer.data[planes.current_index(image, self._viewer.dims.point)])
         if self.reading == "painted":
             return lambda: counted_share(labels, scheme, source)
