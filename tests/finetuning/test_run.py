@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -102,6 +104,14 @@ def test_the_same_run_gives_the_same_weights(model: LoadedModel, parts: str) -> 
     assert weights(first) == weights(again) != weights(other)
 
 
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock for previews that moves ten seconds with every look, however quick the run is."""
+    ticks = itertools.count(step=10.0)
+    monkeypatch.setattr("phaseguide.finetuning.preview.time", SimpleNamespace(monotonic=lambda: next(ticks)))
+
+
+@pytest.mark.usefixtures("hurried")
 def test_previews_change_nothing(model: LoadedModel) -> None:
     field = PreviewField(tiny_image(1, SHAPE), None, "a")
     config = QUICK.changed(epochs=6)
@@ -357,6 +367,7 @@ def test_the_order_of_the_sources_and_other_draws_change_nothing(model: LoadedMo
     assert weights(first) == weights(again)
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_broken_preview_ends_the_previews_and_not_the_run(model: LoadedModel) -> None:
     def broken() -> PreviewField:
         raise OSError("the file is gone")
