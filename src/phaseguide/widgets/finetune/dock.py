@@ -19,7 +19,7 @@ from phaseguide.widgets.finetune.outcome import FinetuneOutcome
 from phaseguide.widgets.finetune.panel import FinetunePanel
 from phaseguide.widgets.finetune.preview import FieldOnShow
 from phaseguide.widgets.finetune.setup import FinetuneSetup
-from phaseguide.widgets.finetune.state import FinetuneState, Messages, image_in_work
+from phaseguide.widgets.finetune.state import FinetuneState, Messages, Shared, image_in_work
 from phaseguide.widgets.layers import maps, planes
 from phaseguide.widgets.layers.identity import role_of
 from phaseguide.widgets.layers.warm_up import with_colours
@@ -54,9 +54,10 @@ class FinetuneWidget(Dock):
         self.fill(self.panel)
         self.runner = TaskRunner(self)
         self.state = FinetuneState()
-        shared = (self, napari_viewer, self.opened, self.panel, self.state, Messages(self.say, self.fail))
-        self.setup = FinetuneSetup(*shared)
-        self.results = FinetuneOutcome(*shared)
+        messages = Messages(self.say, self.fail)
+        shared = Shared(napari_viewer, self.opened, self.panel, self.state, messages)
+        self.setup = FinetuneSetup(self, shared)
+        self.results = FinetuneOutcome(self, shared)
         self.places = NextPlaces(napari_viewer, lambda: places_finder(napari_viewer, self.panel, self.state))
         self.panel.next_slot.addWidget(self.places)
         self._field, self._clock = FieldOnShow(), Clock()

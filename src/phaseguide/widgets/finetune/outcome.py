@@ -13,7 +13,7 @@ from phaseguide.jobs.finetune import predict
 from phaseguide.jobs.keep_model import Outcome, go_back, keep_model
 from phaseguide.widgets.finetune.compare_slider import CompareSlider, Maps
 from phaseguide.widgets.finetune.preview import FieldOnShow
-from phaseguide.widgets.finetune.state import FinetuneState, Messages, image_in_work
+from phaseguide.widgets.finetune.state import DockPart, Shared, image_in_work
 from phaseguide.widgets.layers import maps as finetune_layers
 from phaseguide.widgets.layers import planes
 from phaseguide.widgets.layers.hub import hub_of, tell
@@ -21,30 +21,17 @@ from phaseguide.widgets.qt.dock import later, while_heard
 from phaseguide.widgets.qt.tasks import in_background
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
     from napari.layers import Image
 
-    from phaseguide.widgets.finetune.panel import FinetunePanel
-    from phaseguide.widgets.project.open_project import OpenProject
 
-
-class FinetuneOutcome(QObject):
+class FinetuneOutcome(DockPart):
     """Serves the result box; ``decided`` when another model is in use, or the one in use is a version now."""
 
     decided = Signal()
 
-    def __init__(
-        self,
-        owner: QObject,
-        viewer: ViewerModel,
-        opened: OpenProject,
-        panel: FinetunePanel,
-        state: FinetuneState,
-        messages: Messages,
-    ) -> None:
-        super().__init__(owner)
-        self._viewer, self._opened, self._panel = viewer, opened, panel
-        self._state, self._messages = state, messages
+    def __init__(self, owner: QObject, shared: Shared) -> None:
+        super().__init__(owner, shared)
+        panel = shared.panel
         self._box = panel.result
         self._box.keep_wanted.connect(self.keep)
         self._box.back_wanted.connect(self.go_back)

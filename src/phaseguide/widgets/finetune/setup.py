@@ -19,7 +19,7 @@ from phaseguide.widgets.finetune.clock import describe_plan
 from phaseguide.widgets.finetune.edits_follower import EditsFollower
 from phaseguide.widgets.finetune.panel import IMAGENET, IMPROVE, SAM, SAM_SIZE
 from phaseguide.widgets.finetune.project_phases import ProjectPhases
-from phaseguide.widgets.finetune.state import FinetuneState, Messages, image_in_work
+from phaseguide.widgets.finetune.state import DockPart, Shared, image_in_work
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.edit_log import scheme_of
 from phaseguide.widgets.layers.hub import hub_of
@@ -29,12 +29,9 @@ from phaseguide.widgets.qt.style import ALARM
 from phaseguide.widgets.qt.tasks import Failed
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
     from napari.layers import Labels
 
     from phaseguide.projects.project import Project
-    from phaseguide.widgets.finetune.panel import FinetunePanel
-    from phaseguide.widgets.project.open_project import OpenProject
 
 SETTLE_MS = 600
 """Strokes and settings are looked at when they have been quiet for so long ..."""
@@ -47,7 +44,7 @@ _TUNED = re.compile(r"-tuned(-\d+)?$")
 """The end of a name that a fine-tuned model was given; it is not given twice, the number counts."""
 
 
-class FinetuneSetup(QObject):
+class FinetuneSetup(DockPart):
     """Follows the upper part of the panel; ``looked`` when something new is known about it, ``project_changed``
     when another project was opened or closed.
     """
@@ -55,23 +52,14 @@ class FinetuneSetup(QObject):
     looked = Signal()
     project_changed = Signal()
 
-    def __init__(
-        self,
-        owner: QObject,
-        viewer: ViewerModel,
-        opened: OpenProject,
-        panel: FinetunePanel,
-        state: FinetuneState,
-        messages: Messages,
-    ) -> None:
-        super().__init__(owner)
-        self._viewer, self._opened, self._panel = viewer, opened, panel
-        self._state, self._messages = state, messages
+    def __init__(self, owner: QObject, shared: Shared) -> None:
+        super().__init__(owner, shared)
+        panel = shared.panel
         self.models = StartCache()
         self._worker = LatestWorker(self)
         self._follower = EditsFollower(self._loose_edits)
         self._project: Project | None = None
-        self._in_project = ProjectPhases(opened, while_heard(self, self._on_refused))
+        self._in_project = ProjectPhases(shared.opened, while_heard(self, self._on_refused))
         self._moves: dict[int, int] = {}
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
@@ -79,14 +67,14 @@ class FinetuneSetup(QObject):
         self._settle.timeout.connect(self._refresh)
         panel.goal.currentIndexChanged.connect(self._on_goal)
         panel.model_box.changed.connect(self._on_model)
-        panel.model_box.failed.connect(lambda message: messages.fail(ModelError(message)))
+        panel.model_box.failed.connect(lambda message: shared.messages.fail(ModelError(message)))
         panel.phases.relabelled.connect(self._on_relabelled)
         panel.phases.taken_back.connect(self._on_taken_back)
         panel.phases.changed.connect(self._on_phases)
         panel.sources.changed.connect(self.refresh_soon)
         panel.form.changed.connect(self.refresh_soon)
         self._worker.arrived.connect(self._on_looked)
-        opened.changed.connect(self._on_project)
+        shared.opened.changed.connect(self._on_project)
 
     @property
     def startable(self) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from psygnal import SignalGroupDescriptor
+from qtpy.QtCore import QObject
 
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.identity import image_of
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from phaseguide.jobs.finetune import SourceReport
     from phaseguide.jobs.interrupted import Unfinished
     from phaseguide.jobs.keep_model import Outcome
+    from phaseguide.widgets.finetune.panel import FinetunePanel
+    from phaseguide.widgets.project.open_project import OpenProject
 
 
 @dataclass(eq=False)
@@ -66,3 +69,23 @@ def image_in_work(viewer: ViewerModel) -> Image | None:
     if active is not None and not any(one is active for one in images):
         active = image_of(viewer, active)
     return active if active is not None else (images[-1] if images else None)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What each part of the dock works with, in place of the dock."""
+
+    viewer: ViewerModel
+    opened: OpenProject
+    panel: FinetunePanel
+    state: FinetuneState
+    messages: Messages
+
+
+class DockPart(QObject):
+    """A part of the dock, owned by it; it knows what is shared, and not the dock."""
+
+    def __init__(self, owner: QObject, shared: Shared) -> None:
+        super().__init__(owner)
+        self._viewer, self._opened, self._panel = shared.viewer, shared.opened, shared.panel
+        self._state, self._messages = shared.state, shared.messages
