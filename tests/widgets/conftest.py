@@ -21,6 +21,7 @@ from npe2 import PluginManifest
 
 from light_viewer import LightViewer
 from tiny_models import tiny_model
+from widget_helpers import micrograph
 
 PATIENCE_MS = 120_000
 
@@ -105,6 +106,14 @@ def segment(widget: Any, qtbot: Any) -> Callable[[], None]:
             qtbot.mouseClick(widget.panel.segment_button, Qt.MouseButton.LeftButton)
 
     return press
+
+
+@pytest.fixture
+def done(widget: Any, viewer: Any, segment: Callable[[], None]) -> Any:
+    """The Segment widget after a first segmentation of 'steel'; there is no project."""
+    viewer.add_image(micrograph(), name="steel")
+    segment()
+    return widget
 
 
 @pytest.fixture

@@ -21,14 +21,6 @@ def viewer(model_viewer: Any) -> Any:
     return model_viewer
 
 
-@pytest.fixture
-def done(widget: Any, viewer: Any, segment: Any) -> Any:
-    """The Segment widget after a first segmentation of 'steel'; there is no project."""
-    viewer.add_image(micrograph(), name="steel")
-    segment()
-    return widget
-
-
 def records(layer: Any) -> list[dict[str, Any]]:
     found = layer.metadata[KEY].get("edit_log", [])
     assert isinstance(found, list)

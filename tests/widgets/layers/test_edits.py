@@ -19,14 +19,6 @@ def viewer(model_viewer: Any) -> Any:
     return model_viewer
 
 
-@pytest.fixture
-def done(widget: Any, viewer: Any, segment: Any) -> Any:
-    """The widget after a first segmentation of 'steel'."""
-    viewer.add_image(micrograph(), name="steel")
-    segment()
-    return widget
-
-
 def settled(widget: Any, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: not widget._settle.isActive())
 
