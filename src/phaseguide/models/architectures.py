@@ -121,6 +121,7 @@ _GUIDANCE: dict[str, dict[str, Check]] = {
         "delta": _STRENGTH,
     },
     "ccrm": {"coordinates": _FLAG, "use_gate": _FLAG, "delta": _STRENGTH},
+    "refine": {"width": _whole(4, 256), "levels": _whole(1, 5)},
 }
 
 

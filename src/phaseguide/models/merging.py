@@ -99,6 +99,8 @@ def merge_adapters(segmenter: GuidedSegmenter) -> GuidedSegmenter:
     new.backbone.encoder.load_state_dict(weights)
     new.backbone.decoder.load_state_dict(old.decoder.state_dict())
     new.guidance.load_state_dict(segmenter.guidance.state_dict())
+    if new.refinement is not None and segmenter.refinement is not None:
+        new.refinement.load_state_dict(segmenter.refinement.state_dict())
     new.eval()
     return new
 

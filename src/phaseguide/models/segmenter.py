@@ -13,6 +13,7 @@ from phaseguide.errors import ModelError
 from phaseguide.models.backbones.base import BackboneOptions, Features
 from phaseguide.models.backbones.registry import build_backbone
 from phaseguide.models.guidance import build_guidance
+from phaseguide.models.refinement import REFINE, ScoreRefinement, build_refinement
 from phaseguide.phases import PhaseScheme
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ class GuidanceOptions:
     Attributes
     ----------
     kind : str
-        A key of `phaseguide.models.guidance.GUIDANCE`.
+        A key of `phaseguide.models.guidance.GUIDANCE`, which acts on features, or ``refine``, which acts on scores
+        (`phaseguide.models.refinement.ScoreRefinement`).
     options : dict
         Keyword arguments of its class.
     scales : int
@@ -45,7 +47,8 @@ class GuidedSegmenter(nn.Module):
     """Segment an image into phases, with or without a ratio.
 
     ``decode(encode(image), ratio)`` is the whole model. The encoder never sees the ratio, so its
-    features are computed once an image and every further ratio costs one decode.
+    features are computed once an image and every further ratio costs one decode. A model whose guidance is ``refine``
+    is not decoded again at all: the ratio acts on its scores, and `decode` takes it for none.
 
     Parameters
     ----------
@@ -64,9 +67,13 @@ class GuidedSegmenter(nn.Module):
             raise ModelError(
                 f"guidance at {guidance.scales} scales: {backbone.encoder} has {len(channels)} maps to guide."
             )
+        acts_on_scores = guidance.kind == REFINE
         self.guidance = nn.ModuleList(
             build_guidance(guidance.kind, c, len(scheme), guidance.options)
-            for c in channels[::-1][: guidance.scales]
+            for c in ([] if acts_on_scores else channels[::-1][: guidance.scales])
+        )
+        self.refinement: ScoreRefinement | None = (
+            build_refinement(len(scheme), guidance.options) if acts_on_scores else None
         )
 
     @classmethod

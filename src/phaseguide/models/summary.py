@@ -116,7 +116,8 @@ def count_parameters(segmenter: GuidedSegmenter) -> dict[str, Count]:
     for name, module in backbone.encoder_parts().items():
         own = sum(p.numel() for p in module.parameters())
         counts[name] = Count(counts[name].trainable + own, counts[name].total + own)
-    guidance = sum(p.numel() for p in segmenter.guidance.parameters())
+    modules = [segmenter.guidance] if segmenter.refinement is None else [segmenter.refinement]
+    guidance = sum(p.numel() for module in modules for p in module.parameters())
     decoder = sum(p.numel() for module in backbone.decoder_parts().values() for p in module.parameters())
     counts["guidance"], counts["decoder"] = Count(guidance, guidance), Count(decoder, decoder)
     if not counts["adapters"].total:

@@ -28,6 +28,7 @@ from phaseguide.segmentation.matching.islands import raise_cleaned, remove_small
 from phaseguide.segmentation.matching.match import Match, Matcher, argmax_labels, match_ratio
 from phaseguide.segmentation.matching.prior_shift import prior_shift
 from phaseguide.segmentation.network.logits import Scoring, Window, excluded_only
+from phaseguide.segmentation.network.told import Told
 from phaseguide.segmentation.request import Mode, Preview, Request
 from phaseguide.segmentation.review.advice import (
     describe_conflict,
@@ -129,11 +130,11 @@ class Task:
         return mode
 
     def conditioned(
-        self, imposed: Ratio, focus: Window | None
+        self, told: Told, focus: Window | None
     ) -> Generator[Progress | Notice | Preview, None, NDArray[np.float32]]:
         """Scores of the network that knows the ratio, and the prompts, smoothed if asked."""
         excluded = excluded_only(self.edits)
-        scores = yield from self.scoring.guided(imposed, self.request.prompts, excluded, focus)
+        scores = yield from self.scoring.guided(told, self.request.prompts, excluded, focus)
         return self.scoring.smooth(scores, self.request.smoothing_px)
 
     def match(self, imposed: Ratio, *, conditioned: Ratio | None) -> Match:
@@ -166,12 +167,13 @@ def as_asked(task: Task, asked: Ratio) -> Steps:
     notices: tuple[str, ...] = ()
     if request.scope == "field":
         notices = sentences(describe_conflict(complete_ratio(asked, own), own, imposed, card))
+    told = Told(imposed, asked, own, request.uncertainty)
     if mode == "conditioned":
-        scores = yield from task.conditioned(imposed, task.focus)
+        scores = yield from task.conditioned(told, task.focus)
         labels = cleaned(argmax_labels(scores, task.edits), task.edits, request)
     else:
         if mode == "both":
-            yield from task.conditioned(imposed, task.focus)
+            yield from task.conditioned(told, task.focus)
         match = task.match(imposed, conditioned=imposed if mode == "both" else None)
         labels, notices = match.labels, sentences(describe_match(match))
     achieved = task.shares(labels)
@@ -203,7 +205,8 @@ def by_region(task: Task, asked: Ratio | None) -> Steps:
     conditioned = None
     if mode != "matched":
         conditioned = whole_composition(imposed, seen, areas)
-        yield from task.conditioned(conditioned, task.focus)
+        told = Told(conditioned, conditioned, whole_composition(np.full_like(seen, np.nan), seen, areas), 0.0)
+        yield from task.conditioned(told, task.focus)
     match = match_regions(
         scoring.matchable(conditioned, request.smoothing_px, request.prompts),
         regions,
@@ -249,7 +252,7 @@ def _fed_back(task: Task) -> Generator[Progress | Notice | Preview, None, tuple[
         return estimate, True
     for round_ in range(AUTO_ROUNDS):
         yield Progress("Estimating the ratio", round_, AUTO_ROUNDS)
-        scores = yield from task.conditioned(estimate, None)
+        scores = yield from task.conditioned(Told(estimate, estimate, task.maps.seen, 0.0), None)
         measured = task.shares(argmax_labels(scores, excluded_only(task.edits)))
         settled = bool(np.abs(measured - estimate).max() < AUTO_SETTLED)
         estimate = measured

@@ -17,14 +17,16 @@ from phaseguide.models.sam.prompts import Prompts
 from phaseguide.phases import EXCLUDED
 from phaseguide.ratios import Ratio, ratio_from_labels, shift_to_mean
 from phaseguide.segmentation.matching.islands import smooth_scores
-from phaseguide.segmentation.matching.match import argmax_labels
+from phaseguide.segmentation.matching.match import Matcher, argmax_labels
 from phaseguide.segmentation.network.device import choose_device
 from phaseguide.segmentation.network.embedding_files import EmbeddingFolder
 from phaseguide.segmentation.network.embeddings import MEMORY
 from phaseguide.segmentation.network.encoding import EncodedImage
+from phaseguide.segmentation.network.refining import refine_scores
 from phaseguide.segmentation.network.score_head import calibrated_image, recalibrated
 from phaseguide.segmentation.network.scratch import empty_beside
 from phaseguide.segmentation.network.tiling import Tile
+from phaseguide.segmentation.network.told import Told
 from phaseguide.segmentation.request import ENCODING, READING, Preview
 
 Scores = NDArray[np.float32]
@@ -96,6 +98,7 @@ class Scoring:
         self._guided: dict[bool, tuple[tuple[Any, ...], Scores]] = {}
         self._smoothed: tuple[float, Scores] | None = None
         self._matchable: dict[bool | None, tuple[tuple[Any, ...], Scores]] = {}
+        self._offsets: tuple[int, Matcher] | None = None
 
     def show(self, metal: Metal) -> None:
         """Take other pixels of the image as metal; what the network has seen is kept where it would see the same."""
@@ -118,19 +121,25 @@ class Scoring:
 
     def guided(
         self,
-        imposed: Ratio | None,
+        told: Told | None,
         prompts: Prompts | None,
         excluded: NDArray[np.uint8] | None,
         focus: Window | None = None,
     ) -> Generator[Progress | Notice | Preview, None, Scores]:
         """Return the scores of the network that is told a ratio, or shown prompts, or both.
 
+        Where the ratio acts on scores (`phaseguide.models.refinement`), these are calibrated already.
+
         Tiles in ``focus`` come first. Out of memory falls back to smaller tiles and then to the CPU, with a notice.
         """
         while True:
             yield from self.without_ratio(excluded)
             try:
-                return (yield from self._decode(imposed, prompts, excluded, focus))
+                if told is not None and self.model.segmenter.refinement is not None:
+                    return (yield from self._refine(told, prompts, excluded, focus))
+                return (
+                    yield from self._decode(None if told is None else told.imposed, prompts, excluded, focus)
+                )
             except (RuntimeError, MemoryError) as error:
                 yield Notice(self._fall_back(error))
 
@@ -178,6 +187,8 @@ class Scoring:
             key, scores = self._guided[which]
         assert scores is not None and self._encoded is not None
         head = self.model.card.calibration.head
+        if imposed is not None and self.model.segmenter.refinement is not None:
+            head = None  # what it corrects is calibrated
         if head is None and not sigma_px:
             return scores
         if head is None and not conditioned:
@@ -268,6 +279,55 @@ class Scoring:
             yield from self._told()
             yield Progress(stage, done, total)
         self._guided[has_ratio] = (key, scores)
+        return scores
+
+    def _refine(
+        self,
+        told: Told,
+        prompts: Prompts | None,
+        excluded: NDArray[np.uint8] | None,
+        focus: Window | None,
+    ) -> Generator[Progress | Notice | Preview, None, Scores]:
+        """Correct the calibrated scores without a ratio, and with the prompts if there are any, for a ratio."""
+        refinement = self.model.segmenter.refinement
+        assert refinement is not None and self._encoded is not None
+        key = (told.key, () if prompts is None else prompts.key)
+        if (kept := self._guided.get(True)) is not None and kept[0] == key:
+            return kept[1]
+        kept = None
+        self._guided.pop(True, None)  # memory for the new one
+        calibrated = self.matchable(None, 0.0, prompts)
+        if self._offsets is None or self._offsets[0] != id(calibrated):
+            self._offsets = None
+            self._offsets = (id(calibrated), Matcher(calibrated, excluded))
+        seen: list[Preview] = []
+
+        def look(scores: Scores) -> None:
+            if focus is not None:
+                fixed = None if excluded is None else excluded[focus]
+                seen.append(Preview(argmax_labels(scores[:, *focus], fixed), focus))
+
+        work = refine_scores(
+            refinement,
+            calibrated,
+            self._encoded.grey,
+            self._offsets[1].match(told.imposed).offsets,
+            told,
+            window=self.metal.window,
+            device=self.device.torch_device,
+            focus=focus,
+            look=look,
+        )
+        while True:
+            try:
+                done, total = next(work)
+            except StopIteration as end:
+                scores: Scores = end.value
+                break
+            if seen:
+                yield seen.pop()
+            yield Progress("Correcting for the ratio", done, total)
+        self._guided[True] = (key, scores)
         return scores
 
     def _ratios_of_tiles(self, imposed: Ratio, excluded: NDArray[np.uint8] | None) -> NDArray[np.float64]:
