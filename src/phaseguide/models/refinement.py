@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -68,12 +69,8 @@ class ScoreRefinement(nn.Module):
         self.texture = nn.Conv2d(SHRINK**2, width, 3, padding=1)
         self.trust = nn.Sequential(nn.Linear(n_phases * _NUMBERS, 32), nn.SiLU(), nn.Linear(32, 2 * width))
         self.entry = nn.Sequential(_Normed(width, width))
-        self.down = nn.ModuleList(
-            nn.Sequential(_Normed(a, b), _Normed(b, b)) for a, b in zip(widths, widths[1:], strict=False)
-        )
-        self.up = nn.ModuleList(
-            nn.Sequential(_Normed(a + b, a), _Normed(a, a)) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.down = nn.ModuleList(nn.Sequential(_Normed(a, b), _Normed(b, b)) for a, b in pairwise(widths))
+        self.up = nn.ModuleList(nn.Sequential(_Normed(a + b, a), _Normed(a, a)) for a, b in pairwise(widths))
         self.correction = nn.Conv2d(width, n_phases, 1)
         self.gate = nn.Conv2d(width, 1, 1)
         for last in (self.correction, self.gate):
