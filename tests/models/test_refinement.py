@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 import torch
+from tests.models.test_rephase import MODELS
 
 from phaseguide.errors import ModelError
 from phaseguide.models.backbones.base import BackboneOptions
@@ -13,7 +14,6 @@ from phaseguide.models.refinement import ScoreRefinement, build_refinement
 from phaseguide.models.rephase import rephase
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
 from phaseguide.phases import PhaseScheme
-from tests.models.test_rephase import MODELS
 
 PHASES, HEIGHT, WIDTH = 3, 150, 133
 

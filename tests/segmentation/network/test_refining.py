@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.tiny_models import NAMES, tiny_image, tiny_model
 
 from phaseguide.models.model_file import LoadedModel, load_model, save_model
 from phaseguide.segmentation.network import refining
 from phaseguide.segmentation.request import Request
 from phaseguide.segmentation.session import Session, run_to_end
-from tests.tiny_models import NAMES, tiny_image, tiny_model
 
 ASKED = np.array([0.5, 0.2, 0.3])
 IMAGE = tiny_image(shape=(200, 170))
