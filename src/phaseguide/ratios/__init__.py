@@ -7,7 +7,7 @@ those of the documentation: *asked* is what the user gave, *own* the area shares
 """
 
 from phaseguide.ratios.basis import Basis, area_from_weight, describe_conversion, weight_from_area
-from phaseguide.ratios.belief import GROSS, blend_ratios, held_back, ratio_range
+from phaseguide.ratios.belief import GROSS, blend_ratios, held_back, planting_nothing, ratio_range
 from phaseguide.ratios.paste import numbers_by_phase, ratio_from_cells
 from phaseguide.ratios.presets import Preset, PresetList, PresetStore
 from phaseguide.ratios.simulated import expert_ratio, guess_ratio
@@ -52,6 +52,7 @@ __all__ = [
     "held_back",
     "numbers_by_phase",
     "parse_ratio",
+    "planting_nothing",
     "ratio_from_cells",
     "ratio_from_labels",
     "ratio_range",

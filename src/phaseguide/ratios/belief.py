@@ -17,6 +17,44 @@ Fixed on cross-validation folds for all sources alike: a step below the largest 
 wrong by any of the errors studied did no harm (``docs/benchmarks/guidance.md``).
 """
 
+PLANTS = 0.1
+"""Uncertainty up to which a value shows that a phase is there: somebody has measured this very field."""
+
+
+def planting_nothing(
+    asked: ArrayLike, own: ArrayLike, uncertainty: ArrayLike, absent: ArrayLike
+) -> tuple[Ratio, NDArray[np.bool_]]:
+    """Take out of a ratio what would plant a phase of which the image shows no trace.
+
+    A value that was judged by eye, or measured on other fields, says how much there is of a phase, not that this
+    field has it: it plants none. One that is as sure as `PLANTS` does, and so does an exact one.
+
+    Parameters
+    ----------
+    asked : array_like, shape (K,)
+        Valid ratio, NaN where open.
+    own : array_like, shape (K,)
+        Area shares of the unguided map; taken where nothing is left of ``asked``.
+    uncertainty : float or array_like, shape (K,)
+        See `blend_ratios`.
+    absent : array_like of bool, shape (K,)
+        Phases of which the image shows no trace.
+
+    Returns
+    -------
+    ratio : ndarray, shape (K,)
+        ``asked`` with 0 for these phases.
+    kept_out : ndarray of bool, shape (K,)
+        Phases that were asked for and are not planted.
+    """
+    said = np.array(asked, dtype=np.float64)
+    u = np.broadcast_to(np.asarray(uncertainty, dtype=np.float64), said.shape)
+    kept_out: NDArray[np.bool_] = np.asarray(absent, dtype=bool) & (np.nan_to_num(said) > 0) & (u > PLANTS)
+    said[kept_out] = 0.0
+    if not np.isnan(said).any() and said.sum() == 0:
+        return np.array(own, dtype=np.float64), kept_out
+    return said, kept_out
+
 
 def blend_ratios(asked: ArrayLike, own: ArrayLike, uncertainty: ArrayLike, own_error: ArrayLike) -> Ratio:
     """Weigh what the user says against what the model sees, in log-ratio space.

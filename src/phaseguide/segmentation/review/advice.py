@@ -57,6 +57,20 @@ def describe_limit(asked: Ratio, imposed: Ratio, held: NDArray[np.bool_], scheme
     )
 
 
+def describe_absence(asked: Ratio, kept_out: NDArray[np.bool_], scheme: PhaseScheme) -> str:
+    """Say which phases were asked for that the image shows no trace of; empty if there are none.
+
+    ``kept_out``, bool (K,), is what `phaseguide.ratios.planting_nothing` says.
+    """
+    parts = [f"{scheme.names[k]} ({asked[k] * 100:.1f} %)" for k in np.flatnonzero(kept_out)]
+    if not parts:
+        return ""
+    return (
+        f"The image shows no trace of {', '.join(parts)}, so an estimate puts none there. If it is there, paint some "
+        "of it, or impose the value exactly."
+    )
+
+
 def describe_miss(imposed: Ratio, achieved: Ratio, scheme: PhaseScheme) -> str:
     """Say that a network that knows the ratio did not come to it; empty within 0.1 percentage points."""
     gaps = np.abs(achieved - imposed)
