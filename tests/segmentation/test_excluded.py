@@ -26,7 +26,7 @@ from phaseguide.segmentation.network.embedding_files import EmbeddingFolder
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.review.out_of_distribution import describe_image
 from phaseguide.segmentation.session import Session, run_to_end
-from phaseguide.studies.folds.score_fit import head_sample
+from phaseguide.training.crossfit.score_fit import head_sample
 from sam_files import offer_base
 from sam_models import sam_model
 from tiny_models import tiny_model

@@ -26,6 +26,9 @@ class TrainingConfig(Settings):
     degraded crops (blur, noise, stains) give the ratio something to say. Rates are relative to the peak
     ``learning_rate`` of decoder and guidance, weights of the loss to that of the cross-entropy (1). One epoch shows as
     many pixels as the training images have. Bit-equal weights need the same number of threads.
+
+    With ``crossfit`` a model a fold is trained first, and the last one is calibrated on what these say of images that
+    they have not seen (`phaseguide.training.crossfit.run`); the model itself stays the same.
     """
 
     kind: ClassVar[str] = "training setting"
@@ -71,6 +74,10 @@ class TrainingConfig(Settings):
         TRAINING["patience"], low=0, high=100_000
     )  # validations without a better one; 0 never stops early
     validate_every: int = setting(5, low=1, high=100_000)  # epochs
+    crossfit: int = setting(0, low=2, high=100, automatic=True)  # folds; 0: no cross-fitting
+    crossfit_epochs: int = setting(
+        0, low=1, high=100_000, automatic=True
+    )  # of the models of the folds; 0: as many as the run has
     seed: int = setting(0, low=SEED[0], high=SEED[1])
     device: str = "auto"
     threads: int = setting(0, low=THREADS[0], high=THREADS[1])  # 0 leaves torch's default
@@ -80,6 +87,11 @@ class TrainingConfig(Settings):
         if self.schedule == "guidance" and self.guidance == "none":
             raise ValueError(
                 "schedule is 'guidance', but guidance is 'none'. Choose additive, spatial, plm or ccrm."
+            )
+        if self.crossfit_epochs and not self.crossfit:
+            raise ValueError(
+                f"crossfit_epochs is {self.crossfit_epochs}, but crossfit is 0, so there are no folds. Set crossfit "
+                "to a number of folds, or leave crossfit_epochs out."
             )
         return self
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from phaseguide.cli import app
 from phaseguide.cli.train import dataset as train_module
-from phaseguide.cli.train.dataset import save_or_rescue
+from phaseguide.cli.train.saving import save_or_rescue
 from phaseguide.errors import PhaseguideError
 from phaseguide.models import model_file
 from phaseguide.models.model_file import load_model

@@ -16,7 +16,7 @@ from phaseguide.segmentation.network.score_head import (
     recalibrated,
 )
 from phaseguide.segmentation.network.scratch import scratch_array
-from phaseguide.studies.folds.score_fit import HeadSample, fit_head
+from phaseguide.training.crossfit.score_fit import HeadSample, fit_head
 
 RNG = np.random.default_rng(0)
 SCORES = RNG.normal(0, 2, (3, 70, 50)).astype(np.float32)

@@ -14,7 +14,8 @@ from phaseguide.errors import TrainingError
 from phaseguide.events import Notice, Progress
 from phaseguide.models.model_file import load_model
 from phaseguide.segmentation.session import run_to_end
-from phaseguide.studies.folds.cross_validation import FoldTrained, cross_validate
+from phaseguide.studies.folds.cross_validation import cross_validate
+from phaseguide.training.crossfit.fold_models import FoldTrained
 from textures import SCHEME, config, field
 
 FOLDS = {"A": ("f0",), "B": ("f1",), "C": ("f2",)}
@@ -47,7 +48,7 @@ def test_every_fold_gets_a_model_that_never_saw_its_test_images(dataset: Dataset
         )
 
     swapped = {"A": ("f1",), "B": ("f0",), "C": ("f2",)}
-    with pytest.raises(TrainingError, match="other settings or images"):
+    with pytest.raises(TrainingError, match="other images"):
         run_to_end(cross_validate(dataset, SCHEME, swapped, plain, tmp_path / "plain"))
 
     added = config(guidance="ccrm", guidance_scales=2, schedule="guidance", guidance_epochs=1)

@@ -18,11 +18,11 @@ from phaseguide.models.model_file import load_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.session import run_to_end
 from phaseguide.studies.folds import rows
-from phaseguide.studies.folds.folds import read_folds, training_stems
 from phaseguide.studies.folds.report import report_folds, to_lines
 from phaseguide.studies.folds.response import measure_response, moved_ratio
 from phaseguide.studies.folds.rows import ROWS, FoldModel, Spec, Study
 from phaseguide.studies.statistics import paired_difference
+from phaseguide.training.crossfit.folds import read_folds, training_stems
 from tiny_models import NAMES, tiny_model
 
 

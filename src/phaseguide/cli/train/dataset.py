@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,30 +9,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phaseguide.cli.shared.limits import SEED, THREADS
-from phaseguide.cli.shared.output import (
-    STANDARD_OUTPUT,
-    DeviceOption,
-    JsonOption,
-    make_table,
-    page,
-    percent,
-    write_json,
-)
+from phaseguide.cli.shared.output import DeviceOption, JsonOption, make_table, page, percent, write_json
 from phaseguide.cli.shared.progress import draw
+from phaseguide.cli.train.crossfit import Crossfit, plan_crossfit
 from phaseguide.cli.train.epochs import print_epoch
 from phaseguide.cli.train.project import train_project
 from phaseguide.cli.train.sam import base_checksum, dataset_config
-from phaseguide.cli.train.settings import CARD_KEYS, checked_entries, parse_settings, with_entries
-from phaseguide.errors import ModelError, OutputError, PhaseguideError, TrainingError
+from phaseguide.cli.train.saving import check_free, check_outputs, save_or_rescue
+from phaseguide.cli.train.settings import (
+    CARD_KEYS,
+    checked_entries,
+    parse_settings,
+    with_entries,
+)
+from phaseguide.errors import TrainingError
 from phaseguide.events import Notice, Progress
-from phaseguide.files.foreign import free_path
 from phaseguide.option_values import FINETUNE_PRESETS, TRAINING, TRAINING_PRESETS
 
 if TYPE_CHECKING:
     from phaseguide.datasets.folder import Dataset
     from phaseguide.models.card import Card
     from phaseguide.models.model_file import LoadedModel
-    from phaseguide.models.segmenter import GuidedSegmenter
     from phaseguide.phases import PhaseScheme
     from phaseguide.training.config import TrainingConfig
     from phaseguide.training.data import TrainingImage
@@ -110,6 +106,13 @@ def train(
             metavar="FILE", help="Save the state after every epoch; if FILE is there, go on from it."
         ),
     ] = None,
+    folds: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='Cross-fit on the folds of this file, {"A": ["image", ...], ...}; --set crossfit=5 draws some.',
+        ),
+    ] = None,
     architecture: Annotated[
         str, typer.Option(help="unet, unetplusplus, fpn, deeplabv3plus, segformer or sam.")
     ] = TRAINING["architecture"],
@@ -165,6 +168,7 @@ def train(
       phaseguide train steel/ --out steel.safetensors --phases "ferrite,bainite"
       phaseguide train steel/ --out a.safetensors --checkpoint a.ckpt
       phaseguide train steel/ --out a.safetensors --set schedule=joint
+      phaseguide train steel/ --out a.safetensors --set crossfit=5
       phaseguide train steel/ --out sam.safetensors --preset sam
       phaseguide train --from uhcs --project heat-4711/ --preset thorough
 
@@ -185,6 +189,8 @@ def train(
     if project is not None:
         if dataset is not None or out is not None:
             raise TrainingError("With --project neither a DATASET nor --out is needed. Leave them out.")
+        if folds is not None:
+            raise TrainingError("--folds is for a DATASET, not for a project. Leave it out.")
         if base is not None and not sam_size(start):
             raise TrainingError("--base is for a new model: add --from sam:vit_b, or leave --base out.")
         given |= parse_settings(settings or [], FinetuneConfig)
@@ -207,13 +213,17 @@ def train(
     resolved = choose_scheme(folder, phases, scheme, first)
     extra = checked_entries(card, resolved)
     check_outputs(out, json_target, checkpoint)
-    events = _train_folder(folder, resolved, config, validation or [], name or out.stem, first, checkpoint)
+    config, crossfit = plan_crossfit(config, folder, folds, checkpoint, card, extra)
+    events = _train_folder(
+        folder, resolved, config, validation or [], name or out.stem, first, checkpoint, crossfit
+    )
     result: TrainingResult = draw(events, print_epoch)
     trained = result.card
     if first is not None:
         # What the start was trained with belongs to the history of the new weights.
         trained = trained.model_copy(update={"training": {**trained.training, "start": first.card.training}})
     saved = save_or_rescue(out, result.segmenter, with_entries(trained, extra, card), overwrite=overwrite)
+    crossfit.sweep()
     _report(result, saved, out, json_target)
 
 
@@ -221,53 +231,6 @@ def _typed(context: typer.Context, keys: tuple[str, ...]) -> dict[str, Any]:
     """Options as they were typed, without those that were left at their defaults."""
     sources = {key: getattr(context.get_parameter_source(key), "name", "") for key in keys}
     return {key: context.params[key] for key in keys if sources[key] == "COMMANDLINE"}
-
-
-def check_outputs(out: Path, json_target: str | None, checkpoint: Path | None) -> None:
-    """Raise `PhaseguideError` now if a file that the run will write cannot be written."""
-    from phaseguide.files.atomic import check_writable
-
-    numbers = None if json_target in (None, STANDARD_OUTPUT) else Path(json_target)
-    paths = [path for path in (out, numbers, checkpoint) if path is not None]
-    if len({os.path.realpath(path).casefold() for path in paths}) < len(paths):
-        raise TrainingError("--out, --json and --checkpoint must be different files. Choose other names.")
-    for path in paths:
-        check_writable(path)
-
-
-def check_free(out: Path, overwrite: bool) -> None:
-    """Make sure (`OutputError`) that a model may be written to a file: a free name, or with ``overwrite`` a model's."""
-    from phaseguide.models.model_file import read_card
-
-    if not os.path.lexists(out):
-        return
-    if not overwrite:
-        raise OutputError(f"{out} exists already. Choose another --out, or add --overwrite.")
-    try:
-        if out.is_symlink():
-            raise ModelError("a link")
-        read_card(out)
-    except ModelError as error:
-        raise OutputError(
-            f"{out}: is there already, and is no model of Phase Guide. It stays; choose another --out."
-        ) from error
-
-
-def save_or_rescue(out: Path, segmenter: GuidedSegmenter, card: Card, *, overwrite: bool = True) -> Card:
-    """Save a trained model; where that fails, save it into the user's data folder and say so."""
-    from phaseguide.folders import user_model_folder
-    from phaseguide.models.model_file import save_model
-
-    try:
-        check_free(out, overwrite)  # once more: the training may have taken a night
-        return save_model(out, segmenter, card)
-    except PhaseguideError as error:
-        rescued = free_path(user_model_folder() / "rescued" / out.name)
-        try:
-            save_model(rescued, segmenter, card)
-        except PhaseguideError:
-            raise error from None
-        raise TrainingError(f"{error} The trained model is safe in {rescued}.") from error
 
 
 def _train_folder(
@@ -278,8 +241,10 @@ def _train_folder(
     name: str,
     start: LoadedModel | None,
     checkpoint: Path | None,
+    crossfit: Crossfit,
 ) -> Iterator[Any]:
     """Read the images, then train; one generator, so that one progress bar shows both."""
+    from phaseguide.training.crossfit.run import train_crossfitted
     from phaseguide.training.data import load_images, seen_images, split_images
     from phaseguide.training.trainer import train as run_training
 
@@ -305,6 +270,20 @@ def _train_folder(
             f"{start.path}: was made for {start.segmenter.in_channels} channels, but the images have "
             f"{data.channels}. Choose another model to start from, or none."
         )
+    if config.crossfit:
+        yield from train_crossfitted(
+            folder,
+            images,
+            data,
+            config,
+            folds=crossfit.folds,
+            parts=crossfit.parts,
+            name=name,
+            start=start,
+            checkpoint=checkpoint,
+            inference=crossfit.inference,
+        )
+        return
     yield from run_training(
         data, config, name=name, start=None if start is None else start.segmenter, checkpoint=checkpoint
     )
@@ -355,6 +334,12 @@ def _report(result: TrainingResult, card: Card, out: Path, json_target: str | No
     console.print(table)
     if result.stopped_early:
         console.print("Stopped early, since the validation did not improve.")
+    if folds := card.scores.get("crossfit"):
+        console.print(
+            f"By models that had not seen the image, pooled over all folds: Dice {percent(folds['dice_mean'])} %, "
+            f"IoU {percent(folds['miou'])} %",
+            soft_wrap=True,
+        )
     console.print(f"Model written to {out}", soft_wrap=True)
     write_json(
         json_target,
@@ -366,5 +351,6 @@ def _report(result: TrainingResult, card: Card, out: Path, json_target: str | No
             "stopped_early": result.stopped_early,
             "images": result.record.get("images"),
             "validation": scores,
+            **({"crossfit": folds, "folds": result.record["folds"]} if folds else {}),
         },
     )

@@ -92,9 +92,9 @@ def finetune(
     from phaseguide.studies.finetune.report import summarise, to_lines
     from phaseguide.studies.finetune.scenarios import KNOWN_STEEL, NEW_STEEL, StoryOptions
     from phaseguide.studies.finetune.study import STORY_NAMES, StudyOptions, finetune_study
-    from phaseguide.studies.folds.folds import read_folds
     from phaseguide.studies.report import publish
     from phaseguide.studies.speed.machine import describe_machine
+    from phaseguide.training.crossfit.folds import read_folds
 
     data = open_dataset(dataset)
     given = {"device": device, "seed": seed, **parse_settings(settings or [], FinetuneConfig)}

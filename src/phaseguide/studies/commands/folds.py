@@ -113,10 +113,11 @@ def _run(
     repeats: int,
     seed: int,
 ) -> Iterator[Any]:
-    from phaseguide.studies.folds.cross_validation import FoldTrained, cross_validate
-    from phaseguide.studies.folds.folds import read_folds
+    from phaseguide.studies.folds.cross_validation import cross_validate
     from phaseguide.studies.folds.report import report_folds
     from phaseguide.studies.folds.rows import FoldModel
+    from phaseguide.training.crossfit.fold_models import FoldTrained
+    from phaseguide.training.crossfit.folds import read_folds
 
     names = read_folds(folds_file, data)
     inference = read_inference(card)

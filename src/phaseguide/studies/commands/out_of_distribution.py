@@ -34,9 +34,9 @@ def familiarity(
 
     from phaseguide.datasets.folder import open_dataset
     from phaseguide.jobs.image_files import find_images
-    from phaseguide.studies.folds.folds import read_folds
     from phaseguide.studies.folds.out_of_distribution import out_of_distribution_study, to_lines
     from phaseguide.studies.report import publish
+    from phaseguide.training.crossfit.folds import read_folds
 
     data = open_dataset(dataset)
     folds = read_folds(folds_file, data)

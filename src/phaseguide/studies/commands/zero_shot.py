@@ -61,9 +61,9 @@ def zero_shot(
     """  # noqa: D301
     from phaseguide.cli.train.dataset import choose_scheme
     from phaseguide.datasets.folder import open_dataset
-    from phaseguide.studies.folds.folds import read_folds
     from phaseguide.studies.report import publish
     from phaseguide.studies.sam.zero_shot import to_lines, zero_shot_study
+    from phaseguide.training.crossfit.folds import read_folds
 
     data = open_dataset(dataset)
     resolved = choose_scheme(data, phases, scheme, None)

@@ -26,7 +26,7 @@ from phaseguide.studies.finetune.scenarios import (
     known_steel,
     new_steel,
 )
-from phaseguide.studies.folds.folds import Folds, model_path, training_stems
+from phaseguide.training.crossfit.folds import Folds, model_path, training_stems
 
 STORIES = (NEW_STEEL, KNOWN_STEEL, PLACES)
 STORY_NAMES = {"new": NEW_STEEL, "known": KNOWN_STEEL, "places": PLACES}

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from phaseguide.errors import DatasetError
 from phaseguide.events import Finished, Progress
 from phaseguide.segmentation.review.out_of_distribution import TrainingDomain, describe_image
-from phaseguide.studies.folds.folds import Folds, training_stems
 from phaseguide.studies.report import table
+from phaseguide.training.crossfit.folds import Folds, training_stems
 
 Grey = NDArray[np.float64]
 Image = NDArray[Any]

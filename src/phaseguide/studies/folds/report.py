@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.datasets.folder import Dataset
-from phaseguide.evaluation.calibration import own_error, own_variation
 from phaseguide.evaluation.ratio_source import ESTIMATORS
 from phaseguide.events import Finished, Progress
-from phaseguide.models.card import CalibrationCard, InferenceCard, ScoreHeadCard
+from phaseguide.models.card import CalibrationCard, InferenceCard
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.segmentation.request import AUTO
 from phaseguide.segmentation.session import Session
 from phaseguide.studies.folds.response import measure_response
 from phaseguide.studies.folds.rows import NONE, ROWS, FoldModel, Row, Study, run_row
-from phaseguide.studies.folds.score_fit import HeadSample, fit_head, head_sample
 from phaseguide.studies.report import fixed, table
+from phaseguide.training.crossfit.calibrate import calibrate
+from phaseguide.training.crossfit.score_fit import HeadSample, head_sample
 
 Floats = NDArray[np.float64]
 
@@ -65,7 +65,7 @@ def report_folds(
         others = [look for name, look in looks.items() if name != fold.fold]
         model = _load(fold, inference)
         scheme = model.card.scheme
-        calibration = calibrate(others, len(scheme), "the other folds") if others else model.card.calibration
+        calibration = _calibrate(others, len(scheme), "the other folds") if others else model.card.calibration
         calibrated = _with_calibration(model, calibration)
         nets = {
             "calibrated": calibrated,
@@ -102,7 +102,7 @@ def report_folds(
             "rows": [row.to_dict(rows[0], scheme) for row in rows],
             "response": _response(responses, scheme.names),
             "calibration": {
-                **calibrate(every, len(scheme), source).model_dump(),
+                **_calibrate(every, len(scheme), source).model_dump(),
                 "auto_error_pp": None if estimate is None else estimate.error_pp,
             },
             "own_mae_pp": float(100 * np.mean([np.abs(one.own - one.true).mean() for one in every])),
@@ -110,16 +110,10 @@ def report_folds(
     )
 
 
-def calibrate(looks: Sequence[_Look], n_phases: int, source: str) -> CalibrationCard:
-    """Return the calibration that some folds tell: own error, usual variation, and the score head."""
+def _calibrate(looks: Sequence[_Look], n_phases: int, source: str) -> CalibrationCard:
+    """Return the calibration that some folds tell."""
     own, true = (np.concatenate([getattr(one, name) for one in looks]) for name in ("own", "true"))
-    head: ScoreHeadCard | None = fit_head([s for one in looks for s in one.samples], n_phases)
-    return CalibrationCard(
-        own_error=own_error(own, true).tolist(),
-        own_variation=own_variation(own, true),
-        head=head,
-        source=source,
-    )
+    return calibrate(own, true, [s for one in looks for s in one.samples], n_phases, source)
 
 
 def _first_look(

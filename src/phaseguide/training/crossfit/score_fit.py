@@ -37,11 +37,22 @@ def head_sample(session: Session, labels: NDArray[np.uint8], *, seed: int = 0) -
     if session.scores is None:
         raise PhaseguideError(f"{session.name}: there are no scores yet. Segment it first.")
     metal = session.metal
-    scores, labels = np.asarray(session.scores[:, *metal.window]), labels[metal.window]
-    blank = _template(len(session.scheme))
+    scores, grey = np.asarray(session.scores[:, *metal.window]), metal.planes().mean(0)
+    return draw_sample(scores, grey, labels[metal.window], metal.excluded, seed=seed)
+
+
+def draw_sample(
+    scores: NDArray[np.float32],
+    grey: NDArray[np.float32],
+    labels: NDArray[np.uint8],
+    excluded: NDArray[np.bool_] | None,
+    *,
+    seed: int = 0,
+) -> HeadSample:
+    """Draw labelled pixels of the window of an image: scores (K, H, W), the others (H, W)."""
     known = np.flatnonzero((labels != NOT_CLASSIFIED) & (labels != EXCLUDED))
     drawn = np.random.default_rng(seed).choice(known, min(PIXELS, known.size), replace=False)
-    maps = head_inputs(scores, metal.planes().mean(0), blank, metal.excluded)
+    maps = head_inputs(scores, grey, _template(len(scores)), excluded)
     columns = [m.ravel()[drawn] for m in maps]
     return HeadSample(np.stack(columns, axis=1), labels.ravel()[drawn])
 
