@@ -82,3 +82,22 @@ def test_the_whole_way_from_nothing_to_everything(belief):
     ]
     assert np.all(np.diff(shares) >= -SLACK)
     assert shares[0] >= 0 and shares[-1] <= 1 + SLACK
+
+
+@given(beliefs(), st.floats(0.0, 1.0))
+def test_a_phase_without_a_trace_stays_what_the_model_sees(belief, wish):
+    asked, own, uncertainty, own_error, phase = belief
+    own = own.copy()
+    own[phase] = 0.0
+    assume(own.sum() > 0)
+    own /= own.sum()
+    asked, uncertainty = asked * (1 - wish), np.maximum(uncertainty, 0.3)
+    asked[phase] += wish
+    imposed = blend_ratios(asked, own, uncertainty, own_error)
+    assert imposed[phase] == 0.0
+    assert abs(imposed.sum() - 1) < SLACK
+    surely = np.where(np.arange(asked.size) == phase, 0.0, uncertainty)
+    assert abs(blend_ratios(asked, own, surely, own_error)[phase] - asked[phase]) < SLACK
+    shown = np.arange(asked.size) == phase
+    if asked[phase] > 0.01:
+        assert blend_ratios(asked, own, uncertainty, own_error, shown)[phase] > 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -26,12 +28,6 @@ def specimens(draw: st.DrawFn) -> Fields:
     return own, 10 ** rng.uniform(-3, 3, n), wanted / wanted.sum()
 
 
-def logs(shares: np.ndarray) -> np.ndarray:
-    """Log-ratios of the phases to the first one."""
-    values = np.log(shares)
-    return values - values[:, :1]
-
-
 @given(specimens())
 def test_the_mean_is_what_is_wanted(fields: Fields) -> None:
     own, areas, wanted = fields
@@ -44,11 +40,23 @@ def test_the_mean_is_what_is_wanted(fields: Fields) -> None:
 @given(specimens())
 def test_the_scatter_between_fields_survives(fields: Fields) -> None:
     own, areas, wanted = fields
-    before, after = logs(np.maximum(own, FLOOR)), logs(np.maximum(shift_to_mean(own, areas, wanted), 1e-300))
-    assert before - before[0] == pytest.approx(after - after[0], abs=1e-6)
+    after = shift_to_mean(own, areas, wanted)
+    for one, other in itertools.combinations(range(len(own)), 2):
+        both = (own[one] >= FLOOR) & (own[other] >= FLOOR)
+        if both.any():
+            before_gap = np.log(own[one, both] / own[other, both])
+            after_gap = np.log(np.maximum(after[one, both], 1e-300) / np.maximum(after[other, both], 1e-300))
+            assert before_gap - before_gap[0] == pytest.approx(after_gap - after_gap[0], abs=1e-6)
+
+
+@given(specimens())
+def test_a_field_without_a_trace_gets_none_where_others_can_hold_it(fields: Fields) -> None:
+    own, areas, wanted = fields
+    shares, weights = shift_to_mean(own, areas, wanted), areas / areas.sum()
     for phase in range(own.shape[1]):
-        order = np.argsort(before[:, phase], kind="stable")
-        assert (np.diff(after[order, phase]) >= -1e-9).all()
+        holds = own[:, phase] >= FLOOR
+        if wanted[phase] < 0.5 * weights[holds].sum() - 1e-9:
+            assert (shares[own[:, phase] == 0, phase] == 0).all()
 
 
 @given(specimens(), st.integers(0, 1000))
@@ -69,7 +77,7 @@ def test_wanting_what_is_there_changes_nothing() -> None:
 def test_a_phase_that_a_field_does_not_show_stays_away_there() -> None:
     own = np.array([[0.8, 0.2, 0.0], [0.6, 0.2, 0.2]])
     shares = shift_to_mean(own, np.ones(2), np.array([0.6, 0.2, 0.2]))
-    assert shares[0, 2] < 5 * FLOOR and shares[1, 2] > 0.39
+    assert shares[0, 2] == 0 and shares[1, 2] == pytest.approx(0.4)
 
 
 def test_a_phase_that_nobody_wants_is_nowhere() -> None:

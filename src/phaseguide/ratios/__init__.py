@@ -7,10 +7,10 @@ those of the documentation: *asked* is what the user gave, *own* the area shares
 """
 
 from phaseguide.ratios.basis import Basis, area_from_weight, describe_conversion, weight_from_area
-from phaseguide.ratios.belief import GROSS, blend_ratios, held_back, planting_nothing, ratio_range
+from phaseguide.ratios.belief import GROSS, blend_ratios, held_back, kept_out, ratio_range
 from phaseguide.ratios.paste import numbers_by_phase, ratio_from_cells
 from phaseguide.ratios.presets import Preset, PresetList, PresetStore
-from phaseguide.ratios.simulated import expert_ratio, guess_ratio
+from phaseguide.ratios.simulated import draw_statement, expert_ratio, guess_ratio
 from phaseguide.ratios.sources import DEFAULT_SOURCE, FORCE, SOURCES, Scope, Source, find_source
 from phaseguide.ratios.specimen import shift_to_mean
 from phaseguide.ratios.vector import (
@@ -46,13 +46,14 @@ __all__ = [
     "complete_ratio",
     "count_labels",
     "describe_conversion",
+    "draw_statement",
     "expert_ratio",
     "find_source",
     "guess_ratio",
     "held_back",
+    "kept_out",
     "numbers_by_phase",
     "parse_ratio",
-    "planting_nothing",
     "ratio_from_cells",
     "ratio_from_labels",
     "ratio_range",

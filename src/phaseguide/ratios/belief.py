@@ -21,42 +21,31 @@ PLANTS = 0.1
 """Uncertainty up to which a value shows that a phase is there: somebody has measured this very field."""
 
 
-def planting_nothing(
-    asked: ArrayLike, own: ArrayLike, uncertainty: ArrayLike, absent: ArrayLike
-) -> tuple[Ratio, NDArray[np.bool_]]:
-    """Take out of a ratio what would plant a phase of which the image shows no trace.
+def kept_out(
+    asked: ArrayLike, own: ArrayLike, uncertainty: ArrayLike, shown: ArrayLike = False
+) -> NDArray[np.bool_]:
+    """Tell which phases, shape (K,), `blend_ratios` leaves as the model sees them, since the image shows no trace.
 
     A value that was judged by eye, or measured on other fields, says how much there is of a phase, not that this
-    field has it: it plants none. One that is as sure as `PLANTS` does, and so does an exact one.
-
-    Parameters
-    ----------
-    asked : array_like, shape (K,)
-        Valid ratio, NaN where open.
-    own : array_like, shape (K,)
-        Area shares of the unguided map; taken where nothing is left of ``asked``.
-    uncertainty : float or array_like, shape (K,)
-        See `blend_ratios`.
-    absent : array_like of bool, shape (K,)
-        Phases of which the image shows no trace.
-
-    Returns
-    -------
-    ratio : ndarray, shape (K,)
-        ``asked`` with 0 for these phases.
-    kept_out : ndarray of bool, shape (K,)
-        Phases that were asked for and are not planted.
+    field has it. One that is as sure as `PLANTS` does. A trace is an area of `FLOOR`, or what the user painted or put a
+    box around: ``shown``, bool (K,). The other parameters are those of `blend_ratios`.
     """
-    said = np.array(asked, dtype=np.float64)
+    said, seen = np.asarray(asked, dtype=np.float64), np.asarray(own, dtype=np.float64)
     u = np.broadcast_to(np.asarray(uncertainty, dtype=np.float64), said.shape)
-    kept_out: NDArray[np.bool_] = np.asarray(absent, dtype=bool) & (np.nan_to_num(said) > 0) & (u > PLANTS)
-    said[kept_out] = 0.0
-    if not np.isnan(said).any() and said.sum() == 0:
-        return np.array(own, dtype=np.float64), kept_out
-    return said, kept_out
+    none: NDArray[np.bool_] = ~np.isnan(said) & (seen < FLOOR) & (u > PLANTS)
+    none &= ~np.broadcast_to(np.asarray(shown, dtype=bool), said.shape)
+    # Where all the others are exact, what they leave must go somewhere.
+    takes_the_rest = np.isnan(said) | (~none & (u > 0))
+    return none if takes_the_rest.any() else np.zeros_like(none)
 
 
-def blend_ratios(asked: ArrayLike, own: ArrayLike, uncertainty: ArrayLike, own_error: ArrayLike) -> Ratio:
+def blend_ratios(
+    asked: ArrayLike,
+    own: ArrayLike,
+    uncertainty: ArrayLike,
+    own_error: ArrayLike,
+    shown: ArrayLike = False,
+) -> Ratio:
     """Weigh what the user says against what the model sees, in log-ratio space.
 
     Both are read as noisy measurements of the same composition with independent errors in the
@@ -70,6 +59,9 @@ def blend_ratios(asked: ArrayLike, own: ArrayLike, uncertainty: ArrayLike, own_e
     Unlike heavier tails this never takes a wish back as it grows: for a fixed ``own`` a phase's imposed
     share never falls when its asked share rises.
 
+    An uncertain value plants no phase of which the image shows no trace (`kept_out`): such a phase has the share
+    that the model sees, whatever was said of it.
+
     Parameters
     ----------
     asked : array_like, shape (K,)
@@ -80,6 +72,8 @@ def blend_ratios(asked: ArrayLike, own: ArrayLike, uncertainty: ArrayLike, own_e
         Standard deviation of the user's value in log-ratio space, >= 0; 0 means exact.
     own_error : float or array_like, shape (K,)
         Standard deviation of the model's own estimate in log-ratio space, > 0.
+    shown : bool or array_like of bool, shape (K,)
+        Phases that the user has shown in the image.
 
     Returns
     -------
@@ -92,12 +86,16 @@ def blend_ratios(asked: ArrayLike, own: ArrayLike, uncertainty: ArrayLike, own_e
     RatioError
         An uncertainty that is negative or not a number.
     """
-    full, seen = complete_ratio(asked, own), np.asarray(own, dtype=np.float64)
-    u = np.broadcast_to(np.asarray(uncertainty, dtype=np.float64), full.shape)
+    said, seen = np.array(asked, dtype=np.float64), np.asarray(own, dtype=np.float64)
+    u = np.broadcast_to(np.asarray(uncertainty, dtype=np.float64), said.shape)
     if not (np.isfinite(u).all() and (u >= 0).all()):
         raise RatioError(f"The uncertainty {uncertainty!r} is not a number from 0 (exact) upwards.")
-    s = np.broadcast_to(np.asarray(own_error, dtype=np.float64), full.shape)
-    is_open = np.isnan(np.asarray(asked, dtype=np.float64))
+    s, is_open = np.broadcast_to(np.asarray(own_error, dtype=np.float64), said.shape), np.isnan(said)
+    none = kept_out(said, seen, u, shown)
+    stated, u = u, np.where(none, 0.0, u)
+    said[none] = seen[none]
+    # What such phases leave is for the uncertain ones, not for those that were given exactly.
+    full = said.copy() if none.any() and not is_open.any() else complete_ratio(said, seen)
     if is_open.all() or (u[~is_open] == 0).all():
         return full
     given = ~is_open
@@ -107,7 +105,7 @@ def blend_ratios(asked: ArrayLike, own: ArrayLike, uncertainty: ArrayLike, own_e
         weights = seen[is_open] if seen[is_open].sum() > 0 else np.ones(int(is_open.sum()))
         part_said = np.append(part_said, full[is_open].sum())
         part_seen = np.append(part_seen, seen[is_open].sum())
-        part_u = np.append(part_u, np.sqrt(np.mean(u[given] ** 2)))
+        part_u = np.append(part_u, np.sqrt(np.mean(stated[given] ** 2)))
         part_s = np.append(part_s, np.sqrt(np.average(s[is_open] ** 2, weights=weights)))
     parts = _blend_parts(part_said, part_seen, part_u, part_s)
     imposed = full.copy()

@@ -23,9 +23,10 @@ def shift_to_mean(own: ArrayLike, areas: ArrayLike, wanted: ArrayLike) -> NDArra
         f(b) = sum_t w_t log sum_k own_tk exp(b_k) - sum_k wanted_k b_k,
 
     with w the shares of the areas; its gradient is mean minus wanted. Newton's method where it helps, else the step b
-    += log(wanted / mean) of iterative proportional fitting, which never fails. ``own``, shape (N, K), is floored at
-    `FLOOR`, so that a phase which no field shows can still be wanted; one that is not wanted at all is 0 in every
-    field. Rows of the result sum to 1. `RatioError` if no field has an area.
+    += log(wanted / mean) of iterative proportional fitting, which never fails. A phase that is not wanted at all is 0
+    in every field. A field that shows no trace of a phase (less than `FLOOR`) keeps its own share for a start, which
+    may be none, where the others can hold what is wanted; else `FLOOR`, so that a phase which no field shows can
+    still be wanted. Rows of the result sum to 1. `RatioError` if no field has an area.
     """
     seen, target = np.asarray(own, dtype=np.float64), np.asarray(wanted, dtype=np.float64)
     weights = np.asarray(areas, dtype=np.float64)
@@ -33,8 +34,13 @@ def shift_to_mean(own: ArrayLike, areas: ArrayLike, wanted: ArrayLike) -> NDArra
         raise RatioError("No field has any area, so there is no mean to be met. Give at least one field.")
     present = target > MEAN_TOLERANCE
     ratios = np.zeros_like(seen)
-    logs = np.log(np.maximum(seen[:, present], FLOOR))
-    ratios[:, present] = _fit(logs, weights / weights.sum(), target[present] / target[present].sum())
+    weights, target = weights / weights.sum(), target[present] / target[present].sum()
+    floored = np.maximum(seen[:, present], FLOOR)
+    holds = seen[:, present] >= FLOOR
+    # Half of the area that shows a phase is room enough for it, whatever else the fields hold.
+    floored = np.where(~holds & (target < 0.5 * (weights @ holds)), seen[:, present], floored)
+    with np.errstate(divide="ignore"):
+        ratios[:, present] = _fit(np.log(floored), weights, target)
     return ratios
 
 

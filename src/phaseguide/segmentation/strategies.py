@@ -13,7 +13,16 @@ from phaseguide.errors import MicrographError
 from phaseguide.events import Notice, Progress
 from phaseguide.models.card import Card
 from phaseguide.phases import PhaseScheme
-from phaseguide.ratios import Ratio, blend_ratios, complete_ratio, held_back, ratio_from_labels
+from phaseguide.ratios import (
+    FLOOR,
+    Ratio,
+    blend_ratios,
+    complete_ratio,
+    count_labels,
+    held_back,
+    kept_out,
+    ratio_from_labels,
+)
 from phaseguide.segmentation.constraints.region_matching import match_regions
 from phaseguide.segmentation.constraints.regions import (
     RegionShares,
@@ -31,6 +40,7 @@ from phaseguide.segmentation.network.logits import Scoring, Window, excluded_onl
 from phaseguide.segmentation.network.told import Told
 from phaseguide.segmentation.request import Mode, Preview, Request
 from phaseguide.segmentation.review.advice import (
+    describe_absence,
     describe_conflict,
     describe_estimate,
     describe_limit,
@@ -119,7 +129,17 @@ class Task:
 
     def blend(self, asked: Ratio, own: Ratio, uncertainty: float | tuple[float, ...]) -> Ratio:
         """Weigh what was asked against what the model sees."""
-        return blend_ratios(asked, own, uncertainty, self.card.own_error)
+        return blend_ratios(asked, own, uncertainty, self.card.own_error, self.shown(own))
+
+    def shown(self, own: Ratio) -> NDArray[np.bool_]:
+        """Phases that the user has painted somewhere, or shown by a box or a point; looked at where it matters."""
+        if (own >= FLOOR).all():
+            return np.ones(own.size, dtype=np.bool_)
+        counts = np.zeros(256) if self.edits is None else count_labels(self.edits)
+        shown: NDArray[np.bool_] = counts[1 : own.size + 1] > 0
+        if (prompts := self.request.prompts) is not None:
+            shown |= np.isin(np.arange(1, own.size + 1), [*prompts.box_phases, *prompts.point_phases])
+        return shown
 
     def mode(self) -> Generator[Notice, None, Mode]:
         """Return where the ratio acts; a model without guidance can only be matched."""
@@ -178,10 +198,12 @@ def as_asked(task: Task, asked: Ratio) -> Steps:
         labels, notices = match.labels, sentences(describe_match(match))
     achieved = task.shares(labels)
     if request.scope == "field":
-        held = held_back(asked, own, request.uncertainty, card.own_error)
+        none = kept_out(asked, own, request.uncertainty, task.shown(own))
+        held = held_back(asked, own, request.uncertainty, card.own_error) & ~none
         notices = (
             *sentences(describe_conflict(complete_ratio(asked, own), own, achieved, card)),
             *sentences(describe_limit(asked, imposed, held, scheme)),
+            *sentences(describe_absence(asked, none, scheme)),
             *notices,
         )
     if mode == "conditioned":

@@ -57,12 +57,13 @@ def describe_limit(asked: Ratio, imposed: Ratio, held: NDArray[np.bool_], scheme
     )
 
 
-def describe_absence(asked: Ratio, kept_out: NDArray[np.bool_], scheme: PhaseScheme) -> str:
+def describe_absence(asked: Ratio, none: NDArray[np.bool_], scheme: PhaseScheme) -> str:
     """Say which phases were asked for that the image shows no trace of; empty if there are none.
 
-    ``kept_out``, bool (K,), is what `phaseguide.ratios.planting_nothing` says.
+    ``none``, bool (K,), is what `phaseguide.ratios.kept_out` says.
     """
-    parts = [f"{scheme.names[k]} ({asked[k] * 100:.1f} %)" for k in np.flatnonzero(kept_out)]
+    wanted = none & (np.nan_to_num(asked) > FLOOR)
+    parts = [f"{scheme.names[k]} ({asked[k] * 100:.1f} %)" for k in np.flatnonzero(wanted)]
     if not parts:
         return ""
     return (

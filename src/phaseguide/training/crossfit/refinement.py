@@ -1,0 +1,141 @@
+"""Learning guidance on scores (`phaseguide.models.refinement`) where networks err: on out-of-fold images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from phaseguide.errors import TrainingError
+from phaseguide.events import Progress
+from phaseguide.models.card import CalibrationCard
+from phaseguide.models.refinement import OPEN, ScoreRefinement, build_refinement
+from phaseguide.ratios import Ratio, blend_ratios, draw_statement
+from phaseguide.segmentation.matching.match import Matcher
+from phaseguide.segmentation.network.refining import FARTHEST
+from phaseguide.segmentation.network.score_head import calibrate_scores
+from phaseguide.segmentation.network.told import Told
+from phaseguide.training.crossfit.scores import CrossfitImage
+from phaseguide.training.losses import dice_loss, one_hot_labels
+
+STEPS, BATCH, CROP, RATE = 400, 6, 256, 2e-3
+"""Steps, crops a step, their side in px, and the peak rate of AdamW; chosen on the cross-validation folds."""
+
+
+@dataclass(frozen=True)
+class _Field:
+    """A field as learning needs it: calibrated scores, grey value, labels, and how to match."""
+
+    calibrated: NDArray[np.float32]
+    grey: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    own: Ratio
+    true: Ratio
+    matcher: Matcher
+
+
+def learn_refinement(
+    images: Sequence[CrossfitImage],
+    calibration: CalibrationCard,
+    n_phases: int,
+    options: dict[str, Any],
+    *,
+    seed: int = 0,
+    steps: int = STEPS,
+) -> Generator[Progress, None, ScoreRefinement]:
+    """Learn to correct matched scores on images that the networks behind the scores had not seen.
+
+    Each crop gets a statement of its own about its whole field, see `phaseguide.ratios.draw_statement`; it is weighed
+    and matched as a session does it, and the loss is cross-entropy and Dice of the corrected scores. Returns the module
+    in evaluation mode, on the CPU. The same images, seed and threads give the same weights.
+
+    Raises
+    ------
+    TrainingError
+        No image is labelled all over, so that none has a ratio.
+    """
+    fields = []
+    for done, image in enumerate(images):
+        yield Progress("Preparing to learn from ratios", done, len(images))
+        if (field := _field(image, calibration, n_phases)) is not None:
+            fields.append(field)
+    if not fields:
+        raise TrainingError(
+            "No image of the folds is labelled all over, so none has a ratio, and guidance on scores cannot be learnt. "
+            "Label some all over, mark what has no phase as excluded (255), or train with --guidance none."
+        )
+    rng = np.random.default_rng(seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        module = build_refinement(n_phases, options).train()
+    optimiser = torch.optim.AdamW(module.parameters(), lr=RATE, weight_decay=1e-2)
+    error = np.asarray(calibration.own_error, dtype=np.float64)
+    for step in range(steps):
+        warm = min(1.0, (step + 1) / 20)
+        for group in optimiser.param_groups:
+            group["lr"] = RATE * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
+        loss = _loss(module, [_draw(fields, error, rng) for _ in range(BATCH)], n_phases)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        optimiser.step()
+        yield Progress("Learning where ratios help", step + 1, steps)
+    return module.eval()
+
+
+def _field(image: CrossfitImage, calibration: CalibrationCard, n_phases: int) -> _Field | None:
+    """Return a field, or None where it is labelled in part and so has no ratio."""
+    labels, excluded = image.labels, image.excluded
+    fixed = np.zeros(labels.shape, dtype=np.uint8) if excluded is None else np.where(excluded, 255, 0)
+    counted = labels[fixed != 255]
+    if not np.isin(counted, range(1, n_phases + 1)).all() or not counted.size:
+        return None
+    scores, grey, head = image.scores, image.grey, calibration.head
+    calibrated = scores if head is None else calibrate_scores(scores, grey, head, excluded)
+    matcher = Matcher(calibrated, None if excluded is None else fixed.astype(np.uint8))
+    return _Field(calibrated, grey, labels, image.own, image.true, matcher)
+
+
+def _draw(fields: Sequence[_Field], error: Ratio, rng: np.random.Generator) -> tuple[Tensor, ...]:
+    """Draw a crop with a statement about its field: what the module is given, and the labels."""
+    field = fields[int(rng.integers(len(fields)))]
+    asked, stated = draw_statement(field.true, rng)
+    imposed = blend_ratios(asked, field.own, stated, error)
+    told = Told(imposed, asked, field.own, stated)
+    offsets = field.matcher.match(imposed).offsets
+    height, width = field.labels.shape
+    top, left = (int(rng.integers(max(0, n - CROP) + 1)) for n in (height, width))
+    window = (slice(top, top + CROP), slice(left, left + CROP))
+    turns, mirrored = int(rng.integers(4)), bool(rng.random() < 0.5)
+
+    def crop(plane: NDArray[Any]) -> Tensor:
+        part = torch.from_numpy(np.ascontiguousarray(plane[(..., *window)])).float()
+        missing = (0, CROP - part.shape[-1], 0, CROP - part.shape[-2])
+        part = F.pad(part[None, None] if part.ndim == 2 else part[None], missing)[0]
+        return torch.rot90(part.flip(-1) if mirrored else part, turns, (-2, -1))
+
+    numbers = (offsets, np.clip(told.disagreement, -FARTHEST, FARTHEST), told.spread(OPEN))
+    given = [torch.as_tensor(values, dtype=torch.float32) for values in numbers]
+    return (
+        crop(field.calibrated),
+        given[0],
+        crop(field.grey),
+        given[1],
+        given[2],
+        crop(field.labels)[0].long(),
+    )
+
+
+def _loss(module: ScoreRefinement, crops: Sequence[tuple[Tensor, ...]], n_phases: int) -> Tensor:
+    scores, offsets, grey, asked, spread, labels = (torch.stack(part) for part in zip(*crops, strict=True))
+    log_p = module(scores, offsets, grey, asked, spread).log_softmax(1)
+    target, mask = one_hot_labels(labels, n_phases)
+    loss: Tensor = -(target * log_p).sum() / mask.sum().clamp_min(1)
+    return loss + dice_loss(log_p.exp() * mask, target, 1.0)

@@ -1,0 +1,55 @@
+"""An estimate plants no phase of which the image shows no trace; an exact value, or a stroke, does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.tiny_models import tiny_image, tiny_model
+
+from phaseguide.models.model_file import LoadedModel, load_model
+from phaseguide.ratios import FLOOR
+from phaseguide.segmentation.request import Request, Segmentation
+from phaseguide.segmentation.session import Session, run_to_end
+
+IMAGE = tiny_image(shape=(96, 96))
+ASKED = np.array([0.4, 0.4, 0.2])
+
+
+@pytest.fixture(scope="module")
+def blind(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    """A model that never sees its last phase."""
+    model = load_model(tiny_model(tmp_path_factory.mktemp("blind"), "none"))
+    head = next(m for name, m in model.segmenter.named_modules() if name.endswith("segmentation_head.0"))
+    head.bias.data[2] -= 1e3
+    return model
+
+
+def segment(model: LoadedModel, uncertainty: float, edits: np.ndarray | None = None) -> Segmentation:
+    session = Session(model, IMAGE, edits=edits, device="cpu")
+    return run_to_end(session.segment(Request(asked=ASKED, uncertainty=uncertainty)))
+
+
+def test_a_visual_estimate_plants_nothing_and_says_so(blind: LoadedModel) -> None:
+    result = segment(blind, 0.3)
+    assert result.own[2] < FLOOR
+    assert not (result.labels == 3).any()
+    said = " ".join(result.notices)
+    assert "shows no trace of Widmanstätten cementite (20.0 %)" in said
+    assert "Widmanstätten cementite 20.0 % only to" not in said
+
+
+@pytest.mark.parametrize("uncertainty", [0.0, 0.1])
+def test_who_has_measured_this_field_or_forces_it_gets_it(blind: LoadedModel, uncertainty: float) -> None:
+    result = segment(blind, uncertainty)
+    assert (result.labels == 3).any()
+    assert "no trace" not in " ".join(result.notices)
+    if not uncertainty:
+        assert result.achieved[2] == pytest.approx(0.2, abs=1 / IMAGE.size)
+
+
+def test_a_stroke_is_a_trace(blind: LoadedModel) -> None:
+    edits = np.zeros(IMAGE.shape, dtype=np.uint8)
+    edits[3, 3:5] = 3
+    result = segment(blind, 0.3, edits)
+    assert (result.labels == 3).sum() > 2
+    assert "no trace" not in " ".join(result.notices)
