@@ -65,7 +65,7 @@ def test_a_model_that_cannot_be_saved_leaves_the_parts(data: Path, monkeypatch: 
 
 def test_folds_come_from_a_file(data: Path) -> None:
     folds = write(data.parent / "folds.json", {"A": ["f2"], "B": ["f0"], "C": ["f1"]})
-    assert run(data, "--folds", folds).exit_code == 0
+    assert run(data, "--folds", folds, "--set", "crossfit_epochs=2").exit_code == 0
     card = load_model(data.parent / "m.safetensors").card
     assert card.training["folds"] == {"A": ["f2"], "B": ["f0"], "C": ["f1"]}
     assert card.training["config"]["crossfit"] == 3
@@ -78,6 +78,7 @@ def test_folds_come_from_a_file(data: Path) -> None:
         (["--folds", "{folds}", "--exclude", "f0"], "image f0 is not labelled in"),
         (["--set", "crossfit=1"], "crossfit is 1; it must lie between 2 and 100."),
         (["--set", "crossfit=5"], "crossfit is 5, but"),
+        (["--set", "crossfit_epochs=1"], "crossfit_epochs is 1, but crossfit is 0, so there are no folds."),
         (["--set", "crossfit=3", "--card", "{card}"], "has an entry calibration, and crossfit measures one."),
         (["--set", "crossfit=3", "--checkpoint", "{foreign}"], "holds something else than the parts of a cross-fit"),
     ],

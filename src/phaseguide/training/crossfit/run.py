@@ -99,7 +99,7 @@ def train_crossfitted(
 def _try(data: TrainingData, config: TrainingConfig, start: GuidedSegmenter | None) -> None:
     """Begin the last training and drop it, so that what cannot work is told before the models of the folds learn."""
     events = train(data, config, start=start)
-    next(event for event in events if isinstance(event, Progress) and event.done)
+    next((event for event in events if isinstance(event, Progress) and event.done), None)
     events.close()  # type: ignore[attr-defined]
 
 
