@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import torch
+from PIL import Image
 
 from phaseguide.models.segmenter import normalise_image
 from phaseguide.phases import PhaseScheme
@@ -27,6 +31,19 @@ def field(seed: int, height: int = 96, width: int = 112) -> TrainingImage:
 def data(count: int = 4) -> TrainingData:
     images = [field(i) for i in range(count)]
     return TrainingData(tuple(images[1:]), tuple(images[:1]), SCHEME)
+
+
+def write_fields(folder: Path, count: int = 3, size: int = 64) -> Path:
+    """Write square fields f0, f1, ... as a data set folder with a scheme."""
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir(parents=True)
+    for i in range(count):
+        item = field(i, size, size)
+        grey = ((item.image[0].numpy() + 1.5) / 3 * 255).astype(np.uint8)
+        Image.fromarray(grey).save(folder / "images" / f"f{i}.png")
+        Image.fromarray(item.labels.numpy()).save(folder / "labels" / f"f{i}.png")
+    (folder / "scheme.json").write_text(json.dumps(SCHEME.to_dict()))
+    return folder
 
 
 def config(**changes: object) -> TrainingConfig:

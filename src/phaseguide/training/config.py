@@ -88,11 +88,6 @@ class TrainingConfig(Settings):
             raise ValueError(
                 "schedule is 'guidance', but guidance is 'none'. Choose additive, spatial, plm or ccrm."
             )
-        if self.crossfit_epochs and not self.crossfit:
-            raise ValueError(
-                f"crossfit_epochs is {self.crossfit_epochs}, but crossfit is 0, so there are no folds. Set crossfit "
-                "to a number of folds, or leave crossfit_epochs out."
-            )
         return self
 
     def is_recorded_as(self, data: dict[str, Any]) -> bool:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
 from typer.testing import CliRunner
 
 from phaseguide.cli import app
-from textures import SCHEME, field
+from textures import write_fields
 
 SMALL = [
     "encoder=tu-test_efficientnet",
@@ -25,16 +23,7 @@ SMALL = [
 
 
 def test_folds_from_the_command_line(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    for kind in ("images", "labels"):
-        (data / kind).mkdir(parents=True)
-    for i in range(3):
-        item = field(i, 64, 64)
-        Image.fromarray(((item.image[0].numpy() + 1.5) / 3 * 255).astype(np.uint8)).save(
-            data / "images" / f"f{i}.png"
-        )
-        Image.fromarray(item.labels.numpy()).save(data / "labels" / f"f{i}.png")
-    (data / "scheme.json").write_text(json.dumps(SCHEME.to_dict()))
+    data = write_fields(tmp_path / "data")
     folds = tmp_path / "folds.json"
     folds.write_text(json.dumps({"A": ["f0"], "B": ["f1", "f2"]}))
     card = tmp_path / "card.json"

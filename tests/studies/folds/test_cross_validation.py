@@ -16,21 +16,14 @@ from phaseguide.models.model_file import load_model
 from phaseguide.segmentation.session import run_to_end
 from phaseguide.studies.folds.cross_validation import cross_validate
 from phaseguide.training.crossfit.fold_models import FoldTrained
-from textures import SCHEME, config, field
+from textures import SCHEME, config, field, write_fields
 
 FOLDS = {"A": ("f0",), "B": ("f1",), "C": ("f2",)}
 
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
-    for kind in ("images", "labels"):
-        (tmp_path / kind).mkdir()
-    for i in range(3):
-        item = field(i, 64, 64)
-        grey = ((item.image[0].numpy() + 1.5) / 3 * 255).astype(np.uint8)
-        Image.fromarray(grey).save(tmp_path / "images" / f"f{i}.png")
-        Image.fromarray(item.labels.numpy()).save(tmp_path / "labels" / f"f{i}.png")
-    return open_dataset(tmp_path)
+    return open_dataset(write_fields(tmp_path / "data"))
 
 
 def test_every_fold_gets_a_model_that_never_saw_its_test_images(dataset: Dataset, tmp_path: Path) -> None:
@@ -77,6 +70,18 @@ def test_an_image_without_a_label_is_told_before_any_fold_is_trained(
         for event in events:
             assert isinstance(event, Progress)
     assert not list((tmp_path / "x").iterdir())
+
+
+def test_folds_in_folds_are_refused_and_changed_labels_are_noticed(dataset: Dataset, tmp_path: Path) -> None:
+    plain = config(epochs=1, guidance="none")
+    with pytest.raises(TrainingError, match="crossfit is 3, but here the folds are given"):
+        run_to_end(cross_validate(dataset, SCHEME, FOLDS, plain.changed(crossfit=3), tmp_path / "x"))
+    run_to_end(cross_validate(dataset, SCHEME, FOLDS, plain, tmp_path / "x"))
+    labels = dataset.items[0].label_path
+    assert labels is not None
+    Image.fromarray(np.full((64, 64), 2, dtype=np.uint8)).save(labels)
+    with pytest.raises(TrainingError, match="changed since"):
+        run_to_end(cross_validate(dataset, SCHEME, FOLDS, plain, tmp_path / "x"))
 
 
 def test_guidance_alone_needs_a_model_to_start_from(dataset: Dataset, tmp_path: Path) -> None:

@@ -51,6 +51,11 @@ def plan_crossfit(
         )
     if folds is not None:
         config = config.changed(crossfit=len(folds))
+    if config.crossfit_epochs and not config.crossfit:
+        raise TrainingError(
+            f"crossfit_epochs is {config.crossfit_epochs}, but crossfit is 0, so there are no folds. Set crossfit to a "
+            "number of folds, or leave crossfit_epochs out."
+        )
     if config.crossfit and "calibration" in entries:
         raise TrainingError(
             f"{card}: has an entry calibration, and crossfit measures one. Take the entry out, or leave crossfit out."

@@ -7,6 +7,7 @@ from collections.abc import Generator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from phaseguide.errors import TrainingError
 from phaseguide.evaluation.calibration import own_error, own_variation
 from phaseguide.events import Progress
 from phaseguide.models.card import CalibrationCard
@@ -33,7 +34,16 @@ def calibrate(
 def calibrate_on(
     images: Sequence[CrossfitImage], n_phases: int, *, seed: int = 0
 ) -> Generator[Progress, None, CalibrationCard]:
-    """Return the calibration that out-of-fold images tell; one image is in memory at a time."""
+    """Return the calibration that out-of-fold images tell; one image is in memory at a time.
+
+    `TrainingError` where no labelled pixel is metal.
+    """
+    images = [image for image in images if image.confusion.any()]
+    if not images:
+        raise TrainingError(
+            "Every labelled pixel lies on an information bar or an empty rim, so there is nothing to calibrate on. "
+            "Label metal, or leave crossfit out."
+        )
     samples = []
     for done, image in enumerate(images):
         yield Progress("Calibrating on the scores", done, len(images))

@@ -20,6 +20,7 @@ from phaseguide.evaluation.confusion import scores_from_confusion
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.card import CalibrationCard, InferenceCard
 from phaseguide.models.model_file import LoadedModel
+from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.option_values import SEED
 from phaseguide.phases import PhaseScheme
 from phaseguide.training.config import TrainingConfig
@@ -79,18 +80,27 @@ def train_crossfitted(
             yield Notice(
                 f"{', '.join(left)}: in no fold, so nothing is calibrated on it; only the last model learns from it."
             )
+        first = None if start is None else start.segmenter
+        yield Progress("Trying a step of every stage", 0, 1)
+        _try(data, config, first)
+        if checkpoint is not None:
+            yield from set_aside_misfit(checkpoint, data, config, start)
         trained = yield from _fold_models(tasks)
         with own_threads(config.threads):
             seen = yield from out_of_fold(dataset, trained, parts, inference=inference, device=config.device)
             calibration = yield from calibrate_on(seen, len(data.scheme), seed=config.seed)
-        if checkpoint is not None:
-            yield from set_aside_misfit(checkpoint, data, config, start)
-        first = None if start is None else start.segmenter
         for event in train(data, config, name=name, start=first, checkpoint=checkpoint):
             if isinstance(event, Finished):
                 yield Finished(_crossfitted(event.result, calibration, seen, folds, data.scheme))
             else:
                 yield event
+
+
+def _try(data: TrainingData, config: TrainingConfig, start: GuidedSegmenter | None) -> None:
+    """Begin the last training and drop it, so that what cannot work is told before the models of the folds learn."""
+    events = train(data, config, start=start)
+    next((event for event in events if isinstance(event, Progress) and event.done), None)
+    events.close()  # type: ignore[attr-defined]
 
 
 def plan_folds(

@@ -16,12 +16,11 @@ from phaseguide.datasets.folder import Dataset, Item
 from phaseguide.evaluation.confusion import confusion_matrix
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.files.atomic import write_bytes
-from phaseguide.micrographs.reading import Micrograph
 from phaseguide.micrographs.records import sha256_of_array
 from phaseguide.micrographs.validation import check_shape
 from phaseguide.models.card import InferenceCard
 from phaseguide.models.model_file import LoadedModel, load_model, read_card
-from phaseguide.phases import PhaseScheme
+from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.segmentation.network.device import choose_device
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.session import Session
@@ -145,35 +144,41 @@ def out_of_fold(
 
 @dataclass(frozen=True)
 class _Field:
-    """An image and its labels, as they were read from their files."""
+    """An image, its labels, and what every session on it leaves out, which no label makes metal."""
 
-    micrograph: Micrograph
+    pixels: NDArray[Any]
     labels: NDArray[np.uint8]
+    left_out: NDArray[np.uint8] | None
     name: str
 
     def checksums(self) -> About:
         """What tells this image and these labels from others."""
         return {
-            "image_sha256": sha256_of_array(self.micrograph.data),
+            "image_sha256": sha256_of_array(self.pixels),
             "labels_sha256": sha256_of_array(self.labels),
         }
 
 
 def _read(item: Item, scheme: PhaseScheme) -> _Field:
     micrograph, name = item.read_image(), str(item.image_path)
-    check_shape(micrograph.data, name)
-    height, width = micrograph.data.shape[:2]
-    return _Field(micrograph, micrograph.excluding(item.read_labels(scheme, (height, width))), name)
+    pixels = micrograph.data
+    check_shape(pixels, name)
+    labels, left_out = (
+        item.read_labels(scheme, (pixels.shape[0], pixels.shape[1])),
+        micrograph.excluding(None),
+    )
+    if left_out is not None:
+        labels = np.where(left_out == EXCLUDED, np.uint8(EXCLUDED), labels)
+    return _Field(pixels, labels, left_out, name)
 
 
 def _score(
     model: LoadedModel, field: _Field, path: Path, about: About, device: str
 ) -> Generator[Notice, None, None]:
-    micrograph, labels, k = field.micrograph, field.labels, len(model.card.scheme)
-    # The labels are no part of what is segmented; a bar or rim that every session would leave out is.
-    left_out = micrograph.excluding(None)
+    labels, k = field.labels, len(model.card.scheme)
+    # The labels have no part in what is segmented.
     session = Session(
-        model, micrograph.data, edits=left_out, device=device, name=field.name, embeddings="off"
+        model, field.pixels, edits=field.left_out, device=device, name=field.name, embeddings="off"
     )
     for event in session.segment(Request()):
         if isinstance(event, Notice):
