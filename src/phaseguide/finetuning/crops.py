@@ -16,9 +16,6 @@ from phaseguide.labels import is_labelled
 from phaseguide.models.metal import find_metal
 from phaseguide.phases import EXCLUDED
 
-SYMMETRIES = 8
-"""Quarter turns and mirrored quarter turns of a crop."""
-
 MOST_WINDOWS = 400
 """Windows of one source; beyond them labels are left out, evenly."""
 
@@ -133,12 +130,6 @@ def covering_windows(mask: NDArray[np.bool_], crop: int) -> list[tuple[int, int]
         windows.append((top, left))
         left_over[top : top + crop, left : left + crop] = False
     return windows
-
-
-def turned(tensor: Tensor, symmetry: int) -> Tensor:
-    """Turn the last two axes by quarter turns (``symmetry`` 0 to 3), mirrored first (4 to 7)."""
-    mirrored = tensor.flip(-1) if symmetry >= 4 else tensor
-    return torch.rot90(mirrored, symmetry % 4, (-2, -1))
 
 
 def _places(size: int, crop: int) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from phaseguide.finetuning.config import FinetuneConfig
-from phaseguide.finetuning.crops import SYMMETRIES, Crop, turned
+from phaseguide.finetuning.crops import Crop
 from phaseguide.finetuning.feature_cache import FeatureCache, cache_for, varied
 from phaseguide.finetuning.losses import (
     anchor_loss,
@@ -26,7 +26,13 @@ from phaseguide.models.rephase import GROWN
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.models.training_record import generations
 from phaseguide.training.adapters import encoded
-from phaseguide.training.augmentation import jitter_brightness, random_grid, sample_crop
+from phaseguide.training.augmentation import (
+    SYMMETRIES,
+    jitter_brightness,
+    random_grid,
+    sample_crop,
+    turned,
+)
 from phaseguide.training.dropout import own_draws, own_dropout
 from phaseguide.training.losses import crop_ratios
 from phaseguide.training.prompting import decode_shown

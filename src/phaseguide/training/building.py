@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from inspect import signature
+from typing import Any
 
 import torch
 
 from phaseguide.errors import TrainingError
 from phaseguide.models.backbones.base import BackboneOptions
+from phaseguide.models.guidance import GUIDANCE
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
 from phaseguide.phases import PhaseScheme
 from phaseguide.training.adapters import sam_backbone
 from phaseguide.training.config import RECOMMENDED, TrainingConfig
+
+STRENGTHS = ("gamma", "delta")
+"""Options of a module that say where it starts."""
 
 
 def build_model(
@@ -29,7 +36,7 @@ def build_model(
     )
     if start is None and config.schedule == "guidance":
         raise TrainingError("schedule is 'guidance', so the run needs a trained model to start from.")
-    if start is not None and config.schedule != "guidance":
+    if start is not None and config.schedule != "guidance" and keeps_guidance(start, config):
         return copy.deepcopy(start)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
@@ -46,3 +53,37 @@ def build_model(
     if sam is None and config.imagenet:
         model.backbone.load_pretrained()
     return model
+
+
+def keeps_guidance(start: GuidedSegmenter, config: TrainingConfig) -> bool:
+    """Whether the guidance of a model to start from is the one that a run asks for; else fresh guidance is learnt.
+
+    Options that a run does not name may be whatever they are; gamma and delta are where a module starts, not what it
+    is.
+    """
+    known = start.guidance_options
+    if (known.kind, known.scales) != (config.guidance, config.guidance_scales):
+        return known.kind == config.guidance == "none"
+    asked = config.guidance_options
+    return not asked or _structure(known.kind, asked) == _structure(known.kind, known.options)
+
+
+def _structure(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of a module but for where it starts, those that are left at their defaults included."""
+    usual = {name: p.default for name, p in signature(GUIDANCE[kind]).parameters.items()}
+    return {name: value for name, value in {**usual, **options}.items() if name not in STRENGTHS}
+
+
+def tell_dropped(start: GuidedSegmenter, config: TrainingConfig) -> str:
+    """Say which guidance of a model to start from is not gone on with; empty where it is, or where there is none."""
+    known = start.guidance_options
+    if config.schedule != "guidance" and keeps_guidance(start, config):
+        return ""
+    if known.kind == "none":
+        return f"The model to start from has no guidance; {config.guidance!r} begins as a fresh module."
+    if config.guidance == "none":
+        return f"The guidance {known.kind!r} of the model to start from is dropped; it goes on without any."
+    return (
+        f"The guidance {known.kind!r} ({known.scales} scales) of the model to start from is dropped; "
+        f"{config.guidance!r} ({config.guidance_scales} scales) begins as a fresh module."
+    )
