@@ -52,7 +52,8 @@ def dataset_config(
     elif start is not None:
         card = read_card(find_model(start))
         known, guidance = card.backbone, card.guidance
-        if preset != PUBLISHED and not {"guidance", "schedule"} & set(given):
+        same = given.get("guidance", guidance.kind) == guidance.kind
+        if same and preset != PUBLISHED and given.get("schedule") != "guidance":
             # What is not asked for stays the start's.
             given = {
                 "guidance": guidance.kind,
