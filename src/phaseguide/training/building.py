@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from inspect import signature
 from typing import Any
 
@@ -56,34 +55,44 @@ def build_model(
 
 
 def keeps_guidance(start: GuidedSegmenter, config: TrainingConfig) -> bool:
-    """Whether the guidance of a model to start from is the one that a run asks for; else fresh guidance is learnt.
+    """Whether the guidance of a model to start from is the one that a run asks for; else fresh guidance is learnt."""
+    asked = GuidanceOptions(config.guidance, config.guidance_options, config.guidance_scales)
+    return is_same_guidance(start.guidance_options, asked)
 
-    Options that a run does not name may be whatever they are; gamma and delta are where a module starts, not what it
-    is.
+
+def is_same_guidance(known: GuidanceOptions, asked: GuidanceOptions) -> bool:
+    """Whether guidance is of the kind, at the scales, and of the form that is asked for.
+
+    Without any option asked for, they may be whatever they are; gamma and delta are where a module starts, not its
+    form.
     """
-    known = start.guidance_options
-    if (known.kind, known.scales) != (config.guidance, config.guidance_scales):
-        return known.kind == config.guidance == "none"
-    asked = config.guidance_options
-    return not asked or _structure(known.kind, asked) == _structure(known.kind, known.options)
-
-
-def _structure(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of a module but for where it starts, those that are left at their defaults included."""
-    usual = {name: p.default for name, p in signature(GUIDANCE[kind]).parameters.items()}
-    return {name: value for name, value in {**usual, **options}.items() if name not in STRENGTHS}
+    if known.kind != asked.kind or known.kind == "none":
+        return known.kind == asked.kind
+    same_form = not asked.options or _form(known) == _form(asked)
+    return known.scales == asked.scales and same_form
 
 
 def tell_dropped(start: GuidedSegmenter, config: TrainingConfig) -> str:
-    """Say which guidance of a model to start from is not gone on with; empty where it is, or where there is none."""
-    known = start.guidance_options
+    """Say which guidance of a model to start from is not gone on with; empty where it is."""
     if config.schedule != "guidance" and keeps_guidance(start, config):
         return ""
+    asked = GuidanceOptions(config.guidance, config.guidance_options, config.guidance_scales)
+    return tell_exchanged(start.guidance_options, asked)
+
+
+def tell_exchanged(known: GuidanceOptions, asked: GuidanceOptions) -> str:
+    """Say that a model is given other guidance than it has."""
     if known.kind == "none":
-        return f"The model to start from has no guidance; {config.guidance!r} begins as a fresh module."
-    if config.guidance == "none":
+        return f"The model to start from has no guidance; {asked.kind!r} begins as a fresh module."
+    if asked.kind == "none":
         return f"The guidance {known.kind!r} of the model to start from is dropped; it goes on without any."
     return (
-        f"The guidance {known.kind!r} ({known.scales} scales) of the model to start from is dropped; "
-        f"{config.guidance!r} ({config.guidance_scales} scales) begins as a fresh module."
+        f"The guidance of the model to start from ({known.kind}, scales: {known.scales}) is dropped; a fresh module "
+        f"({asked.kind}, scales: {asked.scales}) is learnt in its place."
     )
+
+
+def _form(guidance: GuidanceOptions) -> dict[str, Any]:
+    """All options of a module but for where it starts, those that are left at their defaults included."""
+    usual = {name: p.default for name, p in signature(GUIDANCE[guidance.kind]).parameters.items()}
+    return {name: value for name, value in {**usual, **guidance.options}.items() if name not in STRENGTHS}
