@@ -25,6 +25,7 @@ from phaseguide.finetuning.material import prepare
 from phaseguide.finetuning.new_guidance import with_asked_guidance
 from phaseguide.finetuning.run import finetune
 from phaseguide.finetuning.sources import Source
+from phaseguide.jobs.finetune_start import make_config
 from phaseguide.models.guidance.plm import PhaseLearningModule
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.training.losses import crop_ratios
@@ -70,7 +71,7 @@ def run(events: Iterator[Any]) -> tuple[FinetuneResult, list[str]]:
 
 
 def made(model: LoadedModel, config: FinetuneConfig, *sources: Source) -> Learner:
-    begun, _ = with_asked_guidance(model, config)
+    begun, config, _ = with_asked_guidance(model, config)
     material = prepare(model, sources or (labelled(),), (), config, config.crop).material
     return Learner(begun.segmenter, material, config, CPU, anchored=False)
 
@@ -100,16 +101,16 @@ def test_a_fresh_phase_learning_module_takes_the_place_of_other_guidance(model: 
 
 def test_a_module_of_the_same_form_is_kept_with_gamma_and_delta_at_a_half(plm: LoadedModel) -> None:
     config = PUBLISHED.changed(guidance_options={"width": 16, "gamma": 0.5, "delta": 0.5})
-    begun, told = with_asked_guidance(plm, config)
-    assert begun is plm and not told
+    begun, same, told = with_asked_guidance(plm, config)
+    assert begun is plm and same is config and not told
     module = made(plm, config).model.guidance[0]
-    assert float(module.gamma) == float(module.delta) == 0.5
+    assert module.gamma.item() == module.delta.item() == 0.5
     assert torch.equal(
         module.spatial_awareness[0].weight, plm.segmenter.guidance[0].spatial_awareness[0].weight
     )
-    assert with_asked_guidance(plm, PUBLISHED)[1], "of another width it is another module"
-    assert with_asked_guidance(plm, FinetuneConfig()) == (plm, "")
-    bare, told = with_asked_guidance(plm, FinetuneConfig(guidance="none"))
+    assert with_asked_guidance(plm, PUBLISHED)[2], "of another width it is another module"
+    assert with_asked_guidance(plm, FinetuneConfig()) == (plm, FinetuneConfig(), "")
+    bare, _, told = with_asked_guidance(plm, FinetuneConfig(guidance="none"))
     assert bare.card.guidance.kind == "none" and "goes on without any" in told
 
 
@@ -164,6 +165,21 @@ def test_windows_are_shown_their_exact_ratio(ccrm: LoadedModel, monkeypatch: pyt
             learner.step(number, 2, 0.5)
         same = [given is not None and torch.equal(given, true) for given, true in shown]
         assert all(same) if exact else not any(same), changes
+
+
+def test_windows_with_held_out_pixels_are_told_what_is_known_of_them(ccrm: LoadedModel) -> None:
+    """With blocks held out, by the labels that teach alone hardly a window would have a ratio."""
+    learner = made(ccrm, PUBLISHED)
+    picks = [(i, 3) for i in range(learner.material.taught)]
+    ratios = learner._ratios(learner._batch(picks))
+    assert all(torch.equal(ratio, learner.material.crops[i].ratio(3)) for ratio, (i, _) in zip(ratios, picks))
+    assert not bool(torch.isnan(ratios).any())
+    taught = made(plm_of(ccrm), PUBLISHED.changed(ratio_from="taught", guidance="", guidance_options={}))
+    assert bool(torch.isnan(taught._ratios(taught._batch(picks))).any())
+
+
+def plm_of(model: LoadedModel) -> LoadedModel:
+    return with_asked_guidance(model, PUBLISHED)[0]
 
 
 def test_crops_are_only_turned(ccrm: LoadedModel) -> None:
@@ -256,9 +272,7 @@ def test_a_field_with_only_a_ratio_is_always_told(
     assert len(told) == 2 and all(one is not None for one in told)
 
 
-def test_fresh_guidance_without_a_ratio_is_refused_before_anything_is_learnt(
-    ccrm: LoadedModel, plm: LoadedModel
-) -> None:
+def test_fresh_guidance_without_a_ratio_is_refused_at_once(ccrm: LoadedModel, plm: LoadedModel) -> None:
     for ask in (
         lambda: list(finetune(ccrm, [painted()], PUBLISHED)),
         lambda: plan(ccrm, [painted()], PUBLISHED),
@@ -267,12 +281,22 @@ def test_fresh_guidance_without_a_ratio_is_refused_before_anything_is_learnt(
             ask()
     kept = PUBLISHED.changed(guidance_options={"width": 16}, epochs=1)
     assert run(finetune(plm, [painted()], kept))[0].history, "guidance that is kept may rest"
-    assert run(finetune(ccrm, [painted()], PUBLISHED.changed(guidance="none", epochs=1)))[0].history
+    assert run(
+        finetune(ccrm, [painted()], PUBLISHED.changed(guidance="none", guidance_options={}, epochs=1))
+    )[0].history
 
 
 def test_the_plan_tells_that_guidance_is_exchanged(ccrm: LoadedModel) -> None:
     assert any("is dropped" in note for note in plan(ccrm, [labelled()], PUBLISHED).notes)
     assert not any("dropped" in note for note in plan(ccrm, [labelled()], replace_guidance(PUBLISHED)).notes)
+
+
+def test_options_of_the_preset_belong_to_its_kind_of_guidance() -> None:
+    other = make_config("as published", {"guidance": "ccrm"})
+    assert (other.guidance, other.guidance_options, other.guidance_scales) == ("ccrm", {}, 0)
+    assert make_config("as published", {"guidance": "plm"}) == PRESETS["as published"]
+    own = make_config("as published", {"guidance": "ccrm", "guidance_options": {"delta": 0.5}})
+    assert own.guidance_options == {"delta": 0.5}
 
 
 def replace_guidance(config: FinetuneConfig) -> FinetuneConfig:
