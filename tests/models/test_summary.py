@@ -34,8 +34,8 @@ def test_the_published_table() -> None:
     assert counts["adapters"] == Count(18_874_368, 18_874_368)
     assert counts["guidance"] == Count(1_236_743, 1_236_743)
     assert counts["encoder"] == Count(0, 89_670_912)
-    # Published with the module: 23.5 M of 113.2 M; without it 22.3 M of 112.0 M. Ours has a small network a phase in its
-    # decoder, which explains the difference (docs/sam.md).
+    # Published with the module: 23.5 M of 113.2 M; without it 22.3 M of 112.0 M. Ours has a small network a phase in
+    # its decoder, which explains the difference (docs/sam.md).
     assert [round(counts[name].total / 1e6, 3) for name in ("decoder", "all")] == [3.788, 113.57]
     assert round(counts["all"].trainable / 1e6, 3) == 23.899
     assert counts["all"].total - counts["all"].trainable == counts["encoder"].total
