@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phaseguide.cli.shared.limits import SEED, THREADS
-from phaseguide.cli.shared.output import DeviceOption, JsonOption, make_table, page, percent, write_json
+from phaseguide.cli.shared.output import DeviceOption, JsonOption
 from phaseguide.cli.shared.progress import draw
 from phaseguide.cli.train.crossfit import Crossfit, plan_crossfit
 from phaseguide.cli.train.epochs import print_epoch
 from phaseguide.cli.train.project import train_project
+from phaseguide.cli.train.report import report
 from phaseguide.cli.train.sam import base_checksum, dataset_config
 from phaseguide.cli.train.saving import check_free, check_outputs, save_or_rescue
 from phaseguide.cli.train.settings import (
     CARD_KEYS,
     checked_entries,
     parse_settings,
+    parse_split,
     with_entries,
 )
 from phaseguide.errors import TrainingError
@@ -28,7 +30,6 @@ from phaseguide.option_values import FINETUNE_PRESETS, TRAINING, TRAINING_PRESET
 
 if TYPE_CHECKING:
     from phaseguide.datasets.folder import Dataset
-    from phaseguide.models.card import Card
     from phaseguide.models.model_file import LoadedModel
     from phaseguide.phases import PhaseScheme
     from phaseguide.training.config import TrainingConfig
@@ -83,6 +84,13 @@ def train(
             metavar="STEM", help="Validate on this image; may be repeated. Default: 15 %, drawn by the seed."
         ),
     ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="70/20/10",
+            help="Percent of the images to learn from, to validate on, and to test on, once, at the end.",
+        ),
+    ] = None,
     start: Annotated[
         str | None,
         typer.Option(
@@ -119,9 +127,13 @@ def train(
     encoder: Annotated[
         str, typer.Option(help="Any encoder of segmentation-models-pytorch; of sam vit_b, vit_l or vit_h.")
     ] = TRAINING["encoder"],
-    guidance: Annotated[str, typer.Option(help="none, additive, spatial, plm or ccrm.")] = TRAINING[
-        "guidance"
-    ],
+    guidance: Annotated[
+        str,
+        typer.Option(
+            help="none, additive, spatial, plm or ccrm. Other guidance than that of the model to start from begins as "
+            "a fresh module; if not given, the model's goes on."
+        ),
+    ] = TRAINING["guidance"],
     epochs: Annotated[
         int,
         typer.Option(
@@ -170,7 +182,13 @@ def train(
       phaseguide train steel/ --out a.safetensors --set schedule=joint
       phaseguide train steel/ --out a.safetensors --set crossfit=5
       phaseguide train steel/ --out sam.safetensors --preset sam
+      phaseguide train steel/ --out plm.safetensors --preset published
       phaseguide train --from uhcs --project heat-4711/ --preset thorough
+
+    Preset published trains as the Phase Learning Module was published: all at
+    once, told the ratio of each window. Its learning rate is for a network
+    that is trained already; --learning-rate and --epochs change it, which the
+    run then says.
 
     With --project the model learns from the edits, labels and ratios of its
     fields. Only settings that you give replace those of the preset.
@@ -184,7 +202,7 @@ def train(
     from phaseguide.projects.project import Project
     from phaseguide.training.config import TrainingConfig
 
-    common = ("epochs", "crop", "batch", "learning_rate", "patience", "seed", "threads", "device")
+    common = ("epochs", "crop", "batch", "learning_rate", "patience", "seed", "threads", "device", "guidance")
     given = _typed(context, common)
     if project is not None:
         if dataset is not None or out is not None:
@@ -204,9 +222,8 @@ def train(
     if out.suffix != SUFFIX:
         raise TrainingError(f"{out}: a model file ends in {SUFFIX}. Change --out.")
     check_free(out, overwrite)
-    given |= _typed(context, ("architecture", "encoder", "guidance")) | parse_settings(
-        settings or [], TrainingConfig
-    )
+    given |= _typed(context, ("architecture", "encoder")) | parse_split(split)
+    given |= parse_settings(settings or [], TrainingConfig)
     config = dataset_config(preset, given, start, base_checksum(base), given.get("device", device))
     folder = open_dataset(dataset).without(exclude or [])
     first = None if start is None or sam_size(start) else open_model(start)
@@ -224,7 +241,7 @@ def train(
         trained = trained.model_copy(update={"training": {**trained.training, "start": first.card.training}})
     saved = save_or_rescue(out, result.segmenter, with_entries(trained, extra, card), overwrite=overwrite)
     crossfit.sweep()
-    _report(result, saved, out, json_target)
+    report(result, saved, out, json_target)
 
 
 def _typed(context: typer.Context, keys: tuple[str, ...]) -> dict[str, Any]:
@@ -253,16 +270,26 @@ def _train_folder(
     for image in load_images(folder, scheme):
         images.append(image)
         yield Progress("Reading images", len(images), count)
-    if start is not None and not validation:
+    before = {} if start is None else start.card.training.get("images", {})
+    tested = [i.stem for i in images if i.stem in before.get("test", []) and config.test_share]
+    if not validation:
         # The same images judge as before; drawn anew, some would be images that the start has learnt from.
-        judged = start.card.training.get("images", {}).get("validation", [])
-        validation = [i.stem for i in images if i.stem in judged]
-    data = split_images(images, scheme, validation=validation, seed=config.seed)
-    if start is not None and (known := seen_images(start.card) & {i.stem for i in data.validation}):
-        learnt = known - set(start.card.training.get("images", {}).get("validation", []))
+        validation = [i.stem for i in images if i.stem in before.get("validation", [])]
+    data = split_images(
+        images,
+        scheme,
+        validation=validation,
+        share=config.validation_share,
+        seed=config.seed,
+        test=tested,
+        test_share=config.test_share,
+    )
+    held = {i.stem for i in (*data.validation, *data.test)}
+    if start is not None and (known := seen_images(start.card) & held):
+        learnt = known - set(before.get("validation", []))
         if learnt:
             yield Notice(
-                f"{start.path.name} has learnt from {', '.join(sorted(learnt))}, which now validate: the "
+                f"{start.path.name} has learnt from {', '.join(sorted(learnt))}, which now judge: the "
                 "scores will look better than they are. Choose other images with --validation."
             )
     if start is not None and start.segmenter.in_channels != data.channels:
@@ -319,38 +346,3 @@ def choose_scheme(
             "or give a file with --scheme."
         )
     return chosen
-
-
-def _report(result: TrainingResult, card: Card, out: Path, json_target: str | None) -> None:
-    scores = card.scores.get("validation", {})
-    table = make_table(
-        f"{card.name}: best on the validation images, without a ratio", ("", "Dice %", "IoU %")
-    )
-    for phase in card.scheme.names:
-        table.add_row(phase, percent(scores["dice"][phase]), percent(scores["iou"][phase]))
-    table.add_section()
-    table.add_row("mean over phases", percent(scores["dice_mean"]), percent(scores["miou"]))
-    console = page(json_target)
-    console.print(table)
-    if result.stopped_early:
-        console.print("Stopped early, since the validation did not improve.")
-    if folds := card.scores.get("crossfit"):
-        console.print(
-            f"By models that had not seen the image, pooled over all folds: Dice {percent(folds['dice_mean'])} %, "
-            f"IoU {percent(folds['miou'])} %",
-            soft_wrap=True,
-        )
-    console.print(f"Model written to {out}", soft_wrap=True)
-    write_json(
-        json_target,
-        {
-            "model": str(out),
-            "name": card.name,
-            "epochs": len(result.history),
-            "seconds": result.record.get("seconds"),
-            "stopped_early": result.stopped_early,
-            "images": result.record.get("images"),
-            "validation": scores,
-            **({"crossfit": folds, "folds": result.record["folds"]} if folds else {}),
-        },
-    )
