@@ -48,7 +48,7 @@ class TrainingConfig(Settings):
     )
     adapter: dict[str, Any] = Field(default_factory=dict)  # ``sam``: rank, blocks, base (else official)
     imagenet: bool = True  # start from ImageNet weights; for ``sam`` the decoder from that of the base
-    guidance: str = TRAINING["guidance"]  # none, additive, spatial, plm or ccrm
+    guidance: str = TRAINING["guidance"]  # none, additive, spatial, plm, ccrm or, with crossfit, refine
     guidance_options: dict[str, Any] = Field(default_factory=dict)  # of the module; empty: `RECOMMENDED`
     guidance_scales: int = setting(
         4, low=1, high=16
@@ -110,6 +110,11 @@ class TrainingConfig(Settings):
         if self.schedule == "guidance" and self.guidance == "none":
             raise ValueError(
                 "schedule is 'guidance', but guidance is 'none'. Choose additive, spatial, plm or ccrm."
+            )
+        if self.guidance == "refine" and self.schedule != "staged":
+            raise ValueError(
+                f"guidance is 'refine', which is learnt after the networks, but schedule is {self.schedule!r}. Take "
+                "schedule 'staged', or guidance that acts in the network."
             )
         return self
 

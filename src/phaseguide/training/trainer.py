@@ -17,6 +17,7 @@ from phaseguide.datasets.label_gaps import describe_training_gaps
 from phaseguide.errors import PhaseguideError, TrainingError, is_out_of_memory
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.checksums import tensors_sha256
+from phaseguide.models.refinement import REFINE
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
 from phaseguide.segmentation.network.device import choose_device
 from phaseguide.training.adapters import encoded, too_large, use_checkpointing
@@ -97,6 +98,11 @@ class _Run:
         self.device = choose_device(config.device).torch_device
         self.data_sha256 = data_sha256(data)
         self.start_sha256 = "" if start is None else tensors_sha256(start.state_dict())
+        if config.guidance == REFINE:
+            raise TrainingError(
+                "guidance is 'refine', which is learnt on images that networks have not seen. Add folds: --set "
+                "crossfit=5, or --folds FILE."
+            )
         self.guidable = config.guidance == "none" or can_have_ratio(data, config)
         if config.schedule == "guidance" and not self.guidable:
             raise TrainingError(f"{no_ratio(config)} There is nothing to learn.")

@@ -130,8 +130,8 @@ def train(
     guidance: Annotated[
         str,
         typer.Option(
-            help="none, additive, spatial, plm or ccrm. Other guidance than that of the model to start from begins as "
-            "a fresh module; if not given, the model's goes on."
+            help="none, additive, spatial, plm, ccrm or, with folds, refine. Other guidance than that of the model to "
+            "start from begins as a fresh module; if not given, the model's goes on."
         ),
     ] = TRAINING["guidance"],
     epochs: Annotated[
@@ -298,9 +298,16 @@ def _train_folder(
             f"{data.channels}. Choose another model to start from, or none."
         )
     if config.crossfit:
+        tested_stems = {i.stem for i in data.test}
+        in_folds = {stem for test in (crossfit.folds or {}).values() for stem in test}
+        if both := sorted(tested_stems & in_folds):
+            raise TrainingError(
+                f"{', '.join(both)}: kept for the test at the end, and in the folds too. Take them out of the folds, "
+                "or leave --split out."
+            )
         yield from train_crossfitted(
             folder,
-            images,
+            [i for i in images if i.stem not in tested_stems],
             data,
             config,
             folds=crossfit.folds,

@@ -16,7 +16,9 @@ from phaseguide.training.crossfit.folds import model_path
 
 _MARK = "crossfit.json"
 _MARKED = {"phaseguide": "parts of a cross-fit", "format": 1}
-_OURS = re.compile(r"fold_[^/]+\.safetensors|scores_[^/]+\.safetensors|\.phaseguide-.*", re.DOTALL)
+_OURS = re.compile(
+    r"fold_[^/]+\.safetensors|scores_[^/]+\.safetensors|refinement\.safetensors|\.phaseguide-.*", re.DOTALL
+)
 _ASIDE = re.compile(r".*-unused(-\d+)?\.safetensors", re.DOTALL)
 
 
@@ -52,6 +54,11 @@ class Parts:
         plain = re.sub(r"[^A-Za-z0-9_-]", "_", stem)[:40]
         number = hashlib.sha256(stem.encode(errors="surrogateescape")).hexdigest()[:8]
         return self.folder / f"scores_{plain}_{number}.safetensors"
+
+    @property
+    def refinement(self) -> Path:
+        """The guidance on scores that was learnt."""
+        return self.folder / "refinement.safetensors"
 
     def check_room(self, needed: int) -> None:
         """Raise `TrainingError` where scores of so many bytes do not fit on the disk beside what is there already."""

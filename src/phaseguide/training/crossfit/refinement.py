@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from phaseguide.errors import TrainingError
-from phaseguide.events import Progress
+from phaseguide.events import Notice, Progress
+from phaseguide.files.atomic import write_bytes
+from phaseguide.micrographs.records import sha256_of_file
 from phaseguide.models.card import CalibrationCard
 from phaseguide.models.refinement import OPEN, ScoreRefinement, build_refinement
 from phaseguide.ratios import Ratio, blend_ratios, draw_statement
@@ -27,6 +31,8 @@ from phaseguide.training.losses import dice_loss, one_hot_labels
 
 STEPS, BATCH, CROP, RATE = 400, 6, 256, 2e-3
 """Steps, crops a step, their side in px, and the peak rate of AdamW; chosen on the cross-validation folds."""
+
+_KEY = "phaseguide_refinement"
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,55 @@ def learn_refinement(
         optimiser.step()
         yield Progress("Learning where ratios help", step + 1, steps)
     return module.eval()
+
+
+def kept_refinement(
+    images: Sequence[CrossfitImage],
+    calibration: CalibrationCard,
+    n_phases: int,
+    options: dict[str, Any],
+    path: Path,
+    *,
+    seed: int = 0,
+) -> Generator[Progress | Notice, None, ScoreRefinement]:
+    """Learn a refinement as `learn_refinement` does and keep it in a file, or read it there if it is the same."""
+    from safetensors.torch import load_file, save
+
+    about = _about(images, calibration, options, seed)
+    if path.exists():
+        module = build_refinement(n_phases, options)
+        if _told(path) == about:
+            module.load_state_dict(load_file(path))
+            return module.eval()
+        yield Notice(f"{path}: was learnt from other scores or settings, and is learnt anew.")
+        path.unlink()
+    module = yield from learn_refinement(images, calibration, n_phases, options, seed=seed)
+    write_bytes(path, save(module.state_dict(), metadata={_KEY: about}))
+    return module
+
+
+def _about(
+    images: Sequence[CrossfitImage], calibration: CalibrationCard, options: dict[str, Any], seed: int
+) -> str:
+    """What decides the weights, as text."""
+    told = {
+        "scores": [sha256_of_file(image.path) for image in images],
+        "calibration": calibration.model_dump(),
+        "options": options,
+        "learning": [STEPS, BATCH, CROP, RATE, seed],
+    }
+    return json.dumps(told, sort_keys=True)
+
+
+def _told(path: Path) -> str:
+    """What a file says of itself; empty for one that cannot be read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return str((file.metadata() or {}).get(_KEY, ""))
+    except (SafetensorError, OSError):
+        return ""
 
 
 def _field(image: CrossfitImage, calibration: CalibrationCard, n_phases: int) -> _Field | None:

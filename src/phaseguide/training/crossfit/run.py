@@ -18,9 +18,10 @@ from phaseguide.datasets.folder import Dataset
 from phaseguide.errors import TrainingError
 from phaseguide.evaluation.confusion import scores_from_confusion
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.models.card import CalibrationCard, InferenceCard
+from phaseguide.models.card import CalibrationCard, GuidanceCard, InferenceCard
 from phaseguide.models.model_file import LoadedModel
-from phaseguide.models.segmenter import GuidedSegmenter
+from phaseguide.models.refinement import REFINE, ScoreRefinement
+from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
 from phaseguide.option_values import SEED
 from phaseguide.phases import PhaseScheme
 from phaseguide.training.config import TrainingConfig
@@ -33,6 +34,7 @@ from phaseguide.training.crossfit.fold_models import (
 )
 from phaseguide.training.crossfit.folds import Folds, Held, check_folds, draw_folds, training_stems
 from phaseguide.training.crossfit.parts import Parts
+from phaseguide.training.crossfit.refinement import kept_refinement
 from phaseguide.training.crossfit.scores import BYTES_A_PIXEL, CrossfitImage, out_of_fold
 from phaseguide.training.data import TrainingData, TrainingImage, seen_images, split_images
 from phaseguide.training.dropout import own_threads
@@ -81,17 +83,26 @@ def train_crossfitted(
                 f"{', '.join(left)}: in no fold, so nothing is calibrated on it; only the last model learns from it."
             )
         first = None if start is None else start.segmenter
+        refines = config.guidance == REFINE
+        last = config.changed(guidance="none", guidance_options={}) if refines else config
         yield Progress("Trying a step of every stage", 0, 1)
-        _try(data, config, first)
+        _try(data, last, first)
         if checkpoint is not None:
-            yield from set_aside_misfit(checkpoint, data, config, start)
+            yield from set_aside_misfit(checkpoint, data, last, start)
         trained = yield from _fold_models(tasks)
+        refinement = None
         with own_threads(config.threads):
             seen = yield from out_of_fold(dataset, trained, parts, inference=inference, device=config.device)
             calibration = yield from calibrate_on(seen, len(data.scheme), seed=config.seed)
-        for event in train(data, config, name=name, start=first, checkpoint=checkpoint):
+            if refines:
+                options = config.guidance_options
+                refinement = yield from kept_refinement(
+                    seen, calibration, len(data.scheme), options, parts.refinement, seed=config.seed
+                )
+        for event in train(data, last, name=name, start=first, checkpoint=checkpoint):
             if isinstance(event, Finished):
-                yield Finished(_crossfitted(event.result, calibration, seen, folds, data.scheme))
+                result = _crossfitted(event.result, calibration, seen, folds, data.scheme)
+                yield Finished(result if refinement is None else _refining(result, refinement, config))
             else:
                 yield event
 
@@ -223,3 +234,16 @@ def _crossfitted(
         }
     )
     return replace(result, card=card, record=record)
+
+
+def _refining(result: TrainingResult, refinement: ScoreRefinement, config: TrainingConfig) -> TrainingResult:
+    """Put guidance on scores on top of a trained network."""
+    options = GuidanceOptions(REFINE, dict(config.guidance_options), 1)
+    segmenter = with_guidance(result.segmenter, options)
+    assert segmenter.refinement is not None
+    segmenter.refinement.load_state_dict(refinement.state_dict())
+    record = {**result.record, "config": config.to_dict()}
+    card = result.card.model_copy(
+        update={"guidance": GuidanceCard(kind=REFINE, options=options.options), "training": record}
+    )
+    return replace(result, segmenter=segmenter.eval(), card=card, record=record)
