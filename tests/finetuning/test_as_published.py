@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -346,3 +347,16 @@ def test_a_checkpoint_from_before_these_settings_is_gone_on_from(ccrm: LoadedMod
             load_position(path, {**identity, "config": {**identity["config"], "balance": 1.0}})
     finally:
         resuming.load_checkpoint = original
+
+
+def test_guidance_on_scores_is_left_out_of_a_model_that_learns_on_and_that_is_told(tmp_path: Path) -> None:
+    start = load_model(tiny_model(tmp_path, "refine"))
+    both = start.card.inference.model_copy(update={"mode": "both"})
+    start = replace(start, card=start.card.model_copy(update={"inference": both}))
+    settings = FinetuneConfig(epochs=1, crop=64, batch=2, threads=1, device="cpu")
+    events = list(finetune(start, [labelled()], settings, name="new"))
+    told = [e.message for e in events if isinstance(e, Notice)]
+    assert any("guidance on scores of the model to start from" in message for message in told)
+    new = events[-1].result.model
+    assert new.card.guidance.kind == "none" and new.segmenter.refinement is None
+    assert new.card.inference.mode == "matched"

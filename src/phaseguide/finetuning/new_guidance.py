@@ -11,12 +11,18 @@ from phaseguide.errors import TrainingError
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.material import Prepared
 from phaseguide.models.card import GuidanceCard
+from phaseguide.models.refinement import REFINE
 from phaseguide.models.segmenter import GuidanceOptions, with_guidance
 from phaseguide.training.building import is_same_guidance, tell_exchanged
 from phaseguide.training.config import RECOMMENDED, TrainingConfig
 
 if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel
+
+_OUTGROWN = (
+    "The guidance on scores of the model to start from was learnt on what that model got wrong, so it is left out: in "
+    "the new model a ratio acts by matching."
+)
 
 
 def with_asked_guidance(
@@ -26,21 +32,29 @@ def with_asked_guidance(
 
     The model itself where it has that guidance already, or none is asked for. The same seed gives the same fresh
     module. That is told of every window what is known of it: held-out blocks would leave hardly one with a ratio.
+
+    Guidance on scores was learnt where the model erred as it was, and has seen nothing of how it will err; it is left
+    out unless other guidance is asked for.
     """
     known = model.segmenter.guidance_options
-    kind = config.guidance or known.kind
+    outgrown = known.kind == REFINE and not config.guidance
+    kind = "none" if outgrown else config.guidance or known.kind
     usual = known.scales if kind == known.kind else TrainingConfig.default("guidance_scales")
     scales = config.guidance_scales or min(usual, len(model.segmenter.backbone.channels))
     asked = GuidanceOptions(kind, dict(config.guidance_options), 1 if kind == "none" else scales)
     if is_same_guidance(known, asked):
         return model, config, ""
-    told = tell_exchanged(known, asked)
+    told = _OUTGROWN if outgrown else tell_exchanged(known, asked)
     fresh = replace(asked, options=dict(config.guidance_options or RECOMMENDED.get(kind, {})))
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         segmenter = with_guidance(model.segmenter, fresh).eval()
     card = model.card.model_copy(update={"guidance": GuidanceCard(**asdict(fresh))})
-    return replace(model, segmenter=segmenter, card=card), config.changed(ratio_from="all"), told
+    if kind == "none":
+        matched = card.inference.model_copy(update={"mode": "matched"})
+        card = card.model_copy(update={"inference": matched})
+    changed = replace(model, segmenter=segmenter, card=card)
+    return changed, config if outgrown else config.changed(ratio_from="all"), told
 
 
 def check_ratios(prepared: Prepared, kind: str, n_phases: int) -> None:
