@@ -22,6 +22,7 @@ from phaseguide.studies.folds.report import report_folds, to_lines
 from phaseguide.studies.folds.response import measure_response, moved_ratio
 from phaseguide.studies.folds.rows import ROWS, FoldModel, Spec, Study
 from phaseguide.studies.statistics import paired_difference
+from phaseguide.training.crossfit import refinement
 from phaseguide.training.crossfit.folds import read_folds, training_stems
 from tiny_models import NAMES, tiny_model
 
@@ -94,15 +95,18 @@ def test_a_network_without_guidance_does_not_answer_and_a_guided_one_does(
     assert np.nanmean(run_to_end(measure_response(dataset.only(["i0"]), deaf))) == pytest.approx(1, abs=0.05)
 
 
-@pytest.mark.parametrize("study", ["belief", "conditioning"])
+@pytest.mark.parametrize("study", ["belief", "conditioning", "fusion"])
 def test_the_report_has_every_row_and_a_table(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: Study
 ) -> None:
     few = [row for row in ROWS[study] if row.source in ("none", "own", "oracle")]
     monkeypatch.setitem(rows.ROWS, study, tuple(few))
+    monkeypatch.setattr(refinement, "STEPS", 2)
     path = tiny_model(tmp_path)
     models = [FoldModel("A", path, ("i0", "i1")), FoldModel("B", path, ("i2", "i3"))]
-    report = run_to_end(report_folds(dataset, models, study=study, repeats=2, unguided=models))
+    report = run_to_end(
+        report_folds(dataset, models, study=study, repeats=2, unguided=models, scores=tmp_path / "s")
+    )
     none = report["rows"].pop(1)
     assert none["net"] == "unguided" and none["paired_dice"]["mean"] == 0
     assert [Spec(r["source"], r["mode"], r["uncertainty"], r["scores"]) for r in report["rows"]] == few

@@ -70,15 +70,15 @@ CALIBRATION = CalibrationCard(own_error=[0.5, 0.5])
 
 
 def learn(images: list[Unsure], steps: int = 30, seed: int = 0) -> Any:
-    events = learning.learn_refinement(
-        images, CALIBRATION, 2, {"width": 8, "levels": 2}, steps=steps, seed=seed
-    )
     told = []
-    while True:
-        try:
-            told.append(next(events))
-        except StopIteration as end:
-            return end.value, told
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learning, "STEPS", steps)
+        events = learning.learn_refinement(images, CALIBRATION, 2, {"width": 8, "levels": 2}, seed=seed)
+        while True:
+            try:
+                told.append(next(events))
+            except StopIteration as end:
+                return end.value, told
 
 
 def loss_of(module: Any, images: list[Unsure]) -> float:
@@ -123,7 +123,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Parts, list
     dataset, parts = open_dataset(write_fields(folder / "data")), Parts(folder / "run.parts")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(learning, "STEPS", 5)
-        patch.setattr(learning.learn_refinement, "__kwdefaults__", {"seed": 0, "steps": 5})
         events = run(dataset, parts)
     return dataset, parts, events
 
@@ -173,7 +172,6 @@ def test_what_was_learnt_is_not_learnt_again_unless_something_differs(
     ):
         assert torch.equal(ours, theirs)
     monkeypatch.setattr(learning, "RATE", 1e-3)
-    monkeypatch.setattr(learning.learn_refinement, "__kwdefaults__", {"seed": 0, "steps": 5})
     told = [e.message for e in run(dataset, parts) if isinstance(e, Notice)]
     assert any("was learnt from other scores or settings" in message for message in told)
 

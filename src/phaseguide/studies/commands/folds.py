@@ -54,8 +54,9 @@ def folds(
     study: Annotated[
         str,
         typer.Option(
-            metavar="belief|conditioning",
-            help="belief: ratios of every quality, by matching. conditioning: what the network does with one.",
+            metavar="belief|conditioning|fusion",
+            help="belief: ratios of every quality, by matching. conditioning: what the network does with one. "
+            "fusion: guidance on scores, learnt on the other folds.",
         ),
     ] = "belief",
     repeats: Annotated[int, typer.Option(**REPEATS, help="Draws of the simulated expert.")] = 20,
@@ -137,6 +138,7 @@ def _run(
         device=config.device,
         inference=inference,
         unguided=before,
+        scores=out / "scores",
     ):
         if isinstance(step, Finished):
             yield Finished({**step.result, "training": config.to_dict()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from numpy.typing import NDArray
 
 from phaseguide.datasets.folder import Dataset
 from phaseguide.evaluation.ratio_source import ESTIMATORS
-from phaseguide.events import Finished, Progress
+from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.card import CalibrationCard, InferenceCard
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.segmentation.request import AUTO
 from phaseguide.segmentation.session import Session
+from phaseguide.studies.folds.fusion import score_images, with_fusion
 from phaseguide.studies.folds.response import measure_response
 from phaseguide.studies.folds.rows import NONE, ROWS, FoldModel, Row, Study, run_row
 from phaseguide.studies.report import fixed, table
@@ -44,13 +46,14 @@ def report_folds(
     device: str = "auto",
     inference: InferenceCard | None = None,
     unguided: Sequence[FoldModel] = (),
-) -> Iterator[Progress | Finished[dict[str, Any]]]:
+    scores: Path | None = None,
+) -> Iterator[Progress | Notice | Finished[dict[str, Any]]]:
     """Evaluate every fold's model on its own test images, for all rows of a study.
 
     How far a model's own composition is believed, and how its scores are calibrated, comes from the other folds.
     With ``inference`` the models run in this way (views to average) instead of as their own cards say. ``unguided``
     are the nets that guidance was added to: reported without a ratio, as a row of their own, to see what guidance
-    costs when there is none.
+    costs when there is none. Study fusion keeps what the models say of images that they have not seen in ``scores``.
 
     The result has ``rows``: per source and mode, pooled over all images and per fold; ``response`` (study
     conditioning); ``calibration``: that of all folds together, for the card of a shipped model.
@@ -59,6 +62,10 @@ def report_folds(
     looks: dict[str, _Look] = {}
     for fold in models:
         looks[fold.fold] = yield from _first_look(rows[0], fold, dataset, inference, seed, device)
+    unseen = None
+    if study == "fusion":
+        assert scores is not None
+        unseen = yield from score_images(dataset, models, scores, inference=inference, device=device)
     responses = []
     for fold in models:
         data = dataset.only(fold.test)
@@ -67,6 +74,8 @@ def report_folds(
         scheme = model.card.scheme
         calibration = _calibrate(others, len(scheme), "the other folds") if others else model.card.calibration
         calibrated = _with_calibration(model, calibration)
+        if unseen is not None:
+            calibrated = yield from with_fusion(model, fold, unseen, seed=seed)
         nets = {
             "calibrated": calibrated,
             "plain": _with_calibration(model, calibration.model_copy(update={"head": None})),
@@ -77,7 +86,7 @@ def report_folds(
             yield from run_row(
                 row, fold, data, nets[kind], sessions[kind], repeats=repeats, seed=seed, device=device
             )
-        if study == "conditioning" and model.card.guidance.kind != "none":
+        if study != "belief" and calibrated.card.guidance.kind != "none":
             for event in measure_response(data, calibrated, device=device):
                 if isinstance(event, Finished):
                     responses.append(event.result)

@@ -21,7 +21,7 @@ from phaseguide.segmentation.request import Mode
 from phaseguide.segmentation.session import Session
 from phaseguide.studies.statistics import paired_difference
 
-Study = Literal["belief", "conditioning"]
+Study = Literal["belief", "conditioning", "fusion"]
 
 VISUAL = find_source("visual").uncertainty
 GUESSES = (0.9, 0.8, 0.7, 0.6, 0.5)
@@ -63,8 +63,24 @@ ROWS: dict[Study, tuple[Spec, ...]] = {
         *(Spec("oracle", mode) for mode in ("conditioned", "matched", "both")),
         *(Spec("expert:0.1", mode, 0.1) for mode in ("conditioned", "matched", "both")),
     ),
+    "fusion": (
+        NONE,
+        Spec("own"),
+        *(
+            Spec(source, mode, stated)
+            for source, stated in (
+                ("oracle", 0.0),
+                *((f"expert:{e:g}", e) for e in (0.05, 0.1, 0.2)),
+                ("expert:0.1", 0.0),
+                *((f"expert:{e:g}", VISUAL) for e in ERRORS),
+                *((f"guess:{a:g}", VISUAL) for a in GUESSES),
+            )
+            for mode in ("conditioned", "matched", "both")
+        ),
+    ),
 }
-"""Belief: ratios of every quality, by matching. Conditioning: what the network itself does with a ratio."""
+"""Belief: ratios of every quality, by matching. Conditioning: what the network itself does with a ratio. Fusion: what
+guidance on scores does that is learnt on the other folds (`phaseguide.studies.folds.fusion`)."""
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,6 @@ def learn_refinement(
     options: dict[str, Any],
     *,
     seed: int = 0,
-    steps: int = STEPS,
 ) -> Generator[Progress, None, ScoreRefinement]:
     """Learn to correct matched scores on images that the networks behind the scores had not seen.
 
@@ -83,16 +82,16 @@ def learn_refinement(
         module = build_refinement(n_phases, options).train()
     optimiser = torch.optim.AdamW(module.parameters(), lr=RATE, weight_decay=1e-2)
     error = np.asarray(calibration.own_error, dtype=np.float64)
-    for step in range(steps):
+    for step in range(STEPS):
         warm = min(1.0, (step + 1) / 20)
         for group in optimiser.param_groups:
-            group["lr"] = RATE * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
+            group["lr"] = RATE * warm * 0.5 * (1 + math.cos(math.pi * step / STEPS))
         loss = _loss(module, [_draw(fields, error, rng) for _ in range(BATCH)], n_phases)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         optimiser.step()
-        yield Progress("Learning where ratios help", step + 1, steps)
+        yield Progress("Learning where ratios help", step + 1, STEPS)
     return module.eval()
 
 
