@@ -260,3 +260,28 @@ def _raises(error: Exception) -> Callable[..., float]:
         raise error
 
     return fail
+
+
+def test_lora_sam_is_trained_as_published(base: str) -> None:
+    """All of it at once, on windows, told and judged with their ratios; the frozen base stays."""
+    given = {
+        "architecture": "sam", "encoder": "vit_tiny", "adapter": {"rank": 4, "base": base}, "crop": 64, "epochs": 1,
+        "batch": 2, "threads": 1, "device": "cpu", "learning_rate": 1e-3,
+        "guidance_options": {"width": 8, "coordinates": True, "gamma": 0.5, "delta": 0.5},
+    }  # fmt: skip
+    cfg = training_config("published", given, "cpu")
+    start = {n: t.clone() for n, t in _Run(data(), cfg, "model", None, None).model.state_dict().items()}
+    (epoch,), result = run(cfg)
+    moved = {n for n, t in weights(result).items() if not torch.equal(t, start[n])}
+    for part in (
+        "lora_B",
+        "decoder",
+        "spatial_awareness",
+        "ratio_encoder",
+        "feature_aggregator",
+        "gamma",
+        "delta",
+    ):
+        assert any(part in name for name in moved), part
+    assert epoch.stage == "joint" and epoch.miou is not None
+    assert "validation windows, true ratio" in result.card.scores
