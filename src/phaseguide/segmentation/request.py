@@ -15,6 +15,7 @@ from phaseguide.segmentation.constraints.regions import Region, RegionShares
 
 ENCODING = "Encoding the image"
 READING = "Reading what was kept of the image"
+SECOND_LOOK = "Looking again where the model is unsure"
 """What the progress of a session is called while the network looks at an image; widgets tell them apart."""
 
 Mode = Literal["matched", "conditioned", "both"]
@@ -131,3 +132,15 @@ class Preview:
 
     labels: NDArray[np.uint8]
     window: tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class FirstLook:
+    """What the model sees in an image without a ratio at a first look; a second one at unsure places follows.
+
+    Attributes
+    ----------
+    labels : ndarray of uint8, shape (H, W)
+    """
+
+    labels: NDArray[np.uint8]

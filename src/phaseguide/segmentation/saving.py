@@ -208,6 +208,7 @@ def run_settings(
         "flips": flips,
         "invert": invert,
         "views": [view.model_dump() for view in session.views],
+        "unsure_below": session.unsure_below,
         "smoothing_px": request.smoothing_px,
         "min_island_px": request.min_island_px,
         "exclude_info_bar": margins is not None,

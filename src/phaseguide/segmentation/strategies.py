@@ -28,7 +28,7 @@ from phaseguide.segmentation.matching.islands import raise_cleaned, remove_small
 from phaseguide.segmentation.matching.match import Match, Matcher, argmax_labels, match_ratio
 from phaseguide.segmentation.matching.prior_shift import prior_shift
 from phaseguide.segmentation.network.logits import Scoring, Window, excluded_only
-from phaseguide.segmentation.request import Mode, Preview, Request
+from phaseguide.segmentation.request import FirstLook, Mode, Preview, Request
 from phaseguide.segmentation.review.advice import (
     describe_conflict,
     describe_estimate,
@@ -68,7 +68,7 @@ class Outcome:
     regions: tuple[RegionShares, ...] = ()
 
 
-Steps = Generator[Progress | Notice | Preview, None, Outcome]
+Steps = Generator[Progress | Notice | Preview | FirstLook, None, Outcome]
 
 
 class KeptMatcher:
@@ -130,7 +130,7 @@ class Task:
 
     def conditioned(
         self, imposed: Ratio, focus: Window | None
-    ) -> Generator[Progress | Notice | Preview, None, NDArray[np.float32]]:
+    ) -> Generator[Progress | Notice | Preview | FirstLook, None, NDArray[np.float32]]:
         """Scores of the network that knows the ratio, and the prompts, smoothed if asked."""
         excluded = excluded_only(self.edits)
         scores = yield from self.scoring.guided(imposed, self.request.prompts, excluded, focus)
@@ -242,7 +242,7 @@ def found_by_model(task: Task) -> Steps:
     return Outcome(match.labels, estimate, "matched", notices + sentences(describe_match(match)))
 
 
-def _fed_back(task: Task) -> Generator[Progress | Notice | Preview, None, tuple[Ratio, bool]]:
+def _fed_back(task: Task) -> Generator[Progress | Notice | Preview | FirstLook, None, tuple[Ratio, bool]]:
     """Feed the measured composition back until it settles; returns it and whether it did."""
     estimate = task.maps.seen
     if task.card.guidance.kind == "none":
