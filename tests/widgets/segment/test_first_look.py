@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,11 @@ def viewer(model_viewer: Any) -> Any:
 
 
 class Watched:
-    """Sessions that tell what layer is on show after their first look, and may be stopped there."""
+    """Sessions that wait after their first look until they may go on."""
 
-    def __init__(self, widget: Any, viewer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.looks: list[np.ndarray] = []
-        self.waits = False
+        self.may_go_on = threading.Event()
         whole = Session.segment
 
         def segment(session: Any, request: Any, focus: Any = None) -> Iterator[Any]:
@@ -45,13 +46,16 @@ class Watched:
                 yield event
                 if isinstance(event, FirstLook):
                     self.looks.append(event.labels)
-                    while self.waits:
-                        yield from ()
-                        import time
-
-                        time.sleep(0.01)
+                    self.may_go_on.wait(60)
 
         monkeypatch.setattr(Session, "segment", segment)
+
+
+@pytest.fixture
+def watched(widget: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
+    watched = Watched(monkeypatch)
+    yield watched
+    watched.may_go_on.set()
 
 
 def phases(viewer: Any, image: Any) -> np.ndarray | None:
@@ -60,17 +64,15 @@ def phases(viewer: Any, image: Any) -> np.ndarray | None:
 
 
 def test_the_first_look_is_shown_and_then_the_result(
-    widget: Any, viewer: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+    widget: Any, viewer: Any, watched: Watched, qtbot: Any
 ) -> None:
-    watched = Watched(widget, viewer, monkeypatch)
-    watched.waits = True
     image = viewer.add_image(micrograph(), name="steel")
     widget.segment()
     qtbot.waitUntil(lambda: phases(viewer, image) is not None)
     np.testing.assert_array_equal(phases(viewer, image), watched.looks[0])
     assert "second look" in widget.panel.status.text()
     assert widget.results.shown(image) is None and not widget.panel.results.save.isEnabled()
-    watched.waits = False
+    watched.may_go_on.set()
     qtbot.waitUntil(lambda: not widget.runner.running)
     done = widget.current(()).labels
     np.testing.assert_array_equal(phases(viewer, image), done)
@@ -79,21 +81,21 @@ def test_the_first_look_is_shown_and_then_the_result(
 
 @pytest.mark.parametrize("before", [False, True])
 def test_stopped_after_the_first_look_everything_is_as_before(
-    before: bool, widget: Any, viewer: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+    before: bool, widget: Any, viewer: Any, watched: Watched, qtbot: Any
 ) -> None:
     image = viewer.add_image(micrograph(), name="steel")
     if before:
+        watched.may_go_on.set()
         widget.segment()
         qtbot.waitUntil(lambda: not widget.runner.running)
+        watched.may_go_on.clear()
         widget.panel.advanced.controls["invert"].setChecked(True)  # encoded anew
     kept = phases(viewer, image)
-    watched = Watched(widget, viewer, monkeypatch)
-    watched.waits = True
     widget.segment()
     qtbot.waitUntil(lambda: "second look" in widget.panel.status.text())
-    np.testing.assert_array_equal(phases(viewer, image), watched.looks[0])
+    np.testing.assert_array_equal(phases(viewer, image), watched.looks[-1])
     widget.stop()
-    watched.waits = False
+    watched.may_go_on.set()
     qtbot.waitUntil(lambda: not widget.runner.running)
     now = phases(viewer, image)
     assert (now is None) is not before
