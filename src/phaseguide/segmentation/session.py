@@ -311,6 +311,7 @@ class Session:
             notices=outcome.notices + self._training_domain(),
             regions=outcome.regions,
             prompts=request.prompts,
+            found=outcome.found,
         )
 
     def _shares(self, labels: Labels) -> Ratio:
