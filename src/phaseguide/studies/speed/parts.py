@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from phaseguide.models.segmenter import GuidedSegmenter
@@ -26,28 +27,33 @@ PARTS = (
 READY = "getting ready for a ratio, afterwards"
 
 
-def first_result(
-    open_session: Callable[[], Session], wait: Callable[[], object]
-) -> tuple[Session, dict[str, float], float | None]:
-    """Segment a new image without a ratio.
+@dataclass(frozen=True)
+class FirstResult:
+    """Seconds on the clock of the first segmentation of an image.
 
-    Parameters
+    Attributes
     ----------
-    open_session : callable
-    wait : callable
-        Returns when the device has done all that it was given.
-
-    Returns
-    -------
-    session : Session
     parts : dict of float
-        Seconds on the clock, by the names of `PARTS` and `READY`.
-    first_look_s : float or None
-        Seconds until a first mask was there, where that is before the result.
+        By the names of `PARTS` and `READY`.
+    look_s : float or None
+        Until a first mask was there, where that is before the result.
     """
+
+    parts: dict[str, float]
+    look_s: float | None
+
+    @property
+    def seconds(self) -> float:
+        """Until the result."""
+        return sum(self.parts[name] for name in PARTS)
+
+
+def first_result(open_session: Callable[[], Session], wait: Callable[[], object]) -> FirstResult:
+    """Segment a new image without a ratio; ``wait`` returns when the device has done all that it was given."""
     parts = dict.fromkeys(PARTS, 0.0)
     begun = now = time.perf_counter()
-    look, first_look_s = FIRST, None
+    first_look_s: float | None = None
+    look = FIRST
 
     def took() -> float:
         nonlocal now
@@ -68,26 +74,26 @@ def first_result(
         spent("the rest")
     session.prepare(Request())
     parts[READY] = took()
-    return session, parts, first_look_s
+    return FirstResult(parts, first_look_s)
 
 
 @contextmanager
 def _watched(spent: Callable[[str], None]) -> Iterator[None]:
     """Tell when the encoder and the decoder of any network have run, and before that when the rest has."""
-    real = {"encoder": GuidedSegmenter.encode, "decoder": GuidedSegmenter.decode}
+    encode, decode = GuidedSegmenter.encode, GuidedSegmenter.decode
 
-    def watch(part: str) -> Callable[..., Any]:
+    def watched(part: str, real: Callable[..., Any]) -> Any:
         def run(*args: Any, **kwargs: Any) -> Any:
             spent("the rest")
-            result = real[part](*args, **kwargs)
+            result = real(*args, **kwargs)
             spent(part)
             return result
 
         return run
 
     try:
-        for part, name in (("encoder", "encode"), ("decoder", "decode")):
-            setattr(GuidedSegmenter, name, watch(part))
+        GuidedSegmenter.encode = watched("encoder", encode)  # type: ignore[method-assign]
+        GuidedSegmenter.decode = watched("decoder", decode)  # type: ignore[method-assign]
         yield
     finally:
-        GuidedSegmenter.encode, GuidedSegmenter.decode = real["encoder"], real["decoder"]  # type: ignore[method-assign]
+        GuidedSegmenter.encode, GuidedSegmenter.decode = encode, decode  # type: ignore[method-assign]

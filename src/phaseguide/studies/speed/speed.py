@@ -213,13 +213,17 @@ def measure(task: SpeedTask, on_stage: OnStage) -> SpeedRow:
         torch.cuda.reset_peak_memory_stats()
 
     on_stage(STAGES[0])
-    looked = []
-    for _ in range(task.repeats):
-        session = None  # or its memory would count twice
-        session, *rest = first_result(lambda: open_session(image), wait)
-        looked.append(rest)
-    parts = {name: statistics.median(one[name] for one, _ in looked) for name in (*PARTS, READY)}
-    first_looks = [look for _, look in looked if look is not None]
+    kept: list[Session] = []
+
+    def open_next() -> Session:
+        kept.clear()  # memory is that of one
+        kept.append(open_session(image))
+        return kept[0]
+
+    first = [first_result(open_next, wait) for _ in range(task.repeats)]
+    parts = {name: statistics.median(one.parts[name] for one in first) for name in (*PARTS, READY)}
+    looks = [one.look_s for one in first if one.look_s is not None]
+    session = kept[0]
     on_stage(STAGES[1])
     matching = [
         seconds(session, Request(asked=next(ratios), uncertainty=0.0, mode="matched"))
@@ -241,14 +245,14 @@ def measure(task: SpeedTask, on_stage: OnStage) -> SpeedRow:
         threads=torch.get_num_threads(),
         tiles=tiles,
         views=len(model.card.inference.views),
-        first_s=statistics.median(sum(one[name] for name in PARTS) for one, _ in looked),
+        first_s=statistics.median(one.seconds for one in first),
         matching_s=statistics.median(matching),
         decode_s=statistics.median(decode) if decode else None,
         forward_s=forward,
         baseline_mb=baseline,
         peak_mb=peak,
         gpu_peak_mb=gpu_peak,
-        first_look_s=statistics.median(first_looks) if first_looks else None,
+        first_look_s=statistics.median(looks) if looks else None,
         parts_s=parts,
     )
 
