@@ -15,9 +15,9 @@ from phaseguide.jobs.results import PlaneResult, summary, with_edits
 from phaseguide.jobs.segment import PlaneDone, PlaneSeen
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.widgets.layers import planes, roles
+from phaseguide.widgets.layers.first_looks import FirstLooks
 from phaseguide.widgets.layers.hub import hub_of, tell
 from phaseguide.widgets.layers.identity import plain
-from phaseguide.widgets.segment.first_looks import FirstLooks
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
