@@ -74,6 +74,21 @@ def test_json_on_standard_output_is_alone_there(image: Path, model: Path, tmp_pa
     assert "Area %" in result.stderr
 
 
+def test_an_estimate_that_is_fed_back_stands_in_record_and_numbers(
+    image: Path, model: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "numbers.json"
+    options = ("--ratio", "auto", "--estimator", "autoregressive", "--json", target)
+    done = run(image, "-m", model, "--out", tmp_path / "out", *options)
+    assert done.exit_code == 0, done.output
+    numbers = json.loads(target.read_text(encoding="utf-8"))
+    record = json.loads(Path(numbers["images"][0]["record"]).read_text(encoding="utf-8"))
+    found = record["ratio"]["estimator"]
+    assert numbers["estimator"] == found["estimator"] == "autoregressive"
+    assert numbers["images"][0]["estimator"] == found and found["rounds"] >= 1
+    assert record["ratio"]["mode"] == "conditioned" and not record["ratio"]["constrained"]
+
+
 def test_auto_estimates_and_is_not_constrained(image: Path, model: Path, tmp_path: Path) -> None:
     target = tmp_path / "numbers" / "auto.json"
     assert run(image, "-m", model, "--out", tmp_path, "--ratio", "auto", "--json", target).exit_code == 0
@@ -327,6 +342,8 @@ def test_a_broken_preset_is_told_and_harms_no_other(
         (("--ratio", "2=10%", "--scope", "world"), ("--scope 'world'", "field or specimen")),
         (("--scope", "specimen"), ("--scope specimen", "--ratio is none")),
         (("--ratio", "auto", "--basis", "weight"), ("--ratio is auto",)),
+        (("--ratio", "1=20%", "--estimator", "own"), ("--estimator", "--ratio auto")),
+        (("--ratio", "auto", "--estimator", "guess"), ("'guess'", "prior-shift")),
         (("--ratio", "2=10%", "--source", "force"), ("--exact",)),
         (("--ratio", "2=10%", "--uncertainty", "2=much"), ("uncertainty '2=much'",)),
         (("--ratio", "2=10%", "--uncertainty", "iron=0.1"), ("Unknown phase 'iron'",)),

@@ -377,11 +377,45 @@ def test_a_region_outside_the_image_is_named(guided: LoadedModel) -> None:
 @pytest.mark.parametrize("estimator", ["own", "autoregressive", "prior-shift"])
 def test_the_model_finds_the_ratio_and_the_map_has_it(guided: LoadedModel, estimator: Estimator) -> None:
     image = picture()
-    result = segment(Session(guided, image), auto=True, estimator=estimator)
+    result = segment(Session(guided, image), auto=True, estimator=estimator, mode="matched")
     assert result.imposed is not None and not result.constrained
+    assert result.found is not None and result.found.estimator == estimator
     assert np.abs(result.achieved - result.imposed).max() <= 1 / image.size + 1e-9
     if estimator == "own":
         assert result.imposed == pytest.approx(result.own)
+
+
+def test_an_estimate_that_is_fed_back_is_what_the_network_sees_that_knows_it(guided: LoadedModel) -> None:
+    session = Session(guided, picture())
+    result = segment(session, auto=True, estimator="autoregressive")
+    assert result.mode == "conditioned" and result.found is not None and result.imposed is not None
+    told = segment(session, asked=result.imposed, uncertainty=0.0, mode="conditioned")
+    np.testing.assert_array_equal(result.labels, told.labels)
+    found = result.found
+    assert found.settled is bool(np.abs(result.achieved - result.imposed).max() < 0.001)
+    assert 1 <= found.rounds <= 10 and any(f"{found.rounds} round" in notice for notice in result.notices)
+    both = segment(session, auto=True, estimator="autoregressive", mode="both")
+    assert np.abs(both.achieved - result.imposed).max() <= 1 / picture().size + 1e-9
+
+
+def test_rounds_can_be_watched_and_stopped(guided: LoadedModel) -> None:
+    session = Session(guided, picture())
+    before = segment(session)
+    events = session.segment(Request(auto=True, estimator="autoregressive"))
+    for event in events:
+        if isinstance(event, Progress) and event.stage.startswith("Feeding"):
+            assert event.total == 10
+            break
+    events.close()  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(segment(session).labels, before.labels)
+
+
+def test_without_guidance_nothing_is_fed_back_and_that_is_said(unguided: LoadedModel) -> None:
+    fed = segment(Session(unguided, picture()), auto=True, estimator="autoregressive")
+    own = segment(Session(unguided, picture()), auto=True)
+    np.testing.assert_array_equal(fed.labels, own.labels)
+    assert fed.found == own.found and fed.found.estimator == "own"
+    assert any("has no guidance" in notice and "fed back" in notice for notice in fed.notices)
 
 
 def test_a_ratio_and_an_estimate_exclude_each_other(guided: LoadedModel) -> None:

@@ -31,6 +31,7 @@ from phaseguide.cli.shared.progress import draw
 from phaseguide.cli.shared.ratio_options import (
     BasisOption,
     DensityOption,
+    EstimatorOption,
     MaterialOption,
     PresetOption,
     RatioExactOption,
@@ -57,6 +58,7 @@ def segment(
     model: ModelOption,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results; made if missing.")],
     ratio: RatioOption = None,
+    estimator: EstimatorOption = None,
     basis: BasisOption = None,
     density: DensityOption = None,
     source: SourceOption = None,
@@ -133,6 +135,8 @@ def segment(
       phaseguide segment steel.tif --model uhcs --out results
       phaseguide segment steel.tif -m uhcs --ratio "3=70%" --out results
       phaseguide segment folder/ -m uhcs --ratio auto --out results --json -
+      phaseguide segment steel.tif -m uhcs --ratio auto \\
+        --estimator autoregressive --out results
       phaseguide segment folder/ -m uhcs --ratio "2=12%" --source bulk \\
         --basis weight --density "1=7.87,2=7.69,3=7.84,4=7.8" --out results
 
@@ -167,6 +171,7 @@ def segment(
         scope=scope,
         preset=preset,
         material=material,
+        estimator=estimator,
     )
     files = find_images(images, say_notice)
     check_channels(card)
@@ -195,6 +200,7 @@ def segment(
     request = Request(
         asked=ratio_options.asked,
         auto=ratio_options.auto,
+        estimator=ratio_options.estimator,
         uncertainty=ratio_options.uncertainty,
         mode=acts,
         smoothing_px=smoothing,
@@ -277,7 +283,7 @@ def _report(
 
 
 def _image_row(outcome: ImageDone) -> dict[str, Any]:
-    from phaseguide.segmentation.saving import phase_rows
+    from phaseguide.segmentation.saving import found_row, phase_rows
 
     files, result = outcome.files, outcome.segmentation
     planes = [{"plane": i, "phases": phase_rows(plane)} for i, plane in enumerate(outcome.planes)]
@@ -288,6 +294,7 @@ def _image_row(outcome: ImageDone) -> dict[str, Any]:
         "overlay": None if files.overlay is None else str(files.overlay),
         "constrained": result.constrained,
         "mode": result.mode,
+        "estimator": found_row(result),
         "phases": phase_rows(result),
         "planes": planes if len(planes) > 1 else None,
         "notices": list(result.notices),

@@ -140,7 +140,8 @@ def evaluate(
         auto=source.estimator is not None,
         estimator=source.estimator or AUTO,
         uncertainty=DEFAULT_UNCERTAINTY if uncertainty is None else uncertainty,
-        mode=mode,
+        # Published numbers compare estimates by what they are worth where a ratio acts otherwise.
+        mode=model.card.inference.mode if mode is None and source.estimator is not None else mode,
     )
     drawn = repeats if source.is_drawn else 1
     train_mean = np.asarray(model.card.training_ratio_mean, dtype=np.float64)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from phaseguide.segmentation.request import AUTO, Estimator
+
 FIELD, SPECIMEN = "field", "specimen"
 
 
@@ -29,6 +31,8 @@ class Inputs:
         Whether the values are imposed exactly.
     auto : bool
         Whether the model is to find the ratio; the boxes are then empty.
+    estimator : str
+        How it then does, see `phaseguide.segmentation.request.Request`.
     """
 
     phases: tuple[str, ...] = ()
@@ -39,3 +43,4 @@ class Inputs:
     scope: str = FIELD
     exact: bool = False
     auto: bool = False
+    estimator: Estimator = AUTO

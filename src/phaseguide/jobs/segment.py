@@ -23,7 +23,7 @@ from phaseguide.micrographs.margins import NO_MARGINS, Margins
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.segmentation.constraints.regions import Region
 from phaseguide.segmentation.network.device import Device
-from phaseguide.segmentation.request import ENCODING, READING, Request
+from phaseguide.segmentation.request import ENCODING, READING, FirstLook, Request
 from phaseguide.segmentation.saving import run_settings
 
 if TYPE_CHECKING:
@@ -90,13 +90,31 @@ class PlaneDone:
 
 
 @dataclass(frozen=True)
+class PlaneSeen:
+    """What the model sees in a plane at its first look, without a ratio; its result follows as `PlaneDone`.
+
+    Attributes
+    ----------
+    index : Index
+    labels : ndarray of uint8, shape (H, W)
+        1..K, and 255 where excluded.
+    image : Hashable
+        See `Plane`.
+    """
+
+    index: Index
+    labels: Labels
+    image: Hashable = None
+
+
+@dataclass(frozen=True)
 class Stopped:
     """The user stopped the job after ``done`` planes."""
 
     done: int
 
 
-JobEvent = Progress | DeviceFound | Notice | PlaneDone | Stopped
+JobEvent = Progress | DeviceFound | Notice | PlaneSeen | PlaneDone | Stopped
 
 
 def run_job(job: Job, store: SessionStore, control: Control) -> Iterator[JobEvent]:
@@ -134,7 +152,7 @@ def run_job(job: Job, store: SessionStore, control: Control) -> Iterator[JobEven
             return
         if device := run.new_device():
             yield DeviceFound(device)
-        if isinstance(event, Progress | Notice):
+        if isinstance(event, Progress | Notice | PlaneSeen):
             yield event
         elif isinstance(event, FieldFailed):
             failures.append(event.error)
@@ -170,7 +188,8 @@ class _Run:
         for number, plane in enumerate(self.job.planes):
             request = replace(self.job.request, regions=plane.regions, prompts=plane.prompts)
             with self.store.lock:
-                done = yield from segment_field(number, self.fields[number], request, self.tell)
+                events = segment_field(number, self.fields[number], request, self.tell)
+                done = yield from _with_looks(events, plane)
                 yield done
         if len(self.fields) == 1 and (self.encoded or self.kept):
             yield Progress("Getting ready to follow your values", 0, 0)
@@ -243,6 +262,21 @@ class _Run:
         return (
             None if pace is None or self.session is None else pace * math.prod(self.session.pixels.shape[:2])
         )
+
+
+def _with_looks(events: Generator[Any, None, FieldDone], plane: Plane) -> Generator[Any, None, FieldDone]:
+    """Say of which plane a first look is; returns what the events return."""
+    try:
+        while True:
+            event = next(events)
+            if isinstance(event, FirstLook):
+                event = PlaneSeen(plane.index, event.labels, plane.image)
+            yield event
+    except StopIteration as end:
+        done: FieldDone = end.value
+        return done
+    finally:
+        events.close()
 
 
 def open_plane(

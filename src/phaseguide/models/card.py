@@ -15,8 +15,9 @@ from phaseguide.models.training_record import check_record
 from phaseguide.phases import MAX_PHASES, PhaseScheme
 from phaseguide.ratios import FLOOR
 
-FORMAT_VERSION = 2
-"""2 added what adapters sit on (`BackboneCard.adapter`); files of format 1 are read as they are."""
+FORMAT_VERSION = 3
+"""2 added what adapters sit on (`BackboneCard.adapter`); 3 how a result is made sooner (`InferenceCard.unsure_below`,
+`InferenceCard.fold_norms`). Files of earlier formats are read as they are."""
 
 DEFAULT_OWN_ERROR = 0.3
 """Composition error assumed for a model that nobody has calibrated, as log-ratio standard deviation."""
@@ -188,10 +189,18 @@ class InferenceCard(_Section):
         The scores are averaged over these (test-time augmentation).
     mode : {"matched", "conditioned", "both"}
         Where a ratio acts: on the label map, in the network, or on both.
+    unsure_below : float or None
+        The views after the first look only at places where the first is unsure: where the probability of the likeliest
+        phase is, on average, ahead of the next one by less than this. None: they look everywhere.
+    fold_norms : bool
+        On devices with single precision, run with the batch normalisations folded into the convolutions: faster, and
+        the same scores to rounding.
     """
 
     views: list[ViewCard] = Field(default=[ViewCard()], min_length=1, max_length=16)
     mode: Literal["matched", "conditioned", "both"] = "matched"
+    unsure_below: float | None = Field(default=None, gt=0, lt=1)
+    fold_norms: bool = False
 
 
 class Card(_Section):

@@ -131,6 +131,7 @@ def model_bytes(segmenter: GuidedSegmenter, card: Card) -> tuple[bytes, Card]:
     }
     card = card.model_copy(
         update={
+            "format_version": FORMAT_VERSION,  # a card from an older file may say things that its format cannot
             "phases": segmenter.scheme.to_dict()["phases"],
             "backbone": BackboneCard(**segmenter.backbone.options.to_dict()),
             "guidance": GuidanceCard(**asdict(segmenter.guidance_options)),

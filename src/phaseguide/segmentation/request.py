@@ -15,6 +15,8 @@ from phaseguide.segmentation.constraints.regions import Region, RegionShares
 
 ENCODING = "Encoding the image"
 READING = "Reading what was kept of the image"
+FEEDING_BACK = "Feeding the measured areas back to the network"
+SECOND_LOOK = "Looking again where the model is unsure"
 """What the progress of a session is called while the network looks at an image; widgets tell them apart."""
 
 Mode = Literal["matched", "conditioned", "both"]
@@ -48,9 +50,11 @@ class Request:
         What ``asked`` is about, which decides whether a disagreement with this field is worth a word. How
         a specimen's ratio becomes those of its fields: `phaseguide.segmentation.specimen`.
     estimator : {"own", "autoregressive", "prior-shift"}
-        How ``auto`` finds the ratio. Own: measure the map without one. Auto-regressive: feed that back until
-        it settles. Prior-shift: see `phaseguide.segmentation.matching.prior_shift`. Calibrated scores are then
-        matched to it.
+        How ``auto`` finds the ratio. Own: measure the map without one. Prior-shift: see
+        `phaseguide.segmentation.matching.prior_shift`. Calibrated scores are then matched to it. Auto-regressive: feed
+        what is measured back to the network until it settles; the map is then what the network sees that knows the
+        ratio (``mode`` "conditioned", or None), the same matched to it ("both"), or calibrated scores without the ratio
+        matched to it ("matched").
     prompts : Prompts or None
         Boxes and points that the network is shown, where it can take them; a ratio acts on what it then sees.
     """
@@ -65,6 +69,15 @@ class Request:
     scope: Literal["field", "specimen"] = "field"
     estimator: Estimator = AUTO
     prompts: Prompts | None = None
+
+
+@dataclass(frozen=True)
+class FoundRatio:
+    """How a ratio was found by the model: the estimator, and for one in rounds how many, and whether it settled."""
+
+    estimator: Estimator
+    rounds: int = 0
+    settled: bool = True
 
 
 @dataclass(frozen=True)
@@ -92,6 +105,8 @@ class Segmentation:
         What is known of each region, and of the rest of the field; empty without regions.
     prompts : Prompts or None
         Boxes and points that the network was shown.
+    found : FoundRatio or None
+        How the model found ``imposed``; None where it did not.
     """
 
     labels: NDArray[np.uint8]
@@ -106,6 +121,7 @@ class Segmentation:
     notices: tuple[str, ...]
     regions: tuple[RegionShares, ...] = ()
     prompts: Prompts | None = None
+    found: FoundRatio | None = None
 
     @property
     def has_ratio(self) -> bool:
@@ -131,3 +147,15 @@ class Preview:
 
     labels: NDArray[np.uint8]
     window: tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class FirstLook:
+    """What the model sees in an image without a ratio at a first look; a second one at unsure places follows.
+
+    Attributes
+    ----------
+    labels : ndarray of uint8, shape (H, W)
+    """
+
+    labels: NDArray[np.uint8]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,6 +164,7 @@ def make_record(
             "uncertainty": segmentation.uncertainty,
             "mode": segmentation.mode,
             "constrained": segmentation.constrained,
+            "estimator": found_row(segmentation),
             "statement": constraint_note(segmentation) or "no value of a user had a part in it",
         },
         "phases": phase_rows(segmentation),
@@ -208,6 +209,7 @@ def run_settings(
         "flips": flips,
         "invert": invert,
         "views": [view.model_dump() for view in session.views],
+        "unsure_below": session.unsure_below,
         "smoothing_px": request.smoothing_px,
         "min_island_px": request.min_island_px,
         "exclude_info_bar": margins is not None,
@@ -215,6 +217,11 @@ def run_settings(
         "manual_edits": manual_edits,
     }
     return settings if request.asked is None else {**settings, "scope": request.scope}
+
+
+def found_row(segmentation: Segmentation) -> dict[str, Any] | None:
+    """Return how the model found the ratio of a result, JSON values; None where it did not."""
+    return None if segmentation.found is None else asdict(segmentation.found)
 
 
 def constraint_note(segmentation: Segmentation) -> str:

@@ -27,7 +27,7 @@ from phaseguide.segmentation.network.channels import fit_channels
 from phaseguide.segmentation.network.device import Device, default_memory_mb
 from phaseguide.segmentation.network.embedding_files import EmbeddingFolder, usual_embedding_folder
 from phaseguide.segmentation.network.logits import SMALLEST_TILE, Scoring, Window, excluded_only
-from phaseguide.segmentation.request import Preview, Request, Segmentation
+from phaseguide.segmentation.request import FirstLook, Preview, Request, Segmentation
 from phaseguide.segmentation.review.advice import (
     out_of_distribution_warning,
 )
@@ -48,7 +48,7 @@ from phaseguide.segmentation.strategies import (
 
 __all__ = ["SMALLEST_TILE", "Session", "SessionEvent", "run_to_end"]
 
-SessionEvent = Progress | Notice | Preview | Finished[Segmentation]
+SessionEvent = Progress | Notice | FirstLook | Preview | Finished[Segmentation]
 Labels = NDArray[np.uint8]
 
 
@@ -69,7 +69,7 @@ class Session:
         suits the model's backbone, on this device.
     flips : bool, optional
         Average over mirrored and zoomed views of the image: as the model's card says (None), in any
-        case (True: the card's views, or the four flips where it names one view only), or never.
+        case (True: the card's views of the whole image, or the four flips where it names one view only), or never.
     invert : bool
         The image's contrast is inverted.
     memory_mb : int, optional
@@ -110,13 +110,15 @@ class Session:
         self.pixels = fit_channels(image, model.segmenter.in_channels, name)
         self.edits = take_edits(edits, self.pixels.shape[:2], self.scheme, name)
         check_values(image, name, self.edits)
+        views, unsure_below = _choose_views(model, flips)
         self._scoring = Scoring(
             model,
             find_metal(self.pixels, self.edits),
             device,
             tile=tile,
             overlap=overlap,
-            views=_choose_views(model, flips),
+            views=views,
+            unsure_below=unsure_below,
             invert=invert,
             memory=(memory_mb or default_memory_mb()) * 1_000_000,
             name=name,
@@ -142,6 +144,11 @@ class Session:
     def views(self) -> Sequence[ViewCard]:
         """The views of the image that are averaged."""
         return self._scoring.views
+
+    @property
+    def unsure_below(self) -> float | None:
+        """Where the views after the first look, see `phaseguide.models.card.InferenceCard`; None: everywhere."""
+        return self._scoring.unsure_below
 
     @property
     def scores(self) -> NDArray[np.float32] | None:
@@ -198,6 +205,8 @@ class Session:
         ------
         Progress, Notice
             While working.
+        FirstLook
+            While an image is encoded by a model that looks a second time at unsure places.
         Preview
             At most once, when the network has looked at ``focus`` with the ratio or the prompts.
         Finished of Segmentation
@@ -263,7 +272,7 @@ class Session:
 
     def _maps(
         self, request: Request, focus: Window | None
-    ) -> Generator[Progress | Notice | Preview, None, Maps]:
+    ) -> Generator[Progress | Notice | Preview | FirstLook, None, Maps]:
         """The maps without a ratio: of the model alone, and with the prompts."""
         if request.prompts is None:
             return Maps(*self._own_map(request), *self._own_map(request))
@@ -302,17 +311,21 @@ class Session:
             notices=outcome.notices + self._training_domain(),
             regions=outcome.regions,
             prompts=request.prompts,
+            found=outcome.found,
         )
 
     def _shares(self, labels: Labels) -> Ratio:
         return area_shares(labels, self.scheme, self.name)
 
 
-def _choose_views(model: LoadedModel, flips: bool | None) -> Sequence[ViewCard]:
-    views = model.card.inference.views
-    if flips is False:
-        return (ViewCard(),)
-    return FOUR_FLIPS if flips and len(views) == 1 else views
+def _choose_views(model: LoadedModel, flips: bool | None) -> tuple[Sequence[ViewCard], float | None]:
+    """Views, and where those after the first look; see `phaseguide.models.card.InferenceCard.unsure_below`."""
+    how = model.card.inference
+    if flips is None:
+        return how.views, how.unsure_below
+    if not flips:
+        return (ViewCard(),), None
+    return FOUR_FLIPS if len(how.views) == 1 else how.views, None
 
 
 def _choose_folder(wish: EmbeddingFolder | Literal["off"] | None) -> EmbeddingFolder | None:

@@ -28,7 +28,7 @@ from phaseguide.ratios import (
     total_variation,
     validate_ratio,
 )
-from phaseguide.segmentation.request import Request, Segmentation
+from phaseguide.segmentation.request import FirstLook, Request, Segmentation
 from phaseguide.segmentation.review.advice import conflict_limit, describe_limit
 from phaseguide.segmentation.session import Session
 from phaseguide.segmentation.stacks import area_px
@@ -253,7 +253,7 @@ def _conflict(whole: Composition, card: Card) -> Iterator[Notice]:
 
 def segment_field(
     index: int, field: Field, request: Request, tell: Tell
-) -> Generator[Progress | Notice, None, FieldDone]:
+) -> Generator[Progress | Notice | FirstLook, None, FieldDone]:
     """Open and segment one field, whatever may stand in the way; returns what came of it."""
     yield tell(index, Progress(OPENING, 0, 0))
     session = field.open()
@@ -263,6 +263,8 @@ def segment_field(
             segmentation = event.result
         elif isinstance(event, Progress | Notice):
             yield tell(index, event)
+        elif isinstance(event, FirstLook):
+            yield event
     assert segmentation is not None
     return FieldDone(index, session, segmentation)
 
@@ -272,6 +274,14 @@ def _attempt(
 ) -> Generator[Progress | Notice, None, FieldDone | FieldFailed]:
     """Segment one field; what a user or the system can cause makes it fail, not the others."""
     try:
-        return (yield from segment_field(index, field, request, tell))
+        events = segment_field(index, field, request, tell)
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as end:
+                done: FieldDone = end.value
+                return done
+            if not isinstance(event, FirstLook):  # of many fields nobody watches one
+                yield event
     except Exception as error:  # whatever is wrong with one field, the others go on
         return FieldFailed(index, as_user_error(error, field.name))

@@ -38,7 +38,7 @@ from phaseguide.segmentation.matching.match import Match, Matcher, argmax_labels
 from phaseguide.segmentation.matching.prior_shift import prior_shift
 from phaseguide.segmentation.network.logits import Scoring, Window, excluded_only
 from phaseguide.segmentation.network.told import Told
-from phaseguide.segmentation.request import Mode, Preview, Request
+from phaseguide.segmentation.request import FEEDING_BACK, FirstLook, FoundRatio, Mode, Preview, Request
 from phaseguide.segmentation.review.advice import (
     describe_absence,
     describe_conflict,
@@ -46,6 +46,7 @@ from phaseguide.segmentation.review.advice import (
     describe_limit,
     describe_match,
     describe_miss,
+    describe_rounds,
 )
 
 Labels = NDArray[np.uint8]
@@ -77,9 +78,10 @@ class Outcome:
     mode: Mode | None = None
     notices: tuple[str, ...] = ()
     regions: tuple[RegionShares, ...] = ()
+    found: FoundRatio | None = None
 
 
-Steps = Generator[Progress | Notice | Preview, None, Outcome]
+Steps = Generator[Progress | Notice | Preview | FirstLook, None, Outcome]
 
 
 class KeptMatcher:
@@ -151,7 +153,7 @@ class Task:
 
     def conditioned(
         self, told: Told, focus: Window | None
-    ) -> Generator[Progress | Notice | Preview, None, NDArray[np.float32]]:
+    ) -> Generator[Progress | Notice | Preview | FirstLook, None, NDArray[np.float32]]:
         """Scores of the network that knows the ratio, and the prompts, smoothed if asked."""
         excluded = excluded_only(self.edits)
         scores = yield from self.scoring.guided(told, self.request.prompts, excluded, focus)
@@ -249,38 +251,49 @@ def by_region(task: Task, asked: Ratio | None) -> Steps:
 
 
 def found_by_model(task: Task) -> Steps:
-    """Let the model find the ratio, and match the calibrated scores to it."""
+    """Let the model find the ratio, and match the calibrated scores to it, or ask the network that knows it."""
     request, scoring, card = task.request, task.scoring, task.card
-    settled = True
+    if request.estimator == "autoregressive" and card.guidance.kind != "none":
+        return (yield from _fed_back(task))
+    notices: tuple[str, ...] = ()
     if request.estimator == "prior-shift":
         scores = scoring.matchable(None, request.smoothing_px, request.prompts)
         metal = scoring.metal
         estimate = prior_shift(scores[:, *metal.window], card.training_ratio_mean, metal.excluded)
-    elif request.estimator == "own":
-        estimate = task.maps.seen
+        found = FoundRatio("prior-shift")
     else:
-        estimate, settled = yield from _fed_back(task)
+        estimate, found = task.maps.seen, FoundRatio("own")
+        notices = sentences(describe_estimate(card))
+        if request.estimator == "autoregressive":
+            notices = (
+                f"Model {card.name!r} has no guidance, so no ratio can be fed back to it: the areas of its own map "
+                "are taken.",
+                *notices,
+            )
     match = task.match(estimate, conditioned=None)
-    notices = sentences(describe_estimate(card))
-    if not settled:
-        notices += (f"The estimate had not settled after {AUTO_ROUNDS} rounds.",)
-    return Outcome(match.labels, estimate, "matched", notices + sentences(describe_match(match)))
+    return Outcome(match.labels, estimate, "matched", notices + sentences(describe_match(match)), found=found)
 
 
-def _fed_back(task: Task) -> Generator[Progress | Notice | Preview, None, tuple[Ratio, bool]]:
-    """Feed the measured composition back until it settles; returns it and whether it did."""
-    estimate = task.maps.seen
-    if task.card.guidance.kind == "none":
-        return estimate, True
-    for round_ in range(AUTO_ROUNDS):
-        yield Progress("Estimating the ratio", round_, AUTO_ROUNDS)
-        scores = yield from task.conditioned(Told(estimate, estimate, task.maps.seen, 0.0), None)
-        measured = task.shares(argmax_labels(scores, excluded_only(task.edits)))
-        settled = bool(np.abs(measured - estimate).max() < AUTO_SETTLED)
-        estimate = measured
-        if settled:
-            return estimate, True
-    return estimate, False
+def _fed_back(task: Task) -> Steps:
+    """Feed the measured composition back until it settles, and take the map that the network then makes."""
+    request, excluded = task.request, excluded_only(task.edits)
+    measured, rounds, settled = task.maps.seen, 0, False
+    while not settled and rounds < AUTO_ROUNDS:
+        yield Progress(FEEDING_BACK, rounds, AUTO_ROUNDS)
+        given = measured
+        scores = yield from task.conditioned(Told(given, given, task.maps.seen, 0.0), None)
+        measured = task.shares(argmax_labels(scores, excluded))
+        rounds += 1
+        settled = bool(np.abs(measured - given).max() < AUTO_SETTLED)
+    notices = sentences(describe_rounds(rounds, settled))
+    mode: Mode = request.mode or "conditioned"
+    if mode == "conditioned":
+        labels, imposed = cleaned(argmax_labels(scores, task.edits), task.edits, request), given
+    else:
+        imposed = given if mode == "both" else measured
+        match = task.match(imposed, conditioned=given if mode == "both" else None)
+        labels, notices = match.labels, notices + sentences(describe_match(match))
+    return Outcome(labels, imposed, mode, notices, found=FoundRatio("autoregressive", rounds, settled))
 
 
 def seen_scores(scoring: Scoring, request: Request) -> NDArray[np.float32]:

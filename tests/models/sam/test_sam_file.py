@@ -10,7 +10,7 @@ import torch
 
 from phaseguide.errors import ModelError
 from phaseguide.models.backbones.base import BackboneOptions
-from phaseguide.models.card import BackboneCard, CalibrationCard, Card, GuidanceCard
+from phaseguide.models.card import FORMAT_VERSION, BackboneCard, CalibrationCard, Card, GuidanceCard
 from phaseguide.models.merging import merge_adapters
 from phaseguide.models.model_file import load_model, save_model
 from phaseguide.models.rephase import origin_by_name, rephase
@@ -68,7 +68,7 @@ def test_the_file_holds_what_was_trained_and_comes_back(saved: Path, base: str) 
     trained = sum(p.numel() for p in make(base)[0].parameters())
     assert sum(t.numel() for t in tensors.values()) < trained + 100
     model = load_model(saved)
-    assert model.card.backbone.adapter["base"] == base and model.card.format_version == 2
+    assert model.card.backbone.adapter["base"] == base and model.card.format_version == FORMAT_VERSION
     ratio = torch.tensor([[0.2, 0.5, 0.3]])
     with torch.no_grad():
         first = model.segmenter(image(), ratio)

@@ -88,6 +88,66 @@ def test_the_caller_sees_each_tile_before_blending() -> None:
         np.testing.assert_allclose(logits, total[:, *tile.window], atol=1e-5)
 
 
+class Doubtful(Pixelwise):
+    """Sure of dark and bright pixels; a view that is enlarged shows it another score."""
+
+    def decode(self, features: Features, ratio: Tensor | None = None, prompts: None = None) -> Tensor:
+        image = features.maps[0]
+        shift = 0.0 if features.width <= 400 else 0.1
+        return torch.cat([20 * image + shift, -20 * image], dim=1)
+
+
+TWICE = (ViewCard(), ViewCard(zoom=2.0, flip="xy"))
+
+
+def doubtful(**options: Any) -> EncodedImage:
+    """Sure at both sides, and unsure in a band in the middle."""
+    pixels = np.zeros((128, 400), dtype=np.uint8)
+    pixels[:, 200:] = 255
+    pixels[:, 190:210] = 127
+    options = {"tile": 1024, "overlap": 64, "views": TWICE, "invert": False, "memory": PLENTY} | options
+    return EncodedImage(Doubtful(), find_metal(pixels, None), choose_device("cpu"), **options)  # type: ignore[arg-type]
+
+
+def looked_twice(image: EncodedImage) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    total = run(image.scores(None))
+    first = total.copy()
+    steps = list(image.second_look(total))
+    assert [done for done, _ in steps] == list(range(steps[-1][1] + 1))
+    return first, total
+
+
+def test_a_second_look_changes_what_was_unsure_and_nothing_else() -> None:
+    # The band is 300 px wide with its halo when it is enlarged, which `Doubtful` does not take for the whole.
+    first, total = looked_twice(doubtful(unsure_below=0.9))
+    everywhere = run(doubtful().scores(None))
+    np.testing.assert_array_equal(total[:, :, :100], first[:, :, :100])
+    np.testing.assert_array_equal(total[:, :, 300:], first[:, :, 300:])
+    np.testing.assert_array_equal(run(doubtful(views=TWICE[:1]).scores(None)), first)
+    assert np.abs(everywhere[1] - total[1]).max() < 0.5 < np.abs(first[1] - total[1]).max()
+
+
+def test_a_second_look_at_everything_is_the_mean_of_all_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("phaseguide.segmentation.network.unsure.MOST", 2.0)
+    pixels = np.random.default_rng(0).integers(120, 135, (150, 220), dtype=np.uint8)
+    pixels[0, :] = np.linspace(0, 255, 220)  # so that the rest is in the middle of the range
+    for tile in (512, 200):
+        options = {"tile": tile, "overlap": 32, "views": TWICE, "invert": False, "memory": PLENTY}
+        made = [
+            EncodedImage(Pixelwise(), find_metal(pixels, None), choose_device("cpu"), **options, **more)  # type: ignore[arg-type]
+            for more in ({}, {"unsure_below": 0.999})
+        ]
+        _, total = looked_twice(made[1])
+        np.testing.assert_allclose(total, run(made[0].scores(None)), atol=2e-2)
+
+
+def test_a_second_look_gives_the_same_with_little_memory() -> None:
+    _, plenty = looked_twice(doubtful(unsure_below=0.9))
+    _, mapped = looked_twice(doubtful(unsure_below=0.9, memory=1))
+    assert isinstance(mapped, np.memmap)
+    np.testing.assert_array_equal(mapped, plenty)
+
+
 def test_features_beyond_the_budget_are_made_again() -> None:
     plain_bytes = 6 * 150 * 220
     rich, poor = encode(), encode(memory=2 * (plain_bytes + 40_000))

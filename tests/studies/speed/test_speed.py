@@ -47,6 +47,10 @@ def test_speed_is_measured_printed_and_saved(tmp_path: Path, monkeypatch: pytest
     (row,) = data["rows"]
     assert (row["size"], row["device"], row["threads"], row["tiles"], row["views"]) == (64, "cpu", 1, 1, 1)
     assert all(row[key] > 0 for key in ("first_s", "matching_s", "decode_s", "forward_s"))
+    parts = row["parts_s"]
+    assert row["first_look_s"] is None and parts["second look: encoder"] == 0
+    assert parts["first look: encoder"] > 0 and parts["first look: decoder"] > 0
+    assert "first look: encoder" in result.stdout and "%)" in result.stdout
     if row["peak_mb"] is not None:
         assert row["peak_mb"] >= row["baseline_mb"] > 50
     assert 0 < data["import_s"]["python"] < 30

@@ -92,6 +92,8 @@ def test_the_fill_menu_offers_no_training_mean(desk: Desk):
     assert entries(desk.tools.fill_menu) == [
         "From the model's own areas",
         "Automatic estimate",
+        "Automatic estimate, fed back",
+        "Automatic estimate by prior shift",
         "Clear",
         "Undo",
     ]
@@ -130,8 +132,10 @@ def test_filling_without_a_result_says_what_to_do(desk: Desk):
 
 
 def test_the_automatic_estimate_is_left_to_others(desk: Desk, qtbot: Any):
-    with qtbot.waitSignal(desk.tools.auto_wanted, timeout=1000):
-        press(desk.tools.fill_menu, "Automatic estimate")
+    for text, estimator in (("estimate", "own"), ("estimate, fed back", "autoregressive")):
+        with qtbot.waitSignal(desk.tools.auto_wanted, timeout=1000) as wanted:
+            press(desk.tools.fill_menu, f"Automatic {text}")
+        assert wanted.args == [estimator]
 
 
 def test_without_a_model_nothing_can_be_pressed(desk: Desk):

@@ -46,7 +46,7 @@ def test_the_model_finds_the_ratio_and_typing_takes_it_back(segmented: Any, qtbo
     _, widget = segmented
     widget.panel.table.boxes[0].setValue(40.0)
     settled(widget, qtbot)
-    widget.tools.ratio.auto_wanted.emit()
+    widget.tools.ratio.auto_wanted.emit("own")
     qtbot.waitUntil(
         lambda: widget.panel.table.result is not None and widget.panel.table.result.asked is None,
         timeout=WAIT,
@@ -57,6 +57,23 @@ def test_the_model_finds_the_ratio_and_typing_takes_it_back(segmented: Any, qtbo
     widget.panel.table.boxes[1].setValue(30.0)
     qtbot.waitUntil(lambda: widget.panel.table.result.constrained, timeout=WAIT)
     assert not widget.state.inputs.auto
+
+
+def test_an_estimate_that_is_fed_back_waits_for_segment_and_tells_its_rounds(
+    segmented: Any, segment: Any, qtbot: Any
+) -> None:
+    _, widget = segmented
+    before = widget.panel.table.result
+    widget.tools.ratio.auto_wanted.emit("autoregressive")
+    assert widget.panel.table.result is before
+    assert "Press Segment" in widget.panel.status.text()
+    segment()
+    result = widget.panel.table.result
+    assert result.mode == "conditioned" and result.found.estimator == "autoregressive"
+    assert f"{result.found.rounds} round" in widget.panel.status.text()
+    widget.tools.ratio.auto_wanted.emit("prior-shift")
+    settled(widget, qtbot)
+    qtbot.waitUntil(lambda: widget.panel.table.result.found.estimator == "prior-shift", timeout=WAIT)
 
 
 def test_cells_of_a_spreadsheet_move_the_mask(segmented: Any, qtbot: Any) -> None:

@@ -86,6 +86,15 @@ MaterialOption = Annotated[
     str | None,
     _told("TEXT", "Material of the preset; needed where two materials have a preset of the same name."),
 ]
+EstimatorOption = Annotated[
+    str | None,
+    _told(
+        "own|autoregressive|prior-shift",
+        "How --ratio auto finds the ratio. own: the areas of the map without one. autoregressive: they are fed back to "
+        "the network, and what it then sees again, until they settle; the map is what the network sees that knows them "
+        "(--mode both: then matched too). prior-shift: what explains the scores best. Default: own.",
+    ),
+]
 SavePresetOption = Annotated[
     str | None,
     _told("NAME", "Keep all this as a preset of this model; --overwrite replaces one of the same name."),
@@ -104,6 +113,7 @@ class RatioOptions:
     text: str
     asked: Ratio | None = None
     auto: bool = False
+    estimator: Any = "own"
     uncertainty: Any = None
     scope: Any = "field"
     source: str | None = None
@@ -120,6 +130,7 @@ class RatioOptions:
         given = self.asked is not None
         return {
             "ratio": self.text,
+            "estimator": self.estimator if self.auto else None,
             "uncertainty": request.uncertainty if given else None,
             "source": self.source,
             "scope": self.scope if given else None,
@@ -139,6 +150,7 @@ def read_ratio_options(
     scope: str | None,
     preset: str | None,
     material: str | None,
+    estimator: str | None = None,
 ) -> RatioOptions:
     """Read the options above; `RatioError` or `PhaseguideError` for what cannot be meant, alone or together."""
     scheme, text = card.scheme, (ratio or "none").strip()
@@ -147,6 +159,11 @@ def read_ratio_options(
     as_weight = _checked("--basis", basis, ("area", "weight")) == "weight"
     about = _checked("--scope", scope, ("field", "specimen"))
     unsure = _read_uncertainty(uncertainty, exact, scheme)
+    how = _checked("--estimator", estimator, ("own", "autoregressive", "prior-shift"))
+    if how is not None and text.lower() != "auto":
+        raise PhaseguideError(
+            f"--estimator says how the model finds the ratio, but --ratio is {text}. Give --ratio auto."
+        )
     if preset is None and text.lower() in ("none", "auto"):
         if about == "specimen" or as_weight or density:
             raise PhaseguideError(
@@ -159,6 +176,7 @@ def read_ratio_options(
         return RatioOptions(
             text,
             auto=text.lower() == "auto",
+            estimator=how or "own",
             uncertainty=form.uncertainties(scheme),
             source=source,
         )

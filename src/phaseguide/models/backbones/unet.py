@@ -5,6 +5,7 @@ Images are padded here to a multiple of 32, since most of its decoders refuse ot
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from phaseguide.errors import ModelError
@@ -45,6 +46,8 @@ class LibraryBackbone(Backbone):
             raise ModelError(
                 f"Cannot build {options.architecture} with encoder {options.encoder!r}: {str(error)[:300]}"
             ) from error
+        if getattr(getattr(self.net.decoder, "merge", None), "policy", "") == "add":
+            self.net.decoder.merge = _Sum()
         self.options = options
 
     @property
@@ -86,6 +89,18 @@ class LibraryBackbone(Backbone):
         """Return logits; see `Backbone.decode`."""
         logits: Tensor = self.net.segmentation_head(self.net.decoder(list(features.maps)))
         return logits[..., : features.height, : features.width]
+
+
+class _Sum(nn.Module):
+    """Adds the maps of a pyramid as the library does, without a copy of all of them where that gives the same bits."""
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        if any(one.dtype != torch.float32 or one.device.type != "cpu" for one in maps):
+            return torch.stack(maps).sum(dim=0)
+        total = maps[0]
+        for one in maps[1:]:
+            total = total + one
+        return total
 
 
 def check_encoder(encoder: str) -> None:

@@ -121,9 +121,13 @@ def about_features(encoder: str, tile: Tile, view: ViewCard, running: About) -> 
     return {"kind": "features", "encoder": encoder, **view_of, **running}
 
 
-def about_scores(model: str, tile: Tile, views: Sequence[ViewCard], running: About) -> About:
-    """Say which scores of an image these are: without a ratio, mean of these views."""
-    mean_of = {"tile": _corners(tile), "views": [[view.zoom, view.flip] for view in views]}
+def about_scores(
+    model: str, tile: Tile, views: Sequence[ViewCard], running: About, unsure_below: float | None = None
+) -> About:
+    """Say which scores these are: without a ratio, mean of these views, everywhere or where the first is unsure."""
+    mean_of: About = {"tile": _corners(tile), "views": [[view.zoom, view.flip] for view in views]}
+    if unsure_below is not None:
+        mean_of["unsure_below"] = unsure_below
     return {"kind": "scores", "model": model, **mean_of, **running}
 
 

@@ -168,9 +168,11 @@ class Embeddings:
             self._write_features(name, about, kept)
         return kept
 
-    def scores(self, tile: Tile, views: Sequence[ViewCard]) -> NDArray[np.float32] | None:
+    def scores(
+        self, tile: Tile, views: Sequence[ViewCard], unsure_below: float | None = None
+    ) -> NDArray[np.float32] | None:
         """Return the scores of a tile without a ratio, mean of its views, (K, h, w), if they are on disk."""
-        about = about_scores(self._model, tile, views, self._running)
+        about = about_scores(self._model, tile, views, self._running, unsure_below)
         name = about_name(about)
         unit = self._read(name, about) if self._has(name) else None
         if unit is None or len(unit[0]) != 1 or unit[0][0].dtype != np.float32:
@@ -181,10 +183,16 @@ class Embeddings:
         fits = scores.shape == (k, tile.height, tile.width) and bool(np.isfinite(scores).all())
         return scores if fits else None
 
-    def keep_scores(self, tile: Tile, views: Sequence[ViewCard], scores: NDArray[np.float32]) -> None:
+    def keep_scores(
+        self,
+        tile: Tile,
+        views: Sequence[ViewCard],
+        scores: NDArray[np.float32],
+        unsure_below: float | None = None,
+    ) -> None:
         """Keep on disk what `scores` is to return the next time."""
         if self._writes and not self._changed():
-            about = about_scores(self._model, tile, views, self._running)
+            about = about_scores(self._model, tile, views, self._running, unsure_below)
             self._write(about_name(about), about, [scores], {})
 
     def at_hand(self, tile: Tile, views: Sequence[ViewCard]) -> bool:

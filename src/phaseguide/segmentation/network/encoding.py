@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from phaseguide.models.backbones.base import Features
 from phaseguide.models.card import ViewCard
+from phaseguide.models.folding import folded
 from phaseguide.models.metal import Metal
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.models.segmenter import GuidedSegmenter, normalise_image
@@ -21,8 +22,10 @@ from phaseguide.segmentation.network.embedding_files import EmbeddingFolder
 from phaseguide.segmentation.network.embeddings import Embeddings
 from phaseguide.segmentation.network.scratch import copy_beside, release, scratch_array
 from phaseguide.segmentation.network.tiling import Tile, blend_windows, plan_tiles
+from phaseguide.segmentation.network.unsure import leads_of_cells, plan_places
 
 _BYTES_A_PIXEL = 6
+_STRIP = 1024  # rows a step
 FLIP_AXES: dict[str, tuple[int, ...]] = {"none": (), "x": (-1,), "y": (-2,), "xy": (-2, -1)}
 
 
@@ -42,6 +45,10 @@ class EncodedImage:
         Overlap of neighbouring tiles, px.
     views : sequence of ViewCard
         Mirrored and zoomed copies of the image whose scores are averaged.
+    unsure_below : float, optional
+        See `phaseguide.models.card.InferenceCard`: the views after the first are then left to `second_look`.
+    fold_norms : bool
+        Whether the network runs with its normalisations folded, where it runs in single precision.
     invert : bool
         See `normalise_image`.
     memory : int
@@ -67,16 +74,23 @@ class EncodedImage:
         views: Sequence[ViewCard],
         invert: bool,
         memory: int,
+        unsure_below: float | None = None,
+        fold_norms: bool = False,
         folder: EmbeddingFolder | None = None,
     ) -> None:
         self.segmenter = segmenter.to(device.torch_device).to(memory_format=torch.channels_last)
+        self._network = self.segmenter
+        self._folds = fold_norms and not device.half
         self.metal, self.pixels, self.device = metal, metal.pixels, device
         self.height, self.width = self.pixels.shape[:2]
         self.overlap, self.invert, self.memory = overlap, invert, memory
         self.limits = metal.limits
         self.views = tuple(views)
+        self.unsure_below = unsure_below if len(self.views) > 1 else None
+        self.first_views = self.views if self.unsure_below is None else self.views[:1]
         # A zoomed view makes a tile larger in the network; the limit holds there.
         side = max(overlap + 32, round(tile / max(1.0, *(view.zoom for view in self.views))))
+        self._side = side
         (height, width), (rows, columns) = metal.seen.shape[:2], metal.window
         tiles = plan_tiles(height, width, side, overlap)
         self._windows = blend_windows(tiles, height, width, overlap)
@@ -103,31 +117,32 @@ class EncodedImage:
     ) -> Generator[tuple[int, int], None, NDArray[np.float32]]:
         """Decode the whole image; yields (views done, views in all) and returns the scores.
 
-        They are mean logits over views, blended over tiles: float32, (K, H, W). ``ratios``, (T, K), is one complete
-        ratio a tile, or None for none; ``on_tile`` is called with each tile and its scores (K, h, w) before blending.
+        They are mean logits over views (without those of a `second_look`), blended over tiles: float32, (K, H, W).
+        ``ratios``, (T, K), is one complete ratio a tile, or None for none; ``on_tile`` is called with each tile and its
+        scores (K, h, w) before blending.
         """
-        # Another session on the same model may have moved it meanwhile.
-        self.segmenter.to(self.device.torch_device)
+        self._get_ready()
         total = self._allocate((len(self.segmenter.scheme), self.height, self.width))
-        steps, done = len(self.tiles) * len(self.views), 0
+        views = self.first_views
+        steps, done = len(self.tiles) * len(views), 0
         for index, tile in enumerate(self.tiles):
-            kept = self.embeddings.scores(tile, self.views) if ratios is None else None
+            kept = self.embeddings.scores(tile, views) if ratios is None else None
             if kept is not None:
                 logits = kept
-                done += len(self.views)
+                done += len(views)
                 yield done, steps
             else:
                 mean: NDArray[np.float32] | None = None
-                for number in range(len(self.views)):
+                for number in range(len(views)):
                     features = self._features(tile, number)
                     view = self._decoded(features, tile, number, None if ratios is None else ratios[index])
                     mean = view if mean is None else mean + view
                     done += 1
                     yield done, steps
                 assert mean is not None
-                logits = mean / np.float32(len(self.views))
+                logits = mean / np.float32(len(views))
                 if ratios is None:
-                    self.embeddings.keep_scores(tile, self.views, logits)
+                    self.embeddings.keep_scores(tile, views, logits)
             if on_tile is not None:
                 on_tile(tile, logits)
             down, across = self._windows[index]
@@ -136,6 +151,50 @@ class EncodedImage:
                 whole[tile.window] += part * weight
             release(total)
         return total
+
+    def second_look(self, total: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
+        """Show the network the views after the first where that was unsure; yields (places done, places in all).
+
+        Places are chosen in the whole image, not in tiles, and fade out around unsure cells: no border shows.
+
+        Parameters
+        ----------
+        total : ndarray of float32, shape (K, H, W)
+            What `scores` returned; changed in place.
+        """
+        assert self.unsure_below is not None
+        kept = [self.embeddings.scores(tile, self.views, self.unsure_below) for tile in self.tiles]
+        if all(one is not None for one in kept):
+            for tile, scores in zip(self.tiles, kept, strict=True):
+                total[:, *tile.window] = scores
+            return
+        self._get_ready()
+        rows, columns = self.metal.window
+        seen = total[:, rows, columns]
+        phases, height, width = seen.shape
+        leads = leads_of_cells(seen, self.metal.excluded)
+        places = plan_places(leads, self.unsure_below, height, width, self._side, self.views[1])
+        found = self._allocate((phases, height, width))
+        weights = np.zeros((height, width), dtype=np.float32)
+        for done, place in enumerate(places):
+            yield done, len(places)
+            weight = place.down[:, None] * place.across
+            weights[place.tile.window] += weight
+            tile = place.tile.moved(rows.start, columns.start)
+            for number in range(1, len(self.views)):
+                scores = self._decoded(self._encoded(tile, self.views[number]), tile, number, None)
+                self.embeddings.made += 1
+                for whole, part in zip(found, scores, strict=True):
+                    whole[place.tile.window] += part * weight
+            release(found)
+        for top in range(0, height, _STRIP):
+            strip = slice(top, top + _STRIP)
+            _add_views(seen[:, strip], found[:, strip], weights[strip], len(self.views) - 1)
+            release(total)
+            release(found)
+        for tile in self.tiles:
+            self.embeddings.keep_scores(tile, self.views, np.array(total[:, *tile.window]), self.unsure_below)
+        yield len(places), len(places)
 
     def conditioned(
         self,
@@ -168,7 +227,7 @@ class EncodedImage:
         -------
         ndarray of float32, shape (K, H, W)
         """
-        self.segmenter.to(self.device.torch_device)
+        self._get_ready()
         total = copy_beside(plain)
         shown = [self._prompts_of(tile, prompts) for tile in self.tiles]
         todo = [i for i in range(len(self.tiles)) if ratios is not None or shown[i] is not None]
@@ -189,6 +248,13 @@ class EncodedImage:
             release(total)
             yield done, len(order)
         return total
+
+    def _get_ready(self) -> None:
+        """Put the network where it works: another session may have moved it meanwhile, or somebody trained it."""
+        self.segmenter.to(self.device.torch_device)
+        self._network = self.segmenter
+        if self._folds:
+            self._network = folded(self.segmenter).to(self.device.torch_device)
 
     def _unguided(self, index: int, tile: Tile, features: Features) -> NDArray[np.float32]:
         """Scores of a tile's first view without a ratio; kept as far as the budget goes."""
@@ -239,7 +305,7 @@ class EncodedImage:
             given = torch.as_tensor(ratio, dtype=torch.float32, device=self.device.torch_device)[None]
         size = (tile.height, tile.width)
         with torch.inference_mode(), self._precision():
-            logits = self.segmenter.decode(features, given, prompts).float()
+            logits = self._network.decode(features, given, prompts).float()
             logits = torch.flip(logits, FLIP_AXES[self.views[number].flip])
             if logits.shape[-2:] != size:
                 logits = F.interpolate(logits, size=size, mode="bilinear")
@@ -261,7 +327,7 @@ class EncodedImage:
                 size = [max(2, round(n * view.zoom)) for n in image.shape[-2:]]
                 image = F.interpolate(image, size=size, mode="bilinear", antialias=view.zoom < 1)
             image = torch.flip(image, FLIP_AXES[view.flip]).contiguous(memory_format=torch.channels_last)
-            return self.segmenter.encode(image)
+            return self._network.encode(image)
 
     def _precision(self) -> AbstractContextManager[Any]:
         if not self.device.half:
@@ -274,7 +340,22 @@ class EncodedImage:
     def _precision_name(self) -> str:
         kind = self.device.kind
         with self._precision():
-            return str(torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32)
+            name = str(torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32)
+        return f"{name} folded" if self._folds else name
+
+
+def _add_views(
+    scores: NDArray[np.float32], found: NDArray[np.float32], weights: NDArray[np.float32], views: int
+) -> None:
+    """Average the first view's scores, (K, h, w), with those of other views, in place.
+
+    ``found`` is the sum of theirs times ``weights``, (h, w), which fall from 1, or more where places meet, to 0.
+    """
+    share = np.minimum(weights, 1) * views  # how many views more a pixel has
+    scale = share / np.maximum(weights, np.finfo(np.float32).tiny) / views
+    for plane, other in zip(scores, found, strict=True):
+        plane += other * scale
+        plane /= 1 + share
 
 
 def _touches(tile: Tile, window: tuple[slice, slice]) -> bool:

@@ -27,7 +27,7 @@ from phaseguide.segmentation.network.score_head import calibrated_image, recalib
 from phaseguide.segmentation.network.scratch import empty_beside
 from phaseguide.segmentation.network.tiling import Tile
 from phaseguide.segmentation.network.told import Told
-from phaseguide.segmentation.request import ENCODING, READING, Preview
+from phaseguide.segmentation.request import ENCODING, READING, SECOND_LOOK, FirstLook, Preview
 
 Scores = NDArray[np.float32]
 Window = tuple[slice, slice]
@@ -50,6 +50,7 @@ class Scoring:
         invert: bool,
         memory: int,
         name: str,
+        unsure_below: float | None = None,
         folder: EmbeddingFolder | None = None,
     ) -> None:
         self.model, self.metal, self.name = model, metal, name
@@ -63,6 +64,8 @@ class Scoring:
             "views": views,
             "invert": invert,
             "memory": memory,
+            "unsure_below": unsure_below,
+            "fold_norms": model.card.inference.fold_norms,
             "folder": folder,
         }
         self.generation = 0
@@ -73,6 +76,12 @@ class Scoring:
         """The views of the image that are averaged."""
         views: Sequence[ViewCard] = self._options["views"]
         return views
+
+    @property
+    def unsure_below(self) -> float | None:
+        """Where the views after the first look, see `phaseguide.models.card.InferenceCard`; None: everywhere."""
+        below: float | None = self._options["unsure_below"]
+        return below if len(self.views) > 1 else None
 
     @property
     def tile(self) -> int:
@@ -109,7 +118,9 @@ class Scoring:
         else:
             self.forget()
 
-    def without_ratio(self, excluded: NDArray[np.uint8] | None) -> Generator[Progress | Notice, None, Scores]:
+    def without_ratio(
+        self, excluded: NDArray[np.uint8] | None
+    ) -> Generator[Progress | Notice | FirstLook, None, Scores]:
         """Return the scores without a ratio, shape (K, H, W)."""
         while True:
             try:
@@ -125,7 +136,7 @@ class Scoring:
         prompts: Prompts | None,
         excluded: NDArray[np.uint8] | None,
         focus: Window | None = None,
-    ) -> Generator[Progress | Notice | Preview, None, Scores]:
+    ) -> Generator[Progress | Notice | Preview | FirstLook, None, Scores]:
         """Return the scores of the network that is told a ratio, or shown prompts, or both.
 
         Where the ratio acts on scores (`phaseguide.models.refinement`), these are calibrated already.
@@ -208,7 +219,9 @@ class Scoring:
             self._matchable[which] = kept
         return kept[1]
 
-    def _encode(self, excluded: NDArray[np.uint8] | None) -> Generator[Progress | Notice, None, Scores]:
+    def _encode(
+        self, excluded: NDArray[np.uint8] | None
+    ) -> Generator[Progress | Notice | FirstLook, None, Scores]:
         shares: list[Ratio] = []
         n_phases = len(self.model.card.scheme)
 
@@ -223,8 +236,9 @@ class Scoring:
             )
         tiles, embeddings = self._encoded.tiles, self._encoded.embeddings
         made = embeddings.made
-        stage = READING if embeddings.at_hand(tiles[0], self.views) else ENCODING
-        yield Progress(stage, 0, len(tiles) * len(self.views))
+        first_views = self._encoded.first_views
+        stage = READING if embeddings.at_hand(tiles[0], first_views) else ENCODING
+        yield Progress(stage, 0, len(tiles) * len(first_views))
         work = self._encoded.scores(None, measure)
         while True:
             try:
@@ -234,6 +248,13 @@ class Scoring:
                 break
             yield from self._told()
             yield Progress(ENCODING if embeddings.made > made else stage, done, total)
+        if self.unsure_below is not None:
+            yield FirstLook(argmax_labels(plain, excluded))
+            for done, total in self._encoded.second_look(plain):
+                yield Progress(SECOND_LOOK, done, total)
+            shares.clear()
+            for tile in tiles:
+                measure(tile, plain[:, *tile.window])
         yield from self._told()
         self._tile_shares = np.array(shares)
         return plain

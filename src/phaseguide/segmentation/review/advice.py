@@ -92,6 +92,14 @@ def describe_estimate(card: Card) -> str:
     return f"The model's own estimate was off by {error:.1f} percentage points a phase on known images."
 
 
+def describe_rounds(rounds: int, settled: bool) -> str:
+    """Say how an estimate that is fed back came to its end."""
+    times = f"{rounds} round{'s' if rounds != 1 else ''}"
+    if settled:
+        return f"The auto-regressive estimate settled after {times}."
+    return f"The auto-regressive estimate had not settled after {times}; the last one is taken."
+
+
 def describe_match(match: Match) -> str:
     """Say why a map does not have the composition that was imposed; empty if it has."""
     if not match.determinable:

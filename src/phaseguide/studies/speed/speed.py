@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.files.foreign import resolved
-from phaseguide.studies.report import fixed, machine_line, plain_table, table
+from phaseguide.studies.report import fixed, machine_line, plain_table, section, table
 from phaseguide.studies.speed.clock import benchmark_image, changed_ratios, timed
 from phaseguide.studies.speed.harness import (
     OnStage,
@@ -27,6 +27,7 @@ from phaseguide.studies.speed.harness import (
     serve,
 )
 from phaseguide.studies.speed.machine import peak_mb
+from phaseguide.studies.speed.parts import PARTS, READY, first_result
 
 if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel
@@ -70,6 +71,11 @@ class SpeedRow:
     ----------
     first_s : float
         First segmentation of a new image without a ratio, encoding included; program and model warm.
+    first_look_s : float or None
+        Until the first mask of it is on show; None for a model that shows none before the result.
+    parts_s : dict of float
+        What the first segmentation is made of, and what follows it before a ratio can act; see
+        `phaseguide.studies.speed.parts`.
     matching_s : float
         Segmentation after a changed ratio, by matching only.
     decode_s : float or None
@@ -96,6 +102,8 @@ class SpeedRow:
     baseline_mb: float | None
     peak_mb: float | None
     gpu_peak_mb: float | None
+    first_look_s: float | None = None
+    parts_s: dict[str, float] = field(default_factory=dict)
 
 
 SpeedEvent = Progress | Notice | SpeedRow | Finished[SpeedReport]
@@ -186,6 +194,7 @@ def measure(task: SpeedTask, on_stage: OnStage) -> SpeedRow:
     model = load_model(Path(task.model))
     image = benchmark_image(task.size)
     guided = model.card.guidance.kind != "none"
+    wait = torch.cuda.synchronize if device.kind == "cuda" else lambda: None
 
     def open_session(pixels: NDArray[Any]) -> Session:
         MEMORY.clear()  # every repeat encodes
@@ -204,10 +213,17 @@ def measure(task: SpeedTask, on_stage: OnStage) -> SpeedRow:
         torch.cuda.reset_peak_memory_stats()
 
     on_stage(STAGES[0])
-    first = []
-    for _ in range(task.repeats):
-        session = open_session(image)
-        first.append(seconds(session, Request()))
+    kept: list[Session] = []
+
+    def open_next() -> Session:
+        kept.clear()  # memory is that of one
+        kept.append(open_session(image))
+        return kept[0]
+
+    first = [first_result(open_next, wait) for _ in range(task.repeats)]
+    parts = {name: statistics.median(one.parts[name] for one in first) for name in (*PARTS, READY)}
+    looks = [one.look_s for one in first if one.look_s is not None]
+    session = kept[0]
     on_stage(STAGES[1])
     matching = [
         seconds(session, Request(asked=next(ratios), uncertainty=0.0, mode="matched"))
@@ -229,13 +245,15 @@ def measure(task: SpeedTask, on_stage: OnStage) -> SpeedRow:
         threads=torch.get_num_threads(),
         tiles=tiles,
         views=len(model.card.inference.views),
-        first_s=statistics.median(first),
+        first_s=statistics.median(one.seconds for one in first),
         matching_s=statistics.median(matching),
         decode_s=statistics.median(decode) if decode else None,
         forward_s=forward,
         baseline_mb=baseline,
         peak_mb=peak,
         gpu_peak_mb=gpu_peak,
+        first_look_s=statistics.median(looks) if looks else None,
+        parts_s=parts,
     )
 
 
@@ -284,6 +302,7 @@ def to_lines(report: SpeedReport) -> list[str]:
             {
                 "device": lambda row: row.device,
                 "size": lambda row: row.size,
+                "first look s": lambda row: fixed(row.first_look_s, 3),
                 "first s": lambda row: fixed(row.first_s, 3),
                 "matching s": lambda row: fixed(row.matching_s, 3),
                 "decode s": lambda row: fixed(row.decode_s, 3),
@@ -295,8 +314,22 @@ def to_lines(report: SpeedReport) -> list[str]:
         ),
     ]
     if any(row.views > 1 for row in rows):
-        lines += ["", "first and decode average several views of the image; the plain net sees one."]
-    return lines
+        lines += ["", "first averages several views of the image; the plain net sees one."]
+    return lines + section("The first result in plain forward passes", _parts_table(rows))
+
+
+def _parts_table(rows: Sequence[SpeedRow]) -> list[str]:
+    """What the first result is made of, in units of the plain net, and as shares of it."""
+
+    def cells(seconds: float, row: SpeedRow) -> str:
+        return f"{seconds / row.forward_s:.2f} ({seconds / row.first_s:.0%})"
+
+    titles = ("part", *(f"{row.size} on {row.device}" for row in rows))
+    lines = [[name, *(cells(row.parts_s.get(name, 0.0), row) for row in rows)] for name in (*PARTS, READY)]
+    looks = [None if row.first_look_s is None else cells(row.first_look_s, row) for row in rows]
+    lines.insert(-1, ["until the first look", *looks])  # type: ignore[list-item]
+    lines.insert(-1, ["first result", *(cells(row.first_s, row) for row in rows)])
+    return plain_table(titles, lines)
 
 
 if __name__ == "__main__":

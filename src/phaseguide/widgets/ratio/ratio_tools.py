@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from phaseguide.ratios import (
     find_source,
     ratio_from_cells,
 )
+from phaseguide.segmentation.request import Estimator
 from phaseguide.widgets.layers.hub import RatioOffer
 from phaseguide.widgets.qt.menus import add_entry
 from phaseguide.widgets.ratio.preset_menu import PresetMenu
@@ -31,6 +33,20 @@ from phaseguide.widgets.ratio.weight_panel import Densities, WeightPanel
 BASES: tuple[tuple[Basis, str, str], ...] = (
     ("area", "Area or volume %", "EBSD, point counts, dilatometry: the numbers go straight into the boxes."),
     ("weight", "Weight %", "XRD, thermodynamic calculations: enter densities, and convert to area %."),
+)
+ESTIMATES: tuple[tuple[Estimator, str, str], ...] = (
+    ("own", "Automatic estimate", "The areas of the map without a ratio, imposed on calibrated scores."),
+    (
+        "autoregressive",
+        "Automatic estimate, fed back",
+        "The network is told what was measured, and what is measured then, until that settles; the map is what it sees "
+        "with that ratio. Press Segment for it: it takes up to ten looks.",
+    ),
+    (
+        "prior-shift",
+        "Automatic estimate by prior shift",
+        "The areas that explain the scores of all pixels best, imposed on calibrated scores.",
+    ),
 )
 ROUNDING = 0.6e-4  # boxes hold hundredths of a per cent
 
@@ -60,8 +76,8 @@ class RatioTools(QWidget):
     """An `RatioOffer` for the boxes."""
     state_wanted = Signal(object)
     """``"source"`` and ``"scope"`` of a preset, in the form of ``state``; sent before its ratio is offered."""
-    auto_wanted = Signal()
-    """The model is to estimate the ratio."""
+    auto_wanted = Signal(str)
+    """The model is to estimate the ratio, by an estimator of `ESTIMATES`."""
     said = Signal(str)
     """A sentence for the status line."""
     failed = Signal(object)
@@ -267,7 +283,8 @@ class RatioTools(QWidget):
             enabled=own is not None,
             tip="" if own is not None else "Press Segment once, so that there is a result.",
         )
-        add_entry(menu, "Automatic estimate", self.auto_wanted.emit)
+        for estimator, title, tip in ESTIMATES:
+            add_entry(menu, title, partial(self.auto_wanted.emit, estimator), tip=tip)
         menu.addSeparator()
         add_entry(menu, "Clear", self.clear, enabled=self._asked() is not None)
         can_undo = self._before is not None and self._before[0] == self._the_scheme().names

@@ -19,7 +19,7 @@ from phaseguide.widgets.segment.state import ModelChoice, Processing
 if TYPE_CHECKING:
     from phaseguide.jobs.live import Sensitivity
     from phaseguide.ratios import Ratio
-    from phaseguide.segmentation.request import Segmentation
+    from phaseguide.segmentation.request import Estimator, Segmentation
     from phaseguide.widgets.segment.panel import SegmentPanel
     from phaseguide.widgets.segment.state import SegmentState
 
@@ -58,9 +58,10 @@ class PanelBinding(QObject):
         state.events.inputs.connect(self._show_inputs)
         state.events.shown.connect(self._show_result)
 
-    def ask_for_estimate(self) -> None:
+    def ask_for_estimate(self, estimator: Estimator) -> None:
         """Let the model find the ratio: empties the boxes, and tells of the change."""
         shares = [np.nan] * len(self._panel.table.boxes)
+        self._set_inputs(estimator=estimator)
         self._fill(shares, (None,) * len(shares), "", auto=bool(shares))
         self.changed.emit()
 

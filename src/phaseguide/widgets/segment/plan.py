@@ -81,6 +81,7 @@ class Planner:
         return Request(
             asked=None if asked is None else validate_ratio(asked, scheme),
             auto=state.inputs.auto and asked is None,
+            estimator=state.inputs.estimator,
             uncertainty=state.uncertainty,
             mode=how.mode,
             smoothing_px=how.smoothing_px,
@@ -211,8 +212,10 @@ class Planner:
         )
 
     def is_live(self) -> bool:
-        """Whether the mask is to follow the values: never those of a specimen."""
-        return self._state.follow and self._state.inputs.scope == FIELD
+        """Whether the mask is to follow the values: never those of a specimen, nor an estimate that takes rounds."""
+        inputs = self._state.inputs
+        in_rounds = inputs.auto and inputs.estimator == "autoregressive"
+        return self._state.follow and inputs.scope == FIELD and not in_rounds
 
     def _model(self) -> ModelChoice:
         if self._state.model is None:

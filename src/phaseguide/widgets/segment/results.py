@@ -12,9 +12,10 @@ from phaseguide.jobs.history import History, Run
 from phaseguide.jobs.inputs import Inputs
 from phaseguide.jobs.plane_index import Index
 from phaseguide.jobs.results import PlaneResult, summary, with_edits
-from phaseguide.jobs.segment import PlaneDone
+from phaseguide.jobs.segment import PlaneDone, PlaneSeen
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.widgets.layers import planes, roles
+from phaseguide.widgets.layers.first_looks import FirstLooks
 from phaseguide.widgets.layers.hub import hub_of, tell
 from phaseguide.widgets.layers.identity import plain
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from phaseguide.labels import Map
+    from phaseguide.phases import PhaseScheme
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class Results:
         self._images: dict[Any, tuple[Image, Any]] = {}
         self._runs: dict[Any, Run] = {}
         self._inputs = Inputs()
+        self._scheme: PhaseScheme | None = None
+        self._looks = FirstLooks(viewer, self._map_on_show)
         hub_of(viewer).keepers.add(self)
 
     def history(self, image: Image) -> History:
@@ -82,14 +86,20 @@ class Results:
 
     # -- a run ------------------------------------------------------------------------------------
 
-    def begin(self, images: list[Image], inputs: Inputs) -> None:
-        """Remember on which images and data a run works, and what it was asked with."""
+    def begin(self, images: list[Image], inputs: Inputs, scheme: PhaseScheme | None) -> None:
+        """Remember on which images and data a run works, what it was asked with, and its model's phases."""
         self._images = {image.unique_id: (image, planes.full_data(image)) for image in images}
-        self._runs, self._inputs = {}, inputs
+        self._runs, self._inputs, self._scheme = {}, inputs, scheme
+
+    def look(self, event: PlaneSeen) -> None:
+        """Show what a model sees at its first look, until the result of the plane is there or the run has ended."""
+        if self._scheme is not None and not self.lost():
+            self._looks.show(self._images[event.image][0], event, self._scheme)
 
     def end(self) -> dict[Image, Run]:
         """Forget the run under way and return what it gave, by image layer."""
         done = {self._images[key][0]: run for key, run in self._runs.items()}
+        self._looks.undo()
         self._images, self._runs = {}, {}
         for image, run in done.items():
             tell(hub_of(self._viewer).result_kept, image, run)
@@ -115,6 +125,7 @@ class Results:
     def add(self, event: PlaneDone) -> None:
         """Take in a plane of the run. Planes of earlier runs stay beside it, if the phases are the same."""
         image = self._images[event.image][0]
+        self._looks.done(image, event.index)
         only: Index | None = event.index
         run = self._runs.get(event.image)
         if run is None:
@@ -196,6 +207,10 @@ class Results:
             self._write(image, run, None)
             tell(hub_of(self._viewer).result_kept, image, run)
         return run
+
+    def _map_on_show(self, image: Image, index: Index) -> Map | None:
+        current = self.current(image, index)
+        return None if current is None else current.labels
 
     def _continued(self, image: Image, result: PlaneResult, inputs: Inputs) -> Run:
         """Return a new run that has the planes of the last kept one, where the phases are the same."""

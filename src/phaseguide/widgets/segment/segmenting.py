@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.jobs.history import Run
-from phaseguide.jobs.segment import PlaneDone, Stopped, run_job
+from phaseguide.jobs.segment import PlaneDone, PlaneSeen, Stopped, run_job
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.warm_up import with_colours
 
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from phaseguide.widgets.segment.plan import Planner
     from phaseguide.widgets.segment.results import Results
     from phaseguide.widgets.segment.state import Say, SegmentState
+
+
+FIRST_LOOK = (
+    "What the model sees at a first look is on show. A second look where it is unsure is under way; the result, with "
+    "your values, follows."
+)
 
 
 class Segmenting(QObject):
@@ -80,7 +86,7 @@ class Segmenting(QObject):
             self._fail(error)
             return
         self._live.pause()
-        self._results.begin(images, self._state.inputs)
+        self._results.begin(images, self._state.inputs, self._state.scheme)
         self._dropped, self._notices = "", []
         self.run("Segmenting …", lambda control: with_colours(run_job)(job, self._store, control))
 
@@ -129,6 +135,9 @@ class Segmenting(QObject):
     def _on_event(self, event: Any) -> None:
         if isinstance(event, PlaneDone):
             self._on_plane(event)
+        elif isinstance(event, PlaneSeen):
+            self._results.look(event)
+            self._say(FIRST_LOOK)
         elif isinstance(event, Stopped):
             self._stopped_after = event.done
 
