@@ -49,9 +49,13 @@ class TrainingConfig(Settings):
     guidance_composition_weight: float = setting(3.0, low=0.0, high=100.0)
     epochs: int = setting(TRAINING["epochs"], low=1, high=100_000)
     crop: int = setting(TRAINING["crop"], low=32, high=4096, multiple_of=32)  # side in px
-    batch: int = setting(
-        TRAINING["batch"], low=1, high=1024
-    )  # below 8 the batch norms of the encoder keep their statistics
+    crops: list[int] = Field(
+        default_factory=list
+    )  # sides instead of ``crop``, one of them drawn for each batch
+    batch: int = setting(TRAINING["batch"], low=1, high=1024)
+    frozen_norms_below: int = setting(
+        8, low=0, high=1024
+    )  # in smaller batches the batch norms of the encoder keep their statistics
     checkpointing: bool = False  # for ``sam``: compute blocks again for the gradient, to save memory
     learning_rate: float = setting(TRAINING["learning_rate"], low=1e-8, high=1.0)
     encoder_rate: float = setting(0.5, low=0.0, high=10.0)
@@ -82,6 +86,23 @@ class TrainingConfig(Settings):
                 "schedule is 'guidance', but guidance is 'none'. Choose additive, spatial, plm or ccrm."
             )
         return self
+
+    @model_validator(mode="after")
+    def _has_sides_within_the_limits(self) -> Self:
+        about = self.about("crop")
+        low, high, of = (int(about[key]) for key in ("low", "high", "multiple_of"))
+        for side in self.crops:
+            if not low <= side <= high or side % of:
+                raise ValueError(
+                    f"crops holds {side}; a side must be a multiple of {of} and lie between {low} and {high}, as in "
+                    "[128, 256]."
+                )
+        return self
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Sides that the crops of a batch can have, px."""
+        return tuple(self.crops) or (self.crop,)
 
     def is_recorded_as(self, data: dict[str, Any]) -> bool:
         """Whether these are the settings of a record, which may be older than some of the settings."""

@@ -106,7 +106,8 @@ class _Run:
         self.average = copy.deepcopy(self.model).eval()
         self.best = copy.deepcopy(self.average)
         pixels = sum(i.labels.numel() for i in data.taught)
-        self.steps = max(1, round(pixels / (config.crop**2 * config.batch)))
+        area = float(np.mean([side**2 for side in config.sides]))
+        self.steps = max(1, round(pixels / (area * config.batch)))
         self.history: list[EpochDone] = []
         self.best_miou = -math.inf
         self.stale = 0
@@ -167,7 +168,7 @@ class _Run:
                 self.model = copy.deepcopy(kept[0])
                 own_dropout(self.model, self.generator)
                 optimiser = prepare(self.model, stage, self.config)
-                set_modes(self.model, stage, self.config.batch)
+                set_modes(self.model, stage, self.config)
                 self._guarded_step(stage, optimiser)
             at_work = "validation"
             judged = validate(self.average, self.data.judging[:1], self.device)
@@ -233,7 +234,7 @@ class _Run:
         for k in range(self.steps):
             step = epoch * self.steps + k
             set_rate(optimiser, step, total)
-            set_modes(self.model, stage, self.config.batch)
+            set_modes(self.model, stage, self.config)
             loss = self._guarded_step(stage, optimiser)
             update_average(self.average, self.model, self.config.average, step)
             losses += [] if loss is None else [loss]
