@@ -19,6 +19,7 @@ from phaseguide.evaluation.confusion import scores_from_confusion
 from phaseguide.events import run_to_end
 from phaseguide.models.model_file import load_model, read_card
 from phaseguide.ratios import ratio_from_labels, total_variation
+from phaseguide.studies.folds.folds import Folds
 from phaseguide.studies.guidance.asking import ASKS, OTHER, Ask, Key, asked_ratios
 from phaseguide.studies.guidance.conditions import CONDITIONS, NONE, Condition
 from phaseguide.studies.guidance.judging import Drawing, judge_place
@@ -31,7 +32,7 @@ from phaseguide.training.events import EpochDone
 from textures import SCHEME, TINY, field
 from tiny_models import tiny_labels, tiny_model
 
-FOLDS = {"A": ("f0",), "B": ("f1",), "C": ("f2",)}
+FOLDS: Folds = {"A": ("f0",), "B": ("f1",), "C": ("f2",)}
 QUICK = {
     "architecture": "unet",
     "encoder": "tu-test_efficientnet",
@@ -141,7 +142,8 @@ def test_windows_have_the_ratio_of_their_own_labels() -> None:
         there = (slice(window.row, window.row + 32), slice(window.column, window.column + 32))
         assert np.array_equal(window.labels, labels.numpy()[there])
         assert torch.equal(window.pixels, image.image[:, *there])
-        assert np.array_equal(window.true, ratio_from_labels(labels.numpy()[there], 2))
+        true = ratio_from_labels(labels.numpy()[there], 2)
+        assert true is not None and np.array_equal(window.true, true)
     (whole,) = fields([image], 2)
     assert whole.labels.shape == (100, 70) and whole.fixed is None
     mixed = next(w for w in found if (w.labels == 255).any())
@@ -154,7 +156,8 @@ def test_the_ratio_of_another_image_is_never_the_places_own() -> None:
         other = ratio_of_another(place, pool, 0)
         assert other is not None and total_variation(other, place.true) >= DIFFERENT
         assert any(np.array_equal(p.true, other) and p.stem != place.stem for p in pool)
-        assert np.array_equal(other, ratio_of_another(place, pool, 0))
+        again = ratio_of_another(place, pool, 0)
+        assert again is not None and np.array_equal(other, again)
     alone = [place for place in pool if place.stem == pool[0].stem]
     assert ratio_of_another(pool[0], alone, 0) is None
 

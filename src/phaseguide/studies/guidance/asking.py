@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from phaseguide.evaluation.ratio_source import draw_generator, parse_source
 from phaseguide.ratios import Ratio, blend_ratios
 from phaseguide.segmentation.request import Mode
@@ -73,6 +71,6 @@ def asked_ratios(
     return [ratio for ratio in asked if ratio is not None]
 
 
-def imposed_ratio(ask: Ask, asked: Ratio, own: Ratio, own_error: Sequence[float]) -> Ratio:
+def imposed_ratio(ask: Ask, asked: Ratio, own: Ratio, own_error: Ratio) -> Ratio:
     """Return what a network is given and a map is matched to: as asked where exact, else weighed against its own."""
-    return blend_ratios(asked, own, ask.uncertainty, np.asarray(own_error))
+    return blend_ratios(asked, own, ask.uncertainty, own_error)

@@ -61,9 +61,13 @@ class Place:
 
 def fields(images: Iterable[TrainingImage], n_phases: int) -> list[Place]:
     """Return each labelled image as one place."""
-    return [
-        place for image in images if (place := _place(image, 0, 0, *image.labels.shape, n_phases)) is not None
-    ]
+    found = []
+    for image in images:
+        height, width = image.labels.shape
+        place = _place(image, 0, 0, height, width, n_phases)
+        if place is not None:
+            found.append(place)
+    return found
 
 
 def windows(images: Iterable[TrainingImage], side: int, n_phases: int) -> list[Place]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from phaseguide.studies.guidance.asking import ASKS, GUESSES, OTHER, Ask
@@ -122,14 +122,16 @@ def _pair(paired: Numbers | None) -> str | None:
 
 
 def _responses(conditions: list[Numbers], scope: str) -> list[str]:
+    def cell(start: str, kind: str) -> Callable[[Numbers], str | None]:
+        return lambda c: fixed(c[scope]["response"][start][kind], 2)
+
     return table(
         {
             "condition": lambda c: f"`{c['name']}`",
-            **{
-                f"{what}, from its {start}": lambda c, s=start, k=kind: fixed(c[scope]["response"][s][k], 2)
-                for start in ("own", "true")
-                for kind, what in (("area", "area"), ("probability", "mean probability"))
-            },
+            "area, from its own": cell("own", "area"),
+            "mean probability, from its own": cell("own", "probability"),
+            "area, from the true": cell("true", "area"),
+            "mean probability, from the true": cell("true", "probability"),
         },
         [c for c in conditions if c[scope]["response"]],
     )
