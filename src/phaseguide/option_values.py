@@ -18,5 +18,5 @@ TRAINING: dict[str, Any] = {
 }  # fmt: skip
 """Settings of a training run that are options of their own."""
 
-TRAINING_PRESETS = ("standard", "sam")
+TRAINING_PRESETS = ("standard", "sam", "published")
 FINETUNE_PRESETS = ("fast", "adapters", "thorough", "new steel", "as published")

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from phaseguide.finetuning.crops import covering_windows, field_crops, label_crops, turned
+from phaseguide.finetuning.crops import covering_windows, field_crops, label_crops
 from phaseguide.finetuning.sources import Source
+from phaseguide.training.augmentation import turned
 
 
 def source(labels: np.ndarray | None, shape: tuple[int, int] = (150, 210), **more) -> Source:

@@ -340,6 +340,8 @@ def test_crops_of_several_sides_are_drawn_a_side_for_each_batch() -> None:
     assert same(first, again) and not same(first, run(one)[1])
     with pytest.raises(TrainingError, match="crops holds 100; a side must be a multiple of 32"):
         config(crops=[64, 100])
+    with pytest.raises(TrainingError, match="windows is 'sliding'"):
+        config(crops=[64, 96], windows="sliding")
 
 
 @pytest.mark.parametrize(("below", "moves"), [(8, False), (2, True)])

@@ -18,7 +18,12 @@ class FinetuneConfig(Settings):
     ``fast``: guidance, decoder and head learn on encoder features that are computed once for each crop, flip and
     quarter turn. ``adapters``: the adapters of a Segment Anything model learn too, on the same turned crops, so that
     the blocks before the first adapted one run once for each. ``thorough``: all of the encoder that may learn does, on
-    freely augmented crops.
+    freely augmented crops (``augmentation`` *plain*: only turned by quarters and mirrored, brightness and contrast
+    varied).
+
+    Where ``guidance`` is given, and the model's is of another kind, at other scales or of another form, a fresh module
+    takes its place. With ``validation_ratio`` *true* the model is judged while it is told the true area shares of each
+    held-out window that is labelled all over.
     """
 
     kind: ClassVar[str] = "fine-tuning setting"
@@ -60,6 +65,9 @@ class FinetuneConfig(Settings):
     )
     optimiser: Literal["adamw", "adam"] = "adamw"
     weight_decay: float = setting(1e-3, low=0.0, high=1.0)
+    rate_schedule: Literal["cosine", "constant"] = "cosine"  # with a warm-up, or neither
+    clip_gradient: float = setting(1.0, low=0.0, high=1000.0)  # largest norm; 0 does not clip
+    augmentation: Literal["full", "plain"] = "full"
     rehearsal: float = setting(
         0.5,
         "Rehearsal",
@@ -116,6 +124,9 @@ class FinetuneConfig(Settings):
         step=0.1,
         decimals=2,
     )
+    balance: float = setting(
+        0.5, low=0.0, high=1.0
+    )  # phases count by their pixels to this power: 1 as painted
     anchor_weight: float = setting(3.0, low=0.0, high=100.0)  # on what it says far from labels
     ratio_loss: Literal["tolerant", "mse"] = "tolerant"  # in log ratio beyond the tolerance, or as published
     average: float = setting(
@@ -127,7 +138,13 @@ class FinetuneConfig(Settings):
         step=0.01,
         decimals=3,
     )
+    guidance: Literal["", "none", "additive", "spatial", "plm", "ccrm"] = ""  # empty: the model's own
+    guidance_options: dict[str, Any] = Field(default_factory=dict)  # of a fresh module; empty: as recommended
+    guidance_scales: int = setting(0, low=1, high=16, automatic=True)  # 0: the model's own, else up to four
     guidance_start: float | None = None  # of gamma and delta
+    ratio_dropout: float = setting(0.5, low=0.0, high=1.0)  # share of crops shown without their ratio
+    ratio_noise: float = setting(0.5, low=0.0, high=3.0)  # largest standard deviation in log space; 0: exact
+    validation_ratio: Literal["none", "true"] = "none"
     preview_seconds: float = setting(
         4.0, "Preview every", "Least time between two previews.", low=0.5, high=3600.0, decimals=1, unit=" s"
     )
@@ -154,13 +171,17 @@ _CHANGES: dict[str, dict[str, Any]] = {
         "parts": "thorough", "epochs": 15, "learning_rate": 1e-3, "encoder_rate": 0.5, "anchor_weight": 0.0,
         "rehearsal": 0.0, "patience": 0,
     },
-    # Adam 1e-5, batch 8, 40 epochs; Dice + cross-entropy and the mean squared error of the ratio at
-    # 0.7 and 0.3; gamma and delta learnt from 0.5 (Phase Learning Module manuscript).
+    # The Phase Learning Module at the encoder's output, told the exact ratio of every window; Adam 1e-5, batch 8, 40
+    # epochs; Dice + cross-entropy and the mean squared error of each window's ratio at 0.7 and 0.3; gamma and delta
+    # learnt from 0.5 (Phase Learning Module manuscript). What is not said there is left out.
     "as published": {
         "parts": "thorough", "epochs": 40, "batch": 8, "learning_rate": 1e-5, "encoder_rate": 1.0,
         "optimiser": "adam", "weight_decay": 0.0, "cross_entropy_weight": 0.7, "dice_weight": 0.7,
         "ratio_weight": 0.3, "anchor_weight": 0.0, "ratio_loss": "mse", "average": 0.0, "rehearsal": 0.0,
-        "patience": 0, "guidance_start": 0.5,
+        "patience": 0, "guidance": "plm", "guidance_scales": 1, "guidance_start": 0.5,
+        "guidance_options": {"width": 256, "coordinates": True, "gamma": 0.5, "delta": 0.5}, "ratio_dropout": 0.0,
+        "ratio_noise": 0.0, "validation_ratio": "true", "rate_schedule": "constant", "clip_gradient": 0.0,
+        "augmentation": "plain", "balance": 1.0,
     },
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ from phaseguide.finetuning.feature_cache import BUDGET
 from phaseguide.finetuning.learner import Learner, Material, knows_its_phases
 from phaseguide.finetuning.material import prepare, steps_an_epoch
 from phaseguide.finetuning.memory import SAVING, held_bytes, step_bytes, will_need_checkpointing
+from phaseguide.finetuning.new_guidance import check_ratios, with_asked_guidance
 from phaseguide.finetuning.rehearsal import shipped_rehearsal
 from phaseguide.finetuning.sources import Source, SourceRow
 from phaseguide.segmentation.network.device import choose_device
@@ -86,6 +87,9 @@ def _plan(
 ) -> Plan:
     known = shipped_rehearsal(model.card) if rehearsal is None else rehearsal
     prepared = prepare(model, sources, known, config, config.crop)
+    model, exchanged = with_asked_guidance(model, config)
+    if exchanged:
+        check_ratios(prepared, model.segmenter.guidance_options.kind, len(model.card.scheme))
     material = prepared.material
     steps = steps_an_epoch(material, config) * config.epochs
     device = choose_device(config.device).torch_device
@@ -97,7 +101,7 @@ def _plan(
     kept = sum(min(size * variants, BUDGET) for size in found.variant_bytes)
     memory = held_bytes(model.segmenter) + found.memory_bytes + kept
     seconds = steps * found.step + found.encoding * variants
-    notes = [SAVING] if checkpointing else []
+    notes = [text for text in (exchanged, SAVING if checkpointing else "") if text]
     if not prepared.judged:
         notes.append(f"Validates on {prepared.split.sentence}.")
     if config.minutes and seconds > config.minutes * 60:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,11 +13,8 @@ from torch import Tensor
 
 from phaseguide.finetuning.sources import Source
 from phaseguide.labels import is_labelled
-from phaseguide.models.metal import find_metal
-from phaseguide.phases import EXCLUDED
-
-SYMMETRIES = 8
-"""Quarter turns and mirrored quarter turns of a crop."""
+from phaseguide.models.metal import Metal, find_metal
+from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
 
 MOST_WINDOWS = 400
 """Windows of one source; beyond them labels are left out, evenly."""
@@ -35,6 +32,7 @@ class Crop:
 
     ``far`` are pixels without a label that are farther than `NEAR` from any. ``ratio_of`` is the index of the source
     whose ratio the crop is a part of, -1 for none. ``area`` is what of it is image and not padding, in px at zoom 1.
+    ``counts`` are pixels of each label value, by all labels of the source.
     """
 
     source: int
@@ -44,6 +42,14 @@ class Crop:
     far: Tensor
     ratio_of: int
     area: float
+    counts: Tensor | None = None
+
+    def ratio(self, n_phases: int) -> Tensor:
+        """Area shares (K,) by all labels of the source, the held-out ones too; NaN if not labelled all over."""
+        if self.counts is None or self.counts[NOT_CLASSIFIED] or not self.counts[1 : n_phases + 1].any():
+            return torch.full((n_phases,), torch.nan)
+        here = self.counts[1 : n_phases + 1].float()
+        return here / here.sum()
 
 
 def label_crops(
@@ -66,11 +72,20 @@ def label_crops(
         marks = np.ascontiguousarray(marks[metal.window])
         for zoom in zooms:
             image, scaled = zoomed(planes, torch.from_numpy(marks), zoom)
+            every = scaled if source.labels is None else zoomed(planes, _inside(source, metal), zoom)[1]
+            every = every.clone()
             scaled, (_, scaled_far) = scaled.clone(), zoomed(planes, far, zoom)
             for top, left in covering_windows(is_labelled(scaled.numpy()), crop):
-                found.append(_cut(index, zoom, image, scaled, scaled_far > 0, top, left, crop, -1))
+                one = _cut(index, zoom, image, scaled, scaled_far > 0, top, left, crop, -1)
+                part = every[top : top + crop, left : left + crop]
+                found.append(replace(one, counts=torch.bincount(part.reshape(-1), minlength=256)))
                 scaled[top : top + crop, left : left + crop] = 0
     return found
+
+
+def _inside(source: Source, metal: Metal) -> Tensor:
+    assert source.labels is not None
+    return torch.from_numpy(np.ascontiguousarray(source.labels[metal.window]))
 
 
 def field_crops(sources: Sequence[Source], crop: int) -> list[Crop]:
@@ -133,12 +148,6 @@ def covering_windows(mask: NDArray[np.bool_], crop: int) -> list[tuple[int, int]
         windows.append((top, left))
         left_over[top : top + crop, left : left + crop] = False
     return windows
-
-
-def turned(tensor: Tensor, symmetry: int) -> Tensor:
-    """Turn the last two axes by quarter turns (``symmetry`` 0 to 3), mirrored first (4 to 7)."""
-    mirrored = tensor.flip(-1) if symmetry >= 4 else tensor
-    return torch.rot90(mirrored, symmetry % 4, (-2, -1))
 
 
 def _places(size: int, crop: int) -> NDArray[np.int64]:

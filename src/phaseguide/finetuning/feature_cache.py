@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from phaseguide.finetuning.crops import Crop, turned
+from phaseguide.finetuning.crops import Crop
 from phaseguide.models.backbones.base import Features
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.training.adapters import encoded, sam_backbone
-from phaseguide.training.augmentation import jitter_brightness
+from phaseguide.training.augmentation import jitter_brightness, turned
 
 BUDGET = 1_500_000_000
 """Bytes of features that are kept."""

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from phaseguide.finetuning.config import FinetuneConfig
-from phaseguide.finetuning.crops import SYMMETRIES, Crop, turned
+from phaseguide.finetuning.crops import Crop
 from phaseguide.finetuning.feature_cache import FeatureCache, cache_for, varied
 from phaseguide.finetuning.losses import (
     anchor_loss,
     label_loss,
     soft_shares,
     squared_ratio_loss,
+    squared_window_loss,
     tolerant_ratio_loss,
 )  # fmt: skip
 from phaseguide.models.backbones.base import Features, is_batch_norm
@@ -26,7 +27,14 @@ from phaseguide.models.rephase import GROWN
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.models.training_record import generations
 from phaseguide.training.adapters import encoded
-from phaseguide.training.augmentation import jitter_brightness, random_grid, sample_crop
+from phaseguide.training.augmentation import (
+    SYMMETRIES,
+    jitter_brightness,
+    random_grid,
+    sample_crop,
+    turned,
+    vary_light,
+)
 from phaseguide.training.dropout import own_draws, own_dropout
 from phaseguide.training.losses import crop_ratios
 from phaseguide.training.prompting import decode_shown
@@ -34,12 +42,6 @@ from phaseguide.training.stages import noisy_ratios, update_average
 
 if TYPE_CHECKING:
     from phaseguide.models.card import Card
-
-RATIO_NOISE = 0.5
-"""Largest log-ratio standard deviation of the ratios that the guidance is shown."""
-
-RATIO_DROPOUT = 0.5
-"""Share of fully labelled crops that are shown without their ratio."""
 
 WARM = 0.02
 """Share of a run in which the rate rises."""
@@ -170,7 +172,8 @@ class Learner:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         value = float(loss.detach())
-        nn.utils.clip_grad_norm_((p for g in self.optimiser.param_groups for p in g["params"]), 1.0)
+        if limit := self.config.clip_gradient:
+            nn.utils.clip_grad_norm_((p for g in self.optimiser.param_groups for p in g["params"]), limit)
         self.optimiser.step()
         if self.config.average:
             for name, part in self.parts(self.average).items():
@@ -187,8 +190,7 @@ class Learner:
         picks = [self._draw(0, m.taught) for _ in range(batch - rehearsal)]
         picks += [self._draw(m.taught, m.rehearsed) for _ in range(rehearsal)]
         drawn = self._batch(picks)
-        k = len(self.model.scheme)
-        ratios = self._shown(crop_ratios(drawn.labels, k))
+        ratios = self._shown(crop_ratios(drawn.labels, len(self.model.scheme)))
         labels = drawn.labels.to(self.device)
         ratios = None if ratios is None else ratios.to(self.device)
         logits = decode_shown(self.model, drawn.features, ratios, labels, self.generator)
@@ -198,16 +200,14 @@ class Learner:
             self.counts,
             cross_entropy_weight=c.cross_entropy_weight,
             dice_weight=c.dice_weight,
+            balance=c.balance,
         )
         if self.anchor is not None:
             with torch.no_grad():
                 before = self.anchor.decode(self._features_of(self.anchor, drawn))
             loss = loss + c.anchor_weight * anchor_loss(logits, before, drawn.far.to(self.device))
         if c.ratio_loss == "mse":
-            known = (labels > 0) & (labels < 255)
-            true = torch.stack([(labels == i + 1).sum() for i in range(k)]).float() / known.sum().clamp_min(1)
-            kept = torch.where(known, labels, torch.full_like(labels, 255))
-            loss = loss + c.ratio_weight * squared_ratio_loss(soft_shares(logits, kept), true)
+            loss = loss + c.ratio_weight * squared_window_loss(logits, labels)
         return loss
 
     def _field_term(self, number: int, batch: int) -> Tensor:
@@ -217,9 +217,9 @@ class Learner:
         order = torch.randperm(len(tiles), generator=self.generator)[: max(2, batch)].tolist()
         picks = [(tiles[i], int(torch.randint(SYMMETRIES, (1,), generator=self.generator))) for i in order]
         drawn = self._batch(picks)
-        # Every other time the guidance is told what it is then held to.
+        # Every other time the guidance is told what it is then held to, or always where no ratio is left out.
         told = None
-        if number % 2 and not bool(torch.isnan(ratio).any()):
+        if (number % 2 or not self.config.ratio_dropout) and not bool(torch.isnan(ratio).any()):
             told = ratio[None].expand(len(picks), -1).to(self.device)
         shares = soft_shares(self.model.decode(drawn.features, told), drawn.labels.to(self.device))
         ratio = ratio.to(self.device)
@@ -240,7 +240,11 @@ class Learner:
             far = torch.stack([turned(crops[i].far, symmetry) for i, symmetry in picks])
             return _Batch(self._turned_features(picks), labels, far, None, picks)
         drawn = [self._augmented(crops[i], symmetry) for i, symmetry in picks]
-        image = jitter_brightness(torch.stack([d[0] for d in drawn]), 0.1, self.generator)
+        image = torch.stack([d[0] for d in drawn])
+        if self.config.augmentation == "plain":
+            image = vary_light(image, self.generator)
+        else:
+            image = jitter_brightness(image, 0.1, self.generator)
         image = image.to(self.device, memory_format=torch.channels_last)
         labels, far = torch.stack([d[1] for d in drawn]), torch.stack([d[2] for d in drawn])
         return _Batch(encoded(self.model, self.model.encode, image), labels, far, image)
@@ -263,7 +267,9 @@ class Learner:
         return drawn.features  # the encoder is the model's too
 
     def _augmented(self, crop: Crop, symmetry: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Warp, turn and zoom a crop; one whose labels would all fall outside is only turned."""
+        """Warp, turn and zoom a crop; one whose labels would all fall outside is only turned, as all are if plain."""
+        if self.config.augmentation == "plain":
+            return turned(crop.pixels, symmetry), turned(crop.labels, symmetry), turned(crop.far, symmetry)
         side = crop.labels.shape[0]
         grid = random_grid(side, side, side, 0.25, self.generator)
         # Labels and what is far from them go through one resampling.
@@ -277,7 +283,7 @@ class Learner:
         """Ratios of fully labelled crops as a user would give them; None if there are none to show."""
         if not len(self.model.guidance) or self.model.guidance_options.kind == "none":
             return None
-        return noisy_ratios(ratios, RATIO_DROPOUT, RATIO_NOISE, self.generator)
+        return noisy_ratios(ratios, self.config.ratio_dropout, self.config.ratio_noise, self.generator)
 
     # -- optimiser --------------------------------------------------------------------------------
 
@@ -295,6 +301,8 @@ class Learner:
         return kind(groups, weight_decay=c.weight_decay)
 
     def _set_rate(self, done: float) -> None:
+        if self.config.rate_schedule == "constant":
+            return  # groups begin at their peak
         warm = min(1.0, (done + 1e-3) / WARM)
         fall = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
         for group in self.optimiser.param_groups:

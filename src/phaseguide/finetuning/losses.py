@@ -10,24 +10,27 @@ from phaseguide.phases import EXCLUDED
 from phaseguide.ratios import FLOOR
 from phaseguide.training.losses import dice_loss, one_hot_labels
 
-BALANCE = 0.5
-"""Phases count by their labelled pixels to this power: 1 as painted, 0 all alike."""
-
 
 def label_loss(
-    logits: Tensor, labels: Tensor, counts: Tensor, *, cross_entropy_weight: float, dice_weight: float
+    logits: Tensor,
+    labels: Tensor,
+    counts: Tensor,
+    *,
+    cross_entropy_weight: float,
+    dice_weight: float,
+    balance: float,
 ) -> Tensor:
     """Cross-entropy and soft Dice over labelled pixels.
 
     Strokes are no random sample: a phase is painted as much as the user happened to paint it. So a pixel of a phase
-    counts by ``(mean count / count) ** (1 - BALANCE)`` of the labelled pixels of all crops. Logits (B, K, H, W);
+    counts by ``(mean count / count) ** (1 - balance)`` of the labelled pixels of all crops. Logits (B, K, H, W);
     labels (B, H, W), of which 0 and 255 teach nothing; counts (K,).
     """
     target, mask = one_hot_labels(labels, logits.shape[1])
     log_p = F.log_softmax(logits.float(), dim=1)
     present = counts > 0
     mean = counts[present].mean() if bool(present.any()) else counts.new_tensor(1.0)
-    weight = torch.where(present, (mean / counts.clamp_min(1)) ** (1 - BALANCE), torch.zeros_like(counts))
+    weight = torch.where(present, (mean / counts.clamp_min(1)) ** (1 - balance), torch.zeros_like(counts))
     weighted = target * weight[None, :, None, None]
     loss = -cross_entropy_weight * (weighted * log_p).sum() / weighted.sum().clamp_min(1)
     if dice_weight:
@@ -51,6 +54,18 @@ def soft_shares(logits: Tensor, labels: Tensor) -> Tensor:
     keep = (labels != EXCLUDED)[:, None].float()
     p = torch.softmax(logits.float(), dim=1) * keep
     return p.sum((0, 2, 3)) / keep.sum().clamp_min(1)
+
+
+def squared_window_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean squared error of the soft area shares of each window to its true ones, both over its labelled pixels.
+
+    Mean over the phases and over the windows that have a label. Logits (B, K, H, W), labels (B, H, W).
+    """
+    target, mask = one_hot_labels(labels, logits.shape[1])
+    known = mask.sum((2, 3)).clamp_min(1)
+    soft, true = ((p * mask).sum((2, 3)) / known for p in (torch.softmax(logits.float(), 1), target))
+    labelled = (mask.sum((1, 2, 3)) > 0).float()
+    return ((soft - true).square().mean(1) * labelled).sum() / labelled.sum().clamp_min(1)
 
 
 def tolerant_ratio_loss(shares: Tensor, ratio: Tensor, tolerance: float) -> Tensor:

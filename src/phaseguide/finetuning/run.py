@@ -20,11 +20,13 @@ from phaseguide.finetuning.learner import Learner, knows_its_phases
 from phaseguide.finetuning.material import SMALLEST_CROP, prepare, steps_an_epoch
 from phaseguide.finetuning.memory import SAVING, can_checkpoint, needs_checkpointing
 from phaseguide.finetuning.new_card import environment, finished_model
+from phaseguide.finetuning.new_guidance import check_ratios, with_asked_guidance
 from phaseguide.finetuning.preview import Previewer
 from phaseguide.finetuning.rehearsal import shipped_rehearsal
 from phaseguide.finetuning.resuming import load_position, save_position
 from phaseguide.finetuning.sources import Source, data_sha256, zero_based
 from phaseguide.finetuning.validation import validate
+from phaseguide.models.card import Card
 from phaseguide.models.checksums import tensors_sha256
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.models.segmenter import GuidedSegmenter
@@ -41,6 +43,11 @@ SAVE_S = 5.0
 """Least time between two checkpoints."""
 
 PAUSE_S = 0.1
+
+UNTOLD = (
+    "No held-out window is labelled all over, so none has a ratio: the model is judged without one. To judge it with "
+    "the ratio, let a field that is labelled all over validate."
+)
 
 KEPT = ("crop", "batch", "stale", "setbacks", "spent", "losses", "first_crop")
 """What a checkpoint keeps of a run as it is."""
@@ -91,6 +98,7 @@ class _Run:
         preview: Callable[[], PreviewField | None] | None,
     ) -> None:
         self.start, self.sources, self.config, self.name = start, sources, config, name
+        self.begun, self.exchanged = with_asked_guidance(start, config)
         self.checkpoint, self.control = checkpoint, control
         self.device = choose_device(config.device).torch_device
         self.rehearsal = shipped_rehearsal(start.card) if rehearsal is None else rehearsal
@@ -112,6 +120,10 @@ class _Run:
         self._set_up()
         if hint := zero_based(self.sources, self.start.card.scheme):
             yield Notice(hint)
+        if self.exchanged:
+            yield Notice(self.exchanged)
+        if self.told_ratio == "none" != self.config.validation_ratio and self.prepared.judged:
+            yield Notice(UNTOLD)
         if not self.checkpointing and needs_checkpointing(self.learner, self.batch, self.crop):
             self._use_checkpointing()
             yield Notice(SAVING)
@@ -138,12 +150,17 @@ class _Run:
 
     def _set_up(self) -> None:
         prepared = prepare(self.start, self.sources, self.rehearsal, self.config, self.crop)
+        kind, phases = self.begun.segmenter.guidance_options.kind, len(self.start.card.scheme)
+        if self.exchanged:
+            check_ratios(prepared, kind, phases)
+        known = any(not bool(torch.isnan(crop.ratio(phases)).any()) for crop in prepared.judged)
+        self.told_ratio = self.config.validation_ratio if known and kind != "none" else "none"
         self.prepared, self.crop = prepared, prepared.crop
         self.first_crop = max(self.first_crop, prepared.crop)
         self.steps = steps_an_epoch(prepared.material, self.config)
         anchored = knows_its_phases(self.start.card)
         self.learner = Learner(
-            self.start.segmenter, prepared.material, self.config, self.device, anchored=anchored
+            self.begun.segmenter, prepared.material, self.config, self.device, anchored=anchored
         )
         self._judging_cache()
         if self.checkpointing:
@@ -158,8 +175,14 @@ class _Run:
         use_checkpointing(self.learner.model)
 
     def _validate(self, segmenter: GuidedSegmenter) -> ValidationScores | None:
+        told = ", each told its true ratio" if self.told_ratio == "true" else ""
         return validate(
-            segmenter, self.prepared.judged, self.judging, self.device, self.prepared.split.sentence
+            segmenter,
+            self.prepared.judged,
+            self.judging,
+            self.device,
+            f"{self.prepared.split.sentence}{told}",
+            self.told_ratio,
         )
 
     def _identity(self) -> dict[str, Any]:
@@ -334,12 +357,19 @@ class _Run:
         was, now = (None if j is None else j.dice_mean for j in (self.before, self.after))
         better = None if was is None or now is None else now > was
         record = self._record()
-        model = finished_model(
-            self.learner.best, self.name, self.start.card, self.sources, record, self.after
-        )
+        model = finished_model(self.learner.best, self.name, self._parent(), self.sources, record, self.after)
         history = tuple(self.history)
         return FinetuneResult(
             model, self.before, self.after, history, self.ended, better, record, record["data_sha256"]
+        )
+
+    def _parent(self) -> Card:
+        """The card of the model that was started from, with the guidance of the new one and how that is run."""
+        card = self.begun.card
+        if self.told_ratio == "none":
+            return card
+        return card.model_copy(
+            update={"inference": card.inference.model_copy(update={"mode": "conditioned"})}
         )
 
     def _record(self) -> dict[str, Any]:
@@ -356,6 +386,7 @@ class _Run:
             "blocks": self.prepared.split.blocks_by_image,
             "parent": self.start.card.name,
             "parent_sha256": self.start.card.tensors_sha256,
+            **({"guidance_exchanged": self.exchanged} if self.exchanged else {}),
             "epochs": len(self.history),
             "ended": self.ended,
             "batch": self.batch,

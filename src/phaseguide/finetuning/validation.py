@@ -1,8 +1,9 @@
-"""Judging a model on labelled crops, without a ratio: the same pixels before, during and after learning."""
+"""Judging a model on labelled crops, without a ratio or with the true one: the same before, during, after learning."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,21 +26,22 @@ def validate(
     cache: FeatureCache | None,
     device: torch.device,
     source: str,
+    ratio: Literal["none", "true"] = "none",
 ) -> ValidationScores | None:
     """Score a model on the labelled pixels of crops, and leave it in evaluation mode; None where there are none.
 
-    Pixels that two crops share count twice. Without a cache of their features they are encoded anew.
+    Pixels that two crops share count twice. Without a cache of their features they are encoded anew. With
+    ``ratio="true"`` the network is told the area shares of each crop that has some.
     """
     if not crops:
         return None
-    k = len(segmenter.scheme)
     segmenter.eval()
     try:
-        total = _confusion(segmenter, crops, cache, device, k, AT_ONCE)
+        total = _confusion(segmenter, crops, cache, device, ratio, AT_ONCE)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        total = _confusion(segmenter, crops, cache, device, k, 1)
+        total = _confusion(segmenter, crops, cache, device, ratio, 1)
     return from_confusion(total, segmenter.scheme.names, source)
 
 
@@ -48,9 +50,10 @@ def _confusion(
     crops: Sequence[Crop],
     cache: FeatureCache | None,
     device: torch.device,
-    k: int,
+    ratio: Literal["none", "true"],
     at_once: int,
 ) -> NDArray[np.int64]:
+    k = len(segmenter.scheme)
     total = np.zeros((k, k + 1), dtype=np.int64)
     with torch.no_grad():
         for start in range(0, len(crops), at_once):
@@ -60,7 +63,8 @@ def _confusion(
                 features = whole(segmenter, image.contiguous(memory_format=torch.channels_last))
             else:
                 features = cache.completed(segmenter, cache.features(crops, [(i, 0) for i in part]))
-            scores = segmenter.decode(features).float().cpu().numpy()
+            told = torch.stack([crops[i].ratio(k) for i in part]).to(device) if ratio == "true" else None
+            scores = segmenter.decode(features, told).float().cpu().numpy()
             for one, i in zip(scores, part, strict=True):
                 total += confusion_matrix(crops[i].labels.numpy(), argmax_labels(one), k)
     return total

@@ -114,11 +114,13 @@ _GUIDANCE: dict[str, dict[str, Check]] = {
     "plm": {
         "width": _WIDTH,
         "use_ratio_encoder": _FLAG,
-        "use_spatial_attention": _FLAG,
-        "use_feature_aggregation": _FLAG,
+        "use_spatial_awareness": _FLAG,
+        "use_feature_aggregator": _FLAG,
         "coordinates": _FLAG,
         "gamma": _STRENGTH,
         "delta": _STRENGTH,
+        "maps": _one_of("sum", "concatenated"),
+        "gates": _one_of("maps", "scalars"),
     },
     "ccrm": {"coordinates": _FLAG, "use_gate": _FLAG, "delta": _STRENGTH},
 }

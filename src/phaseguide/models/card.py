@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from phaseguide.models.old_names import current_options
 from phaseguide.models.training_record import check_record
 from phaseguide.phases import MAX_PHASES, PhaseScheme
 from phaseguide.ratios import FLOOR
@@ -58,6 +59,13 @@ class GuidanceCard(_Section):
     kind: _Name
     options: dict[str, Any] = {}
     scales: int = Field(default=1, ge=1, le=6)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_names_of_today(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("options"), dict):
+            return {**data, "options": current_options(str(data.get("kind")), data["options"])}
+        return data
 
 
 class InputCard(_Section):

@@ -17,6 +17,7 @@ from phaseguide.micrographs.records import sha256_of_file
 from phaseguide.models.architectures import check_backbone, check_guidance
 from phaseguide.models.card import FORMAT_VERSION, BackboneCard, Card, GuidanceCard
 from phaseguide.models.checksums import tensors_sha256
+from phaseguide.models.old_names import current_tensors
 from phaseguide.models.training_record import as_stored, only_finite
 
 if TYPE_CHECKING:
@@ -291,7 +292,10 @@ def check_model(path: str | Path) -> LoadedModel:
 
     try:
         with on_meta():  # what a small file names may be huge: nothing is built before it fits the tensors
-            _check_fit(build().state_dict(), kinds)
+            today = current_tensors(kinds)
+            if len(set(today.values())) < len(today):
+                raise _Unfit("the file has tensors by old and by new names.")
+            _check_fit(build().state_dict(), {today[name]: kind for name, kind in kinds.items()})
         tensors = load_file(path)
         if tensors_sha256(tensors) != card.tensors_sha256:
             raise ModelError(
@@ -305,7 +309,7 @@ def check_model(path: str | Path) -> LoadedModel:
                 )
         segmenter = build()
         segmenter.load_state_dict(
-            {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+            {today[name]: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
         )
     except (SafetensorError, OSError) as error:
         raise ModelError(

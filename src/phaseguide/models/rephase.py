@@ -109,7 +109,7 @@ def _regrown(
         torch.manual_seed(seed)
         new = GuidedSegmenter(old.backbone.options, old.guidance_options, scheme)
         two, three = build(2), build(3)
-    # Lists with a module a phase, such as guidance.0.spatial_attention.
+    # Lists with a module a phase, such as guidance.0.spatial_awareness.
     lists = {name.rpartition(".2.")[0] for name in three if name not in two}
     source, target = old.state_dict(), new.state_dict()
     for name, fresh in target.items():

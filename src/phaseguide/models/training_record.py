@@ -29,7 +29,7 @@ def check_record(record: dict[str, Any]) -> None:
                 raise ValueError(f"training.{key} is not a text")
         images = generation.get("images", {})
         if not isinstance(images, dict) or not all(
-            _are(images.get(key, []), str) for key in ("train", "validation")
+            _are(images.get(key, []), str) for key in ("train", "validation", "test")
         ):
             raise ValueError("training.images does not name images")
         if not _are(generation.get("grown", []), str):

@@ -11,6 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+SYMMETRIES = 8
+"""Quarter turns and mirrored quarter turns of a crop."""
+
 
 def random_grid(
     height: int, width: int, crop: int, max_log_scale: float, generator: torch.Generator
@@ -40,6 +43,37 @@ def random_grid(
     return torch.stack((px / width * 2 - 1, py / height * 2 - 1), dim=-1)[None]
 
 
+def plain_grid(height: int, width: int, crop: int, generator: torch.Generator) -> Tensor:
+    """Draw the sampling grid of one crop that is only turned by quarters and mirrored: pixels stay what they are.
+
+    Shape as of `random_grid`.
+    """
+    top, left = (_place(length, crop, generator) for length in (height, width))
+    line = torch.arange(crop) + 0.5
+    y, x = torch.meshgrid(line + top, line + left, indexing="ij")
+    grid = torch.stack((x / width * 2 - 1, y / height * 2 - 1))
+    return turned(grid, int(torch.randint(SYMMETRIES, (1,), generator=generator))).movedim(0, -1)[None]
+
+
+def _place(length: int, crop: int, generator: torch.Generator) -> int:
+    """Where a crop begins; one that is longer than the image has it in its middle."""
+    if length <= crop:
+        return (length - crop) // 2
+    return int(torch.randint(length - crop + 1, (1,), generator=generator))
+
+
+def turned(tensor: Tensor, symmetry: int) -> Tensor:
+    """Turn the last two axes by quarter turns (``symmetry`` 0 to 3), mirrored first (4 to 7)."""
+    mirrored = tensor.flip(-1) if symmetry >= 4 else tensor
+    return torch.rot90(mirrored, symmetry % 4, (-2, -1))
+
+
+def moved_onto(grid: Tensor, row: float, column: float, height: int, width: int) -> Tensor:
+    """Move a sampling grid so that its middle lies on a place of the image, in px from its upper left corner."""
+    middle = (grid.amax((1, 2)) + grid.amin((1, 2)))[0] / 2
+    return grid + (torch.tensor([column / width * 2 - 1, row / height * 2 - 1]) - middle)
+
+
 def sample_crop(image: Tensor, labels: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
     """Resample an image (C, H, W) linearly and its labels (H, W) to the nearest, mirrored outside."""
     pixels = F.grid_sample(image[None], grid, mode="bilinear", padding_mode="reflection", align_corners=False)
@@ -47,6 +81,12 @@ def sample_crop(image: Tensor, labels: Tensor, grid: Tensor) -> tuple[Tensor, Te
         labels[None, None].float(), grid, mode="nearest", padding_mode="reflection", align_corners=False
     )
     return pixels[0], marks[0, 0].round().long()
+
+
+def vary_light(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Vary contrast and brightness alone, by up to a fifth of the range; images (B, C, H, W) as `jitter_brightness`."""
+    u = torch.rand(2, len(images), 1, 1, 1, generator=generator) * 2 - 1
+    return images * (1 + 0.2 * u[0]) + 0.2 * u[1]
 
 
 def jitter_brightness(images: Tensor, degrade: float, generator: torch.Generator) -> Tensor:

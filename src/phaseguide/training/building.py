@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import copy
+from inspect import signature
+from typing import Any
 
 import torch
 
 from phaseguide.errors import TrainingError
 from phaseguide.models.backbones.base import BackboneOptions
+from phaseguide.models.guidance import GUIDANCE
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
 from phaseguide.phases import PhaseScheme
 from phaseguide.training.adapters import sam_backbone
 from phaseguide.training.config import RECOMMENDED, TrainingConfig
+
+STRENGTHS = ("gamma", "delta")
+"""Options of a module that say where it starts."""
 
 
 def build_model(
@@ -29,7 +35,7 @@ def build_model(
     )
     if start is None and config.schedule == "guidance":
         raise TrainingError("schedule is 'guidance', so the run needs a trained model to start from.")
-    if start is not None and config.schedule != "guidance":
+    if start is not None and config.schedule != "guidance" and keeps_guidance(start, config):
         return copy.deepcopy(start)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
@@ -46,3 +52,47 @@ def build_model(
     if sam is None and config.imagenet:
         model.backbone.load_pretrained()
     return model
+
+
+def keeps_guidance(start: GuidedSegmenter, config: TrainingConfig) -> bool:
+    """Whether the guidance of a model to start from is the one that a run asks for; else fresh guidance is learnt."""
+    asked = GuidanceOptions(config.guidance, config.guidance_options, config.guidance_scales)
+    return is_same_guidance(start.guidance_options, asked)
+
+
+def is_same_guidance(known: GuidanceOptions, asked: GuidanceOptions) -> bool:
+    """Whether guidance is of the kind, at the scales, and of the form that is asked for.
+
+    Without any option asked for, they may be whatever they are; gamma and delta are where a module starts, not its
+    form.
+    """
+    if known.kind != asked.kind or known.kind == "none":
+        return known.kind == asked.kind
+    same_form = not asked.options or _form(known) == _form(asked)
+    return known.scales == asked.scales and same_form
+
+
+def tell_dropped(start: GuidedSegmenter, config: TrainingConfig) -> str:
+    """Say which guidance of a model to start from is not gone on with; empty where it is."""
+    if config.schedule != "guidance" and keeps_guidance(start, config):
+        return ""
+    asked = GuidanceOptions(config.guidance, config.guidance_options, config.guidance_scales)
+    return tell_exchanged(start.guidance_options, asked)
+
+
+def tell_exchanged(known: GuidanceOptions, asked: GuidanceOptions) -> str:
+    """Say that a model is given other guidance than it has."""
+    if known.kind == "none":
+        return f"The model to start from has no guidance; {asked.kind!r} begins as a fresh module."
+    if asked.kind == "none":
+        return f"The guidance {known.kind!r} of the model to start from is dropped; it goes on without any."
+    return (
+        f"The guidance of the model to start from ({known.kind}, scales: {known.scales}) is dropped; a fresh module "
+        f"({asked.kind}, scales: {asked.scales}) is learnt in its place."
+    )
+
+
+def _form(guidance: GuidanceOptions) -> dict[str, Any]:
+    """All options of a module but for where it starts, those that are left at their defaults included."""
+    usual = {name: p.default for name, p in signature(GUIDANCE[guidance.kind]).parameters.items()}
+    return {name: value for name, value in {**usual, **guidance.options}.items() if name not in STRENGTHS}

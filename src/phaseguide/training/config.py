@@ -24,12 +24,20 @@ class TrainingConfig(Settings):
     missing ratio costs nothing; ``guidance`` only the second of these, on the backbone of the model that the run
     starts from; ``joint`` all at once with ratio dropout. The fields ``guidance_...`` are about that second stage;
     degraded crops (blur, noise, stains) give the ratio something to say. Rates are relative to the peak
-    ``learning_rate`` of decoder and guidance, weights of the loss to that of the cross-entropy (1). One epoch shows as
-    many pixels as the training images have. Bit-equal weights need the same number of threads.
+    ``learning_rate`` of decoder and guidance. One epoch shows as many pixels as the training images have. Bit-equal
+    weights need the same number of threads.
+
+    ``windows`` are what a step shows: crops at ``random`` places, or all windows of a fixed, overlapping grid
+    (``sliding``), each once an epoch in another order; a run on sliding windows is judged on windows too, each with its
+    own area shares, instead of on whole fields. ``augmentation`` is ``full`` (turned freely, zoomed, warped; light,
+    stains, blur and noise varied) or ``plain`` (quarter turns, mirroring, brightness and contrast).
+    ``validation_ratio`` says whether the judged images are shown their true ratio: a run in which every crop is shown
+    its own never trains the path without one.
     """
 
     kind: ClassVar[str] = "training setting"
 
+    protocol: Literal["", "published"] = ""  # what the settings follow; where they differ from it is told
     architecture: str = TRAINING["architecture"]
     encoder: str = TRAINING["encoder"]
     decoder: dict[str, Any] = Field(
@@ -56,18 +64,30 @@ class TrainingConfig(Settings):
     frozen_norms_below: int = setting(
         8, low=0, high=1024
     )  # in smaller batches the batch norms of the encoder keep their statistics
+    windows: Literal["random", "sliding"] = "random"
+    window_overlap: float = setting(
+        0.5, low=0.0, high=0.9
+    )  # of neighbouring sliding windows, as part of their side
+    augmentation: Literal["full", "plain"] = "full"
     checkpointing: bool = False  # for ``sam``: compute blocks again for the gradient, to save memory
+    optimiser: Literal["adamw", "adam"] = "adamw"
+    rate_schedule: Literal["cosine", "constant"] = "cosine"  # with a warm-up, or neither
     learning_rate: float = setting(TRAINING["learning_rate"], low=1e-8, high=1.0)
     encoder_rate: float = setting(0.5, low=0.0, high=10.0)
     weight_decay: float = setting(1e-2, low=0.0, high=1.0)
+    clip_gradient: float = setting(1.0, low=0.0, high=1000.0)  # largest norm; 0 does not clip
+    cross_entropy_weight: float = setting(1.0, low=0.0, high=100.0)
     dice_weight: float = setting(1.0, low=0.0, high=100.0)
     composition_weight: float = setting(0.1, low=0.0, high=100.0)
+    composition_loss: Literal["l1", "mse"] = (
+        "l1"  # sum of absolute, or mean of squared differences over the phases
+    )
     ratio_dropout: float = setting(
         0.5, low=0.0, high=1.0
     )  # share of crops without a ratio: one that is missing costs nothing
     ratio_noise: float = setting(
         0.5, low=0.0, high=3.0
-    )  # largest standard deviation in log space; drawn per crop
+    )  # largest standard deviation in log space; drawn per crop; 0 shows exact ratios
     degrade: float = setting(0.15, low=0.0, high=1.0)  # share of crops that are degraded heavily
     augment_scale: float = setting(0.4, low=0.0, high=2.0)  # crops are zoomed by up to exp(+-this)
     average: float = setting(0.98, low=0.0, high=0.9999)  # decay; the averaged model is validated and kept
@@ -75,6 +95,9 @@ class TrainingConfig(Settings):
         TRAINING["patience"], low=0, high=100_000
     )  # validations without a better one; 0 never stops early
     validate_every: int = setting(5, low=1, high=100_000)  # epochs
+    validation_ratio: Literal["none", "true"] = "none"
+    validation_share: float = setting(0.15, low=0.0, high=0.9)  # of the images, at least one
+    test_share: float = setting(0.0, low=0.0, high=0.9)  # kept out of all, and scored once at the end
     seed: int = setting(0, low=SEED[0], high=SEED[1])
     device: str = "auto"
     threads: int = setting(0, low=THREADS[0], high=THREADS[1])  # 0 leaves torch's default
@@ -91,6 +114,10 @@ class TrainingConfig(Settings):
     def _has_sides_within_the_limits(self) -> Self:
         about = self.about("crop")
         low, high, of = (int(about[key]) for key in ("low", "high", "multiple_of"))
+        if self.crops and self.windows == "sliding":
+            raise ValueError(
+                "crops are sides of random windows, but windows is 'sliding'. Give the one side as crop."
+            )
         for side in self.crops:
             if not low <= side <= high or side % of:
                 raise ValueError(

@@ -43,16 +43,21 @@ class TrainingImage:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a run learns from and what it is judged by; the two share no image."""
+    """What a run learns from, what it is judged by, and what only scores the finished model; they share no image."""
 
     train: tuple[TrainingImage, ...]
     validation: tuple[TrainingImage, ...]
     scheme: PhaseScheme
+    test: tuple[TrainingImage, ...] = ()
 
     def __post_init__(self) -> None:
-        shared = {i.stem for i in self.train} & {i.stem for i in self.validation}
-        if shared:
+        taught, judging, tested = (
+            {i.stem for i in side} for side in (self.train, self.validation, self.test)
+        )
+        if shared := taught & judging:
             raise TrainingError(f"Images both for training and for validation: {', '.join(sorted(shared))}.")
+        if shared := (taught | judging) & tested:
+            raise TrainingError(f"Test images that also train or validate: {', '.join(sorted(shared))}.")
         if not self.train or not self.validation:
             raise TrainingError(
                 "Training needs at least two labelled images: one to learn from and one to validate on. "
@@ -76,6 +81,21 @@ class TrainingData:
         """Validation images with a labelled pixel."""
         return tuple(i for i in self.validation if i.ratio(len(self.scheme)) is not None)
 
+    @cached_property
+    def tested(self) -> tuple[TrainingImage, ...]:
+        """Test images with a labelled pixel."""
+        return tuple(i for i in self.test if i.ratio(len(self.scheme)) is not None)
+
+    @property
+    def stems(self) -> dict[str, list[str]]:
+        """Names of the images by what they are for, as records have them."""
+        tested = {"test": [i.stem for i in self.test]} if self.test else {}
+        return {
+            "train": [i.stem for i in self.train],
+            "validation": [i.stem for i in self.validation],
+            **tested,
+        }
+
     @property
     def channels(self) -> int:
         """Channels of all images."""
@@ -83,10 +103,10 @@ class TrainingData:
 
 
 def data_sha256(data: TrainingData) -> str:
-    """Checksum over the pixels and labels of all images, in their order, and over which of them validate."""
+    """Checksum over the pixels and labels of all images, in their order, and over which of them validate or test."""
     parts = [
         f"{side}|{item.stem}|{sha256_of_array(item.image.numpy())}|{sha256_of_array(item.labels.numpy())}"
-        for side, images in (("train", data.train), ("validation", data.validation))
+        for side, images in (("train", data.train), ("validation", data.validation), ("test", data.test))
         for item in images
     ]
     return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
@@ -133,25 +153,38 @@ def split_images(
     validation: Sequence[str] = (),
     share: float = 0.15,
     seed: int = 0,
+    test: Sequence[str] = (),
+    test_share: float = 0.0,
 ) -> TrainingData:
-    """Split whole images (never crops of one image) into training and validation.
+    """Split whole images (never crops of one image) into training, validation and, where one is asked for, a test.
 
-    Without names of images to validate on, a share of them, at least one, is drawn with ``seed``. `TrainingError` for
-    fewer than two images, or a stem that is not there.
+    Without names of images to validate on, a share of all, at least one, is drawn with ``seed``; so are test images,
+    where there is a ``test_share``, before them. `TrainingError` for too few images, or a stem that is not there.
     """
-    stems = [i.stem for i in images]
-    missing = sorted(set(validation) - set(stems))
-    if missing:
-        raise TrainingError(f"Validation image {', '.join(missing)} is not among the labelled images.")
-    chosen = set(validation)
-    if not chosen and images:
-        # The drawn images hold a phase mix as close to the whole as a few random draws can find:
-        # one odd field would make a poor judge.
-        chosen = _typical_draw(images, len(scheme), max(1, round(share * len(images))), seed)
+    stems = {i.stem for i in images}
+    for kind, asked in (("Validation", validation), ("Test", test)):
+        if missing := sorted(set(asked) - stems):
+            raise TrainingError(f"{kind} image {', '.join(missing)} is not among the labelled images.")
+    # Drawn images hold a phase mix as close to the whole as a few random draws can find: one odd field would make a
+    # poor judge.
+    tested, chosen = set(test), set(validation)
+    if test_share and not tested:
+        free = [i for i in images if i.stem not in chosen]
+        count = max(1, round(test_share * len(images)))
+        if len(free) < count + (1 if chosen else 2):
+            raise TrainingError(
+                "A test set needs at least three labelled images: to learn from, to validate on, and to test on. "
+                f"There are {len(images)}; label more, or leave the test out (--split 80/20)."
+            )
+        tested = _typical_draw(free, len(scheme), count, seed)
+    free = [i for i in images if i.stem not in tested]
+    if not chosen and free:
+        chosen = _typical_draw(free, len(scheme), max(1, round(share * len(images))), seed)
     return TrainingData(
-        tuple(i for i in images if i.stem not in chosen),
+        tuple(i for i in free if i.stem not in chosen),
         tuple(i for i in images if i.stem in chosen),
         scheme,
+        tuple(i for i in images if i.stem in tested),
     )
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from phaseguide.evaluation.calibration import own_error
-from phaseguide.models.card import BackboneCard, CalibrationCard, Card, GuidanceCard
+from phaseguide.models.card import BackboneCard, CalibrationCard, Card, GuidanceCard, InferenceCard
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.ratios import FLOOR
-from phaseguide.training.data import TrainingData, training_domain_card
+from phaseguide.training.config import TrainingConfig
+from phaseguide.training.data import TrainingData, data_sha256, training_domain_card
+from phaseguide.training.presets import find_departures
 from phaseguide.training.validation import Validation
 
 PRIOR_IMAGES = 2
@@ -19,9 +23,16 @@ PRIOR_IMAGES = 2
 
 
 def describe_model(
-    name: str, segmenter: GuidedSegmenter, data: TrainingData, judged: Validation, record: dict[str, Any]
+    name: str,
+    segmenter: GuidedSegmenter,
+    data: TrainingData,
+    found: Mapping[str, Validation],
+    record: dict[str, Any],
+    *,
+    mode: Literal["matched", "conditioned"],
 ) -> Card:
-    """Return the card of a model that has just been trained, judged on the validation images; ``record`` tells how."""
+    """Return the card of a model that has just been trained, with what `measure` found; ``record`` tells how."""
+    judged = found["validation"]
     ratios = np.array([r for i in data.train if (r := i.ratio(len(data.scheme))) is not None])
     return Card(
         name=name,
@@ -36,5 +47,20 @@ def describe_model(
         ),
         familiarity=training_domain_card(data.train),
         training=record,
-        scores={"validation": judged.scores.to_dict(data.scheme)},
+        scores={words: one.scores.to_dict(data.scheme) for words, one in found.items()},
+        inference=InferenceCard(mode=mode),
     )
+
+
+def describe_run(config: TrainingConfig, data: TrainingData, device: torch.device) -> dict[str, Any]:
+    """What a training record tells of a run beside how it went."""
+    departures = find_departures(config)
+    return {
+        "config": config.to_dict(),
+        "images": data.stems,
+        "data_sha256": data_sha256(data),
+        "threads": torch.get_num_threads(),
+        "device": str(device),
+        "torch": torch.__version__,
+        **({"departures": departures} if departures else {}),
+    }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
-from phaseguide.training.augmentation import random_grid, sample_crop
+from phaseguide.training.augmentation import plain_grid, random_grid, sample_crop
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.data import TrainingData, TrainingImage
 from phaseguide.training.losses import crop_ratios
@@ -18,6 +18,21 @@ REDRAWS = 20
 
 PROBES = 100
 """Crops that are drawn to find out whether any has a ratio."""
+
+
+GridDrawer = Callable[[int, int, int, torch.Generator], Tensor]
+"""Draws the sampling grid of a crop: height and width of the image, side of the crop, a generator."""
+
+
+def grid_drawer(config: TrainingConfig) -> GridDrawer:
+    """How crops are turned and warped."""
+    if config.augmentation == "plain":
+        return plain_grid
+
+    def draw(height: int, width: int, crop: int, generator: torch.Generator) -> Tensor:
+        return random_grid(height, width, crop, config.augment_scale, generator)
+
+    return draw
 
 
 def draw_crops(
@@ -31,10 +46,8 @@ def draw_crops(
     sides = config.sides
     # With one side there is nothing to draw, so that a run with `crop` meets the crops that it always has.
     side = sides[int(torch.randint(len(sides), (1,), generator=generator))] if len(sides) > 1 else sides[0]
-    drawn = [
-        draw_crop(data.taught, side, config.augment_scale, generator, redraws=redraws)
-        for _ in range(config.batch)
-    ]
+    grid = grid_drawer(config)
+    drawn = [draw_crop(data.taught, side, grid, generator, redraws=redraws) for _ in range(config.batch)]
     labels = torch.stack([marks for _, marks in drawn])
     return torch.stack([pixels for pixels, _ in drawn]), labels, crop_ratios(labels, len(data.scheme))
 
@@ -42,7 +55,7 @@ def draw_crops(
 def draw_crop(
     images: Sequence[TrainingImage],
     crop: int,
-    max_log_scale: float,
+    draw_grid: GridDrawer,
     generator: torch.Generator,
     *,
     redraws: int = 0,
@@ -55,7 +68,7 @@ def draw_crop(
     while True:
         item = images[int(torch.randint(len(images), (1,), generator=generator))]
         height, width = item.labels.shape
-        grid = random_grid(height, width, crop, max_log_scale, generator)
+        grid = draw_grid(height, width, crop, generator)
         pixels, labels = sample_crop(item.image, item.labels, grid)
         if not bool(_labelled(labels).any()):
             pixels, labels = sample_crop(item.image, item.labels, _onto_a_label(grid, item.labels, generator))
@@ -70,7 +83,7 @@ def can_have_ratio(data: TrainingData, config: TrainingConfig) -> bool:
         return True
     generator = torch.Generator().manual_seed(config.seed)
     for _ in range(PROBES):
-        _, labels = draw_crop(data.taught, min(config.sides), config.augment_scale, generator)
+        _, labels = draw_crop(data.taught, min(config.sides), grid_drawer(config), generator)
         if not bool((labels == NOT_CLASSIFIED).any()):
             return True
     return False

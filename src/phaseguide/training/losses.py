@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -43,22 +45,25 @@ def segmentation_loss(
     dice_weight: float,
     composition_weight: float,
     asked: Tensor | None = None,
+    cross_entropy_weight: float = 1.0,
+    composition_loss: Literal["l1", "mse"] = "l1",
 ) -> Tensor:
     """Masked cross-entropy + Dice + composition.
 
-    The composition term is the mean absolute difference of the soft area shares of each crop to its true ones (L1,
-    after Liu et al. 2024, "Do we really need Dice?"), where the crop has a ratio, or to those that were asked: a
-    network that sees the answer in the image anyway learns to ignore its ratio unless it is held to it. The Dice term
-    pools the batch, and leaves out phases that the batch does not hold. Logits (B, K, H, W); labels (B, H, W), where 0
-    and 255 have no influence; ``asked`` (B, K), NaN rows where no ratio was shown. 0 with a gradient of 0 when nothing
-    is labelled.
+    The composition term compares the soft area shares of each crop with its true ones, where the crop has a ratio, or
+    with those that were asked: a network that sees the answer in the image anyway learns to ignore its ratio unless it
+    is held to it. ``l1`` is the sum of absolute differences over the phases (after Liu et al. 2024, "Do we really need
+    Dice?"), ``mse`` the mean of squared ones (Phase Learning Module manuscript); both are means over the crops. The
+    Dice term pools the batch, and leaves out phases that the batch does not hold. Logits (B, K, H, W); labels (B, H,
+    W), where 0 and 255 have no influence; ``asked`` (B, K), NaN rows where no ratio was shown. 0 with a gradient of 0
+    when nothing is labelled.
     """
     n_phases = logits.shape[1]
     target, mask = one_hot_labels(labels, n_phases)
     log_p = F.log_softmax(logits.float(), dim=1)
     p = log_p.exp() * mask
     n = mask.sum().clamp_min(1)
-    loss = -(target * log_p).sum() / n
+    loss = -cross_entropy_weight * (target * log_p).sum() / n
     if dice_weight:
         loss = loss + dice_loss(p, target, dice_weight)
     if composition_weight:
@@ -67,6 +72,7 @@ def segmentation_loss(
             wanted = torch.where(torch.isnan(asked) | torch.isnan(wanted), wanted, asked)
         defined = ~torch.isnan(wanted).any(1)
         soft = p.sum((2, 3)) / mask.sum((2, 3)).clamp_min(1)
-        gap = (soft - wanted.nan_to_num()).abs().sum(1) * defined
+        apart = soft - wanted.nan_to_num()
+        gap = (apart.abs().sum(1) if composition_loss == "l1" else apart.square().mean(1)) * defined
         loss = loss + composition_weight * gap.sum() / defined.sum().clamp_min(1)
     return loss

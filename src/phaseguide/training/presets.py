@@ -8,27 +8,71 @@ from typing import Any
 from phaseguide.errors import TrainingError
 from phaseguide.training.config import TrainingConfig
 
-STANDARD, SAM = "standard", "sam"
+STANDARD, SAM, PUBLISHED = "standard", "sam", "published"
+
+_SAM_NETWORK: dict[str, Any] = {
+    "architecture": "sam",
+    "encoder": "vit_b",
+    "decoder": {"head": "mask"},
+    "adapter": {"rank": 512},
+    "guidance_scales": 1,
+    "encoder_rate": 1.0,
+}
+"""LoRA of rank 512 on queries and values, and the mask decoder; the encoder has one map to guide."""
+
+_STATED: dict[str, Any] = {
+    "schedule": "joint",
+    "guidance": "plm",
+    "guidance_options": {"width": 256, "coordinates": True, "gamma": 0.5, "delta": 0.5},
+    "guidance_scales": 1,
+    "windows": "sliding",
+    "epochs": 40,
+    "batch": 8,
+    "optimiser": "adam",
+    "learning_rate": 1e-5,
+    "cross_entropy_weight": 0.7,
+    "dice_weight": 0.7,
+    "composition_weight": 0.3,
+    "composition_loss": "mse",
+    "ratio_dropout": 0.0,
+    "ratio_noise": 0.0,
+    "validation_ratio": "true",
+    "validation_share": 0.2,
+    "test_share": 0.1,
+}
+"""What the publication of the Phase Learning Module says of the training. A run that differs says so."""
+
+_PLAIN: dict[str, Any] = {
+    "architecture": "unet",
+    "decoder": {},
+    "augmentation": "plain",
+    "rate_schedule": "constant",
+    "weight_decay": 0.0,
+    "clip_gradient": 0.0,
+    "encoder_rate": 1.0,
+    "average": 0.0,
+    "patience": 0,
+    "validate_every": 1,
+}
+"""What is not said, as plain as it can be: nothing that is not mentioned is added. Of augmentations no more is known to
+us than that there were some, so the smallest usual set is taken: quarter turns, mirroring, brightness and contrast,
+which leave the ratio of a window what it is. Side and overlap of the windows are not said either, nor the encoder. With
+a batch of 8 no batch norm is kept from moving."""
 
 TRAINING_PRESETS: dict[str, dict[str, Any]] = {
     STANDARD: {},
-    # LoRA of rank 512 on queries and values, mask decoder, Phase Learning Module as wide as published, for 40
-    # epochs. The encoder has one map to guide. Rates are lower than those of a small network that learns
-    # from ImageNet weights: nearly all of this one is trained already.
+    # A Phase Learning Module as wide as published, for 40 epochs. Rates are lower than those of a small network that
+    # learns from ImageNet weights: nearly all of this one is trained already.
     SAM: {
-        "architecture": "sam",
-        "encoder": "vit_b",
-        "decoder": {"head": "mask"},
-        "adapter": {"rank": 512},
+        **_SAM_NETWORK,
         "guidance": "plm",
         "guidance_options": {"width": 256, "coordinates": False, "delta": 1.0},
-        "guidance_scales": 1,
         "guidance_rate": 10.0,
         "epochs": 40,
         "batch": 2,
         "learning_rate": 3e-4,
-        "encoder_rate": 1.0,
     },
+    PUBLISHED: {"protocol": PUBLISHED, **_STATED, **_PLAIN},
 }
 """Settings that differ from those of `TrainingConfig`."""
 
@@ -51,14 +95,32 @@ def training_config(preset: str | None, given: Mapping[str, Any], device_kind: s
             f"There is no preset {name!r} for a data set. Choose one of {', '.join(TRAINING_PRESETS)}."
         )
     settings = dict(TRAINING_PRESETS[name])
-    if name == SAM:
-        if wanted not in (None, "sam"):
-            raise TrainingError(
-                f"Preset {SAM!r} trains Segment Anything, not architecture {wanted!r}. Leave one of the two out."
-            )
+    if name == SAM and wanted not in (None, "sam"):
+        raise TrainingError(
+            f"Preset {SAM!r} trains Segment Anything, not architecture {wanted!r}. Leave one of the two out."
+        )
+    if SAM in (name, wanted):
+        settings |= _SAM_NETWORK
         settings["crop"] = SAM_CROPS.get(device_kind, SAM_CROP)
         settings["checkpointing"] = device_kind == "cuda"
-        if given.get("guidance", settings["guidance"]) != settings["guidance"]:
-            # Options of one kind of guidance mean nothing to another.
-            del settings["guidance_options"]
+    if given.get("guidance", settings.get("guidance")) != settings.get("guidance"):
+        # Options of one kind of guidance mean nothing to another.
+        settings.pop("guidance_options", None)
     return TrainingConfig(**{**settings, **given})
+
+
+def find_departures(config: TrainingConfig) -> dict[str, Any]:
+    """Return the settings that differ from the protocol that a run follows, each with the two values."""
+    if config.protocol != PUBLISHED:
+        return {}
+    stated = TrainingConfig(**_STATED).to_dict()
+    here = config.to_dict()
+    return {
+        name: {PUBLISHED: stated[name], "here": here[name]} for name in _STATED if here[name] != stated[name]
+    }
+
+
+def tell_departures(departures: Mapping[str, Any]) -> str:
+    """Say what `find_departures` found."""
+    told = [f"{name} {one['here']!r} instead of {one[PUBLISHED]!r}" for name, one in departures.items()]
+    return f"This run is not quite as published: {', '.join(told)}. The model's card says so too."

@@ -47,7 +47,7 @@ def plan_stages(config: TrainingConfig) -> list[Stage]:
     return [Stage("backbone", config.epochs, 1.0, config.degrade, config.composition_weight), guidance]
 
 
-def prepare(segmenter: GuidedSegmenter, stage: Stage, config: TrainingConfig) -> torch.optim.AdamW:
+def prepare(segmenter: GuidedSegmenter, stage: Stage, config: TrainingConfig) -> torch.optim.Optimizer:
     """Freeze what the stage does not teach and make its optimiser."""
     guidance_only = stage.name == "guidance"
     # Gradients left over from the stage before would count when the gradient norm is clipped.
@@ -64,11 +64,15 @@ def prepare(segmenter: GuidedSegmenter, stage: Stage, config: TrainingConfig) ->
         groups = [{"params": encoder, "lr": rate * config.encoder_rate}, {"params": rest, "lr": rate}]
     for group in groups:
         group["peak"] = group["lr"]
-    return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
+    kind = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
+    return kind(groups, weight_decay=config.weight_decay)
 
 
 def set_modes(segmenter: GuidedSegmenter, stage: Stage, config: TrainingConfig) -> None:
-    """Put modules in training mode, except the batch norms whose statistics must not move."""
+    """Put modules in training mode, except the batch norms whose statistics must not move.
+
+    Those of an encoder stay where a step shows few crops; the published batch of 8 moves them.
+    """
     segmenter.train()
     if stage.name == "guidance":
         segmenter.backbone.eval()
@@ -79,8 +83,10 @@ def set_modes(segmenter: GuidedSegmenter, stage: Stage, config: TrainingConfig) 
                     module.eval()
 
 
-def set_rate(optimiser: torch.optim.Optimizer, step: int, steps: int) -> None:
-    """Warm up over 30 steps (a tenth of short runs), then follow a half cosine to zero."""
+def set_rate(optimiser: torch.optim.Optimizer, step: int, steps: int, schedule: str = "cosine") -> None:
+    """Warm up over 30 steps (a tenth of short runs), then follow a half cosine to zero; ``constant`` does neither."""
+    if schedule == "constant":
+        return
     warm = min(30, max(1, steps // 10))
     factor = min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * step / max(1, steps)))
     for group in optimiser.param_groups:
@@ -90,13 +96,14 @@ def set_rate(optimiser: torch.optim.Optimizer, step: int, steps: int) -> None:
 def noisy_ratios(ratios: Tensor, dropout: float, noise: float, generator: torch.Generator) -> Tensor | None:
     """Ratios (B, K) as a user would give them: with log-normal error of a random size, some left out.
 
-    Each crop draws its own standard deviation in log space from [0, noise]. NaN rows mean no ratio; None when all are.
+    Each crop draws its own standard deviation in log space from [0, noise]; with no noise the ratios stay exactly what
+    they are, zeros included. NaN rows mean no ratio; None when all are.
     """
     b, k = ratios.shape
     spread = torch.rand(b, 1, generator=generator) * noise
     shift = torch.randn(b, k, generator=generator) * spread
     noisy = ratios.clamp_min(FLOOR) * torch.exp(shift)
-    noisy = noisy / noisy.sum(1, keepdim=True)
+    noisy = noisy / noisy.sum(1, keepdim=True) if noise else ratios
     dropped = torch.rand(b, 1, generator=generator) < dropout
     noisy = torch.where(dropped, torch.full_like(noisy, torch.nan), noisy)
     return None if bool(torch.isnan(noisy).any(1).all()) else noisy

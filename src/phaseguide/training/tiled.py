@@ -24,11 +24,16 @@ def encode_field(segmenter: GuidedSegmenter, image: Tensor) -> list[Features]:
 
 
 def decode_field(
-    segmenter: GuidedSegmenter, image: Tensor, features: Sequence[Features]
+    segmenter: GuidedSegmenter, image: Tensor, features: Sequence[Features], ratio: Tensor | None = None
 ) -> NDArray[np.float32]:
-    """Decode what `encode_field` returned, without a ratio: shape (K, H, W)."""
+    """Decode what `encode_field` returned, without a ratio or with one (K,) for every tile: shape (K, H, W).
+
+    The ratio reaches the network as it is: in studies it may be all zero, or sum to more than 1. What a user asks for
+    is checked by `phaseguide.ratios.validate_ratio`, long before.
+    """
     tiles, overlap = _tiles(segmenter, image)
-    scores = [segmenter.decode(one)[0].float().cpu().numpy() for one in features]
+    told = None if ratio is None else ratio[None].to(image.device)
+    scores = [segmenter.decode(one, told)[0].float().cpu().numpy() for one in features]
     if len(tiles) == 1:
         return np.asarray(scores[0], dtype=np.float32)
     height, width = image.shape[-2:]

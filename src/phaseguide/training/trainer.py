@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,8 +20,8 @@ from phaseguide.models.checksums import tensors_sha256
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
 from phaseguide.segmentation.network.device import choose_device
 from phaseguide.training.adapters import encoded, too_large, use_checkpointing
-from phaseguide.training.augmentation import jitter_brightness
-from phaseguide.training.building import build_model
+from phaseguide.training.augmentation import jitter_brightness, vary_light
+from phaseguide.training.building import build_model, tell_dropped
 from phaseguide.training.checkpoint import (
     DamagedCheckpointError,
     check_room,
@@ -33,11 +33,12 @@ from phaseguide.training.checkpoint import (
 )
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.data import TrainingData, data_sha256
-from phaseguide.training.describing import describe_model
-from phaseguide.training.drawing import REDRAWS, can_have_ratio, draw_crops, no_ratio
+from phaseguide.training.describing import describe_model, describe_run
+from phaseguide.training.drawing import REDRAWS, can_have_ratio, no_ratio
 from phaseguide.training.dropout import own_draws, own_dropout, own_threads
 from phaseguide.training.events import EpochDone, TrainingResult
 from phaseguide.training.losses import segmentation_loss
+from phaseguide.training.presets import find_departures, tell_departures
 from phaseguide.training.prompting import decode_shown
 from phaseguide.training.stages import (
     Stage,
@@ -49,7 +50,8 @@ from phaseguide.training.stages import (
     set_rate,
     update_average,
 )  # fmt: skip
-from phaseguide.training.validation import Validation, validate
+from phaseguide.training.validation import Validation, judged_by, measure, validate
+from phaseguide.training.windows import feed_for
 
 TrainingEvent = Progress | Notice | EpochDone | Finished[TrainingResult]
 
@@ -64,8 +66,9 @@ def train(
 ) -> Iterator[TrainingEvent]:
     """Train a segmenter; stop it by closing the generator.
 
-    A ``start`` gives its weights, and its architecture replaces the configured one; with ``schedule="guidance"`` only
-    its backbone is taken, and fresh guidance is trained on it.
+    A ``start`` gives its weights, and its architecture replaces the configured one. Where its guidance is not the one
+    that is asked for, and with ``schedule="guidance"`` always, only its backbone is taken, and fresh guidance is
+    trained on it, which a `Notice` tells.
 
     The ``checkpoint`` is written after every epoch. If the file is there, the run goes on from it, and ends with the
     same weights as an uninterrupted one (same device and thread count). One that is damaged, or of images that were
@@ -98,27 +101,40 @@ class _Run:
         if config.schedule == "guidance" and not self.guidable:
             raise TrainingError(f"{no_ratio(config)} There is nothing to learn.")
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.stages = plan_stages(self._learnt())
-        self.model = build_model(self._learnt(), data.scheme, data.channels, start).to(self.device)
+        self.learnt = self._learnt()
+        self.stages = plan_stages(self.learnt)
+        self.judging = judged_by(data.judging, self.learnt, len(data.scheme))
+        # Guidance of the start that these images cannot teach stays what it is.
+        kept = start is not None and not self.guidable
+        self.dropped = "" if start is None or kept else tell_dropped(start, self.learnt)
+        self.model = (
+            copy.deepcopy(start)
+            if start is not None and kept
+            else build_model(self.learnt, data.scheme, data.channels, start)
+        ).to(self.device)
         if config.checkpointing:
             use_checkpointing(self.model)
         self.model = self.model.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model).eval()
         self.best = copy.deepcopy(self.average)
-        pixels = sum(i.labels.numel() for i in data.taught)
-        area = float(np.mean([side**2 for side in config.sides]))
-        self.steps = max(1, round(pixels / (area * config.batch)))
+        self.feed = feed_for(data, config)
         self.history: list[EpochDone] = []
         self.best_miou = -math.inf
         self.stale = 0
         self.spent = 0.0
         self.final: Validation | None = None
+        # What was chosen by its answers to a ratio is run so.
+        self.mode: Literal["matched", "conditioned"] = (
+            "conditioned" if self.learnt.validation_ratio == "true" else "matched"
+        )
 
     def _learnt(self) -> TrainingConfig:
         """The settings without what these images cannot teach; records keep those that were asked for."""
-        if self.guidable:
-            return self.config
-        return self.config.changed(guidance="none", guidance_options={}, guidance_scales=1)
+        config = self.config
+        if not self.guidable:
+            config = config.changed(guidance="none", guidance_options={}, guidance_scales=1)
+        # What takes no ratio is not judged with one.
+        return config.changed(validation_ratio="none") if config.guidance == "none" else config
 
     def events(self) -> Iterator[TrainingEvent]:
         learnt, judged = (
@@ -127,6 +143,10 @@ class _Run:
         yield from map(Notice, describe_training_gaps(learnt, judged, self.data.scheme))
         if not self.guidable:
             yield Notice(f"{no_ratio(self.config)} The model is trained without guidance.")
+        if self.dropped:
+            yield Notice(self.dropped)
+        if departures := find_departures(self.config):
+            yield Notice(tell_departures(departures))
         yield Progress("Trying a step of every stage", 0, 1)
         self._try_stages()
         # Not torch's own dropout: its draws would be shared with the whole process and be in no checkpoint.
@@ -171,8 +191,8 @@ class _Run:
                 set_modes(self.model, stage, self.config)
                 self._guarded_step(stage, optimiser)
             at_work = "validation"
-            judged = validate(self.average, self.data.judging[:1], self.device)
-            describe_model(self.name, self.average, self.data, judged, {})
+            judged = validate(self.average, self.judging[:1], self.device, self.learnt.validation_ratio)
+            describe_model(self.name, self.average, self.data, {"validation": judged}, {}, mode=self.mode)
             if self.checkpoint is not None:
                 check_room(self.checkpoint, self._modules(), optimiser)
         except (RuntimeError, ValueError) as error:
@@ -184,9 +204,9 @@ class _Run:
             self.model = kept[0]
             self.generator.set_state(kept[1])
 
-    def _guarded_step(self, stage: Stage, optimiser: torch.optim.AdamW) -> float | None:
+    def _guarded_step(self, stage: Stage, optimiser: torch.optim.Optimizer, number: int = 0) -> float | None:
         try:
-            loss = self._step(stage, optimiser)
+            loss = self._step(stage, optimiser, number)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -198,7 +218,7 @@ class _Run:
             )
         return loss
 
-    def _stages(self, first_stage: int, first_epoch: int, optimiser: torch.optim.AdamW) -> Any:
+    def _stages(self, first_stage: int, first_epoch: int, optimiser: torch.optim.Optimizer) -> Any:
         """Run the stages from a position on; returns whether one was stopped early."""
         ever_stopped = False
         for index in range(first_stage, len(self.stages)):
@@ -227,28 +247,35 @@ class _Run:
             first_epoch = 0
         return ever_stopped
 
-    def _epoch(self, stage: Stage, epoch: int, optimiser: torch.optim.AdamW) -> Any:
+    def _epoch(self, stage: Stage, epoch: int, optimiser: torch.optim.Optimizer) -> Any:
         started = time.perf_counter()
-        total = stage.epochs * self.steps
+        total = stage.epochs * self.feed.steps
         losses = []
-        for k in range(self.steps):
-            step = epoch * self.steps + k
-            set_rate(optimiser, step, total)
+        self.feed.begin_epoch(self.generator)
+        for k in range(self.feed.steps):
+            step = epoch * self.feed.steps + k
+            set_rate(optimiser, step, total, self.config.rate_schedule)
             set_modes(self.model, stage, self.config)
-            loss = self._guarded_step(stage, optimiser)
+            loss = self._guarded_step(stage, optimiser, k)
             update_average(self.average, self.model, self.config.average, step)
             losses += [] if loss is None else [loss]
             yield Progress(f"Training ({stage.name}, epoch {epoch + 1} of {stage.epochs})", step + 1, total)
         return self._validate(stage, epoch, float(np.mean(losses)) if losses else 0.0, started)
 
-    def _step(self, stage: Stage, optimiser: torch.optim.AdamW) -> float | None:
-        """Learn from one batch and return the loss; None where the stage needs a ratio and no crop has one."""
+    def _step(self, stage: Stage, optimiser: torch.optim.Optimizer, number: int = 0) -> float | None:
+        """Learn from one batch and return the loss; None where the stage needs a ratio and no crop has one.
+
+        ``number`` counts the steps of an epoch.
+        """
         c = self.config
         redraws = REDRAWS if stage.name == "guidance" else 0
-        pixels, labels, ratios = draw_crops(self.data, self.config, self.generator, redraws=redraws)
+        pixels, labels, ratios = self.feed.draw(number, self.generator, redraws)
         if stage.name == "guidance" and bool(torch.isnan(ratios).any(1).all()):
             return None
-        images = jitter_brightness(pixels, stage.degrade, self.generator)
+        if c.augmentation == "plain":
+            images = vary_light(pixels, self.generator)
+        else:
+            images = jitter_brightness(pixels, stage.degrade, self.generator)
         given = noisy_ratios(ratios, stage.ratio_dropout, c.ratio_noise, self.generator)
         images = images.to(self.device, memory_format=torch.channels_last)
         labels = labels.to(self.device)
@@ -263,10 +290,13 @@ class _Run:
             dice_weight=c.dice_weight,
             composition_weight=stage.composition_weight,
             asked=given,
+            cross_entropy_weight=c.cross_entropy_weight,
+            composition_loss=c.composition_loss,
         )
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        if c.clip_gradient:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), c.clip_gradient)
         optimiser.step()
         return float(loss.detach())
 
@@ -277,7 +307,7 @@ class _Run:
             # Without a ratio this stage changes nothing, so there is nothing to choose between.
             self.best.load_state_dict(self.average.state_dict())
         elif last or (epoch + 1) % self.config.validate_every == 0:
-            judged = validate(self.average, self.data.judging, self.device)
+            judged = validate(self.average, self.judging, self.device, self.learnt.validation_ratio)
             if judged.scores.miou > self.best_miou:
                 self.best_miou, self.stale = judged.scores.miou, 0
                 self.best.load_state_dict(self.average.state_dict())
@@ -302,11 +332,11 @@ class _Run:
             gauges=read_gauges(self.model.guidance),
         )
 
-    def _save(self, optimiser: torch.optim.AdamW, position: tuple[int, int]) -> None:
+    def _save(self, optimiser: torch.optim.Optimizer, position: tuple[int, int]) -> None:
         assert self.checkpoint is not None
         state = {
             "config": self.config.to_dict(),
-            "images": self._images(),
+            "images": self.data.stems,
             "data_sha256": self.data_sha256,
             "start_sha256": self.start_sha256,
             "position": list(position),
@@ -317,7 +347,7 @@ class _Run:
         }
         save_checkpoint(self.checkpoint, self._modules(), optimiser, self.generator, state)
 
-    def _resume(self) -> tuple[int, int, torch.optim.AdamW] | str:
+    def _resume(self) -> tuple[int, int, torch.optim.Optimizer] | str:
         """Take up what a checkpoint holds; a sentence where nothing can go on from it."""
         assert self.checkpoint is not None
         try:
@@ -325,7 +355,7 @@ class _Run:
         except DamagedCheckpointError as error:
             return str(error)
         same_run = (
-            self.config.is_recorded_as(state.get("config", {})) and state.get("images") == self._images()
+            self.config.is_recorded_as(state.get("config", {})) and state.get("images") == self.data.stems
         )
         if not same_run or state.get("start_sha256") != self.start_sha256:
             raise TrainingError(
@@ -349,27 +379,16 @@ class _Run:
     def _modules(self) -> dict[str, torch.nn.Module]:
         return {"model": self.model, "average": self.average, "best": self.best}
 
-    def _images(self) -> dict[str, list[str]]:
-        return {
-            "train": [i.stem for i in self.data.train],
-            "validation": [i.stem for i in self.data.validation],
-        }
-
     def _result(self, stopped: bool) -> TrainingResult:
-        judged = self.final or validate(self.best, self.data.judging, self.device)
+        found = measure(self.best, self.data, self.learnt, self.device, self.final)
         segmenter = self.best.to("cpu").to(memory_format=torch.contiguous_format)
         segmenter.requires_grad_(True)
         segmenter.eval()
         record = {
-            "config": self.config.to_dict(),
-            "images": self._images(),
-            "data_sha256": self.data_sha256,
+            **describe_run(self.config, self.data, self.device),
             "epochs": len(self.history),
             "seconds": round(self.spent, 1),
-            "threads": torch.get_num_threads(),
-            "device": str(self.device),
-            "torch": torch.__version__,
             "gauges": [h.gauges for h in self.history if h.gauges and h.stage != "backbone"],
         }
-        card = describe_model(self.name, segmenter, self.data, judged, record)
+        card = describe_model(self.name, segmenter, self.data, found, record, mode=self.mode)
         return TrainingResult(segmenter, card, tuple(self.history), stopped, record)

@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phaseguide.cli.shared.limits import SEED, THREADS
-from phaseguide.cli.shared.output import (
-    STANDARD_OUTPUT,
-    DeviceOption,
-    JsonOption,
-    make_table,
-    page,
-    percent,
-    write_json,
-)
+from phaseguide.cli.shared.output import STANDARD_OUTPUT, DeviceOption, JsonOption
 from phaseguide.cli.shared.progress import draw
 from phaseguide.cli.train.epochs import print_epoch
 from phaseguide.cli.train.project import train_project
+from phaseguide.cli.train.report import report
 from phaseguide.cli.train.sam import base_checksum, dataset_config
-from phaseguide.cli.train.settings import CARD_KEYS, checked_entries, parse_settings, with_entries
+from phaseguide.cli.train.settings import (
+    CARD_KEYS,
+    checked_entries,
+    parse_settings,
+    parse_split,
+    with_entries,
+)
 from phaseguide.errors import ModelError, OutputError, PhaseguideError, TrainingError
 from phaseguide.events import Notice, Progress
 from phaseguide.files.foreign import free_path
@@ -85,6 +84,13 @@ def train(
         list[str] | None,
         typer.Option(
             metavar="STEM", help="Validate on this image; may be repeated. Default: 15 %, drawn by the seed."
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="70/20/10",
+            help="Percent of the images to learn from, to validate on, and to test on, once, at the end.",
         ),
     ] = None,
     start: Annotated[
@@ -166,7 +172,13 @@ def train(
       phaseguide train steel/ --out a.safetensors --checkpoint a.ckpt
       phaseguide train steel/ --out a.safetensors --set schedule=joint
       phaseguide train steel/ --out sam.safetensors --preset sam
+      phaseguide train steel/ --out plm.safetensors --preset published
       phaseguide train --from uhcs --project heat-4711/ --preset thorough
+
+    Preset published trains as the Phase Learning Module was published: all at
+    once, told the ratio of each window. Its learning rate is for a network
+    that is trained already; --learning-rate and --epochs change it, which the
+    run then says.
 
     With --project the model learns from the edits, labels and ratios of its
     fields. Only settings that you give replace those of the preset.
@@ -180,7 +192,7 @@ def train(
     from phaseguide.projects.project import Project
     from phaseguide.training.config import TrainingConfig
 
-    common = ("epochs", "crop", "batch", "learning_rate", "patience", "seed", "threads", "device")
+    common = ("epochs", "crop", "batch", "learning_rate", "patience", "seed", "threads", "device", "guidance")
     given = _typed(context, common)
     if project is not None:
         if dataset is not None or out is not None:
@@ -198,9 +210,8 @@ def train(
     if out.suffix != SUFFIX:
         raise TrainingError(f"{out}: a model file ends in {SUFFIX}. Change --out.")
     check_free(out, overwrite)
-    given |= _typed(context, ("architecture", "encoder", "guidance")) | parse_settings(
-        settings or [], TrainingConfig
-    )
+    given |= _typed(context, ("architecture", "encoder")) | parse_split(split)
+    given |= parse_settings(settings or [], TrainingConfig)
     config = dataset_config(preset, given, start, base_checksum(base), given.get("device", device))
     folder = open_dataset(dataset).without(exclude or [])
     first = None if start is None or sam_size(start) else open_model(start)
@@ -214,7 +225,7 @@ def train(
         # What the start was trained with belongs to the history of the new weights.
         trained = trained.model_copy(update={"training": {**trained.training, "start": first.card.training}})
     saved = save_or_rescue(out, result.segmenter, with_entries(trained, extra, card), overwrite=overwrite)
-    _report(result, saved, out, json_target)
+    report(result, saved, out, json_target)
 
 
 def _typed(context: typer.Context, keys: tuple[str, ...]) -> dict[str, Any]:
@@ -288,16 +299,26 @@ def _train_folder(
     for image in load_images(folder, scheme):
         images.append(image)
         yield Progress("Reading images", len(images), count)
-    if start is not None and not validation:
+    before = {} if start is None else start.card.training.get("images", {})
+    tested = [i.stem for i in images if i.stem in before.get("test", []) and config.test_share]
+    if not validation:
         # The same images judge as before; drawn anew, some would be images that the start has learnt from.
-        judged = start.card.training.get("images", {}).get("validation", [])
-        validation = [i.stem for i in images if i.stem in judged]
-    data = split_images(images, scheme, validation=validation, seed=config.seed)
-    if start is not None and (known := seen_images(start.card) & {i.stem for i in data.validation}):
-        learnt = known - set(start.card.training.get("images", {}).get("validation", []))
+        validation = [i.stem for i in images if i.stem in before.get("validation", [])]
+    data = split_images(
+        images,
+        scheme,
+        validation=validation,
+        share=config.validation_share,
+        seed=config.seed,
+        test=tested,
+        test_share=config.test_share,
+    )
+    held = {i.stem for i in (*data.validation, *data.test)}
+    if start is not None and (known := seen_images(start.card) & held):
+        learnt = known - set(before.get("validation", []))
         if learnt:
             yield Notice(
-                f"{start.path.name} has learnt from {', '.join(sorted(learnt))}, which now validate: the "
+                f"{start.path.name} has learnt from {', '.join(sorted(learnt))}, which now judge: the "
                 "scores will look better than they are. Choose other images with --validation."
             )
     if start is not None and start.segmenter.in_channels != data.channels:
@@ -340,31 +361,3 @@ def choose_scheme(
             "or give a file with --scheme."
         )
     return chosen
-
-
-def _report(result: TrainingResult, card: Card, out: Path, json_target: str | None) -> None:
-    scores = card.scores.get("validation", {})
-    table = make_table(
-        f"{card.name}: best on the validation images, without a ratio", ("", "Dice %", "IoU %")
-    )
-    for phase in card.scheme.names:
-        table.add_row(phase, percent(scores["dice"][phase]), percent(scores["iou"][phase]))
-    table.add_section()
-    table.add_row("mean over phases", percent(scores["dice_mean"]), percent(scores["miou"]))
-    console = page(json_target)
-    console.print(table)
-    if result.stopped_early:
-        console.print("Stopped early, since the validation did not improve.")
-    console.print(f"Model written to {out}", soft_wrap=True)
-    write_json(
-        json_target,
-        {
-            "model": str(out),
-            "name": card.name,
-            "epochs": len(result.history),
-            "seconds": result.record.get("seconds"),
-            "stopped_early": result.stopped_early,
-            "images": result.record.get("images"),
-            "validation": scores,
-        },
-    )

@@ -41,7 +41,7 @@ def dataset_config(
     from phaseguide.models.model_file import read_card
     from phaseguide.models.zoo import find_model
     from phaseguide.segmentation.network.device import choose_device
-    from phaseguide.training.presets import training_config
+    from phaseguide.training.presets import PUBLISHED, training_config
 
     size = sam_size(start)
     if size:
@@ -50,7 +50,17 @@ def dataset_config(
                 raise TrainingError(f"--from {start} and {key}={given[key]} differ. Keep one.")
         given = {**given, "architecture": SAM, "encoder": size}
     elif start is not None:
-        known = read_card(find_model(start)).backbone
+        card = read_card(find_model(start))
+        known, guidance = card.backbone, card.guidance
+        same = given.get("guidance", guidance.kind) == guidance.kind
+        if same and preset != PUBLISHED and given.get("schedule") != "guidance":
+            # What is not asked for stays the start's.
+            given = {
+                "guidance": guidance.kind,
+                "guidance_options": guidance.options,
+                "guidance_scales": guidance.scales,
+                **given,
+            }
         if known.architecture == SAM:
             given = {**given, "architecture": SAM, "encoder": known.encoder}
             if base:

@@ -45,6 +45,23 @@ def parse_settings(pairs: list[str], form: type[Settings]) -> dict[str, Any]:
     return values
 
 
+def parse_split(text: str | None) -> dict[str, float]:
+    """Read ``70/20/10``: percent of the images to learn from, to validate on, and to test on (may be left out)."""
+    if text is None:
+        return {}
+    try:
+        parts = [float(part.strip().removesuffix("%")) for part in text.split("/")]
+    except ValueError:
+        parts = []
+    if len(parts) not in (2, 3) or abs(sum(parts) - 100) > 0.01 or min(parts) < 0 or not all(parts[:2]):
+        raise TrainingError(
+            f"--split {text!r}: give percent to learn from, to validate on, and to test on, 100 in all, for example "
+            "70/20/10, or 80/20 without a test."
+        )
+    test = parts[2] if len(parts) == 3 else 0.0
+    return {"validation_share": parts[1] / 100, "test_share": test / 100}
+
+
 def _value(text: str, field: FieldInfo) -> Any:
     """What a text means for a field: itself, a list with commas, or JSON."""
     if isinstance(field.default, str):
