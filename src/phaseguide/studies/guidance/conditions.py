@@ -1,8 +1,9 @@
 """The conditions that are compared: how each network is trained, and which unguided one it is held against.
 
-One thing differs at a time from the base, which is trained as far as published: all at once, the Phase Learning Module
-of width 256 at the encoder output, half features and half guidance to begin with, exact ratios. The last epoch is
-kept everywhere, since a network that never learnt without a ratio cannot be judged without one.
+One thing differs at a time from the base ``joint``: all at once, the Phase Learning Module of width 256 at the encoder
+output, half features and half guidance to begin with, exact ratios. Its last epoch is kept, since a network that never
+learnt without a ratio cannot be judged without one. ``published`` is the preset of that name with a network from random
+weights, which takes a higher rate and fewer epochs of four times as many windows.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from phaseguide.training.presets import TRAINING_PRESETS
 
 NONE = "none"
 
@@ -38,6 +41,14 @@ TOLD: dict[str, Any] = {
     "ratio_noise": 0.0,
 }
 UNTOLD: dict[str, Any] = {"guidance": "none"}
+
+PUBLISHED: dict[str, Any] = {
+    **TRAINING_PRESETS["published"],
+    **{name: SMALL[name] for name in ("architecture", "encoder", "decoder", "imagenet", "crop", "threads")},
+    "learning_rate": 1e-3,
+    "epochs": 11,
+    "test_share": 0.0,  # the fold is the test
+}
 
 SHIPPED: dict[str, Any] = {"patience": 0, "threads": 1}
 """The network of the shipped model and its recipe: what a run is without settings."""
@@ -80,6 +91,11 @@ _WITHOUT_SKIPS = {"decoder": {**SMALL["decoder"], "skips": False}}
 CONDITIONS: dict[str, Condition] = {
     NONE: Condition("unguided", {**SMALL, **UNTOLD}),
     "joint": Condition("joint, exact ratios", {**SMALL, **TOLD}, NONE),
+    f"{NONE}-published": Condition(
+        "unguided, otherwise as published",
+        {**PUBLISHED, **UNTOLD, "guidance_options": {}, "validation_ratio": "none"},
+    ),
+    "published": Condition("as published", PUBLISHED, f"{NONE}-published"),
     "joint-noisy": Condition(
         "joint, half of the ratios left out, noise up to 0.5",
         {**SMALL, **TOLD, "ratio_dropout": 0.5, "ratio_noise": 0.5},

@@ -18,8 +18,6 @@ from phaseguide.training.data import TrainingImage, split_images
 from phaseguide.training.events import EpochDone
 from phaseguide.training.trainer import train
 
-VALIDATION = 0.15
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -70,9 +68,8 @@ def trained(matrix: Matrix, cell: Cell) -> Iterator[Progress | Notice | EpochDon
     """
     config, path = matrix.config(cell), cell.model(matrix.out)
     stems = training_stems(matrix.folds, cell.fold)
-    data = split_images(
-        [matrix.images[stem] for stem in stems], matrix.scheme, share=VALIDATION, seed=cell.seed
-    )
+    images = [matrix.images[stem] for stem in stems]
+    data = split_images(images, matrix.scheme, share=config.validation_share, seed=cell.seed)
     if path.exists():
         record = read_card(path).training
         split = {"train": [i.stem for i in data.train], "validation": [i.stem for i in data.validation]}
