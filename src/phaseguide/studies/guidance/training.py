@@ -72,8 +72,7 @@ def trained(matrix: Matrix, cell: Cell) -> Iterator[Progress | Notice | EpochDon
     data = split_images(images, matrix.scheme, share=config.validation_share, seed=cell.seed)
     if path.exists():
         record = read_card(path).training
-        split = {"train": [i.stem for i in data.train], "validation": [i.stem for i in data.validation]}
-        if not config.is_recorded_as(record.get("config", {})) or record.get("images") != split:
+        if not config.is_recorded_as(record.get("config", {})) or record.get("images") != data.stems:
             raise TrainingError(
                 f"{path}: is a model of other settings or images. Choose another folder, or delete it."
             )
