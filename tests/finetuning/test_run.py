@@ -421,13 +421,6 @@ def test_the_plan_tells_what_the_run_then_does(model: LoadedModel) -> None:
     assert told.rows[0].labelled == int((strokes() > 0).sum())
 
 
-def test_as_published_is_as_published() -> None:
-    preset = PRESETS["as published"]
-    assert (preset.optimiser, preset.learning_rate, preset.batch, preset.epochs) == ("adam", 1e-5, 8, 40)
-    assert (preset.dice_weight, preset.cross_entropy_weight, preset.ratio_weight) == (0.7, 0.7, 0.3)
-    assert preset.ratio_loss == "mse" and preset.guidance_start == 0.5
-
-
 def test_gamma_and_delta_start_where_they_are_told(model: LoadedModel) -> None:
     config = QUICK.changed(epochs=1, guidance_start=0.5, learning_rate=1e-6)
     result, _ = run(finetune(model, [source(labels=tiny_labels(SHAPE), kind="full")], config))

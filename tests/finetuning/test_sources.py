@@ -51,6 +51,8 @@ def test_shares_are_of_the_image_and_excluded_pixels_are_no_label() -> None:
         (Source("a", IMAGE, None, "ratio", (0.5, 0.5)), "ratio of 2 phases, but there are 3"),
         (Source("a", IMAGE, None, "ratio", (None, None, None)), "every phase is open"),
         (Source("a", IMAGE, None, "ratio", (0.9, 0.3, None)), "120.0% in all"),
+        (Source("a", IMAGE, None, "ratio", (float("nan"), 0.3, None)), "a share that is no number"),
+        (Source("a", IMAGE, None, "ratio", (0.0, 0.0, 0.0)), "every phase is 0"),
         (Source("a", np.full((8, 10), np.nan), labels(p1=3), "edits"), "no finite pixel"),
     ],
 )

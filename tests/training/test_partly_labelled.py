@@ -14,7 +14,7 @@ from phaseguide.errors import TrainingError
 from phaseguide.events import Notice
 from phaseguide.phases import PhaseScheme
 from phaseguide.training.data import TrainingData, split_images
-from phaseguide.training.drawing import draw_crop, draw_crops
+from phaseguide.training.drawing import draw_crop, draw_crops, grid_drawer
 from phaseguide.training.events import EpochDone, TrainingResult
 from phaseguide.training.trainer import train
 from textures import SCHEME, config, data, field
@@ -72,7 +72,7 @@ def test_every_crop_holds_a_label_however_few_there_are() -> None:
     labels[7, 391] = 2
     generator = torch.Generator().manual_seed(0)
     for _ in range(20):
-        _, drawn = draw_crop([type(one)("one", one.image, labels)], 64, 0.4, generator)
+        _, drawn = draw_crop([type(one)("one", one.image, labels)], 64, grid_drawer(config()), generator)
         assert bool((drawn == 2).any())
 
 

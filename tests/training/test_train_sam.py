@@ -61,10 +61,10 @@ def same(a: TrainingResult, b: TrainingResult) -> bool:
         ("additive", {}),
         ("ccrm", {}),
         ("ccrm", {"coordinates": True, "use_gate": False}),
-        ("plm", {"width": 8, "use_spatial_attention": False, "use_feature_aggregation": False}),
-        ("plm", {"width": 8, "use_ratio_encoder": False, "use_feature_aggregation": False}),
+        ("plm", {"width": 8, "use_spatial_awareness": False, "use_feature_aggregator": False}),
+        ("plm", {"width": 8, "use_ratio_encoder": False, "use_feature_aggregator": False}),
         ("plm", {"width": 8, "use_ratio_encoder": False}),
-        ("plm", {"width": 8, "use_feature_aggregation": False}),
+        ("plm", {"width": 8, "use_feature_aggregator": False}),
         ("plm", {"width": 8, "gamma": 0.5, "delta": 0.5}),
     ],
 )

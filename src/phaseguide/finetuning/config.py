@@ -22,8 +22,10 @@ class FinetuneConfig(Settings):
     varied).
 
     Where ``guidance`` is given, and the model's is of another kind, at other scales or of another form, a fresh module
-    takes its place. With ``validation_ratio`` *true* the model is judged while it is told the true area shares of each
-    held-out window that is labelled all over.
+    takes its place. What a window is told is its ratio by the labels that teach, so that one with held-out pixels has
+    none, or by all of its labels (``ratio_from`` *all*): a ratio is what is said of a window, and no label. With
+    ``validation_ratio`` *true* the model is judged while it is told the true area shares of each held-out window that
+    is labelled all over.
     """
 
     kind: ClassVar[str] = "fine-tuning setting"
@@ -142,6 +144,9 @@ class FinetuneConfig(Settings):
     guidance_options: dict[str, Any] = Field(default_factory=dict)  # of a fresh module; empty: as recommended
     guidance_scales: int = setting(0, low=1, high=16, automatic=True)  # 0: the model's own, else up to four
     guidance_start: float | None = None  # of gamma and delta
+    ratio_from: Literal["taught", "all"] = (
+        "taught"  # labels of a window that make its ratio; a fresh module: all
+    )
     ratio_dropout: float = setting(0.5, low=0.0, high=1.0)  # share of crops shown without their ratio
     ratio_noise: float = setting(0.5, low=0.0, high=3.0)  # largest standard deviation in log space; 0: exact
     validation_ratio: Literal["none", "true"] = "none"
@@ -179,9 +184,9 @@ _CHANGES: dict[str, dict[str, Any]] = {
         "optimiser": "adam", "weight_decay": 0.0, "cross_entropy_weight": 0.7, "dice_weight": 0.7,
         "ratio_weight": 0.3, "anchor_weight": 0.0, "ratio_loss": "mse", "average": 0.0, "rehearsal": 0.0,
         "patience": 0, "guidance": "plm", "guidance_scales": 1, "guidance_start": 0.5,
-        "guidance_options": {"width": 256, "coordinates": True, "gamma": 0.5, "delta": 0.5}, "ratio_dropout": 0.0,
-        "ratio_noise": 0.0, "validation_ratio": "true", "rate_schedule": "constant", "clip_gradient": 0.0,
-        "augmentation": "plain", "balance": 1.0,
+        "guidance_options": {"width": 256, "coordinates": True, "gamma": 0.5, "delta": 0.5}, "ratio_from": "all",
+        "ratio_dropout": 0.0, "ratio_noise": 0.0, "validation_ratio": "true", "rate_schedule": "constant",
+        "clip_gradient": 0.0, "augmentation": "plain", "balance": 1.0,
     },
 }  # fmt: skip
 

@@ -87,7 +87,7 @@ def _plan(
 ) -> Plan:
     known = shipped_rehearsal(model.card) if rehearsal is None else rehearsal
     prepared = prepare(model, sources, known, config, config.crop)
-    model, exchanged = with_asked_guidance(model, config)
+    model, config, exchanged = with_asked_guidance(model, config)
     if exchanged:
         check_ratios(prepared, model.segmenter.guidance_options.kind, len(model.card.scheme))
     material = prepared.material

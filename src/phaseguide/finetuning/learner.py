@@ -66,15 +66,15 @@ class Material:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Features, labels (B, H, W), what is far from labels, and what was drawn: the image where it was augmented
-    freely, else crops and symmetries.
+    """Features, labels (B, H, W), what is far from labels, and what was drawn: the image where it was varied
+    freely, and crops and symmetries.
     """
 
     features: Features
     labels: Tensor
     far: Tensor
     image: Tensor | None
-    picks: Sequence[tuple[int, int]] = ()
+    picks: Sequence[tuple[int, int]]
 
 
 class Learner:
@@ -190,7 +190,7 @@ class Learner:
         picks = [self._draw(0, m.taught) for _ in range(batch - rehearsal)]
         picks += [self._draw(m.taught, m.rehearsed) for _ in range(rehearsal)]
         drawn = self._batch(picks)
-        ratios = self._shown(crop_ratios(drawn.labels, len(self.model.scheme)))
+        ratios = self._shown(self._ratios(drawn))
         labels = drawn.labels.to(self.device)
         ratios = None if ratios is None else ratios.to(self.device)
         logits = decode_shown(self.model, drawn.features, ratios, labels, self.generator)
@@ -247,7 +247,7 @@ class Learner:
             image = jitter_brightness(image, 0.1, self.generator)
         image = image.to(self.device, memory_format=torch.channels_last)
         labels, far = torch.stack([d[1] for d in drawn]), torch.stack([d[2] for d in drawn])
-        return _Batch(encoded(self.model, self.model.encode, image), labels, far, image)
+        return _Batch(encoded(self.model, self.model.encode, image), labels, far, image, picks)
 
     def _turned_features(self, picks: Sequence[tuple[int, int]]) -> Features:
         """The model's features of crops that are only turned; gradients reach what of its encoder learns."""
@@ -278,6 +278,14 @@ class Learner:
         if bool(((labels > 0) & (labels < 255)).any()) or crop.ratio_of >= 0:
             return pixels, labels, far
         return turned(crop.pixels, symmetry), turned(crop.labels, symmetry), turned(crop.far, symmetry)
+
+    def _ratios(self, drawn: _Batch) -> Tensor:
+        """Ratios (B, K) of the windows of a batch; by all labels only where windows are turned, which keeps shares."""
+        k = len(self.model.scheme)
+        turned_only = self.config.parts != "thorough" or self.config.augmentation == "plain"
+        if self.config.ratio_from == "all" and turned_only:
+            return torch.stack([self.material.crops[i].ratio(k) for i, _ in drawn.picks])
+        return crop_ratios(drawn.labels, k)
 
     def _shown(self, ratios: Tensor) -> Tensor | None:
         """Ratios of fully labelled crops as a user would give them; None if there are none to show."""

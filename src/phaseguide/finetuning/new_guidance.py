@@ -14,17 +14,18 @@ from phaseguide.models.card import GuidanceCard
 from phaseguide.models.segmenter import GuidanceOptions, with_guidance
 from phaseguide.training.building import is_same_guidance, tell_exchanged
 from phaseguide.training.config import RECOMMENDED, TrainingConfig
-from phaseguide.training.losses import crop_ratios
 
 if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel
 
 
-def with_asked_guidance(model: LoadedModel, config: FinetuneConfig) -> tuple[LoadedModel, str]:
-    """Return a model with the guidance that the settings ask for, and what is to be told of it, if anything.
+def with_asked_guidance(
+    model: LoadedModel, config: FinetuneConfig
+) -> tuple[LoadedModel, FinetuneConfig, str]:
+    """Return a model with the guidance that is asked for, settings to teach it by, and what is to be told, if anything.
 
     The model itself where it has that guidance already, or none is asked for. The same seed gives the same fresh
-    module.
+    module. That is told of every window what is known of it: held-out blocks would leave hardly one with a ratio.
     """
     known = model.segmenter.guidance_options
     kind = config.guidance or known.kind
@@ -32,21 +33,21 @@ def with_asked_guidance(model: LoadedModel, config: FinetuneConfig) -> tuple[Loa
     scales = config.guidance_scales or min(usual, len(model.segmenter.backbone.channels))
     asked = GuidanceOptions(kind, dict(config.guidance_options), 1 if kind == "none" else scales)
     if is_same_guidance(known, asked):
-        return model, ""
+        return model, config, ""
     told = tell_exchanged(known, asked)
     fresh = replace(asked, options=dict(config.guidance_options or RECOMMENDED.get(kind, {})))
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         segmenter = with_guidance(model.segmenter, fresh).eval()
     card = model.card.model_copy(update={"guidance": GuidanceCard(**asdict(fresh))})
-    return replace(model, segmenter=segmenter, card=card), told
+    return replace(model, segmenter=segmenter, card=card), config.changed(ratio_from="all"), told
 
 
 def check_ratios(prepared: Prepared, kind: str, n_phases: int) -> None:
     """Make sure that a fresh module of a kind has a ratio to learn from; `TrainingError` where none has."""
     material = prepared.material
     labelled = material.crops[: material.taught + material.rehearsed]
-    shown = any(not bool(torch.isnan(crop_ratios(crop.labels[None], n_phases)).any()) for crop in labelled)
+    shown = any(not bool(torch.isnan(crop.ratio(n_phases)).any()) for crop in labelled)
     if kind == "none" or shown or any(not bool(torch.isnan(r).any()) for _, r, _ in material.fields.values()):
         return
     raise TrainingError(

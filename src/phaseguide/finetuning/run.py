@@ -98,7 +98,7 @@ class _Run:
         preview: Callable[[], PreviewField | None] | None,
     ) -> None:
         self.start, self.sources, self.config, self.name = start, sources, config, name
-        self.begun, self.exchanged = with_asked_guidance(start, config)
+        self.begun, self.teaching, self.exchanged = with_asked_guidance(start, config)
         self.checkpoint, self.control = checkpoint, control
         self.device = choose_device(config.device).torch_device
         self.rehearsal = shipped_rehearsal(start.card) if rehearsal is None else rehearsal
@@ -160,7 +160,7 @@ class _Run:
         self.steps = steps_an_epoch(prepared.material, self.config)
         anchored = knows_its_phases(self.start.card)
         self.learner = Learner(
-            self.begun.segmenter, prepared.material, self.config, self.device, anchored=anchored
+            self.begun.segmenter, prepared.material, self.teaching, self.device, anchored=anchored
         )
         self._judging_cache()
         if self.checkpointing:

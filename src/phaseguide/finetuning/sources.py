@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -124,8 +125,12 @@ def _ratio_problem(source: Source, k: int) -> str:
         return f"has a ratio of {len(source.ratio)} phases, but there are {k}. Give it again."
     if not given:
         return "has a ratio in which every phase is open. Say how much there is of one."
+    if not all(math.isfinite(share) for share in given):
+        return "has a ratio with a share that is no number. Give it again, or leave that phase open."
     if min(given) < 0 or sum(given) > 1.0005:
         return f"has a ratio of {sum(given):.1%} in all. Shares lie between 0 and 100 % together."
+    if len(given) == k and not any(given):
+        return "has a ratio in which every phase is 0. Leave it out, or leave open what you do not know."
     return ""
 
 

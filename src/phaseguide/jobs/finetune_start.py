@@ -202,7 +202,11 @@ def make_config(
     preset = preset or preset_for(adapter or {})
     if preset not in PRESETS:
         raise TrainingError(f"There is no preset {preset!r}. Choose one of {', '.join(PRESETS)}.")
-    return PRESETS[preset].changed(**given)
+    settings = PRESETS[preset]
+    if given.get("guidance", settings.guidance) != settings.guidance:
+        # Options of one kind of guidance mean nothing to another.
+        settings = settings.changed(guidance_options={}, guidance_scales=0)
+    return settings.changed(**given)
 
 
 def load_start(project: Project, start: str | None, channels: int, base: str = "") -> tuple[LoadedModel, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,12 @@ from typer.testing import CliRunner, Result
 from phaseguide.cli import app
 from phaseguide.cli.train import dataset as train_module
 from phaseguide.cli.train.dataset import save_or_rescue
+from phaseguide.cli.train.settings import parse_split
 from phaseguide.errors import PhaseguideError
 from phaseguide.models import model_file
 from phaseguide.models.model_file import load_model
 from phaseguide.models.zoo import list_models
-from tiny_models import tiny_dataset, tiny_model
+from tiny_models import TINY_ENCODER, tiny_dataset, tiny_model
 
 
 @pytest.mark.parametrize("option", ["--out", "--json", "--checkpoint"])
@@ -50,6 +52,77 @@ def test_entries_that_fit_no_card_are_told_before_training(
     result: Result = CliRunner().invoke(app, list(map(str, told)))
     assert result.exit_code == 2, result.output
     assert "card.json: not valid in a card: " in result.stderr and result.stderr.count("\n") == 1
+
+
+PUBLISHED = (
+    "--preset", "published", "--encoder", TINY_ENCODER, "--set", "imagenet=false", "--crop", "32", "--epochs", "1",
+    "--set", 'decoder={"decoder_channels": [16, 16, 8, 8, 8]}', "--threads", "1", "--device", "cpu",
+)  # fmt: skip
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["train", *map(str, arguments)])
+
+
+def test_trained_as_published_by_one_word(tmp_path: Path) -> None:
+    folder, out, told = tiny_dataset(tmp_path / "data", 6), tmp_path / "plm.safetensors", tmp_path / "n.json"
+    ran = run(folder, "--out", out, *PUBLISHED, "--json", told)
+    assert ran.exit_code == 0, ran.output
+    text = " ".join(ran.output.split())
+    assert "not quite as published: epochs 1 instead of 40" in text
+    assert "On validation windows, true ratio: Dice" in text and "On test, true ratio: Dice" in text
+    numbers = json.loads(told.read_text())
+    assert [len(numbers["images"][side]) for side in ("train", "validation", "test")] == [4, 1, 1]
+    card = load_model(out).card
+    assert card.guidance.kind == "plm" and card.guidance.options["gamma"] == 0.5 and card.guidance.scales == 1
+    assert card.inference.mode == "conditioned" and card.training["config"]["learning_rate"] == 1e-5
+    assert numbers["further"].keys() == card.scores.keys() - {"validation"}
+
+    # The same image tests again, and what it is told of the start's guidance is true.
+    again = tmp_path / "again.safetensors"
+    ran = run(folder, "--out", again, *PUBLISHED, "--from", out, "--seed", "5")
+    assert ran.exit_code == 0, ran.output
+    assert load_model(again).card.training["images"]["test"] == card.training["images"]["test"]
+    assert "dropped" not in ran.output
+
+
+def test_what_is_not_asked_for_stays_the_guidance_of_the_start(tmp_path: Path) -> None:
+    folder, start = tiny_dataset(tmp_path / "data", 3), tiny_model(tmp_path, "plm")
+    quick = (
+        "--epochs",
+        "1",
+        "--crop",
+        "32",
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+        "--set",
+        "guidance_epochs=1",
+    )
+    kept = run(folder, "--out", tmp_path / "a.safetensors", "--from", start, *quick)
+    assert kept.exit_code == 0 and "dropped" not in kept.output, kept.output
+    assert load_model(tmp_path / "a.safetensors").card.guidance.kind == "plm"
+    other = run(
+        folder, "--out", tmp_path / "b.safetensors", "--from", start, *quick, "--guidance", "additive"
+    )
+    assert other.exit_code == 0, other.output
+    assert "(plm, scales: 1) is dropped; a fresh module (additive, scales: 4)" in " ".join(
+        other.output.split()
+    )
+    assert load_model(tmp_path / "b.safetensors").card.guidance.kind == "additive"
+
+
+@pytest.mark.parametrize("split", ["70/20", "70/20/20", "a/b/c", "100", "100/0", "0/50/50", "-10/100/10"])
+def test_a_split_that_cannot_be_meant(tmp_path: Path, split: str) -> None:
+    ran = run(tiny_dataset(tmp_path / "data"), "--out", tmp_path / "m.safetensors", f"--split={split}")
+    assert ran.exit_code == 2 and "for example 70/20/10" in " ".join(ran.stderr.split())
+
+
+def test_a_split_is_percent_of_the_images() -> None:
+    assert parse_split("70/20/10") == {"validation_share": 0.2, "test_share": 0.1}
+    assert parse_split("75 % / 25%") == {"validation_share": 0.25, "test_share": 0.0}
+    assert parse_split(None) == {}
 
 
 def test_a_model_that_cannot_be_saved_is_rescued(tmp_path: Path, data_dir: Path) -> None:

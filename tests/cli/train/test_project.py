@@ -61,6 +61,29 @@ def test_the_model_becomes_a_version_and_the_report_says_what_was_learnt(
     assert not list(again.training_folder().glob("*.safetensors")), "the checkpoint is gone"
 
 
+def test_other_guidance_is_learnt_by_a_word(project: Project) -> None:
+    project.write_edits("field1", tiny_labels(SHAPE))
+    ran = train("--project", str(project.folder), *QUICK, "--guidance", "ccrm")
+    assert ran.exit_code == 0, ran.output
+    told = " ".join(ran.output.split())
+    assert "guidance of the model to start from (plm, scales: 1) is dropped; a fresh module (ccrm" in told
+    again = Project.open(project.folder)
+    assert read_card(again.version_path("v001")).guidance.kind == "ccrm"
+    wrong = train("--project", str(project.folder), *QUICK, "--guidance", "magic")
+    assert wrong.exit_code == 2 and "guidance is 'magic'; choose" in " ".join(wrong.stderr.split())
+
+
+def test_fresh_guidance_without_any_ratio_is_refused_in_a_sentence(project: Project) -> None:
+    ran = train(
+        "--project", str(project.folder), *QUICK, "--preset", "as published", "--set", "guidance_scales=2"
+    )
+    assert ran.exit_code == 2
+    assert "Fresh guidance (plm) learns from ratios, but no window of 64 px is labelled all over" in " ".join(
+        ran.stderr.split()
+    )
+    assert not Project.open(project.folder).versions
+
+
 def test_the_command_gives_the_weights_of_the_same_run_in_the_library(project: Project) -> None:
     ran = train("--project", str(project.folder), *QUICK, "--use")
     assert ran.exit_code == 0, ran.output
