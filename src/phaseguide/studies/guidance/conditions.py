@@ -3,7 +3,8 @@
 One thing differs at a time from the base ``joint``: all at once, the Phase Learning Module of width 256 at the encoder
 output, half features and half guidance to begin with, exact ratios. Its last epoch is kept, since a network that never
 learnt without a ratio cannot be judged without one. ``published`` is the preset of that name with a network from random
-weights, which takes a higher rate and fewer epochs of four times as many windows.
+weights, which takes a higher rate and fewer epochs of four times as many windows. Segment Anything is not among them:
+low-rank adapters on random weights say nothing of it, and its weights are not part of an installation.
 """
 
 from __future__ import annotations
