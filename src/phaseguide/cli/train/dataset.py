@@ -122,9 +122,13 @@ def train(
     encoder: Annotated[
         str, typer.Option(help="Any encoder of segmentation-models-pytorch; of sam vit_b, vit_l or vit_h.")
     ] = TRAINING["encoder"],
-    guidance: Annotated[str, typer.Option(help="none, additive, spatial, plm or ccrm.")] = TRAINING[
-        "guidance"
-    ],
+    guidance: Annotated[
+        str,
+        typer.Option(
+            help="none, additive, spatial, plm or ccrm. Other guidance than that of the model to start from begins as "
+            "a fresh module; if not given, the model's goes on."
+        ),
+    ] = TRAINING["guidance"],
     epochs: Annotated[
         int,
         typer.Option(
