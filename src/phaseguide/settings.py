@@ -20,6 +20,7 @@ _KINDS = {
     "float_type": "a number",
     "string_type": "a text",
     "tuple_type": "a list of texts",
+    "list_type": "a list",
 }
 
 

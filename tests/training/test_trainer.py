@@ -19,8 +19,10 @@ from phaseguide.errors import TrainingError
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.phases import PhaseScheme
 from phaseguide.training import trainer
+from phaseguide.training.building import build_model
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.data import TrainingData, load_images, split_images
+from phaseguide.training.drawing import draw_crops
 from phaseguide.training.events import EpochDone, TrainingResult
 from phaseguide.training.trainer import train
 from textures import SCHEME, config, data, field
@@ -327,3 +329,26 @@ def test_the_loss_goes_down_on_real_pixels() -> None:
     )
     losses = [e.loss for e in train(real, cfg) if isinstance(e, EpochDone)]
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_crops_of_several_sides_are_drawn_a_side_for_each_batch() -> None:
+    cfg = config(crops=[32, 64, 96], batch=2)
+    generator = torch.Generator().manual_seed(0)
+    sides = {tuple(draw_crops(data(), cfg, generator)[0].shape[2:]) for _ in range(20)}
+    assert sides == {(32, 32), (64, 64), (96, 96)}
+    one, other = config(crop=64), config(crop=32, crops=[64])
+    assert same(run(one)[1], run(other)[1]), "one side is what crop is"
+    first, again = run(cfg)[1], run(cfg)[1]
+    assert same(first, again) and not same(first, run(one)[1])
+    with pytest.raises(TrainingError, match="crops holds 100; a side must be a multiple of 32"):
+        config(crops=[64, 100])
+    with pytest.raises(TrainingError, match="windows is 'sliding'"):
+        config(crops=[64, 96], windows="sliding")
+
+
+@pytest.mark.parametrize(("below", "moves"), [(8, False), (2, True)])
+def test_small_batches_leave_the_norms_of_the_encoder_unless_told(below: int, moves: bool) -> None:
+    fresh = {n: t.clone() for n, t in build_model(config(), SCHEME, 1).state_dict().items()}
+    trained = weights(run(config(epochs=1, guidance="none", frozen_norms_below=below))[1])
+    means = [n for n in trained if "encoder" in n and n.endswith("running_mean")]
+    assert means and any(not torch.equal(fresh[n], trained[n]) for n in means) is moves

@@ -80,7 +80,7 @@ _UNET = {
     "decoder_attention_type": _one_of(None, "scse"),
 }
 _DECODERS: dict[str, dict[str, Check]] = {
-    "unet": _UNET,
+    "unet": {**_UNET, "skips": _FLAG},
     "unetplusplus": _UNET,
     "fpn": {
         **_DEPTH,

@@ -74,9 +74,12 @@ def too_large(config: TrainingConfig, segmenter: GuidedSegmenter) -> str:
     """Say what of a run takes less memory, where a step did not fit."""
     crops = "1 crop" if config.batch == 1 else f"{config.batch} crops"
     less = [f"fewer crops a step (--batch {config.batch // 2})"] if config.batch > 1 else []
-    if config.crop >= 64:
-        less.append(f"smaller crops (--crop {config.crop // 64 * 32})")
+    side = max(config.sides)
+    if config.crops and side > 32:
+        less.append("smaller sides in crops")
+    elif side >= 64:
+        less.append(f"smaller crops (--crop {side // 64 * 32})")
     if sam_backbone(segmenter) is not None and not is_checkpointing(segmenter):
         less.append("less memory for each, in more time (--set checkpointing=true)")
     advice = f"Take {', or '.join(less)}." if less else "Close other programs, or choose another --device."
-    return f"Memory ran out in a step with {crops} of {config.crop} px. {advice}"
+    return f"Memory ran out in a step with {crops} of {side} px. {advice}"

@@ -60,9 +60,13 @@ class TrainingConfig(Settings):
     guidance_composition_weight: float = setting(3.0, low=0.0, high=100.0)
     epochs: int = setting(TRAINING["epochs"], low=1, high=100_000)
     crop: int = setting(TRAINING["crop"], low=32, high=4096, multiple_of=32)  # side in px
-    batch: int = setting(
-        TRAINING["batch"], low=1, high=1024
-    )  # below 8 the batch norms of the encoder keep their statistics
+    crops: list[int] = Field(
+        default_factory=list
+    )  # sides instead of ``crop``, one of them drawn for each batch
+    batch: int = setting(TRAINING["batch"], low=1, high=1024)
+    frozen_norms_below: int = setting(
+        8, low=0, high=1024
+    )  # in smaller batches the batch norms of the encoder keep their statistics
     windows: Literal["random", "sliding"] = "random"
     window_overlap: float = setting(
         0.5, low=0.0, high=0.9
@@ -117,6 +121,27 @@ class TrainingConfig(Settings):
                 "schedule 'staged', or guidance that acts in the network."
             )
         return self
+
+    @model_validator(mode="after")
+    def _has_sides_within_the_limits(self) -> Self:
+        about = self.about("crop")
+        low, high, of = (int(about[key]) for key in ("low", "high", "multiple_of"))
+        if self.crops and self.windows == "sliding":
+            raise ValueError(
+                "crops are sides of random windows, but windows is 'sliding'. Give the one side as crop."
+            )
+        for side in self.crops:
+            if not low <= side <= high or side % of:
+                raise ValueError(
+                    f"crops holds {side}; a side must be a multiple of {of} and lie between {low} and {high}, as in "
+                    "[128, 256]."
+                )
+        return self
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Sides that the crops of a batch can have, px."""
+        return tuple(self.crops) or (self.crop,)
 
     def is_recorded_as(self, data: dict[str, Any]) -> bool:
         """Whether these are the settings of a record, which may be older than some of the settings."""

@@ -40,12 +40,14 @@ def draw_crops(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw the crops of a step.
 
-    Pixels (B, C, H, W), labels (B, H, W), ratios (B, K), where a row of NaN means that the crop has none.
+    Pixels (B, C, H, W), labels (B, H, W), ratios (B, K), where a row of NaN means that the crop has none. All crops of
+    a step have one side.
     """
+    sides = config.sides
+    # With one side there is nothing to draw, so that a run with `crop` meets the crops that it always has.
+    side = sides[int(torch.randint(len(sides), (1,), generator=generator))] if len(sides) > 1 else sides[0]
     grid = grid_drawer(config)
-    drawn = [
-        draw_crop(data.taught, config.crop, grid, generator, redraws=redraws) for _ in range(config.batch)
-    ]
+    drawn = [draw_crop(data.taught, side, grid, generator, redraws=redraws) for _ in range(config.batch)]
     labels = torch.stack([marks for _, marks in drawn])
     return torch.stack([pixels for pixels, _ in drawn]), labels, crop_ratios(labels, len(data.scheme))
 
@@ -81,7 +83,7 @@ def can_have_ratio(data: TrainingData, config: TrainingConfig) -> bool:
         return True
     generator = torch.Generator().manual_seed(config.seed)
     for _ in range(PROBES):
-        _, labels = draw_crop(data.taught, config.crop, grid_drawer(config), generator)
+        _, labels = draw_crop(data.taught, min(config.sides), grid_drawer(config), generator)
         if not bool((labels == NOT_CLASSIFIED).any()):
             return True
     return False
@@ -90,8 +92,8 @@ def can_have_ratio(data: TrainingData, config: TrainingConfig) -> bool:
 def no_ratio(config: TrainingConfig) -> str:
     """Say what it means where `can_have_ratio` is false, and what to do."""
     return (
-        f"No crop of {config.crop} px is labelled all over, and one that is not has no ratio, so guidance cannot be "
-        "learnt. For guidance label some areas of that size all over, mark what has no phase as excluded (255), or "
+        f"No crop of {min(config.sides)} px is labelled all over, and one that is not has no ratio, so guidance cannot "
+        "be learnt. For guidance label some areas of that size all over, mark what has no phase as excluded (255), or "
         "take smaller crops (--crop)."
     )
 

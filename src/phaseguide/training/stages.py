@@ -68,15 +68,15 @@ def prepare(segmenter: GuidedSegmenter, stage: Stage, config: TrainingConfig) ->
     return kind(groups, weight_decay=config.weight_decay)
 
 
-def set_modes(segmenter: GuidedSegmenter, stage: Stage, batch: int) -> None:
+def set_modes(segmenter: GuidedSegmenter, stage: Stage, config: TrainingConfig) -> None:
     """Put modules in training mode, except the batch norms whose statistics must not move.
 
-    Those of an encoder stay where a step shows fewer than 8 crops; the published batch of 8 moves them.
+    Those of an encoder stay where a step shows few crops; the published batch of 8 moves them.
     """
     segmenter.train()
     if stage.name == "guidance":
         segmenter.backbone.eval()
-    elif batch < 8:
+    elif config.batch < config.frozen_norms_below:
         for part in segmenter.backbone.encoder_parts().values():
             for module in part.modules():
                 if is_batch_norm(module):

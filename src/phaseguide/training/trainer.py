@@ -194,7 +194,7 @@ class _Run:
                 self.model = copy.deepcopy(kept[0])
                 own_dropout(self.model, self.generator)
                 optimiser = prepare(self.model, stage, self.config)
-                set_modes(self.model, stage, self.config.batch)
+                set_modes(self.model, stage, self.config)
                 self._guarded_step(stage, optimiser)
             at_work = "validation"
             judged = validate(self.average, self.judging[:1], self.device, self.learnt.validation_ratio)
@@ -261,7 +261,7 @@ class _Run:
         for k in range(self.feed.steps):
             step = epoch * self.feed.steps + k
             set_rate(optimiser, step, total, self.config.rate_schedule)
-            set_modes(self.model, stage, self.config.batch)
+            set_modes(self.model, stage, self.config)
             loss = self._guarded_step(stage, optimiser, k)
             update_average(self.average, self.model, self.config.average, step)
             losses += [] if loss is None else [loss]

@@ -43,7 +43,8 @@ class RandomCrops:
     def __init__(self, data: TrainingData, config: TrainingConfig) -> None:
         self.data, self.config = data, config
         pixels = sum(i.labels.numel() for i in data.taught)
-        self.steps = max(1, round(pixels / (config.crop**2 * config.batch)))
+        area = sum(side**2 for side in config.sides) / len(config.sides)
+        self.steps = max(1, round(pixels / (area * config.batch)))
 
     def begin_epoch(self, generator: torch.Generator) -> None:
         """Nothing is drawn before the steps."""

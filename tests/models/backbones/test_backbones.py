@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -142,3 +144,25 @@ def test_another_backbone_needs_its_class_and_its_name(monkeypatch: pytest.Monke
         segmenter.backbone.decode_prompted(segmenter.encode(torch.zeros(1, 1, 2, 2)), None)
     with pytest.raises(TypeError, match="abstract"):
         Backbone()  # type: ignore[abstract]
+
+
+def test_a_unet_without_skips_decodes_the_last_map_alone() -> None:
+    torch.manual_seed(0)
+    options = {"encoder_depth": 3, "decoder_channels": [16, 8, 8]}
+    with_skips, without = (
+        build_backbone(BackboneOptions("unet", ENCODER, 1, {**options, "skips": skips}), 3).eval()
+        for skips in (True, False)
+    )
+    plain = build_backbone(BackboneOptions("unet", ENCODER, 1, options), 3)
+    assert plain.state_dict().keys() == with_skips.state_dict().keys()
+    with torch.inference_mode():
+        for backbone, heeds in ((with_skips, True), (without, False)):
+            features = backbone.encode(torch.randn(1, 1, 75, 101))
+            before = backbone.decode(features)
+            assert before.shape == (1, 3, 75, 101)
+            finer = replace(features, maps=[m + 1 for m in features.maps[:-1]] + features.maps[-1:])
+            assert torch.equal(backbone.decode(finer), before) is not heeds
+            last = replace(features, maps=[*features.maps[:-1], features.maps[-1] + 1])
+            assert not torch.equal(backbone.decode(last), before)
+    with pytest.raises(ModelError, match="'fpn' has no skips"):
+        build_backbone(BackboneOptions("fpn", ENCODER, 1, {"skips": False}), 3)

@@ -5,6 +5,9 @@ Images are padded here to a multiple of 32, since most of its decoders refuse ot
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +19,9 @@ from phaseguide.models.backbones.imagenet import load_imagenet_weights
 
 class LibraryBackbone(Backbone):
     """An encoder-decoder net whose logits equal those of its plain forward pass.
+
+    A U-Net with the option ``skips`` false decodes the encoder's output alone: what the finer maps show has to go
+    through it, and so has guidance, which acts at that one scale only.
 
     Parameters
     ----------
@@ -34,14 +40,18 @@ class LibraryBackbone(Backbone):
 
         super().__init__()
         check_encoder(options.encoder)
+        decoder = dict(options.decoder)
+        self._skips = bool(decoder.pop("skips", True))
         try:
             self.net = getattr(smp, ARCHITECTURES[options.architecture])(
                 encoder_name=options.encoder,
                 encoder_weights=None,
                 in_channels=options.in_channels,
                 classes=n_phases,
-                **options.decoder,
+                **decoder,
             )
+            if not self._skips:
+                self.net.decoder = _decoder_without_skips(self.net.encoder.out_channels[-1], decoder)
         except (LookupError, ValueError, RuntimeError, TypeError, AssertionError) as error:
             raise ModelError(
                 f"Cannot build {options.architecture} with encoder {options.encoder!r}: {str(error)[:300]}"
@@ -87,7 +97,11 @@ class LibraryBackbone(Backbone):
 
     def decode(self, features: Features) -> Tensor:
         """Return logits; see `Backbone.decode`."""
-        logits: Tensor = self.net.segmentation_head(self.net.decoder(list(features.maps)))
+        maps = list(features.maps)
+        if not self._skips:
+            # Their sizes still say how far each block enlarges.
+            maps[:-1] = [m[:, :0] for m in maps[:-1]]
+        logits: Tensor = self.net.segmentation_head(self.net.decoder(maps))
         return logits[..., : features.height, : features.width]
 
 
@@ -101,6 +115,22 @@ class _Sum(nn.Module):
         for one in maps[1:]:
             total = total + one
         return total
+
+
+def _decoder_without_skips(channels: int, options: Mapping[str, Any]) -> nn.Module:
+    """The decoder of a U-Net that takes nothing but the last map of its encoder, of so many channels."""
+    from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
+
+    depth = int(options.get("encoder_depth", 5))
+    decoder: nn.Module = UnetDecoder(
+        encoder_channels=(*[0] * depth, channels),
+        decoder_channels=options.get("decoder_channels", (256, 128, 64, 32, 16)),
+        n_blocks=depth,
+        use_norm=options.get("decoder_use_norm", "batchnorm"),
+        attention_type=options.get("decoder_attention_type"),
+        interpolation_mode=options.get("decoder_interpolation", "nearest"),
+    )
+    return decoder
 
 
 def check_encoder(encoder: str) -> None:

@@ -321,14 +321,7 @@ class Scoring:
         if self._offsets is None or self._offsets[0] != id(calibrated):
             self._offsets = None
             self._offsets = (id(calibrated), Matcher(calibrated, excluded))
-        seen: list[Preview] = []
-
-        def look(scores: Scores) -> None:
-            if focus is not None:
-                fixed = None if excluded is None else excluded[focus]
-                seen.append(Preview(argmax_labels(scores[:, *focus], fixed), focus))
-
-        work = refine_scores(
+        scores = yield from refine_scores(
             refinement,
             calibrated,
             self._encoded.grey,
@@ -337,17 +330,8 @@ class Scoring:
             window=self.metal.window,
             device=self.device.torch_device,
             focus=focus,
-            look=look,
+            excluded=excluded,
         )
-        while True:
-            try:
-                done, total = next(work)
-            except StopIteration as end:
-                scores: Scores = end.value
-                break
-            if seen:
-                yield seen.pop()
-            yield Progress("Correcting for the ratio", done, total)
         self._guided[True] = (key, scores)
         return scores
 

@@ -8,9 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from phaseguide.events import Progress
 from phaseguide.models.refinement import OPEN, ScoreRefinement
+from phaseguide.segmentation.matching.match import argmax_labels
 from phaseguide.segmentation.network.scratch import empty_beside, release
 from phaseguide.segmentation.network.told import Told
+from phaseguide.segmentation.request import Preview
 
 Scores = NDArray[np.float32]
 Window = tuple[slice, slice]
@@ -32,9 +35,9 @@ def refine_scores(
     window: Window,
     device: torch.device,
     focus: Window | None = None,
-    look: Callable[[Scores], None] = lambda _: None,
-) -> Generator[tuple[int, int], None, Scores]:
-    """Correct the scores of an image for a ratio; yields (tiles done, tiles in all) and returns the scores.
+    excluded: NDArray[np.uint8] | None = None,
+) -> Generator[Progress | Preview, None, Scores]:
+    """Correct the scores of an image for a ratio, and return them; a preview comes when those in ``focus`` are there.
 
     Parameters
     ----------
@@ -52,8 +55,8 @@ def refine_scores(
     device : torch.device
     focus : (slice, slice), optional
         Tiles that touch these rows and columns come first.
-    look : callable
-        Called once with the scores, when those in ``focus`` are there.
+    excluded : ndarray of uint8, shape (H, W), optional
+        255 where a preview has no phase.
 
     Returns
     -------
@@ -84,11 +87,13 @@ def refine_scores(
         top, left = inner[0].start - rows.start, inner[1].start - columns.start
         height, width = inner[0].stop - inner[0].start, inner[1].stop - inner[1].start
         result[:, *inner] = refined[:, top : top + height, left : left + width].cpu().numpy()
-        if done == len(order) - len(late):
-            look(result)
+        if focus is not None and done == len(order) - len(late):
+            yield Preview(
+                argmax_labels(result[:, *focus], None if excluded is None else excluded[focus]), focus
+            )
         release(calibrated)
         release(result)
-        yield done, len(order)
+        yield Progress("Correcting for the ratio", done, len(order))
     return result
 
 

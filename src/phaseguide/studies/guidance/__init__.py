@@ -1,0 +1,1 @@
+"""What a ratio is worth to networks that were told it, by how they were trained: whole fields, and windows."""
