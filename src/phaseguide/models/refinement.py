@@ -81,15 +81,13 @@ class ScoreRefinement(nn.Module):
     @property
     def grid(self) -> int:
         """Px of the image between two places where a tile may begin."""
-        return SHRINK * 2 ** (self.levels - 1)
+        return SHRINK << (self.levels - 1)
 
     @property
     def reach(self) -> int:
         """Px of the image around a pixel that its correction depends on; a multiple of `grid`."""
         # Two convolutions down and two up at each level but the coarsest, which has two, and the enlarging of each.
-        steps = sum(
-            2**level * (2 if level + 1 == self.levels else 4) + 2**level for level in range(self.levels)
-        )
+        steps = sum((3 if level + 1 == self.levels else 5) << level for level in range(self.levels))
         return -(-SHRINK * steps // self.grid) * self.grid
 
     def forward(

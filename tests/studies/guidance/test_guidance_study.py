@@ -19,7 +19,7 @@ from phaseguide.evaluation.confusion import scores_from_confusion
 from phaseguide.events import run_to_end
 from phaseguide.models.model_file import load_model, read_card
 from phaseguide.ratios import ratio_from_labels, total_variation
-from phaseguide.studies.folds.folds import Folds
+from phaseguide.training.crossfit.folds import Folds
 from phaseguide.studies.guidance.asking import ASKS, OTHER, Ask, Key, asked_ratios
 from phaseguide.studies.guidance.conditions import CONDITIONS, NONE, Condition
 from phaseguide.studies.guidance.judging import Drawing, judge_place

@@ -73,7 +73,7 @@ def guidance(
       phaseguide benchmark guidance data/steel --folds folds.json --out runs/guidance --conditions none,joint
     """  # noqa: D301
     from phaseguide.datasets.folder import open_dataset
-    from phaseguide.studies.folds.folds import read_folds
+    from phaseguide.training.crossfit.folds import read_folds
     from phaseguide.studies.guidance.conditions import CONDITIONS
     from phaseguide.studies.guidance.report import to_lines
     from phaseguide.studies.guidance.study import Plan, guidance_study, read_judged

@@ -16,7 +16,7 @@ from phaseguide.models.checksums import tensors_sha256
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.network.device import choose_device
-from phaseguide.studies.folds.folds import Folds
+from phaseguide.training.crossfit.folds import Folds
 from phaseguide.studies.guidance.asking import ASKS
 from phaseguide.studies.guidance.conditions import Condition
 from phaseguide.studies.guidance.judging import Drawing, judge_place
