@@ -93,6 +93,7 @@ def test_stopped_after_the_first_look_everything_is_as_before(
     kept = phases(viewer, image)
     widget.segment()
     qtbot.waitUntil(lambda: "second look" in widget.panel.status.text())
+    widget.refresh()  # as when the user moves through the planes meanwhile
     np.testing.assert_array_equal(phases(viewer, image), watched.looks[-1])
     widget.stop()
     watched.may_go_on.set()

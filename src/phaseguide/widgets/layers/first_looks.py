@@ -47,6 +47,10 @@ class FirstLooks:
         with roles.keeping_active(self._viewer):
             roles.show_result(self._viewer, image, scheme, {event.index: event.labels}, NO_RESULT_YET)
 
+    def shows(self, image: Image, index: Index) -> bool:
+        """Whether a plane shows a first look now."""
+        return (image.unique_id, index) in self._shown
+
     def done(self, image: Image, index: Index) -> None:
         """Forget a look: its plane has a result."""
         self._shown.pop((image.unique_id, index), None)

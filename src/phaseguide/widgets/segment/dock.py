@@ -246,8 +246,9 @@ class SegmentWidget(Dock):
         self._look_at_plane()
         state.shown = shown = self.current(state.plane)
         if shown is not None:
-            layer = roles.find_layer(self.viewer, self.image, "phases")
-            roles.update_plane(layer, state.plane, shown.labels)
+            if not self.results.looks_at(self.image, state.plane):
+                layer = roles.find_layer(self.viewer, self.image, "phases")
+                roles.update_plane(layer, state.plane, shown.labels)
             self.live.measure(shown)
         self.tools.refresh()
         self.live.show_phase()

@@ -96,6 +96,10 @@ class Results:
         if self._scheme is not None and not self.lost():
             self._looks.show(self._images[event.image][0], event, self._scheme)
 
+    def looks_at(self, image: Image, index: Index) -> bool:
+        """Whether a plane shows a first look now, and not its result."""
+        return self._looks.shows(image, index)
+
     def end(self) -> dict[Image, Run]:
         """Forget the run under way and return what it gave, by image layer."""
         done = {self._images[key][0]: run for key, run in self._runs.items()}
