@@ -19,7 +19,6 @@ from phaseguide.evaluation.confusion import scores_from_confusion
 from phaseguide.events import run_to_end
 from phaseguide.models.model_file import load_model, read_card
 from phaseguide.ratios import ratio_from_labels, total_variation
-from phaseguide.training.crossfit.folds import Folds
 from phaseguide.studies.guidance.asking import ASKS, OTHER, Ask, Key, asked_ratios
 from phaseguide.studies.guidance.conditions import CONDITIONS, NONE, Condition
 from phaseguide.studies.guidance.judging import Drawing, judge_place
@@ -27,6 +26,7 @@ from phaseguide.studies.guidance.places import DIFFERENT, Place, fields, ratio_o
 from phaseguide.studies.guidance.study import Plan, guidance_study, read_judged
 from phaseguide.studies.guidance.summary import break_even, summarise
 from phaseguide.training.config import TrainingConfig
+from phaseguide.training.crossfit.folds import Folds
 from phaseguide.training.data import TrainingImage
 from phaseguide.training.events import EpochDone
 from textures import SCHEME, TINY, field

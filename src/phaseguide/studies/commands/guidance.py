@@ -73,12 +73,12 @@ def guidance(
       phaseguide benchmark guidance data/steel --folds folds.json --out runs/guidance --conditions none,joint
     """  # noqa: D301
     from phaseguide.datasets.folder import open_dataset
-    from phaseguide.training.crossfit.folds import read_folds
     from phaseguide.studies.guidance.conditions import CONDITIONS
     from phaseguide.studies.guidance.report import to_lines
     from phaseguide.studies.guidance.study import Plan, guidance_study, read_judged
     from phaseguide.studies.guidance.summary import summarise
     from phaseguide.studies.report import publish
+    from phaseguide.training.crossfit.folds import read_folds
 
     data = open_dataset(dataset)
     resolved = choose_scheme(data, phases, scheme, None)

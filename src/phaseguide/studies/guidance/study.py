@@ -16,12 +16,12 @@ from phaseguide.models.checksums import tensors_sha256
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.network.device import choose_device
-from phaseguide.training.crossfit.folds import Folds
 from phaseguide.studies.guidance.asking import ASKS
 from phaseguide.studies.guidance.conditions import Condition
 from phaseguide.studies.guidance.judging import Drawing, judge_place
 from phaseguide.studies.guidance.places import SCOPES, Place, Scope, fields, windows
 from phaseguide.studies.guidance.training import Cell, Matrix, trained
+from phaseguide.training.crossfit.folds import Folds
 from phaseguide.training.data import load_images
 from phaseguide.training.dropout import own_threads
 from phaseguide.training.events import EpochDone

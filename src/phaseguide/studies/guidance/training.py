@@ -11,9 +11,9 @@ from phaseguide.errors import TrainingError
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.model_file import load_model, read_card, save_model
 from phaseguide.phases import PhaseScheme
-from phaseguide.training.crossfit.folds import Folds, model_path, training_stems
 from phaseguide.studies.guidance.conditions import Condition
 from phaseguide.training.config import TrainingConfig
+from phaseguide.training.crossfit.folds import Folds, model_path, training_stems
 from phaseguide.training.data import TrainingImage, split_images
 from phaseguide.training.events import EpochDone
 from phaseguide.training.trainer import train
