@@ -352,3 +352,25 @@ def test_small_batches_leave_the_norms_of_the_encoder_unless_told(below: int, mo
     trained = weights(run(config(epochs=1, guidance="none", frozen_norms_below=below))[1])
     means = [n for n in trained if "encoder" in n and n.endswith("running_mean")]
     assert means and any(not torch.equal(fresh[n], trained[n]) for n in means) is moves
+
+
+def test_all_images_can_teach_and_then_the_last_epoch_is_kept_and_nothing_is_claimed() -> None:
+    images = [field(i) for i in range(2)]
+    everything = split_images(images, SCHEME, share=0.0)
+    assert [i.stem for i in everything.train] == ["f0", "f1"] and everything.validation == ()
+    settings = config(guidance="none", guidance_options={}, epochs=2, validation_share=0.0, average=0.0)
+    events = list(train(everything, settings))
+    told = " ".join(e.message for e in events if isinstance(e, Notice))
+    assert "All images teach, so nothing says how good the model is" in told
+    result = events[-1].result
+    assert [h.miou for h in result.history] == [None, None] and not any(h.best for h in result.history)
+    assert result.card.scores == {} and result.card.training["images"]["validation"] == []
+    assert result.card.calibration.source == "assumed"
+    shorter = list(train(everything, settings.changed(epochs=1)))[-1].result
+    assert not torch.equal(*(next(iter(r.segmenter.parameters())) for r in (result, shorter)))
+
+
+def test_one_image_alone_cannot_teach_and_judge() -> None:
+    with pytest.raises(TrainingError, match="let all of them teach"):
+        split_images([field(0)], SCHEME)
+    assert len(split_images([field(0)], SCHEME, share=0.0).train) == 1

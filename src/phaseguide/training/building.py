@@ -11,6 +11,7 @@ import torch
 from phaseguide.errors import TrainingError
 from phaseguide.models.backbones.base import BackboneOptions
 from phaseguide.models.guidance import GUIDANCE
+from phaseguide.models.refinement import REFINE
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
 from phaseguide.phases import PhaseScheme
 from phaseguide.training.adapters import sam_backbone
@@ -52,6 +53,15 @@ def build_model(
     if sam is None and config.imagenet:
         model.backbone.load_pretrained()
     return model
+
+
+def check_folds_for_refining(config: TrainingConfig) -> None:
+    """Raise `TrainingError` for guidance on scores in a run without folds, where no score is of an unseen image."""
+    if config.guidance == REFINE:
+        raise TrainingError(
+            "guidance is 'refine', which is learnt on images that networks have not seen. Add folds: --set "
+            "crossfit=5, or --folds FILE."
+        )
 
 
 def keeps_guidance(start: GuidedSegmenter, config: TrainingConfig) -> bool:

@@ -103,7 +103,7 @@ class TrainingConfig(Settings):
         0, low=1, high=100_000, automatic=True
     )  # of the models of the folds; 0: as many as the run has
     validation_ratio: Literal["none", "true"] = "none"
-    validation_share: float = setting(0.15, low=0.0, high=0.9)  # of the images, at least one
+    validation_share: float = setting(0.15, low=0.0, high=0.9)  # of the images, at least one; 0: all teach
     test_share: float = setting(0.0, low=0.0, high=0.9)  # kept out of all, and scored once at the end
     seed: int = setting(0, low=SEED[0], high=SEED[1])
     device: str = "auto"

@@ -58,15 +58,9 @@ class TrainingData:
             raise TrainingError(f"Images both for training and for validation: {', '.join(sorted(shared))}.")
         if shared := (taught | judging) & tested:
             raise TrainingError(f"Test images that also train or validate: {', '.join(sorted(shared))}.")
-        if not self.train or not self.validation:
-            raise TrainingError(
-                "Training needs at least two labelled images: one to learn from and one to validate on. "
-                f"There are {len(self.train)} and {len(self.validation)}."
-            )
-
         for side, images in (("training", self.train), ("validation", self.validation)):
-            if all(i.ratio(len(self.scheme)) is None for i in images):
-                stems = ", ".join(i.stem for i in images)
+            if (images or side == "training") and all(i.ratio(len(self.scheme)) is None for i in images):
+                stems = ", ".join(i.stem for i in images) or "none"
                 raise TrainingError(
                     f"No pixel of the {side} images ({stems}) carries a phase. Label some, then train."
                 )
@@ -158,8 +152,9 @@ def split_images(
 ) -> TrainingData:
     """Split whole images (never crops of one image) into training, validation and, where one is asked for, a test.
 
-    Without names of images to validate on, a share of all, at least one, is drawn with ``seed``; so are test images,
-    where there is a ``test_share``, before them. `TrainingError` for too few images, or a stem that is not there.
+    Without names of images to validate on, a share of all, at least one, is drawn with ``seed``, or none for a share of
+    0; so are test images, where there is a ``test_share``, before them. `TrainingError` for too few images, or a stem
+    that is not there.
     """
     stems = {i.stem for i in images}
     for kind, asked in (("Validation", validation), ("Test", test)):
@@ -178,10 +173,17 @@ def split_images(
             )
         tested = _typical_draw(free, len(scheme), count, seed)
     free = [i for i in images if i.stem not in tested]
-    if not chosen and free:
+    if not chosen and free and share:
         chosen = _typical_draw(free, len(scheme), max(1, round(share * len(images))), seed)
+    taught = tuple(i for i in free if i.stem not in chosen)
+    if not taught or (share and not chosen):
+        raise TrainingError(
+            "Training needs at least two labelled images: one to learn from and one to validate on. "
+            f"There are {len(taught)} and {len(chosen)}. Label more, or let all of them teach (--set "
+            "validation_share=0)."
+        )
     return TrainingData(
-        tuple(i for i in free if i.stem not in chosen),
+        taught,
         tuple(i for i in images if i.stem in chosen),
         scheme,
         tuple(i for i in images if i.stem in tested),

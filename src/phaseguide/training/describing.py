@@ -9,8 +9,16 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from phaseguide.datasets.label_gaps import describe_training_gaps
 from phaseguide.evaluation.calibration import own_error
-from phaseguide.models.card import BackboneCard, CalibrationCard, Card, GuidanceCard, InferenceCard
+from phaseguide.models.card import (
+    DEFAULT_OWN_ERROR,
+    BackboneCard,
+    CalibrationCard,
+    Card,
+    GuidanceCard,
+    InferenceCard,
+)
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.ratios import FLOOR
 from phaseguide.training.config import TrainingConfig
@@ -20,6 +28,19 @@ from phaseguide.training.validation import Validation
 
 PRIOR_IMAGES = 2
 """Imagined images in the calibration of a new model: a handful of validation images tell little."""
+
+
+UNJUDGED = (
+    "All images teach, so nothing says how good the model is; its last epoch is kept. With folds (--set crossfit=5) "
+    "the card tells what models score on images that they have not seen."
+)
+
+
+def tell_data(data: TrainingData, config: TrainingConfig) -> list[str]:
+    """Say what is missing in the labels of a run, and that nothing judges it where that is so."""
+    learnt, judged = ({i.stem: i.labels.numpy() for i in side} for side in (data.train, data.validation))
+    told = describe_training_gaps(learnt, judged, data.scheme)
+    return [*told, *([] if data.judging or config.crossfit else [UNJUDGED])]
 
 
 def describe_model(
@@ -32,7 +53,7 @@ def describe_model(
     mode: Literal["matched", "conditioned"],
 ) -> Card:
     """Return the card of a model that has just been trained, with what `measure` found; ``record`` tells how."""
-    judged = found["validation"]
+    judged, k = found.get("validation"), len(data.scheme)
     ratios = np.array([r for i in data.train if (r := i.ratio(len(data.scheme))) is not None])
     return Card(
         name=name,
@@ -41,7 +62,9 @@ def describe_model(
         guidance=GuidanceCard(**dataclasses.asdict(segmenter.guidance_options)),
         training_ratio_mean=ratios.mean(0).tolist(),
         training_ratio_spread=np.log(np.maximum(ratios, FLOOR)).std(0).tolist(),
-        calibration=CalibrationCard(
+        calibration=CalibrationCard(own_error=[DEFAULT_OWN_ERROR] * k)
+        if judged is None
+        else CalibrationCard(
             own_error=own_error(judged.own, judged.true, prior_images=PRIOR_IMAGES).tolist(),
             source=f"{len(judged.own)} validation images",
         ),

@@ -13,16 +13,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from phaseguide.datasets.label_gaps import describe_training_gaps
 from phaseguide.errors import PhaseguideError, TrainingError, is_out_of_memory
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.checksums import tensors_sha256
-from phaseguide.models.refinement import REFINE
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
 from phaseguide.segmentation.network.device import choose_device
 from phaseguide.training.adapters import encoded, too_large, use_checkpointing
 from phaseguide.training.augmentation import jitter_brightness, vary_light
-from phaseguide.training.building import build_model, tell_dropped
+from phaseguide.training.building import build_model, check_folds_for_refining, tell_dropped
 from phaseguide.training.checkpoint import (
     DamagedCheckpointError,
     check_room,
@@ -34,7 +32,7 @@ from phaseguide.training.checkpoint import (
 )
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.data import TrainingData, data_sha256
-from phaseguide.training.describing import describe_model, describe_run
+from phaseguide.training.describing import describe_model, describe_run, tell_data
 from phaseguide.training.drawing import REDRAWS, can_have_ratio, no_ratio
 from phaseguide.training.dropout import own_draws, own_dropout, own_threads
 from phaseguide.training.events import EpochDone, TrainingResult
@@ -98,11 +96,7 @@ class _Run:
         self.device = choose_device(config.device).torch_device
         self.data_sha256 = data_sha256(data)
         self.start_sha256 = "" if start is None else tensors_sha256(start.state_dict())
-        if config.guidance == REFINE:
-            raise TrainingError(
-                "guidance is 'refine', which is learnt on images that networks have not seen. Add folds: --set "
-                "crossfit=5, or --folds FILE."
-            )
+        check_folds_for_refining(config)
         self.guidable = config.guidance == "none" or can_have_ratio(data, config)
         if config.schedule == "guidance" and not self.guidable:
             raise TrainingError(f"{no_ratio(config)} There is nothing to learn.")
@@ -143,10 +137,7 @@ class _Run:
         return config.changed(validation_ratio="none") if config.guidance == "none" else config
 
     def events(self) -> Iterator[TrainingEvent]:
-        learnt, judged = (
-            {i.stem: i.labels.numpy() for i in side} for side in (self.data.train, self.data.validation)
-        )
-        yield from map(Notice, describe_training_gaps(learnt, judged, self.data.scheme))
+        yield from map(Notice, tell_data(self.data, self.config))
         if not self.guidable:
             yield Notice(f"{no_ratio(self.config)} The model is trained without guidance.")
         if self.dropped:
@@ -197,7 +188,12 @@ class _Run:
                 set_modes(self.model, stage, self.config)
                 self._guarded_step(stage, optimiser)
             at_work = "validation"
-            judged = validate(self.average, self.judging[:1], self.device, self.learnt.validation_ratio)
+            judged = validate(
+                self.average,
+                (self.judging or self.data.taught)[:1],
+                self.device,
+                self.learnt.validation_ratio,
+            )
             describe_model(self.name, self.average, self.data, {"validation": judged}, {}, mode=self.mode)
             if self.checkpoint is not None:
                 check_room(self.checkpoint, self._modules(), optimiser)
@@ -309,8 +305,8 @@ class _Run:
     def _validate(self, stage: Stage, epoch: int, loss: float, started: float) -> EpochDone:
         judged: Validation | None = None
         last = epoch + 1 == stage.epochs
-        if stage.name == "guidance":
-            # Without a ratio this stage changes nothing, so there is nothing to choose between.
+        if stage.name == "guidance" or not self.judging:
+            # Without a ratio this stage changes nothing, or nothing judges: there is nothing to choose between.
             self.best.load_state_dict(self.average.state_dict())
         elif last or (epoch + 1) % self.config.validate_every == 0:
             judged = validate(self.average, self.judging, self.device, self.learnt.validation_ratio)

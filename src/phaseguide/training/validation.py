@@ -77,7 +77,7 @@ def judged_by(
     found = tuple(images)
     if config.windows == "sliding":
         found = tuple(window.cut() for window in plan_windows(images, config.crop, 0.0))
-    if config.validation_ratio == "none":
+    if config.validation_ratio == "none" or not found:
         return found
     known = tuple(i for i in found if not bool(torch.isnan(crop_ratios(i.labels[None], n_phases)).any()))
     if not known:

@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 def report(result: TrainingResult, card: Card, out: Path, json_target: str | None) -> None:
     """Print what a model scores on images that it has not learnt from, and where it is."""
     scores = card.scores.get("validation", {})
-    table = make_table(
-        f"{card.name}: best on the validation images, without a ratio", ("", "Dice %", "IoU %")
-    )
-    for phase in card.scheme.names:
-        table.add_row(phase, percent(scores["dice"][phase]), percent(scores["iou"][phase]))
-    table.add_section()
-    table.add_row("mean over phases", percent(scores["dice_mean"]), percent(scores["miou"]))
     further = {words: one for words, one in result.card.scores.items() if words != "validation"}
     console = page(json_target)
-    console.print(table)
+    if scores:
+        table = make_table(
+            f"{card.name}: best on the validation images, without a ratio", ("", "Dice %", "IoU %")
+        )
+        for phase in card.scheme.names:
+            table.add_row(phase, percent(scores["dice"][phase]), percent(scores["iou"][phase]))
+        table.add_section()
+        table.add_row("mean over phases", percent(scores["dice_mean"]), percent(scores["miou"]))
+        console.print(table)
     for key, one in further.items():
         words = "the images of the folds, by models that had not seen them" if key == CROSSFIT else key
         told = f"Dice {percent(one['dice_mean'])} %, mIoU {percent(one['miou'])} %"

@@ -25,11 +25,10 @@ def cross_validate(
     out: Path,
     *,
     starts: Path | None = None,
-    share: float = 0.15,
 ) -> Iterator[Progress | Notice | EpochDone | FoldTrained | Finished[list[FoldTrained]]]:
     """Train one model a fold, all of the same settings, into ``fold_<name>.safetensors`` in ``out``.
 
-    Validation images (a ``share``) are drawn from the training folds, never from the tested one. A fold whose model
+    Validation images are drawn from the training folds, never from the tested one. A fold whose model
     file is there already, from the same settings and images, is not trained again; one that was stopped goes on from
     its checkpoint. With ``starts``, the folder of an earlier cross-validation on the same folds, each fold starts from
     its model there.
@@ -54,7 +53,10 @@ def cross_validate(
         )
     splits = {
         name: split_images(
-            [images[s] for s in training_stems(folds, name)], scheme, share=share, seed=config.seed
+            [images[s] for s in training_stems(folds, name)],
+            scheme,
+            share=config.validation_share,
+            seed=config.seed,
         )
         for name in folds
     }

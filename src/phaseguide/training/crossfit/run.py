@@ -127,7 +127,8 @@ def plan_folds(
     tasks = []
     for fold, test in folds.items():
         settings = fold_config(config, fold)
-        data = _split([by_stem[s] for s in training_stems(folds, fold)], scheme, settings.seed)
+        taught = [by_stem[s] for s in training_stems(folds, fold)]
+        data = _split(taught, scheme, config.validation_share, settings.seed)
         tasks.append(FoldTask(fold, parts.model(fold), test, data, settings, start))
     return tasks
 
@@ -188,15 +189,15 @@ def _held(image: TrainingImage, scheme: PhaseScheme) -> frozenset[int]:
     return frozenset(int(v) for v in present if 1 <= v <= len(scheme))
 
 
-def _split(images: Sequence[TrainingImage], scheme: PhaseScheme, seed: int) -> TrainingData:
+def _split(images: Sequence[TrainingImage], scheme: PhaseScheme, share: float, seed: int) -> TrainingData:
     """Draw validation images, again where some phase would be on their side alone."""
     holds: Held = {image.stem: _held(image, scheme) for image in images}
     every = frozenset().union(*holds.values())
     for attempt in range(_SPLITS):
-        data = split_images(images, scheme, seed=(seed + attempt) % (SEED[1] + 1))
+        data = split_images(images, scheme, share=share, seed=(seed + attempt) % (SEED[1] + 1))
         if frozenset().union(*(holds[i.stem] for i in data.train)) == every:
             return data
-    return split_images(images, scheme, seed=seed)
+    return split_images(images, scheme, share=share, seed=seed)
 
 
 def _fold_models(
