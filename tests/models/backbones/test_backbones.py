@@ -7,7 +7,7 @@ import torch
 
 from phaseguide.errors import ModelError
 from phaseguide.models import architectures
-from phaseguide.models.architectures import ARCHITECTURES
+from phaseguide.models.architectures import ARCHITECTURES, FINE
 from phaseguide.models.backbones import registry
 from phaseguide.models.backbones.base import Backbone, BackboneOptions, Features, pad_to_stride
 from phaseguide.models.backbones.registry import build_backbone
@@ -18,7 +18,7 @@ SCHEME = PhaseScheme.from_names(["ferrite", "pearlite", "martensite"])
 ENCODER = "tu-tf_efficientnet_lite0"
 
 
-@pytest.mark.parametrize("architecture", list(ARCHITECTURES))
+@pytest.mark.parametrize("architecture", [*ARCHITECTURES, FINE])
 def test_split_equals_plain_forward_for_odd_sizes(architecture: str) -> None:
     torch.manual_seed(0)
     backbone = build_backbone(BackboneOptions(architecture, ENCODER), 3).eval()
@@ -72,7 +72,7 @@ def test_imagenet_start_is_offline_and_grey_equals_repeated_grey(index: int) -> 
         assert torch.allclose(one, three, atol=2e-3, rtol=1e-3)
 
 
-@pytest.mark.parametrize("architecture", list(ARCHITECTURES))
+@pytest.mark.parametrize("architecture", [*ARCHITECTURES, FINE])
 def test_guidance_at_several_scales(architecture: str) -> None:
     torch.manual_seed(0)
     options = GuidanceOptions("ccrm", {"coordinates": False, "delta": 1.0}, scales=4)
