@@ -47,6 +47,7 @@ def same(a: TrainingResult, b: TrainingResult) -> bool:
         ("unet", "efficientnet-b0", TINY, "plm"),  # drops connections in a function
         ("unetplusplus", SMALL_ENCODER, TINY, "additive"),
         ("fpn", SMALL_ENCODER, {}, "ccrm"),  # drops channels
+        ("fpn-fine", SMALL_ENCODER, {"stem_channels": 8, "fine_channels": 16}, "ccrm"),
         ("deeplabv3plus", SMALL_ENCODER, {}, "spatial"),  # drops elements
         ("segformer", "mit_b0", {}, "none"),  # drops samples
     ],
@@ -65,6 +66,15 @@ def test_every_architecture_gives_the_same_weights_again(
     stop_after(1, cfg, path)
     assert same(finish(cfg, path), whole)
     assert torch.equal(before, torch.get_rng_state()) and torch.get_num_threads() == threads
+
+
+def test_stains_are_part_of_a_run(tmp_path: Path) -> None:
+    cfg = config(epochs=2, guidance="none", crop=32)
+    plain, stained = finish(cfg), finish(cfg.changed(stains=1.0))
+    assert not same(plain, stained)
+    path = tmp_path / "run.ckpt"
+    stop_after(1, cfg.changed(stains=1.0), path)
+    assert same(finish(cfg.changed(stains=1.0), path), stained)
 
 
 def test_what_is_no_checkpoint_stays_as_it_is(tmp_path: Path) -> None:
