@@ -68,15 +68,6 @@ def test_every_architecture_gives_the_same_weights_again(
     assert torch.equal(before, torch.get_rng_state()) and torch.get_num_threads() == threads
 
 
-def test_stains_are_part_of_a_run(tmp_path: Path) -> None:
-    cfg = config(epochs=2, guidance="none", crop=32)
-    plain, stained = finish(cfg), finish(cfg.changed(stains=1.0))
-    assert not same(plain, stained)
-    path = tmp_path / "run.ckpt"
-    stop_after(1, cfg.changed(stains=1.0), path)
-    assert same(finish(cfg.changed(stains=1.0), path), stained)
-
-
 def test_what_is_no_checkpoint_stays_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "thesis.docx"
     path.write_bytes(b"years of work")

@@ -94,7 +94,6 @@ _UNET = {
     "decoder_attention_type": _one_of(None, "scse"),
 }
 _FPN = {
-    **_DEPTH,
     **_BLEND,
     "decoder_pyramid_channels": _WIDTH,
     "decoder_segmentation_channels": _WIDTH,
@@ -104,7 +103,7 @@ _FPN = {
 _DECODERS: dict[str, dict[str, Check]] = {
     "unet": _UNET,
     "unetplusplus": _UNET,
-    FPN: _FPN,
+    FPN: {**_DEPTH, **_FPN},
     FINE: {**_FPN, "stem_channels": _eights(), "fine_channels": _eights()},
     "deeplabv3plus": {
         **_DEPTH,

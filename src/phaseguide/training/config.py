@@ -65,7 +65,6 @@ class TrainingConfig(Settings):
         0.5, low=0.0, high=3.0
     )  # largest standard deviation in log space; drawn per crop
     degrade: float = setting(0.15, low=0.0, high=1.0)  # share of crops that are degraded heavily
-    stains: float = setting(0.0, low=0.0, high=1.0)  # share of crops with stained blobs, or changed islands
     augment_scale: float = setting(0.4, low=0.0, high=2.0)  # crops are zoomed by up to exp(+-this)
     average: float = setting(0.98, low=0.0, high=0.9999)  # decay; the averaged model is validated and kept
     patience: int = setting(

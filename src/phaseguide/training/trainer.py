@@ -49,7 +49,6 @@ from phaseguide.training.stages import (
     set_rate,
     update_average,
 )  # fmt: skip
-from phaseguide.training.staining import stain_crops
 from phaseguide.training.validation import Validation, validate
 
 TrainingEvent = Progress | Notice | EpochDone | Finished[TrainingResult]
@@ -248,8 +247,6 @@ class _Run:
         pixels, labels, ratios = draw_crops(self.data, self.config, self.generator, redraws=redraws)
         if stage.name == "guidance" and bool(torch.isnan(ratios).any(1).all()):
             return None
-        if c.stains:
-            pixels = stain_crops(pixels, labels, c.stains, self.generator)
         images = jitter_brightness(pixels, stage.degrade, self.generator)
         given = noisy_ratios(ratios, stage.ratio_dropout, c.ratio_noise, self.generator)
         images = images.to(self.device, memory_format=torch.channels_last)

@@ -19,9 +19,10 @@ from phaseguide.models.backbones.base import BackboneOptions
 from phaseguide.models.backbones.imagenet import load_imagenet_weights
 from phaseguide.models.backbones.unet import LibraryBackbone
 
-STEM = 24
-FINE = 48
-"""Channels at full and at half size, where the options name none."""
+STEM = 16
+FINE = 32
+"""Channels at full and at half size, where the options name none: with these a pass takes about 1.25 times as long as
+one of the plain pyramid."""
 
 
 class FineBackbone(LibraryBackbone):
