@@ -106,6 +106,9 @@ def test_the_map_at_half_size_has_a_say_in_the_fine_pyramid() -> None:
     backbone = build_backbone(options, 3).eval()
     assert backbone.channels == [16, 24, 40, 112, 320] and backbone.options is options
     backbone.load_pretrained()
+    torch.nn.init.normal_(
+        backbone.net.decoder.correction.weight
+    )  # nothing is corrected before the first step
     features = backbone.encode(torch.randn(1, 1, 64, 64))
     changed = replace(features, maps=list(features.maps))
     changed.maps[1] = features.maps[1].clone()

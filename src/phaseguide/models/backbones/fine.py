@@ -47,10 +47,8 @@ class FineBackbone(LibraryBackbone):
         super().__init__(replace(options, architecture=FPN, decoder=pyramid), n_phases)
         self.options = options
         self.net.encoder = _FineEncoder(self.net.encoder, options.in_channels, stem, fine)
-        self.net.decoder = _FineDecoder(self.net.decoder, fine)
-        self.net.segmentation_head = nn.Sequential(
-            nn.Conv2d(fine, n_phases, 3, padding=1), nn.Upsample(scale_factor=2.0, mode="bilinear")
-        )
+        self.net.decoder = _FineDecoder(self.net.decoder, fine, n_phases)
+        self.net.segmentation_head = nn.Upsample(scale_factor=2.0, mode="bilinear")
 
     def load_pretrained(self) -> None:
         """Start the encoder from ImageNet weights that come with the installation; the stem starts anew."""
@@ -75,20 +73,26 @@ class _FineEncoder(nn.Module):
 
 
 class _FineDecoder(nn.Module):
-    """What the pyramid says, brought to half size and read together with the fine map."""
+    """Scores of the pyramid, brought to half size and corrected by what is read there; no correction at the start."""
 
-    def __init__(self, pyramid: nn.Module, fine: int) -> None:
+    def __init__(self, pyramid: nn.Module, fine: int, n_phases: int) -> None:
         super().__init__()
         self.pyramid = pyramid
-        self.lateral = nn.Conv2d(int(cast(int, pyramid.out_channels)), fine, 3, padding=1)
+        width = int(cast(int, pyramid.out_channels))
+        self.scores = nn.Conv2d(width, n_phases, 1)
+        self.lateral = nn.Conv2d(width, fine, 3, padding=1)
         self.read = _layer(fine, fine)
+        self.correction = nn.Conv2d(fine, n_phases, 3, padding=1)
+        nn.init.zeros_(self.correction.weight)
+        nn.init.zeros_(cast(Tensor, self.correction.bias))
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        coarse = self.lateral(self.pyramid(features))
-        fine = features[1]
-        coarse = F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear")
-        read: Tensor = self.read(F.relu(coarse + fine))
-        return read
+        coarse, fine = self.pyramid(features), features[1]
+        size = fine.shape[-2:]
+        scores = F.interpolate(self.scores(coarse), size=size, mode="bilinear")
+        lateral = F.interpolate(self.lateral(coarse), size=size, mode="bilinear")
+        corrected: Tensor = scores + self.correction(self.read(F.relu(lateral + fine)))
+        return corrected
 
 
 def _layer(given: int, made: int, stride: int = 1) -> nn.Sequential:
