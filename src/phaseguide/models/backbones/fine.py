@@ -21,7 +21,7 @@ from phaseguide.models.backbones.unet import LibraryBackbone
 
 STEM = 16
 FINE = 32
-"""Channels at full and at half size, where the options name none: with these a pass takes about 1.25 times as long as
+"""Channels at full and at half size, where the options name none: with these a pass takes about 1.5 times as long as
 one of the plain pyramid."""
 
 
