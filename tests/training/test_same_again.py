@@ -47,6 +47,7 @@ def same(a: TrainingResult, b: TrainingResult) -> bool:
         ("unet", "efficientnet-b0", TINY, "plm"),  # drops connections in a function
         ("unetplusplus", SMALL_ENCODER, TINY, "additive"),
         ("fpn", SMALL_ENCODER, {}, "ccrm"),  # drops channels
+        ("fpn-fine", SMALL_ENCODER, {"stem_channels": 8, "fine_channels": 16}, "ccrm"),
         ("deeplabv3plus", SMALL_ENCODER, {}, "spatial"),  # drops elements
         ("segformer", "mit_b0", {}, "none"),  # drops samples
     ],

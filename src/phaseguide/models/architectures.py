@@ -13,11 +13,15 @@ from typing import Any
 from phaseguide.errors import ModelError
 
 SAM = "sam"
-"""The architecture of `phaseguide.models.backbones.sam`; the others are from segmentation-models-pytorch."""
+"""The architecture of `phaseguide.models.backbones.sam`."""
+FPN = "fpn"
+FINE = "fpn-fine"
+"""The architecture of `phaseguide.models.backbones.fine`; those of `ARCHITECTURES` are from
+segmentation-models-pytorch."""
 ARCHITECTURES = {
     "unet": "Unet",
     "unetplusplus": "UnetPlusPlus",
-    "fpn": "FPN",
+    FPN: "FPN",
     "deeplabv3plus": "DeepLabV3Plus",
     "segformer": "Segformer",
 }
@@ -64,6 +68,16 @@ def _wholes(fewest: int, most: int, high: int) -> Check:
     return check
 
 
+def _eights() -> Check:
+    """Channels that are normalised in groups of eight."""
+
+    def check(value: Any) -> str:
+        fits = not _whole(8, WIDEST)(value) and value % 8 == 0
+        return "" if fits else f"a multiple of 8 from 8 to {WIDEST}"
+
+    return check
+
+
 def _matches(pattern: re.Pattern[str], what: str) -> Check:
     return lambda value: "" if isinstance(value, str) and pattern.fullmatch(value) else what
 
@@ -79,17 +93,18 @@ _UNET = {
     "decoder_use_norm": _one_of(True, False, "batchnorm", "layernorm", "instancenorm", "identity"),
     "decoder_attention_type": _one_of(None, "scse"),
 }
+_FPN = {
+    **_BLEND,
+    "decoder_pyramid_channels": _WIDTH,
+    "decoder_segmentation_channels": _WIDTH,
+    "decoder_merge_policy": _one_of("add", "cat"),
+    "decoder_dropout": _SHARE,
+}
 _DECODERS: dict[str, dict[str, Check]] = {
     "unet": {**_UNET, "skips": _FLAG},
     "unetplusplus": _UNET,
-    "fpn": {
-        **_DEPTH,
-        **_BLEND,
-        "decoder_pyramid_channels": _WIDTH,
-        "decoder_segmentation_channels": _WIDTH,
-        "decoder_merge_policy": _one_of("add", "cat"),
-        "decoder_dropout": _SHARE,
-    },
+    FPN: {**_DEPTH, **_FPN},
+    FINE: {**_FPN, "stem_channels": _eights(), "fine_channels": _eights()},
     "deeplabv3plus": {
         **_DEPTH,
         "encoder_output_stride": _one_of(8, 16),
@@ -137,7 +152,7 @@ def check_backbone(
     value out of its range; see `phaseguide.models.backbones.base.BackboneOptions`.
     """
     if architecture not in _DECODERS:
-        known = ", ".join([*ARCHITECTURES, SAM])
+        known = ", ".join([*ARCHITECTURES, FINE, SAM])
         raise ModelError(f"Unknown architecture {architecture[:60]!r}. Choose one of {known}.")
     if _ENCODER.fullmatch(encoder) is None or len(encoder) > 80:
         raise ModelError(

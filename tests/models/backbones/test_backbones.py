@@ -9,7 +9,7 @@ import torch
 
 from phaseguide.errors import ModelError
 from phaseguide.models import architectures
-from phaseguide.models.architectures import ARCHITECTURES
+from phaseguide.models.architectures import ARCHITECTURES, FINE
 from phaseguide.models.backbones import registry
 from phaseguide.models.backbones.base import Backbone, BackboneOptions, Features, pad_to_stride
 from phaseguide.models.backbones.registry import build_backbone
@@ -20,7 +20,7 @@ SCHEME = PhaseScheme.from_names(["ferrite", "pearlite", "martensite"])
 ENCODER = "tu-tf_efficientnet_lite0"
 
 
-@pytest.mark.parametrize("architecture", list(ARCHITECTURES))
+@pytest.mark.parametrize("architecture", [*ARCHITECTURES, FINE])
 def test_split_equals_plain_forward_for_odd_sizes(architecture: str) -> None:
     torch.manual_seed(0)
     backbone = build_backbone(BackboneOptions(architecture, ENCODER), 3).eval()
@@ -74,7 +74,7 @@ def test_imagenet_start_is_offline_and_grey_equals_repeated_grey(index: int) -> 
         assert torch.allclose(one, three, atol=2e-3, rtol=1e-3)
 
 
-@pytest.mark.parametrize("architecture", list(ARCHITECTURES))
+@pytest.mark.parametrize("architecture", [*ARCHITECTURES, FINE])
 def test_guidance_at_several_scales(architecture: str) -> None:
     torch.manual_seed(0)
     options = GuidanceOptions("ccrm", {"coordinates": False, "delta": 1.0}, scales=4)
@@ -98,6 +98,32 @@ def test_what_cannot_be_built_says_why() -> None:
         build_backbone(BackboneOptions("unet", "resnet18"), 3).load_pretrained()
     with pytest.raises(ModelError, match="1 or 3 channels"):
         build_backbone(BackboneOptions("unet", ENCODER, 2), 3).load_pretrained()
+
+
+def test_the_map_at_half_size_has_a_say_in_the_fine_pyramid() -> None:
+    torch.manual_seed(0)
+    options = BackboneOptions(FINE, ENCODER, decoder={"stem_channels": 8, "fine_channels": 16})
+    backbone = build_backbone(options, 3).eval()
+    assert backbone.channels == [16, 24, 40, 112, 320] and backbone.options is options
+    backbone.load_pretrained()
+    torch.nn.init.normal_(
+        backbone.net.decoder.correction.weight
+    )  # nothing is corrected before the first step
+    features = backbone.encode(torch.randn(1, 1, 64, 64))
+    changed = replace(features, maps=list(features.maps))
+    changed.maps[1] = features.maps[1].clone()
+    changed.maps[1][..., 16, 16] += 1.0
+    with torch.inference_mode():
+        moved = (backbone.decode(changed) - backbone.decode(features)).abs().amax((0, 1))
+    assert moved.argmax() // 64 in range(28, 40) and moved.argmax() % 64 in range(28, 40)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("stem_channels", 12), ("fine_channels", 0), ("encoder_depth", 4)]
+)
+def test_widths_of_the_fine_pyramid_are_checked(name: str, value: int) -> None:
+    with pytest.raises(ModelError, match=name):
+        build_backbone(BackboneOptions(FINE, ENCODER, decoder={name: value}), 3)
 
 
 class Pixelwise(Backbone):

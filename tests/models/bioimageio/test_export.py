@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from phaseguide.errors import ModelError
-from phaseguide.models.architectures import ARCHITECTURES
+from phaseguide.models.architectures import ARCHITECTURES, FINE
 from phaseguide.models.backbones.base import BackboneOptions
 from phaseguide.models.bioimageio import export
 from phaseguide.models.bioimageio.description import PackageText
@@ -183,7 +183,7 @@ def test_the_described_preprocessing_is_ours(dtype_image: np.ndarray) -> None:
     )
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", [*ARCHITECTURES, FINE])
 def test_every_architecture_can_be_traced_and_stays_as_it_was(architecture: str) -> None:
     torch.manual_seed(0)
     options = BackboneOptions(architecture, "tu-tf_efficientnet_lite0", 3)

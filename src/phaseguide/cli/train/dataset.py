@@ -122,7 +122,7 @@ def train(
         ),
     ] = None,
     architecture: Annotated[
-        str, typer.Option(help="unet, unetplusplus, fpn, deeplabv3plus, segformer or sam.")
+        str, typer.Option(help="unet, unetplusplus, fpn, fpn-fine, deeplabv3plus, segformer or sam.")
     ] = TRAINING["architecture"],
     encoder: Annotated[
         str, typer.Option(help="Any encoder of segmentation-models-pytorch; of sam vit_b, vit_l or vit_h.")

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from pkgutil import resolve_name
 
-from phaseguide.models.architectures import ARCHITECTURES, SAM, check_backbone
+from phaseguide.models.architectures import ARCHITECTURES, FINE, SAM, check_backbone
 from phaseguide.models.backbones.base import Backbone, BackboneOptions
 
 BACKBONES: dict[str, str] = {
     **dict.fromkeys(ARCHITECTURES, "phaseguide.models.backbones.unet:LibraryBackbone"),
+    FINE: "phaseguide.models.backbones.fine:FineBackbone",
     SAM: "phaseguide.models.backbones.sam:SamBackbone",
 }
 """Name of an architecture to module and class: by name, so that no network imports the libraries of another."""
