@@ -70,7 +70,7 @@ def test_the_usual_schedule_is_bit_for_bit_what_it_is_written_out() -> None:
         assert type(optimiser) is torch.optim.AdamW
         for step in range(steps):
             set_rate(optimiser, step, steps)
-            set_modes(model, stage, cfg.batch)
+            set_modes(model, stage, cfg)
             redraws = 20 if stage.name == "guidance" else 0
             pixels, labels, ratios = draw_crops(images, cfg, generator, redraws=redraws)
             shown = jitter_brightness(pixels, stage.degrade, generator)
@@ -144,7 +144,7 @@ def test_adam_at_one_constant_rate_for_all_parts() -> None:
 @pytest.mark.parametrize(("batch", "moving"), [(8, True), (4, False)])
 def test_batch_norms_move_with_the_published_batch(batch: int, moving: bool) -> None:
     run = _Run(data(), published(batch=batch), "model", None, None)
-    set_modes(run.model, run.stages[0], batch)
+    set_modes(run.model, run.stages[0], run.config)
     norms = [
         m
         for part in run.model.backbone.encoder_parts().values()

@@ -43,7 +43,7 @@ def test_one_command_trains_calibrates_and_sweeps(data: Path) -> None:
         data, "--set", "crossfit=3", "--checkpoint", checkpoint, "--json", numbers, "--card", card
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    assert "(fold 1, backbone)" in done.output and "By models that had not seen the image" in done.output
+    assert "(fold 1, backbone)" in done.output and "by models that had not seen them" in done.output
     model = load_model(data.parent / "m.safetensors").card
     assert model.calibration.source.startswith("folds 1, 2, 3: 3 images")
     assert model.description == "told" and model.inference.views[0].flip == "x"

@@ -92,7 +92,11 @@ def test_stopped_after_the_first_look_everything_is_as_before(
         widget.panel.advanced.controls["invert"].setChecked(True)  # encoded anew
     kept = phases(viewer, image)
     widget.segment()
-    qtbot.waitUntil(lambda: "second look" in widget.panel.status.text())
+    looks = 1 + before
+    qtbot.waitUntil(
+        lambda: len(watched.looks) == looks and np.array_equal(phases(viewer, image), watched.looks[-1])
+    )
+    assert "second look" in widget.panel.status.text()
     widget.refresh()  # as when the user moves through the planes meanwhile
     np.testing.assert_array_equal(phases(viewer, image), watched.looks[-1])
     widget.stop()
