@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def report(result: TrainingResult, card: Card, out: Path, json_target: str | None) -> None:
     """Print what a model scores on images that it has not learnt from, and where it is."""
     scores = card.scores.get("validation", {})
-    further = {words: one for words, one in result.card.scores.items() if words != "validation"}
+    unseen = card.scores.get(CROSSFIT)
+    further = {key: one for key, one in result.card.scores.items() if key not in ("validation", CROSSFIT)}
     console = page(json_target)
     if scores:
         table = make_table(
@@ -30,8 +31,8 @@ def report(result: TrainingResult, card: Card, out: Path, json_target: str | Non
         table.add_section()
         table.add_row("mean over phases", percent(scores["dice_mean"]), percent(scores["miou"]))
         console.print(table)
-    for key, one in further.items():
-        words = "the images of the folds, by models that had not seen them" if key == CROSSFIT else key
+    folds = {"the images of the folds, by models that had not seen them": unseen} if unseen else {}
+    for words, one in {**further, **folds}.items():
         told = f"Dice {percent(one['dice_mean'])} %, mIoU {percent(one['miou'])} %"
         console.print(f"On {words}: {told}.", soft_wrap=True)
     if result.stopped_early:
@@ -48,6 +49,6 @@ def report(result: TrainingResult, card: Card, out: Path, json_target: str | Non
             "images": result.record.get("images"),
             "validation": scores,
             **({"further": further} if further else {}),
-            **({"folds": result.record["folds"]} if "folds" in result.record else {}),
+            **({"crossfit": unseen, "folds": result.record["folds"]} if unseen else {}),
         },
     )
