@@ -114,7 +114,7 @@ def onnx_network(
     if reason or keys is None:
         if wish == "onnx":
             yield Notice(
-                f"ONNX Runtime was asked for, but {reason or 'not for such a network'}. Torch is used."
+                f"ONNX Runtime was asked for, but {reason or 'it does not know such a network'}. Torch is used."
             )
         return None
     state = (keys.model, torch.get_num_threads())
