@@ -65,7 +65,8 @@ class Advanced(Settings):
         "auto",
         "Runtime on a CPU",
         "What runs the network before it knows a ratio. ONNX Runtime (extra fast-cpu) takes about two "
-        "thirds of the time, and is used only where its labels agree with those of torch. Automatic: for images from 512 x 512 px.",
+        "thirds of the time, and is used only where its labels agree with those of torch. "
+        "Automatic: for images from 512 x 512 px.",
         words={"auto": "fastest found", "torch": "torch", "onnx": "ONNX Runtime"},
     )
     flips: Literal["model", "on", "off"] = setting(
