@@ -14,6 +14,12 @@ def user_data_folder() -> Path:
     return Path(told or platformdirs.user_data_dir("phaseguide", appauthor=False))
 
 
+def user_cache_folder() -> Path:
+    """Folder of what can be made again; the variable PHASEGUIDE_DATA_DIR moves it too."""
+    told = os.environ.get("PHASEGUIDE_DATA_DIR")
+    return Path(told or platformdirs.user_cache_dir("phaseguide", appauthor=False))
+
+
 def user_model_folder() -> Path:
     """Folder of the models that the user added."""
     return user_data_folder() / "models"

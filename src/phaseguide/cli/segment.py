@@ -19,6 +19,7 @@ from phaseguide.cli.shared.output import (
     MarginsOption,
     ModelOption,
     ModeOption,
+    RuntimeOption,
     TileOption,
     check_mode,
     make_table,
@@ -118,6 +119,7 @@ def segment(
         bool, typer.Option("--overwrite", help="Replace results of an earlier run.")
     ] = False,
     device: DeviceOption = "auto",
+    runtime: RuntimeOption = "auto",
     flips: FlipsOption = None,
     tile: TileOption = None,
     embeddings: EmbeddingsOption = None,
@@ -155,7 +157,7 @@ def segment(
     from phaseguide.models.zoo import find_model, open_model
     from phaseguide.segmentation.constraints.prompt_files import read_prompts
     from phaseguide.segmentation.constraints.region_files import read_regions
-    from phaseguide.segmentation.network.device import choose_device
+    from phaseguide.segmentation.network.device import check_runtime, choose_device
     from phaseguide.segmentation.request import Request
 
     acts = check_mode(mode)
@@ -188,6 +190,7 @@ def segment(
     numbers = [] if json_target in (None, STANDARD_OUTPUT) else [json_target]
     check_results(files, out, overlay=overlay, replace=overwrite, others=numbers)
     choose_device(device)
+    check_runtime(runtime)
     kept = read_embeddings(embeddings, embeddings_gb)
     painted = None if edits is None else read_label_map(edits)
     opened = open_model(model)
@@ -211,6 +214,7 @@ def segment(
     options = BatchOptions(
         exclude_info_bar=exclude_info_bar,
         device=device,
+        runtime=runtime,
         flips=flips,
         tile=tile,
         overlay=overlay,

@@ -96,7 +96,7 @@ def _estimate(
     if model is None:
         return counted_share(labels, scheme, plane.name)[0]
 
-    from phaseguide.segmentation.network.logits import excluded_only
+    from phaseguide.segmentation.edits import excluded_only
     from phaseguide.segmentation.request import Request
     from phaseguide.segmentation.session import Session
 

@@ -40,7 +40,7 @@ class BatchOptions:
     ----------
     exclude_info_bar : bool
         Leave detected information bars and an empty rim out of every area share.
-    device, flips, tile
+    device, flips, tile, runtime
         See `Session`.
     overlay : bool
         Write an overlay picture too.
@@ -60,6 +60,7 @@ class BatchOptions:
     device: str = "auto"
     flips: bool | None = None
     tile: int | None = None
+    runtime: str = "auto"
     overlay: bool = False
     replace: bool = True
     embeddings: EmbeddingFolder | Literal["off"] | None = None
@@ -305,6 +306,7 @@ def open_micrograph(
         device=options.device,
         flips=options.flips,
         tile=options.tile,
+        runtime=options.runtime,
         name=name,
         pixel_size_um=micrograph.pixel_size_um,
         embeddings=options.embeddings,

@@ -33,6 +33,7 @@ class Options:
     invert: bool = False
     memory_mb: int = Advanced.default("memory_mb")
     embeddings_gb: float | None = None
+    runtime: str = Advanced.default("runtime")
 
 
 class SessionStore:
@@ -99,6 +100,7 @@ class SessionStore:
             image,
             edits=edits,
             device=options.device,
+            runtime=options.runtime,
             tile=options.tile,
             flips=options.flips,
             invert=options.invert,

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from phaseguide.errors import MicrographError
 from phaseguide.micrographs.arrays import as_label_array
-from phaseguide.phases import PhaseScheme
+from phaseguide.phases import EXCLUDED, PhaseScheme
 
 Labels = NDArray[np.uint8]
 
@@ -42,3 +42,8 @@ def say_the_same(one: Labels | None, other: Labels | None) -> bool:
         said = one if other is None else other
         return said is None or not said.any()
     return np.array_equal(one, other)
+
+
+def excluded_only(edits: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
+    """Return of manual edits only what is excluded; None without edits."""
+    return None if edits is None else np.where(edits == EXCLUDED, np.uint8(EXCLUDED), np.uint8(0))

@@ -205,6 +205,7 @@ def run_settings(
     settings = {
         "device": session.device.kind,
         "device_name": session.device.name,
+        "runtime": session.runtime,
         "tile": session.tile,
         "flips": flips,
         "invert": invert,

@@ -21,12 +21,12 @@ from phaseguide.ratios import (
     validate_ratio,
 )
 from phaseguide.segmentation.constraints.prompts import check_prompts, describe_overhang
-from phaseguide.segmentation.edits import say_the_same, take_edits
+from phaseguide.segmentation.edits import excluded_only, say_the_same, take_edits
 from phaseguide.segmentation.matching.match import argmax_labels
 from phaseguide.segmentation.network.channels import fit_channels
-from phaseguide.segmentation.network.device import Device, default_memory_mb
+from phaseguide.segmentation.network.device import Device, check_runtime, default_memory_mb
 from phaseguide.segmentation.network.embedding_files import EmbeddingFolder, usual_embedding_folder
-from phaseguide.segmentation.network.logits import SMALLEST_TILE, Scoring, Window, excluded_only
+from phaseguide.segmentation.network.logits import SMALLEST_TILE, Scoring, Window
 from phaseguide.segmentation.request import FirstLook, Preview, Request, Segmentation
 from phaseguide.segmentation.review.advice import (
     out_of_distribution_warning,
@@ -81,11 +81,15 @@ class Session:
     embeddings : EmbeddingFolder or "off", optional
         Where features and scores without a ratio are kept on disk for later sessions. None: as the variable
         PHASEGUIDE_EMBEDDINGS says, which by default is nowhere.
+    runtime : str
+        What runs the network without a ratio: ``torch``; ``auto``, which is ONNX Runtime on the CPU where the extra
+        ``fast-cpu`` is installed, the image has at least 512 x 512 px and the labels agree with those of torch; or
+        ``onnx``, for small images too, and with a notice where it cannot be used.
 
     Raises
     ------
     MicrographError, ModelError, DeviceError
-        An image that cannot be segmented, a model for other channels, a device that is not there.
+        An image that cannot be segmented, a model for other channels, a device or runtime that is not there.
     """
 
     def __init__(
@@ -103,6 +107,7 @@ class Session:
         name: str = "image",
         pixel_size_um: float | None = None,
         embeddings: EmbeddingFolder | Literal["off"] | None = None,
+        runtime: str = "torch",
     ) -> None:
         image = as_image_array(image, name)
         check_shape(image, name)
@@ -123,6 +128,7 @@ class Session:
             memory=(memory_mb or default_memory_mb()) * 1_000_000,
             name=name,
             folder=_choose_folder(embeddings),
+            runtime=check_runtime(runtime),
         )
         self._invert, self._pixel_size_um = invert, pixel_size_um
         self._unlike_training: tuple[str, ...] | None = None
@@ -139,6 +145,11 @@ class Session:
     def tile(self) -> int:
         """Largest side in the network at once, px; it shrinks when memory runs out."""
         return self._scoring.tile
+
+    @property
+    def runtime(self) -> str:
+        """What made the scores without a ratio: ``torch``, or ``onnxruntime`` and its version."""
+        return self._scoring.runtime
 
     @property
     def views(self) -> Sequence[ViewCard]:

@@ -33,10 +33,11 @@ from phaseguide.segmentation.constraints.regions import (
     report_regions,
     whole_composition,
 )
+from phaseguide.segmentation.edits import excluded_only
 from phaseguide.segmentation.matching.islands import raise_cleaned, remove_small_islands
 from phaseguide.segmentation.matching.match import Match, Matcher, argmax_labels, match_ratio
 from phaseguide.segmentation.matching.prior_shift import prior_shift
-from phaseguide.segmentation.network.logits import Scoring, Window, excluded_only
+from phaseguide.segmentation.network.logits import Scoring, Window
 from phaseguide.segmentation.network.told import Told
 from phaseguide.segmentation.request import FEEDING_BACK, FirstLook, FoundRatio, Mode, Preview, Request
 from phaseguide.segmentation.review.advice import (

@@ -43,9 +43,10 @@ class Watched:
 
         def segment(session: Any, request: Any, focus: Any = None) -> Iterator[Any]:
             for event in whole(session, request, focus):
+                if isinstance(event, FirstLook):
+                    self.looks.append(event.labels)  # before the window can show it
                 yield event
                 if isinstance(event, FirstLook):
-                    self.looks.append(event.labels)
                     self.may_go_on.wait(60)
 
         monkeypatch.setattr(Session, "segment", segment)

@@ -37,6 +37,7 @@ def asked_of_the_worker(widget: Any) -> dict[str, Any]:
         "min_island_px": request.min_island_px,
         "invert": job.options.invert,
         "device": job.options.device,
+        "runtime": job.options.runtime,
         "flips": job.options.flips,
         "tile": job.options.tile,
         "memory_mb": job.options.memory_mb,

@@ -17,6 +17,7 @@ from phaseguide.cli.shared.output import (
     DeviceOption,
     FlipsOption,
     JsonOption,
+    RuntimeOption,
     make_table,
     page,
     percent,
@@ -180,6 +181,7 @@ def rerun(
         ),
     ] = None,
     device: DeviceOption = "auto",
+    runtime: RuntimeOption = "auto",
     flips: FlipsOption = None,
     exclude_info_bar: Annotated[
         bool,
@@ -199,7 +201,12 @@ def rerun(
     from phaseguide.jobs.project.rerun_project import rerun as run
 
     project = open_with(folder, fields or ())
-    options: dict[str, Any] = {"device": device, "flips": flips, "exclude_info_bar": exclude_info_bar}
+    options: dict[str, Any] = {
+        "device": device,
+        "runtime": runtime,
+        "flips": flips,
+        "exclude_info_bar": exclude_info_bar,
+    }
     outcome: Rerun = draw(run(project, fields or None, **options))
     table = make_table("Area %", ("field", *RESULT_COLUMNS), left=3)
     for entry in outcome.done:

@@ -71,6 +71,13 @@ JsonOption = Annotated[
 DeviceOption = Annotated[
     str, typer.Option(help="Where to compute: auto, cpu, cuda or mps. auto takes the fastest there is.")
 ]
+RuntimeOption = Annotated[
+    str,
+    typer.Option(
+        help="What runs the network on a CPU before it knows a ratio: torch, onnx (ONNX Runtime, the extra fast-cpu), "
+        "or auto, which takes onnx where it is installed, labels agree, and the image has 512 x 512 px or more."
+    ),
+]
 MarginsOption = Annotated[
     bool,
     typer.Option(

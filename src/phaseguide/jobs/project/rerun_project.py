@@ -57,6 +57,7 @@ def rerun(
     *,
     device: str = "auto",
     flips: bool | None = None,
+    runtime: str = "auto",
     exclude_info_bar: bool = True,
 ) -> Iterator[RerunEvent]:
     """Segment fields and save the results in the project; stop it by closing the generator.
@@ -69,7 +70,7 @@ def rerun(
     project : Project
     field_ids : sequence of str, optional
         None: those of `fields_to_run`.
-    device, flips
+    device, flips, runtime
         See `phaseguide.segmentation.session.Session`.
     exclude_info_bar : bool
         Leave a detected information bar out of every area share.
@@ -95,7 +96,7 @@ def rerun(
     failed: dict[str, PhaseguideError] = {}
     if ids:
         yield Progress("Loading the model", 0, 0)
-        options = BatchOptions(exclude_info_bar=exclude_info_bar, device=device, flips=flips)
+        options = BatchOptions(exclude_info_bar=exclude_info_bar, device=device, flips=flips, runtime=runtime)
         run = _Run(project, _open_model(project), options)
         for event in run.events(ids):
             if isinstance(event, Segmented):

@@ -62,6 +62,13 @@ def choose_device(wish: str = "auto") -> Device:
     return Device("cpu", f"CPU, {threads} thread{'s' if threads != 1 else ''}", reason, half=False)
 
 
+def check_runtime(wish: str) -> str:
+    """Return what is to run networks on a CPU; `DeviceError` for anything but auto, torch or onnx."""
+    if wish not in ("auto", "torch", "onnx"):
+        raise DeviceError(f"Unknown runtime {wish!r}. Choose auto, torch or onnx.")
+    return wish
+
+
 def computes_bfloat16(kind: str) -> bool:
     """Whether a device has bfloat16 of its own; older NVIDIA cards only imitate it, slower than single precision."""
     import torch

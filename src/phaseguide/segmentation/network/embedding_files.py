@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import platformdirs
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from phaseguide.errors import PhaseguideError
+from phaseguide.folders import user_cache_folder
 from phaseguide.segmentation.settings import Advanced
 
 FOLDER_VARIABLE = "PHASEGUIDE_EMBEDDINGS"
@@ -256,8 +256,7 @@ class EmbeddingFolder:
 
 def default_folder() -> Path:
     """Folder of embeddings where none was named; the variable PHASEGUIDE_DATA_DIR moves it."""
-    base = os.environ.get("PHASEGUIDE_DATA_DIR") or platformdirs.user_cache_dir("phaseguide", appauthor=False)
-    return Path(base) / "embeddings"
+    return user_cache_folder() / "embeddings"
 
 
 def embedding_folder(wish: str, limit_gb: float | None = None) -> EmbeddingFolder | None:

@@ -144,6 +144,11 @@ class Embeddings:
         MEMORY.enter(self, self._owner, room)
 
     @property
+    def on_disk(self) -> bool:
+        """Whether they are looked for on disk, and kept there."""
+        return self._folder is not None
+
+    @property
     def held(self) -> int:
         """Bytes of this image's features in memory."""
         return MEMORY.held(self._owner)

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
+from phaseguide.events import Notice, Progress
 from phaseguide.models.backbones.base import Features
 from phaseguide.models.card import ViewCard
 from phaseguide.models.folding import folded
@@ -20,9 +22,10 @@ from phaseguide.models.segmenter import GuidedSegmenter, normalise_image
 from phaseguide.segmentation.network.device import Device, computes_bfloat16
 from phaseguide.segmentation.network.embedding_files import EmbeddingFolder
 from phaseguide.segmentation.network.embeddings import Embeddings
+from phaseguide.segmentation.network.fast_cpu import SAMPLE_PX, OnnxError, OnnxNetwork, onnx_network
 from phaseguide.segmentation.network.scratch import copy_beside, release, scratch_array
-from phaseguide.segmentation.network.tiling import Tile, blend_windows, plan_tiles
-from phaseguide.segmentation.network.unsure import leads_of_cells, plan_places
+from phaseguide.segmentation.network.tiling import Tile, blend_windows, middle_of, plan_tiles
+from phaseguide.segmentation.network.unsure import add_views, leads_of_cells, plan_places
 
 _BYTES_A_PIXEL = 6
 _STRIP = 1024  # rows a step
@@ -61,6 +64,10 @@ class EncodedImage:
     ----------
     embeddings : Embeddings
         The features; those in memory are shared with other sessions on the same image.
+    onnx : OnnxNetwork or None
+        Runs the network without a ratio where nobody has its features yet; None: torch does.
+    ran : str
+        What made the scores without a ratio: ``torch``, or ``onnxruntime`` and its version.
     """
 
     def __init__(
@@ -97,6 +104,8 @@ class EncodedImage:
         self.tiles = [tile.moved(rows.start, columns.start) for tile in tiles]
         self._first_view: dict[int, NDArray[np.float32]] = {}
         self._first_view_bytes = 0
+        self.onnx: OnnxNetwork | None = None
+        self.ran = "torch"
         # What else grows with the image is taken off: its pixels, label maps, masks of a step.
         self._room = self.memory // 2 - _BYTES_A_PIXEL * self.height * self.width
         self.embeddings = Embeddings(
@@ -109,6 +118,22 @@ class EncodedImage:
             room=self._room,
             folder=folder,
         )
+
+    def take_onnx(self, wish: str) -> Generator[Progress | Notice, None, None]:
+        """Let ONNX Runtime run the network without a ratio where it can; ``wish`` as in `onnx_network`."""
+        self.onnx = yield from onnx_network(
+            self.segmenter,
+            wish,
+            self.device,
+            keeps_features=self.embeddings.on_disk,
+            shape=self.metal.seen.shape[:2],
+            sample=lambda: self._shown(middle_of(self.metal.window, SAMPLE_PX), self.views[0]),
+        )
+
+    def release(self) -> None:
+        """Give back the memory that ONNX Runtime keeps from one view to the next."""
+        if self.onnx is not None:
+            self.onnx.release(self.segmenter.in_channels)
 
     def scores(
         self,
@@ -133,9 +158,12 @@ class EncodedImage:
                 yield done, steps
             else:
                 mean: NDArray[np.float32] | None = None
+                ratio = None if ratios is None else ratios[index]
                 for number in range(len(views)):
-                    features = self._features(tile, number)
-                    view = self._decoded(features, tile, number, None if ratios is None else ratios[index])
+                    if ratio is None and not self._wants_features(tile, number):
+                        view = self._fresh(tile, number)
+                    else:
+                        view = self._decoded(self._features(tile, number), tile, number, ratio)
                     mean = view if mean is None else mean + view
                     done += 1
                     yield done, steps
@@ -182,14 +210,13 @@ class EncodedImage:
             weights[place.tile.window] += weight
             tile = place.tile.moved(rows.start, columns.start)
             for number in range(1, len(self.views)):
-                scores = self._decoded(self._encoded(tile, self.views[number]), tile, number, None)
-                self.embeddings.made += 1
+                scores = self._fresh(tile, number)
                 for whole, part in zip(found, scores, strict=True):
                     whole[place.tile.window] += part * weight
             release(found)
         for top in range(0, height, _STRIP):
             strip = slice(top, top + _STRIP)
-            _add_views(seen[:, strip], found[:, strip], weights[strip], len(self.views) - 1)
+            add_views(seen[:, strip], found[:, strip], weights[strip], len(self.views) - 1)
             release(total)
             release(found)
         for tile in self.tiles:
@@ -231,7 +258,7 @@ class EncodedImage:
         total = copy_beside(plain)
         shown = [self._prompts_of(tile, prompts) for tile in self.tiles]
         todo = [i for i in range(len(self.tiles)) if ratios is not None or shown[i] is not None]
-        late = [i for i in todo if focus is not None and not _touches(self.tiles[i], focus)]
+        late = [i for i in todo if focus is not None and not self.tiles[i].touches(focus)]
         order = [i for i in todo if i not in set(late)] + late
         for done, index in enumerate(order, start=1):
             tile = self.tiles[index]
@@ -303,14 +330,39 @@ class EncodedImage:
         given = None
         if ratio is not None:
             given = torch.as_tensor(ratio, dtype=torch.float32, device=self.device.torch_device)[None]
-        size = (tile.height, tile.width)
         with torch.inference_mode(), self._precision():
             logits = self._network.decode(features, given, prompts).float()
+        return self._turned_back(logits, tile, number)
+
+    def _turned_back(self, logits: Tensor, tile: Tile, number: int) -> NDArray[np.float32]:
+        """Scores of one view of a tile as the image lies."""
+        size = (tile.height, tile.width)
+        with torch.inference_mode():
             logits = torch.flip(logits, FLIP_AXES[self.views[number].flip])
             if logits.shape[-2:] != size:
                 logits = F.interpolate(logits, size=size, mode="bilinear")
-        scores: NDArray[np.float32] = logits[0].cpu().numpy()
+            scores: NDArray[np.float32] = logits[0].cpu().numpy()
         return scores
+
+    def _wants_features(self, tile: Tile, number: int) -> bool:
+        """Whether torch makes the scores of a view without a ratio, and its features are kept."""
+        return self.onnx is None or self.embeddings.at_hand(tile, self.views[number : number + 1])
+
+    def _fresh(self, tile: Tile, number: int) -> NDArray[np.float32]:
+        """Scores of one view of a tile without a ratio, whose features are not kept."""
+        self.embeddings.made += 1
+        image = self._shown(tile, self.views[number])
+        if self.onnx is not None:
+            try:
+                logits = self.onnx.scores(image)
+                self.ran = self.onnx.name
+                return self._turned_back(logits, tile, number)
+            except OnnxError as error:
+                self.onnx = None
+                self.embeddings.notices.append(str(error))
+        with torch.inference_mode(), self._precision():
+            features = self._network.encode(image)
+        return self._decoded(features, tile, number, None)
 
     def _features(self, tile: Tile, number: int) -> Features:
         """Features of one view of a tile; kept as far as the budget goes."""
@@ -320,14 +372,18 @@ class EncodedImage:
 
     def _encoded(self, tile: Tile, view: ViewCard) -> Features:
         """Run the encoder on one view of a tile."""
+        with torch.inference_mode(), self._precision():
+            return self._network.encode(self._shown(tile, view))
+
+    def _shown(self, tile: Tile, view: ViewCard) -> Tensor:
+        """One view of a tile as the network gets it."""
         planes = normalise_image(self.pixels[tile.window], self.limits, invert=self.invert)
         with torch.inference_mode(), self._precision():
             image = torch.from_numpy(planes)[None].to(self.device.torch_device)
             if view.zoom != 1:
                 size = [max(2, round(n * view.zoom)) for n in image.shape[-2:]]
                 image = F.interpolate(image, size=size, mode="bilinear", antialias=view.zoom < 1)
-            image = torch.flip(image, FLIP_AXES[view.flip]).contiguous(memory_format=torch.channels_last)
-            return self._network.encode(image)
+            return torch.flip(image, FLIP_AXES[view.flip]).contiguous(memory_format=torch.channels_last)
 
     def _precision(self) -> AbstractContextManager[Any]:
         if not self.device.half:
@@ -342,28 +398,3 @@ class EncodedImage:
         with self._precision():
             name = str(torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32)
         return f"{name} folded" if self._folds else name
-
-
-def _add_views(
-    scores: NDArray[np.float32], found: NDArray[np.float32], weights: NDArray[np.float32], views: int
-) -> None:
-    """Average the first view's scores, (K, h, w), with those of other views, in place.
-
-    ``found`` is the sum of theirs times ``weights``, (h, w), which fall from 1, or more where places meet, to 0.
-    """
-    share = np.minimum(weights, 1) * views  # how many views more a pixel has
-    scale = share / np.maximum(weights, np.finfo(np.float32).tiny) / views
-    for plane, other in zip(scores, found, strict=True):
-        plane += other * scale
-        plane /= 1 + share
-
-
-def _touches(tile: Tile, window: tuple[slice, slice]) -> bool:
-    """Whether a tile and a window of the image have pixels in common."""
-    rows, columns = window
-    return bool(
-        tile.top < rows.stop
-        and rows.start < tile.top + tile.height
-        and tile.left < columns.stop
-        and columns.start < tile.left + tile.width
-    )

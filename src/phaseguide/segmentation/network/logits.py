@@ -14,7 +14,6 @@ from phaseguide.models.card import ViewCard
 from phaseguide.models.metal import Metal
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.models.sam.prompts import Prompts
-from phaseguide.phases import EXCLUDED
 from phaseguide.ratios import Ratio, ratio_from_labels, shift_to_mean
 from phaseguide.segmentation.matching.islands import smooth_scores
 from phaseguide.segmentation.matching.match import Matcher, argmax_labels
@@ -50,10 +49,11 @@ class Scoring:
         invert: bool,
         memory: int,
         name: str,
+        runtime: str = "torch",
         unsure_below: float | None = None,
         folder: EmbeddingFolder | None = None,
     ) -> None:
-        self.model, self.metal, self.name = model, metal, name
+        self.model, self.metal, self.name, self._wish = model, metal, name, runtime
         self.device = choose_device(device)
         backbone = model.segmenter.backbone
         tile = backbone.preferred_tile(self.device.kind) if tile is None else tile
@@ -87,6 +87,11 @@ class Scoring:
     def tile(self) -> int:
         """Largest side in the network at once, px; it shrinks when memory runs out."""
         return self._tile
+
+    @property
+    def runtime(self) -> str:
+        """What made the scores without a ratio, see `EncodedImage.ran`."""
+        return "torch" if self._encoded is None else self._encoded.ran
 
     @property
     def plain(self) -> Scores | None:
@@ -125,7 +130,11 @@ class Scoring:
         while True:
             try:
                 if self._plain is None:
-                    self._plain = yield from self._encode(excluded)
+                    try:
+                        self._plain = yield from self._encode(excluded)
+                    finally:
+                        if self._encoded is not None:
+                            self._encoded.release()
                 return self._plain
             except (RuntimeError, MemoryError) as error:
                 yield Notice(self._fall_back(error))
@@ -234,6 +243,7 @@ class Scoring:
             self._encoded = EncodedImage(
                 self.model.segmenter, self.metal, self.device, tile=self._tile, **self._options
             )
+        yield from self._encoded.take_onnx(self._wish)
         tiles, embeddings = self._encoded.tiles, self._encoded.embeddings
         made = embeddings.made
         first_views = self._encoded.first_views
@@ -384,8 +394,3 @@ class Scoring:
             f"Not enough memory for {self.name} even in tiles of {SMALLEST_TILE} px. Close other programs, "
             "or crop the image."
         ) from error
-
-
-def excluded_only(edits: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
-    """Return of manual edits only what is excluded; None without edits."""
-    return None if edits is None else np.where(edits == EXCLUDED, np.uint8(EXCLUDED), np.uint8(0))

@@ -30,6 +30,23 @@ class Tile:
         """The same rectangle elsewhere."""
         return replace(self, top=self.top + down, left=self.left + right)
 
+    def touches(self, window: tuple[slice, slice]) -> bool:
+        """Whether the rectangle and a window of the image have pixels in common."""
+        rows, columns = window
+        return bool(
+            self.top < rows.stop
+            and rows.start < self.top + self.height
+            and self.left < columns.stop
+            and columns.start < self.left + self.width
+        )
+
+
+def middle_of(window: tuple[slice, slice], side: int) -> Tile:
+    """Return the middle of a window of the image, at most ``side`` px high and wide."""
+    sides = [min(side, part.stop - part.start) for part in window]
+    starts = [(part.start + part.stop - n) // 2 for part, n in zip(window, sides, strict=True)]
+    return Tile(*starts, *sides)
+
 
 def plan_tiles(height: int, width: int, side: int, overlap: int) -> list[Tile]:
     """Cover an image with as few tiles of at most ``side`` px as overlap by ``overlap`` px, all alike in size.

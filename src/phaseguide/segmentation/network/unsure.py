@@ -117,6 +117,20 @@ def plan_places(
     return plan(low)
 
 
+def add_views(
+    scores: NDArray[np.float32], found: NDArray[np.float32], weights: NDArray[np.float32], views: int
+) -> None:
+    """Average the first view's scores, (K, h, w), with those of other views, in place.
+
+    ``found`` is the sum of theirs times ``weights``, (h, w), which fall from 1, or more where places meet, to 0.
+    """
+    share = np.minimum(weights, 1) * views  # how many views more a pixel has
+    scale = share / np.maximum(weights, np.finfo(np.float32).tiny) / views
+    for plane, other in zip(scores, found, strict=True):
+        plane += other * scale
+        plane /= 1 + share
+
+
 def _boxes(unsure: Mask, side: int) -> list[_Box]:
     """Boxes around all unsure cells, cut where two smaller ones with their halos have fewer pixels than one."""
     todo, boxes = [(0, unsure.shape[0], 0, unsure.shape[1])], list[_Box]()

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from phaseguide.cli.shared.limits import REPEATS, read_sides
-from phaseguide.cli.shared.output import JsonOption
+from phaseguide.cli.shared.output import JsonOption, RuntimeOption
 from phaseguide.cli.shared.progress import draw
 from phaseguide.studies.commands.options import SizesOption, ThreadsOption
 
@@ -27,6 +27,7 @@ def speed(
     repeats: Annotated[
         int, typer.Option(**REPEATS, help="Of each measurement on small images; the median counts.")
     ] = 3,
+    runtime: RuntimeOption = "torch",
     json_target: JsonOption = None,
 ) -> None:
     """Measure start-up, first segmentation, changed ratio and memory against the plain network.
@@ -44,7 +45,12 @@ def speed(
 
     sides = read_sides(sizes)
     events = benchmark_speed(
-        find_model(model), sizes=sides, devices=device or None, threads=threads, repeats=repeats
+        find_model(model),
+        sizes=sides,
+        devices=device or None,
+        threads=threads,
+        repeats=repeats,
+        runtime=runtime,
     )
     report = draw(events)
     publish(to_lines(report), report.to_dict(), json_target)

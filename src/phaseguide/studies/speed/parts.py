@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from phaseguide.models.segmenter import GuidedSegmenter
+from phaseguide.segmentation.network.fast_cpu import OnnxNetwork
 from phaseguide.segmentation.request import FirstLook, Request
 from phaseguide.segmentation.session import Session
 
@@ -17,9 +18,11 @@ PARTS = (
     "opening the image",
     f"{FIRST}: encoder",
     f"{FIRST}: decoder",
+    f"{FIRST}: ONNX Runtime",
     f"{FIRST}: the rest",
     f"{SECOND}: encoder",
     f"{SECOND}: decoder",
+    f"{SECOND}: ONNX Runtime",
     f"{SECOND}: the rest",
 )
 """In the order in which they come; labels belong to the rest of the last look."""
@@ -79,8 +82,8 @@ def first_result(open_session: Callable[[], Session], wait: Callable[[], object]
 
 @contextmanager
 def _watched(spent: Callable[[str], None]) -> Iterator[None]:
-    """Tell when the encoder and the decoder of any network have run, and before that when the rest has."""
-    encode, decode = GuidedSegmenter.encode, GuidedSegmenter.decode
+    """Tell when the encoder and the decoder of any network have run, or both in one, and before that the rest."""
+    encode, decode, both = GuidedSegmenter.encode, GuidedSegmenter.decode, OnnxNetwork.scores
 
     def watched(part: str, real: Callable[..., Any]) -> Any:
         def run(*args: Any, **kwargs: Any) -> Any:
@@ -94,6 +97,8 @@ def _watched(spent: Callable[[str], None]) -> Iterator[None]:
     try:
         GuidedSegmenter.encode = watched("encoder", encode)  # type: ignore[method-assign]
         GuidedSegmenter.decode = watched("decoder", decode)  # type: ignore[method-assign]
+        OnnxNetwork.scores = watched("ONNX Runtime", both)  # type: ignore[method-assign]
         yield
     finally:
         GuidedSegmenter.encode, GuidedSegmenter.decode = encode, decode  # type: ignore[method-assign]
+        OnnxNetwork.scores = both  # type: ignore[method-assign]

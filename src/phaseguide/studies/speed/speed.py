@@ -61,6 +61,7 @@ class SpeedTask:
     size: int
     threads: int
     repeats: int
+    runtime: str = "torch"
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,9 @@ class SpeedRow:
     baseline_mb, peak_mb : float or None
         Resident memory with the model loaded, and the highest of the session's work.
     gpu_peak_mb : float or None
+    runtime : str
+        What ran the network without a ratio, see `phaseguide.segmentation.session.Session.runtime`; the plain forward
+        pass is torch's in any case.
     """
 
     device: str
@@ -104,6 +108,7 @@ class SpeedRow:
     gpu_peak_mb: float | None
     first_look_s: float | None = None
     parts_s: dict[str, float] = field(default_factory=dict)
+    runtime: str = "torch"
 
 
 SpeedEvent = Progress | Notice | SpeedRow | Finished[SpeedReport]
@@ -116,6 +121,7 @@ def benchmark_speed(
     devices: Sequence[str] | None = None,
     threads: int = 0,
     repeats: int = 3,
+    runtime: str = "torch",
 ) -> Iterator[SpeedEvent]:
     """Measure start-up, speed and memory; stop it by closing the generator.
 
@@ -131,6 +137,8 @@ def benchmark_speed(
         CPU threads of torch; 0 leaves its default.
     repeats : int
         Of every measurement below `LARGE`; the median counts.
+    runtime : {"torch", "auto", "onnx"}
+        See `phaseguide.segmentation.session.Session`.
 
     Raises
     ------
@@ -141,8 +149,9 @@ def benchmark_speed(
 
     from phaseguide.micrographs.records import sha256_of_file
     from phaseguide.models.model_file import read_card
-    from phaseguide.segmentation.network.device import choose_device
+    from phaseguide.segmentation.network.device import check_runtime, choose_device
 
+    check_runtime(runtime)
     check_sizes(sizes, 32)
     if devices is None:
         devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
@@ -156,7 +165,7 @@ def benchmark_speed(
     tasks = [
         Task(
             __name__,
-            SpeedTask(str(resolved(model)), device, size, threads, 1 if size >= LARGE else repeats),
+            SpeedTask(str(resolved(model)), device, size, threads, 1 if size >= LARGE else repeats, runtime),
             SpeedRow,
             f"{size} px on {device}",
             STAGES,
@@ -198,7 +207,7 @@ def measure(task: SpeedTask, on_stage: OnStage) -> SpeedRow:
 
     def open_session(pixels: NDArray[Any]) -> Session:
         MEMORY.clear()  # every repeat encodes
-        return Session(model, pixels, device=task.device, embeddings="off")
+        return Session(model, pixels, device=task.device, embeddings="off", runtime=task.runtime)
 
     def seconds(session: Session, request: Request) -> float:
         return timed(lambda: run_to_end(session.segment(request)), device.kind)[1].wall
@@ -224,6 +233,7 @@ def measure(task: SpeedTask, on_stage: OnStage) -> SpeedRow:
     parts = {name: statistics.median(one.parts[name] for one in first) for name in (*PARTS, READY)}
     looks = [one.look_s for one in first if one.look_s is not None]
     session = kept[0]
+    ran = session.runtime
     on_stage(STAGES[1])
     matching = [
         seconds(session, Request(asked=next(ratios), uncertainty=0.0, mode="matched"))
@@ -254,6 +264,7 @@ def measure(task: SpeedTask, on_stage: OnStage) -> SpeedRow:
         gpu_peak_mb=gpu_peak,
         first_look_s=statistics.median(looks) if looks else None,
         parts_s=parts,
+        runtime=ran,
     )
 
 
@@ -302,6 +313,7 @@ def to_lines(report: SpeedReport) -> list[str]:
             {
                 "device": lambda row: row.device,
                 "size": lambda row: row.size,
+                "runtime": lambda row: row.runtime,
                 "first look s": lambda row: fixed(row.first_look_s, 3),
                 "first s": lambda row: fixed(row.first_s, 3),
                 "matching s": lambda row: fixed(row.matching_s, 3),
@@ -325,7 +337,8 @@ def _parts_table(rows: Sequence[SpeedRow]) -> list[str]:
         return f"{seconds / row.forward_s:.2f} ({seconds / row.first_s:.0%})"
 
     titles = ("part", *(f"{row.size} on {row.device}" for row in rows))
-    lines = [[name, *(cells(row.parts_s.get(name, 0.0), row) for row in rows)] for name in (*PARTS, READY)]
+    names = [name for name in (*PARTS, READY) if any(row.parts_s.get(name) for row in rows)]
+    lines = [[name, *(cells(row.parts_s.get(name, 0.0), row) for row in rows)] for name in names]
     looks = [None if row.first_look_s is None else cells(row.first_look_s, row) for row in rows]
     lines.insert(-1, ["until the first look", *looks])  # type: ignore[list-item]
     lines.insert(-1, ["first result", *(cells(row.first_s, row) for row in rows)])

@@ -227,7 +227,7 @@ def places_finder(viewer: ViewerModel, panel: FinetunePanel, state: FinetuneStat
         from phaseguide.events import run_to_end
         from phaseguide.finetuning.suggest_places import rank_places
         from phaseguide.micrographs.margins import find_margins
-        from phaseguide.segmentation.network.logits import excluded_only
+        from phaseguide.segmentation.edits import excluded_only
         from phaseguide.segmentation.request import Request
         from phaseguide.segmentation.session import Session
 

@@ -12,7 +12,7 @@ from phaseguide.segmentation.settings import Advanced
 
 PLUGIN = "napari-phaseguide"
 
-PREFERRED = ("device", "flips", "tile", "memory_mb", "keep_embeddings", "embeddings_gb")
+PREFERRED = ("device", "runtime", "flips", "tile", "memory_mb", "keep_embeddings", "embeddings_gb")
 """Fields of `Advanced` that ``napari.yaml`` offers among napari's preferences."""
 
 
@@ -20,7 +20,15 @@ def session_options(advanced: Advanced) -> Options:
     """Return what a session is made with."""
     flips = {"model": None, "on": True, "off": False}[advanced.flips]
     kept = advanced.embeddings_gb if advanced.keep_embeddings else None
-    return Options(advanced.device, advanced.tile or None, flips, advanced.invert, advanced.memory_mb, kept)
+    return Options(
+        advanced.device,
+        advanced.tile or None,
+        flips,
+        advanced.invert,
+        advanced.memory_mb,
+        kept,
+        advanced.runtime,
+    )
 
 
 def read_preferences() -> tuple[Advanced, str]:
