@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +119,31 @@ def test_the_plan_counts_images_and_no_steps(model: LoadedModel) -> None:
     found = plan(model, [source(strokes())], QUICK)
     assert (found.crops, found.steps) == (1, 0)
     assert found.seconds > 0
+
+
+@pytest.mark.parametrize(("anchor", "kept"), [(3.0, True), (0.0, False)])
+def test_a_network_that_was_held_to_what_it_said_keeps_its_head(
+    model: LoadedModel, anchor: float, kept: bool
+) -> None:
+    head = neutral_head(len(model.card.scheme))
+    calibration = model.card.calibration.model_copy(update={"head": head})
+    parent = replace(model, card=model.card.model_copy(update={"calibration": calibration}))
+    how = FinetuneConfig(epochs=1, crop=64, batch=2, device="cpu", threads=1, anchor_weight=anchor)
+    (last,) = [e for e in finetune(parent, [source(strokes())], how) if isinstance(e, Finished)]
+    assert last.result.model.card.calibration.head == (head if kept else None)
+
+
+def test_in_rehearsed_images_it_says_what_it_said() -> None:
+    rng = np.random.default_rng(0)
+    head = neutral_head(2)
+    inputs = rng.normal(0, 1, (900, len(head.weights[0])))
+    before = np.exp(said(head, inputs))
+    before /= before.sum(1, keepdims=True)
+    none, no_phase = inputs[:0], before[:0]
+    painted = HeadPixels(inputs[:300], np.tile([1.0, 0.0], (300, 1)), none, no_phase)
+    known = HeadPixels(none, no_phase, inputs[300:], before[300:])
+
+    def moved(fitted: Any) -> float:
+        return float(np.abs(said(fitted, inputs[300:]) - said(head, inputs[300:])).mean())
+
+    assert moved(refitted_head(head, [painted], [known])) < 0.5 * moved(refitted_head(head, [painted]))

@@ -19,7 +19,16 @@ from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.studies.finetune import study
 from phaseguide.studies.finetune.data import Field, Strokes, cut_rehearsal, read_fields, seeded
-from phaseguide.studies.finetune.fields import ALL_LABELS, BEFORE, HEAD, NO_HEAD, TUNED, halves, other_fields
+from phaseguide.studies.finetune.fields import (
+    ALL_LABELS,
+    BEFORE,
+    DECIDES,
+    HEAD,
+    NO_HEAD,
+    TUNED,
+    halves,
+    other_fields,
+)
 from phaseguide.studies.finetune.fields_report import fields_lines, summarise_fields
 from phaseguide.studies.finetune.fold_heads import FoldHeads
 from phaseguide.studies.finetune.places import PLACES, WAYS, PlaceOptions, compare_places
@@ -402,7 +411,7 @@ def test_other_fields_are_judged_on_the_same_pixels_by_every_method(
     assert head is not None, "the other fold holds every phase"
     rows = rows_of(other_fields(replace(turn, head=head), OPTIONS))
     found = {row["method"]: row for row in rows}
-    assert set(found) == {BEFORE, BEFORE + NO_HEAD, HEAD, TUNED, TUNED + NO_HEAD, ALL_LABELS}
+    assert set(found) == {BEFORE, BEFORE + NO_HEAD, DECIDES, HEAD, TUNED, TUNED + NO_HEAD, ALL_LABELS}
     left, right = halves(turn.painted(1)[0])
     for name, row in found.items():
         assert total(row["others"]) == PIXELS

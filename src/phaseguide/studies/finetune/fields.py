@@ -23,6 +23,9 @@ from phaseguide.studies.finetune.simulated_user import correcting_strokes
 FIELDS = "other fields"
 
 BEFORE, TUNED, HEAD = "before", "fine-tuned", "score head refitted"
+DECIDES = "score head as it was, deciding alone"
+"""A control: without it, what the refitted head gains could be what any head gains where no ratio is given."""
+
 ALL_LABELS = "fine-tuned, all labels"
 NO_HEAD = ", no head"
 """What a method that matches without the score head adds to its name."""
@@ -55,8 +58,10 @@ def other_fields(turn: Turn, options: StoryOptions) -> Iterator[Progress | Row]:
         )
         every.add(one, one.truth)
     head = PRESETS["score head"].changed(device=config.device, threads=config.threads, seed=seed)
+    deciding = None if turn.head is None else turn.head.model_copy(update={"alone": True})
     methods = (
         (before, None),
+        (NetworkMethod(DECIDES, with_head(turn.model, deciding), config), None),
         (NetworkMethod(HEAD, start, head, rehearsal), strokes),
         (NetworkMethod(TUNED, start, config, rehearsal), strokes),
         (NetworkMethod(ALL_LABELS, start, config, rehearsal), every),

@@ -27,7 +27,8 @@ TITLES = {
 def summarise_fields(rows: Sequence[Row], development: str = "") -> list[Numbers]:
     """Return a row a method: mean Dice before and what is gained on each part, over folds, in [0, 1].
 
-    Tables of a fold's turns are added before Dice is taken. Gains are also given without the fold ``development``.
+    Tables of a fold's turns are added before Dice is taken, over the phases that the images truly have. Gains are
+    also given without the fold ``development``.
     """
     here = [row for row in rows if row["story"] == FIELDS]
     found = []
@@ -57,8 +58,9 @@ def _by_fold(rows: Sequence[Row], part: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for fold in dict.fromkeys(row["fold"] for row in rows):
         total = np.sum([np.array(row[part]) for row in rows if row["fold"] == fold], axis=0)
-        if total.sum():
-            found[fold] = float(scores_from_confusion(total).dice_mean)
+        there = total.sum(1) > 0
+        if there.any():
+            found[fold] = float(scores_from_confusion(total).dice[there].mean())
     return found
 
 
