@@ -103,7 +103,7 @@ def _aims(rows: Sequence[Row]) -> Numbers:
                 here = [r for r in known if r["method"] == method and r["round"] == last]
                 after = _by_fold(here, part)
                 before = _by_fold(here, "unpainted_before") if part == "unpainted" else _by_fold(start, part)
-                if after:
+                if after and before:  # results of an older version have none of the unpainted pixels
                     aims.setdefault(name, {})[method] = spread({f: after[f] - before[f] for f in after})
     aims["improved"] = {
         story: _improved([r for r in rows if (r["story"], r["method"]) == (story, GUIDED)])
