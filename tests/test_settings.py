@@ -83,7 +83,7 @@ def test_limits_are_kept_and_named(one: tuple[type[Settings], str], data: st.Dat
         ({"learning_rate": float("nan")}, "learning_rate is nan; it must lie between 1e-08 and 1"),
         ({"learning_rate": float("inf")}, "it must lie between"),
         ({"crop": 100}, "crop is 100; it must be a multiple of 32, for example 96"),
-        ({"parts": "all"}, "parts is 'all'; choose fast, adapters or thorough"),
+        ({"parts": "all"}, "parts is 'all'; choose fast, adapters, thorough or score head"),
         ({"speed": 3}, "Unknown fine-tuning setting speed. Known are anchor_weight"),
     ],
 )

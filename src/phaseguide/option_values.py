@@ -19,4 +19,4 @@ TRAINING: dict[str, Any] = {
 """Settings of a training run that are options of their own."""
 
 TRAINING_PRESETS = ("standard", "sam", "published")
-FINETUNE_PRESETS = ("fast", "adapters", "thorough", "new steel", "as published")
+FINETUNE_PRESETS = ("fast", "score head", "adapters", "thorough", "new steel", "as published")

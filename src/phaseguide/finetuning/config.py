@@ -19,7 +19,8 @@ class FinetuneConfig(Settings):
     quarter turn. ``adapters``: the adapters of a Segment Anything model learn too, on the same turned crops, so that
     the blocks before the first adapted one run once for each. ``thorough``: all of the encoder that may learn does, on
     freely augmented crops (``augmentation`` *plain*: only turned by quarters and mirrored, brightness and contrast
-    varied).
+    varied). ``score head``: the network stays, and the regression on its scores and the grey values around each pixel
+    is fitted anew, of all settings with those of validation, seed, threads and device (`finetune_head`).
 
     Where ``guidance`` is given, and the model's is of another kind, at other scales or of another form, a fresh module
     takes its place. What a window is told is its ratio by the labels that teach, so that one with held-out pixels has
@@ -30,7 +31,7 @@ class FinetuneConfig(Settings):
 
     kind: ClassVar[str] = "fine-tuning setting"
 
-    parts: Literal["fast", "adapters", "thorough"] = "fast"
+    parts: Literal["fast", "adapters", "thorough", "score head"] = "fast"
     epochs: int = setting(20, low=1, high=10_000)
     minutes: float = setting(
         0.0, low=0.0, high=10_000.0
@@ -168,6 +169,7 @@ class FinetuneConfig(Settings):
 
 _CHANGES: dict[str, dict[str, Any]] = {
     "fast": {},
+    "score head": {"parts": "score head"},
     # Segment Anything has seen crops of 1024 px; smaller ones than these hold too little context for it.
     "adapters": {"parts": "adapters", "crop": 512, "batch": 2, "learning_rate": 3e-4},
     "thorough": {"parts": "thorough", "epochs": 20, "learning_rate": 5e-4, "encoder_rate": 0.3},

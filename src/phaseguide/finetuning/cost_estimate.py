@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import torch
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.feature_cache import BUDGET
 from phaseguide.finetuning.learner import Learner, Material, knows_its_phases
-from phaseguide.finetuning.material import prepare, steps_an_epoch
+from phaseguide.finetuning.material import check_sources, prepare, steps_an_epoch
 from phaseguide.finetuning.memory import SAVING, held_bytes, step_bytes, will_need_checkpointing
 from phaseguide.finetuning.new_guidance import check_ratios, with_asked_guidance
 from phaseguide.finetuning.rehearsal import shipped_rehearsal
@@ -23,6 +24,8 @@ from phaseguide.training.dropout import own_threads
 
 if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel
+
+_TRIED = 256
 
 MOST_KEPT = 32
 """Settings whose measurement is remembered."""
@@ -75,8 +78,30 @@ def plan(
     Steps are tried once for a kind of model, settings and device; later plans only count crops anew. `TrainingError`
     as `phaseguide.finetuning.material.check_sources`, for what cannot work.
     """
+    ordered = sorted(sources, key=lambda source: source.name)
     with own_threads(config.used_threads()):
-        return _plan(model, sorted(sources, key=lambda source: source.name), config, rehearsal)
+        if config.parts == "score head":
+            return _plan_head(model, ordered, config)
+        return _plan(model, ordered, config, rehearsal)
+
+
+def _plan_head(model: LoadedModel, sources: Sequence[Source], config: FinetuneConfig) -> Plan:
+    """The images are segmented once, which a small crop foretells; the fit takes a second."""
+    rows, split = check_sources(model, sources, config)
+    painted = [source for source in sources if source.labels is not None]
+    looks = sum(view.zoom**2 for view in model.card.inference.views)
+    pixels = [source.image.shape[0] * source.image.shape[1] for source in painted]
+    blank = torch.zeros((1, model.segmenter.in_channels, _TRIED, _TRIED))
+    segmenter = copy.deepcopy(model.segmenter).eval()
+    with torch.no_grad():
+        segmenter.decode(segmenter.encode(blank))  # the first one pays for what is set up once
+        began = time.perf_counter()
+        segmenter.decode(segmenter.encode(blank))
+        each = (time.perf_counter() - began) / _TRIED**2
+    held = 4 * 3 * len(model.card.scheme) * max(pixels, default=0)
+    notes = [] if split.blocks else [f"Validates on {split.sentence}."]
+    seconds = each * looks * sum(pixels) + 1
+    return Plan(rows, split.sentence, len(painted), 0, 0, 0, seconds, held, notes)
 
 
 def _plan(

@@ -68,7 +68,9 @@ def label_crops(
             continue
         metal = find_metal(source.image, source.labels)
         planes = torch.from_numpy(metal.planes())
-        far = torch.from_numpy(_far(marks if source.labels is None else source.labels)[metal.window])
+        far = torch.from_numpy(
+            far_from_labels(marks if source.labels is None else source.labels)[metal.window]
+        )
         marks = np.ascontiguousarray(marks[metal.window])
         for zoom in zooms:
             image, scaled = zoomed(planes, torch.from_numpy(marks), zoom)
@@ -161,7 +163,7 @@ def _starts(size: int, crop: int) -> list[int]:
     return [0] if count == 1 else [round(i * (size - crop) / (count - 1)) for i in range(count)]
 
 
-def _far(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def far_from_labels(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """1 where nothing is labelled within `NEAR` px, else 0."""
     from scipy.ndimage import maximum_filter
 

@@ -42,7 +42,7 @@ def finished_model(
             "description": f"Fine-tuned from {parent.name} on {len(sources)} images.",
             "training": {**record, "root_sha256": root_checksum(parent), "start": parent.training},
             "scores": {} if after is None else {"validation blocks": after.to_dict()},
-            "calibration": _calibration(parent),
+            "calibration": _calibration(parent, anchored=bool(record["config"]["anchor_weight"])),
             "familiarity": parent.familiarity if _same_domain(parent, sources) else None,
             "tensors_sha256": "",
             **_ratios(parent, sources),
@@ -62,11 +62,16 @@ def environment(device: torch.device) -> dict[str, Any]:
     }
 
 
-def _calibration(parent: Card) -> CalibrationCard:
-    """What was measured on the parent; its score head belongs to scores that have changed since."""
+def _calibration(parent: Card, *, anchored: bool) -> CalibrationCard:
+    """What was measured on the parent.
+
+    Its score head fits scores that were held to what they were, and goes on making places comparable where a ratio
+    is given (`docs/benchmarks/finetune.md`); those of a model that was free to leave them are others.
+    """
     known = parent.calibration
     return CalibrationCard(
         own_error=known.own_error,
+        head=known.head if anchored else None,
         source=f"{known.source.removesuffix(', before fine-tuning')}, before fine-tuning",
     )
 

@@ -24,6 +24,7 @@ from phaseguide.finetuning.new_guidance import check_ratios, with_asked_guidance
 from phaseguide.finetuning.preview import Previewer
 from phaseguide.finetuning.rehearsal import shipped_rehearsal
 from phaseguide.finetuning.resuming import load_position, save_position
+from phaseguide.finetuning.score_head import finetune_head
 from phaseguide.finetuning.sources import Source, data_sha256, zero_based
 from phaseguide.finetuning.validation import validate
 from phaseguide.models.card import Card
@@ -66,20 +67,23 @@ def finetune(
 ) -> Iterator[FinetuneEvent]:
     """Let a model, which is not changed, learn from what the user painted.
 
-    ``rehearsal`` are labelled images that the model has learnt from, against forgetting; None takes those that ship
-    with the model, if there are any.
+    ``rehearsal`` are labelled images that the model has learnt from; None takes those that ship with it, if any.
 
     The ``checkpoint`` is written between epochs. If the file is there, the run goes on from it, and ends with the same
-    weights as an uninterrupted one (same device and thread count, no limit of minutes). One that is damaged is kept
-    under another name, and the run begins anew. The caller removes it when the result is kept or no longer wanted.
+    weights as an uninterrupted one (same device and threads, no limit of minutes). One that is damaged is kept under
+    another name, and the run begins anew. The caller removes it when the result is kept or no longer wanted.
 
     ``preview`` returns what the user is looking at, or None; it is called in this thread. `TrainingError` for sources
     that cannot work, a checkpoint of another run, too little memory for the smallest crops.
     """
     # The order of crops decides what is drawn: it must not depend on who lists the sources.
     ordered = sorted(sources, key=lambda source: source.name)
+    known = shipped_rehearsal(model.card) if rehearsal is None else rehearsal
+    control = control or Control()
     with own_threads(config.used_threads()):
-        run = _Run(model, ordered, config, name, rehearsal, checkpoint, control or Control(), preview)
+        if config.parts == "score head":
+            return (yield from finetune_head(model, ordered, known, config, name, control))
+        run = _Run(model, ordered, config, name, known, checkpoint, control, preview)
         yield from run.events()
 
 
@@ -92,7 +96,7 @@ class _Run:
         sources: Sequence[Source],
         config: FinetuneConfig,
         name: str,
-        rehearsal: Sequence[Source] | None,
+        rehearsal: Sequence[Source],
         checkpoint: Path | None,
         control: Control,
         preview: Callable[[], PreviewField | None] | None,
@@ -101,7 +105,7 @@ class _Run:
         self.begun, self.teaching, self.exchanged = with_asked_guidance(start, config)
         self.checkpoint, self.control = checkpoint, control
         self.device = choose_device(config.device).torch_device
-        self.rehearsal = shipped_rehearsal(start.card) if rehearsal is None else rehearsal
+        self.rehearsal = rehearsal
         self.preview = Previewer(preview, config.preview_seconds, self.device)
         self.batch, self.crop, self.first_crop = config.batch, config.crop, 0
         self.history: list[EpochDone] = []
@@ -109,8 +113,7 @@ class _Run:
         self.best_value = -np.inf
         self.stale = self.setbacks = 0
         self.checkpointing = False
-        self.spent, self.saved = 0.0, time.monotonic()
-        self.epoch_began = time.perf_counter()
+        self.spent, self.saved, self.epoch_began = 0.0, time.monotonic(), time.perf_counter()
         self.before: ValidationScores | None = None
         self.after: ValidationScores | None = None
         self.ended: Ending = "done"

@@ -91,12 +91,15 @@ class ScoreHeadCard(_Section):
         deviation at each size.
     bias : list of float
         One a phase.
+    alone : bool
+        Whether it decides where no ratio is given too; else it serves ratio matching only.
     """
 
     sigmas: list[Annotated[float, Field(gt=0, le=256)]] = Field(max_length=16)
     floor: float = Field(default=-8.0, ge=-1e4, lt=0)
     weights: list[list[_Weight]] = Field(max_length=MAX_PHASES)
     bias: list[_Weight] = Field(max_length=MAX_PHASES)
+    alone: bool = False
 
     @model_validator(mode="after")
     def _check_shape(self) -> ScoreHeadCard:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,18 @@ from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.studies.finetune import study
 from phaseguide.studies.finetune.data import Field, Strokes, cut_rehearsal, read_fields, seeded
+from phaseguide.studies.finetune.fields import (
+    ALL_LABELS,
+    BEFORE,
+    DECIDES,
+    HEAD,
+    NO_HEAD,
+    TUNED,
+    halves,
+    other_fields,
+)
+from phaseguide.studies.finetune.fields_report import fields_lines, summarise_fields
+from phaseguide.studies.finetune.fold_heads import FoldHeads
 from phaseguide.studies.finetune.places import PLACES, WAYS, PlaceOptions, compare_places
 from phaseguide.studies.finetune.report import summarise, to_lines
 from phaseguide.studies.finetune.scenarios import (
@@ -388,3 +401,39 @@ def test_a_new_steel_can_start_from_another_material(turn: Turn, tmp_path: Path)
             if event["method"] == GUIDED:
                 break
     assert rows[-1]["painted_px"] > 0
+
+
+def test_other_fields_are_judged_on_the_same_pixels_by_every_method(
+    data: Dataset, models: Path, turn: Turn
+) -> None:
+    assert data.scheme is not None
+    head = FoldHeads(data, FOLDS, models, data.scheme).of("A")
+    assert head is not None, "the other fold holds every phase"
+    rows = rows_of(other_fields(replace(turn, head=head), OPTIONS))
+    found = {row["method"]: row for row in rows}
+    assert set(found) == {BEFORE, BEFORE + NO_HEAD, DECIDES, HEAD, TUNED, TUNED + NO_HEAD, ALL_LABELS}
+    left, right = halves(turn.painted(1)[0])
+    for name, row in found.items():
+        assert total(row["others"]) == PIXELS
+        assert total(row["field"]) == 2 * right.truth.size
+        assert total(row["field_matched"]) == 5 * total(row["field"])
+        if name != ALL_LABELS:
+            assert total(row["unpainted"]) == 2 * left.truth.size - row["painted_px"]
+            assert row["painted_px"] == found[BEFORE]["painted_px"] > 0
+    assert total(found[ALL_LABELS]["unpainted"]) == 0, "it was taught all of them"
+    assert found[BEFORE]["field"] == found[BEFORE + NO_HEAD]["field"], "the head serves matching only"
+    numbers = summarise_fields(rows, "A")
+    assert numbers[0]["field"]["gain"]["mean"] == 0
+    assert any(HEAD in line for line in fields_lines(numbers))
+
+
+def test_strokes_take_mistakes_away_and_the_gain_is_over_the_same_pixels(
+    known_rows: list[dict[str, Any]],
+) -> None:
+    start, last = pick(known_rows, GUIDED, 0), pick(known_rows, GUIDED, 2)
+    assert start["unpainted_before"] == start["unpainted"]
+    assert total(last["unpainted_before"]) == total(last["unpainted"]) < total(start["unpainted"])
+    before, same = (np.array(r["unpainted_before"]) for r in (start, last))
+    assert np.trace(same[:, :-1]) / same.sum() > np.trace(before[:, :-1]) / before.sum()
+    aims = summarise(known_rows)["aims"]["all folds"]
+    assert {GUIDED, UNGUIDED, FOREST} <= set(aims["gain_on_unpainted"])

@@ -171,6 +171,9 @@ class Scoring:
         if prompted:
             return self.smooth(self._guided[False][1], sigma_px)
         assert self._plain is not None
+        head = self.model.card.calibration.head
+        if head is not None and head.alone:
+            return self.matchable(None, sigma_px)
         if not sigma_px:
             return self._plain
         if self._smoothed is None or self._smoothed[0] != sigma_px:

@@ -6,7 +6,8 @@ proportions; Saerens, Latinne, Decaestecker 2002). A network that was trained on
 sure of itself, and not equally so everywhere. The head is a multinomial logistic regression that
 takes the network's log probabilities and the local grey value and contrast at several sizes, fitted
 on images that the network had not seen (stacked generalisation, Wolpert 1992; matrix scaling, Guo
-et al. 2017, with the image added). It has no part in a result without a ratio.
+et al. 2017, with the image added). It has no part in a result without a ratio, unless it was refitted on
+what a user painted (`ScoreHeadCard.alone`).
 """
 
 from __future__ import annotations

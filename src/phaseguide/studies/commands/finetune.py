@@ -29,8 +29,8 @@ def finetune(
     ],
     scheme: SchemeOption = None,
     stories: Annotated[
-        str, typer.Option(metavar="new,known,places", help="Which stories; several with commas.")
-    ] = "new,known,places",
+        str, typer.Option(metavar="new,known,fields,places", help="Which stories; several with commas.")
+    ] = "new,known,fields,places",
     only: Annotated[str, typer.Option("--only", metavar="A,B,...", help="Only these folds.")] = "",
     turns: Annotated[
         int,
@@ -143,7 +143,7 @@ def _print_row(row: Any, console: Console) -> None:
 
     dice = {
         part: 100 * scores_from_confusion(np.array(row[part])).dice_mean
-        for part in ("unpainted", "others", "old")
+        for part in ("unpainted", "field", "others", "old", "field_matched", "others_matched")
         if row.get(part) is not None
     }
     seconds = "" if row.get("round_s") is None else f", {row['round_s']:.0f} s"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from phaseguide.evaluation.confusion import scores_from_confusion
+from phaseguide.studies.finetune.fields_report import fields_lines, summarise_fields
 from phaseguide.studies.finetune.places import ENTROPY, PLACES, RANDOM
 from phaseguide.studies.finetune.scenarios import (
     FOREST,
@@ -32,7 +33,8 @@ def summarise(rows: Sequence[Row], development: str = "") -> Numbers:
     """Return the numbers of all stories, from the rows of complete turns.
 
     ``curves``: a row a story, method and round; ``aims``: what the stories were asked, also without the fold
-    ``development`` on which settings were chosen; ``places``: ways of choosing where to paint, compared pairwise.
+    ``development`` on which settings were chosen; ``fields``: what strokes teach about other fields; ``places``: ways
+    of choosing where to paint, compared pairwise.
     """
     stories = [row for row in rows if row["story"] in (NEW_STEEL, KNOWN_STEEL)]
     kept = [row for row in rows if row["fold"] != development]
@@ -40,6 +42,7 @@ def summarise(rows: Sequence[Row], development: str = "") -> Numbers:
         "development_fold": development,
         "curves": _curves(stories),
         "aims": {"all folds": _aims(stories), "without the development fold": _aims(_of(kept, stories))},
+        "fields": summarise_fields(rows, development),
         "places": _places([row for row in rows if row["story"] == PLACES], development),
     }
 
@@ -94,11 +97,13 @@ def _aims(rows: Sequence[Row]) -> Numbers:
     last = max((r["round"] for r in known), default=None)
     if last:
         start = [r for r in known if r["method"] == GUIDED and r["round"] == 0]
-        for part, name in (("others", "gain_on_others"), ("old", "change_on_old")):
-            before = _by_fold(start, part)
+        gains = (("unpainted", "gain_on_unpainted"), ("others", "gain_on_others"), ("old", "change_on_old"))
+        for part, name in gains:
             for method in dict.fromkeys(r["method"] for r in known if r["round"] == last):
-                after = _by_fold([r for r in known if r["method"] == method and r["round"] == last], part)
-                if after:
+                here = [r for r in known if r["method"] == method and r["round"] == last]
+                after = _by_fold(here, part)
+                before = _by_fold(here, "unpainted_before") if part == "unpainted" else _by_fold(start, part)
+                if after and before:  # results of an older version have none of the unpainted pixels
                     aims.setdefault(name, {})[method] = spread({f: after[f] - before[f] for f in after})
     aims["improved"] = {
         story: _improved([r for r in rows if (r["story"], r["method"]) == (story, GUIDED)])
@@ -220,6 +225,7 @@ def to_lines(report: Numbers) -> list[str]:
         lines += [f"## {story.capitalize()}", ""]
         lines += [*_curves_table(row for row in report["curves"] if row["story"] == story), ""]
     lines += ["## Aims", "", *_aims_table(report["aims"]), ""]
+    lines += fields_lines(report["fields"])
     return lines if report["places"] is None else [*lines, *_places_lines(report["places"])]
 
 
@@ -242,6 +248,7 @@ def _curves_table(rows: Iterable[Numbers]) -> list[str]:
 def _aims_table(aims: Numbers) -> list[str]:
     titles = {
         "share_of_supervised": "share of the supervised network's Dice on other images, %",
+        "gain_on_unpainted": "Dice gained on the unpainted pixels",
         "gain_on_others": "Dice gained on other images",
         "change_on_old": "Dice change on old images",
     }

@@ -18,12 +18,14 @@ from phaseguide.events import Progress
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.new_model import new_model
 from phaseguide.finetuning.sources import Source
+from phaseguide.models.card import ScoreHeadCard
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.models.segmenter import GuidanceOptions, with_guidance
 from phaseguide.phases import PhaseScheme
 from phaseguide.studies.finetune.data import Field, Strokes, cut_rehearsal, seeded
 from phaseguide.studies.finetune.methods import (
     ForestMethod,
+    Labels,
     Method,
     NetworkMethod,
     Spent,
@@ -63,7 +65,8 @@ class StoryOptions:
 class Turn:
     """One image of a fold in its turn to be painted: that of ``index``, before the others of the fold.
 
-    The fold's model has seen none of them; it was trained on the ``old`` ones.
+    The fold's model has seen none of them; it was trained on the ``old`` ones. ``head`` is a score head for it, fitted
+    on images of the other folds, each as its own fold's model sees it; None where the story needs none.
     """
 
     fold: str
@@ -71,6 +74,7 @@ class Turn:
     index: int
     model: LoadedModel
     old: tuple[Field, ...] = ()
+    head: ScoreHeadCard | None = None
 
     @property
     def scheme(self) -> PhaseScheme:
@@ -137,6 +141,7 @@ def known_steel(turn: Turn, options: StoryOptions) -> Iterator[Progress | Row]:
     row = _Rows(turn, KNOWN_STEEL, painted, others, tuple(old))
     guided = NetworkMethod(GUIDED, turn.model, config, rehearsal)
     plain = NetworkMethod(UNGUIDED, without_guidance(turn.model), config, rehearsal)
+    row.before.update({one.stem: guided.predict(one) for one in painted})
     yield row.measured(guided, Strokes(), 0, None)
     yield row.matched(guided, Strokes(), 0, seed)
 
@@ -190,13 +195,18 @@ def _correct(
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """Makes the rows of one turn."""
+    """Makes the rows of one turn.
+
+    ``before`` are maps of the painted images by the model that all began with. A row counts them on its own unpainted
+    pixels: the strokes took mistakes away, so that the same map scores higher on what is left.
+    """
 
     turn: Turn
     story: str
     painted: tuple[Field, ...]
     others: tuple[Field, ...]
     old: tuple[Field, ...] = ()
+    before: dict[str, Labels] = field(default_factory=dict)
 
     def round(
         self, method: Method, strokes: Strokes, number: int, watched: Field, seed: int
@@ -233,6 +243,7 @@ class _Rows:
             "round": number,
             "painted_px": strokes.pixels,
             "unpainted": counted(mine, k),
+            "unpainted_before": self._before(strokes),
             "others": counted(rest, k),
             "old": None,
             "first_s": None if spent is None else spent.first_s,
@@ -243,6 +254,12 @@ class _Rows:
         if isinstance(method, NetworkMethod) and self.old:
             found["old"] = counted([(one.truth, method.predict(one)) for one in self.old], k)
         return found
+
+    def _before(self, strokes: Strokes) -> list[list[int]] | None:
+        if not self.before:
+            return None
+        pairs = [(strokes.unpainted_truth(one), self.before[one.stem]) for one in self.painted]
+        return counted(pairs, len(self.turn.scheme))
 
 
 def said(events: Any, stage: str) -> Any:

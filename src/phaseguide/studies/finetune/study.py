@@ -16,6 +16,8 @@ from phaseguide.models.model_file import LoadedModel, load_model, read_card
 from phaseguide.phases import PhaseScheme
 from phaseguide.settings import Settings
 from phaseguide.studies.finetune.data import read_fields
+from phaseguide.studies.finetune.fields import FIELDS, other_fields
+from phaseguide.studies.finetune.fold_heads import FoldHeads
 from phaseguide.studies.finetune.places import PLACES, PlaceOptions, compare_places
 from phaseguide.studies.finetune.scenarios import (
     KNOWN_STEEL,
@@ -28,8 +30,8 @@ from phaseguide.studies.finetune.scenarios import (
 )
 from phaseguide.training.crossfit.folds import Folds, model_path, training_stems
 
-STORIES = (NEW_STEEL, KNOWN_STEEL, PLACES)
-STORY_NAMES = {"new": NEW_STEEL, "known": KNOWN_STEEL, "places": PLACES}
+STORIES = (NEW_STEEL, KNOWN_STEEL, FIELDS, PLACES)
+STORY_NAMES = {"new": NEW_STEEL, "known": KNOWN_STEEL, "fields": FIELDS, "places": PLACES}
 """Words for them on the command line."""
 
 Key = tuple[str, str, str]
@@ -161,6 +163,7 @@ def finetune_study(
     names = _chosen(only or tuple(folds), folds, "fold")
     _chosen(stories, STORIES, "story")
     found = {name: _fold_model(models, name, scheme) for name in names}
+    heads = FoldHeads(dataset, folds, models, scheme)
     record = StudyLog(log, settings_of(options, _checksums(models, folds), start))
     plan = [
         (story, name, index)
@@ -176,7 +179,8 @@ def finetune_study(
         record.begin(key)
         yield Progress(f"{story}, fold {name}, {key[2]}", number, len(plan))
         old = read_fields(dataset, training_stems(folds, name), scheme) if story != NEW_STEEL else ()
-        turn = Turn(name, read_fields(dataset, folds[name], scheme), index, found[name], old)
+        head = heads.of(name) if story == FIELDS else None
+        turn = Turn(name, read_fields(dataset, folds[name], scheme), index, found[name], old, head)
         for event in _events(story, turn, options, start):
             if isinstance(event, dict):
                 record.add(event)
@@ -211,6 +215,8 @@ def _events(story: str, turn: Turn, options: StudyOptions, start: LoadedModel | 
         return new_steel(turn, options.story, start)
     if story == KNOWN_STEEL:
         return known_steel(turn, options.story)
+    if story == FIELDS:
+        return other_fields(turn, options.story)
     return compare_places(turn, options.story, options.places, start)
 
 

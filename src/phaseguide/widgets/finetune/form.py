@@ -12,6 +12,8 @@ from phaseguide.widgets.qt.form import Form, let_wheel_pass
 
 PRESET_TIPS = {
     "fast": "Decoder, head and guidance learn on features that are computed once. For a few strokes, in a minute.",
+    "score head": "The network stays; how its scores and the grey values are read is fitted anew, in seconds. For more "
+    "fields of the specimen that was painted.",
     "adapters": "The adapters of a Segment Anything model learn too, with its decoder and guidance.",
     "thorough": "The encoder learns too, on freely augmented crops. Slower.",
     "new steel": "For phases that no model knew: everything learns, nothing is held on to. Some minutes a round.",

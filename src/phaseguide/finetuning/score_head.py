@@ -1,0 +1,144 @@
+"""Fine-tuning of the score head alone: the preset *score head*, see `phaseguide.training.crossfit.score_refit`."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phaseguide.control import Control
+from phaseguide.errors import TrainingError
+from phaseguide.evaluation.confusion import confusion_matrix
+from phaseguide.events import Finished, Progress
+from phaseguide.finetuning.config import FinetuneConfig
+from phaseguide.finetuning.crops import far_from_labels
+from phaseguide.finetuning.events import Ending, FinetuneResult
+from phaseguide.finetuning.material import check_sources
+from phaseguide.finetuning.new_card import environment, finished_model
+from phaseguide.finetuning.sources import Source, data_sha256
+from phaseguide.finetuning.validation import from_confusion
+from phaseguide.labels import is_labelled
+from phaseguide.models.model_file import LoadedModel
+from phaseguide.segmentation.network.device import choose_device
+from phaseguide.segmentation.network.logits import excluded_only
+from phaseguide.segmentation.request import Request
+from phaseguide.segmentation.session import Session, run_to_end
+from phaseguide.training.crossfit.score_refit import (
+    HeadPixels,
+    head_pixels,
+    inputs_at,
+    neutral_head,
+    refitted_head,
+    said,
+)
+
+if TYPE_CHECKING:
+    from phaseguide.models.card import ScoreHeadCard
+
+Floats = NDArray[np.float64]
+
+REHEARSED = 600
+"""Pixels drawn from a crop that is rehearsed."""
+
+NO_LABELS = (
+    "The score head learns from labels, and none of these sources has any that teach. Paint some phases, or choose "
+    "the preset fast, which learns from a ratio alone too."
+)
+
+
+def finetune_head(
+    model: LoadedModel,
+    sources: Sequence[Source],
+    rehearsal: Sequence[Source],
+    config: FinetuneConfig,
+    name: str,
+    control: Control,
+) -> Iterator[Progress | Finished[FinetuneResult]]:
+    """Refit the score head on what was painted, and let it decide where no ratio is given too.
+
+    Nothing else changes; in ``rehearsal`` images it is held to what it says. `TrainingError` for sources that cannot
+    work.
+    """
+    started = time.perf_counter()
+    rows, split = check_sources(model, sources, config)
+    card = model.card
+    head = card.calibration.head or neutral_head(len(card.scheme))
+    pixels: list[HeadPixels] = []
+    judged: list[tuple[Floats, NDArray[np.uint8]]] = []
+    ended: Ending = "done"
+    labelled = [i for i, labels in enumerate(split.teach) if labels is not None]
+    for done, index in enumerate(labelled):
+        if control.stopping:
+            ended = "stopped"
+            break
+        yield Progress("Segmenting what was painted", done, len(labelled))
+        source, teach, judge = sources[index], split.teach[index], split.judge[index]
+        assert source.labels is not None and teach is not None and judge is not None
+        session = _segmented(model, source, config)
+        if is_labelled(teach).any():
+            far = far_from_labels(source.labels) > 0
+            pixels.append(head_pixels(session, teach, far, head, seed=config.seed))
+        marks = judge[session.metal.window].reshape(-1)
+        where = np.flatnonzero(is_labelled(marks))
+        if where.size:
+            judged.append((inputs_at(session, head, where), marks[where]))
+    if not pixels and ended == "done":
+        raise TrainingError(NO_LABELS)
+    rehearsed: list[HeadPixels] = []
+    for done, source in enumerate(rehearsal if config.rehearsal else ()):
+        yield Progress("Looking at what the model knows", done, len(rehearsal))
+        session = _segmented(model, source, config)
+        nothing = np.zeros(source.image.shape[:2], dtype=np.uint8)
+        rehearsed.append(head_pixels(session, nothing, nothing == 0, head, seed=config.seed, most=REHEARSED))
+    yield Progress("Fitting the score head", 0, 1)
+    fitted = (refitted_head(head, pixels, rehearsed) if pixels else head).model_copy(update={"alone": True})
+    k = len(card.scheme)
+    old = head if head.alone else neutral_head(k, head.sigmas)
+    before, after = (
+        from_confusion(_confusion(h, judged), card.scheme.names, split.sentence) if judged else None
+        for h in (old, fitted)
+    )
+    record: dict[str, Any] = {
+        "config": config.to_dict(),
+        "data_sha256": data_sha256(sources),
+        "sources": [
+            {"name": r.name, "kind": r.kind, "labelled": r.labelled, "shares": list(r.shares)} for r in rows
+        ],
+        "rehearsal": len(rehearsed),
+        "validation": split.sentence,
+        "blocks": split.blocks_by_image,
+        "parent": card.name,
+        "parent_sha256": card.tensors_sha256,
+        "epochs": 0,
+        "ended": ended,
+        "seconds": round(time.perf_counter() - started, 1),
+        **environment(choose_device(config.device).torch_device),
+    }
+    segmenter = copy.deepcopy(model.segmenter)
+    made = finished_model(segmenter, name, card, sources, record, after)
+    calibration = made.card.calibration.model_copy(update={"head": fitted})
+    made = replace(made, card=made.card.model_copy(update={"calibration": calibration}))
+    was, now = (None if j is None else j.dice_mean for j in (before, after))
+    better = None if was is None or now is None else now > was
+    yield Finished(FinetuneResult(made, before, after, (), ended, better, record, record["data_sha256"]))
+
+
+def _segmented(model: LoadedModel, source: Source, config: FinetuneConfig) -> Session:
+    edits = excluded_only(source.labels)
+    session = Session(model, source.image, edits=edits, device=config.device, name=source.name)
+    run_to_end(session.segment(Request()))
+    return session
+
+
+def _confusion(head: ScoreHeadCard, judged: Sequence[tuple[Floats, NDArray[np.uint8]]]) -> NDArray[np.int64]:
+    """Count what a head says against the labels that judge."""
+    k = len(head.bias)
+    total = np.zeros((k, k + 1), dtype=np.int64)
+    for inputs, labels in judged:
+        total += confusion_matrix(labels, said(head, inputs).argmax(1).astype(np.uint8) + 1, k)
+    return total
