@@ -24,8 +24,8 @@ from phaseguide.finetuning.sources import Source, data_sha256
 from phaseguide.finetuning.validation import from_confusion
 from phaseguide.labels import is_labelled
 from phaseguide.models.model_file import LoadedModel
+from phaseguide.segmentation.edits import excluded_only
 from phaseguide.segmentation.network.device import choose_device
-from phaseguide.segmentation.network.logits import excluded_only
 from phaseguide.segmentation.request import Request
 from phaseguide.segmentation.session import Session, run_to_end
 from phaseguide.training.crossfit.score_refit import (
