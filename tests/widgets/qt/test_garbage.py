@@ -41,20 +41,26 @@ def _collector(monkeypatch: pytest.MonkeyPatch, qapp: Any) -> Iterator[None]:
     (gc.enable if was_on else gc.disable)()
 
 
-def work() -> None:
-    """Need a lot of memory in another thread, as a network does that is looked at."""
-    thread = threading.Thread(target=lambda: [[[]] for _ in range(100_000)])
+def work() -> list[Any]:
+    """Need a lot of memory in another thread, as a network does that is looked at.
+
+    It is returned, since what is freed at once leaves nothing that would make the collector look.
+    """
+    made: list[Any] = []
+    thread = threading.Thread(target=lambda: made.extend([] for _ in range(100_000)))
     thread.start()
     thread.join()
+    return made
 
 
 def test_a_worker_frees_nothing_while_a_dock_is_open(model_viewer: Any, qtbot: Any) -> None:
     dock, _widget = model_viewer.window.add_plugin_dock_widget(PLUGIN, "Models")
     Knot()
-    work()
+    held = work()
     assert not Knot.freed
     qtbot.waitUntil(lambda: bool(Knot.freed), timeout=20_000)
     assert Knot.freed == [threading.main_thread()]
+    assert len(held) == 100_000
     model_viewer.window.remove_dock_widget(dock)
     assert gc.isenabled(), "the closed dock still lives, but it needs nothing any more"
 
