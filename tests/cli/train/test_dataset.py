@@ -150,3 +150,15 @@ def test_a_rescue_that_fails_as_well_tells_the_first_error(
     with pytest.raises(PhaseguideError) as caught:
         save_or_rescue(tmp_path / "a.safetensors", trained.segmenter, trained.card)
     assert str(caught.value) == "a.safetensors: cannot be written"
+
+
+def test_where_all_images_are_to_teach_those_that_judged_the_start_teach_too(tmp_path: Path) -> None:
+    folder, start, again = (tmp_path / name for name in ("data", "start.safetensors", "again.safetensors"))
+    tiny_dataset(folder, 3)
+    quick = (*PUBLISHED[4:], "--architecture", "unet", "--encoder", TINY_ENCODER, "--guidance", "none")
+    assert run(folder, "--out", start, *quick).exit_code == 0
+    ran = run(folder, "--out", again, "--from", start, *quick, "--set", "validation_share=0")
+    assert ran.exit_code == 0, ran.output
+    images = load_model(again).card.training["images"]
+    assert len(images["train"]) == 3 and images["validation"] == []
+    assert "All images teach" in " ".join(ran.output.split())

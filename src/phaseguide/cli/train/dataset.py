@@ -272,7 +272,7 @@ def _train_folder(
         yield Progress("Reading images", len(images), count)
     before = {} if start is None else start.card.training.get("images", {})
     tested = [i.stem for i in images if i.stem in before.get("test", []) and config.test_share]
-    if not validation:
+    if not validation and config.validation_share:
         # The same images judge as before; drawn anew, some would be images that the start has learnt from.
         validation = [i.stem for i in images if i.stem in before.get("validation", [])]
     data = split_images(
