@@ -23,6 +23,7 @@ from phaseguide.models.card import InferenceCard, ViewCard
 from phaseguide.models.model_file import load_model, read_card, save_model
 from phaseguide.segmentation.request import Request
 from phaseguide.segmentation.session import Session, run_to_end
+from phaseguide.studies.folds.cross_validation import cross_validate
 from phaseguide.studies.folds.report import report_folds
 from phaseguide.studies.folds.rows import NONE, ROWS, FoldModel
 from phaseguide.training.config import TrainingConfig
@@ -142,6 +143,13 @@ def test_the_model_itself_is_the_one_that_a_training_without_folds_makes(whole: 
     alone = run_to_end(plain)
     crossfitted = result(whole.events).segmenter.state_dict()
     assert all(torch.equal(t, crossfitted[name]) for name, t in alone.segmenter.state_dict().items())
+
+
+def test_models_of_folds_are_those_of_a_cross_validation_with_the_same_settings(whole: Whole) -> None:
+    folds = {fold: tuple(test) for fold, test in result(whole.events).record["folds"].items()}
+    settings = RUN.changed(crossfit=0, crossfit_epochs=0, epochs=RUN.crossfit_epochs)
+    events = list(cross_validate(whole.dataset, SCHEME, folds, settings, whole.parts.folder))
+    assert told(events).count("trained before") == 3 and not stages(events)
 
 
 def test_the_calibration_is_that_of_the_study_on_the_same_folds(

@@ -5,7 +5,6 @@ Every part is kept as soon as it is there, so a run that was stopped goes on, an
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
@@ -125,24 +124,22 @@ def plan_folds(
     """Derive the training of each fold's model from the run's settings."""
     by_stem = {image.stem: image for image in images}
     tasks = []
+    settings = fold_config(config)
     for fold, test in folds.items():
-        settings = fold_config(config, fold)
         taught = [by_stem[s] for s in training_stems(folds, fold)]
         data = _split(taught, scheme, config.validation_share, settings.seed)
         tasks.append(FoldTask(fold, parts.model(fold), test, data, settings, start))
     return tasks
 
 
-def fold_config(config: TrainingConfig, fold: str) -> TrainingConfig:
-    """Settings of the model of a fold: the run's own, a seed of its own, and no stage that learns guidance alone, since
-    that has no part in scores without a ratio.
+def fold_config(config: TrainingConfig) -> TrainingConfig:
+    """Settings of the models of the folds: the run's own, without a stage that learns guidance alone, since that has no
+    part in scores without a ratio. So they are those of a cross-validation with these settings.
     """
-    digest = hashlib.sha256(f"{config.seed}|{fold}".encode()).digest()
     return config.changed(
         crossfit=0,
         crossfit_epochs=0,
         epochs=config.crossfit_epochs or config.epochs,
-        seed=int.from_bytes(digest[:8], "big") % (SEED[1] + 1),
         **({} if config.schedule == "joint" else {"guidance": "none", "guidance_options": {}}),
     )
 
