@@ -14,7 +14,7 @@ mkdir -p "$work" src/phaseguide/weights
 [ -f "$work/uhcs.safetensors" ] || "$phaseguide" train "$data" --out "$work/uhcs.safetensors" --name uhcs \
   --scheme src/phaseguide/samples/uhcs/scheme.json --exclude uhcs0220 --exclude uhcs0495 \
   --folds docs/benchmarks/uhcs_folds.json --guidance refine --card docs/benchmarks/uhcs_card.json \
-  --epochs 90 --patience 0 --set crossfit_epochs=45 --set validation_share=0 \
+  --epochs 160 --patience 0 --set crossfit_epochs=45 --set validation_share=0 \
   --device cpu --threads 1 --checkpoint "$work/checkpoint.safetensors"
 
 cp "$work/uhcs.safetensors" src/phaseguide/weights/uhcs.safetensors
