@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from tests.tiny_models import tiny_image, tiny_model
@@ -17,8 +19,12 @@ ASKED = np.array([0.4, 0.4, 0.2])
 
 @pytest.fixture(scope="module")
 def blind(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    return unseeing(tmp_path_factory.mktemp("blind"), "none")
+
+
+def unseeing(folder: Path, guidance: str) -> LoadedModel:
     """A model that never sees its last phase."""
-    model = load_model(tiny_model(tmp_path_factory.mktemp("blind"), "none"))
+    model = load_model(tiny_model(folder, guidance))
     head = next(m for name, m in model.segmenter.named_modules() if name.endswith("segmentation_head.0"))
     head.bias.data[2] -= 1e3
     return model
@@ -36,6 +42,15 @@ def test_a_visual_estimate_plants_nothing_and_says_so(blind: LoadedModel) -> Non
     said = " ".join(result.notices)
     assert "shows no trace of Widmanstätten cementite (20.0 %)" in said
     assert "Widmanstätten cementite 20.0 % only to" not in said
+
+
+def test_a_network_that_is_told_of_it_misses_nothing_that_was_left_open(tmp_path: Path) -> None:
+    session = Session(unseeing(tmp_path, "plm"), IMAGE, device="cpu")
+    request = Request(asked=np.array([np.nan, np.nan, 0.2]), uncertainty=0.3, mode="conditioned")
+    result = run_to_end(session.segment(request))
+    assert result.imposed is not None and np.abs(result.achieved - result.imposed).max() > FLOOR
+    assert sum("no trace" in notice for notice in result.notices) == 1
+    assert not any("does not reach" in notice for notice in result.notices)
 
 
 @pytest.mark.parametrize("uncertainty", [0.0, 0.1])

@@ -307,8 +307,9 @@ def test_a_far_off_wish_is_told_even_when_little_of_it_is_imposed(guided: Loaded
     rare = int(np.argmin(own))
     asked = np.full(3, np.nan)
     asked[rare] = 0.95
-    result = segment(session, asked=asked, uncertainty=2.0, mode="matched")
-    assert any("differs from what the model sees" in n for n in result.notices)
+    for mode in ("matched", "conditioned", "both"):
+        result = segment(session, asked=asked, uncertainty=2.0, mode=mode)
+        assert sum("differs from what the model sees" in n for n in result.notices) == 1
     assert not segment(session, asked=own, uncertainty=0.1, mode="matched").notices
 
 

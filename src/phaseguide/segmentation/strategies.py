@@ -187,21 +187,21 @@ def as_asked(task: Task, asked: Ratio) -> Steps:
     mode = yield from task.mode()
     request, card, scheme, own = task.request, task.card, task.scheme, task.maps.seen
     imposed = task.blend(asked, own, request.uncertainty)
-    notices: tuple[str, ...] = ()
-    if request.scope == "field":
-        notices = sentences(describe_conflict(complete_ratio(asked, own), own, imposed, card))
+    none = kept_out(asked, own, request.uncertainty, task.shown(own))
     told = Told(imposed, asked, own, request.uncertainty)
     if mode == "conditioned":
         scores = yield from task.conditioned(told, task.focus)
         labels = cleaned(argmax_labels(scores, task.edits), task.edits, request)
+        achieved = task.shares(labels)
+        aimed = np.where(np.isnan(asked) | none, np.nan, imposed)
+        notices = sentences(describe_miss(aimed, achieved, scheme))
     else:
         if mode == "both":
             yield from task.conditioned(told, task.focus)
         match = task.match(imposed, conditioned=imposed if mode == "both" else None)
-        labels, notices = match.labels, sentences(describe_match(match))
-    achieved = task.shares(labels)
+        labels, achieved = match.labels, task.shares(match.labels)
+        notices = sentences(describe_match(match))
     if request.scope == "field":
-        none = kept_out(asked, own, request.uncertainty, task.shown(own))
         held = held_back(asked, own, request.uncertainty, card.own_error) & ~none
         notices = (
             *sentences(describe_conflict(complete_ratio(asked, own), own, achieved, card)),
@@ -209,8 +209,6 @@ def as_asked(task: Task, asked: Ratio) -> Steps:
             *sentences(describe_absence(asked, none, scheme)),
             *notices,
         )
-    if mode == "conditioned":
-        notices += sentences(describe_miss(imposed, achieved, scheme))
     return Outcome(labels, imposed, mode, notices)
 
 

@@ -72,15 +72,18 @@ def describe_absence(asked: Ratio, none: NDArray[np.bool_], scheme: PhaseScheme)
     )
 
 
-def describe_miss(imposed: Ratio, achieved: Ratio, scheme: PhaseScheme) -> str:
-    """Say that a network that knows the ratio did not come to it; empty within 0.1 percentage points."""
-    gaps = np.abs(achieved - imposed)
+def describe_miss(aimed: Ratio, achieved: Ratio, scheme: PhaseScheme) -> str:
+    """Say that a network that knows the ratio did not come to it; empty within 0.1 percentage points.
+
+    ``aimed`` is NaN where nothing was, so nothing is missed: at open phases, and at those of which there is no trace.
+    """
+    gaps = np.nan_to_num(np.abs(achieved - aimed))
     if gaps.max() <= FLOOR:
         return ""
     k = int(gaps.argmax())
     return (
         f"The network alone does not reach the ratio: {scheme.names[k]} has {achieved[k] * 100:.1f} %, "
-        f"{imposed[k] * 100:.1f} % was the aim. Let the ratio act on the mask, or on both, to reach it."
+        f"{aimed[k] * 100:.1f} % was the aim. Let the ratio act on the mask, or on both, to reach it."
     )
 
 
