@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.tiny_models import tiny_image, tiny_model
 
+from phaseguide.events import Notice
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.ratios import FLOOR
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.session import Session, run_to_end
+from phaseguide.segmentation.specimen import Field, FieldDone, segment_specimen
 
 IMAGE = tiny_image(shape=(96, 96))
 ASKED = np.array([0.4, 0.4, 0.2])
@@ -68,3 +71,31 @@ def test_a_stroke_is_a_trace(blind: LoadedModel) -> None:
     result = segment(blind, 0.3, edits)
     assert (result.labels == 3).sum() > 2
     assert "no trace" not in " ".join(result.notices)
+
+
+def of_specimen(*models: LoadedModel) -> tuple[list[str], list[Segmentation]]:
+    """What is said of a specimen with a field for each model, and the results."""
+    fields = [
+        Field(f"field {i}", partial(Session, model, IMAGE, device="cpu")) for i, model in enumerate(models)
+    ]
+    events = list(segment_specimen(fields, Request(asked=np.array([np.nan, np.nan, 0.1]), uncertainty=0.2)))
+    said = [event.message for event in events if isinstance(event, Notice)]
+    return said, [event.segmentation for event in events if isinstance(event, FieldDone)]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_no_field_of_a_specimen_shows_is_named_once(blind: LoadedModel, count: int) -> None:
+    said, results = of_specimen(*[blind] * count)
+    assert not any((result.labels == 3).any() or result.notices for result in results)
+    assert sum("no trace of Widmanstätten cementite (10.0 %)" in message for message in said) == 1
+    assert not any("only to" in message for message in said), (
+        "no word of a surer source, which would not help"
+    )
+
+
+def test_a_field_that_leaves_a_phase_to_the_others_says_so(blind: LoadedModel, tmp_path: Path) -> None:
+    seeing = load_model(tiny_model(tmp_path, "none"))
+    said, (without, holds) = of_specimen(blind, seeing)
+    assert not (without.labels == 3).any() and holds.own[2] > FLOOR and holds.achieved[2] > FLOOR
+    assert any("no trace of Widmanstätten cementite (10.0 %)" in notice for notice in without.notices)
+    assert not any("no trace" in message for message in (*said, *holds.notices))

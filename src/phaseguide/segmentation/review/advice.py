@@ -62,14 +62,35 @@ def describe_absence(asked: Ratio, none: NDArray[np.bool_], scheme: PhaseScheme)
 
     ``none``, bool (K,), is what `phaseguide.ratios.kept_out` says.
     """
-    wanted = none & (np.nan_to_num(asked) > FLOOR)
-    parts = [f"{scheme.names[k]} ({asked[k] * 100:.1f} %)" for k in np.flatnonzero(wanted)]
-    if not parts:
+    if not (phases := _wanted(asked, none, scheme)):
         return ""
     return (
-        f"The image shows no trace of {', '.join(parts)}, so an estimate puts none there. If it is there, paint some "
+        f"The image shows no trace of {phases}, so an estimate puts none there. If it is there, paint some "
         "of it, or impose the value exactly."
     )
+
+
+def describe_absence_everywhere(asked: Ratio, none: NDArray[np.bool_], scheme: PhaseScheme) -> str:
+    """Say the same of all fields of a specimen together."""
+    if not (phases := _wanted(asked, none, scheme)):
+        return ""
+    return (
+        f"The fields of the specimen show no trace of {phases}, so an estimate puts none there. If it is there, "
+        "impose the value exactly."
+    )
+
+
+def describe_absence_here(asked: Ratio, none: NDArray[np.bool_], scheme: PhaseScheme) -> str:
+    """Say which phases ``none`` (bool, (K,)) of a specimen's ratio are all left to other fields than this one."""
+    if not (phases := _wanted(asked, none, scheme)):
+        return ""
+    return f"The image shows no trace of {phases} of the specimen, so none is put here but in other fields."
+
+
+def _wanted(asked: Ratio, none: NDArray[np.bool_], scheme: PhaseScheme) -> str:
+    """Name the phases among ``none``, bool (K,), that were asked for, with their shares."""
+    wanted = np.flatnonzero(none & (np.nan_to_num(asked) > FLOOR))
+    return ", ".join(f"{scheme.names[k]} ({asked[k] * 100:.1f} %)" for k in wanted)
 
 
 def describe_miss(aimed: Ratio, achieved: Ratio, scheme: PhaseScheme) -> str:
