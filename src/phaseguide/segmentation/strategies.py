@@ -145,11 +145,13 @@ class Task:
         return shown
 
     def mode(self) -> Generator[Notice, None, Mode]:
-        """Return where the ratio acts; a model without guidance can only be matched."""
+        """Return where the ratio acts; a model without guidance that takes one can only be matched."""
         mode: Mode = self.request.mode or self.card.inference.mode
-        if mode != "matched" and self.card.guidance.kind == "none":
+        if mode != "matched" and not self.card.guidance.takes_ratio:
             mode = "matched"
-            yield Notice(f"Model {self.card.name!r} has no guidance; the ratio acts by matching only.")
+            yield Notice(
+                f"Model {self.card.name!r} has no guidance that takes a ratio; it acts by matching only."
+            )
         return mode
 
     def conditioned(
@@ -252,7 +254,7 @@ def by_region(task: Task, asked: Ratio | None) -> Steps:
 def found_by_model(task: Task) -> Steps:
     """Let the model find the ratio, and match the calibrated scores to it, or ask the network that knows it."""
     request, scoring, card = task.request, task.scoring, task.card
-    if request.estimator == "autoregressive" and card.guidance.kind != "none":
+    if request.estimator == "autoregressive" and card.guidance.takes_ratio:
         return (yield from _fed_back(task))
     notices: tuple[str, ...] = ()
     if request.estimator == "prior-shift":
@@ -265,8 +267,8 @@ def found_by_model(task: Task) -> Steps:
         notices = sentences(describe_estimate(card))
         if request.estimator == "autoregressive":
             notices = (
-                f"Model {card.name!r} has no guidance, so no ratio can be fed back to it: the areas of its own map "
-                "are taken.",
+                f"Model {card.name!r} has no guidance that takes a ratio, so none can be fed back to it: the areas of "
+                "its own map are taken.",
                 *notices,
             )
     match = task.match(estimate, conditioned=None)

@@ -30,7 +30,7 @@ from phaseguide.training.config import TrainingConfig
 from phaseguide.training.crossfit import scores as scores_module
 from phaseguide.training.crossfit.fold_models import FoldTrained
 from phaseguide.training.crossfit.parts import Parts
-from phaseguide.training.crossfit.run import train_crossfitted
+from phaseguide.training.crossfit.run import fold_config, train_crossfitted
 from phaseguide.training.crossfit.scores import CrossfitImage, out_of_fold
 from phaseguide.training.data import load_images, seen_images, split_images
 from phaseguide.training.events import EpochDone, TrainingResult
