@@ -62,14 +62,11 @@ def check_ratios(prepared: Prepared, segmenter: GuidedSegmenter) -> None:
     material, n_phases = prepared.material, len(segmenter.scheme)
     labelled = material.crops[: material.taught + material.rehearsed]
     shown = any(not bool(torch.isnan(crop.ratio(n_phases)).any()) for crop in labelled)
-    if (
-        not segmenter.takes_ratio
-        or shown
-        or any(not bool(torch.isnan(r).any()) for _, r, _ in material.fields.values())
-    ):
+    told = any(not bool(torch.isnan(ratio).any()) for _, ratio, _ in material.fields.values())
+    if shown or told or not segmenter.takes_ratio:
         return
     raise TrainingError(
-        f"Fresh guidance ({segmenter.guidance_options.kind}) learns from ratios, but no window of {prepared.crop} px is labelled all over, and no "
-        "field has a full ratio. Label some areas all over, mark what has no phase as excluded (255), give a field its "
-        "ratio, take smaller crops, or choose another preset, which keeps the model's guidance."
+        f"Fresh guidance ({segmenter.guidance_options.kind}) learns from ratios, but no window of "
+        f"{prepared.crop} px is labelled all over, and no field has a full ratio. Label some areas all "
+        "over, mark what has no phase as excluded (255), give a field its ratio, take smaller crops, or choose another preset, which keeps the model's guidance."
     )

@@ -360,6 +360,8 @@ def test_folds_learn_no_guidance_that_has_no_part_in_their_scores(whole: Whole, 
     events = finish(whole.dataset, parts, staged)
     assert read_card(parts.model("1")).guidance.kind == "none"
     assert result(events).card.guidance.kind == "plm"
+    deaf = staged.changed(guidance_options={"use_ratio_encoder": False})
+    assert fold_config(deaf).guidance == "plm", "it acts without a ratio, so it has a part in them"
     joint = finish(whole.dataset, Parts(tmp_path / "joint.parts"), staged.changed(schedule="joint"))
     assert "fold 1, joint" in stages(joint)
 
