@@ -68,5 +68,6 @@ def check_ratios(prepared: Prepared, segmenter: GuidedSegmenter) -> None:
     raise TrainingError(
         f"Fresh guidance ({segmenter.guidance_options.kind}) learns from ratios, but no window of "
         f"{prepared.crop} px is labelled all over, and no field has a full ratio. Label some areas all "
-        "over, mark what has no phase as excluded (255), give a field its ratio, take smaller crops, or choose another preset, which keeps the model's guidance."
+        "over, mark what has no phase as excluded (255), give a field its ratio, take smaller crops, "
+        "or choose another preset, which keeps the model's guidance."
     )
