@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,9 @@ from phaseguide.models.model_file import save_model
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter
 from phaseguide.phases import PhaseScheme
 
+DEAF = {"width": 16, "delta": 1.0, "use_ratio_encoder": False}
+"""Options of a Phase Learning Module in which no ratio has a part: the published row SA+FA."""
+
 TINY_ENCODER = "tu-test_efficientnet"
 """timm's own encoder for tests: a thirtieth of the weights of the smallest one that people use."""
 
@@ -25,6 +29,7 @@ def tiny_model(
     folder: Path,
     guidance: str = "plm",
     *,
+    guidance_options: dict[str, Any] | None = None,
     names: tuple[str, ...] = NAMES,
     in_channels: int = 1,
     seed: int = 0,
@@ -37,7 +42,9 @@ def tiny_model(
         segmenter = GuidedSegmenter(
             BackboneOptions("unet", encoder, in_channels, {"decoder_channels": [16, 16, 8, 8, 8]}),
             # As trained guidance does, delta > 0 lets the ratio change the scores.
-            GuidanceOptions(guidance, {"width": 16, "delta": 1.0} if guidance == "plm" else {}),
+            GuidanceOptions(
+                guidance, guidance_options or ({"width": 16, "delta": 1.0} if guidance == "plm" else {})
+            ),
             PhaseScheme.from_names(names),
         )
     k = len(names)

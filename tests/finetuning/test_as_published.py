@@ -249,6 +249,15 @@ def test_it_is_judged_with_the_true_ratio_and_then_run_so(
     assert result.after is not None and result.after.source.endswith("told its true ratio")
     assert result.model.card.inference.mode == "conditioned"
     assert not any("judged without one" in text for text in said)
+    ways.clear()
+    deaf = PUBLISHED.changed(
+        epochs=1, guidance_options={**PUBLISHED.guidance_options, "use_ratio_encoder": False}
+    )
+    result, said = run(finetune(ccrm, [labelled()], deaf))
+    assert set(ways) == {"none"} and result.model.card.inference.mode == "matched"
+    assert not any("judged without one" in text for text in said), (
+        "its blocks have a ratio, and nothing takes it"
+    )
 
 
 def test_held_out_strokes_have_no_ratio_which_is_said(ccrm: LoadedModel) -> None:

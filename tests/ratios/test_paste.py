@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from phaseguide.errors import RatioError
 from phaseguide.phases import PhaseScheme
-from phaseguide.ratios import numbers_by_phase, ratio_from_cells
+from phaseguide.ratios import numbers_by_phase, parse_ratio, ratio_from_cells
 
 STEEL = PhaseScheme.from_names(["ferrite", "Widmanstätten cementite", "martensite"])
 TWO = PhaseScheme.from_names(["ferrite", "martensite"])
@@ -43,6 +43,7 @@ OPEN = math.nan
 )
 def test_cells_are_read(text: str, expected: list[float]) -> None:
     assert ratio_from_cells(text, STEEL) == pytest.approx(expected, nan_ok=True)
+    assert parse_ratio(text, STEEL) == pytest.approx(expected, nan_ok=True)
 
 
 def test_two_rows_of_two_are_names_above_or_beside() -> None:
@@ -85,6 +86,7 @@ def test_what_a_spreadsheet_shows_is_what_is_read(
         ("15 %\t0.2\t", "Some of the pasted cells have a % sign"),
         ("1\t2\t3\n4\t5\t6\n7\t8\t9", "not one ratio"),
         ("nan\t1\t2", "'nan' is not understood"),
+        ("0;0;0", "Every phase is 0 %. Give at least one a share, or leave one open"),
     ],
 )
 def test_cells_that_cannot_be_meant(text: str, words: str) -> None:

@@ -21,7 +21,7 @@ from phaseguide.segmentation.constraints.regions import Region
 from phaseguide.segmentation.network import encoding
 from phaseguide.segmentation.request import Estimator, Mode, Preview, Request, Segmentation
 from phaseguide.segmentation.session import Session, run_to_end
-from tiny_models import tiny_model
+from tiny_models import DEAF, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,14 @@ def guided(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
 @pytest.fixture(scope="module")
 def unguided(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     return load_model(tiny_model(tmp_path_factory.mktemp("unguided"), "none"))
+
+
+@pytest.fixture(scope="module")
+def deaf(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    """A model whose guidance takes no ratio, and whose card does not know that."""
+    model = load_model(tiny_model(tmp_path_factory.mktemp("deaf"), guidance_options=DEAF))
+    how = model.card.inference.model_copy(update={"mode": "conditioned"})
+    return dataclasses.replace(model, card=model.card.model_copy(update={"inference": how}))
 
 
 def picture(height: int = 90, width: int = 110, seed: int = 0) -> NDArray[np.uint8]:
@@ -113,10 +121,16 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, model: LoadedModel) -> Callable
     return lambda: count[0]
 
 
-def test_a_model_without_guidance_matches_and_says_so(unguided: LoadedModel) -> None:
-    events = list(Session(unguided, picture()).segment(Request(asked=ASKED, uncertainty=0.0, mode="both")))
+@pytest.mark.parametrize(("kind", "mode"), [("unguided", "both"), ("deaf", "both"), ("deaf", None)])
+def test_without_guidance_that_takes_a_ratio_it_is_matched_and_that_is_said(
+    kind: str, mode: Mode | None, request: pytest.FixtureRequest
+) -> None:
+    session = Session(request.getfixturevalue(kind), picture())
+    events = list(session.segment(Request(asked=ASKED, uncertainty=0.0, mode=mode)))
     assert any(isinstance(e, Notice) and "no guidance" in e.message for e in events)
-    assert events[-1].result.mode == "matched"
+    result = events[-1].result
+    assert result.mode == "matched" and np.allclose(result.achieved, ASKED, atol=1e-3)
+    assert not any("network alone" in notice for notice in result.notices)
 
 
 @pytest.mark.parametrize("kind", ["guided", "unguided"])
@@ -307,8 +321,9 @@ def test_a_far_off_wish_is_told_even_when_little_of_it_is_imposed(guided: Loaded
     rare = int(np.argmin(own))
     asked = np.full(3, np.nan)
     asked[rare] = 0.95
-    result = segment(session, asked=asked, uncertainty=2.0, mode="matched")
-    assert any("differs from what the model sees" in n for n in result.notices)
+    for mode in ("matched", "conditioned", "both"):
+        result = segment(session, asked=asked, uncertainty=2.0, mode=mode)
+        assert sum("differs from what the model sees" in n for n in result.notices) == 1
     assert not segment(session, asked=own, uncertainty=0.1, mode="matched").notices
 
 
@@ -410,9 +425,13 @@ def test_rounds_can_be_watched_and_stopped(guided: LoadedModel) -> None:
     np.testing.assert_array_equal(segment(session).labels, before.labels)
 
 
-def test_without_guidance_nothing_is_fed_back_and_that_is_said(unguided: LoadedModel) -> None:
-    fed = segment(Session(unguided, picture()), auto=True, estimator="autoregressive")
-    own = segment(Session(unguided, picture()), auto=True)
+@pytest.mark.parametrize("kind", ["unguided", "deaf"])
+def test_without_guidance_nothing_is_fed_back_and_that_is_said(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    model = request.getfixturevalue(kind)
+    fed = segment(Session(model, picture()), auto=True, estimator="autoregressive")
+    own = segment(Session(model, picture()), auto=True)
     np.testing.assert_array_equal(fed.labels, own.labels)
     assert fed.found == own.found and fed.found.estimator == "own"
     assert any("has no guidance" in notice and "fed back" in notice for notice in fed.notices)

@@ -49,6 +49,16 @@ def test_without_any_whole_crop_there_is_a_model_without_guidance(schedule: str,
     assert np.isfinite(result.card.calibration.own_error).all()
 
 
+def test_guidance_that_takes_no_ratio_is_learnt_where_there_is_none() -> None:
+    options = {"width": 8, "use_ratio_encoder": False}
+    said, epochs, result = outcome(
+        blank(data(), np.s_[::7]), epochs=1, guidance_epochs=1, guidance_options=options
+    )
+    assert not any("without guidance" in s for s in said)
+    assert epochs[-1].stage == "guidance" and epochs[-1].loss > 0
+    assert result.card.guidance.kind == "plm"
+
+
 def test_guidance_alone_is_refused_where_no_crop_has_a_ratio() -> None:
     _, _, start = outcome(data(), epochs=1, guidance="none")
     with pytest.raises(TrainingError, match=r"No crop of 64 px .* There is nothing to learn"):

@@ -333,6 +333,13 @@ def test_what_is_told_of_the_finished_model() -> None:
     assert result.card.inference.mode == "conditioned"
     whole = validate(result.segmenter, images.test, CPU, "true").scores
     assert result.card.scores["test, true ratio"]["dice_mean"] == pytest.approx(whole.dice_mean)
+    _, deaf = outcome(
+        images, cfg.changed(guidance_options={**cfg.guidance_options, "use_ratio_encoder": False})
+    )
+    assert list(deaf.card.scores) == [side for side in sides if "ratio" not in side], (
+        "the same four numbers again"
+    )
+    assert deaf.card.inference.mode == "matched"
     plain, usual = outcome(data(), config(epochs=1, guidance="none"))
     assert list(usual.card.scores) == ["validation"] and usual.card.inference.mode == "matched" and not plain
 

@@ -23,7 +23,7 @@ def look_inside(
         str | None,
         typer.Option(
             metavar="TEXT",
-            help='Show the guidance with these shares too: "ferrite=15%,2=0.3". Others are open.',
+            help='Show the guidance with these shares too, "ferrite=15%,2=0.3" or "15;30;". Others are open.',
         ),
     ] = None,
     base: Annotated[

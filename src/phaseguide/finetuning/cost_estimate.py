@@ -114,7 +114,7 @@ def _plan(
     prepared = prepare(model, sources, known, config, config.crop)
     model, config, exchanged = with_asked_guidance(model, config)
     if exchanged:
-        check_ratios(prepared, model.segmenter.guidance_options.kind, len(model.card.scheme))
+        check_ratios(prepared, model.segmenter)
     material = prepared.material
     steps = steps_an_epoch(material, config) * config.epochs
     device = choose_device(config.device).torch_device

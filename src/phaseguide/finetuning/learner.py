@@ -289,7 +289,7 @@ class Learner:
 
     def _shown(self, ratios: Tensor) -> Tensor | None:
         """Ratios of fully labelled crops as a user would give them; None if there are none to show."""
-        if not len(self.model.guidance) or self.model.guidance_options.kind == "none":
+        if not len(self.model.guidance) or not self.model.takes_ratio:
             return None
         return noisy_ratios(ratios, self.config.ratio_dropout, self.config.ratio_noise, self.generator)
 

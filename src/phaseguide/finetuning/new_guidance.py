@@ -12,7 +12,7 @@ from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.material import Prepared
 from phaseguide.models.card import GuidanceCard
 from phaseguide.models.refinement import REFINE
-from phaseguide.models.segmenter import GuidanceOptions, with_guidance
+from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
 from phaseguide.training.building import is_same_guidance, tell_exchanged
 from phaseguide.training.config import RECOMMENDED, TrainingConfig
 
@@ -50,22 +50,24 @@ def with_asked_guidance(
         torch.manual_seed(config.seed)
         segmenter = with_guidance(model.segmenter, fresh).eval()
     card = model.card.model_copy(update={"guidance": GuidanceCard(**asdict(fresh))})
-    if kind == "none":
+    if not card.guidance.takes_ratio:
         matched = card.inference.model_copy(update={"mode": "matched"})
         card = card.model_copy(update={"inference": matched})
     changed = replace(model, segmenter=segmenter, card=card)
     return changed, config if outgrown else config.changed(ratio_from="all"), told
 
 
-def check_ratios(prepared: Prepared, kind: str, n_phases: int) -> None:
-    """Make sure that a fresh module of a kind has a ratio to learn from; `TrainingError` where none has."""
-    material = prepared.material
+def check_ratios(prepared: Prepared, segmenter: GuidedSegmenter) -> None:
+    """Make sure that fresh guidance has a ratio to learn from, where it takes one; `TrainingError` where none has."""
+    material, n_phases = prepared.material, len(segmenter.scheme)
     labelled = material.crops[: material.taught + material.rehearsed]
     shown = any(not bool(torch.isnan(crop.ratio(n_phases)).any()) for crop in labelled)
-    if kind == "none" or shown or any(not bool(torch.isnan(r).any()) for _, r, _ in material.fields.values()):
+    told = any(not bool(torch.isnan(ratio).any()) for _, ratio, _ in material.fields.values())
+    if shown or told or not segmenter.takes_ratio:
         return
     raise TrainingError(
-        f"Fresh guidance ({kind}) learns from ratios, but no window of {prepared.crop} px is labelled all over, and no "
-        "field has a full ratio. Label some areas all over, mark what has no phase as excluded (255), give a field its "
-        "ratio, take smaller crops, or choose another preset, which keeps the model's guidance."
+        f"Fresh guidance ({segmenter.guidance_options.kind}) learns from ratios, but no window of "
+        f"{prepared.crop} px is labelled all over, and no field has a full ratio. Label some areas all "
+        "over, mark what has no phase as excluded (255), give a field its ratio, take smaller crops, "
+        "or choose another preset, which keeps the model's guidance."
     )

@@ -125,7 +125,8 @@ class _Run:
             yield Notice(hint)
         if self.exchanged:
             yield Notice(self.exchanged)
-        if self.told_ratio == "none" != self.config.validation_ratio and self.prepared.judged:
+        untold = self.told_ratio == "none" != self.config.validation_ratio and self.prepared.judged
+        if untold and self.begun.segmenter.takes_ratio:
             yield Notice(UNTOLD)
         if not self.checkpointing and needs_checkpointing(self.learner, self.batch, self.crop):
             self._use_checkpointing()
@@ -153,18 +154,16 @@ class _Run:
 
     def _set_up(self) -> None:
         prepared = prepare(self.start, self.sources, self.rehearsal, self.config, self.crop)
-        kind, phases = self.begun.segmenter.guidance_options.kind, len(self.start.card.scheme)
+        segmenter, phases = self.begun.segmenter, len(self.start.card.scheme)
         if self.exchanged:
-            check_ratios(prepared, kind, phases)
+            check_ratios(prepared, segmenter)
         known = any(not bool(torch.isnan(crop.ratio(phases)).any()) for crop in prepared.judged)
-        self.told_ratio = self.config.validation_ratio if known and kind != "none" else "none"
+        self.told_ratio = self.config.validation_ratio if known and segmenter.takes_ratio else "none"
         self.prepared, self.crop = prepared, prepared.crop
         self.first_crop = max(self.first_crop, prepared.crop)
         self.steps = steps_an_epoch(prepared.material, self.config)
         anchored = knows_its_phases(self.start.card)
-        self.learner = Learner(
-            self.begun.segmenter, prepared.material, self.teaching, self.device, anchored=anchored
-        )
+        self.learner = Learner(segmenter, prepared.material, self.teaching, self.device, anchored=anchored)
         self._judging_cache()
         if self.checkpointing:
             use_checkpointing(self.learner.model)

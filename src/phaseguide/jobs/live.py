@@ -131,7 +131,7 @@ def measure_stages(segmentation: Segmentation) -> Stages:
 def _acts_in_network(session: Session, request: Request) -> bool:
     card = session.model.card
     mode = request.mode or card.inference.mode
-    return request.asked is not None and mode != "matched" and card.guidance.kind != "none"
+    return request.asked is not None and mode != "matched" and card.guidance.takes_ratio
 
 
 def _answers(

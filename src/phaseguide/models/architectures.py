@@ -172,6 +172,11 @@ def check_guidance(kind: str, options: Mapping[str, Any]) -> None:
     _check(f"Guidance {kind!r}", options, _GUIDANCE[kind])
 
 
+def takes_ratio(kind: str, options: Mapping[str, Any]) -> bool:
+    """Whether what guidance of a kind makes of an image depends on a ratio; not without the Ratio Encoder of a PLM."""
+    return kind != "none" and bool(options.get("use_ratio_encoder", True))
+
+
 def _check(what: str, options: Mapping[str, Any], known: Mapping[str, Check]) -> None:
     if unknown := sorted(set(options) - set(known)):
         has = f"it has {', '.join(sorted(known))}" if known else "it has no options"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from phaseguide.models.architectures import takes_ratio
 from phaseguide.models.old_names import current_options
 from phaseguide.models.training_record import check_record
 from phaseguide.phases import MAX_PHASES, PhaseScheme
@@ -60,6 +61,11 @@ class GuidanceCard(_Section):
     kind: _Name
     options: dict[str, Any] = {}
     scales: int = Field(default=1, ge=1, le=6)
+
+    @property
+    def takes_ratio(self) -> bool:
+        """Whether a ratio can act in the network or on its scores; else it acts by matching only."""
+        return takes_ratio(self.kind, self.options)
 
     @model_validator(mode="before")
     @classmethod

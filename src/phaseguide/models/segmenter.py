@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from phaseguide.errors import ModelError
+from phaseguide.models.architectures import takes_ratio
 from phaseguide.models.backbones.base import BackboneOptions, Features
 from phaseguide.models.backbones.registry import build_backbone
 from phaseguide.models.guidance import build_guidance
@@ -95,6 +96,11 @@ class GuidedSegmenter(nn.Module):
     def takes_prompts(self) -> bool:
         """Whether boxes and points can guide the decoder."""
         return self.backbone.takes_prompts
+
+    @property
+    def takes_ratio(self) -> bool:
+        """Whether a ratio changes what the model makes of an image; as `GuidanceCard.takes_ratio`."""
+        return takes_ratio(self.guidance_options.kind, self.guidance_options.options)
 
     def decode(
         self, features: Features, ratio: Tensor | None = None, prompts: Prompts | None = None

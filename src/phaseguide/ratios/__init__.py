@@ -8,7 +8,7 @@ those of the documentation: *asked* is what the user gave, *own* the area shares
 
 from phaseguide.ratios.basis import Basis, area_from_weight, describe_conversion, weight_from_area
 from phaseguide.ratios.belief import GROSS, blend_ratios, held_back, kept_out, ratio_range
-from phaseguide.ratios.paste import numbers_by_phase, ratio_from_cells
+from phaseguide.ratios.paste import numbers_by_phase, parse_ratio, ratio_from_cells
 from phaseguide.ratios.presets import Preset, PresetList, PresetStore
 from phaseguide.ratios.simulated import draw_statement, expert_ratio, guess_ratio
 from phaseguide.ratios.sources import DEFAULT_SOURCE, FORCE, SOURCES, Scope, Source, find_source
@@ -20,7 +20,6 @@ from phaseguide.ratios.vector import (
     closed,
     complete_ratio,
     count_labels,
-    parse_ratio,
     ratio_from_labels,
     total_variation,
     validate_ratio,

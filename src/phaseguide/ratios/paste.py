@@ -15,6 +15,61 @@ from phaseguide.ratios.vector import Ratio, find_phase, validate_ratio
 PERCENT_SUM = 1.5
 """Numbers that sum to more than this are per cent: shares sum to 1 at most, and mistakes seldom to 1.5."""
 
+_DECIMAL_COMMA = re.compile(r"[=:]\s*(\d+,\d+\s*%?)\s*(?:[,;]|$)")
+_ENTRY = re.compile(r"(?P<name>.+?)\s*[=:]\s*(?P<value>[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(?P<percent>%?)")
+
+
+def parse_ratio(text: str, scheme: PhaseScheme) -> Ratio:
+    """Read ``"ferrite=0.2, martensite=15%"``, or cells of a spreadsheet; phases that are not named stay open.
+
+    Parameters
+    ----------
+    text : str
+        Pairs ``phase=share`` separated by commas or semicolons. The phase is a name (case,
+        accents and spaces ignored) or a label number, the share a number in [0, 1] or with ``%``.
+        Without pairs, what semicolons, tabs or line ends separate is cells: one for each phase, empty where open.
+    scheme : PhaseScheme
+
+    Returns
+    -------
+    ndarray of float64, shape (K,)
+        Shares in [0, 1], NaN where open.
+
+    Raises
+    ------
+    RatioError
+        Not readable, unknown phase, a phase named twice, negative, or more than 100 %.
+    """
+    if not any(mark in text for mark in "=:") and any(mark in text for mark in "\t\n;"):
+        return ratio_from_cells(text, scheme)
+    if comma := _DECIMAL_COMMA.search(text):
+        raise RatioError(
+            f"Ratio {text!r}: a comma separates phases, so {comma[1]!r} cannot be read. Write "
+            f"{comma[1].replace(',', '.')} with a point."
+        )
+    ratio = np.full(len(scheme), np.nan)
+    for part in filter(None, (p.strip() for p in re.split(r"[,;]", text))):
+        match = _ENTRY.fullmatch(part)
+        try:
+            value = float(match["value"]) if match else math.nan
+        except ValueError:
+            value = math.nan
+        if match is None or math.isnan(value):
+            raise RatioError(
+                f'Ratio {part!r} is not understood. Write phase=share, for example "{scheme.names[0]}=15%" '
+                f'or "{scheme.names[0]}=0.15", separated by commas.'
+            )
+        phase = find_phase(match["name"], scheme)
+        if not np.isnan(ratio[phase.label - 1]):
+            raise RatioError(f"Phase {phase.name!r} has two values in {text!r}. Keep one.")
+        if not match["percent"] and value > 1:
+            raise RatioError(
+                f"{phase.name} = {match['value']} is more than the whole. "
+                f"Write {match['value']}% for percent, or a share between 0 and 1."
+            )
+        ratio[phase.label - 1] = value / 100 if match["percent"] else value
+    return validate_ratio(ratio, scheme)
+
 
 def ratio_from_cells(text: str, scheme: PhaseScheme) -> Ratio:
     """Read a ratio from cells that were copied from a spreadsheet.

@@ -1,9 +1,6 @@
-"""Ratio vectors: parse, validate, complete, measure from labels."""
+"""Ratio vectors: validate, complete, measure from labels."""
 
 from __future__ import annotations
-
-import math
-import re
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,58 +15,6 @@ FLOOR = 0.001
 
 SUM_TOLERANCE = 0.005
 """A full ratio may miss 100 % by this much (typed roundings such as 3 x 33.3) and is then scaled."""
-
-_DECIMAL_COMMA = re.compile(r"[=:]\s*(\d+,\d+\s*%?)\s*(?:[,;]|$)")
-_ENTRY = re.compile(r"(?P<name>.+?)\s*[=:]\s*(?P<value>[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(?P<percent>%?)")
-
-
-def parse_ratio(text: str, scheme: PhaseScheme) -> Ratio:
-    """Read ``"ferrite=0.2, martensite=15%"``; phases that are not named stay open.
-
-    Parameters
-    ----------
-    text : str
-        Pairs ``phase=share`` separated by commas or semicolons. The phase is a name (case,
-        accents and spaces ignored) or a label number, the share a number in [0, 1] or with ``%``.
-    scheme : PhaseScheme
-
-    Returns
-    -------
-    ndarray of float64, shape (K,)
-        Shares in [0, 1], NaN where open.
-
-    Raises
-    ------
-    RatioError
-        Not readable, unknown phase, a phase named twice, negative, or more than 100 %.
-    """
-    if comma := _DECIMAL_COMMA.search(text):
-        raise RatioError(
-            f"Ratio {text!r}: a comma separates phases, so {comma[1]!r} cannot be read. Write "
-            f"{comma[1].replace(',', '.')} with a point."
-        )
-    ratio = np.full(len(scheme), np.nan)
-    for part in filter(None, (p.strip() for p in re.split(r"[,;]", text))):
-        match = _ENTRY.fullmatch(part)
-        try:
-            value = float(match["value"]) if match else math.nan
-        except ValueError:
-            value = math.nan
-        if match is None or math.isnan(value):
-            raise RatioError(
-                f'Ratio {part!r} is not understood. Write phase=share, for example "{scheme.names[0]}=15%" '
-                f'or "{scheme.names[0]}=0.15", separated by commas.'
-            )
-        phase = find_phase(match["name"], scheme)
-        if not np.isnan(ratio[phase.label - 1]):
-            raise RatioError(f"Phase {phase.name!r} has two values in {text!r}. Keep one.")
-        if not match["percent"] and value > 1:
-            raise RatioError(
-                f"{phase.name} = {match['value']} is more than the whole. "
-                f"Write {match['value']}% for percent, or a share between 0 and 1."
-            )
-        ratio[phase.label - 1] = value / 100 if match["percent"] else value
-    return validate_ratio(ratio, scheme)
 
 
 def find_phase(name: str, scheme: PhaseScheme) -> Phase:
@@ -114,6 +59,8 @@ def validate_ratio(asked: ArrayLike, scheme: PhaseScheme) -> Ratio:
             f"The phases sum to {total * 100:.2f} %, more than 100 %. Lower one, or scale them all."
         )
     is_open = np.isnan(ratio)
+    if not is_open.any() and total == 0:
+        raise RatioError("Every phase is 0 %. Give at least one a share, or leave one open.")
     if not is_open.any() and total < 1 - SUM_TOLERANCE:
         raise RatioError(
             f"All phases are set, but they sum to {total * 100:.2f} %. Leave one open, or scale them to 100 %."

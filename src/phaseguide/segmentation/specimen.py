@@ -19,17 +19,24 @@ from phaseguide.errors import PhaseguideError, RatioError, as_user_error
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.card import Card
 from phaseguide.ratios import (
+    FLOOR,
     Ratio,
     blend_ratios,
     closed,
     complete_ratio,
     held_back,
+    kept_out,
     shift_to_mean,
     total_variation,
     validate_ratio,
 )
 from phaseguide.segmentation.request import FirstLook, Request, Segmentation
-from phaseguide.segmentation.review.advice import conflict_limit, describe_limit
+from phaseguide.segmentation.review.advice import (
+    conflict_limit,
+    describe_absence_everywhere,
+    describe_absence_here,
+    describe_limit,
+)
 from phaseguide.segmentation.session import Session
 from phaseguide.segmentation.stacks import area_px
 
@@ -223,17 +230,31 @@ def segment_specimen(
     whole = Composition(asked, mean, blend_ratios(asked, mean, request.uncertainty, error), len(seen))
     yield whole
     yield from _conflict(whole, card)
-    held = held_back(asked, mean, request.uncertainty, error)
-    if limit := describe_limit(asked, whole.imposed, held, card.scheme):
-        yield Notice(limit)
-    for index, share in zip(seen, shift_to_mean(own, areas, whole.imposed), strict=True):
+    absent = kept_out(asked, mean, request.uncertainty)
+    held = held_back(asked, mean, request.uncertainty, error) & ~absent
+    for said in (
+        describe_limit(asked, whole.imposed, held, card.scheme),
+        describe_absence_everywhere(asked, absent, card.scheme),
+    ):
+        if said:
+            yield Notice(said)
+    shares = shift_to_mean(own, areas, whole.imposed)
+    for index, seen_here, share in zip(seen, own, shares, strict=True):
         field = fields[index]
         if index in kept:
             field = replace(field, open=partial(kept.pop, index))
         exactly = replace(request, asked=share, uncertainty=0.0, scope="specimen")
         outcome = yield from _attempt(index, field, exactly, matching)
         if isinstance(outcome, FieldDone):
-            told = replace(outcome.segmentation, asked=asked, uncertainty=request.uncertainty, imposed=share)
+            here = describe_absence_here(asked, (np.maximum(seen_here, share) < FLOOR) & ~absent, card.scheme)
+            notices = (*([here] if here else []), *outcome.segmentation.notices)
+            told = replace(
+                outcome.segmentation,
+                asked=asked,
+                uncertainty=request.uncertainty,
+                imposed=share,
+                notices=notices,
+            )
             outcome = replace(outcome, segmentation=told)
         yield outcome
         del outcome

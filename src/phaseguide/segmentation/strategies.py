@@ -145,11 +145,13 @@ class Task:
         return shown
 
     def mode(self) -> Generator[Notice, None, Mode]:
-        """Return where the ratio acts; a model without guidance can only be matched."""
+        """Return where the ratio acts; a model without guidance that takes one can only be matched."""
         mode: Mode = self.request.mode or self.card.inference.mode
-        if mode != "matched" and self.card.guidance.kind == "none":
+        if mode != "matched" and not self.card.guidance.takes_ratio:
             mode = "matched"
-            yield Notice(f"Model {self.card.name!r} has no guidance; the ratio acts by matching only.")
+            yield Notice(
+                f"Model {self.card.name!r} has no guidance that takes a ratio; it acts by matching only."
+            )
         return mode
 
     def conditioned(
@@ -187,21 +189,21 @@ def as_asked(task: Task, asked: Ratio) -> Steps:
     mode = yield from task.mode()
     request, card, scheme, own = task.request, task.card, task.scheme, task.maps.seen
     imposed = task.blend(asked, own, request.uncertainty)
-    notices: tuple[str, ...] = ()
-    if request.scope == "field":
-        notices = sentences(describe_conflict(complete_ratio(asked, own), own, imposed, card))
+    none = kept_out(asked, own, request.uncertainty, task.shown(own))
     told = Told(imposed, asked, own, request.uncertainty)
     if mode == "conditioned":
         scores = yield from task.conditioned(told, task.focus)
         labels = cleaned(argmax_labels(scores, task.edits), task.edits, request)
+        achieved = task.shares(labels)
+        aimed = np.where(np.isnan(asked) | none, np.nan, imposed)
+        notices = sentences(describe_miss(aimed, achieved, scheme))
     else:
         if mode == "both":
             yield from task.conditioned(told, task.focus)
         match = task.match(imposed, conditioned=imposed if mode == "both" else None)
-        labels, notices = match.labels, sentences(describe_match(match))
-    achieved = task.shares(labels)
+        labels, achieved = match.labels, task.shares(match.labels)
+        notices = sentences(describe_match(match))
     if request.scope == "field":
-        none = kept_out(asked, own, request.uncertainty, task.shown(own))
         held = held_back(asked, own, request.uncertainty, card.own_error) & ~none
         notices = (
             *sentences(describe_conflict(complete_ratio(asked, own), own, achieved, card)),
@@ -209,8 +211,6 @@ def as_asked(task: Task, asked: Ratio) -> Steps:
             *sentences(describe_absence(asked, none, scheme)),
             *notices,
         )
-    if mode == "conditioned":
-        notices += sentences(describe_miss(imposed, achieved, scheme))
     return Outcome(labels, imposed, mode, notices)
 
 
@@ -254,7 +254,7 @@ def by_region(task: Task, asked: Ratio | None) -> Steps:
 def found_by_model(task: Task) -> Steps:
     """Let the model find the ratio, and match the calibrated scores to it, or ask the network that knows it."""
     request, scoring, card = task.request, task.scoring, task.card
-    if request.estimator == "autoregressive" and card.guidance.kind != "none":
+    if request.estimator == "autoregressive" and card.guidance.takes_ratio:
         return (yield from _fed_back(task))
     notices: tuple[str, ...] = ()
     if request.estimator == "prior-shift":
@@ -267,8 +267,8 @@ def found_by_model(task: Task) -> Steps:
         notices = sentences(describe_estimate(card))
         if request.estimator == "autoregressive":
             notices = (
-                f"Model {card.name!r} has no guidance, so no ratio can be fed back to it: the areas of its own map "
-                "are taken.",
+                f"Model {card.name!r} has no guidance that takes a ratio, so none can be fed back to it: the areas of "
+                "its own map are taken.",
                 *notices,
             )
     match = task.match(estimate, conditioned=None)

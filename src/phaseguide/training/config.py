@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from phaseguide.models.architectures import takes_ratio
 from phaseguide.option_values import SEED, THREADS, TRAINING
 from phaseguide.settings import Settings, setting
 
@@ -137,6 +138,11 @@ class TrainingConfig(Settings):
                     "[128, 256]."
                 )
         return self
+
+    @property
+    def takes_ratio(self) -> bool:
+        """Whether the guidance that is learnt takes a ratio; as `phaseguide.models.card.GuidanceCard.takes_ratio`."""
+        return takes_ratio(self.guidance, self.guidance_options)
 
     @property
     def sides(self) -> tuple[int, ...]:

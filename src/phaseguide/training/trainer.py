@@ -97,7 +97,7 @@ class _Run:
         self.data_sha256 = data_sha256(data)
         self.start_sha256 = "" if start is None else tensors_sha256(start.state_dict())
         check_folds_for_refining(config)
-        self.guidable = config.guidance == "none" or can_have_ratio(data, config)
+        self.guidable = not config.takes_ratio or can_have_ratio(data, config)
         if config.schedule == "guidance" and not self.guidable:
             raise TrainingError(f"{no_ratio(config)} There is nothing to learn.")
         self.generator = torch.Generator().manual_seed(config.seed)
@@ -134,7 +134,7 @@ class _Run:
         if not self.guidable:
             config = config.changed(guidance="none", guidance_options={}, guidance_scales=1)
         # What takes no ratio is not judged with one.
-        return config.changed(validation_ratio="none") if config.guidance == "none" else config
+        return config if config.takes_ratio else config.changed(validation_ratio="none")
 
     def events(self) -> Iterator[TrainingEvent]:
         yield from map(Notice, tell_data(self.data, self.config))
@@ -270,9 +270,10 @@ class _Run:
         ``number`` counts the steps of an epoch.
         """
         c = self.config
-        redraws = REDRAWS if stage.name == "guidance" else 0
+        needs_ratio = stage.name == "guidance" and self.learnt.takes_ratio
+        redraws = REDRAWS if needs_ratio else 0
         pixels, labels, ratios = self.feed.draw(number, self.generator, redraws)
-        if stage.name == "guidance" and bool(torch.isnan(ratios).any(1).all()):
+        if needs_ratio and bool(torch.isnan(ratios).any(1).all()):
             return None
         if c.augmentation == "plain":
             images = vary_light(pixels, self.generator)

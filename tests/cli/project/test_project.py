@@ -123,6 +123,8 @@ def test_what_a_ratio_says(folder: Path) -> None:
     done("ratio", folder, "field0", "1=20%", "--source", "bulk")
     ratio = Project.open(folder).field("field0").ratio
     assert ratio is not None and ratio.shares == [0.2, None, None] and ratio.uncertainty == 0.2
+    done("ratio", folder, "field0", "20;;")  # cells of a spreadsheet, as everywhere
+    assert Project.open(folder).field("field0").ratio.shares == [0.2, None, None]  # type: ignore[union-attr]
     assert "Unknown phase" in fails("ratio", folder, "field0", "gold=20%")
     assert "not known" in fails("ratio", folder, "field0", "1=20%", "--source", "gossip")
     done("ratio", folder, "field0", "none")

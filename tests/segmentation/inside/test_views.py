@@ -22,7 +22,7 @@ from phaseguide.segmentation.inside.base_encoder import IMAGENET, find_base, ima
 from phaseguide.segmentation.inside.colours import fit_projection
 from phaseguide.segmentation.inside.sheet import save_inside
 from phaseguide.segmentation.inside.views import InsideView, choose_window, look_inside
-from tiny_models import tiny_image, tiny_model
+from tiny_models import DEAF, tiny_image, tiny_model
 from widget_helpers import micrograph
 
 ODD = (101, 131)
@@ -230,8 +230,10 @@ def test_what_cannot_be_looked_at_is_said(unet: LoadedModel, tmp_path: Path) -> 
         look(unet, image, ratio=[0.9, 0.9, np.nan])
     plain = load_model(tiny_model(tmp_path, "none"))
     assert "after guidance, no ratio" not in by_name(look(plain, image))
-    with pytest.raises(RatioError, match="has no guidance"):
-        look(plain, image, ratio=[0.2, 0.3, 0.5])
+    deaf = load_model(tiny_model(tmp_path, guidance_options=DEAF))
+    for model in (plain, deaf):
+        with pytest.raises(RatioError, match="has no guidance"):
+            look(model, image, ratio=[0.2, 0.3, 0.5])
     other = load_model(tiny_model(tmp_path, in_channels=3, file_name="colour.safetensors"))
     with pytest.raises(ModelError, match="Only encoders of one kind"):
         look(unet, image, base=other.segmenter)

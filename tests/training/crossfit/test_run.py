@@ -30,7 +30,7 @@ from phaseguide.training.config import TrainingConfig
 from phaseguide.training.crossfit import scores as scores_module
 from phaseguide.training.crossfit.fold_models import FoldTrained
 from phaseguide.training.crossfit.parts import Parts
-from phaseguide.training.crossfit.run import train_crossfitted
+from phaseguide.training.crossfit.run import fold_config, train_crossfitted
 from phaseguide.training.crossfit.scores import CrossfitImage, out_of_fold
 from phaseguide.training.data import load_images, seen_images, split_images
 from phaseguide.training.events import EpochDone, TrainingResult
@@ -360,6 +360,8 @@ def test_folds_learn_no_guidance_that_has_no_part_in_their_scores(whole: Whole, 
     events = finish(whole.dataset, parts, staged)
     assert read_card(parts.model("1")).guidance.kind == "none"
     assert result(events).card.guidance.kind == "plm"
+    deaf = staged.changed(guidance_options={"use_ratio_encoder": False})
+    assert fold_config(deaf).guidance == "plm", "it acts without a ratio, so it has a part in them"
     joint = finish(whole.dataset, Parts(tmp_path / "joint.parts"), staged.changed(schedule="joint"))
     assert "fold 1, joint" in stages(joint)
 

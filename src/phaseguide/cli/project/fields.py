@@ -67,7 +67,13 @@ def edits(
 def ratio(
     folder: Folder,
     field: FieldId,
-    text: Annotated[str, typer.Argument(metavar="RATIO|none", help='Area shares, "ferrite=15%,2=0.3".')],
+    text: Annotated[
+        str,
+        typer.Argument(
+            metavar="RATIO|none",
+            help='Area shares, "ferrite=15%,2=0.3", or cells of a spreadsheet, "15;30;".',
+        ),
+    ],
     source: Annotated[
         str,
         typer.Option(

@@ -229,13 +229,12 @@ def _stored(model: str, name: str, material: str | None) -> Preset:
 
 
 def _new_form(card: Card, text: str, as_weight: bool, density: str | None) -> Preset:
-    from phaseguide.ratios import Preset, numbers_by_phase, parse_ratio, ratio_from_cells
+    from phaseguide.ratios import Preset, numbers_by_phase, parse_ratio
 
     scheme = card.scheme
     if density is not None and not as_weight:
         raise PhaseguideError("--density belongs to --basis weight. Add that, or leave the densities out.")
-    is_cells = not any(mark in text for mark in "=:") and any(mark in text for mark in "\t\n;")
-    shares = ratio_from_cells(text, scheme) if is_cells else parse_ratio(text, scheme)
+    shares = parse_ratio(text, scheme)
     densities = _by_name(numbers_by_phase(density or "", scheme, "density"), scheme)
     entered = {
         name: None if share != share else float(share)

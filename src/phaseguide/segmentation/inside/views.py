@@ -157,10 +157,10 @@ def look_inside(
     if base is not None:
         _check_base(segmenter, base)
     asked = None if ratio is None or np.isnan(ratio).all() else validate_ratio(ratio, model.card.scheme)
-    if asked is not None and all(isinstance(one, NoGuidance) for one in segmenter.guidance):
+    if asked is not None and not (segmenter.takes_ratio and len(segmenter.guidance)):
         raise RatioError(
-            f"{model.card.name} has no guidance, so a ratio changes nothing inside it. Leave the ratio out, or "
-            "choose a guided model."
+            f"{model.card.name} has no guidance inside that takes a ratio, so one changes nothing there. Leave the "
+            "ratio out, or choose a guided model."
         )
     pixels = fit_channels(image, segmenter.in_channels, name)
     metal = find_metal(pixels, labels)

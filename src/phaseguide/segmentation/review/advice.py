@@ -62,25 +62,49 @@ def describe_absence(asked: Ratio, none: NDArray[np.bool_], scheme: PhaseScheme)
 
     ``none``, bool (K,), is what `phaseguide.ratios.kept_out` says.
     """
-    wanted = none & (np.nan_to_num(asked) > FLOOR)
-    parts = [f"{scheme.names[k]} ({asked[k] * 100:.1f} %)" for k in np.flatnonzero(wanted)]
-    if not parts:
+    if not (phases := _wanted(asked, none, scheme)):
         return ""
     return (
-        f"The image shows no trace of {', '.join(parts)}, so an estimate puts none there. If it is there, paint some "
+        f"The image shows no trace of {phases}, so an estimate puts none there. If it is there, paint some "
         "of it, or impose the value exactly."
     )
 
 
-def describe_miss(imposed: Ratio, achieved: Ratio, scheme: PhaseScheme) -> str:
-    """Say that a network that knows the ratio did not come to it; empty within 0.1 percentage points."""
-    gaps = np.abs(achieved - imposed)
+def describe_absence_everywhere(asked: Ratio, none: NDArray[np.bool_], scheme: PhaseScheme) -> str:
+    """Say the same of all fields of a specimen together."""
+    if not (phases := _wanted(asked, none, scheme)):
+        return ""
+    return (
+        f"The fields of the specimen show no trace of {phases}, so an estimate puts none there. If it is there, "
+        "impose the value exactly."
+    )
+
+
+def describe_absence_here(asked: Ratio, none: NDArray[np.bool_], scheme: PhaseScheme) -> str:
+    """Say which phases ``none`` (bool, (K,)) of a specimen's ratio are all left to other fields than this one."""
+    if not (phases := _wanted(asked, none, scheme)):
+        return ""
+    return f"The image shows no trace of {phases} of the specimen, so none is put here but in other fields."
+
+
+def _wanted(asked: Ratio, none: NDArray[np.bool_], scheme: PhaseScheme) -> str:
+    """Name the phases among ``none``, bool (K,), that were asked for, with their shares."""
+    wanted = np.flatnonzero(none & (np.nan_to_num(asked) > FLOOR))
+    return ", ".join(f"{scheme.names[k]} ({asked[k] * 100:.1f} %)" for k in wanted)
+
+
+def describe_miss(aimed: Ratio, achieved: Ratio, scheme: PhaseScheme) -> str:
+    """Say that a network that knows the ratio did not come to it; empty within 0.1 percentage points.
+
+    ``aimed`` is NaN where nothing was, so nothing is missed: at open phases, and at those of which there is no trace.
+    """
+    gaps = np.nan_to_num(np.abs(achieved - aimed))
     if gaps.max() <= FLOOR:
         return ""
     k = int(gaps.argmax())
     return (
         f"The network alone does not reach the ratio: {scheme.names[k]} has {achieved[k] * 100:.1f} %, "
-        f"{imposed[k] * 100:.1f} % was the aim. Let the ratio act on the mask, or on both, to reach it."
+        f"{aimed[k] * 100:.1f} % was the aim. Let the ratio act on the mask, or on both, to reach it."
     )
 
 

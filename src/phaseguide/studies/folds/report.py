@@ -86,7 +86,7 @@ def report_folds(
             yield from run_row(
                 row, fold, data, nets[kind], sessions[kind], repeats=repeats, seed=seed, device=device
             )
-        if study != "belief" and calibrated.card.guidance.kind != "none":
+        if study != "belief" and calibrated.card.guidance.takes_ratio:
             for event in measure_response(data, calibrated, device=device):
                 if isinstance(event, Finished):
                     responses.append(event.result)

@@ -37,7 +37,7 @@ class Judge:
     def __init__(self, model: LoadedModel, place: Place, device: torch.device) -> None:
         self.model, self.place, self.device = model, place, device
         self.n_phases = len(model.card.scheme)
-        self.guided = model.card.guidance.kind != "none"
+        self.guided = model.card.guidance.takes_ratio
         with torch.inference_mode():
             self.features: Features = model.segmenter.encode(place.pixels[None].to(device))
         self.plain = self.scores(None)

@@ -139,7 +139,7 @@ def measure(task: LargeTask, on_stage: OnStage) -> LargeRow:
     from phaseguide.segmentation.session import Session, run_to_end
 
     model = load_model(Path(task.model))
-    guided = model.card.guidance.kind != "none"
+    guided = model.card.guidance.takes_ratio
     session = Session(
         model, benchmark_image(task.size), device="cpu", memory_mb=task.memory_mb, embeddings="off"
     )

@@ -99,8 +99,10 @@ def benchmark_live(
         for size in sizes
     ]
     measured = yield from measure_all(tasks)
-    if card.guidance.kind == "none":
-        yield Notice(f"Model {card.name!r} has no guidance, so there is no conditioned mask to measure.")
+    if not card.guidance.takes_ratio:
+        yield Notice(
+            f"Model {card.name!r} has no guidance that takes a ratio, so there is no conditioned mask to measure."
+        )
     yield Finished(report_of(measured, model=card.name))
 
 

@@ -179,7 +179,7 @@ def measure(task: LiveTask, on_stage: OnStage) -> Measured:
     bench.segment()
     to_layer, to_frame = bench.answers()
     times = {TO_LAYER: to_layer, TO_FRAME: to_frame, LAG: bench.lag()}
-    if bench.widget.panel.model_box.card.guidance.kind != "none":
+    if bench.widget.panel.model_box.card.guidance.takes_ratio:
         times[TO_CONDITIONED] = bench.conditioned()
     bench.viewer.close()
     return Measured(tuple(_row(task.size, what, found) for what, found in times.items()), machine)

@@ -202,7 +202,7 @@ def measure(task: SpeedTask, on_stage: OnStage) -> SpeedRow:
     device = choose_device(task.device)
     model = load_model(Path(task.model))
     image = benchmark_image(task.size)
-    guided = model.card.guidance.kind != "none"
+    guided = model.card.guidance.takes_ratio
     wait = torch.cuda.synchronize if device.kind == "cuda" else lambda: None
 
     def open_session(pixels: NDArray[Any]) -> Session:

@@ -133,14 +133,18 @@ def plan_folds(
 
 
 def fold_config(config: TrainingConfig) -> TrainingConfig:
-    """Settings of the models of the folds: the run's own, without a stage that learns guidance alone, since that has no
+    """Settings of the models of the folds: the run's own, without a stage that learns guidance alone where that has no
     part in scores without a ratio. So they are those of a cross-validation with these settings.
     """
     return config.changed(
         crossfit=0,
         crossfit_epochs=0,
         epochs=config.crossfit_epochs or config.epochs,
-        **({} if config.schedule == "joint" else {"guidance": "none", "guidance_options": {}}),
+        **(
+            {}
+            if config.schedule == "joint" or not config.takes_ratio
+            else {"guidance": "none", "guidance_options": {}}
+        ),
     )
 
 
