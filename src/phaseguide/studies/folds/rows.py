@@ -66,6 +66,7 @@ ROWS: dict[Study, tuple[Spec, ...]] = {
     "fusion": (
         NONE,
         Spec("own"),
+        Spec("autoregressive"),
         *(
             Spec(source, mode, stated)
             for source, stated in (
