@@ -20,6 +20,11 @@ from phaseguide.training.config import RECOMMENDED, TrainingConfig
 STRENGTHS = ("gamma", "delta")
 """Options of a module that say where it starts."""
 
+_OUTGROWN = (
+    "The guidance on scores (refine) of the model to start from was learnt on what that model got wrong, so it is left "
+    "out: in the new model a ratio acts by matching."
+)
+
 
 def build_model(
     config: TrainingConfig, scheme: PhaseScheme, channels: int, start: GuidedSegmenter | None = None
@@ -53,6 +58,12 @@ def build_model(
     if sam is None and config.imagenet:
         model.backbone.load_pretrained()
     return model
+
+
+def network_alone(start: GuidedSegmenter) -> GuidedSegmenter:
+    """Return a copy of a model without its guidance."""
+    with torch.random.fork_rng():
+        return with_guidance(start, GuidanceOptions("none", {}, 1))
 
 
 def check_folds_for_refining(config: TrainingConfig) -> None:
@@ -94,6 +105,8 @@ def tell_exchanged(known: GuidanceOptions, asked: GuidanceOptions) -> str:
     """Say that a model is given other guidance than it has."""
     if known.kind == "none":
         return f"The model to start from has no guidance; {asked.kind!r} begins as a fresh module."
+    if asked.kind == "none" and known.kind == REFINE:
+        return _OUTGROWN
     if asked.kind == "none":
         return f"The guidance {known.kind!r} of the model to start from is dropped; it goes on without any."
     return (

@@ -113,6 +113,17 @@ def test_what_is_not_asked_for_stays_the_guidance_of_the_start(tmp_path: Path) -
     assert load_model(tmp_path / "b.safetensors").card.guidance.kind == "additive"
 
 
+def test_guidance_on_scores_of_the_start_is_left_out_without_folds_and_that_is_told(tmp_path: Path) -> None:
+    folder, start, out = tiny_dataset(tmp_path / "data"), tiny_model(tmp_path, "refine"), tmp_path / "a.safetensors"
+    quick = ("--epochs", 1, "--crop", 32, "--threads", 1, "--device", "cpu")
+    ran = run(folder, "--out", out, "--from", start, *quick)
+    assert ran.exit_code == 0, ran.output
+    assert "guidance on scores (refine) of the model to start from" in " ".join(ran.output.split())
+    assert load_model(out).card.guidance.kind == "none"
+    asked = run(folder, "--out", tmp_path / "b.safetensors", "--from", start, *quick, "--guidance", "refine")
+    assert asked.exit_code == 2 and "Add folds" in asked.stderr
+
+
 @pytest.mark.parametrize("split", ["70/20", "70/20/20", "a/b/c", "100", "100/0", "0/50/50", "-10/100/10"])
 def test_a_split_that_cannot_be_meant(tmp_path: Path, split: str) -> None:
     ran = run(tiny_dataset(tmp_path / "data"), "--out", tmp_path / "m.safetensors", f"--split={split}")

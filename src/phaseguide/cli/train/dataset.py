@@ -131,7 +131,7 @@ def train(
         str,
         typer.Option(
             help="none, additive, spatial, plm, ccrm or, with folds, refine. Other guidance than that of the model to "
-            "start from begins as a fresh module; if not given, the model's goes on."
+            "start from begins as a fresh module; if not given, the model's goes on, refine only with folds."
         ),
     ] = TRAINING["guidance"],
     epochs: Annotated[
@@ -224,7 +224,10 @@ def train(
     check_free(out, overwrite)
     given |= _typed(context, ("architecture", "encoder")) | parse_split(split)
     given |= parse_settings(settings or [], TrainingConfig)
-    config = dataset_config(preset, given, start, base_checksum(base), given.get("device", device))
+    has_folds = folds is not None or bool(given.get("crossfit"))
+    config = dataset_config(
+        preset, given, start, base_checksum(base), given.get("device", device), folds=has_folds
+    )
     folder = open_dataset(dataset).without(exclude or [])
     first = None if start is None or sam_size(start) else open_model(start)
     resolved = choose_scheme(folder, phases, scheme, first)

@@ -31,14 +31,17 @@ def base_checksum(base: str | None) -> str:
 
 
 def dataset_config(
-    preset: str | None, given: Mapping[str, Any], start: str | None, base: str, device: str
+    preset: str | None, given: Mapping[str, Any], start: str | None, base: str, device: str, *, folds: bool = False
 ) -> TrainingConfig:
     """Settings of a run on a data set, checked as far as they can be before images are read.
 
     ``start`` may be ``sam:vit_b``, which is an encoder and no trained model; ``base`` comes from `base_checksum`.
+    ``folds`` says whether the run has fold models, from which guidance on scores can be learnt anew.
     """
     from phaseguide.jobs.finetune_start import sam_size
+    from phaseguide.models.card import GuidanceCard
     from phaseguide.models.model_file import read_card
+    from phaseguide.models.refinement import REFINE
     from phaseguide.models.zoo import find_model
     from phaseguide.segmentation.network.device import choose_device
     from phaseguide.training.presets import PUBLISHED, training_config
@@ -54,7 +57,9 @@ def dataset_config(
         known, guidance = card.backbone, card.guidance
         same = given.get("guidance", guidance.kind) == guidance.kind
         if same and preset != PUBLISHED and given.get("schedule") != "guidance":
-            # What is not asked for stays the start's.
+            # What is not asked for stays the start's, if the run can learn it.
+            if guidance.kind == REFINE and not (folds and given.get("schedule", "staged") == "staged"):
+                guidance = GuidanceCard(kind="none")
             given = {
                 "guidance": guidance.kind,
                 "guidance_options": guidance.options,
