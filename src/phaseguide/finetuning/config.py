@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from phaseguide.option_values import SEED, THREADS
 from phaseguide.settings import Settings, setting
@@ -20,7 +20,7 @@ class FinetuneConfig(Settings):
     the blocks before the first adapted one run once for each. ``thorough``: all of the encoder that may learn does, on
     freely augmented crops (``augmentation`` *plain*: only turned by quarters and mirrored, brightness and contrast
     varied). ``score head``: the network stays, and the regression on its scores and the grey values around each pixel
-    is fitted anew, of all settings with those of validation, seed, threads and device (`finetune_head`).
+    is fitted anew, with `HEAD_SETTINGS` alone (`finetune_head`).
 
     Where ``guidance`` is given, and the model's is of another kind, at other scales or of another form, a fresh module
     takes its place. What a window is told is its ratio by the labels that teach, so that one with held-out pixels has
@@ -162,10 +162,25 @@ class FinetuneConfig(Settings):
         "auto", "Device", "Where the model learns.", words={"auto": "fastest found"}
     )
 
+    @field_validator("guidance", mode="before")
+    @classmethod
+    def _acts_in_the_network(cls, value: Any) -> Any:
+        if value == "refine":
+            raise ValueError(
+                "guidance is 'refine', which is learnt from models of folds and so only on a data set (train DATASET "
+                "--set crossfit=5). Choose none, additive, spatial, plm or ccrm, or leave it out."
+            )
+        return value
+
     def used_threads(self) -> int:
         """CPU threads of the run."""
         return self.threads or max(1, (os.cpu_count() or 2) - 1)
 
+
+HEAD_SETTINGS = (
+    "parts", "validation_share", "validation_fields", "rehearsal", "seed", "threads", "device",
+)  # fmt: skip
+"""Settings that the preset *score head* uses."""
 
 _CHANGES: dict[str, dict[str, Any]] = {
     "fast": {},

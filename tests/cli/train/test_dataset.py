@@ -114,7 +114,11 @@ def test_what_is_not_asked_for_stays_the_guidance_of_the_start(tmp_path: Path) -
 
 
 def test_guidance_on_scores_of_the_start_is_left_out_without_folds_and_that_is_told(tmp_path: Path) -> None:
-    folder, start, out = tiny_dataset(tmp_path / "data"), tiny_model(tmp_path, "refine"), tmp_path / "a.safetensors"
+    folder, start, out = (
+        tiny_dataset(tmp_path / "data"),
+        tiny_model(tmp_path, "refine"),
+        tmp_path / "a.safetensors",
+    )
     quick = ("--epochs", 1, "--crop", 32, "--threads", 1, "--device", "cpu")
     ran = run(folder, "--out", out, "--from", start, *quick)
     assert ran.exit_code == 0, ran.output
@@ -128,6 +132,22 @@ def test_guidance_on_scores_of_the_start_is_left_out_without_folds_and_that_is_t
 def test_a_split_that_cannot_be_meant(tmp_path: Path, split: str) -> None:
     ran = run(tiny_dataset(tmp_path / "data"), "--out", tmp_path / "m.safetensors", f"--split={split}")
     assert ran.exit_code == 2 and "for example 70/20/10" in " ".join(ran.stderr.split())
+
+
+def test_what_would_not_be_used_is_refused(tmp_path: Path) -> None:
+    folder, out, start = tiny_dataset(tmp_path / "data", 3), tmp_path / "m.safetensors", tiny_model(tmp_path)
+    for options, words in [
+        (("--from", start, "--architecture", "fpn"), "and architecture=fpn differ. Keep one."),
+        (("--from", start, "--set", 'decoder={"skips": false}'), "differ. Keep one."),
+        (
+            ("--split", "70/20/10", "--set", "test_share=0.3"),
+            "test_share is 0.1 by an option, but 0.3 by --set.",
+        ),
+        (("--fresh",), "--fresh: not used with a DATASET."),
+    ]:
+        ran = run(folder, "--out", out, *options)
+        assert ran.exit_code == 2 and words in " ".join(ran.stderr.split()), ran.output
+    assert not out.exists()
 
 
 def test_a_split_is_percent_of_the_images() -> None:

@@ -121,7 +121,8 @@ def test_images_that_are_labelled_in_part_have_no_ratio() -> None:
 def test_what_the_labels_exclude_is_no_part_of_a_ratio() -> None:
     image = Unsure(1)
     image.made["labels"][:10] = 255  # type: ignore[attr-defined]
-    assert (field := learning._field(image, CALIBRATION, 2)) is not None
+    field = learning._field(image, CALIBRATION, 2)
+    assert field is not None
     matched = field.matcher.match(np.array([0.3, 0.7]))
     assert (matched.labels[10:] != 255).all() and (matched.labels[:10] == 255).all()
 
@@ -145,7 +146,9 @@ def test_it_is_learnt_anew_on_the_network_of_a_start_that_has_it(
     monkeypatch.setattr(learning, "STEPS", 2)
     result = outcome(made[2])
     elsewhere = {**result.card.training, "images": {"train": ["x"], "validation": ["y"]}}
-    save_model(tmp_path / "s.safetensors", result.segmenter, result.card.model_copy(update={"training": elsewhere}))
+    save_model(
+        tmp_path / "s.safetensors", result.segmenter, result.card.model_copy(update={"training": elsewhere})
+    )
     events = run(made[0], None, start=load_model(tmp_path / "s.safetensors"))
     assert outcome(events).card.guidance.kind == "refine"
     assert not [e.message for e in events if isinstance(e, Notice) and "the model to start from" in e.message]

@@ -31,7 +31,13 @@ def base_checksum(base: str | None) -> str:
 
 
 def dataset_config(
-    preset: str | None, given: Mapping[str, Any], start: str | None, base: str, device: str, *, folds: bool = False
+    preset: str | None,
+    given: Mapping[str, Any],
+    start: str | None,
+    base: str,
+    device: str,
+    *,
+    folds: bool = False,
 ) -> TrainingConfig:
     """Settings of a run on a data set, checked as far as they can be before images are read.
 
@@ -47,14 +53,17 @@ def dataset_config(
     from phaseguide.training.presets import PUBLISHED, training_config
 
     size = sam_size(start)
+    network: dict[str, Any] = {}
     if size:
-        for key, value in (("architecture", SAM), ("encoder", size)):
-            if given.get(key, value) != value:
-                raise TrainingError(f"--from {start} and {key}={given[key]} differ. Keep one.")
-        given = {**given, "architecture": SAM, "encoder": size}
+        network = {"architecture": SAM, "encoder": size}
     elif start is not None:
         card = read_card(find_model(start))
         known, guidance = card.backbone, card.guidance
+        network = {
+            "architecture": known.architecture,
+            "encoder": known.encoder,
+            "decoder": known.decoder,
+        }
         same = given.get("guidance", guidance.kind) == guidance.kind
         if same and preset != PUBLISHED and given.get("schedule") != "guidance":
             # What is not asked for stays the start's, if the run can learn it.
@@ -66,12 +75,14 @@ def dataset_config(
                 "guidance_scales": guidance.scales,
                 **given,
             }
-        if known.architecture == SAM:
-            given = {**given, "architecture": SAM, "encoder": known.encoder}
-            if base:
-                raise TrainingError(
-                    f"--base is for a new model; {start} names its base itself. Leave --base out."
-                )
+        if known.architecture == SAM and base:
+            raise TrainingError(
+                f"--base is for a new model; {start} names its base itself. Leave --base out."
+            )
+    for key, value in network.items():
+        if given.get(key, value) != value:
+            raise TrainingError(f"--from {start} and {key}={given[key]} differ. Keep one.")
+    given = {**given, **network}
     config = training_config(preset, {**given, "device": device}, choose_device(device).kind)
     if config.architecture != SAM:
         if base:
