@@ -46,7 +46,8 @@ def setting(
 
     ``step``, ``decimals`` and ``unit`` say how a form changes and writes the number, a ``percent`` being a share in
     [0, 1]. ``automatic`` allows 0 beside the limits, which leaves the choice to the program. ``words`` are what a form
-    calls each choice, and a message 0 of such a number. ``example`` stands in the place of an empty text, which has ``lines`` lines.
+    calls each choice, and a message 0 of such a number. ``example`` stands in the place of an empty text, which has
+    ``lines`` lines.
     """
     about: Any = {
         "step": step, "decimals": decimals, "unit": unit, "percent": percent, "words": dict(words or {}),

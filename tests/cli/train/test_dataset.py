@@ -128,7 +128,9 @@ def test_guidance_on_scores_of_the_start_is_left_out_without_folds_and_that_is_t
     assert asked.exit_code == 2 and "Add folds" in asked.stderr
 
 
-@pytest.mark.parametrize("split", ["70/20", "70/20/20", "a/b/c", "100", "100/0", "0/50/50", "-10/100/10"])
+@pytest.mark.parametrize(
+    "split", ["70/20", "70/20/20", "a/b/c", "100", "100/0", "0/50/50", "-10/100/10", "nan/nan", "nan/50/50"]
+)
 def test_a_split_that_cannot_be_meant(tmp_path: Path, split: str) -> None:
     ran = run(tiny_dataset(tmp_path / "data"), "--out", tmp_path / "m.safetensors", f"--split={split}")
     assert ran.exit_code == 2 and "for example 70/20/10" in " ".join(ran.stderr.split())

@@ -209,8 +209,10 @@ def test_what_was_learnt_is_not_learnt_again_unless_something_differs(
     ):
         assert torch.equal(ours, theirs)
     monkeypatch.setattr(learning, "RATE", 1e-3)
+    old = parts.refinement.read_bytes()
     told = [e.message for e in run(dataset, parts) if isinstance(e, Notice)]
-    assert any("was learnt from other scores or settings" in message for message in told)
+    assert any("other scores or settings. It is kept as refinement-unused" in message for message in told)
+    assert parts.refinement.with_name("refinement-unused.safetensors").read_bytes() == old
 
 
 def test_without_folds_it_cannot_be_learnt() -> None:

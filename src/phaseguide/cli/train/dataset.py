@@ -265,6 +265,7 @@ def _train_folder(
     crossfit: Crossfit,
 ) -> Iterator[Any]:
     """Read the images, then train; one generator, so that one progress bar shows both."""
+    from phaseguide.training.crossfit.folds import check_count
     from phaseguide.training.crossfit.run import train_crossfitted
     from phaseguide.training.data import load_images, seen_images, split_images
     from phaseguide.training.trainer import train as run_training
@@ -274,6 +275,9 @@ def _train_folder(
     for image in load_images(folder, scheme):
         images.append(image)
         yield Progress("Reading images", len(images), count)
+    if config.crossfit:
+        labelled = sum(image.ratio(len(scheme)) is not None for image in images)
+        check_count(labelled, config.crossfit, config.validation_share, folder.folder)
     before = {} if start is None else start.card.training.get("images", {})
     tested = [i.stem for i in images if i.stem in before.get("test", []) and config.test_share]
     if not validation and config.validation_share:

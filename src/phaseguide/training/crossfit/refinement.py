@@ -28,6 +28,7 @@ from phaseguide.segmentation.matching.match import Matcher
 from phaseguide.segmentation.network.refining import FARTHEST
 from phaseguide.segmentation.network.score_head import calibrate_scores
 from phaseguide.segmentation.network.told import Told
+from phaseguide.training.checkpoint import set_aside
 from phaseguide.training.crossfit.scores import CrossfitImage
 from phaseguide.training.data import TrainingImage
 from phaseguide.training.losses import crop_ratios, dice_loss, one_hot_labels
@@ -125,8 +126,10 @@ def kept_refinement(
         if _told(path) == about:
             module.load_state_dict(load_file(path))
             return module.eval()
-        yield Notice(f"{path}: was learnt from other scores or settings, and is learnt anew.")
-        path.unlink()
+        yield Notice(
+            f"{path}: was learnt from other scores or settings. It is kept as {set_aside(path).name}, and is learnt "
+            "anew."
+        )
     module = yield from learn_refinement(images, calibration, n_phases, options, seed=seed)
     write_bytes(path, save(module.state_dict(), metadata={_KEY: about}))
     return module

@@ -32,7 +32,14 @@ from phaseguide.training.crossfit.fold_models import (
     set_aside_misfit,
     train_unless_there,
 )
-from phaseguide.training.crossfit.folds import Folds, Held, check_folds, draw_folds, training_stems
+from phaseguide.training.crossfit.folds import (
+    Folds,
+    Held,
+    check_count,
+    check_folds,
+    draw_folds,
+    training_stems,
+)
 from phaseguide.training.crossfit.parts import Parts
 from phaseguide.training.crossfit.refinement import check_refinement, kept_refinement
 from phaseguide.training.crossfit.scores import BYTES_A_PIXEL, CrossfitImage, out_of_fold
@@ -173,12 +180,7 @@ def _checked_folds(
 ) -> Folds:
     """Draw folds, or take those that are given, once they are known to make sense."""
     if folds is None:
-        if len(holds) < config.crossfit:
-            raise TrainingError(
-                f"crossfit is {config.crossfit}, but {dataset.folder} has {len(holds)} labelled "
-                f"image{'' if len(holds) == 1 else 's'}, and every fold needs one. Set a smaller crossfit (0: none), "
-                "or label more images."
-            )
+        check_count(len(holds), config.crossfit, config.validation_share, dataset.folder)
         folds = draw_folds(holds, config.crossfit, config.seed)
     blank = sorted(stem for test in folds.values() for stem in test if stem not in holds)
     if blank:
@@ -186,7 +188,7 @@ def _checked_folds(
             f"{dataset.folder}: no pixel of {', '.join(blank)} carries a phase. Label some, or take them out of the "
             "folds."
         )
-    check_folds(folds, holds, scheme)
+    check_folds(folds, holds, scheme, config.validation_share)
     return folds
 
 
