@@ -400,6 +400,10 @@ def test_what_differs_from_the_publication_is_said_and_stands_in_the_record() ->
     )
     assert find_departures(exact) == {}
     assert find_departures(exact.changed(protocol="", epochs=3)) == {}
+    ablation = {"width": 256, "gamma": 0.5, "delta": 0.5, "use_ratio_encoder": False}
+    assert find_departures(exact.changed(guidance_options=ablation)) == {
+        "guidance_options": {"published": {"use_ratio_encoder": True}, "here": {"use_ratio_encoder": False}}
+    }, "coordinates are on in both"
     said, result = outcome(data(), published())
     told = next(text for text in said if "not quite as published" in text)
     assert "learning_rate 0.001 instead of 1e-05" in told and "epochs 2 instead of 40" in told

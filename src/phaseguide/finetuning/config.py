@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from phaseguide.option_values import SEED, THREADS
 from phaseguide.settings import Settings, setting
+from phaseguide.training.departures import PUBLISHED, compare
 
 
 class FinetuneConfig(Settings):
@@ -31,6 +32,7 @@ class FinetuneConfig(Settings):
 
     kind: ClassVar[str] = "fine-tuning setting"
 
+    protocol: Literal["", "published"] = ""  # what the settings follow; where they differ from it is told
     parts: Literal["fast", "adapters", "thorough", "score head"] = "fast"
     epochs: int = setting(20, low=1, high=10_000)
     minutes: float = setting(
@@ -182,6 +184,15 @@ HEAD_SETTINGS = (
 )  # fmt: skip
 """Settings that the preset *score head* uses."""
 
+_STATED: dict[str, Any] = {
+    "parts": "thorough", "epochs": 40, "batch": 8, "learning_rate": 1e-5, "optimiser": "adam",
+    "cross_entropy_weight": 0.7, "dice_weight": 0.7, "ratio_weight": 0.3, "ratio_loss": "mse", "guidance": "plm",
+    "guidance_scales": 1, "guidance_start": 0.5,
+    "guidance_options": {"width": 256, "coordinates": True, "gamma": 0.5, "delta": 0.5}, "ratio_from": "all",
+    "ratio_dropout": 0.0, "ratio_noise": 0.0, "validation_ratio": "true",
+}  # fmt: skip
+"""What the publication of the Phase Learning Module says of the training. A run that differs says so."""
+
 _CHANGES: dict[str, dict[str, Any]] = {
     "fast": {},
     "score head": {"parts": "score head"},
@@ -197,13 +208,9 @@ _CHANGES: dict[str, dict[str, Any]] = {
     # epochs; Dice + cross-entropy and the mean squared error of each window's ratio at 0.7 and 0.3; gamma and delta
     # learnt from 0.5 (Phase Learning Module manuscript). What is not said there is left out.
     "as published": {
-        "parts": "thorough", "epochs": 40, "batch": 8, "learning_rate": 1e-5, "encoder_rate": 1.0,
-        "optimiser": "adam", "weight_decay": 0.0, "cross_entropy_weight": 0.7, "dice_weight": 0.7,
-        "ratio_weight": 0.3, "anchor_weight": 0.0, "ratio_loss": "mse", "average": 0.0, "rehearsal": 0.0,
-        "patience": 0, "guidance": "plm", "guidance_scales": 1, "guidance_start": 0.5,
-        "guidance_options": {"width": 256, "coordinates": True, "gamma": 0.5, "delta": 0.5}, "ratio_from": "all",
-        "ratio_dropout": 0.0, "ratio_noise": 0.0, "validation_ratio": "true", "rate_schedule": "constant",
-        "clip_gradient": 0.0, "augmentation": "plain", "balance": 1.0,
+        **_STATED, "protocol": PUBLISHED, "encoder_rate": 1.0, "weight_decay": 0.0, "anchor_weight": 0.0,
+        "average": 0.0, "rehearsal": 0.0, "patience": 0, "rate_schedule": "constant", "clip_gradient": 0.0,
+        "augmentation": "plain", "balance": 1.0,
     },
 }  # fmt: skip
 
@@ -223,6 +230,13 @@ class _Presets(Mapping[str, FinetuneConfig]):
 
 PRESETS: Mapping[str, FinetuneConfig] = _Presets()
 """Settings by name, as the widget and the command line offer them."""
+
+
+def find_departures(config: FinetuneConfig) -> dict[str, Any]:
+    """Return the settings that differ from the protocol that a run follows, each with the two values."""
+    if config.protocol != PUBLISHED:
+        return {}
+    return compare(FinetuneConfig(**_STATED).to_dict(), config.to_dict(), _STATED)
 
 
 def preset_for(adapter: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from inspect import signature
 from typing import Any
 
@@ -115,7 +116,13 @@ def tell_exchanged(known: GuidanceOptions, asked: GuidanceOptions) -> str:
     )
 
 
+def usual_options(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all options of a module, those that are left at their defaults included."""
+    usual = {name: p.default for name, p in signature(GUIDANCE[kind]).parameters.items()}
+    return {**usual, **options}
+
+
 def _form(guidance: GuidanceOptions) -> dict[str, Any]:
-    """All options of a module but for where it starts, those that are left at their defaults included."""
-    usual = {name: p.default for name, p in signature(GUIDANCE[guidance.kind]).parameters.items()}
-    return {name: value for name, value in {**usual, **guidance.options}.items() if name not in STRENGTHS}
+    """All options of a module but for where it starts."""
+    options = usual_options(guidance.kind, guidance.options)
+    return {name: value for name, value in options.items() if name not in STRENGTHS}

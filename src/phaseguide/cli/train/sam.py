@@ -50,7 +50,8 @@ def dataset_config(
     from phaseguide.models.refinement import REFINE
     from phaseguide.models.zoo import find_model
     from phaseguide.segmentation.network.device import choose_device
-    from phaseguide.training.presets import PUBLISHED, training_config
+    from phaseguide.training.departures import PUBLISHED
+    from phaseguide.training.presets import training_config
 
     size = sam_size(start)
     network: dict[str, Any] = {}
