@@ -369,7 +369,7 @@ def test_guidance_on_scores_is_left_out_of_a_model_that_learns_on_and_that_is_to
     settings = FinetuneConfig(epochs=1, crop=64, batch=2, threads=1, device="cpu")
     events = list(finetune(start, [labelled()], settings, name="new"))
     told = [e.message for e in events if isinstance(e, Notice)]
-    assert any("guidance on scores of the model to start from" in message for message in told)
+    assert any("guidance on scores (refine) of the model to start from" in message for message in told)
     new = events[-1].result.model
     assert new.card.guidance.kind == "none" and new.segmenter.refinement is None
     assert new.card.inference.mode == "matched"
