@@ -84,12 +84,27 @@ def test_limits_are_kept_and_named(one: tuple[type[Settings], str], data: st.Dat
         ({"learning_rate": float("inf")}, "it must lie between"),
         ({"crop": 100}, "crop is 100; it must be a multiple of 32, for example 96"),
         ({"parts": "all"}, "parts is 'all'; choose fast, adapters, thorough or score head"),
+        ({"guidance": "nonsense"}, "choose none, additive, spatial, plm or ccrm, or leave it out."),
+        ({"guidance": "refine"}, "'refine', which is learnt from models of folds and so only on a data set"),
+        ({"guidance_scales": 17}, "it must lie between 1 and 16, or be 0 "),
         ({"speed": 3}, "Unknown fine-tuning setting speed. Known are anchor_weight"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(values: dict[str, Any], words: str) -> None:
     with pytest.raises(TrainingError, match=words):
         FinetuneConfig(**values)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"crossfit": 1}, r"crossfit is 1; it must lie between 2 and 100, or be 0 \(no cross-fitting\)\."),
+        ({"protocol": "mine"}, "protocol is 'mine'; choose published, or leave it out."),
+    ],
+)
+def test_zero_and_the_empty_word_are_named_by_what_they_mean(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(TrainingError, match=words):
+        TrainingConfig(**values)
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)

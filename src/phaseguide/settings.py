@@ -46,7 +46,8 @@ def setting(
 
     ``step``, ``decimals`` and ``unit`` say how a form changes and writes the number, a ``percent`` being a share in
     [0, 1]. ``automatic`` allows 0 beside the limits, which leaves the choice to the program. ``words`` are what a form
-    calls each choice. ``example`` stands in the place of an empty text, which has ``lines`` lines.
+    calls each choice, and a message 0 of such a number. ``example`` stands in the place of an empty text, which has
+    ``lines`` lines.
     """
     about: Any = {
         "step": step, "decimals": decimals, "unit": unit, "percent": percent, "words": dict(words or {}),
@@ -137,7 +138,10 @@ def _sentence(form: type[Settings], error: ValidationError) -> str:
         return str(first["ctx"]["error"])
     name, value = str(first["loc"][0]), first["input"]
     if choices := form.choices(name):
-        return f"{name} is {value!r}; choose {', '.join(choices[:-1])} or {choices[-1]}."
+        named = [choice for choice in choices if choice]
+        left_out = ", or leave it out" if len(named) < len(choices) else ""
+        listed = " or ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
+        return f"{name} is {value!r}; choose {listed}{left_out}."
     about, kind = form.about(name), first["type"]
     if kind == "multiple_of":
         of = int(about["multiple_of"])
@@ -151,4 +155,7 @@ def _sentence(form: type[Settings], error: ValidationError) -> str:
 
 
 def _out_of_limits(name: str, value: Any, about: Mapping[str, Any]) -> str:
-    return f"{name} is {value}; it must lie between {about['low']:g} and {about['high']:g}."
+    limits = f"{name} is {value}; it must lie between {about['low']:g} and {about['high']:g}"
+    if not about["automatic"]:
+        return f"{limits}."
+    return f"{limits}, or be {AUTOMATIC} ({about['words'].get(str(AUTOMATIC), 'automatic')})."

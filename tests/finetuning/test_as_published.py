@@ -16,7 +16,7 @@ from phaseguide.errors import TrainingError
 from phaseguide.events import Finished, Notice
 from phaseguide.finetuning import learner as learner_module
 from phaseguide.finetuning import run as run_module
-from phaseguide.finetuning.config import PRESETS, FinetuneConfig
+from phaseguide.finetuning.config import PRESETS, FinetuneConfig, find_departures
 from phaseguide.finetuning.cost_estimate import plan
 from phaseguide.finetuning.crops import label_crops
 from phaseguide.finetuning.events import FinetuneResult
@@ -29,6 +29,7 @@ from phaseguide.finetuning.sources import Source
 from phaseguide.jobs.finetune_start import make_config
 from phaseguide.models.guidance.plm import PhaseLearningModule
 from phaseguide.models.model_file import LoadedModel, load_model
+from phaseguide.training.events import EpochDone
 from tiny_models import tiny_image, tiny_labels, tiny_model
 
 SHAPE = (128, 192)
@@ -302,6 +303,18 @@ def test_the_plan_tells_that_guidance_is_exchanged(ccrm: LoadedModel) -> None:
     assert not any("dropped" in note for note in plan(ccrm, [labelled()], replace_guidance(PUBLISHED)).notes)
 
 
+def test_what_differs_from_the_publication_is_said_and_stands_in_the_record(ccrm: LoadedModel) -> None:
+    assert find_departures(PRESETS["as published"]) == {} == find_departures(FinetuneConfig(epochs=3))
+    events = list(finetune(ccrm, [labelled()], PUBLISHED.changed(epochs=1, average=0.5)))
+    assert [e.stage for e in events if isinstance(e, EpochDone)] == ["as published"]
+    result, said = run(iter(events))
+    (told,) = (text for text in said if "not quite as published" in text)
+    assert "epochs 1 instead of 40" in told and "average" not in told, "what is not stated there is not told"
+    departures = result.model.card.training["departures"]
+    assert departures["guidance_options"] == {"published": {"width": 256}, "here": {"width": 8}}
+    assert any("not quite as published" in note for note in plan(ccrm, [labelled()], PUBLISHED).notes)
+
+
 def test_options_of_the_preset_belong_to_its_kind_of_guidance() -> None:
     other = make_config("as published", {"guidance": "ccrm"})
     assert (other.guidance, other.guidance_options, other.guidance_scales) == ("ccrm", {}, 0)
@@ -338,7 +351,7 @@ def test_a_checkpoint_from_before_these_settings_is_gone_on_from(ccrm: LoadedMod
     path = tmp_path / "run.safetensors"
     run(finetune(ccrm, [labelled()], config, checkpoint=path))
     tensors, state = checkpoint_module.load_checkpoint(path)
-    new = ("guidance", "balance", "rate_schedule", "ratio_noise", "validation_ratio")
+    new = ("protocol", "guidance", "balance", "rate_schedule", "ratio_noise", "validation_ratio")
     old = {name: value for name, value in state["config"].items() if name not in new}
     identity = {key: state[key] for key in ("config", "model", "data")}
     state["config"] = old
@@ -365,7 +378,7 @@ def test_guidance_on_scores_is_left_out_of_a_model_that_learns_on_and_that_is_to
     settings = FinetuneConfig(epochs=1, crop=64, batch=2, threads=1, device="cpu")
     events = list(finetune(start, [labelled()], settings, name="new"))
     told = [e.message for e in events if isinstance(e, Notice)]
-    assert any("guidance on scores of the model to start from" in message for message in told)
+    assert any("guidance on scores (refine) of the model to start from" in message for message in told)
     new = events[-1].result.model
     assert new.card.guidance.kind == "none" and new.segmenter.refinement is None
     assert new.card.inference.mode == "matched"

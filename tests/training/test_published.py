@@ -367,8 +367,18 @@ def test_seventy_twenty_ten() -> None:
     assert len({i.stem for side in (split.train, split.validation, split.test) for i in side}) == 20
     three = split_images(images[:3], SCHEME, share=0.2, test_share=0.1)
     assert [len(side) for side in (three.train, three.validation, three.test)] == [1, 1, 1]
-    with pytest.raises(TrainingError, match="at least three labelled images"):
+    with pytest.raises(TrainingError, match="at least 3 labelled images"):
         split_images(images[:2], SCHEME, share=0.2, test_share=0.1)
+    assert len(split_images(images[:2], SCHEME, share=0.0, test_share=0.5).train) == 1
+    for words, shares in (
+        ("Of 8 labelled .* 7 would test .* Lower test_share .now 0.9", {"share": 0.2, "test_share": 0.9}),
+        (
+            "Of 8 labelled .* 4 validate, .* Lower validation_share .now 0.9",
+            {"share": 0.9, "test_share": 0.5},
+        ),
+    ):
+        with pytest.raises(TrainingError, match=words):
+            split_images(images[:8], SCHEME, **shares)
     named = split_images(images, SCHEME, validation=["f3"], test=["f4"])
     assert [i.stem for i in named.test] == ["f4"] and len(named.train) == 18
     with pytest.raises(TrainingError, match="Test image f99 is not among"):
@@ -397,6 +407,10 @@ def test_what_differs_from_the_publication_is_said_and_stands_in_the_record() ->
     )
     assert find_departures(exact) == {}
     assert find_departures(exact.changed(protocol="", epochs=3)) == {}
+    ablation = {"width": 256, "gamma": 0.5, "delta": 0.5, "use_ratio_encoder": False}
+    assert find_departures(exact.changed(guidance_options=ablation)) == {
+        "guidance_options": {"published": {"use_ratio_encoder": True}, "here": {"use_ratio_encoder": False}}
+    }, "coordinates are on in both"
     said, result = outcome(data(), published())
     told = next(text for text in said if "not quite as published" in text)
     assert "learning_rate 0.001 instead of 1e-05" in told and "epochs 2 instead of 40" in told

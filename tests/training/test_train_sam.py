@@ -11,6 +11,7 @@ import torch
 
 from phaseguide.errors import ModelError, TrainingError
 from phaseguide.events import Finished
+from phaseguide.models.architectures import check_backbone
 from phaseguide.models.model_file import load_model, save_model
 from phaseguide.training.adapters import encoded, is_checkpointing
 from phaseguide.training.config import TrainingConfig
@@ -185,6 +186,18 @@ def test_the_preset_fits_the_device_and_what_is_given_wins() -> None:
         training_config("fast", {}, "cpu")
     with pytest.raises(TrainingError, match="not architecture 'fpn'"):
         training_config("sam", {"architecture": "fpn"}, "cpu")
+
+
+@pytest.mark.parametrize("architecture", ["unet", "unetplusplus", "deeplabv3plus", "segformer", "sam"])
+def test_only_pyramids_have_options_of_a_decoder_that_nobody_gave(architecture: str) -> None:
+    assert TrainingConfig(architecture=architecture).decoder == {}
+    check_backbone(
+        architecture, "resnet18", training_config(None, {"architecture": architecture}, "cpu").decoder, {}
+    )
+    pyramid = {"decoder_pyramid_channels": 128, "decoder_segmentation_channels": 64}
+    assert TrainingConfig().decoder == TrainingConfig(architecture="fpn-fine").decoder == pyramid
+    assert TrainingConfig(decoder={}).decoder == {}
+    assert TrainingConfig().is_recorded_as({**TrainingConfig().to_dict(), "decoder": pyramid})
 
 
 def test_records_from_before_adapters_are_still_the_same_settings() -> None:

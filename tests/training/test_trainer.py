@@ -22,6 +22,7 @@ from phaseguide.training import trainer
 from phaseguide.training.building import build_model
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.data import TrainingData, load_images, split_images
+from phaseguide.training.describing import tell_data
 from phaseguide.training.drawing import draw_crops
 from phaseguide.training.events import EpochDone, TrainingResult
 from phaseguide.training.trainer import train
@@ -361,7 +362,12 @@ def test_all_images_can_teach_and_then_the_last_epoch_is_kept_and_nothing_is_cla
     settings = config(guidance="none", guidance_options={}, epochs=2, validation_share=0.0, average=0.0)
     events = list(train(everything, settings))
     told = " ".join(e.message for e in events if isinstance(e, Notice))
-    assert "All images teach, so nothing says how good the model is" in told
+    assert "No image validates, so the last epoch is kept, and patience has no effect; nothing says" in told
+    tested = dataclasses.replace(everything, train=everything.train[:1], test=everything.train[1:])
+    (told,) = tell_data(tested, settings)
+    assert told.endswith("the test images say how good the model is.")
+    (told,) = tell_data(everything, settings.changed(crossfit=2))
+    assert told.endswith("the models of the folds say how good such a model is.")
     result = events[-1].result
     assert [h.miou for h in result.history] == [None, None] and not any(h.best for h in result.history)
     assert result.card.scores == {} and result.card.training["images"]["validation"] == []

@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from phaseguide.option_values import SEED, THREADS
 from phaseguide.settings import Settings, setting
+from phaseguide.training.departures import PUBLISHED, compare
 
 
 class FinetuneConfig(Settings):
@@ -20,7 +21,7 @@ class FinetuneConfig(Settings):
     the blocks before the first adapted one run once for each. ``thorough``: all of the encoder that may learn does, on
     freely augmented crops (``augmentation`` *plain*: only turned by quarters and mirrored, brightness and contrast
     varied). ``score head``: the network stays, and the regression on its scores and the grey values around each pixel
-    is fitted anew, of all settings with those of validation, seed, threads and device (`finetune_head`).
+    is fitted anew, with `HEAD_SETTINGS` alone (`finetune_head`).
 
     Where ``guidance`` is given, and the model's is of another kind, at other scales or of another form, a fresh module
     takes its place. What a window is told is its ratio by the labels that teach, so that one with held-out pixels has
@@ -31,6 +32,7 @@ class FinetuneConfig(Settings):
 
     kind: ClassVar[str] = "fine-tuning setting"
 
+    protocol: Literal["", "published"] = ""  # what the settings follow; where they differ from it is told
     parts: Literal["fast", "adapters", "thorough", "score head"] = "fast"
     epochs: int = setting(20, low=1, high=10_000)
     minutes: float = setting(
@@ -162,10 +164,34 @@ class FinetuneConfig(Settings):
         "auto", "Device", "Where the model learns.", words={"auto": "fastest found"}
     )
 
+    @field_validator("guidance", mode="before")
+    @classmethod
+    def _acts_in_the_network(cls, value: Any) -> Any:
+        if value == "refine":
+            raise ValueError(
+                "guidance is 'refine', which is learnt from models of folds and so only on a data set (train DATASET "
+                "--set crossfit=5). Choose none, additive, spatial, plm or ccrm, or leave it out."
+            )
+        return value
+
     def used_threads(self) -> int:
         """CPU threads of the run."""
         return self.threads or max(1, (os.cpu_count() or 2) - 1)
 
+
+HEAD_SETTINGS = (
+    "parts", "validation_share", "validation_fields", "rehearsal", "seed", "threads", "device",
+)  # fmt: skip
+"""Settings that the preset *score head* uses."""
+
+_STATED: dict[str, Any] = {
+    "parts": "thorough", "epochs": 40, "batch": 8, "learning_rate": 1e-5, "optimiser": "adam",
+    "cross_entropy_weight": 0.7, "dice_weight": 0.7, "ratio_weight": 0.3, "ratio_loss": "mse", "guidance": "plm",
+    "guidance_scales": 1, "guidance_start": 0.5,
+    "guidance_options": {"width": 256, "coordinates": True, "gamma": 0.5, "delta": 0.5}, "ratio_from": "all",
+    "ratio_dropout": 0.0, "ratio_noise": 0.0, "validation_ratio": "true",
+}  # fmt: skip
+"""What the publication of the Phase Learning Module says of the training. A run that differs says so."""
 
 _CHANGES: dict[str, dict[str, Any]] = {
     "fast": {},
@@ -182,13 +208,9 @@ _CHANGES: dict[str, dict[str, Any]] = {
     # epochs; Dice + cross-entropy and the mean squared error of each window's ratio at 0.7 and 0.3; gamma and delta
     # learnt from 0.5 (Phase Learning Module manuscript). What is not said there is left out.
     "as published": {
-        "parts": "thorough", "epochs": 40, "batch": 8, "learning_rate": 1e-5, "encoder_rate": 1.0,
-        "optimiser": "adam", "weight_decay": 0.0, "cross_entropy_weight": 0.7, "dice_weight": 0.7,
-        "ratio_weight": 0.3, "anchor_weight": 0.0, "ratio_loss": "mse", "average": 0.0, "rehearsal": 0.0,
-        "patience": 0, "guidance": "plm", "guidance_scales": 1, "guidance_start": 0.5,
-        "guidance_options": {"width": 256, "coordinates": True, "gamma": 0.5, "delta": 0.5}, "ratio_from": "all",
-        "ratio_dropout": 0.0, "ratio_noise": 0.0, "validation_ratio": "true", "rate_schedule": "constant",
-        "clip_gradient": 0.0, "augmentation": "plain", "balance": 1.0,
+        **_STATED, "protocol": PUBLISHED, "encoder_rate": 1.0, "weight_decay": 0.0, "anchor_weight": 0.0,
+        "average": 0.0, "rehearsal": 0.0, "patience": 0, "rate_schedule": "constant", "clip_gradient": 0.0,
+        "augmentation": "plain", "balance": 1.0,
     },
 }  # fmt: skip
 
@@ -208,6 +230,13 @@ class _Presets(Mapping[str, FinetuneConfig]):
 
 PRESETS: Mapping[str, FinetuneConfig] = _Presets()
 """Settings by name, as the widget and the command line offer them."""
+
+
+def find_departures(config: FinetuneConfig) -> dict[str, Any]:
+    """Return the settings that differ from the protocol that a run follows, each with the two values."""
+    if config.protocol != PUBLISHED:
+        return {}
+    return compare(FinetuneConfig(**_STATED).to_dict(), config.to_dict(), _STATED)
 
 
 def preset_for(adapter: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from phaseguide.finetuning.config import FinetuneConfig
+from phaseguide.finetuning.config import FinetuneConfig, find_departures
 from phaseguide.finetuning.feature_cache import BUDGET
 from phaseguide.finetuning.learner import Learner, Material, knows_its_phases
 from phaseguide.finetuning.material import check_sources, prepare, steps_an_epoch
@@ -20,6 +20,7 @@ from phaseguide.finetuning.rehearsal import shipped_rehearsal
 from phaseguide.finetuning.sources import Source, SourceRow
 from phaseguide.segmentation.network.device import choose_device
 from phaseguide.training.adapters import sam_backbone, use_checkpointing
+from phaseguide.training.departures import tell_departures
 from phaseguide.training.dropout import own_threads
 
 if TYPE_CHECKING:
@@ -126,7 +127,9 @@ def _plan(
     kept = sum(min(size * variants, BUDGET) for size in found.variant_bytes)
     memory = held_bytes(model.segmenter) + found.memory_bytes + kept
     seconds = steps * found.step + found.encoding * variants
-    notes = [text for text in (exchanged, SAVING if checkpointing else "") if text]
+    departures = find_departures(config)
+    told = tell_departures(departures) if departures else ""
+    notes = [text for text in (exchanged, told, SAVING if checkpointing else "") if text]
     if not prepared.judged:
         notes.append(f"Validates on {prepared.split.sentence}.")
     if config.minutes and seconds > config.minutes * 60:

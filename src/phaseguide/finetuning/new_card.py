@@ -11,9 +11,11 @@ import numpy as np
 import torch
 
 import phaseguide
+from phaseguide.finetuning.config import FinetuneConfig, find_departures
 from phaseguide.finetuning.events import ValidationScores
 from phaseguide.finetuning.rehearsal import root_checksum
-from phaseguide.finetuning.sources import Source
+from phaseguide.finetuning.sources import Source, SourceRow, data_sha256
+from phaseguide.finetuning.validation_blocks import Split
 from phaseguide.models.card import CalibrationCard, Card
 from phaseguide.models.metal import find_metal
 from phaseguide.models.model_file import LoadedModel
@@ -49,6 +51,31 @@ def finished_model(
         }
     )
     return LoadedModel(segmenter, card, Path())
+
+
+def begun_record(
+    config: FinetuneConfig,
+    sources: Sequence[Source],
+    rows: Sequence[SourceRow],
+    split: Split,
+    rehearsed: int,
+    parent: Card,
+) -> dict[str, Any]:
+    """What a record tells of a run before it has learnt, as JSON values."""
+    departures = find_departures(config)
+    return {
+        "config": config.to_dict(),
+        "data_sha256": data_sha256(sources),
+        "sources": [
+            {"name": r.name, "kind": r.kind, "labelled": r.labelled, "shares": list(r.shares)} for r in rows
+        ],
+        "rehearsal": rehearsed,
+        "validation": split.sentence,
+        "blocks": split.blocks_by_image,
+        "parent": parent.name,
+        "parent_sha256": parent.tensors_sha256,
+        **({"departures": departures} if departures else {}),
+    }
 
 
 def environment(device: torch.device) -> dict[str, Any]:

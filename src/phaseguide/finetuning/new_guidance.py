@@ -19,11 +19,6 @@ from phaseguide.training.config import RECOMMENDED, TrainingConfig
 if TYPE_CHECKING:
     from phaseguide.models.model_file import LoadedModel
 
-_OUTGROWN = (
-    "The guidance on scores of the model to start from was learnt on what that model got wrong, so it is left out: in "
-    "the new model a ratio acts by matching."
-)
-
 
 def with_asked_guidance(
     model: LoadedModel, config: FinetuneConfig
@@ -44,7 +39,7 @@ def with_asked_guidance(
     asked = GuidanceOptions(kind, dict(config.guidance_options), 1 if kind == "none" else scales)
     if is_same_guidance(known, asked):
         return model, config, ""
-    told = _OUTGROWN if outgrown else tell_exchanged(known, asked)
+    told = tell_exchanged(known, asked)
     fresh = replace(asked, options=dict(config.guidance_options or RECOMMENDED.get(kind, {})))
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)

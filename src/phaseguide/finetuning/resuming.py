@@ -44,8 +44,9 @@ def load_position(path: Path, identity: Mapping[str, Any], learner: Learner | No
     `TrainingError` for a damaged one, or one of a run with other settings, labels or start.
     """
     tensors, state = load_checkpoint(path)
-    # A run of an earlier version knows none of the settings that have come since.
-    was = {**state, "config": {**FinetuneConfig().to_dict(), **state.get("config", {})}}
+    # A run of an earlier version knows none of the settings that have come since; what it follows is only told.
+    usual = {**FinetuneConfig().to_dict(), "protocol": identity["config"]["protocol"]}
+    was = {**state, "config": {**usual, **state.get("config", {})}}
     other = [REASONS[key] for key in IDENTITY if was.get(key) != identity[key]]
     if other:
         raise TrainingError(

@@ -13,13 +13,13 @@ import torch
 from phaseguide.control import Control
 from phaseguide.errors import TrainingError, is_out_of_memory
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.finetuning.config import FinetuneConfig
+from phaseguide.finetuning.config import FinetuneConfig, find_departures
 from phaseguide.finetuning.events import Ending, FinetuneResult, Preview, PreviewField, ValidationScores
 from phaseguide.finetuning.feature_cache import cache_for
 from phaseguide.finetuning.learner import Learner, knows_its_phases
 from phaseguide.finetuning.material import SMALLEST_CROP, prepare, steps_an_epoch
 from phaseguide.finetuning.memory import SAVING, can_checkpoint, needs_checkpointing
-from phaseguide.finetuning.new_card import environment, finished_model
+from phaseguide.finetuning.new_card import begun_record, environment, finished_model
 from phaseguide.finetuning.new_guidance import check_ratios, with_asked_guidance
 from phaseguide.finetuning.preview import Previewer
 from phaseguide.finetuning.rehearsal import shipped_rehearsal
@@ -34,6 +34,7 @@ from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.segmentation.network.device import choose_device
 from phaseguide.training.adapters import use_checkpointing
 from phaseguide.training.checkpoint import DamagedCheckpointError, set_aside, sweep
+from phaseguide.training.departures import tell_departures
 from phaseguide.training.dropout import own_threads
 from phaseguide.training.events import EpochDone
 from phaseguide.training.stages import read_gauges
@@ -125,6 +126,8 @@ class _Run:
             yield Notice(hint)
         if self.exchanged:
             yield Notice(self.exchanged)
+        if departures := find_departures(self.config):
+            yield Notice(tell_departures(departures))
         untold = self.told_ratio == "none" != self.config.validation_ratio and self.prepared.judged
         if untold and self.begun.segmenter.takes_ratio:
             yield Notice(UNTOLD)
@@ -341,7 +344,7 @@ class _Run:
         done = len(self.history) + 1
         ious = [] if judged is None else [s.iou for s in judged.phases if s.iou is not None]
         return EpochDone(
-            stage=self.config.parts,
+            stage="as published" if self.config.protocol else self.config.parts,
             epoch=done,
             epochs=self.config.epochs,
             loss=loss,
@@ -377,17 +380,14 @@ class _Run:
     def _record(self) -> dict[str, Any]:
         """Everything it takes to repeat the run, as JSON values."""
         return {
-            "config": self.config.to_dict(),
-            "data_sha256": data_sha256(self.sources),
-            "sources": [
-                {"name": r.name, "kind": r.kind, "labelled": r.labelled, "shares": list(r.shares)}
-                for r in self.prepared.rows
-            ],
-            "rehearsal": len(self.rehearsal),
-            "validation": self.prepared.split.sentence,
-            "blocks": self.prepared.split.blocks_by_image,
-            "parent": self.start.card.name,
-            "parent_sha256": self.start.card.tensors_sha256,
+            **begun_record(
+                self.config,
+                self.sources,
+                self.prepared.rows,
+                self.prepared.split,
+                len(self.rehearsal),
+                self.start.card,
+            ),
             **({"guidance_exchanged": self.exchanged} if self.exchanged else {}),
             "epochs": len(self.history),
             "ended": self.ended,

@@ -19,8 +19,8 @@ from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.crops import far_from_labels
 from phaseguide.finetuning.events import Ending, FinetuneResult
 from phaseguide.finetuning.material import check_sources
-from phaseguide.finetuning.new_card import environment, finished_model
-from phaseguide.finetuning.sources import Source, data_sha256
+from phaseguide.finetuning.new_card import begun_record, environment, finished_model
+from phaseguide.finetuning.sources import Source
 from phaseguide.finetuning.validation import from_confusion
 from phaseguide.labels import is_labelled
 from phaseguide.models.model_file import LoadedModel
@@ -104,16 +104,7 @@ def finetune_head(
         for h in (old, fitted)
     )
     record: dict[str, Any] = {
-        "config": config.to_dict(),
-        "data_sha256": data_sha256(sources),
-        "sources": [
-            {"name": r.name, "kind": r.kind, "labelled": r.labelled, "shares": list(r.shares)} for r in rows
-        ],
-        "rehearsal": len(rehearsed),
-        "validation": split.sentence,
-        "blocks": split.blocks_by_image,
-        "parent": card.name,
-        "parent_sha256": card.tensors_sha256,
+        **begun_record(config, sources, rows, split, len(rehearsed), card),
         "epochs": 0,
         "ended": ended,
         "seconds": round(time.perf_counter() - started, 1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from inspect import signature
 from typing import Any
 
@@ -19,6 +20,11 @@ from phaseguide.training.config import RECOMMENDED, TrainingConfig
 
 STRENGTHS = ("gamma", "delta")
 """Options of a module that say where it starts."""
+
+_OUTGROWN = (
+    "The guidance on scores (refine) of the model to start from was learnt on what that model got wrong, so it is left "
+    "out: in the new model a ratio acts by matching."
+)
 
 
 def build_model(
@@ -53,6 +59,12 @@ def build_model(
     if sam is None and config.imagenet:
         model.backbone.load_pretrained()
     return model
+
+
+def network_alone(start: GuidedSegmenter) -> GuidedSegmenter:
+    """Return a copy of a model without its guidance."""
+    with torch.random.fork_rng():
+        return with_guidance(start, GuidanceOptions("none", {}, 1))
 
 
 def check_folds_for_refining(config: TrainingConfig) -> None:
@@ -94,6 +106,8 @@ def tell_exchanged(known: GuidanceOptions, asked: GuidanceOptions) -> str:
     """Say that a model is given other guidance than it has."""
     if known.kind == "none":
         return f"The model to start from has no guidance; {asked.kind!r} begins as a fresh module."
+    if asked.kind == "none" and known.kind == REFINE:
+        return _OUTGROWN
     if asked.kind == "none":
         return f"The guidance {known.kind!r} of the model to start from is dropped; it goes on without any."
     return (
@@ -102,7 +116,13 @@ def tell_exchanged(known: GuidanceOptions, asked: GuidanceOptions) -> str:
     )
 
 
+def usual_options(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all options of a module, those that are left at their defaults included."""
+    usual = {name: p.default for name, p in signature(GUIDANCE[kind]).parameters.items()}
+    return {**usual, **options}
+
+
 def _form(guidance: GuidanceOptions) -> dict[str, Any]:
-    """All options of a module but for where it starts, those that are left at their defaults included."""
-    usual = {name: p.default for name, p in signature(GUIDANCE[guidance.kind]).parameters.items()}
-    return {name: value for name, value in {**usual, **guidance.options}.items() if name not in STRENGTHS}
+    """All options of a module but for where it starts."""
+    options = usual_options(guidance.kind, guidance.options)
+    return {name: value for name, value in options.items() if name not in STRENGTHS}

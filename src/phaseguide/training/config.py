@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from phaseguide.models.architectures import takes_ratio
+from phaseguide.models.architectures import FINE, FPN, takes_ratio
 from phaseguide.option_values import SEED, THREADS, TRAINING
 from phaseguide.settings import Settings, setting
 
@@ -16,6 +16,12 @@ RECOMMENDED: dict[str, dict[str, Any]] = {
 }
 """Options of a guidance module where a run names none: textures have no preferred place, and a module
 that starts with some strength learns faster on a frozen backbone."""
+
+
+_PYRAMID = {"decoder_pyramid_channels": 128, "decoder_segmentation_channels": 64}
+
+DECODERS: dict[str, dict[str, Any]] = {FPN: _PYRAMID, FINE: _PYRAMID}
+"""Options of a decoder by architecture, where a run names none; of others those of the library."""
 
 
 class TrainingConfig(Settings):
@@ -44,9 +50,7 @@ class TrainingConfig(Settings):
     protocol: Literal["", "published"] = ""  # what the settings follow; where they differ from it is told
     architecture: str = TRAINING["architecture"]
     encoder: str = TRAINING["encoder"]
-    decoder: dict[str, Any] = Field(
-        default_factory=lambda: {"decoder_pyramid_channels": 128, "decoder_segmentation_channels": 64}
-    )
+    decoder: dict[str, Any] = Field(default_factory=dict)  # where none is named: `DECODERS`
     adapter: dict[str, Any] = Field(default_factory=dict)  # ``sam``: rank, blocks, base (else official)
     imagenet: bool = True  # start from ImageNet weights; for ``sam`` the decoder from that of the base
     guidance: str = TRAINING["guidance"]  # none, additive, spatial, plm, ccrm or, with crossfit, refine
@@ -99,16 +103,22 @@ class TrainingConfig(Settings):
         TRAINING["patience"], low=0, high=100_000
     )  # validations without a better one; 0 never stops early
     validate_every: int = setting(5, low=1, high=100_000)  # epochs
-    crossfit: int = setting(0, low=2, high=100, automatic=True)  # folds; 0: no cross-fitting
+    crossfit: int = setting(0, low=2, high=100, automatic=True, words={"0": "no cross-fitting"})  # folds
     crossfit_epochs: int = setting(
-        0, low=1, high=100_000, automatic=True
-    )  # of the models of the folds; 0: as many as the run has
+        0, low=1, high=100_000, automatic=True, words={"0": "as many as the run has"}
+    )  # of the models of the folds
     validation_ratio: Literal["none", "true"] = "none"
     validation_share: float = setting(0.15, low=0.0, high=0.9)  # of the images, at least one; 0: all teach
     test_share: float = setting(0.0, low=0.0, high=0.9)  # kept out of all, and scored once at the end
     seed: int = setting(0, low=SEED[0], high=SEED[1])
     device: str = "auto"
     threads: int = setting(0, low=THREADS[0], high=THREADS[1])  # 0 leaves torch's default
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_the_decoder_of_its_architecture(cls, values: dict[str, Any]) -> dict[str, Any]:
+        usual = DECODERS.get(str(values.get("architecture", cls.default("architecture"))), {})
+        return {"decoder": dict(usual), **values}
 
     @model_validator(mode="after")
     def _has_a_module_to_learn(self) -> Self:

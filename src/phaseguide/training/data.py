@@ -166,16 +166,24 @@ def split_images(
     if test_share and not tested:
         free = [i for i in images if i.stem not in chosen]
         count = max(1, round(test_share * len(images)))
-        if len(free) < count + (1 if chosen else 2):
+        uses = ["to learn from", *(["to validate on"] if share or chosen else []), "to test on"]
+        if len(images) < len(uses):
             raise TrainingError(
-                "A test set needs at least three labelled images: to learn from, to validate on, and to test on. "
-                f"There are {len(images)}; label more, or leave the test out (--split 80/20)."
+                f"A test set needs at least {len(uses)} labelled images: {', '.join(uses)}. There are {len(images)}; "
+                "label more, or leave the test out."
+            )
+        if len(free) < count + (1 if chosen or not share else 2):
+            raise TrainingError(
+                _too_large(len(images), len(chosen), count, f"test_share (now {test_share:g})")
             )
         tested = _typical_draw(free, len(scheme), count, seed)
     free = [i for i in images if i.stem not in tested]
     if not chosen and free and share:
         chosen = _typical_draw(free, len(scheme), max(1, round(share * len(images))), seed)
     taught = tuple(i for i in free if i.stem not in chosen)
+    if not taught and len(free) > 1:
+        what = "the names to validate on" if validation else f"validation_share (now {share:g})"
+        raise TrainingError(_too_large(len(images), len(chosen), len(tested), what))
     if not taught or (share and not chosen):
         raise TrainingError(
             "Training needs at least two labelled images: one to learn from and one to validate on. "
@@ -187,6 +195,13 @@ def split_images(
         tuple(i for i in images if i.stem in chosen),
         scheme,
         tuple(i for i in images if i.stem in tested),
+    )
+
+
+def _too_large(labelled: int, validate: int, test: int, what: str) -> str:
+    return (
+        f"Of {labelled} labelled images {test} would test and {validate or 'at least one'} validate, which leaves none "
+        f"to learn from. Lower {what}, or label more images."
     )
 
 

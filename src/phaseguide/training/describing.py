@@ -30,17 +30,26 @@ PRIOR_IMAGES = 2
 """Imagined images in the calibration of a new model: a handful of validation images tell little."""
 
 
-UNJUDGED = (
-    "All images teach, so nothing says how good the model is; its last epoch is kept. With folds (--set crossfit=5) "
-    "the card tells what models score on images that they have not seen."
-)
-
-
 def tell_data(data: TrainingData, config: TrainingConfig) -> list[str]:
     """Say what is missing in the labels of a run, and that nothing judges it where that is so."""
     learnt, judged = ({i.stem: i.labels.numpy() for i in side} for side in (data.train, data.validation))
     told = describe_training_gaps(learnt, judged, data.scheme)
-    return [*told, *([] if data.judging or config.crossfit else [UNJUDGED])]
+    return [*told, *filter(None, [tell_unjudged(data, config)])]
+
+
+def tell_unjudged(data: TrainingData, config: TrainingConfig) -> str:
+    """Say that no image validates, and what judges the model instead; empty where one does."""
+    if data.judging:
+        return ""
+    told = "No image validates, so the last epoch is kept, and patience has no effect"
+    if data.tested:
+        return f"{told}; the test images say how good the model is."
+    if config.crossfit:
+        return f"{told}; the models of the folds say how good such a model is."
+    return (
+        f"{told}; nothing says how good the model is. With folds (--set crossfit=5) the card tells what models score "
+        "on images that they have not seen."
+    )
 
 
 def describe_model(

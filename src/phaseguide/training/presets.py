@@ -7,8 +7,9 @@ from typing import Any
 
 from phaseguide.errors import TrainingError
 from phaseguide.training.config import TrainingConfig
+from phaseguide.training.departures import PUBLISHED, compare
 
-STANDARD, SAM, PUBLISHED = "standard", "sam", "published"
+STANDARD, SAM = "standard", "sam"
 
 _SAM_NETWORK: dict[str, Any] = {
     "architecture": "sam",
@@ -113,14 +114,4 @@ def find_departures(config: TrainingConfig) -> dict[str, Any]:
     """Return the settings that differ from the protocol that a run follows, each with the two values."""
     if config.protocol != PUBLISHED:
         return {}
-    stated = TrainingConfig(**_STATED).to_dict()
-    here = config.to_dict()
-    return {
-        name: {PUBLISHED: stated[name], "here": here[name]} for name in _STATED if here[name] != stated[name]
-    }
-
-
-def tell_departures(departures: Mapping[str, Any]) -> str:
-    """Say what `find_departures` found."""
-    told = [f"{name} {one['here']!r} instead of {one[PUBLISHED]!r}" for name, one in departures.items()]
-    return f"This run is not quite as published: {', '.join(told)}. The model's card says so too."
+    return compare(TrainingConfig(**_STATED).to_dict(), config.to_dict(), _STATED)

@@ -32,12 +32,13 @@ from phaseguide.training.checkpoint import (
 )
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.data import TrainingData, data_sha256
+from phaseguide.training.departures import tell_departures
 from phaseguide.training.describing import describe_model, describe_run, tell_data
 from phaseguide.training.drawing import REDRAWS, can_have_ratio, no_ratio
 from phaseguide.training.dropout import own_draws, own_dropout, own_threads
 from phaseguide.training.events import EpochDone, TrainingResult
 from phaseguide.training.losses import segmentation_loss
-from phaseguide.training.presets import find_departures, tell_departures
+from phaseguide.training.presets import find_departures
 from phaseguide.training.prompting import decode_shown
 from phaseguide.training.stages import (
     Stage,

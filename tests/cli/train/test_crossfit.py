@@ -76,8 +76,9 @@ def test_folds_come_from_a_file(data: Path) -> None:
     [
         (["--folds", "{folds}", "--set", "crossfit=2"], "has 3 folds, but crossfit is 2. Keep one."),
         (["--folds", "{folds}", "--exclude", "f0"], "image f0 is not labelled in"),
-        (["--set", "crossfit=1"], "crossfit is 1; it must lie between 2 and 100."),
+        (["--set", "crossfit=1"], "crossfit is 1; it must lie between 2 and 100, or be 0 (no cross-fitting)."),
         (["--set", "crossfit=5"], "crossfit is 5, but"),
+        (["--set", "crossfit=2", "--exclude", "f1", "--exclude", "f2"], "cross-fitting needs 3 at least."),
         (["--set", "crossfit_epochs=1"], "crossfit_epochs is 1, but crossfit is 0, so there are no folds."),
         (["--set", "crossfit=3", "--card", "{card}"], "has an entry calibration, and crossfit measures one."),
         (["--set", "crossfit=3", "--checkpoint", "{foreign}"], "holds something else than the parts of a cross-fit"),
@@ -99,4 +100,4 @@ def test_what_cannot_be_meant_is_one_sentence(data: Path, options: list[str], se
 
 def test_a_project_takes_no_folds(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["train", "--project", str(tmp_path), "--folds", "folds.json"])
-    assert done.exit_code == 2 and "--folds is for a DATASET" in done.output
+    assert done.exit_code == 2 and "--folds: not used with --project" in done.output

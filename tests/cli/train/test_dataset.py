@@ -70,6 +70,7 @@ def test_trained_as_published_by_one_word(tmp_path: Path) -> None:
     assert ran.exit_code == 0, ran.output
     text = " ".join(ran.output.split())
     assert "not quite as published: epochs 1 instead of 40" in text
+    assert "plm: on the validation images, without a ratio" in text and "best on" not in text
     assert "On validation windows, true ratio: Dice" in text and "On test, true ratio: Dice" in text
     numbers = json.loads(told.read_text())
     assert [len(numbers["images"][side]) for side in ("train", "validation", "test")] == [4, 1, 1]
@@ -113,10 +114,43 @@ def test_what_is_not_asked_for_stays_the_guidance_of_the_start(tmp_path: Path) -
     assert load_model(tmp_path / "b.safetensors").card.guidance.kind == "additive"
 
 
-@pytest.mark.parametrize("split", ["70/20", "70/20/20", "a/b/c", "100", "100/0", "0/50/50", "-10/100/10"])
+def test_guidance_on_scores_of_the_start_is_left_out_without_folds_and_that_is_told(tmp_path: Path) -> None:
+    folder, start, out = (
+        tiny_dataset(tmp_path / "data"),
+        tiny_model(tmp_path, "refine"),
+        tmp_path / "a.safetensors",
+    )
+    quick = ("--epochs", 1, "--crop", 32, "--threads", 1, "--device", "cpu")
+    ran = run(folder, "--out", out, "--from", start, *quick)
+    assert ran.exit_code == 0, ran.output
+    assert "guidance on scores (refine) of the model to start from" in " ".join(ran.output.split())
+    assert load_model(out).card.guidance.kind == "none"
+    asked = run(folder, "--out", tmp_path / "b.safetensors", "--from", start, *quick, "--guidance", "refine")
+    assert asked.exit_code == 2 and "Add folds" in asked.stderr
+
+
+@pytest.mark.parametrize(
+    "split", ["70/20", "70/20/20", "a/b/c", "100", "100/0", "0/50/50", "-10/100/10", "nan/nan", "nan/50/50"]
+)
 def test_a_split_that_cannot_be_meant(tmp_path: Path, split: str) -> None:
     ran = run(tiny_dataset(tmp_path / "data"), "--out", tmp_path / "m.safetensors", f"--split={split}")
     assert ran.exit_code == 2 and "for example 70/20/10" in " ".join(ran.stderr.split())
+
+
+def test_what_would_not_be_used_is_refused(tmp_path: Path) -> None:
+    folder, out, start = tiny_dataset(tmp_path / "data", 3), tmp_path / "m.safetensors", tiny_model(tmp_path)
+    for options, words in [
+        (("--from", start, "--architecture", "fpn"), "and architecture=fpn differ. Keep one."),
+        (("--from", start, "--set", 'decoder={"skips": false}'), "differ. Keep one."),
+        (
+            ("--split", "70/20/10", "--set", "test_share=0.3"),
+            "test_share is 0.1 by an option, but 0.3 by --set.",
+        ),
+        (("--fresh",), "--fresh: not used with a DATASET."),
+    ]:
+        ran = run(folder, "--out", out, *options)
+        assert ran.exit_code == 2 and words in " ".join(ran.stderr.split()), ran.output
+    assert not out.exists()
 
 
 def test_a_split_is_percent_of_the_images() -> None:
@@ -161,4 +195,4 @@ def test_where_all_images_are_to_teach_those_that_judged_the_start_teach_too(tmp
     assert ran.exit_code == 0, ran.output
     images = load_model(again).card.training["images"]
     assert len(images["train"]) == 3 and images["validation"] == []
-    assert "All images teach" in " ".join(ran.output.split())
+    assert "No image validates" in " ".join(ran.output.split())

@@ -126,7 +126,20 @@ def test_what_cannot_work_is_said(project: Project, tmp_path: Path) -> None:
         (("--project", folder, "--preset", "slow"), "no preset 'slow'"),
         (("--project", folder, "--set", "speed=3"), "--set 'speed=3'"),
         (("--project", folder, "--set", "guidance_start=half"), "guidance_start takes a number or null"),
-        (("--project", folder, "--out", "x.safetensors"), "neither a DATASET nor --out"),
+        (("--project", folder, "--out", "x.safetensors"), "--out: not used with --project. Leave it out."),
+        (("--project", folder, "--split", "70/20/10"), "--split: not used with --project."),
+        (
+            ("--project", folder, "--validation", "f0", "--checkpoint", "z", "--encoder", "resnet18"),
+            "--validation, --checkpoint, --encoder: not used with --project. Leave them out.",
+        ),
+        (
+            ("--project", folder, "--preset", "score head", "--guidance", "plm", "--seed", "1"),
+            "guidance: not used with preset 'score head'. Leave it out.",
+        ),
+        (
+            ("--project", folder, "--epochs", "3", "--set", "epochs=4"),
+            "epochs is 3 by an option, but 4 by --set.",
+        ),
         (("--project", folder, "--from", "nothing"), "There is no model 'nothing'"),
         ((), "--project DIR"),
     ]:

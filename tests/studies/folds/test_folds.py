@@ -60,9 +60,11 @@ def test_no_tested_image_is_trained_on(dataset: Dataset, tmp_path: Path) -> None
     [
         ({"A": ["i0"]}, "at least two folds"),
         ({"A": ["i0"], "B": []}, "at least two folds"),
-        ({"A": ["i0"], "B": ["i0"]}, "in fold A and in fold B"),
-        ({"A": ["i0"], "B": ["i9"]}, "i9 is not labelled"),
-        ([1, 2], "not a folds file"),
+        ({"A": ["i0"], "B": ["i0"]}, "in fold A and in fold B. Leave it in one place"),
+        ({"A": ["i0"], "B": ["i9"]}, "i9 is not labelled .* take it out of the folds"),
+        ([1, 2], r"holds no folds by name. Write \{\"A\""),
+        ({"A": "i0", "B": ["i1"]}, "fold A is no list of names of images"),
+        ({"A": ["i0"], "B": [3, None]}, "fold B is no list of names of images"),
     ],
 )
 def test_folds_that_make_no_sense(dataset: Dataset, tmp_path: Path, data: object, match: str) -> None:

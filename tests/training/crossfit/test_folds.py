@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from phaseguide.errors import TrainingError
-from phaseguide.training.crossfit.folds import check_folds, draw_folds, missing_phases
+from phaseguide.training.crossfit.folds import check_count, check_folds, draw_folds, missing_phases
 from textures import SCHEME
 
 HELD = st.lists(st.frozensets(st.integers(1, 4), min_size=1), min_size=4, max_size=24)
@@ -45,6 +48,32 @@ def test_a_fold_that_keeps_a_phase_to_itself_is_told_with_its_images() -> None:
         with pytest.raises(
             TrainingError, match=r"Fold \w: only its own images \(f1\) hold rough.*label another"
         ):
-            check_folds(folds, holds, SCHEME)
+            check_folds(folds, holds, SCHEME, 0.15)
     with pytest.raises(TrainingError, match="Fold A leaves 1 image to its model"):
-        check_folds({"A": ("f0", "f1"), "B": ("f2",)}, holds, SCHEME)
+        check_folds({"A": ("f0", "f1"), "B": ("f2",)}, holds, SCHEME, 0.15)
+
+
+@pytest.mark.parametrize(
+    ("labelled", "folds", "share", "advice"),
+    [
+        (
+            1,
+            2,
+            0.15,
+            "has 1 labelled image, and cross-fitting needs 3 at least. Label more, or leave crossfit out.",
+        ),
+        (2, 2, 0.15, "has 2 labelled images, and cross-fitting needs 3 at least."),
+        (1, 2, 0.0, "needs 2 at least."),
+        (3, 5, 0.15, "every fold needs one. Set a smaller crossfit, or label more images."),
+        (3, 3, 0.15, ""),
+        (2, 2, 0.0, ""),
+    ],
+)
+def test_too_few_images_get_advice_that_works(labelled: int, folds: int, share: float, advice: str) -> None:
+    holds = {f"f{i}": frozenset({1}) for i in range(labelled)}
+    if advice:
+        with pytest.raises(TrainingError, match=re.escape(advice)):
+            check_count(labelled, folds, share, Path("steel"))
+    else:
+        check_count(labelled, folds, share, Path("steel"))
+        check_folds(draw_folds(holds, folds, 0), holds, SCHEME, share)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from phaseguide.datasets.folder import Dataset, open_dataset
-from phaseguide.errors import TrainingError
+from phaseguide.errors import PhaseguideError, TrainingError
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.card import CalibrationCard
 from phaseguide.models.model_file import load_model, save_model
@@ -30,10 +31,10 @@ from textures import SCHEME, config, data, write_fields
 RUN = config(epochs=1, guidance="refine", guidance_options={"width": 8, "levels": 2}, crossfit=3)
 
 
-def run(dataset: Dataset, parts: Parts | None, settings: TrainingConfig = RUN) -> list[Any]:
+def run(dataset: Dataset, parts: Parts | None, settings: TrainingConfig = RUN, **more: Any) -> list[Any]:
     images = list(load_images(dataset, SCHEME))
     split = split_images(images, SCHEME, seed=settings.seed)
-    return list(train_crossfitted(dataset, images, split, settings, parts=parts))
+    return list(train_crossfitted(dataset, images, split, settings, parts=parts, **more))
 
 
 class Unsure(CrossfitImage):
@@ -117,6 +118,42 @@ def test_images_that_are_labelled_in_part_have_no_ratio() -> None:
     learn([Unsure(1, blank=True), Unsure(2)], steps=1)
 
 
+def test_what_the_labels_exclude_is_no_part_of_a_ratio() -> None:
+    image = Unsure(1)
+    image.made["labels"][:10] = 255  # type: ignore[attr-defined]
+    field = learning._field(image, CALIBRATION, 2)
+    assert field is not None
+    matched = field.matcher.match(np.array([0.3, 0.7]))
+    assert (matched.labels[10:] != 255).all() and (matched.labels[:10] == 255).all()
+
+
+def test_what_cannot_be_learnt_is_told_before_the_models_of_the_folds(tmp_path: Path) -> None:
+    dataset = open_dataset(write_fields(tmp_path / "data"))
+    with pytest.raises(PhaseguideError, match="Guidance 'refine' has no foo"):
+        run(dataset, Parts(tmp_path / "a"), RUN.changed(guidance_options={"width": 8, "foo": 1}))
+    for path in (tmp_path / "data" / "labels").iterdir():
+        labels = np.array(Image.open(path))
+        labels[:2] = 0
+        Image.fromarray(labels).save(path)
+    with pytest.raises(TrainingError, match="No image of the folds is labelled all over"):
+        run(dataset, Parts(tmp_path / "b"))
+    assert not (tmp_path / "a").exists() and not (tmp_path / "b").exists()
+
+
+def test_it_is_learnt_anew_on_the_network_of_a_start_that_has_it(
+    made: tuple[Dataset, Parts, list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning, "STEPS", 2)
+    result = outcome(made[2])
+    elsewhere = {**result.card.training, "images": {"train": ["x"], "validation": ["y"]}}
+    save_model(
+        tmp_path / "s.safetensors", result.segmenter, result.card.model_copy(update={"training": elsewhere})
+    )
+    events = run(made[0], None, start=load_model(tmp_path / "s.safetensors"))
+    assert outcome(events).card.guidance.kind == "refine"
+    assert not [e.message for e in events if isinstance(e, Notice) and "the model to start from" in e.message]
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Parts, list[Any]]:
     folder = tmp_path_factory.mktemp("refining")
@@ -172,8 +209,10 @@ def test_what_was_learnt_is_not_learnt_again_unless_something_differs(
     ):
         assert torch.equal(ours, theirs)
     monkeypatch.setattr(learning, "RATE", 1e-3)
+    old = parts.refinement.read_bytes()
     told = [e.message for e in run(dataset, parts) if isinstance(e, Notice)]
-    assert any("was learnt from other scores or settings" in message for message in told)
+    assert any("other scores or settings. It is kept as refinement-unused" in message for message in told)
+    assert parts.refinement.with_name("refinement-unused.safetensors").read_bytes() == old
 
 
 def test_without_folds_it_cannot_be_learnt() -> None:

@@ -24,6 +24,14 @@ from phaseguide.cli.train.settings import (
     parse_split,
     with_entries,
 )
+from phaseguide.cli.train.unused import (
+    OF_A_DATASET,
+    OF_A_PROJECT,
+    joined,
+    refuse_unused,
+    refuse_unused_settings,
+    typed,
+)
 from phaseguide.errors import TrainingError
 from phaseguide.events import Notice, Progress
 from phaseguide.option_values import FINETUNE_PRESETS, TRAINING, TRAINING_PRESETS
@@ -131,7 +139,7 @@ def train(
         str,
         typer.Option(
             help="none, additive, spatial, plm, ccrm or, with folds, refine. Other guidance than that of the model to "
-            "start from begins as a fresh module; if not given, the model's goes on."
+            "start from begins as a fresh module; if not given, the model's goes on, refine only with folds."
         ),
     ] = TRAINING["guidance"],
     epochs: Annotated[
@@ -203,28 +211,30 @@ def train(
     from phaseguide.training.config import TrainingConfig
 
     common = ("epochs", "crop", "batch", "learning_rate", "patience", "seed", "threads", "device", "guidance")
-    given = _typed(context, common)
+    given = typed(context, common)
     if project is not None:
-        if dataset is not None or out is not None:
-            raise TrainingError("With --project neither a DATASET nor --out is needed. Leave them out.")
-        if folds is not None:
-            raise TrainingError("--folds is for a DATASET, not for a project. Leave it out.")
+        refuse_unused(context, OF_A_DATASET, "--project")
         if base is not None and not sam_size(start):
             raise TrainingError("--base is for a new model: add --from sam:vit_b, or leave --base out.")
-        given |= parse_settings(settings or [], FinetuneConfig)
-        make_config(preset, given)  # what is wrong with it is said before anything is loaded
+        given = joined(given, parse_settings(settings or [], FinetuneConfig))
+        # What is wrong with it is said before anything is loaded.
+        refuse_unused_settings(make_config(preset, given), given)
         checksum, opened = base_checksum(base), Project.open(project)
         job = ProjectJob(opened, start, preset, given, checksum, name or opened.name, fresh, use)
         train_project(job, json_target)
         return
     if dataset is None or out is None:
         raise TrainingError("Give a DATASET and --out FILE, or a project with --project DIR.")
+    refuse_unused(context, OF_A_PROJECT, "a DATASET")
     if out.suffix != SUFFIX:
         raise TrainingError(f"{out}: a model file ends in {SUFFIX}. Change --out.")
     check_free(out, overwrite)
-    given |= _typed(context, ("architecture", "encoder")) | parse_split(split)
-    given |= parse_settings(settings or [], TrainingConfig)
-    config = dataset_config(preset, given, start, base_checksum(base), given.get("device", device))
+    given |= typed(context, ("architecture", "encoder")) | parse_split(split)
+    given = joined(given, parse_settings(settings or [], TrainingConfig))
+    has_folds = folds is not None or bool(given.get("crossfit"))
+    config = dataset_config(
+        preset, given, start, base_checksum(base), given.get("device", device), folds=has_folds
+    )
     folder = open_dataset(dataset).without(exclude or [])
     first = None if start is None or sam_size(start) else open_model(start)
     resolved = choose_scheme(folder, phases, scheme, first)
@@ -244,12 +254,6 @@ def train(
     report(result, saved, out, json_target)
 
 
-def _typed(context: typer.Context, keys: tuple[str, ...]) -> dict[str, Any]:
-    """Options as they were typed, without those that were left at their defaults."""
-    sources = {key: getattr(context.get_parameter_source(key), "name", "") for key in keys}
-    return {key: context.params[key] for key in keys if sources[key] == "COMMANDLINE"}
-
-
 def _train_folder(
     folder: Dataset,
     scheme: PhaseScheme,
@@ -261,6 +265,7 @@ def _train_folder(
     crossfit: Crossfit,
 ) -> Iterator[Any]:
     """Read the images, then train; one generator, so that one progress bar shows both."""
+    from phaseguide.training.crossfit.folds import check_count
     from phaseguide.training.crossfit.run import train_crossfitted
     from phaseguide.training.data import load_images, seen_images, split_images
     from phaseguide.training.trainer import train as run_training
@@ -270,6 +275,9 @@ def _train_folder(
     for image in load_images(folder, scheme):
         images.append(image)
         yield Progress("Reading images", len(images), count)
+    if config.crossfit:
+        labelled = sum(image.ratio(len(scheme)) is not None for image in images)
+        check_count(labelled, config.crossfit, config.validation_share, folder.folder)
     before = {} if start is None else start.card.training.get("images", {})
     tested = [i.stem for i in images if i.stem in before.get("test", []) and config.test_share]
     if not validation and config.validation_share:

@@ -23,9 +23,7 @@ def report(result: TrainingResult, card: Card, out: Path, json_target: str | Non
     further = {key: one for key, one in result.card.scores.items() if key not in ("validation", CROSSFIT)}
     console = page(json_target)
     if scores:
-        table = make_table(
-            f"{card.name}: best on the validation images, without a ratio", ("", "Dice %", "IoU %")
-        )
+        table = make_table(f"{card.name}: on the validation images, without a ratio", ("", "Dice %", "IoU %"))
         for phase in card.scheme.names:
             table.add_row(phase, percent(scores["dice"][phase]), percent(scores["iou"][phase]))
         table.add_section()

@@ -31,42 +31,59 @@ def base_checksum(base: str | None) -> str:
 
 
 def dataset_config(
-    preset: str | None, given: Mapping[str, Any], start: str | None, base: str, device: str
+    preset: str | None,
+    given: Mapping[str, Any],
+    start: str | None,
+    base: str,
+    device: str,
+    *,
+    folds: bool = False,
 ) -> TrainingConfig:
     """Settings of a run on a data set, checked as far as they can be before images are read.
 
     ``start`` may be ``sam:vit_b``, which is an encoder and no trained model; ``base`` comes from `base_checksum`.
+    ``folds`` says whether the run has fold models, from which guidance on scores can be learnt anew.
     """
     from phaseguide.jobs.finetune_start import sam_size
+    from phaseguide.models.card import GuidanceCard
     from phaseguide.models.model_file import read_card
+    from phaseguide.models.refinement import REFINE
     from phaseguide.models.zoo import find_model
     from phaseguide.segmentation.network.device import choose_device
-    from phaseguide.training.presets import PUBLISHED, training_config
+    from phaseguide.training.departures import PUBLISHED
+    from phaseguide.training.presets import training_config
 
     size = sam_size(start)
+    network: dict[str, Any] = {}
     if size:
-        for key, value in (("architecture", SAM), ("encoder", size)):
-            if given.get(key, value) != value:
-                raise TrainingError(f"--from {start} and {key}={given[key]} differ. Keep one.")
-        given = {**given, "architecture": SAM, "encoder": size}
+        network = {"architecture": SAM, "encoder": size}
     elif start is not None:
         card = read_card(find_model(start))
         known, guidance = card.backbone, card.guidance
+        network = {
+            "architecture": known.architecture,
+            "encoder": known.encoder,
+            "decoder": known.decoder,
+        }
         same = given.get("guidance", guidance.kind) == guidance.kind
         if same and preset != PUBLISHED and given.get("schedule") != "guidance":
-            # What is not asked for stays the start's.
+            # What is not asked for stays the start's, if the run can learn it.
+            if guidance.kind == REFINE and not (folds and given.get("schedule", "staged") == "staged"):
+                guidance = GuidanceCard(kind="none")
             given = {
                 "guidance": guidance.kind,
                 "guidance_options": guidance.options,
                 "guidance_scales": guidance.scales,
                 **given,
             }
-        if known.architecture == SAM:
-            given = {**given, "architecture": SAM, "encoder": known.encoder}
-            if base:
-                raise TrainingError(
-                    f"--base is for a new model; {start} names its base itself. Leave --base out."
-                )
+        if known.architecture == SAM and base:
+            raise TrainingError(
+                f"--base is for a new model; {start} names its base itself. Leave --base out."
+            )
+    for key, value in network.items():
+        if given.get(key, value) != value:
+            raise TrainingError(f"--from {start} and {key}={given[key]} differ. Keep one.")
+    given = {**given, **network}
     config = training_config(preset, {**given, "device": device}, choose_device(device).kind)
     if config.architecture != SAM:
         if base:

@@ -53,7 +53,8 @@ def parse_split(text: str | None) -> dict[str, float]:
         parts = [float(part.strip().removesuffix("%")) for part in text.split("/")]
     except ValueError:
         parts = []
-    if len(parts) not in (2, 3) or abs(sum(parts) - 100) > 0.01 or min(parts) < 0 or not all(parts[:2]):
+    whole = abs(sum(parts) - 100) <= 0.01  # false where a part is no number
+    if len(parts) not in (2, 3) or not whole or min(parts) < 0 or not all(parts[:2]):
         raise TrainingError(
             f"--split {text!r}: give percent to learn from, to validate on, and to test on, 100 in all, for example "
             "70/20/10, or 80/20 without a test."

@@ -13,6 +13,7 @@ from phaseguide.models.model_file import LoadedModel, read_card, save_model
 from phaseguide.training.checkpoint import DamagedCheckpointError, load_checkpoint, set_aside
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.data import TrainingData, data_sha256
+from phaseguide.training.describing import tell_unjudged
 from phaseguide.training.events import EpochDone
 from phaseguide.training.trainer import train
 
@@ -84,7 +85,7 @@ def train_fold(task: FoldTask) -> Iterator[Progress | Notice | EpochDone]:
                 card = card.model_copy(update={"training": record})
             save_model(task.path, event.result.segmenter, card)
             task.checkpoint.unlink(missing_ok=True)
-        else:
+        elif event != Notice(tell_unjudged(task.data, task.config)):  # its own images judge it
             yield event
 
 

@@ -19,6 +19,8 @@ Folds = dict[str, tuple[str, ...]]
 Held = Mapping[str, frozenset[int]]
 """Which phases, 1..K, each image holds, by stem."""
 
+_EXPECTED = 'Write {"A": ["image", ...], "B": [...]}.'
+
 DRAWS = 50
 """Deals that are tried at most for one that leaves every phase to the training of every fold."""
 
@@ -31,27 +33,35 @@ def read_folds(path: str | Path, dataset: Dataset) -> Folds:
     path = Path(path)
     try:
         data = read_json(path)
-        folds = {str(name): tuple(str(s) for s in stems) for name, stems in data.items()}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise DatasetError(
-            f'{path}: not a folds file ({error}). Expected {{"A": ["image", ...], "B": [...]}}.'
-        ) from error
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path}: not a folds file ({error}). {_EXPECTED}") from error
+    if not isinstance(data, dict):
+        raise DatasetError(f"{path}: holds no folds by name. {_EXPECTED}")
+    for name, stems in data.items():
+        if not isinstance(stems, list) or not all(isinstance(stem, str) for stem in stems):
+            raise DatasetError(f"{path}: fold {name} is no list of names of images. {_EXPECTED}")
+    folds = {name: tuple(stems) for name, stems in data.items()}
     if odd := [name for name in folds if not is_safe_name(name)]:
         raise DatasetError(
             f"{path}: a fold cannot be called {odd[0]!r}, since a file is named after it. Use letters and digits."
         )
     if len(folds) < 2 or not all(folds.values()):
-        raise DatasetError(f"{path}: needs at least two folds with an image each.")
+        raise DatasetError(f"{path}: needs at least two folds with an image each. {_EXPECTED}")
     seen: dict[str, str] = {}
     for name, stems in folds.items():
         for stem in stems:
             if stem in seen:
-                raise DatasetError(f"{path}: image {stem} is in fold {seen[stem]} and in fold {name}.")
+                raise DatasetError(
+                    f"{path}: image {stem} is in fold {seen[stem]} and in fold {name}. Leave it in one place."
+                )
             seen[stem] = name
     labelled = {i.stem for i in dataset.labelled().items}
     missing = sorted(set(seen) - labelled)
     if missing:
-        raise DatasetError(f"{path}: image {', '.join(missing)} is not labelled in {dataset.folder}.")
+        raise DatasetError(
+            f"{path}: image {', '.join(missing)} is not labelled in {dataset.folder}. Write the name as that of its "
+            "file without the ending, label the image, or take it out of the folds."
+        )
     return folds
 
 
@@ -100,10 +110,31 @@ def missing_phases(folds: Folds, holds: Held) -> dict[str, frozenset[int]]:
     }
 
 
-def check_folds(folds: Folds, holds: Held, scheme: PhaseScheme) -> None:
-    """Raise `TrainingError` where the model of a fold would have too few images to learn from, or not every phase."""
+def check_count(labelled: int, folds: int, share: float, where: Path) -> None:
+    """Raise `TrainingError` where so many labelled images are too few for so many folds.
+
+    ``share`` of the images of the other folds validates; with 0 all of them teach.
+    """
+    least, many = 3 if share else 2, f"{labelled} labelled image{'' if labelled == 1 else 's'}"
+    if labelled < least:
+        raise TrainingError(
+            f"crossfit is {folds}, but {where} has {many}, and cross-fitting needs {least} at least. Label more, or "
+            "leave crossfit out."
+        )
+    if labelled < folds:
+        raise TrainingError(
+            f"crossfit is {folds}, but {where} has {many}, and every fold needs one. Set a smaller crossfit, or label "
+            "more images."
+        )
+
+
+def check_folds(folds: Folds, holds: Held, scheme: PhaseScheme, share: float) -> None:
+    """Raise `TrainingError` where the model of a fold would have too few images to learn from, or not every phase.
+
+    ``share`` as in `check_count`.
+    """
     for name in folds:
-        if (left := len(training_stems(folds, name))) < 2:
+        if (left := len(training_stems(folds, name))) < (2 if share else 1):
             raise TrainingError(
                 f"Fold {name} leaves {left} image{'' if left == 1 else 's'} to its model, which needs one to learn "
                 "from and one to validate on. Take more folds, or label more images."

@@ -19,20 +19,29 @@ from phaseguide.errors import TrainingError
 from phaseguide.events import Notice, Progress
 from phaseguide.files.atomic import write_bytes
 from phaseguide.micrographs.records import sha256_of_file
+from phaseguide.models.architectures import check_guidance
 from phaseguide.models.card import CalibrationCard
-from phaseguide.models.refinement import OPEN, ScoreRefinement, build_refinement
+from phaseguide.models.refinement import OPEN, REFINE, ScoreRefinement, build_refinement
+from phaseguide.phases import EXCLUDED
 from phaseguide.ratios import Ratio, blend_ratios, draw_statement
 from phaseguide.segmentation.matching.match import Matcher
 from phaseguide.segmentation.network.refining import FARTHEST
 from phaseguide.segmentation.network.score_head import calibrate_scores
 from phaseguide.segmentation.network.told import Told
+from phaseguide.training.checkpoint import set_aside
 from phaseguide.training.crossfit.scores import CrossfitImage
-from phaseguide.training.losses import dice_loss, one_hot_labels
+from phaseguide.training.data import TrainingImage
+from phaseguide.training.losses import crop_ratios, dice_loss, one_hot_labels
 
 STEPS, BATCH, CROP, RATE = 400, 6, 256, 2e-3
 """Steps, crops a step, their side in px, and the peak rate of AdamW; chosen on the cross-validation folds."""
 
 _KEY = "phaseguide_refinement"
+
+_NO_RATIO = (
+    "No image of the folds is labelled all over, so none has a ratio, and guidance on scores cannot be learnt. Label "
+    "some all over, mark what has no phase as excluded (255), or train with --guidance none."
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,13 @@ class _Field:
     own: Ratio
     true: Ratio
     matcher: Matcher
+
+
+def check_refinement(images: Sequence[TrainingImage], options: dict[str, Any], n_phases: int) -> None:
+    """Raise `PhaseguideError` where `learn_refinement` could not work on the images of the folds."""
+    check_guidance(REFINE, options)
+    if not any(_has_ratio(image.labels, n_phases) for image in images):
+        raise TrainingError(_NO_RATIO)
 
 
 def learn_refinement(
@@ -72,10 +88,7 @@ def learn_refinement(
         if (field := _field(image, calibration, n_phases)) is not None:
             fields.append(field)
     if not fields:
-        raise TrainingError(
-            "No image of the folds is labelled all over, so none has a ratio, and guidance on scores cannot be learnt. "
-            "Label some all over, mark what has no phase as excluded (255), or train with --guidance none."
-        )
+        raise TrainingError(_NO_RATIO)
     rng = np.random.default_rng(seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -113,8 +126,10 @@ def kept_refinement(
         if _told(path) == about:
             module.load_state_dict(load_file(path))
             return module.eval()
-        yield Notice(f"{path}: was learnt from other scores or settings, and is learnt anew.")
-        path.unlink()
+        yield Notice(
+            f"{path}: was learnt from other scores or settings. It is kept as {set_aside(path).name}, and is learnt "
+            "anew."
+        )
     module = yield from learn_refinement(images, calibration, n_phases, options, seed=seed)
     write_bytes(path, save(module.state_dict(), metadata={_KEY: about}))
     return module
@@ -144,17 +159,23 @@ def _told(path: Path) -> str:
         return ""
 
 
+def _has_ratio(labels: Tensor, n_phases: int) -> bool:
+    return not bool(torch.isnan(crop_ratios(labels[None], n_phases)).any())
+
+
 def _field(image: CrossfitImage, calibration: CalibrationCard, n_phases: int) -> _Field | None:
     """Return a field, or None where it is labelled in part and so has no ratio."""
     labels, excluded = image.labels, image.excluded
-    fixed = np.zeros(labels.shape, dtype=np.uint8) if excluded is None else np.where(excluded, 255, 0)
-    counted = labels[fixed != 255]
-    if not np.isin(counted, range(1, n_phases + 1)).all() or not counted.size:
+    if excluded is not None:
+        labels = np.where(excluded, np.uint8(EXCLUDED), labels)
+    if not _has_ratio(torch.from_numpy(labels), n_phases):
         return None
+    # What the labels exclude is no part of a ratio either.
+    fixed = np.where(labels == EXCLUDED, labels, np.uint8(0))
     scores, grey, head = image.scores, image.grey, calibration.head
     calibrated = scores if head is None else calibrate_scores(scores, grey, head, excluded)
-    matcher = Matcher(calibrated, None if excluded is None else fixed.astype(np.uint8))
-    return _Field(calibrated, grey, labels, image.own, image.true, matcher)
+    matcher = Matcher(calibrated, fixed if fixed.any() else None)
+    return _Field(calibrated, grey, labels, image.own_labelled, image.true, matcher)
 
 
 def _draw(fields: Sequence[_Field], error: Ratio, rng: np.random.Generator) -> tuple[Tensor, ...]:

@@ -23,6 +23,7 @@ from phaseguide.models.refinement import REFINE, ScoreRefinement
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
 from phaseguide.option_values import SEED
 from phaseguide.phases import PhaseScheme
+from phaseguide.training.building import network_alone
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.crossfit.calibrate import calibrate_on
 from phaseguide.training.crossfit.fold_models import (
@@ -31,9 +32,16 @@ from phaseguide.training.crossfit.fold_models import (
     set_aside_misfit,
     train_unless_there,
 )
-from phaseguide.training.crossfit.folds import Folds, Held, check_folds, draw_folds, training_stems
+from phaseguide.training.crossfit.folds import (
+    Folds,
+    Held,
+    check_count,
+    check_folds,
+    draw_folds,
+    training_stems,
+)
 from phaseguide.training.crossfit.parts import Parts
-from phaseguide.training.crossfit.refinement import kept_refinement
+from phaseguide.training.crossfit.refinement import check_refinement, kept_refinement
 from phaseguide.training.crossfit.scores import BYTES_A_PIXEL, CrossfitImage, out_of_fold
 from phaseguide.training.data import TrainingData, TrainingImage, seen_images, split_images
 from phaseguide.training.dropout import own_threads
@@ -64,8 +72,9 @@ def train_crossfitted(
     state of the last training in ``checkpoint``; those that fit no longer are set aside, and made anew. ``inference``
     is how the model will be run.
 
-    `TrainingError` before anything is trained: too few images, a fold whose model would not know a phase, a start
-    that has seen the images, a folder that holds something else, too little room on the disk.
+    `PhaseguideError` before anything is trained: too few images, a fold whose model would not know a phase, a start
+    that has seen the images, guidance that cannot be learnt, a folder that holds something else, too little room on the
+    disk.
     """
     with ExitStack() as stack:
         if parts is None:
@@ -74,6 +83,10 @@ def train_crossfitted(
         _check_start(images, config, start)
         holds = {image.stem: held for image in images if (held := _held(image, data.scheme))}
         folds = _checked_folds(folds, dataset, holds, data.scheme, config)
+        refines = config.guidance == REFINE
+        if refines:
+            tested = [i for i in images if any(i.stem in test for test in folds.values())]
+            check_refinement(tested, config.guidance_options, len(data.scheme))
         tasks = plan_folds(images, data.scheme, config, folds, parts, start)
         parts.begin()
         parts.check_room(sum(i.labels.numel() for i in images) * (2 * len(data.scheme) + BYTES_A_PIXEL))
@@ -81,8 +94,9 @@ def train_crossfitted(
             yield Notice(
                 f"{', '.join(left)}: in no fold, so nothing is calibrated on it; only the last model learns from it."
             )
+        if start is not None and refines:
+            start = replace(start, segmenter=network_alone(start.segmenter))
         first = None if start is None else start.segmenter
-        refines = config.guidance == REFINE
         last = config.changed(guidance="none", guidance_options={}) if refines else config
         yield Progress("Trying a step of every stage", 0, 1)
         _try(data, last, first)
@@ -125,6 +139,8 @@ def plan_folds(
     by_stem = {image.stem: image for image in images}
     tasks = []
     settings = fold_config(config)
+    if start is not None and settings.guidance == "none":
+        start = replace(start, segmenter=network_alone(start.segmenter))
     for fold, test in folds.items():
         taught = [by_stem[s] for s in training_stems(folds, fold)]
         data = _split(taught, scheme, config.validation_share, settings.seed)
@@ -168,12 +184,7 @@ def _checked_folds(
 ) -> Folds:
     """Draw folds, or take those that are given, once they are known to make sense."""
     if folds is None:
-        if len(holds) < config.crossfit:
-            raise TrainingError(
-                f"crossfit is {config.crossfit}, but {dataset.folder} has {len(holds)} labelled "
-                f"image{'' if len(holds) == 1 else 's'}, and every fold needs one. Set a smaller crossfit (0: none), "
-                "or label more images."
-            )
+        check_count(len(holds), config.crossfit, config.validation_share, dataset.folder)
         folds = draw_folds(holds, config.crossfit, config.seed)
     blank = sorted(stem for test in folds.values() for stem in test if stem not in holds)
     if blank:
@@ -181,7 +192,7 @@ def _checked_folds(
             f"{dataset.folder}: no pixel of {', '.join(blank)} carries a phase. Label some, or take them out of the "
             "folds."
         )
-    check_folds(folds, holds, scheme)
+    check_folds(folds, holds, scheme, config.validation_share)
     return folds
 
 

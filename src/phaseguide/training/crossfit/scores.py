@@ -33,6 +33,16 @@ _FORMAT = 1
 _KEY = "phaseguide_scores"
 _SUM = "sha256"
 _LOWEST = -60_000.0  # the lowest log probability that float16 holds, with some room
+_CHANGES = {  # what a file says of itself, in the order in which a difference explains the others
+    "image_sha256": "the image was changed",
+    "labels_sha256": "its labels were changed",
+    "model": "the model of its fold is another one",
+    "inference": "models are run in another way",
+    "device": "it is another kind of device",
+    "image": "they are of an image of another name",
+    "format": "they were written by another version",
+}
+_DAMAGED = "the file is damaged"
 BYTES_A_PIXEL = 6
 """Of a file beside the 2 bytes of each phase: grey value, label, and whether it is excluded."""
 
@@ -129,10 +139,11 @@ def out_of_fold(
             yield Progress("Segmenting images by models that have not seen them", len(images), total)
             field = _read(items[stem], card.scheme)
             path, about = parts.scores(stem), {**settings, "image": stem, **field.checksums()}
-            if path.exists() and not _is_about(path, about):
-                yield Notice(f"{path}: these scores no longer fit, and are made anew.")
-                path.unlink()
-            if not path.exists():
+            fits = path.exists()
+            if fits and (reason := _misfit(path, about)):
+                yield Notice(f"{stem}: {reason}, so its scores ({path.name}) are made anew.")
+                fits = False
+            if not fits:
                 if model is None:
                     model = load_model(fold.path)
                     told = model.card.model_copy(update={"inference": inference or card.inference})
@@ -213,8 +224,8 @@ def _write(path: Path, about: About, tensors: Mapping[str, NDArray[Any]]) -> Non
     write_bytes(path, save(whole, metadata={_KEY: told, _SUM: _checksum(told, whole)}))
 
 
-def _is_about(path: Path, about: About) -> bool:
-    """Whether a file is sound, and of this model, image, labels and settings."""
+def _misfit(path: Path, about: About) -> str:
+    """Say in which way a file is not of this model, image, labels and settings, or not sound; empty where it is."""
     from safetensors import safe_open
 
     try:
@@ -222,13 +233,14 @@ def _is_about(path: Path, about: About) -> bool:
             metadata = file.metadata() or {}
             told = metadata.get(_KEY, "")
             if told != json.dumps(about, sort_keys=True):
-                return False
+                before, now = json.loads(told), json.loads(json.dumps(about))
+                return next(words for key, words in _CHANGES.items() if before.get(key) != now[key])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        return bool(metadata.get(_SUM) == _checksum(told, tensors))
+        return "" if metadata.get(_SUM) == _checksum(told, tensors) else _DAMAGED
     except MemoryError:
         raise
     except Exception:  # a damaged file makes safetensors raise whatever it likes
-        return False
+        return _DAMAGED
 
 
 def _checksum(told: str, tensors: Mapping[str, NDArray[Any]]) -> str:
