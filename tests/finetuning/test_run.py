@@ -67,13 +67,13 @@ def test_the_loss_goes_down_on_a_real_micrograph_and_the_encoder_stays() -> None
     labels = np.zeros_like(sample.labels)
     labels[100:300:12, 60:400] = sample.labels[100:300:12, 60:400]
     config = FinetuneConfig(
-        epochs=4, threads=1, device="cpu", learning_rate=1e-3, anchor_weight=0.0, validation_share=0.0,
+        epochs=10, threads=1, device="cpu", learning_rate=1e-3, anchor_weight=0.0, validation_share=0.0,
         rehearsal=0.0,
     )  # fmt: skip
     before = start.segmenter.state_dict()["backbone.net.encoder.model.conv_stem.weight"].clone()
     result, events = run(finetune(start, [Source("uhcs0220", sample.image, labels, "edits")], config))
     losses = [e.loss for e in events if isinstance(e, EpochDone)]
-    assert losses[-1] < 0.8 * losses[0]
+    assert np.mean(losses[-3:]) < 0.85 * np.mean(losses[:2])
     after = result.model.segmenter.state_dict()["backbone.net.encoder.model.conv_stem.weight"]
     assert torch.equal(after, before), "the fast way leaves the encoder as it is"
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from phaseguide.errors import MicrographError
 from phaseguide.events import Notice, Progress
 from phaseguide.models.card import Card
+from phaseguide.models.refinement import REFINE
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import (
     FLOOR,
@@ -47,6 +48,7 @@ from phaseguide.segmentation.review.advice import (
     describe_limit,
     describe_match,
     describe_miss,
+    describe_no_feedback,
     describe_rounds,
 )
 
@@ -254,7 +256,7 @@ def by_region(task: Task, asked: Ratio | None) -> Steps:
 def found_by_model(task: Task) -> Steps:
     """Let the model find the ratio, and match the calibrated scores to it, or ask the network that knows it."""
     request, scoring, card = task.request, task.scoring, task.card
-    if request.estimator == "autoregressive" and card.guidance.takes_ratio:
+    if request.estimator == "autoregressive" and card.guidance.takes_ratio and card.guidance.kind != REFINE:
         return (yield from _fed_back(task))
     notices: tuple[str, ...] = ()
     if request.estimator == "prior-shift":
@@ -266,11 +268,7 @@ def found_by_model(task: Task) -> Steps:
         estimate, found = task.maps.seen, FoundRatio("own")
         notices = sentences(describe_estimate(card))
         if request.estimator == "autoregressive":
-            notices = (
-                f"Model {card.name!r} has no guidance that takes a ratio, so none can be fed back to it: the areas of "
-                "its own map are taken.",
-                *notices,
-            )
+            notices = (describe_no_feedback(card), *notices)
     match = task.match(estimate, conditioned=None)
     return Outcome(match.labels, estimate, "matched", notices + sentences(describe_match(match)), found=found)
 

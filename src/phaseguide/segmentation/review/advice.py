@@ -124,6 +124,16 @@ def describe_rounds(rounds: int, settled: bool) -> str:
     return f"The auto-regressive estimate had not settled after {times}; the last one is taken."
 
 
+def describe_no_feedback(card: Card) -> str:
+    """Say why a model's own areas are not fed back to it."""
+    if card.guidance.takes_ratio:
+        # Told its own areas as a fact, it drifts away from them: docs/benchmarks/guidance.md, the automatic estimate.
+        reason = f"The guidance of model {card.name!r} acts on scores and has its own areas already"
+    else:
+        reason = f"Model {card.name!r} has no guidance that takes a ratio"
+    return f"{reason}, so none can be fed back to it: the areas of its own map are taken."
+
+
 def describe_match(match: Match) -> str:
     """Say why a map does not have the composition that was imposed; empty if it has."""
     if not match.determinable:
