@@ -18,8 +18,6 @@ os.environ.setdefault("QT_FONT_DPI", "96")
 
 from screenshots import IMAGES, PANEL_WIDTH, SAMPLE, WINDOW, leave, pump, wait
 
-RATIO = "spheroidite=70%"
-
 
 def main() -> None:
     """Write the sheet, then the window."""
@@ -43,9 +41,7 @@ def write_sheet(path: Path) -> None:
         "look-inside",
         str(open_sample(SAMPLE).image_path),
     )
-    subprocess.run(
-        [sys.executable, *command, "--model", "uhcs", "--ratio", RATIO, "--out", str(folder)], check=True
-    )
+    subprocess.run([sys.executable, *command, "--model", "uhcs", "--out", str(folder)], check=True)
     path.write_bytes((folder / f"{SAMPLE}_inside.png").read_bytes())
 
 

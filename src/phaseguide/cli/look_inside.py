@@ -60,7 +60,7 @@ def look_inside(
     \b
     [bold]Examples[/bold]
       phaseguide look-inside steel.tif --model uhcs --out inside
-      phaseguide look-inside steel.tif -m uhcs --ratio "spheroidite=70%" --out inside
+      phaseguide look-inside steel.tif -m plm.safetensors --ratio "ferrite=70%" --out inside
       phaseguide look-inside large.tif -m mine --base uhcs --window 512 --centre 900,400 --out inside
     """  # noqa: D301
     from phaseguide.control import Control

@@ -38,6 +38,11 @@ IMAGES = Basis(
     "validation images",
     f"Measured on labelled images that it has not learnt from, held out as a whole. {_CHOSEN}",
 )
+FOLDS = Basis(
+    "unseen images, by folds",
+    "Measured on labelled images as a whole, each by a model of the same recipe that had not seen it; the model itself "
+    "learnt from all of them.",
+)
 
 
 def parent_name(card: Card) -> str:
@@ -61,7 +66,7 @@ def score_text(scores: Any) -> str:
 def main_score(card: Card) -> tuple[str, float] | None:
     """Return the mean Dice that stands for a model, in [0, 1], and what it was measured on; None without one.
 
-    The first entry of the card that holds one, so the validation before studies over folds.
+    The first entry of the card that holds one, so the validation before what folds told.
     """
     entries = sorted(card.scores.items(), key=lambda item: not item[0].startswith("validation"))
     for name, value in entries:
@@ -78,6 +83,8 @@ def score_basis(card: Card) -> Basis | None:
     name = found[0]
     if name == "validation":
         return IMAGES
+    if name == "crossfit":
+        return FOLDS
     if name == "validation blocks":
         # Images that judge as a whole are kept under the same name; only the source tells.
         return JUDGES if str(card.scores[name].get("source", "")).startswith("all labels of ") else BLOCKS

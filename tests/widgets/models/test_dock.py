@@ -122,9 +122,9 @@ def test_the_list_tells_name_score_parent_version_and_phases(models: Any) -> Non
     assert (
         cells[:4] == ["bainite", "91.3 on held-out blocks", "uhcs", "v002"] and "carbide network" in cells[4]
     )
-    assert item(models, "uhcs").text(1) == "84.5 on validation images"
+    assert item(models, "uhcs").text(1) == "85.5 on unseen images, by folds"
     assert "no score of a whole image" in item(models, "bainite").toolTip(1)
-    assert "held out as a whole" in item(models, "uhcs").toolTip(1)
+    assert "by a model of the same recipe" in item(models, "uhcs").toolTip(1)
     assert "On held-out blocks: Dice 91.30 %" in models.details.text()
     assert "Fine-tuned from uhcs" in models.details.text()
     choose(models, "uhcs")
