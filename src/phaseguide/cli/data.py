@@ -233,14 +233,15 @@ def _options(
 ) -> LayoutOptions:
     from phaseguide.datasets.reading.options import LayoutOptions
 
-    return LayoutOptions(
-        splits=tuple(split or ()),
-        phases=tuple(name.strip() for name in phases.split(",")) if phases else (),
-        colours=str(colours) if colours else "",
-        unknown_colours=unknown_colours,
-        background=background,
-        unnamed=unnamed,
-        unlabelled=unlabelled,
-        bad_polygons=bad_polygons,
-        bar=bar,
-    )
+    told = {
+        "splits": tuple(split or ()),
+        "phases": tuple(name.strip() for name in phases.split(",")) if phases else (),
+        "colours": str(colours) if colours else "",
+        "unknown_colours": unknown_colours,
+        "background": background,
+        "unnamed": unnamed,
+        "unlabelled": unlabelled,
+        "bad_polygons": bad_polygons,
+        "bar": bar,
+    }
+    return LayoutOptions.from_dict(told)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.datasets.reading.base import Entry, Field, Listing
-from phaseguide.datasets.reading.groups import FOLDS, SPLITS
+from phaseguide.datasets.reading.groups import FOLDS, ORIGIN, SPLITS
 from phaseguide.datasets.reading.options import LayoutOptions
 from phaseguide.datasets.survey import Facts, Report, look_at
 from phaseguide.errors import DatasetError
@@ -27,7 +27,6 @@ from phaseguide.files.locks import exclusive
 from phaseguide.micrographs.label_maps import write_label_map
 
 FORMAT = 1
-ORIGIN = "origin.json"
 _STATE = "state.jsonl"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,10 +10,11 @@ from phaseguide.datasets.folder import Item, open_dataset
 from phaseguide.datasets.reading.base import About, Entry, Field, Groups, Layout, Listing
 from phaseguide.datasets.reading.fields import as_field, read_plane
 from phaseguide.datasets.reading.files import check_stems, dropped, facts, unlabelled
-from phaseguide.datasets.reading.groups import FOLDS, SPLITS, present, read_groups
+from phaseguide.datasets.reading.groups import FOLDS, ORIGIN, SPLITS, present, read_groups
 from phaseguide.datasets.reading.options import LayoutOptions
 from phaseguide.datasets.reading.schemes import fixed_scheme
 from phaseguide.errors import DatasetError
+from phaseguide.files.json_files import read_json
 from phaseguide.phases import PhaseScheme
 
 ABOUT = About(
@@ -56,18 +58,27 @@ def open_folder(folder: Path, options: LayoutOptions) -> Listing:
         ]
     if alone and options.unlabelled != "drop":
         raise unlabelled(alone[0], "labels/ has no file of its name", len(alone))
-    told = dropped([path.name for path in alone])
+    about, told = _about(folder), dropped([path.name for path in alone])
     if parts != [folder]:
         wanted = set(options.splits or groups)
         check_stems(folder, [n for n in names if n[1].replace("\\", "/").split("/")[0] in wanted])
-        return Listing(ABOUT, folder, scheme, tuple(entries), groups, notices=told)
+        return Listing(about, folder, scheme, tuple(entries), groups, notices=told)
     stems = [entry.stem for entry in entries]
     for name in (FOLDS, SPLITS):
         if (folder / name).is_file():
             groups, _ = present(read_groups(folder / name), stems, folder / name)
             kind = "folds" if name == FOLDS else "splits"
-            return Listing(ABOUT, folder, scheme, tuple(entries), groups, kind, told)  # type: ignore[arg-type]
-    return Listing(ABOUT, folder, scheme, tuple(entries), notices=told)
+            return Listing(about, folder, scheme, tuple(entries), groups, kind, told)  # type: ignore[arg-type]
+    return Listing(about, folder, scheme, tuple(entries), notices=told)
+
+
+def _about(folder: Path) -> About:
+    """What is known of the data, where a conversion wrote it down: their licence goes with them."""
+    try:
+        told = read_json(folder / ORIGIN)["layout"]
+        return replace(ABOUT, **{key: str(told[key]) for key in ("licence", "source", "citation")})
+    except (OSError, ValueError, KeyError, TypeError):
+        return ABOUT
 
 
 def _scheme(folder: Path, parts: list[Path], options: LayoutOptions) -> PhaseScheme:

@@ -172,7 +172,7 @@ def _codes(pixels: NDArray[Any], where: str) -> NDArray[np.uint32]:
                 f"{where}: has 16-bit values such as {int(pixels[pixels % 257 != 0][0])}, which are no 8-bit colour. "
                 "Save the mask with 8 bits a colour."
             )
-        pixels = pixels // 257 if pixels.max() > 255 else pixels
+        pixels = (pixels // 257 if pixels.max() > 255 else pixels).astype(np.uint8)
     if pixels.dtype == np.bool_:
         pixels = pixels * np.uint8(255)
     if pixels.dtype.kind not in "u" or (pixels.size and pixels.max() > 255):
@@ -181,8 +181,7 @@ def _codes(pixels: NDArray[Any], where: str) -> NDArray[np.uint32]:
         )
     rgb = np.repeat(pixels[..., None], 3, axis=-1) if pixels.ndim == 2 else pixels
     wide = rgb.astype(np.uint32)
-    codes: NDArray[np.uint32] = (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
-    return codes
+    return np.asarray((wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2], dtype=np.uint32)
 
 
 def _without_hash(file: Path) -> str:

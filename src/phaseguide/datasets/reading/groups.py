@@ -11,6 +11,8 @@ from phaseguide.errors import DatasetError
 from phaseguide.files.json_files import read_json
 
 FOLDS, SPLITS = "folds.json", "splits.json"
+ORIGIN = "origin.json"
+"""Where a data set comes from, beside its images."""
 
 
 def read_groups(path: Path) -> Groups:
@@ -42,7 +44,7 @@ def present(groups: Groups, stems: Sequence[str], file: Path | None) -> tuple[Gr
                     )
                 missing.append(stem)
     kept = {name: tuple(stem for stem in group if stem in have) for name, group in groups.items()}
-    told = ()
+    told: tuple[str, ...] = ()
     if missing:
         shown = ", ".join(missing[:4]) + (" ..." if len(missing) > 4 else "")
         told = (

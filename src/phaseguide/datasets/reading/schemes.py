@@ -33,7 +33,9 @@ def scheme_of(
     first = [] if options.background == NO_BACKGROUND else [options.background]
     by_key: dict[str, str] = {}
     for name in (*first, *names):
-        if (key := normalise_name(name)) not in SPECIAL:
+        if (
+            key := normalise_name(name)
+        ) and key not in SPECIAL:  # an outline without a name is told when it is read
             by_key.setdefault(key, name)
     default = (DEFAULT_COLOURS[i % len(DEFAULT_COLOURS)] for i in range(len(by_key)))
     return PhaseScheme(
