@@ -241,4 +241,3 @@ def test_folders_that_are_no_layout_say_what_to_do(tmp_path: Path) -> None:
         open_layout(uhcs_h5(tmp_path), LayoutOptions(phases=("a", "b")))
     with pytest.raises(PhaseguideError, match="unlabelled is 'maybe'; choose refuse, negative or drop"):
         LayoutOptions(unlabelled="maybe")
-    assert grey(0).shape == SIZE
