@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,12 @@ def test_every_option_reaches_the_form(tmp_path: Path, monkeypatch: pytest.Monke
     import phaseguide.jobs.data_sets as jobs
 
     seen: list[Any] = []
-    monkeypatch.setattr(
-        jobs, "check_data", lambda folder, options, layout: seen.append((options, layout)) or iter(())
-    )
+
+    def check(folder: Path, options: LayoutOptions, layout: str) -> Iterator[Any]:
+        seen.append((options, layout))
+        return iter(())
+
+    monkeypatch.setattr(jobs, "check_data", check)
     run(
         "check", tmp_path, "--layout", "coco", "--split", "a", "--split", "b", "--phases", "x, y", "--colours", "t.csv",
         "--unknown-colours", "nearest", "--background", "x", "--unnamed", "y", "--unlabelled", "drop",
@@ -115,6 +119,7 @@ def test_many_notices_are_counted(tmp_path: Path) -> None:
     assert result.exit_code == 0 and "... and 3 more such sentences" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_converted_set_trains(tmp_path: Path) -> None:
     """A split of a published set, through the command line, to a model."""
     folder = superalloy(tmp_path / "in")
@@ -122,9 +127,9 @@ def test_a_converted_set_trains(tmp_path: Path) -> None:
     done = CliRunner().invoke(
         app,
         [
-            "train", str(tmp_path / "learn"), "--out", str(tmp_path / "m.safetensors"), "--validation", "c", "--epochs", "1",
-            "--crop", "32", "--batch", "2", "--guidance", "none", "--device", "cpu", "--architecture", "unet",
-            "--encoder", "tu-test_efficientnet", "--set", "imagenet=false",
+            "train", str(tmp_path / "learn"), "--out", str(tmp_path / "m.safetensors"), "--validation", "c",
+            "--epochs", "1", "--crop", "32", "--batch", "2", "--guidance", "none", "--device", "cpu",
+            "--architecture", "unet", "--encoder", "tu-test_efficientnet", "--set", "imagenet=false",
             "--set", 'decoder={"decoder_channels": [16, 16, 8, 8, 8]}',
         ],
     )  # fmt: skip

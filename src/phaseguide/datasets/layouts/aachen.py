@@ -7,7 +7,7 @@ from typing import Any
 
 from phaseguide.datasets.reading.annotated import Annotated, entries_of
 from phaseguide.datasets.reading.base import About, Layout, Listing
-from phaseguide.datasets.reading.files import ImageIndex
+from phaseguide.datasets.reading.files import ImageIndex, begins, plain_files
 from phaseguide.datasets.reading.options import NO_BACKGROUND, LayoutOptions
 from phaseguide.datasets.reading.outlines import Outline, as_ring
 from phaseguide.datasets.reading.schemes import fixed_scheme
@@ -36,12 +36,12 @@ ABOUT = About(
 
 def matches(folder: Path) -> bool:
     """Whether a table of the folder has a column for images and one for polygons."""
-    return any(_has_columns(path) for path in sorted(folder.glob("*.csv")))
+    return any(_has_columns(path) for path in plain_files(folder, ".csv"))
 
 
 def open_folder(folder: Path, options: LayoutOptions) -> Listing:
     """List the images that the table names, and those that it does not."""
-    tables = [path for path in sorted(folder.glob("*.csv")) if _has_columns(path)]
+    tables = [path for path in plain_files(folder, ".csv") if _has_columns(path)]
     if len(tables) != 1:
         raise DatasetError(
             f"{folder}: needs one CSV with columns for the image and the polygon, and has {len(tables)}. "
@@ -121,12 +121,7 @@ def _columns(heading: Row, table: Path) -> tuple[int, int]:
 
 
 def _has_columns(table: Path) -> bool:
-    try:
-        with table.open("rb") as file:
-            start = file.read(4096).decode("utf-8", "replace").lstrip("\ufeff").lower()
-    except OSError:
-        return False
-    heading = start.partition("\n")[0]
+    heading = begins(table).decode("utf-8", "replace").partition("\n")[0].lower()
     return any(n in heading for n in IMAGE_COLUMNS) and any(n in heading for n in POLYGON_COLUMNS)
 
 

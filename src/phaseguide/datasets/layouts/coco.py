@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from phaseguide.datasets.reading.annotated import Annotated, entries_of
 from phaseguide.datasets.reading.base import About, Groups, Layout, Listing
-from phaseguide.datasets.reading.files import ImageIndex
+from phaseguide.datasets.reading.files import ImageIndex, begins, plain_files
 from phaseguide.datasets.reading.options import LayoutOptions
 from phaseguide.datasets.reading.outlines import Outline, as_ring
 from phaseguide.datasets.reading.run_lengths import read_counts, unrolled
@@ -60,14 +60,11 @@ def open_folder(folder: Path, options: LayoutOptions) -> Listing:
 
 
 def _candidates(folder: Path) -> list[Path]:
-    return sorted([*folder.glob("*.json"), *(folder / "annotations").glob("*.json")])
+    return [*plain_files(folder, ".json"), *plain_files(folder / "annotations", ".json")]
 
 
 def _is_coco(path: Path) -> bool:
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return False
+    data = begins(path, MOST_BYTES)
     return b'"annotations"' in data and b'"categories"' in data and b'"images"' in data
 
 

@@ -10,7 +10,7 @@ from xml.parsers import expat
 
 from phaseguide.datasets.reading.annotated import Annotated, entries_of
 from phaseguide.datasets.reading.base import About, Layout, Listing
-from phaseguide.datasets.reading.files import ImageIndex
+from phaseguide.datasets.reading.files import ImageIndex, begins, plain_files
 from phaseguide.datasets.reading.options import LayoutOptions
 from phaseguide.datasets.reading.outlines import Outline, as_ring
 from phaseguide.datasets.reading.schemes import scheme_of
@@ -39,12 +39,12 @@ class _Image:
 
 def matches(folder: Path) -> bool:
     """Whether an XML file begins as an export of CVAT does."""
-    return any(_is_cvat(path) for path in sorted(folder.glob("*.xml")))
+    return any(_is_cvat(path) for path in plain_files(folder, ".xml"))
 
 
 def open_folder(folder: Path, options: LayoutOptions) -> Listing:
     """List the images that the export names."""
-    files = [path for path in sorted(folder.glob("*.xml")) if _is_cvat(path)]
+    files = [path for path in plain_files(folder, ".xml") if _is_cvat(path)]
     if len(files) != 1:
         raise DatasetError(
             f"{folder}: needs one XML of CVAT for images, and has {len(files)}. Expected: {ABOUT.expects}."
@@ -145,11 +145,7 @@ def _order(told: Mapping[str, str]) -> int:
 
 
 def _is_cvat(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return b"<annotations" in file.read(4096)
-    except OSError:
-        return False
+    return b"<annotations" in begins(path)
 
 
 LAYOUT = Layout(ABOUT, matches, open_folder)

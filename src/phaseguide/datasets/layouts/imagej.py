@@ -10,7 +10,7 @@ from typing import Any
 
 from phaseguide.datasets.reading.annotated import Annotated, entries_of
 from phaseguide.datasets.reading.base import About, Layout, Listing
-from phaseguide.datasets.reading.files import ImageIndex, facts
+from phaseguide.datasets.reading.files import ImageIndex, facts, plain_files
 from phaseguide.datasets.reading.options import LayoutOptions
 from phaseguide.datasets.reading.outlines import Outline, as_ring
 from phaseguide.datasets.reading.packages import need
@@ -36,7 +36,7 @@ _NUMBER = re.compile(r"[\s_\-]*\d+$")
 
 def matches(folder: Path) -> bool:
     """Whether a zip holds ROIs."""
-    return any(_is_set(path) for path in sorted(folder.rglob("*.zip"))[:3])
+    return any(_is_set(path) for path in plain_files(folder, ".zip", deep=True)[:3])
 
 
 def open_folder(folder: Path, options: LayoutOptions) -> Listing:
@@ -45,7 +45,7 @@ def open_folder(folder: Path, options: LayoutOptions) -> Listing:
     index = ImageIndex(folder)
     of_image: dict[Path, Annotated] = {}
     names: list[str] = []
-    for file in sorted(folder.rglob("*.zip")):
+    for file in plain_files(folder, ".zip", deep=True):
         image = index.find(_stem_of(file, index), str(file))
         if image in of_image:
             raise DatasetError(f"{file}: is for {image.name}, and so is {of_image[image].where}. Keep one.")

@@ -11,7 +11,7 @@ import numpy as np
 
 from phaseguide.datasets.reading.annotated import Annotated, entries_of
 from phaseguide.datasets.reading.base import About, Layout, Listing
-from phaseguide.datasets.reading.files import ImageIndex, facts
+from phaseguide.datasets.reading.files import ImageIndex, begins, facts, plain_files
 from phaseguide.datasets.reading.options import LayoutOptions
 from phaseguide.datasets.reading.outlines import Outline, as_ring
 from phaseguide.datasets.reading.schemes import scheme_of
@@ -109,14 +109,11 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*.json") if not path.name.startswith("."))
+    return plain_files(folder, ".json", deep=True)
 
 
 def _is_labelme(path: Path) -> bool:
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return False
+    data = begins(path, MOST_BYTES)
     return b'"shapes"' in data and (b'"imagePath"' in data or b'"shape_type"' in data)
 
 

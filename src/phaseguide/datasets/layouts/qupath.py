@@ -9,7 +9,7 @@ from typing import Any
 
 from phaseguide.datasets.reading.annotated import Annotated, entries_of
 from phaseguide.datasets.reading.base import About, Layout, Listing
-from phaseguide.datasets.reading.files import ImageIndex, facts
+from phaseguide.datasets.reading.files import ImageIndex, facts, plain_files
 from phaseguide.datasets.reading.options import LayoutOptions
 from phaseguide.datasets.reading.outlines import Outline, as_ring
 from phaseguide.datasets.reading.schemes import scheme_of
@@ -28,7 +28,7 @@ ABOUT = About(
 
 def matches(folder: Path) -> bool:
     """Whether there is a GeoJSON file."""
-    return next(iter(folder.rglob("*.geojson")), None) is not None
+    return bool(plain_files(folder, ".geojson", deep=True))
 
 
 def open_folder(folder: Path, options: LayoutOptions) -> Listing:
@@ -37,7 +37,7 @@ def open_folder(folder: Path, options: LayoutOptions) -> Listing:
     of_image: dict[Path, Annotated] = {}
     names: list[str] = []
     colours: dict[str, str] = {}
-    for file in sorted(folder.rglob("*.geojson")):
+    for file in plain_files(folder, ".geojson", deep=True):
         image = index.find(file.stem, str(file))
         if image in of_image:
             raise DatasetError(f"{file}: is for {image.name}, and so is {of_image[image].where}. Keep one.")

@@ -20,7 +20,7 @@ from phaseguide.datasets.reading.fields import (
     read_values,
     with_known_bar,
 )
-from phaseguide.datasets.reading.files import facts, images_in, pair_up
+from phaseguide.datasets.reading.files import facts, images_in, pair_up, plain_files
 from phaseguide.datasets.reading.groups import present, read_groups
 from phaseguide.datasets.reading.options import LayoutOptions
 from phaseguide.datasets.reading.packages import need
@@ -59,7 +59,7 @@ _NAME = re.compile(r"(?:uhcs|micrograph)0*(\d+)", re.IGNORECASE)
 
 def matches(folder: Path) -> bool:
     """Whether there is an HDF5 file, or images whose names are those of the set; not where a scheme.json is."""
-    if any(folder.glob("*.h5")) or any(folder.glob("*.hdf5")):
+    if plain_files(folder, ".h5", ".hdf5"):
         return True
     if (folder / "scheme.json").exists() or not all(
         (folder / name).is_dir() for name in ("images", "labels")
@@ -73,7 +73,7 @@ def matches(folder: Path) -> bool:
 def open_folder(folder: Path, options: LayoutOptions) -> Listing:
     """List the micrographs of a folder with their folds."""
     scheme = fixed_scheme(PHASES, options)
-    containers = sorted([*folder.glob("*.h5"), *folder.glob("*.hdf5")])
+    containers = plain_files(folder, ".h5", ".hdf5")
     if len(containers) > 1:
         raise DatasetError(
             f"{folder}: has {len(containers)} HDF5 files, {containers[0].name} and {containers[1].name} among them. "

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from phaseguide.datasets.reading.options import LayoutOptions
 from phaseguide.errors import DatasetError
+from phaseguide.files.foreign import open_plain
 from phaseguide.micrographs.reading import IMAGE_SUFFIXES
 
 MASK_ENDINGS = ("", "_mask", "_labels", "_label", "_gt")
@@ -61,6 +62,21 @@ def check_stems(folder: Path, stems: Sequence[tuple[str, str]]) -> None:
             raise DatasetError(
                 f"{folder}: {other} and {where} have the same name, {stem}. Rename one, or convert a split at a time."
             )
+
+
+def plain_files(folder: Path, *endings: str, deep: bool = False) -> list[Path]:
+    """List the plain files of a folder, and with ``deep`` of its sub-folders, whose names end so, by name."""
+    found = [path for ending in endings for path in (folder.rglob if deep else folder.glob)(f"*{ending}")]
+    return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+
+
+def begins(path: Path, most_bytes: int = 4096) -> bytes:
+    """Return how a plain file begins; nothing for one that cannot be read."""
+    try:
+        with open_plain(path) as file:
+            return file.read(most_bytes)
+    except OSError:
+        return b""
 
 
 def images_in(folder: Path) -> list[Path]:
