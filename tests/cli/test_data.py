@@ -65,7 +65,7 @@ def test_a_bad_image_ends_a_check_with_1_and_a_conversion_with_2(tmp_path: Path)
 
 
 def test_every_option_reaches_the_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import phaseguide.jobs.data_sets as jobs
+    import phaseguide.jobs.data.check as jobs
 
     seen: list[Any] = []
 
@@ -141,7 +141,7 @@ def test_a_killed_conversion_goes_on(tmp_path: Path) -> None:
     folder = metaldam(tmp_path / "in", count=8)
     code = (
         "import os, sys\n"
-        "from phaseguide.jobs.data_sets import convert_data\n"
+        "from phaseguide.jobs.data.convert import convert_data\n"
         "for event in convert_data(sys.argv[1], sys.argv[2]):\n"
         "    if getattr(event, 'done', 0) == 5: os._exit(9)\n"
     )

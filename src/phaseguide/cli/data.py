@@ -133,7 +133,7 @@ def check(
       phaseguide data check downloads/Super1
       phaseguide data check annotated/ --layout coco --unlabelled negative
     """  # noqa: D301
-    from phaseguide.jobs.data_sets import check_data
+    from phaseguide.jobs.data.check import check_data
 
     options = _options(
         split, phases, colours, unknown_colours, background, unnamed, unlabelled, bad_polygons, bar
@@ -175,7 +175,7 @@ def convert(
       phaseguide data convert downloads/Super1 super1-test --split test
       phaseguide train uhcs --out steel.safetensors --folds uhcs/folds.json
     """  # noqa: D301
-    from phaseguide.jobs.data_sets import convert_data
+    from phaseguide.jobs.data.convert import convert_data
 
     options = _options(
         split, phases, colours, unknown_colours, background, unnamed, unlabelled, bad_polygons, bar

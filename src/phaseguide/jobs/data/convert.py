@@ -1,4 +1,4 @@
-"""Published and annotated data sets: looking at what a folder holds, and making it a data set to train on."""
+"""Making a published or annotated data set one to train on: image by image, complete or not there."""
 
 from __future__ import annotations
 
@@ -10,51 +10,7 @@ from phaseguide.datasets.reading.options import LayoutOptions
 from phaseguide.datasets.survey import Report
 from phaseguide.events import Finished, Progress
 
-CHECKING, CONVERTING = "Checking images", "Converting images"
-
-
-def check_data(
-    folder: str | Path, options: LayoutOptions | None = None, layout: str | None = None
-) -> Iterator[Progress | Finished[Report]]:
-    """Read every image of a folder with its labels, one at a time, and say what it holds.
-
-    An image that cannot be used does not end it: the sentence that names its file and line or entry is among the
-    report's ``problems``, in the order of the images.
-
-    Parameters
-    ----------
-    folder : str or Path
-        In one of the layouts of `phaseguide.datasets.layouts.registry`.
-    options : LayoutOptions, optional
-        What the files leave open.
-    layout : str, optional
-        Name of the layout; by default what the folder looks like.
-
-    Yields
-    ------
-    Progress
-        Images read of all.
-    Finished
-        With a `Report`; shares in [0, 1].
-
-    Raises
-    ------
-    DatasetError
-        The folder or its annotations as a whole cannot be used; file and line are named.
-    """
-    from phaseguide.datasets.layouts.registry import open_layout
-    from phaseguide.datasets.survey import look_at, report_on
-    from phaseguide.errors import as_user_error
-
-    listing = open_layout(folder, options, layout)
-    seen, problems = [], []
-    for number, entry in enumerate(listing.entries):
-        yield Progress(CHECKING, number, len(listing.entries))
-        try:
-            seen.append(look_at(entry.stem, entry.read()))
-        except Exception as error:
-            problems.append(as_user_error(error, entry.stem))
-    yield Finished(report_on(listing, seen, problems))
+CONVERTING = "Converting images"
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ from phaseguide.datasets.layouts.registry import LAYOUTS, open_layout
 from phaseguide.datasets.reading.options import LayoutOptions
 from phaseguide.errors import DatasetError
 from phaseguide.events import Progress, run_to_end
-from phaseguide.jobs.data_sets import Converted, check_data, convert_data
+from phaseguide.jobs.data.check import check_data
+from phaseguide.jobs.data.convert import Converted, convert_data
 from phaseguide.micrographs.reading import read_micrograph
 from phaseguide.training.crossfit.folds import read_folds
 
