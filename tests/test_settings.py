@@ -16,6 +16,7 @@ from phaseguide import option_values
 from phaseguide.cli.evaluate import evaluate
 from phaseguide.cli.segment import segment
 from phaseguide.cli.train.dataset import train
+from phaseguide.datasets.reading.options import LayoutOptions
 from phaseguide.errors import TrainingError
 from phaseguide.finetuning.config import PRESETS, FinetuneConfig
 from phaseguide.segmentation.settings import Advanced
@@ -24,7 +25,7 @@ from phaseguide.training.config import TrainingConfig
 from phaseguide.training.presets import TRAINING_PRESETS
 from phaseguide.widgets.segment.preferences import PREFERRED, read_preferences
 
-FORMS: tuple[type[Settings], ...] = (TrainingConfig, FinetuneConfig, Advanced)
+FORMS: tuple[type[Settings], ...] = (TrainingConfig, FinetuneConfig, Advanced, LayoutOptions)
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "phaseguide"
 NUMBERS = [
     (form, name) for form in FORMS for name in form.model_fields if form.about(name).get("low") is not None

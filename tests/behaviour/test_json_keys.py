@@ -14,6 +14,7 @@ import tifffile
 from PIL import Image
 from typer.testing import CliRunner
 
+from layout_copies import uhcs_h5
 from phaseguide.cli import app
 from phaseguide.datasets.samples import open_sample
 from phaseguide.micrographs import write_label_map
@@ -161,6 +162,18 @@ def test_look_inside_and_demo(data: Path, tiny: Path, tmp_path: Path, held: Held
     found["demo: --json"] = told("demo", "--model", four, "--out", tmp_path / "demo", *CPU)
     found["demo: record"] = record(tmp_path / "demo" / "uhcs0220.json")
     held("look_inside_demo", found)
+
+
+def test_data_sets(tmp_path: Path, held: Held) -> None:
+    folder, out = uhcs_h5(tmp_path / "in"), tmp_path / "out"
+    found: dict[str, Any] = {
+        "list: --json": shape_of(json.loads(run("data", "list", "--json", "-"))),
+        "check: --json": told("data", "check", folder),
+        "convert: --json": told("data", "convert", folder, out),
+        "origin.json": record(out / "origin.json"),
+        "files": sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()),
+    }
+    held("data", found)
 
 
 def test_train(tmp_path: Path, held: Held) -> None:

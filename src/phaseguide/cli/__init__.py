@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from phaseguide.cli import benchmark, demo, embeddings, evaluate, look_inside, napari, segment
+from phaseguide.cli import benchmark, data, demo, embeddings, evaluate, look_inside, napari, segment
 from phaseguide.cli.estimate import painted, points
 from phaseguide.cli.models import library, weights
 from phaseguide.cli.project import project
@@ -51,6 +51,7 @@ app.command(name="look-inside")(look_inside.look_inside)
 library.models_app.add_typer(weights.base_app, name="base")
 app.add_typer(library.models_app, name="models")
 app.add_typer(project.project_app, name="project")
+app.add_typer(data.data_app, name="data")
 app.add_typer(embeddings.embeddings_app, name="embeddings")
 app.add_typer(benchmark.benchmark_app, name="benchmark")
 painted.estimate_app.add_typer(points.points_app, name="points")

@@ -10,9 +10,9 @@ import numpy as np
 
 from phaseguide.errors import MicrographError, PhaseguideError, RatioError
 from phaseguide.files.json_files import read_json
+from phaseguide.micrographs.polygons import polygon_mask
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import Ratio, parse_ratio
-from phaseguide.segmentation.constraints.polygons import polygon_mask
 from phaseguide.segmentation.constraints.regions import Region, RegionShares, Uncertainty, check_regions
 
 FORM = (

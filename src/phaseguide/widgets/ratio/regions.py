@@ -18,8 +18,8 @@ from qtpy.QtWidgets import (
 
 from phaseguide.errors import MicrographError
 from phaseguide.jobs.plane_index import Index
+from phaseguide.micrographs.polygons import polygon_mask
 from phaseguide.phases import PhaseScheme
-from phaseguide.segmentation.constraints.polygons import polygon_mask
 from phaseguide.segmentation.constraints.regions import Region, RegionShares, Uncertainty, check_regions
 from phaseguide.segmentation.saving import CONSTRAINED
 from phaseguide.widgets.layers.layer_choice import LayerBox

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phaseguide.errors import MicrographError
-from phaseguide.segmentation.constraints.polygons import polygon_mask
+from phaseguide.micrographs.polygons import polygon_mask
 
 
 def test_a_rectangle_holds_its_pixels_and_no_others():

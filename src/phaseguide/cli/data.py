@@ -1,0 +1,247 @@
+"""``phaseguide data``: which data sets can be read, what a folder holds, and making it one to train on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from phaseguide.cli.shared.errors import leave_with, say_notice
+from phaseguide.cli.shared.groups import command_group
+from phaseguide.cli.shared.output import JsonOption, make_table, page, percent, write_json
+from phaseguide.cli.shared.progress import draw
+
+if TYPE_CHECKING:
+    from phaseguide.datasets.reading.options import LayoutOptions
+    from phaseguide.datasets.survey import Report
+
+MOST_NOTICES = 10
+
+FolderArgument = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="Images and annotations in one of the layouts of: data list.")
+]
+LayoutOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The layout. Default: what the folder looks like.")
+]
+SplitOption = Annotated[
+    list[str] | None,
+    typer.Option("--split", metavar="NAME", help="Only images of this split or fold; may be repeated."),
+]
+PhasesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B,...",
+        help="Names of the phases in the order of their labels 1, 2, ...; of a published set, other names for its own.",
+    ),
+]
+ColoursOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Which colour of a mask is which phase: CSV with columns colour and phase, or a scheme.json.",
+    ),
+]
+UnknownColoursOption = Annotated[
+    str,
+    typer.Option(
+        metavar="refuse|nearest|unclassified",
+        help="Colours that the table does not have, as on smoothed edges: named and refused, the phase of the nearest "
+        "colour (told, with its pixels), or label 0.",
+    ),
+]
+BackgroundOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|none",
+        help="The phase of what no polygon covers, label 1; none leaves it unclassified.",
+    ),
+]
+UnnamedOption = Annotated[
+    str, typer.Option(metavar="NAME", help="The phase of outlines that carry no name of one.")
+]
+UnlabelledOption = Annotated[
+    str,
+    typer.Option(
+        metavar="refuse|negative|drop",
+        help="Images without any label: named and refused, all background (polygons only), or left out.",
+    ),
+]
+BadPolygonsOption = Annotated[
+    str,
+    typer.Option(
+        metavar="refuse|repair|drop",
+        help="Polygons that leave the image, cross themselves or have fewer than three corners: named and refused, cut "
+        "and filled by the even-odd rule, or left out. What was done is told.",
+    ),
+]
+BarOption = Annotated[
+    str,
+    typer.Option(
+        metavar="exclude|crop", help="Information bars: kept in the image with label 255, or cut off."
+    ),
+]
+
+data_app = command_group("Read published data sets and annotations of other programs: list, check, convert.")
+
+
+@data_app.command("list")
+def list_layouts(json_target: JsonOption = None) -> None:
+    """List the layouts that can be read: where to get the data, their licence, what a folder has to have.
+
+    \b
+    [bold]Example[/bold]
+      phaseguide data list
+    """  # noqa: D301
+    from phaseguide.datasets.layouts.registry import LAYOUTS
+
+    console = page(json_target)
+    for layout in LAYOUTS.values():
+        about = layout.about
+        console.print(f"{about.name}: {about.title}", style="bold", soft_wrap=True)
+        for word, text in (
+            ("holds", about.holds), ("folder", about.expects), ("licence", about.licence), ("get it", about.source),
+            ("cite", about.citation),
+        ):  # fmt: skip
+            if text:
+                console.print(f"  {word + ':':9}{text}", soft_wrap=True)
+    write_json(json_target, [layout.about.to_dict() for layout in LAYOUTS.values()])
+
+
+@data_app.command()
+def check(
+    folder: FolderArgument,
+    layout: LayoutOption = None,
+    split: SplitOption = None,
+    phases: PhasesOption = None,
+    colours: ColoursOption = None,
+    unknown_colours: UnknownColoursOption = "refuse",
+    background: BackgroundOption = "background",
+    unnamed: UnnamedOption = "",
+    unlabelled: UnlabelledOption = "refuse",
+    bad_polygons: BadPolygonsOption = "refuse",
+    bar: BarOption = "exclude",
+    json_target: JsonOption = None,
+) -> None:
+    """Say what a folder holds, and name what of it cannot be used.
+
+    Every image is read with its labels: sizes, information bars, phases and
+    their shares. Nothing is written.
+
+    \b
+    [bold]Examples[/bold]
+      phaseguide data check downloads/Super1
+      phaseguide data check annotated/ --layout coco --unlabelled negative
+    """  # noqa: D301
+    from phaseguide.jobs.data.check import check_data
+
+    options = _options(
+        split, phases, colours, unknown_colours, background, unnamed, unlabelled, bad_polygons, bar
+    )
+    report = draw(check_data(folder, options, layout))
+    show_report(report, json_target)
+    write_json(json_target, report.to_dict())
+    if report.problems:
+        total = report.images + len(report.problems)
+        leave_with(f"{len(report.problems)} of {total} images cannot be used:", report.problems)
+
+
+@data_app.command()
+def convert(
+    folder: FolderArgument,
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Folder to be made: a data set for train and evaluate.")
+    ],
+    layout: LayoutOption = None,
+    split: SplitOption = None,
+    phases: PhasesOption = None,
+    colours: ColoursOption = None,
+    unknown_colours: UnknownColoursOption = "refuse",
+    background: BackgroundOption = "background",
+    unnamed: UnnamedOption = "",
+    unlabelled: UnlabelledOption = "refuse",
+    bad_polygons: BadPolygonsOption = "refuse",
+    bar: BarOption = "exclude",
+    json_target: JsonOption = None,
+) -> None:
+    """Write a folder in any known layout as a data set: images/, labels/, scheme.json, and its folds or splits.
+
+    OUT appears when it is complete. Where the command was stopped, or an image
+    could not be used, the same call goes on.
+
+    \b
+    [bold]Examples[/bold]
+      phaseguide data convert downloads/uhcs uhcs
+      phaseguide data convert downloads/Super1 super1-test --split test
+      phaseguide train uhcs --out steel.safetensors --folds uhcs/folds.json
+    """  # noqa: D301
+    from phaseguide.jobs.data.convert import convert_data
+
+    options = _options(
+        split, phases, colours, unknown_colours, background, unnamed, unlabelled, bad_polygons, bar
+    )
+    done = draw(convert_data(folder, out, options, layout))
+    show_report(done.report, json_target)
+    resumed = f" ({done.resumed} of them by an earlier run)" if done.resumed else ""
+    page(json_target).print(f"{done.out}: {done.report.images} images written{resumed}.", soft_wrap=True)
+    write_json(json_target, {**done.report.to_dict(), "out": str(done.out), "resumed": done.resumed})
+
+
+def show_report(report: Report, json_target: str | None) -> None:
+    """Print what a folder holds, and what there is to tell of it."""
+    console, about = page(json_target), report.listing.about
+    console.print(f"{report.listing.folder}: {about.title} ({about.name})", style="bold", soft_wrap=True)
+    lines = [
+        ("licence", about.licence),
+        ("source", about.source),
+        ("images", f"{report.images}: {_counted(report.sizes, 'px')}; {_counted(report.values)}"),
+        ("scale", f"known of {report.with_pixel_size}"),
+        ("bars", _counted(report.bars, "rows") or "none"),
+        (report.listing.grouping, ", ".join(f"{name} {count}" for name, count in report.groups.items())),
+    ]
+    for word, text in lines:
+        if text:
+            console.print(f"  {word + ':':9}{text}", soft_wrap=True)
+    table = make_table("", ("phase", "label", "area %", "images"))
+    for row in report.phases:
+        table.add_row(row.name, str(row.label), percent(row.share), str(row.images))
+    if report.excluded or report.not_classified:
+        table.add_section()
+        table.add_row("excluded, of all pixels", "255", percent(report.excluded), "")
+        table.add_row("not classified, of all pixels", "0", percent(report.not_classified), "")
+    console.print(table)
+    for notice in report.notices[:MOST_NOTICES]:
+        say_notice(notice)
+    if (more := len(report.notices) - MOST_NOTICES) > 0:
+        say_notice(f"... and {more} more such sentences; --json has them all.")
+
+
+def _counted(counts: dict[Any, int], unit: str = "") -> str:
+    return ", ".join(f"{count} of {what} {unit}".strip() for what, count in counts.items())
+
+
+def _options(
+    split: list[str] | None,
+    phases: str | None,
+    colours: Path | None,
+    unknown_colours: str,
+    background: str,
+    unnamed: str,
+    unlabelled: str,
+    bad_polygons: str,
+    bar: str,
+) -> LayoutOptions:
+    from phaseguide.datasets.reading.options import LayoutOptions
+
+    told = {
+        "splits": tuple(split or ()),
+        "phases": tuple(name.strip() for name in phases.split(",")) if phases else (),
+        "colours": str(colours) if colours else "",
+        "unknown_colours": unknown_colours,
+        "background": background,
+        "unnamed": unnamed,
+        "unlabelled": unlabelled,
+        "bad_polygons": bad_polygons,
+        "bar": bar,
+    }
+    return LayoutOptions.from_dict(told)

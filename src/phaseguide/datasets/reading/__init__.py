@@ -1,0 +1,1 @@
+"""What the layouts share: options, fields and entries, outlines, colour tables, files, splits."""
