@@ -21,7 +21,16 @@ TRAINING: dict[str, Any] = {
 SYSTEMS = ("unet_2015", "attention_unet", "unet3plus", "nnunet", "transunet", "uctransnet", "elunet")
 """Architectures that are published systems, with encoders of their own."""
 
-ARCHITECTURES = ("unet", "unetplusplus", "fpn", "fpn-fine", "deeplabv3plus", "segformer", *SYSTEMS, "sam")
+ARCHITECTURE_NAMES = (
+    "unet",
+    "unetplusplus",
+    "fpn",
+    "fpn-fine",
+    "deeplabv3plus",
+    "segformer",
+    *SYSTEMS,
+    "sam",
+)
 
 TRAINING_PRESETS = ("standard", "sam", "published")
 FINETUNE_PRESETS = ("fast", "score head", "adapters", "thorough", "new steel", "as published")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from phaseguide.errors import ModelError
-from phaseguide.option_values import SYSTEMS
+from phaseguide.option_values import ARCHITECTURE_NAMES, SYSTEMS
 
 SAM = "sam"
 """The architecture of `phaseguide.models.backbones.sam`."""
@@ -164,7 +164,7 @@ def check_backbone(
     value out of its range; see `phaseguide.models.backbones.base.BackboneOptions`.
     """
     if architecture not in _DECODERS:
-        known = ", ".join([*ARCHITECTURES, FINE, *SYSTEMS, SAM])
+        known = ", ".join(ARCHITECTURE_NAMES)
         raise ModelError(f"Unknown architecture {architecture[:60]!r}. Choose one of {known}.")
     if _ENCODER.fullmatch(encoder) is None or len(encoder) > 80:
         raise ModelError(

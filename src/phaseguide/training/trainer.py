@@ -37,6 +37,7 @@ from phaseguide.training.drawing import REDRAWS, can_have_ratio, no_ratio
 from phaseguide.training.dropout import own_draws, own_dropout, own_threads
 from phaseguide.training.events import EpochDone, TrainingResult
 from phaseguide.training.losses import segmentation_loss
+from phaseguide.training.planning import plan_for, tell_plan
 from phaseguide.training.presets import find_departures, tell_departures
 from phaseguide.training.prompting import decode_shown
 from phaseguide.training.stages import (
@@ -77,8 +78,11 @@ def train(
     of every stage is tried first, so what cannot work is told before the first epoch. Where the guidance fails all the
     same, a `Notice` tells, and the result is what was learnt before, without guidance.
     """
+    planned = plan_for(data, config)
+    if told := tell_plan(planned, config):
+        yield Notice(told)
     with own_threads(config.threads):
-        yield from _Run(data, config, name, start, checkpoint).events()
+        yield from _Run(data, planned, name, start, checkpoint).events()
 
 
 class _Run:

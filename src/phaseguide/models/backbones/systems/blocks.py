@@ -21,7 +21,9 @@ def scaled(channels: int, width: float, multiple_of: int = 1) -> int:
 def conv_norm(given: int, made: int, kernel: int = 3, *, bias: bool = True) -> nn.Sequential:
     """Convolution, batch normalisation, ReLU; the map keeps its size."""
     return nn.Sequential(
-        nn.Conv2d(given, made, kernel, padding=kernel // 2, bias=bias), nn.BatchNorm2d(made), nn.ReLU(inplace=True)
+        nn.Conv2d(given, made, kernel, padding=kernel // 2, bias=bias),
+        nn.BatchNorm2d(made),
+        nn.ReLU(inplace=True),
     )
 
 

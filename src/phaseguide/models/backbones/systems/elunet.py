@@ -43,7 +43,9 @@ class _DeepSkipDecoder(nn.Module):
         for level in reversed(range(last)):
             given, made = [*widths[level:last], widths[level + 1]], widths[level]
             branches = nn.ModuleList(nn.Conv2d(c, made, 3, padding=1) for c in given)
-            self.nodes.append(nn.ModuleDict({"branches": branches, "mix": double_conv(made * len(given), made)}))
+            self.nodes.append(
+                nn.ModuleDict({"branches": branches, "mix": double_conv(made * len(given), made)})
+            )
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         x = maps[-1]

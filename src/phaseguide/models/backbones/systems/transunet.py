@@ -143,7 +143,12 @@ class _Decoder(nn.Module):
 
 def _renamed(source: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors of timm's hybrid as `_HybridEncoder` calls them; its class token and its scores are not used."""
-    names = {"patch_embed.backbone.": "resnet.", "patch_embed.proj.": "embed.", "blocks.": "blocks.", "norm.": "norm."}
+    names = {
+        "patch_embed.backbone.": "resnet.",
+        "patch_embed.proj.": "embed.",
+        "blocks.": "blocks.",
+        "norm.": "norm.",
+    }
     found = {
         new + name.removeprefix(old): tensor
         for name, tensor in source.items()

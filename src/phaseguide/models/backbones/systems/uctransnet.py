@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -60,9 +61,7 @@ class _Encoder(nn.Module):
         super().__init__()
         self.out_channels = list(widths)
         self.inlet = conv_norm(in_channels, widths[0])
-        self.levels = nn.ModuleList(
-            double_conv(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.levels = nn.ModuleList(double_conv(a, b) for a, b in pairwise(widths))
         self.fusion = _CrossFusion(widths[:-1], heads, layers)
 
     def forward(self, image: Tensor) -> list[Tensor]:
