@@ -55,20 +55,20 @@ def plan_network(sizes: Sequence[tuple[int, int]], n_phases: int) -> Plan:
 def stages_for(side: int) -> int:
     """How many stages a network has that is made for patches of a side, px."""
     stages = 1
-    while side >= 2 * SMALLEST_MAP * 2 ** (stages - 1):
+    while side >= SMALLEST_MAP << stages:
         stages += 1
     return stages
 
 
 def stage_channels(stages: int) -> list[int]:
     """Channels of every stage, from fine to coarse."""
-    return [min(FIRST * 2**stage, MOST) for stage in range(stages)]
+    return [min(FIRST << stage, MOST) for stage in range(stages)]
 
 
 def count_numbers(side: int, n_phases: int) -> int:
     """How many numbers the maps of a network hold for one patch."""
     channels = stage_channels(stages_for(side))
-    areas = [(side // 2**stage) ** 2 for stage in range(len(channels))]
+    areas = [(side >> stage) ** 2 for stage in range(len(channels))]
     encoder = sum(2 * c * area for c, area in zip(channels, areas, strict=True))
     decoder = sum((3 * c + n_phases) * area for c, area in zip(channels[:-1], areas, strict=False))
     return encoder + decoder
@@ -76,7 +76,7 @@ def count_numbers(side: int, n_phases: int) -> int:
 
 def _step(side: int) -> int:
     """What the side of a patch has to be a multiple of."""
-    return max(32, 2 ** (stages_for(side) - 1))
+    return max(32, 1 << (stages_for(side) - 1))
 
 
 def _fitting(side: int) -> int:
