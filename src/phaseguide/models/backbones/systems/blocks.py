@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -52,6 +52,20 @@ class PlainEncoder(nn.Module):
         for level in self.levels[1:]:
             maps.append(level(F.max_pool2d(maps[-1], 2)))
         return maps
+
+
+class Node(nn.Module):
+    """A place of a decoder where maps of several scales meet, each through a branch of its own, and are mixed."""
+
+    def __init__(self, branches: Iterable[nn.Module], mix: nn.Module) -> None:
+        super().__init__()
+        self.branches, self.mix = nn.ModuleList(branches), mix
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Return what is made of maps of one size."""
+        found = [branch(one) for branch, one in zip(self.branches, maps, strict=True)]
+        mixed: Tensor = self.mix(torch.cat(found, 1))
+        return mixed
 
 
 class StepwiseDecoder(nn.Module):

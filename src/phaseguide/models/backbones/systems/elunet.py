@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from phaseguide.models.backbones.systems.base import Network, System
-from phaseguide.models.backbones.systems.blocks import PlainEncoder, double_conv, enlarged, scaled
+from phaseguide.models.backbones.systems.blocks import Node, PlainEncoder, double_conv, enlarged, scaled
 
 CHANNELS = 8
 """Of the finest level in the paper's light model; each coarser level has twice as many."""
@@ -42,16 +41,12 @@ class _DeepSkipDecoder(nn.Module):
         self.nodes = nn.ModuleList()
         for level in reversed(range(last)):
             given, made = [*widths[level:last], widths[level + 1]], widths[level]
-            branches = nn.ModuleList(nn.Conv2d(c, made, 3, padding=1) for c in given)
-            self.nodes.append(
-                nn.ModuleDict({"branches": branches, "mix": double_conv(made * len(given), made)})
-            )
+            branches = (nn.Conv2d(c, made, 3, padding=1) for c in given)
+            self.nodes.append(Node(branches, double_conv(made * len(given), made)))
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         x = maps[-1]
         for level, node in zip(reversed(range(len(maps) - 1)), self.nodes, strict=True):
             taken = [enlarged(maps[at], 2 ** (at - level)) for at in range(level, len(maps) - 1)]
-            brought = [*taken, enlarged(x, 2)]
-            found = [branch(one) for branch, one in zip(node["branches"], brought, strict=True)]
-            x = node["mix"](torch.cat(found, 1))
+            x = node([*taken, enlarged(x, 2)])
         return x

@@ -76,7 +76,8 @@ class _HybridEncoder(nn.Module):
 
     def __init__(self, in_channels: int, width: float) -> None:
         super().__init__()
-        from timm.layers import GroupNormAct, StdConv2dSame
+        from timm.layers.norm_act import GroupNormAct
+        from timm.layers.std_conv import StdConv2dSame
         from timm.models.resnetv2 import ResNetV2
         from timm.models.vision_transformer import Block
 
@@ -100,7 +101,7 @@ class _HybridEncoder(nn.Module):
         self.embed = nn.Conv2d(stages[-1], tokens, 1)
         self.positions = PositionEmbedding(tokens, GRID)
         self.drop = nn.Dropout(DROPOUT)
-        norm = partial(nn.LayerNorm, eps=1e-6)
+        norm: Any = partial(nn.LayerNorm, eps=1e-6)
         self.blocks = nn.Sequential(
             *(Block(tokens, HEADS, qkv_bias=True, proj_drop=DROPOUT, norm_layer=norm) for _ in range(LAYERS))
         )
@@ -108,7 +109,7 @@ class _HybridEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         x = image.expand(-1, 3, -1, -1) if self.grey else image
-        stem = self.resnet.stem
+        stem: Any = self.resnet.stem
         x = stem.norm(stem.conv(x))
         maps, x = [x], stem.pool(x)
         for stage in self.resnet.stages:

@@ -153,7 +153,7 @@ class _ChannelAttention(nn.Module):
 
     def _split(self, tokens: Tensor) -> Tensor:
         """(B, N, heads * C) as (B, heads, N, C)."""
-        return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return tokens.reshape(tokens.shape[0], tokens.shape[1], self.heads, -1).transpose(1, 2)
 
 
 class _CrossAttention(nn.Module):

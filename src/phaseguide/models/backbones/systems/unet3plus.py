@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from phaseguide.models.backbones.systems.base import Network, System
-from phaseguide.models.backbones.systems.blocks import PlainEncoder, conv_norm, enlarged, scaled
+from phaseguide.models.backbones.systems.blocks import Node, PlainEncoder, conv_norm, enlarged, scaled
 
 WIDTHS = (64, 128, 256, 512, 1024)
 BRANCH = 64
@@ -46,18 +45,13 @@ class _FullScaleDecoder(nn.Module):
         for level in reversed(range(last)):
             finer = [widths[at] for at in range(level + 1)]
             given = [*finer, *[made] * (last - level - 1), widths[last]]
-            branches = nn.ModuleList(conv_norm(c, branch) for c in given)
-            self.nodes.append(nn.ModuleDict({"branches": branches, "mix": conv_norm(made, made)}))
+            self.nodes.append(Node((conv_norm(c, branch) for c in given), conv_norm(made, made)))
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         # As each node is made, it takes the place of the encoder's map at its scale.
         known = list(maps)
         for level, node in zip(reversed(range(len(maps) - 1)), self.nodes, strict=True):
-            brought = [
-                branch(_to_level(one, at - level))
-                for at, (one, branch) in enumerate(zip(known, node["branches"], strict=True))
-            ]
-            known[level] = node["mix"](torch.cat(brought, 1))
+            known[level] = node([_to_level(one, at - level) for at, one in enumerate(known)])
         return known[0]
 
 
