@@ -30,9 +30,6 @@ NUMBERS = [
     (form, name) for form in FORMS for name in form.model_fields if form.about(name).get("low") is not None
 ]
 
-GOES_WITH: dict[str, dict[str, Any]] = {"width": {"architecture": "unet_2015"}}
-"""What a number needs beside it."""
-
 
 def attributes_read() -> set[str]:
     """Names of all attributes that the product reads."""
@@ -70,11 +67,10 @@ def test_limits_are_kept_and_named(one: tuple[type[Settings], str], data: st.Dat
     if of := about["multiple_of"]:
         inside = st.integers(-(-int(low) // of), int(high) // of).map(lambda n: n * of)
     value = data.draw(inside)
-    beside = GOES_WITH.get(name, {})
-    assert getattr(form(**beside, **{name: value}), name) == value
+    assert getattr(form(**{name: value}), name) == value
     wrong = data.draw(beyond.filter(lambda n: n != 0 or not about["automatic"]))
     with pytest.raises(TrainingError, match=f"{name} is {wrong}; it must") as told:
-        form(**beside, **{name: wrong})
+        form(**{name: wrong})
     assert f"{low:g}" in str(told.value) or "multiple" in str(told.value)
 
 

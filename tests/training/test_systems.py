@@ -103,7 +103,7 @@ def test_options_of_another_decoder_are_not_taken_over() -> None:
 )
 def test_what_does_not_go_together_is_told(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(TrainingError, match=said):
-        TrainingConfig(**wrong)
+        training_config(None, wrong, "cpu")
 
 
 def test_nnunet_plans_what_is_not_given() -> None:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from phaseguide.errors import TrainingError
 from phaseguide.models.architectures import FINE, FPN, NNUNET, OWN_ENCODER, WIDTHS
 from phaseguide.option_values import SEED, SYSTEMS, THREADS, TRAINING
 from phaseguide.settings import Settings, setting
@@ -129,25 +130,6 @@ class TrainingConfig(Settings):
         return {**usual, **given}
 
     @model_validator(mode="after")
-    def _fits_the_architecture(self) -> Self:
-        if self.architecture in SYSTEMS and self.encoder != OWN_ENCODER:
-            raise ValueError(
-                f"encoder is {self.encoder!r}, but {self.architecture} has an encoder of its own. Leave the encoder "
-                "out, or choose another architecture."
-            )
-        if self.architecture not in SYSTEMS and self.width != 1:
-            raise ValueError(
-                f"width is {self.width:g}, but {self.architecture} takes its channels from its encoder and its decoder "
-                f"options. Leave width out, or choose one of {', '.join(SYSTEMS)}."
-            )
-        if self.architecture != NNUNET and not self.crop:
-            raise ValueError(
-                f"crop is 0, which only {NNUNET} plans from the images. Give the side of the crops in px, as in "
-                "crop=256."
-            )
-        return self
-
-    @model_validator(mode="after")
     def _has_a_module_to_learn(self) -> Self:
         if self.schedule == "guidance" and self.guidance == "none":
             raise ValueError(
@@ -180,6 +162,24 @@ class TrainingConfig(Settings):
     def sides(self) -> tuple[int, ...]:
         """Sides that the crops of a batch can have, px."""
         return tuple(self.crops) or (self.crop,)
+
+    def check_architecture(self) -> None:
+        """Raise `TrainingError` for settings that the architecture has not; each alone may be meant for another."""
+        if self.architecture in SYSTEMS and self.encoder != OWN_ENCODER:
+            raise TrainingError(
+                f"encoder is {self.encoder!r}, but {self.architecture} has an encoder of its own. Leave the encoder "
+                "out, or choose another architecture."
+            )
+        if self.architecture not in SYSTEMS and self.width != 1:
+            raise TrainingError(
+                f"width is {self.width:g}, but {self.architecture} takes its channels from its encoder and its decoder "
+                f"options. Leave width out, or choose one of {', '.join(SYSTEMS)}."
+            )
+        if self.architecture != NNUNET and not self.crop:
+            raise TrainingError(
+                f"crop is 0, which only {NNUNET} plans from the images. Give the side of the crops in px, as in "
+                "crop=256."
+            )
 
     def is_recorded_as(self, data: dict[str, Any]) -> bool:
         """Whether these are the settings of a record, which may be older than some of the settings."""

@@ -11,8 +11,10 @@ from phaseguide.training.data import TrainingData
 def plan_for(data: TrainingData, config: TrainingConfig) -> TrainingConfig:
     """Return the settings with a plan for the images; as they are where nothing is left to plan.
 
-    A side that is given stays, and decides how many stages there are; stages that are given stay too.
+    A side that is given stays, and decides how many stages there are; stages that are given stay too. `TrainingError`
+    for settings that the architecture has not.
     """
+    config.check_architecture()
     if config.architecture != NNUNET or (config.crop and "stages" in config.decoder):
         return config
     sizes = [(image.labels.shape[0], image.labels.shape[1]) for image in data.taught]
