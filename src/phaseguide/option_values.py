@@ -18,5 +18,19 @@ TRAINING: dict[str, Any] = {
 }  # fmt: skip
 """Settings of a training run that are options of their own."""
 
+SYSTEMS = ("unet_2015", "attention_unet", "unet3plus", "nnunet", "transunet", "uctransnet", "elunet")
+"""Architectures that are published systems, with encoders of their own."""
+
+ARCHITECTURE_NAMES = (
+    "unet",
+    "unetplusplus",
+    "fpn",
+    "fpn-fine",
+    "deeplabv3plus",
+    "segformer",
+    *SYSTEMS,
+    "sam",
+)
+
 TRAINING_PRESETS = ("standard", "sam", "published")
 FINETUNE_PRESETS = ("fast", "score head", "adapters", "thorough", "new steel", "as published")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from phaseguide.errors import ModelError
+from phaseguide.option_values import ARCHITECTURE_NAMES, SYSTEMS
 
 SAM = "sam"
 """The architecture of `phaseguide.models.backbones.sam`."""
@@ -25,6 +26,13 @@ ARCHITECTURES = {
     "deeplabv3plus": "DeepLabV3Plus",
     "segformer": "Segformer",
 }
+OWN_ENCODER = "own"
+"""What the encoder of a published system is called: it has no other."""
+NNUNET = "nnunet"
+NNUNET_STAGES = 6
+"""Resolutions of nnU-Net's network where nobody planned them."""
+WIDTHS = (0.0625, 4.0)
+"""Factors of all channels of a published system."""
 WIDEST = 8192
 """Channels of a layer."""
 
@@ -115,7 +123,11 @@ _DECODERS: dict[str, dict[str, Check]] = {
     },
     "segformer": {**_DEPTH, "decoder_segmentation_channels": _WIDTH},
     SAM: {"head": _one_of("mask", "conv")},
+    **{name: {"width": _number(*WIDTHS)} for name in SYSTEMS},
 }
+_DECODERS[NNUNET]["stages"] = _whole(3, 11)
+_DECODERS["elunet"]["channels"] = _whole(1, 256)
+_DECODERS["uctransnet"] |= {"heads": _whole(1, 16), "layers": _whole(1, 16)}
 _ADAPTER: dict[str, Check] = {
     "rank": _whole(0, 65536),
     "blocks": _whole(0, 64),
@@ -152,7 +164,7 @@ def check_backbone(
     value out of its range; see `phaseguide.models.backbones.base.BackboneOptions`.
     """
     if architecture not in _DECODERS:
-        known = ", ".join([*ARCHITECTURES, FINE, SAM])
+        known = ", ".join(ARCHITECTURE_NAMES)
         raise ModelError(f"Unknown architecture {architecture[:60]!r}. Choose one of {known}.")
     if _ENCODER.fullmatch(encoder) is None or len(encoder) > 80:
         raise ModelError(

@@ -12,17 +12,16 @@ from torch import nn
 IMAGE, SCORES = "image", "scores"
 """Names of what goes in, float32 (1, C, H, W), and what comes out, float32 (1, K, H, W)."""
 
-_SIDES = 64, 96  # px of what is sent through while the graph is written down
 _SIZE = {2: "height", 3: "width"}
 
 
-def export_graph(segmenter: nn.Module, channels: int) -> bytes:
+def export_graph(segmenter: nn.Module, channels: int, stride: int) -> bytes:
     """Return a segmenter, in evaluation mode on the CPU, as an ONNX file; it is told no ratio.
 
-    Height and width are multiples of 32, as `phaseguide.models.backbones.base.pad_to_stride` makes them. An operation
-    that ONNX does not know raises what torch likes to raise.
+    Height and width are multiples of the stride, as `phaseguide.models.backbones.base.pad_to_stride` makes them. An
+    operation that ONNX does not know raises what torch likes to raise.
     """
-    image = torch.zeros(1, channels, *_SIDES)
+    image = torch.zeros(1, channels, 2 * stride, 3 * stride)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
         path = Path(folder) / "network.onnx"
         # That sizes become constants does not matter: where they do, the scores are compared at another size.

@@ -14,6 +14,7 @@ from phaseguide.models.backbones.base import BackboneOptions
 from phaseguide.models.guidance import GUIDANCE
 from phaseguide.models.refinement import REFINE
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
+from phaseguide.option_values import SYSTEMS
 from phaseguide.phases import PhaseScheme
 from phaseguide.training.adapters import sam_backbone
 from phaseguide.training.config import RECOMMENDED, TrainingConfig
@@ -48,8 +49,9 @@ def build_model(
         torch.manual_seed(config.seed)
         if start is not None:
             return with_guidance(start, guidance)
+        width = {"width": config.width} if config.architecture in SYSTEMS else {}
         backbone = BackboneOptions(
-            config.architecture, config.encoder, channels, dict(config.decoder), dict(config.adapter)
+            config.architecture, config.encoder, channels, {**width, **config.decoder}, dict(config.adapter)
         )
         model = GuidedSegmenter(backbone, guidance, scheme)
         if (sam := sam_backbone(model)) is not None:

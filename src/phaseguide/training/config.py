@@ -6,8 +6,9 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from phaseguide.models.architectures import FINE, FPN, takes_ratio
-from phaseguide.option_values import SEED, THREADS, TRAINING
+from phaseguide.errors import TrainingError
+from phaseguide.models.architectures import FINE, FPN, NNUNET, OWN_ENCODER, WIDTHS, takes_ratio
+from phaseguide.option_values import SEED, SYSTEMS, THREADS, TRAINING
 from phaseguide.settings import Settings, setting
 
 RECOMMENDED: dict[str, dict[str, Any]] = {
@@ -41,6 +42,9 @@ class TrainingConfig(Settings):
     ``validation_ratio`` says whether the judged images are shown their true ratio: a run in which every crop is shown
     its own never trains the path without one.
 
+    Other architectures than ``fpn`` and ``fpn-fine`` have no decoder options where none are given. A published system
+    has an encoder of its own and starts from random weights, unless ``imagenet`` is given and it has some.
+
     With ``crossfit`` a model a fold is trained first, and the last one is calibrated on what these say of images that
     they have not seen (`phaseguide.training.crossfit.run`); the model itself stays the same.
     """
@@ -51,6 +55,7 @@ class TrainingConfig(Settings):
     architecture: str = TRAINING["architecture"]
     encoder: str = TRAINING["encoder"]
     decoder: dict[str, Any] = Field(default_factory=dict)  # where none is named: `DECODERS`
+    width: float = setting(1.0, low=WIDTHS[0], high=WIDTHS[1])  # factor of all channels of a published system
     adapter: dict[str, Any] = Field(default_factory=dict)  # ``sam``: rank, blocks, base (else official)
     imagenet: bool = True  # start from ImageNet weights; for ``sam`` the decoder from that of the base
     guidance: str = TRAINING["guidance"]  # none, additive, spatial, plm, ccrm or, with crossfit, refine
@@ -64,7 +69,9 @@ class TrainingConfig(Settings):
     guidance_degrade: float = setting(0.5, low=0.0, high=1.0)
     guidance_composition_weight: float = setting(3.0, low=0.0, high=100.0)
     epochs: int = setting(TRAINING["epochs"], low=1, high=100_000)
-    crop: int = setting(TRAINING["crop"], low=32, high=4096, multiple_of=32)  # side in px
+    crop: int = setting(
+        TRAINING["crop"], low=32, high=4096, multiple_of=32, automatic=True
+    )  # side in px; 0, for ``nnunet`` alone, plans it from the images
     crops: list[int] = Field(
         default_factory=list
     )  # sides instead of ``crop``, one of them drawn for each batch
@@ -116,9 +123,15 @@ class TrainingConfig(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_the_decoder_of_its_architecture(cls, values: dict[str, Any]) -> dict[str, Any]:
-        usual = DECODERS.get(str(values.get("architecture", cls.default("architecture"))), {})
-        return {"decoder": dict(usual), **values}
+    def _as_the_architecture_has_it(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """What is not given is what goes with the architecture."""
+        architecture = str(given.get("architecture", cls.default("architecture")))
+        usual: dict[str, Any] = {"decoder": dict(DECODERS.get(architecture, {}))}
+        if architecture in SYSTEMS:
+            usual |= {"encoder": OWN_ENCODER, "imagenet": False}
+        if architecture == NNUNET:
+            usual["crop"] = 0
+        return {**usual, **given}
 
     @model_validator(mode="after")
     def _has_a_module_to_learn(self) -> Self:
@@ -158,6 +171,24 @@ class TrainingConfig(Settings):
     def sides(self) -> tuple[int, ...]:
         """Sides that the crops of a batch can have, px."""
         return tuple(self.crops) or (self.crop,)
+
+    def check_architecture(self) -> None:
+        """Raise `TrainingError` for settings that the architecture has not; each alone may be meant for another."""
+        if self.architecture in SYSTEMS and self.encoder != OWN_ENCODER:
+            raise TrainingError(
+                f"encoder is {self.encoder!r}, but {self.architecture} has an encoder of its own. Leave the encoder "
+                "out, or choose another architecture."
+            )
+        if self.architecture not in SYSTEMS and self.width != 1:
+            raise TrainingError(
+                f"width is {self.width:g}, but {self.architecture} takes its channels from its encoder and its decoder "
+                f"options. Leave width out, or choose one of {', '.join(SYSTEMS)}."
+            )
+        if self.architecture != NNUNET and not self.crop:
+            raise TrainingError(
+                f"crop is 0, which only {NNUNET} plans from the images. Give the side of the crops in px, as in "
+                "crop=256."
+            )
 
     def is_recorded_as(self, data: dict[str, Any]) -> bool:
         """Whether these are the settings of a record, which may be older than some of the settings."""

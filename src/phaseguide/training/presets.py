@@ -87,7 +87,8 @@ def training_config(preset: str | None, given: Mapping[str, Any], device_kind: s
     """Settings of a preset (None: the one for the architecture) with those that were given on top.
 
     The kind of device decides how large crops are, and whether memory is saved, where neither is given.
-    `TrainingError` for no such preset or setting, a value out of its limits, or a preset for another architecture.
+    `TrainingError` for no such preset or setting, a value out of its limits, or a preset or a setting for another
+    architecture.
     """
     wanted = given.get("architecture")
     name = preset or (SAM if wanted == "sam" else STANDARD)
@@ -107,7 +108,9 @@ def training_config(preset: str | None, given: Mapping[str, Any], device_kind: s
     if given.get("guidance", settings.get("guidance")) != settings.get("guidance"):
         # Options of one kind of guidance mean nothing to another.
         settings.pop("guidance_options", None)
-    return TrainingConfig(**{**settings, **given})
+    config = TrainingConfig(**{**settings, **given})
+    config.check_architecture()
+    return config
 
 
 def find_departures(config: TrainingConfig) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from phaseguide.training.drawing import REDRAWS, can_have_ratio, no_ratio
 from phaseguide.training.dropout import own_draws, own_dropout, own_threads
 from phaseguide.training.events import EpochDone, TrainingResult
 from phaseguide.training.losses import segmentation_loss
+from phaseguide.training.planning import plan_for, tell_plan
 from phaseguide.training.presets import find_departures
 from phaseguide.training.prompting import decode_shown
 from phaseguide.training.stages import (
@@ -78,8 +79,11 @@ def train(
     of every stage is tried first, so what cannot work is told before the first epoch. Where the guidance fails all the
     same, a `Notice` tells, and the result is what was learnt before, without guidance.
     """
+    planned = plan_for(data, config)
+    if told := tell_plan(planned, config):
+        yield Notice(told)
     with own_threads(config.threads):
-        yield from _Run(data, config, name, start, checkpoint).events()
+        yield from _Run(data, planned, name, start, checkpoint).events()
 
 
 class _Run:
@@ -120,9 +124,7 @@ class _Run:
         self.best = copy.deepcopy(self.average)
         self.feed = feed_for(data, config)
         self.history: list[EpochDone] = []
-        self.best_miou = -math.inf
-        self.stale = 0
-        self.spent = 0.0
+        self.best_miou, self.stale, self.spent = -math.inf, 0, 0.0
         self.final: Validation | None = None
         # What was chosen by its answers to a ratio is run so.
         self.mode: Literal["matched", "conditioned"] = (

@@ -196,3 +196,27 @@ def test_where_all_images_are_to_teach_those_that_judged_the_start_teach_too(tmp
     images = load_model(again).card.training["images"]
     assert len(images["train"]) == 3 and images["validation"] == []
     assert "No image validates" in " ".join(ran.output.split())
+
+
+def test_a_published_system_by_its_name(tmp_path: Path) -> None:
+    folder, out = tiny_dataset(tmp_path / "data", 3), tmp_path / "elu.safetensors"
+    quick = (
+        "--epochs",
+        "1",
+        "--crop",
+        "32",
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+        "--set",
+        "guidance_epochs=1",
+    )
+    system = ("--architecture", "elunet", "--guidance", "plm", "--set", "width=0.5")
+    ran = run(folder, "--out", out, *system, *quick)
+    assert ran.exit_code == 0, ran.output
+    card = load_model(out).card
+    assert (card.backbone.architecture, card.backbone.encoder) == ("elunet", "own")
+    assert card.backbone.decoder == {"width": 0.5} and card.guidance.scales == 4
+    ran = run(folder, "--out", tmp_path / "b.safetensors", *system, "--encoder", "resnet34")
+    assert ran.exit_code == 2 and "elunet has an encoder of its own" in " ".join(ran.stderr.split())

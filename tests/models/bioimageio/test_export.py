@@ -126,7 +126,7 @@ def test_texts_of_a_card_are_plain_text_in_markdown(model: LoadedModel) -> None:
             "data_licence": hostile,
         }
     )
-    text = documentation(card, "MIT", hostile, hostile)
+    text = documentation(card, "MIT", hostile, hostile, 32)
     page = markdown.MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(text)
     for tag in ("<a ", "<img", "<h1>a|b</h1>", "<s>"):
         assert tag not in page

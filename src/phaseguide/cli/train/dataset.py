@@ -34,7 +34,7 @@ from phaseguide.cli.train.unused import (
 )
 from phaseguide.errors import TrainingError
 from phaseguide.events import Notice, Progress
-from phaseguide.option_values import FINETUNE_PRESETS, TRAINING, TRAINING_PRESETS
+from phaseguide.option_values import ARCHITECTURE_NAMES, FINETUNE_PRESETS, SYSTEMS, TRAINING, TRAINING_PRESETS
 
 if TYPE_CHECKING:
     from phaseguide.datasets.folder import Dataset
@@ -130,10 +130,18 @@ def train(
         ),
     ] = None,
     architecture: Annotated[
-        str, typer.Option(help="unet, unetplusplus, fpn, fpn-fine, deeplabv3plus, segformer or sam.")
+        str,
+        typer.Option(
+            help=f"{', '.join(ARCHITECTURE_NAMES[:-1])} or {ARCHITECTURE_NAMES[-1]}. Of a published system ("
+            f"{SYSTEMS[0]} to {SYSTEMS[-1]}), --set width=0.125 takes an eighth of all channels."
+        ),
     ] = TRAINING["architecture"],
     encoder: Annotated[
-        str, typer.Option(help="Any encoder of segmentation-models-pytorch; of sam vit_b, vit_l or vit_h.")
+        str,
+        typer.Option(
+            help="Any encoder of segmentation-models-pytorch; of sam vit_b, vit_l or vit_h. A published system has "
+            "its own."
+        ),
     ] = TRAINING["encoder"],
     guidance: Annotated[
         str,
@@ -149,9 +157,12 @@ def train(
             help="Passes over the images; guidance then learns alone for --set guidance_epochs=11 more.",
         ),
     ] = TRAINING["epochs"],
-    crop: Annotated[int, typer.Option(help="Side of the square crops in px, a multiple of 32.")] = TRAINING[
-        "crop"
-    ],
+    crop: Annotated[
+        int,
+        typer.Option(
+            help="Side of the square crops in px, a multiple of 32; for nnunet planned from the images if not given."
+        ),
+    ] = TRAINING["crop"],
     batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = TRAINING["batch"],
     learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = TRAINING["learning_rate"],
     patience: Annotated[
@@ -191,6 +202,7 @@ def train(
       phaseguide train steel/ --out a.safetensors --set crossfit=5
       phaseguide train steel/ --out sam.safetensors --preset sam
       phaseguide train steel/ --out plm.safetensors --preset published
+      phaseguide train steel/ --out u.safetensors --architecture unet3plus
       phaseguide train --from uhcs --project heat-4711/ --preset thorough
 
     Preset published trains as the Phase Learning Module was published: all at

@@ -27,7 +27,7 @@ class BackboneOptions:
         A key of `phaseguide.models.backbones.registry.BACKBONES`.
     encoder : str
         An encoder of segmentation-models-pytorch (``tu-`` prefixes a timm model); for ``sam`` a size:
-        ``vit_b``, ``vit_l`` or ``vit_h``.
+        ``vit_b``, ``vit_l`` or ``vit_h``; a published system has its own, whatever is named here.
     in_channels : int
         1 for grey, 3 for RGB.
     decoder : dict
@@ -73,6 +73,8 @@ class Backbone(nn.Module, ABC):
     """
 
     options: BackboneOptions
+    stride: int = STRIDE
+    """What the network is shown has sides that are multiples of it, px."""
 
     @property
     @abstractmethod

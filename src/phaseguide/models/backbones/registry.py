@@ -7,13 +7,20 @@ from __future__ import annotations
 
 from pkgutil import resolve_name
 
-from phaseguide.models.architectures import ARCHITECTURES, FINE, SAM, check_backbone
+from phaseguide.models.architectures import ARCHITECTURES, FINE, NNUNET, SAM, check_backbone
 from phaseguide.models.backbones.base import Backbone, BackboneOptions
 
 BACKBONES: dict[str, str] = {
     **dict.fromkeys(ARCHITECTURES, "phaseguide.models.backbones.unet:LibraryBackbone"),
     FINE: "phaseguide.models.backbones.fine:FineBackbone",
     SAM: "phaseguide.models.backbones.sam:SamBackbone",
+    "unet_2015": "phaseguide.models.backbones.systems.unet_2015:Unet2015",
+    "attention_unet": "phaseguide.models.backbones.systems.attention_unet:AttentionUnet",
+    "unet3plus": "phaseguide.models.backbones.systems.unet3plus:Unet3Plus",
+    NNUNET: "phaseguide.models.backbones.systems.nnunet:NnUNet",
+    "transunet": "phaseguide.models.backbones.systems.transunet:TransUNet",
+    "uctransnet": "phaseguide.models.backbones.systems.uctransnet:UCTransNet",
+    "elunet": "phaseguide.models.backbones.systems.elunet:EluNet",
 }
 """Name of an architecture to module and class: by name, so that no network imports the libraries of another."""
 

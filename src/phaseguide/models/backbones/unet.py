@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from phaseguide.errors import ModelError
 from phaseguide.models.architectures import ARCHITECTURES
-from phaseguide.models.backbones.base import Backbone, BackboneOptions, Features, pad_to_stride
+from phaseguide.models.backbones.base import BackboneOptions, Features
 from phaseguide.models.backbones.imagenet import load_imagenet_weights
+from phaseguide.models.backbones.split import SplitBackbone
 
 
-class LibraryBackbone(Backbone):
-    """An encoder-decoder net whose logits equal those of its plain forward pass.
+class LibraryBackbone(SplitBackbone):
+    """An encoder-decoder net of the library.
 
     A U-Net with the option ``skips`` false decodes the encoder's output alone: what the finer maps show has to go
     through it, and so has guidance, which acts at that one scale only.
@@ -65,35 +66,9 @@ class LibraryBackbone(Backbone):
         """Channels of the encoder's maps, without the image and without empty maps."""
         return [int(c) for c in self.net.encoder.out_channels[1:] if c > 0]
 
-    def encoder_parts(self) -> dict[str, nn.Module]:
-        """All of the encoder."""
-        return {"encoder": self.net.encoder}
-
-    def decoder_parts(self) -> dict[str, nn.Module]:
-        """The decoder and the layer that makes scores."""
-        return {"decoder": self.net.decoder, "head": self.net.segmentation_head}
-
-    def preferred_tile(self, device_kind: str) -> int:
-        """A 1280 px field seen 1.5 times enlarged fits whole."""
-        return 1920
-
-    def preferred_overlap(self, tile: int) -> int:
-        """About as far as these networks look."""
-        return 128
-
-    @property
-    def half_dtype(self) -> str:
-        """The type that these networks were published with."""
-        return "float16"
-
     def load_pretrained(self) -> None:
         """Start the encoder from ImageNet weights that come with the installation."""
         load_imagenet_weights(self.net.encoder, self.options.encoder, self.options.in_channels)
-
-    def encode(self, image: Tensor) -> Features:
-        """Encode an image; see `Backbone.encode`."""
-        height, width = image.shape[-2:]
-        return Features(list(self.net.encoder(pad_to_stride(image))), height, width)
 
     def decode(self, features: Features) -> Tensor:
         """Return logits; see `Backbone.decode`."""

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from phaseguide.models.bioimageio.texts import find_dois, plain_name
+from phaseguide.models.bioimageio.texts import FEWEST_STRIDES, find_dois, plain_name
 from phaseguide.models.card import Card
 
-SMALLEST = 64
-STRIDE = 32
 LOW, HIGH, CLIP = 0.5, 99.5, 1.5
 EPSILON = 1e-12
 
@@ -28,8 +26,9 @@ class PackageText:
     citation: str = ""
 
 
-def describe(card: Card, text: PackageText, folder: Path, v0_5: Any) -> Any:
-    """Return the ``ModelDescr`` of a model, made with ``bioimageio.spec.model.v0_5``.
+def describe(card: Card, text: PackageText, folder: Path, stride: int, v0_5: Any) -> Any:
+    """Return the ``ModelDescr`` of a model whose sides are multiples of a stride, made with
+    ``bioimageio.spec.model.v0_5``.
 
     The folder holds weights.pt, test_input.npy, test_output.npy, README.md, cover.png and card.json.
     """
@@ -50,7 +49,7 @@ def describe(card: Card, text: PackageText, folder: Path, v0_5: Any) -> Any:
         covers=[file("cover.png")],
         attachments=[file("card.json")],
         tags=["segmentation", "semantic-segmentation", "2d", "pytorch", "materials", "metallography"],
-        inputs=[_input(card, file("test_input.npy"), v0_5)],
+        inputs=[_input(card, file("test_input.npy"), stride, v0_5)],
         outputs=[_output(card, file("test_output.npy"), v0_5)],
         weights=v0_5.WeightsDescr(
             torchscript=v0_5.TorchscriptWeightsDescr(
@@ -65,7 +64,7 @@ def describe(card: Card, text: PackageText, folder: Path, v0_5: Any) -> Any:
     )
 
 
-def _input(card: Card, test: Any, v0_5: Any) -> Any:
+def _input(card: Card, test: Any, stride: int, v0_5: Any) -> Any:
     jointly = [v0_5.AxisId(axis) for axis in ("channel", "y", "x")]
     channels = card.backbone.in_channels
     names = {1: ["grey"], 3: ["red", "green", "blue"]}.get(
@@ -80,7 +79,7 @@ def _input(card: Card, test: Any, v0_5: Any) -> Any:
             *(
                 v0_5.SpaceInputAxis(
                     id=v0_5.AxisId(axis),
-                    size=v0_5.ParameterizedSize(min=SMALLEST, step=STRIDE),
+                    size=v0_5.ParameterizedSize(min=FEWEST_STRIDES * stride, step=stride),
                     **_scale(card),
                 )
                 for axis in ("y", "x")

@@ -28,12 +28,10 @@ from phaseguide.models.bioimageio.description import (
     EPSILON,
     HIGH,
     LOW,
-    SMALLEST,
-    STRIDE,
     PackageText,
     describe,
 )
-from phaseguide.models.bioimageio.texts import cover_image, documentation
+from phaseguide.models.bioimageio.texts import FEWEST_STRIDES, cover_image, documentation
 from phaseguide.models.summary import without_folders
 
 if TYPE_CHECKING:
@@ -64,16 +62,18 @@ def normalise_as_described(image: NDArray[Any]) -> NDArray[np.float32]:
 def trace_unguided(segmenter: GuidedSegmenter) -> Any:
     """Trace a copy of the network without a ratio: normalised image (B, C, H, W) to probabilities (B, K, H, W).
 
-    Sides are multiples of 32, from 64 px. Raises `ModelError` where it cannot be traced, or for one size only.
+    Sides are multiples of the backbone's stride (mostly 32 px), from two of it. Raises `ModelError` where it cannot be
+    traced, or for one size only.
     """
     import torch
 
     refuse_sam(segmenter.backbone.options.architecture)
     network = _unguided(copy.deepcopy(segmenter).to("cpu").float().eval())
     generator = torch.Generator().manual_seed(0)
+    stride = segmenter.backbone.stride
     example, other = (
-        torch.rand((1, segmenter.in_channels, *size), generator=generator) * 2 - 1
-        for size in ((128, 128), (SMALLEST, 160))
+        torch.rand((1, segmenter.in_channels, rows * stride, columns * stride), generator=generator) * 2 - 1
+        for rows, columns in ((4, 4), (FEWEST_STRIDES, 5))
     )
     with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
         # Sizes become constants of the trace, which is what the comparison at another size is for.
@@ -156,7 +156,10 @@ def export_bioimageio(
         np.save(folder / "test_output.npy", output)
         (folder / "card.json").write_text(_card_text(model.card), encoding="utf-8")
         (folder / "README.md").write_text(
-            documentation(model.card, text.licence, text.citation, image_name), encoding="utf-8"
+            documentation(
+                model.card, text.licence, text.citation, image_name, model.segmenter.backbone.stride
+            ),
+            encoding="utf-8",
         )
         cover_image(pixels[0], output[0], model.card.scheme).save(folder / "cover.png", optimize=True)
         package = folder / "package.zip"
@@ -215,18 +218,21 @@ def _settle(card: Card, text: PackageText, v0_5: Any) -> PackageText:
 
 
 def _test_pixels(model: LoadedModel, image: NDArray[Any], name: str) -> NDArray[np.float32]:
-    """Cut the middle out of an image, shape (1, C, h, w), sides multiples of 32."""
+    """Cut the middle out of an image, shape (1, C, h, w), sides multiples of the network's stride."""
+    stride = model.segmenter.backbone.stride
     channels = model.segmenter.in_channels
     planes = image[None] if image.ndim == 2 else np.moveaxis(image, -1, 0)
     if planes.ndim != 3 or len(planes) != channels:
         raise ModelError(
             f"{name}: shape {image.shape}, but model {model.card.name!r} takes {channels} channels."
         )
-    height, width = (min(TEST_SIDE, side // STRIDE * STRIDE) for side in planes.shape[1:])
-    if min(height, width) < SMALLEST:
+    height, width = (
+        min(max(TEST_SIDE, FEWEST_STRIDES * stride), side // stride * stride) for side in planes.shape[1:]
+    )
+    if min(height, width) < FEWEST_STRIDES * stride:
         raise ModelError(
             f"{name}: {planes.shape[1]} x {planes.shape[2]} px is too small for a test image; take one of at "
-            f"least {SMALLEST} px a side."
+            f"least {FEWEST_STRIDES * stride} px a side."
         )
     top, left = (planes.shape[1] - height) // 2, (planes.shape[2] - width) // 2
     cut = np.array(planes[None, :, top : top + height, left : left + width], dtype=np.float32)
@@ -249,7 +255,9 @@ def _write_package(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # recommendations; what is wrong raises
-            spec.save_bioimageio_package(describe(model.card, text, folder, v0_5), output_path=package)
+            spec.save_bioimageio_package(
+                describe(model.card, text, folder, model.segmenter.backbone.stride, v0_5), output_path=package
+            )
             loaded = spec.load_model_description(package, format_version="latest")
     except (ValidationError, ValueError) as error:
         raise ModelError(

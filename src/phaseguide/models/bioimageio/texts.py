@@ -19,6 +19,9 @@ _NO_NAME = re.compile(r"[^A-Za-z0-9_+\- ()]+")
 _MARKS = re.compile(r"([\\`*_{}\[\]#|~!@$])")
 _VEIL = 0.55
 
+FEWEST_STRIDES = 2
+"""How often the stride of a network goes into the sides of its images at least."""
+
 
 def find_dois(citation: str) -> list[str]:
     """Return the DOIs in a citation, each once, in their order."""
@@ -58,7 +61,7 @@ def cover_image(image: NDArray[np.float32], probabilities: NDArray[np.float32], 
     return Image.fromarray((np.hstack([picture, overlay]) * 255).astype(np.uint8))
 
 
-def documentation(card: Card, licence: str, citation: str, image_name: str) -> str:
+def documentation(card: Card, licence: str, citation: str, image_name: str, stride: int) -> str:
     """Write README.md of a package: what the model is, and what it does without Phase Guide."""
     phases = "\n".join(
         f"| {number} | {as_markdown(phase.name)} | {phase.label} | {phase.colour} |"
@@ -83,10 +86,10 @@ its phase.
 
 ## Input
 
-Raw grey values of any range{f", {pixel:g} µm a pixel" if pixel else ""}, sides that are multiples of 32 px,
-at least 64 px. The preprocessing maps the 0.5 and 99.5 percentiles of the image to -1 and 1 and clips at -1.5
-and 1.5. Percentiles belong to a whole image: a program that cuts it into tiles should take them before, and
-let tiles overlap by 64 px or more.
+Raw grey values of any range{f", {pixel:g} µm a pixel" if pixel else ""}, sides that are multiples of {stride} px,
+at least {FEWEST_STRIDES * stride} px. The preprocessing maps the 0.5 and 99.5 percentiles of the image to -1 and 1
+and clips at -1.5 and 1.5. Percentiles belong to a whole image: a program that cuts it into tiles should
+take them before, and let tiles overlap by 64 px or more.
 
 ## What differs from the model in Phase Guide
 
@@ -98,7 +101,7 @@ let tiles overlap by 64 px or more.
 - **No calibration of the scores**, no manual edits, no excluded pixels, no smallest island.
 - **Percentiles** are those of all pixels; Phase Guide takes every second, third ... pixel of an image of
   2048 px or more a side, and leaves out pixels that are not finite.
-- **Sizes.** Phase Guide pads any size to a multiple of 32 by reflection; here the sides must fit.
+- **Sizes.** Phase Guide pads any size to a multiple of {stride} by reflection; here the sides must fit.
 
 With one view, the same percentiles and such a size, the scores are those of Phase Guide without a ratio.
 

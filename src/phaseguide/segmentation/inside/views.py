@@ -15,7 +15,7 @@ from phaseguide.errors import DeviceError, ModelError, RatioError, is_out_of_mem
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.micrographs.arrays import as_image_array
 from phaseguide.micrographs.validation import check_image
-from phaseguide.models.backbones.base import STRIDE, pad_to_stride
+from phaseguide.models.backbones.base import pad_to_stride
 from phaseguide.models.guidance.base import NoGuidance
 from phaseguide.models.metal import find_metal
 from phaseguide.models.model_file import LoadedModel
@@ -174,8 +174,7 @@ def look_inside(
         segmenter.to(place)
         if base is not None:
             base.to(place)
-        stride = int(getattr(segmenter.backbone, "stride", STRIDE))
-        padded = pad_to_stride(torch.from_numpy(planes)[None].to(place), stride)
+        padded = pad_to_stride(torch.from_numpy(planes)[None].to(place), segmenter.backbone.stride)
         yield from looker.run(padded, base)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):

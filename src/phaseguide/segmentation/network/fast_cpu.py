@@ -16,7 +16,7 @@ from torch import Tensor
 from phaseguide.errors import PhaseguideError
 from phaseguide.events import Notice, Progress
 from phaseguide.models.backbones.base import pad_to_stride
-from phaseguide.models.backbones.unet import LibraryBackbone
+from phaseguide.models.backbones.split import SplitBackbone
 from phaseguide.models.onnx_graph import IMAGE, SCORES, export_graph
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.segmentation.network.device import Device
@@ -45,9 +45,10 @@ class OnnxError(PhaseguideError):
 class OnnxNetwork:
     """A graph of a network, loaded; safe to be used by several threads at once."""
 
-    def __init__(self, graph: bytes, threads: int) -> None:
+    def __init__(self, graph: bytes, threads: int, stride: int) -> None:
         import onnxruntime
 
+        self._stride = stride
         onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -62,7 +63,7 @@ class OnnxNetwork:
     def scores(self, image: Tensor, options: Any = None) -> Tensor:
         """Return logits, (1, K, H, W), of a normalised image, (1, C, H, W); `OnnxError` where that fails."""
         height, width = image.shape[-2:]
-        pixels = np.ascontiguousarray(pad_to_stride(image).numpy())
+        pixels = np.ascontiguousarray(pad_to_stride(image, self._stride).numpy())
         try:
             found = self._session.run([SCORES], {IMAGE: pixels}, options)[0]
         except Exception as error:  # its own classes derive from several
@@ -74,7 +75,7 @@ class OnnxNetwork:
     def release(self, channels: int) -> None:
         """Give the memory back that it keeps for the next image."""
         with suppress(OnnxError):
-            self.scores(torch.zeros(1, channels, 32, 32), self._last)
+            self.scores(torch.zeros(1, channels, self._stride, self._stride), self._last)
 
 
 _Made = tuple[tuple[str, int], OnnxNetwork | None, str]
@@ -133,7 +134,7 @@ def _why_not(segmenter: GuidedSegmenter, device: Device, keeps_features: bool) -
     """Why ONNX Runtime cannot be used; empty where it can."""
     if device.kind != "cpu":
         return f"it runs on the CPU alone, and the device is {device.name}"
-    if not isinstance(segmenter.backbone, LibraryBackbone):
+    if not isinstance(segmenter.backbone, SplitBackbone):
         return "it does not run models of Segment Anything"
     if keeps_features:
         return "embeddings are kept on disk, and those are torch's"
@@ -149,18 +150,18 @@ def _make(
     segmenter: GuidedSegmenter, state: tuple[str, int], sample: Callable[[], Tensor]
 ) -> Generator[Progress | Notice, None, tuple[OnnxNetwork | None, str]]:
     """Load the graph, or write it down, and compare; returns the network, or why there is none."""
-    folder, key = usual_graph_folder(), _key(state[0])
+    folder, key, stride = usual_graph_folder(), _key(state[0]), segmenter.backbone.stride
     yield Progress(GETTING_FAST, 0, 2)
     try:
         graph = folder.read(key)
         if graph is None:
-            graph = export_graph(segmenter, segmenter.in_channels)
+            graph = export_graph(segmenter, segmenter.in_channels, stride)
             try:
                 folder.write(key, graph)
             except PhaseguideError as error:
                 yield Notice(str(error))
         yield Progress(GETTING_FAST, 1, 2)
-        network = OnnxNetwork(graph, state[1])
+        network = OnnxNetwork(graph, state[1], stride)
         same = _agreement(segmenter, network, sample())
     except OnnxError as error:
         return None, str(error)
