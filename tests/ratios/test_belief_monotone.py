@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from phaseguide.ratios import blend_ratios
@@ -69,6 +69,17 @@ def test_more_of_one_phase_out_of_the_open_ones(belief, other, by):
     assert imposed[1] >= imposed[0] - SLACK
 
 
+NOTHING_ELSE_CAN_HOLD_IT = (
+    np.array([0, 0, 0, 1.0]),
+    np.array([0, 0, 0, 1.0]),
+    np.array([0.3, 0, 0.02, 0]),
+    np.ones(4),
+    0,
+)
+"""The model sees one phase alone, which the user gives exactly; of the others only one is asked for, by eye."""
+
+
+@example(NOTHING_ELSE_CAN_HOLD_IT)
 @given(beliefs())
 def test_the_whole_way_from_nothing_to_everything(belief):
     asked, own, uncertainty, own_error, phase = belief

@@ -34,8 +34,8 @@ def kept_out(
     u = np.broadcast_to(np.asarray(uncertainty, dtype=np.float64), said.shape)
     none: NDArray[np.bool_] = ~np.isnan(said) & (seen < FLOOR) & (u > PLANTS)
     none &= ~np.broadcast_to(np.asarray(shown, dtype=bool), said.shape)
-    # Where all the others are exact, what they leave must go somewhere.
-    takes_the_rest = np.isnan(said) | (~none & (u > 0))
+    # Where all the others are exact, or neither asked nor seen, what is left must go somewhere.
+    takes_the_rest = np.isnan(said) | (~none & (u > 0) & ((said > 0) | (seen > 0)))
     return none if takes_the_rest.any() else np.zeros_like(none)
 
 
@@ -92,8 +92,9 @@ def blend_ratios(
         raise RatioError(f"The uncertainty {uncertainty!r} is not a number from 0 (exact) upwards.")
     s, is_open = np.broadcast_to(np.asarray(own_error, dtype=np.float64), said.shape), np.isnan(said)
     none = kept_out(said, seen, u, shown)
+    room = max(0.0, 1 - float(said[~none & (u == 0) & ~is_open].sum()))  # what exact values leave
+    said[none] = seen[none] * min(1.0, room / max(float(seen[none].sum()), FLOOR**2))
     stated, u = u, np.where(none, 0.0, u)
-    said[none] = seen[none]
     # What such phases leave is for the uncertain ones, not for those that were given exactly.
     full = said.copy() if none.any() and not is_open.any() else complete_ratio(said, seen)
     if is_open.all() or (u[~is_open] == 0).all():
