@@ -17,6 +17,7 @@ from phaseguide.cli.evaluate import evaluate
 from phaseguide.cli.segment import segment
 from phaseguide.cli.train.dataset import train
 from phaseguide.datasets.reading.options import LayoutOptions
+from phaseguide.datasets.synthetic.settings import SyntheticSettings
 from phaseguide.errors import TrainingError
 from phaseguide.finetuning.config import PRESETS, FinetuneConfig
 from phaseguide.segmentation.settings import Advanced
@@ -25,7 +26,13 @@ from phaseguide.training.config import TrainingConfig
 from phaseguide.training.presets import TRAINING_PRESETS
 from phaseguide.widgets.segment.preferences import PREFERRED, read_preferences
 
-FORMS: tuple[type[Settings], ...] = (TrainingConfig, FinetuneConfig, Advanced, LayoutOptions)
+FORMS: tuple[type[Settings], ...] = (
+    TrainingConfig,
+    FinetuneConfig,
+    Advanced,
+    LayoutOptions,
+    SyntheticSettings,
+)
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "phaseguide"
 NUMBERS = [
     (form, name) for form in FORMS for name in form.model_fields if form.about(name).get("low") is not None
