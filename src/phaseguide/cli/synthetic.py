@@ -72,7 +72,8 @@ def synthetic(
     bar_rows: Annotated[
         int,
         typer.Option(
-            metavar="N", help="Rows of the information bar with its scale, label 255; 0 draws none."
+            metavar="N",
+            help="Rows of the information bar with its scale, 16 to 256, label 255; 0 draws none.",
         ),
     ] = 32,
     pixel_size: Annotated[

@@ -148,9 +148,9 @@ def test_a_gaussian_field_has_unit_variance_and_is_smoother_the_longer(seed: int
         ({"recipe": "network", "phases": ("a", "b")}, "Give a fraction of each"),
         ({"recipe": "dendrites"}, "choose dual-phase, network, laths, spinodal or coating"),
         ({"count": 0}, "count is 0; it must lie between 1 and 100000"),
-        ({"height": 20}, "height is 20; it must lie between 64 and 8192"),
-        ({"bar_rows": 60, "height": 100}, "bar of 60 rows does not fit an image of 100 rows"),
-        ({"bar_rows": 3}, "Give 16 to 256 rows, or 0"),
+        ({"height": 20}, "height is 20; it must lie between 64 and 4096"),
+        ({"bar_rows": 60, "height": 100}, "bar of 60 rows covers more than half of an image of 100 rows"),
+        ({"bar_rows": 3}, "bar_rows is 3; it must lie between 16 and 256, or be 0 (no bar)"),
     ],
 )
 def test_what_cannot_be_drawn_is_told(told: dict[str, Any], words: str) -> None:

@@ -38,7 +38,10 @@ def test_a_set_opens_with_exact_shares_bar_and_scale(tmp_path: Path) -> None:
         labels = item.read_labels(data.scheme, image.data.shape[:2])
         assert np.bincount(labels.ravel())[[1, 2, 255]].tolist() == [7680, 5120, 6400]
     origin = json.loads((tmp_path / "out" / "origin.json").read_text())
-    assert origin["synthetic"] is True and origin["settings"] == settings.to_dict()
+    assert origin["synthetic"] is True and origin["settings"] == {
+        **settings.to_dict(),
+        "phases": ["ferrite", "martensite"],
+    }
     assert "no micrograph of a real material" in origin["layout"]["source"]
 
 
@@ -111,7 +114,7 @@ def test_defaults_of_the_command_are_those_of_the_form(
         (("--fractions", "70,nan"), "Write area % of each phase, for example 70,30"),
         (("--fractions", "half,half"), "Write area % of each phase, for example 70,30"),
         (("--size", "512"), "Write rows x columns in px, for example 512x768"),
-        (("--size", "8x8"), "height is 8; it must lie between 64 and 8192"),
+        (("--size", "8x8"), "height is 8; it must lie between 64 and 4096"),
         (("--count", "0"), "count is 0; it must lie between 1 and 100000"),
         (("--phases", "a,A"), "Two phases have the same name"),
         (("--noise", "nan"), "noise"),

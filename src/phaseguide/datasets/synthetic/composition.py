@@ -13,7 +13,7 @@ LabelMap = NDArray[np.uint8]
 def pixel_counts(shares: Sequence[float], pixels: int) -> NDArray[np.int64]:
     """Divide pixels among phases: each gets its share to less than one pixel, and none is left (largest remainder)."""
     wanted = np.asarray(shares, dtype=np.float64) / np.sum(shares) * pixels
-    counts = np.floor(wanted).astype(np.int64)
+    counts: NDArray[np.int64] = np.floor(wanted).astype(np.int64)
     rest = pixels - int(counts.sum())
     counts[np.argsort(counts - wanted, kind="stable")[:rest]] += 1
     return counts

@@ -50,7 +50,7 @@ def list_synthetic(settings: SyntheticSettings, out: Path) -> Listing:
     """List images to be drawn for a folder; none is drawn yet."""
     told = settings.to_dict()
     del told["count"]  # how many there are changes none of them
-    made_of, digits = (json.dumps(told, sort_keys=True),), max(4, len(str(settings.count)))
+    made_of, digits = (json.dumps(told, sort_keys=True),), len(str(settings.about("count")["high"]))
     entries = tuple(
         Entry(f"{settings.recipe}-{number:0{digits}d}", partial(draw_field, settings, number), made_of)
         for number in range(1, settings.count + 1)

@@ -39,7 +39,8 @@ def gaussian_field(shape: tuple[int, int], gain: Gain, reach_px: float, rng: np.
     from scipy.fft import irfft2, rfft2
 
     height, width = (n + round(reach_px) for n in shape)
-    passed = gain(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    down, across = (np.asarray(f, dtype=np.float64) for f in (np.fft.fftfreq(height), np.fft.rfftfreq(width)))
+    passed = gain(down[:, None], across[None])
     # White noise has unit power at every frequency; columns of the half spectrum stand for two, but for the ends.
     twice = np.full(passed.shape[1], 2.0)
     twice[0] = 1.0
@@ -72,7 +73,8 @@ def drawn_out(length_px: float, aspect: float, angle: float) -> Gain:
     def gain(down: Floats, across: Floats) -> Floats:
         along = np.cos(angle) * across + np.sin(angle) * down
         beside = np.cos(angle) * down - np.sin(angle) * across
-        return np.exp(-((2 * np.pi * length_px) ** 2) * (beside**2 + (aspect * along) ** 2) / 2)
+        passed: Floats = np.exp(-((2 * np.pi * length_px) ** 2) * (beside**2 + (aspect * along) ** 2) / 2)
+        return passed
 
     return gain
 

@@ -13,8 +13,7 @@ from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import SUM_TOLERANCE
 from phaseguide.settings import Settings, setting
 
-LEAST_SIDE, MOST_SIDE = 64, 8192
-LEAST_BAR = 16
+LEAST_SIDE, MOST_SIDE = 64, 4096
 
 
 class SyntheticSettings(Settings):
@@ -95,13 +94,9 @@ class SyntheticSettings(Settings):
         unit="px",
     )
     bar_rows: int = setting(
-        32,
-        "Information bar",
-        "Rows of the bar with the scale, label 255; 0 draws none.",
-        low=0,
-        high=512,
-        unit="px",
-    )
+        32, "Information bar", "Rows of the bar with the scale, label 255.", low=16, high=256, automatic=True,
+        words={"0": "no bar"}, unit="px",
+    )  # fmt: skip
     pixel_size_um: float = setting(
         0.1, "Pixel size", "Of the scale bar and the files.", low=1e-5, high=1000, decimals=4, unit="µm"
     )
@@ -121,10 +116,10 @@ class SyntheticSettings(Settings):
             raise DatasetError(
                 f"The fractions sum to {100 * sum(self.fractions):.6g} %. Give areas that sum to 100 %."
             )
-        if self.bar_rows and not LEAST_BAR <= self.bar_rows <= self.height // 2:
+        if self.bar_rows > self.height // 2:
             raise DatasetError(
-                f"An information bar of {self.bar_rows} rows does not fit an image of {self.height} rows. Give "
-                f"{LEAST_BAR} to {self.height // 2} rows, or 0 for none."
+                f"An information bar of {self.bar_rows} rows covers more than half of an image of {self.height} rows. "
+                f"Give at most {self.height // 2} rows, or 0 for none."
             )
         return self
 

@@ -47,7 +47,7 @@ def draw_data(
 
     out, settings = Path(out), settings or SyntheticSettings()
     check_out(out)
-    told = settings.to_dict()
-    yield from write_data(
-        list_synthetic(settings, out), out, DRAWING, {}, synthetic=True, settings=told, phaseguide=__version__
-    )
+    # What the recipe had to add is told too, so that a later version with other defaults draws the same.
+    settings = settings.changed(phases=settings.scheme.names, fractions=settings.shares)
+    listing, told = list_synthetic(settings, out), settings.to_dict()
+    yield from write_data(listing, out, DRAWING, {}, synthetic=True, settings=told, phaseguide=__version__)
