@@ -107,7 +107,9 @@ class SyntheticSettings(Settings):
         check_recipe(self.recipe, len(names))
         given = f"{len(names)} phases ({', '.join(names)})"
         if not self.fractions and len(names) != len(RECIPES[self.recipe].shares):
-            raise DatasetError(f"The recipe {self.recipe} has {given}. Give a fraction of each.")
+            raise DatasetError(
+                f"The recipe {self.recipe} has no usual fractions for {given}. Give a fraction of each."
+            )
         if self.fractions and len(self.fractions) != len(names):
             raise DatasetError(f"There are {len(self.fractions)} fractions for {given}. Give one for each.")
         if self.fractions and (least := min(self.fractions)) < 0:
