@@ -17,6 +17,7 @@ from phaseguide.cli.evaluate import evaluate
 from phaseguide.cli.segment import segment
 from phaseguide.cli.train.dataset import train
 from phaseguide.datasets.reading.options import LayoutOptions
+from phaseguide.datasets.synthetic.settings import SyntheticSettings
 from phaseguide.errors import TrainingError
 from phaseguide.finetuning.config import PRESETS, FinetuneConfig
 from phaseguide.segmentation.settings import Advanced
@@ -25,7 +26,13 @@ from phaseguide.training.config import TrainingConfig
 from phaseguide.training.presets import TRAINING_PRESETS
 from phaseguide.widgets.segment.preferences import PREFERRED, read_preferences
 
-FORMS: tuple[type[Settings], ...] = (TrainingConfig, FinetuneConfig, Advanced, LayoutOptions)
+FORMS: tuple[type[Settings], ...] = (
+    TrainingConfig,
+    FinetuneConfig,
+    Advanced,
+    LayoutOptions,
+    SyntheticSettings,
+)
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "phaseguide"
 NUMBERS = [
     (form, name) for form in FORMS for name in form.model_fields if form.about(name).get("low") is not None
@@ -54,7 +61,8 @@ def test_every_setting_is_used_somewhere(form: type[Settings]) -> None:
 def test_what_is_shown_has_words(form: type[Settings]) -> None:
     for name, field in shown_fields(form).items():
         assert field.title and field.description and field.description.endswith("."), name
-        assert set(form.about(name)["words"]) <= set(form.choices(name)), name
+        about = form.about(name)
+        assert set(about["words"]) <= {*form.choices(name), *(["0"] if about["automatic"] else [])}, name
 
 
 @given(st.sampled_from(NUMBERS), st.data())
@@ -70,7 +78,7 @@ def test_limits_are_kept_and_named(one: tuple[type[Settings], str], data: st.Dat
     value = data.draw(inside)
     assert getattr(form(**{name: value}), name) == value
     wrong = data.draw(beyond.filter(lambda n: n != 0 or not about["automatic"]))
-    with pytest.raises(TrainingError, match=f"{name} is {wrong}; it must") as told:
+    with pytest.raises(form.error, match=f"{name} is {wrong}; it must") as told:
         form(**{name: wrong})
     assert f"{low:g}" in str(told.value) or "multiple" in str(told.value)
 

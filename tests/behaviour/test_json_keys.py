@@ -172,6 +172,8 @@ def test_data_sets(tmp_path: Path, held: Held) -> None:
         "convert: --json": told("data", "convert", folder, out),
         "origin.json": record(out / "origin.json"),
         "files": sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()),
+        "synthetic: --json": told("data", "synthetic", tmp_path / "drawn", "--count", 1, "--size", "96x96"),
+        "synthetic: origin.json": record(tmp_path / "drawn" / "origin.json"),
     }
     held("data", found)
 

@@ -1,22 +1,21 @@
-"""``phaseguide data``: which data sets can be read, what a folder holds, and making it one to train on."""
+"""``phaseguide data``: which data sets can be read, what a folder holds, and making one to train on."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phaseguide.cli.shared.errors import leave_with, say_notice
+from phaseguide.cli.shared.data_report import show_report, show_written
+from phaseguide.cli.shared.errors import leave_with
 from phaseguide.cli.shared.groups import command_group
-from phaseguide.cli.shared.output import JsonOption, make_table, page, percent, write_json
+from phaseguide.cli.shared.output import JsonOption, page, write_json
 from phaseguide.cli.shared.progress import draw
+from phaseguide.cli.synthetic import synthetic
 
 if TYPE_CHECKING:
     from phaseguide.datasets.reading.options import LayoutOptions
-    from phaseguide.datasets.survey import Report
-
-MOST_NOTICES = 10
 
 FolderArgument = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="Images and annotations in one of the layouts of: data list.")
@@ -82,7 +81,9 @@ BarOption = Annotated[
     ),
 ]
 
-data_app = command_group("Read published data sets and annotations of other programs: list, check, convert.")
+data_app = command_group(
+    "Read published data sets and annotations of other programs: list, check, convert. Draw synthetic ones."
+)
 
 
 @data_app.command("list")
@@ -180,44 +181,10 @@ def convert(
     options = _options(
         split, phases, colours, unknown_colours, background, unnamed, unlabelled, bad_polygons, bar
     )
-    done = draw(convert_data(folder, out, options, layout))
-    show_report(done.report, json_target)
-    resumed = f" ({done.resumed} of them by an earlier run)" if done.resumed else ""
-    page(json_target).print(f"{done.out}: {done.report.images} images written{resumed}.", soft_wrap=True)
-    write_json(json_target, {**done.report.to_dict(), "out": str(done.out), "resumed": done.resumed})
+    show_written(draw(convert_data(folder, out, options, layout)), json_target)
 
 
-def show_report(report: Report, json_target: str | None) -> None:
-    """Print what a folder holds, and what there is to tell of it."""
-    console, about = page(json_target), report.listing.about
-    console.print(f"{report.listing.folder}: {about.title} ({about.name})", style="bold", soft_wrap=True)
-    lines = [
-        ("licence", about.licence),
-        ("source", about.source),
-        ("images", f"{report.images}: {_counted(report.sizes, 'px')}; {_counted(report.values)}"),
-        ("scale", f"known of {report.with_pixel_size}"),
-        ("bars", _counted(report.bars, "rows") or "none"),
-        (report.listing.grouping, ", ".join(f"{name} {count}" for name, count in report.groups.items())),
-    ]
-    for word, text in lines:
-        if text:
-            console.print(f"  {word + ':':9}{text}", soft_wrap=True)
-    table = make_table("", ("phase", "label", "area %", "images"))
-    for row in report.phases:
-        table.add_row(row.name, str(row.label), percent(row.share), str(row.images))
-    if report.excluded or report.not_classified:
-        table.add_section()
-        table.add_row("excluded, of all pixels", "255", percent(report.excluded), "")
-        table.add_row("not classified, of all pixels", "0", percent(report.not_classified), "")
-    console.print(table)
-    for notice in report.notices[:MOST_NOTICES]:
-        say_notice(notice)
-    if (more := len(report.notices) - MOST_NOTICES) > 0:
-        say_notice(f"... and {more} more such sentences; --json has them all.")
-
-
-def _counted(counts: dict[Any, int], unit: str = "") -> str:
-    return ", ".join(f"{count} of {what} {unit}".strip() for what, count in counts.items())
+data_app.command()(synthetic)
 
 
 def _options(

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from phaseguide.datasets.reading.base import Entry, Field, Listing
 from phaseguide.datasets.reading.groups import FOLDS, ORIGIN, SPLITS
-from phaseguide.datasets.reading.options import LayoutOptions
 from phaseguide.datasets.survey import Facts, Report, look_at
 from phaseguide.errors import DatasetError
 from phaseguide.files.atomic import cannot_write, check_place, replacing, write_bytes
@@ -33,15 +32,14 @@ _STATE = "state.jsonl"
 class Staging:
     """The folder beside the wanted one in which a data set grows; it gets the wanted name when it is complete.
 
-    Its state is a line of JSON for each image that was written: what it was made of, and what it holds.
+    ``told`` is what was said that decides what becomes of an image. Its state is a line of JSON for each image that was
+    written: what it was made of, and what it holds.
     """
 
-    def __init__(self, out: Path, listing: Listing, options: LayoutOptions) -> None:
+    def __init__(self, out: Path, listing: Listing, told: Mapping[str, Any]) -> None:
         self.out, self.listing = out, listing
         self.folder = part_of(out)
-        told = options.to_dict()
-        del told["splits"]  # which images are written, not what becomes of one
-        self._same = [FORMAT, listing.about.name, listing.scheme.to_dict(), told]
+        self._same = [FORMAT, listing.about.name, listing.scheme.to_dict(), dict(told)]
         self._done = self._read_state()
 
     def done(self, entry: Entry) -> Facts | None:
@@ -65,8 +63,11 @@ class Staging:
         self._done[entry.stem] = (key, [image, labels], facts)
         return facts
 
-    def finish(self, report: Report) -> None:
-        """Write what tells of the images, remove what belongs to none of them, and give the folder its name."""
+    def finish(self, report: Report, **more: Any) -> None:
+        """Write what tells of the images, remove what belongs to none of them, and give the folder its name.
+
+        ``more`` is what `ORIGIN` has besides.
+        """
         listing = self.listing
         kept = {name for entry in listing.entries for name in self._done[entry.stem][1]}
         for part in ("images", "labels"):
@@ -79,7 +80,7 @@ class Staging:
             write_bytes(self.folder / name, json_bytes({k: list(v) for k, v in listing.groups.items()}))
         told = report.to_dict()
         del told["problems"], told["folder"], told[listing.grouping]
-        write_bytes(self.folder / ORIGIN, json_bytes(told))
+        write_bytes(self.folder / ORIGIN, json_bytes({**told, **more}))
         try:
             (self.folder / _STATE).unlink(missing_ok=True)
             with suppress(FileNotFoundError):
@@ -122,13 +123,17 @@ def part_of(out: Path) -> Path:
     return out.with_name(f".{out.name}.phaseguide-part")
 
 
-def check_out(folder: Path, out: Path) -> None:
-    """Make sure that a data set can be written to a folder: it is not there, or is empty, and not in its source."""
+def check_out(out: Path) -> None:
+    """Make sure that a data set can be written to a folder: it is not there, or is empty."""
     if os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir())):
         raise DatasetError(f"{out}: is there already, and stays. Choose a folder that is not there yet.")
+    check_place(out)
+
+
+def check_outside(folder: Path, out: Path) -> None:
+    """Make sure that a data set is not written into the folder that is read."""
     if resolved(out).is_relative_to(resolved(folder)):
         raise DatasetError(f"{out}: lies in the folder that is read. Choose a folder outside of {folder}.")
-    check_place(out)
 
 
 @contextmanager

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from phaseguide.datasets.reading.options import LayoutOptions
-from phaseguide.datasets.survey import Report
 from phaseguide.events import Finished, Progress
+from phaseguide.jobs.data.writing import Converted, write_data
 
 CONVERTING = "Converting images"
-
-
-@dataclass(frozen=True)
-class Converted:
-    """A data set that was written: its folder, what it holds, and how many images an earlier run had written."""
-
-    out: Path
-    report: Report
-    resumed: int
 
 
 def convert_data(
@@ -56,21 +46,13 @@ def convert_data(
     PhaseguideError
         A file cannot be read or written, or another run writes the same folder.
     """
-    from phaseguide.datasets.conversion import Staging, check_out, held
+    from phaseguide.datasets.conversion import check_out, check_outside
     from phaseguide.datasets.layouts.registry import open_layout
-    from phaseguide.datasets.survey import report_on
 
     folder, out, options = Path(folder), Path(out), options or LayoutOptions()
     listing = open_layout(folder, options, layout)
-    check_out(folder, out)
-    with held(out):
-        staging = Staging(out, listing, options)
-        seen, resumed = [], 0
-        for number, entry in enumerate(listing.entries):
-            yield Progress(CONVERTING, number, len(listing.entries))
-            facts = staging.done(entry)
-            resumed += facts is not None
-            seen.append(facts or staging.write(entry, entry.read()))
-        report = report_on(listing, seen)
-        staging.finish(report)
-    yield Finished(Converted(out, report, resumed))
+    check_out(out)
+    check_outside(folder, out)
+    told = options.to_dict()
+    del told["splits"]  # which images are written, not what becomes of one
+    yield from write_data(listing, out, CONVERTING, told)

@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from phaseguide.datasets.synthetic.fields import gaussian_field, rough, smooth, voronoi_cells
+
 Structure = Literal["smooth", "rough", "islands"]
 Floats = NDArray[np.float64]
 LabelMap = NDArray[np.uint8]
@@ -31,8 +33,9 @@ def make_field(
     seeds about that far apart. Shares are those of an endless field; those of one field scatter around them.
     """
     if structure == "islands":
-        return _voronoi(shape, shares, length_px, rng)
-    fields = np.stack([_random_field(structure, shape, length_px, rng) for _ in shares])
+        return _islands(shape, shares, length_px, rng)
+    gain = smooth(length_px) if structure == "smooth" else rough(length_px)
+    fields = np.stack([gaussian_field(shape, gain, 6 * length_px, rng) for _ in shares])
     offsets = _offsets(tuple(shares))
     labels: LabelMap = (np.argmax(fields + offsets[:, None, None], axis=0) + 1).astype(np.uint8)
     return labels
@@ -126,40 +129,12 @@ def _stroke(
     return stroke
 
 
-def _random_field(
-    structure: Structure, shape: tuple[int, int], length_px: float, rng: np.random.Generator
-) -> Floats:
-    """A stationary Gaussian field of unit variance; its period is longer than the crop by six lengths."""
-    from scipy.fft import irfft2, rfft2
-
-    height, width = (n + round(6 * length_px) for n in shape)
-    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
-    argument = (2 * np.pi * length_px * frequency) ** 2
-    gain = np.exp(-argument / 2) if structure == "smooth" else 1 / (1 + argument)
-    # White noise has unit power at every frequency; columns of the half spectrum stand for two, but for the ends.
-    twice = np.full(gain.shape[1], 2.0)
-    twice[0] = 1.0
-    if width % 2 == 0:
-        twice[-1] = 1.0
-    variance = (gain**2 * twice).sum() / (height * width)
-    noise = rng.standard_normal((height, width))
-    field = irfft2(rfft2(noise) * gain, (height, width))[: shape[0], : shape[1]]
-    return np.asarray(field / np.sqrt(variance), dtype=np.float64)
-
-
-def _voronoi(
+def _islands(
     shape: tuple[int, int], shares: Sequence[float], distance_px: float, rng: np.random.Generator
 ) -> LabelMap:
-    from scipy.spatial import cKDTree
-
-    margin = round(3 * distance_px)
-    height, width = (n + 2 * margin for n in shape)
-    count = max(1, rng.poisson(height * width / distance_px**2))
-    seeds = rng.uniform(0, 1, (count, 2)) * [height, width]
+    cells, _, count = voronoi_cells(shape, distance_px, rng)
     phases = (rng.choice(len(shares), count, p=np.array(shares) / np.sum(shares)) + 1).astype(np.uint8)
-    rows, columns = np.mgrid[margin : margin + shape[0], margin : margin + shape[1]]
-    _, nearest = cKDTree(seeds).query(np.stack([rows.ravel(), columns.ravel()], axis=1))
-    labels: LabelMap = phases[nearest].reshape(shape)
+    labels: LabelMap = phases[cells]
     return labels
 
 

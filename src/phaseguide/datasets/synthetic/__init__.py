@@ -1,0 +1,1 @@
+"""Synthetic micrographs of exactly known composition: structure, appearance, and the bar of the instrument."""
