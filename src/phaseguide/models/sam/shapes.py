@@ -59,12 +59,6 @@ class OfficialFile:
         """Where the authors offer it."""
         return _URL + self.name
 
-    @property
-    def most_bytes(self) -> int:
-        """What the file cannot be larger than: its size is known to the megabyte."""
-        return (self.megabytes + 1) * 1_000_000
-
-
 OFFICIAL: dict[str, OfficialFile] = {
     "vit_b": OfficialFile(
         "sam_vit_b_01ec64.pth", "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912", 375
