@@ -59,6 +59,7 @@ class OfficialFile:
         """Where the authors offer it."""
         return _URL + self.name
 
+
 OFFICIAL: dict[str, OfficialFile] = {
     "vit_b": OfficialFile(
         "sam_vit_b_01ec64.pth", "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912", 375
