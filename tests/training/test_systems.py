@@ -87,8 +87,8 @@ def test_every_preset_takes_every_system(name: str, preset: str) -> None:
 @pytest.mark.parametrize(
     ("architecture", "imagenet", "weights"),
     [
-        ("fpn", True, "imagenet"), ("fpn", False, "none"), ("unet3plus", False, "none"), ("transunet", True, "imagenet"),
-        ("sam", True, "base"), ("sam", False, "none"),
+        ("fpn", True, "imagenet"), ("fpn", False, "none"), ("unet3plus", False, "none"),
+        ("transunet", True, "imagenet"), ("sam", True, "base"), ("sam", False, "none"),
     ],
 )  # fmt: skip
 def test_older_records_say_imagenet(architecture: str, imagenet: bool, weights: str) -> None:
