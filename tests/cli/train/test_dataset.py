@@ -277,3 +277,26 @@ def test_a_model_starts_from_a_file_of_its_encoder(tmp_path: Path) -> None:
     (first, started), *_ = encoder.named_parameters()
     learnt = dict(model.segmenter.backbone.net.encoder.named_parameters())[first]
     assert torch.allclose(learnt, started.sum(1, keepdim=True), atol=1e-3), "it began there, and moved little"
+
+
+def test_micronet_that_cannot_be_downloaded_is_told_before_images_are_read(
+    tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("PHASEGUIDE_MICRONET_MIRROR", "http://127.0.0.1:9")
+    monkeypatch.setattr("phaseguide.training.data.load_images", lambda *_: pytest.fail("it reads"))
+    folder = tiny_dataset(tmp_path / "data", 3)
+    ran = run(
+        folder,
+        "--out",
+        tmp_path / "m.safetensors",
+        "--encoder",
+        "resnet18",
+        "--encoder-weights",
+        "micronet",
+        "--device",
+        "cpu",
+    )
+    assert (
+        ran.exit_code == 2 and "cannot be reached" in ran.stderr and "Offline: get https://nasa" in ran.stderr
+    )
