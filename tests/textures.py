@@ -51,7 +51,7 @@ def config(**changes: object) -> TrainingConfig:
         "architecture": "unet",
         "encoder": "tu-test_efficientnet",
         "decoder": TINY,
-        "imagenet": False,
+        "encoder_weights": "none",
         "guidance": "plm",
         "guidance_scales": 1,
         "guidance_options": {"width": 8, "coordinates": False},

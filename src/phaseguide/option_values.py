@@ -12,9 +12,16 @@ TILE = (256, 8192)
 EMBEDDINGS_GB = 10.0
 """What is kept on disk of all images, unless more or less is asked for."""
 
+MICRONET, IMAGE_MICRONET, IMAGENET, NO_WEIGHTS = "micronet", "image-micronet", "imagenet", "none"
+ENCODER_WEIGHTS = (MICRONET, IMAGE_MICRONET, IMAGENET, NO_WEIGHTS)
+"""What an encoder of segmentation-models-pytorch can start from, by name; anything else is a file."""
+
+SAM_BASE = "base"
+"""What a model of Segment Anything starts from: its base weights, chosen otherwise."""
+
 TRAINING: dict[str, Any] = {
     "architecture": "fpn", "encoder": "tu-tf_efficientnet_lite1", "guidance": "ccrm", "epochs": 45, "crop": 256,
-    "batch": 4, "learning_rate": 1.5e-3, "patience": 6, "seed": 0, "threads": 0,
+    "batch": 4, "learning_rate": 1.5e-3, "patience": 6, "seed": 0, "threads": 0, "encoder_weights": IMAGENET,
 }  # fmt: skip
 """Settings of a training run that are options of their own."""
 

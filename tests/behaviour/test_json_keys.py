@@ -31,7 +31,7 @@ CPU = ("--device", "cpu")
 DECODER = 'decoder={"decoder_channels": [16, 16, 8, 8, 8]}'
 FAST = (
     "--epochs", "1", "--crop", "32", "--batch", "2", "--guidance", "none", "--architecture", "unet",
-    "--encoder", "tu-tf_efficientnet_lite0", "--set", "imagenet=false", "--set", DECODER,
+    "--encoder", "tu-tf_efficientnet_lite0", "--set", "encoder_weights=none", "--set", DECODER,
 )  # fmt: skip
 
 

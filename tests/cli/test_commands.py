@@ -19,7 +19,7 @@ from tiny_models import NAMES, tiny_dataset, tiny_labels, tiny_model
 DECODER = 'decoder={"decoder_channels": [16, 16, 8, 8, 8]}'
 FAST = (
     "--epochs", "1", "--crop", "32", "--batch", "2", "--guidance", "none", "--device", "cpu",
-    "--architecture", "unet", "--encoder", "tu-test_efficientnet", "--set", "imagenet=false", "--set", DECODER,
+    "--architecture", "unet", "--encoder", "tu-test_efficientnet", "--set", "encoder_weights=none", "--set", DECODER,
 )  # fmt: skip
 
 

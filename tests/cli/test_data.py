@@ -129,7 +129,7 @@ def test_a_converted_set_trains(tmp_path: Path) -> None:
         [
             "train", str(tmp_path / "learn"), "--out", str(tmp_path / "m.safetensors"), "--validation", "c",
             "--epochs", "1", "--crop", "32", "--batch", "2", "--guidance", "none", "--device", "cpu",
-            "--architecture", "unet", "--encoder", "tu-test_efficientnet", "--set", "imagenet=false",
+            "--architecture", "unet", "--encoder", "tu-test_efficientnet", "--set", "encoder_weights=none",
             "--set", 'decoder={"decoder_channels": [16, 16, 8, 8, 8]}',
         ],
     )  # fmt: skip

@@ -39,7 +39,7 @@ CPU = torch.device("cpu")
 def published(**changes: Any) -> TrainingConfig:
     """The preset, on a tiny network and few, large steps."""
     small = {
-        "encoder": "tu-test_efficientnet", "decoder": TINY, "imagenet": False, "crop": 64, "epochs": 2,
+        "encoder": "tu-test_efficientnet", "decoder": TINY, "encoder_weights": "none", "crop": 64, "epochs": 2,
         "threads": 1, "device": "cpu", "learning_rate": 1e-3, "batch": 4,
         "guidance_options": {"width": 8, "coordinates": True, "gamma": 0.5, "delta": 0.5},
     }  # fmt: skip

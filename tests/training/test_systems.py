@@ -53,7 +53,7 @@ def test_a_system_goes_all_the_way(name: str, tmp_path: Path) -> None:
     trained, _ = last(train(data(3), settings(name), name=name))
     assert trained.card.backbone.architecture == name and trained.card.backbone.encoder == OWN_ENCODER
     assert trained.card.backbone.decoder["width"] == 0.0625
-    assert trained.card.training["config"]["imagenet"] is False
+    assert trained.card.training["config"]["encoder_weights"] == "none"
     save_model(tmp_path / "one.safetensors", trained.segmenter, trained.card)
     model = load_model(tmp_path / "one.safetensors")
 
@@ -79,9 +79,25 @@ def test_a_system_goes_all_the_way(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("preset", ["standard", "published"])
 def test_every_preset_takes_every_system(name: str, preset: str) -> None:
     cfg = training_config(preset, {"architecture": name, "device": "cpu"}, "cpu")
-    assert (cfg.encoder, cfg.imagenet, cfg.decoder, cfg.width) == (OWN_ENCODER, False, {}, 1.0)
+    assert (cfg.encoder, cfg.encoder_weights, cfg.decoder, cfg.width) == (OWN_ENCODER, "none", {}, 1.0)
     assert cfg.crop == (0 if name == "nnunet" else 256)
     assert TrainingConfig.from_dict(cfg.to_dict()) == cfg
+
+
+@pytest.mark.parametrize(
+    ("architecture", "imagenet", "weights"),
+    [
+        ("fpn", True, "imagenet"), ("fpn", False, "none"), ("unet3plus", False, "none"),
+        ("transunet", True, "imagenet"), ("sam", True, "base"), ("sam", False, "none"),
+    ],
+)  # fmt: skip
+def test_older_records_say_imagenet(architecture: str, imagenet: bool, weights: str) -> None:
+    cfg = TrainingConfig(architecture=architecture, encoder_weights=weights)
+    record = cfg.to_dict()
+    del record["encoder_weights"]
+    assert cfg.is_recorded_as({**record, "imagenet": imagenet})
+    assert TrainingConfig.from_dict({**record, "imagenet": imagenet}) == cfg
+    assert not cfg.is_recorded_as({**record, "imagenet": not imagenet})
 
 
 def test_options_of_another_decoder_are_not_taken_over() -> None:
@@ -145,7 +161,7 @@ def test_transunet_starts_from_the_weights_of_its_paper(monkeypatch: pytest.Monk
         return whole
 
     monkeypatch.setattr(timm, "create_model", downloaded)
-    cfg = TrainingConfig(architecture="transunet", imagenet=True, guidance="none")
+    cfg = TrainingConfig(architecture="transunet", encoder_weights="imagenet", guidance="none")
     model = build_model(cfg, SCHEME, 1)
     assert asked == [transunet.WEIGHTS]
     places = model.backbone.net.encoder.positions.map

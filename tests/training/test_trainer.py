@@ -54,7 +54,9 @@ def same(a: TrainingResult, b: TrainingResult) -> bool:
 
 def test_it_learns_two_textures_and_fills_the_card() -> None:
     epochs, result = run(
-        config(epochs=10, guidance_epochs=1, encoder=PRETRAINED, imagenet=True, guidance="additive")
+        config(
+            epochs=10, guidance_epochs=1, encoder=PRETRAINED, encoder_weights="imagenet", guidance="additive"
+        )
     )
     assert epochs[8].loss < 0.7 * epochs[0].loss
     assert max(e.miou or 0 for e in epochs) > 0.6
@@ -326,7 +328,13 @@ def test_the_loss_goes_down_on_real_pixels() -> None:
     assert dataset.scheme is not None
     real = split_images(list(load_images(dataset, dataset.scheme)), dataset.scheme, validation=["uhcs0495"])
     cfg = config(
-        epochs=4, guidance="none", encoder=PRETRAINED, imagenet=True, crop=96, batch=4, learning_rate=2e-3
+        epochs=4,
+        guidance="none",
+        encoder=PRETRAINED,
+        encoder_weights="imagenet",
+        crop=96,
+        batch=4,
+        learning_rate=2e-3,
     )
     losses = [e.loss for e in train(real, cfg) if isinstance(e, EpochDone)]
     assert losses[-1] < 0.8 * losses[0]

@@ -14,7 +14,7 @@ from phaseguide.models.backbones.base import BackboneOptions
 from phaseguide.models.guidance import GUIDANCE
 from phaseguide.models.refinement import REFINE
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
-from phaseguide.option_values import SYSTEMS
+from phaseguide.option_values import NO_WEIGHTS, SYSTEMS
 from phaseguide.phases import PhaseScheme
 from phaseguide.training.adapters import sam_backbone
 from phaseguide.training.config import RECOMMENDED, TrainingConfig
@@ -55,11 +55,11 @@ def build_model(
         )
         model = GuidedSegmenter(backbone, guidance, scheme)
         if (sam := sam_backbone(model)) is not None:
-            if config.imagenet:
+            if config.encoder_weights != NO_WEIGHTS:
                 sam.load_pretrained()  # draws numbers where there are more phases than masks
             _ = sam.base  # what is wrong with it is known before the first step
-    if sam is None and config.imagenet:
-        model.backbone.load_pretrained()
+    if sam is None and config.encoder_weights != NO_WEIGHTS:
+        model.backbone.load_pretrained(config.encoder_weights)
     return model
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from phaseguide.errors import TrainingError
-from phaseguide.models.architectures import FINE, FPN, NNUNET, OWN_ENCODER, WIDTHS, takes_ratio
-from phaseguide.option_values import SEED, SYSTEMS, THREADS, TRAINING
+from phaseguide.models.architectures import FINE, FPN, NNUNET, OWN_ENCODER, SAM, WIDTHS, takes_ratio
+from phaseguide.models.backbones.pretrained import check_weights
+from phaseguide.option_values import IMAGENET, NO_WEIGHTS, SAM_BASE, SEED, SYSTEMS, THREADS, TRAINING
 from phaseguide.settings import Settings, setting
 
 RECOMMENDED: dict[str, dict[str, Any]] = {
@@ -23,6 +25,15 @@ _PYRAMID = {"decoder_pyramid_channels": 128, "decoder_segmentation_channels": 64
 
 DECODERS: dict[str, dict[str, Any]] = {FPN: _PYRAMID, FINE: _PYRAMID}
 """Options of a decoder by architecture, where a run names none; of others those of the library."""
+
+
+def with_encoder_weights(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings, with ``encoder_weights`` where an older record has ``imagenet``."""
+    found = dict(settings)
+    if "imagenet" in found:
+        begun = SAM_BASE if found.get("architecture") == SAM else IMAGENET
+        found.setdefault("encoder_weights", begun if found.pop("imagenet") else NO_WEIGHTS)
+    return found
 
 
 class TrainingConfig(Settings):
@@ -43,7 +54,8 @@ class TrainingConfig(Settings):
     its own never trains the path without one.
 
     Other architectures than ``fpn`` and ``fpn-fine`` have no decoder options where none are given. A published system
-    has an encoder of its own and starts from random weights, unless ``imagenet`` is given and it has some.
+    has an encoder of its own and starts from random weights, unless ``encoder_weights`` is imagenet and it has some; a
+    model of Segment Anything starts from its base weights. Older records say ``imagenet``, true or false, instead.
 
     With ``crossfit`` a model a fold is trained first, and the last one is calibrated on what these say of images that
     they have not seen (`phaseguide.training.crossfit.run`); the model itself stays the same.
@@ -57,7 +69,9 @@ class TrainingConfig(Settings):
     decoder: dict[str, Any] = Field(default_factory=dict)  # where none is named: `DECODERS`
     width: float = setting(1.0, low=WIDTHS[0], high=WIDTHS[1])  # factor of all channels of a published system
     adapter: dict[str, Any] = Field(default_factory=dict)  # ``sam``: rank, blocks, base (else official)
-    imagenet: bool = True  # start from ImageNet weights; for ``sam`` the decoder from that of the base
+    encoder_weights: str = TRAINING[
+        "encoder_weights"
+    ]  # a name of `ENCODER_WEIGHTS`, or a file; ``sam``: base, none
     guidance: str = TRAINING["guidance"]  # none, additive, spatial, plm, ccrm or, with crossfit, refine
     guidance_options: dict[str, Any] = Field(default_factory=dict)  # of the module; empty: `RECOMMENDED`
     guidance_scales: int = setting(
@@ -125,10 +139,13 @@ class TrainingConfig(Settings):
     @classmethod
     def _as_the_architecture_has_it(cls, given: dict[str, Any]) -> dict[str, Any]:
         """What is not given is what goes with the architecture."""
+        given = with_encoder_weights(given)
         architecture = str(given.get("architecture", cls.default("architecture")))
         usual: dict[str, Any] = {"decoder": dict(DECODERS.get(architecture, {}))}
         if architecture in SYSTEMS:
-            usual |= {"encoder": OWN_ENCODER, "imagenet": False}
+            usual |= {"encoder": OWN_ENCODER, "encoder_weights": NO_WEIGHTS}
+        if architecture == SAM:
+            usual["encoder_weights"] = SAM_BASE
         if architecture == NNUNET:
             usual["crop"] = 0
         return {**usual, **given}
@@ -179,6 +196,7 @@ class TrainingConfig(Settings):
                 f"encoder is {self.encoder!r}, but {self.architecture} has an encoder of its own. Leave the encoder "
                 "out, or choose another architecture."
             )
+        self._check_encoder_weights()
         if self.architecture not in SYSTEMS and self.width != 1:
             raise TrainingError(
                 f"width is {self.width:g}, but {self.architecture} takes its channels from its encoder and its decoder "
@@ -190,6 +208,21 @@ class TrainingConfig(Settings):
                 "crop=256."
             )
 
+    def _check_encoder_weights(self) -> None:
+        wanted = self.encoder_weights
+        if self.architecture == SAM and wanted not in (SAM_BASE, NO_WEIGHTS):
+            raise TrainingError(
+                f"encoder_weights is {wanted!r}, but {SAM} starts from base weights of Segment Anything, which --base "
+                "names. Leave the encoder weights out."
+            )
+        if self.architecture in SYSTEMS and wanted not in (IMAGENET, NO_WEIGHTS):
+            raise TrainingError(
+                f"encoder_weights is {wanted!r}, but {self.architecture} has an encoder of its own, which they do not "
+                "fit. Leave them out, or choose another architecture."
+            )
+        if self.architecture not in (*SYSTEMS, SAM):
+            check_weights(self.encoder, wanted)
+
     def is_recorded_as(self, data: dict[str, Any]) -> bool:
         """Whether these are the settings of a record, which may be older than some of the settings."""
-        return bool(data) and {**TrainingConfig().to_dict(), **data} == self.to_dict()
+        return bool(data) and {**TrainingConfig().to_dict(), **with_encoder_weights(data)} == self.to_dict()

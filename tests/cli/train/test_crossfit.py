@@ -14,7 +14,8 @@ from phaseguide.models.model_file import load_model
 from textures import write_fields
 
 SMALL = [
-    "encoder=tu-test_efficientnet", "epochs=1", "crop=64", "batch=2", "threads=1", "imagenet=false", "guidance=none",
+    "encoder=tu-test_efficientnet", "epochs=1", "crop=64", "batch=2", "threads=1", "encoder_weights=none",
+    "guidance=none",
     'decoder={"decoder_pyramid_channels":32,"decoder_segmentation_channels":32}',
 ]  # fmt: skip
 

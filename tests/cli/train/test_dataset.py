@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from segmentation_models_pytorch.encoders import get_encoder
 from typer.testing import CliRunner, Result
 
 from phaseguide.cli import app
@@ -55,7 +57,8 @@ def test_entries_that_fit_no_card_are_told_before_training(
 
 
 PUBLISHED = (
-    "--preset", "published", "--encoder", TINY_ENCODER, "--set", "imagenet=false", "--crop", "32", "--epochs", "1",
+    "--preset", "published", "--encoder", TINY_ENCODER, "--set", "encoder_weights=none", "--crop", "32",
+    "--epochs", "1",
     "--set", 'decoder={"decoder_channels": [16, 16, 8, 8, 8]}', "--threads", "1", "--device", "cpu",
 )  # fmt: skip
 
@@ -220,3 +223,80 @@ def test_a_published_system_by_its_name(tmp_path: Path) -> None:
     assert card.backbone.decoder == {"width": 0.5} and card.guidance.scales == 4
     ran = run(folder, "--out", tmp_path / "b.safetensors", *system, "--encoder", "resnet34")
     assert ran.exit_code == 2 and "elunet has an encoder of its own" in " ".join(ran.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--encoder-weights", "micronet"), "no micronet weights of encoder 'tu-tf_efficientnet_lite1'"),
+        (
+            ("--encoder-weights", "imagnet"),
+            "'imagnet': neither micronet, image-micronet, imagenet, none nor a file",
+        ),
+        (
+            ("--encoder-weights", "micronet", "--architecture", "unet3plus"),
+            "unet3plus has an encoder of its own",
+        ),
+        (
+            ("--encoder-weights", "imagenet", "--architecture", "unet3plus"),
+            "no pretrained weights for unet3plus",
+        ),
+        (
+            ("--encoder-weights", "micronet", "--preset", "sam"),
+            "sam starts from base weights of Segment Anything",
+        ),
+        (("--encoder-weights", "micronet", "--from", "uhcs"), "uhcs brings one that is trained"),
+        (("--encoder-weights", "imagenet", "--set", "encoder_weights=none"), "Keep one of the two"),
+    ],
+)
+def test_encoder_weights_that_cannot_be_meant_are_one_sentence(
+    tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    folder = tiny_dataset(tmp_path / "data", 3)
+    ran = run(folder, "--out", tmp_path / "m.safetensors", "--device", "cpu", *options)
+    assert ran.exit_code == 2 and said in " ".join(ran.stderr.split()), ran.output
+    assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_a_model_starts_from_a_file_of_its_encoder(tmp_path: Path) -> None:
+    folder, out, file = (
+        tiny_dataset(tmp_path / "data", 3),
+        tmp_path / "m.safetensors",
+        tmp_path / "encoder.pth",
+    )
+    encoder = get_encoder(TINY_ENCODER, in_channels=3)
+    torch.save(encoder.state_dict(), file)
+    few = ("--epochs", "1", "--guidance", "none", "--learning-rate", "1e-8", "--set", "average=0")
+    ran = run(
+        folder, "--out", out, "--encoder", TINY_ENCODER, "--encoder-weights", file, *few, "--crop", "32",
+        "--threads", 1, "--device", "cpu",
+    )  # fmt: skip
+    assert ran.exit_code == 0, ran.output
+    model = load_model(out)
+    assert model.card.training["config"]["encoder_weights"] == str(file)
+    (first, started), *_ = encoder.named_parameters()
+    learnt = dict(model.segmenter.backbone.net.encoder.named_parameters())[first]
+    assert torch.allclose(learnt, started.sum(1, keepdim=True), atol=1e-3), "it began there, and moved little"
+
+
+def test_micronet_that_cannot_be_downloaded_is_told_before_images_are_read(
+    tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("PHASEGUIDE_MICRONET_MIRROR", "http://127.0.0.1:9")
+    monkeypatch.setattr("phaseguide.training.data.load_images", lambda *_: pytest.fail("it reads"))
+    folder = tiny_dataset(tmp_path / "data", 3)
+    ran = run(
+        folder,
+        "--out",
+        tmp_path / "m.safetensors",
+        "--encoder",
+        "resnet18",
+        "--encoder-weights",
+        "micronet",
+        "--device",
+        "cpu",
+    )
+    assert (
+        ran.exit_code == 2 and "cannot be reached" in ran.stderr and "Offline: get https://nasa" in ran.stderr
+    )

@@ -18,7 +18,9 @@ import pytest
 
 from phaseguide.errors import ModelError
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.models.sam import checksums, download
+from phaseguide.files import download
+from phaseguide.models.sam import checksums
+from phaseguide.models.sam.download import check_address
 from phaseguide.models.sam.weights import fetch_base, find_official
 from weights_server import CONTENT, OFFICIAL_B, Server, isolate, serving, wait_until
 
@@ -112,7 +114,7 @@ def test_what_is_no_mirror_is_refused(mirror: str) -> None:
 
 def test_a_mirror_may_be_given_with_the_name_of_the_file() -> None:
     for given in ("https://e.org/sam", "https://e.org/sam/", f"https://e.org/sam/{NAME}"):
-        assert download.check_address(OFFICIAL_B, given) == f"https://e.org/sam/{NAME}"
+        assert check_address(OFFICIAL_B, given) == f"https://e.org/sam/{NAME}"
 
 
 def test_redirections_are_followed(server: Server, target: Path) -> None:
@@ -376,7 +378,8 @@ def test_another_file_of_that_name_is_kept(server: Server, target: Path) -> None
 def test_a_killed_process_is_taken_up_again(server: Server, target: Path, part: Path) -> None:
     code = (
         "import sys\n"
-        "from phaseguide.models.sam import download, shapes\n"
+        "from phaseguide.files import download\n"
+        "from phaseguide.models.sam import shapes\n"
         "from phaseguide.models.sam.weights import fetch_base\n"
         f"shapes.OFFICIAL['vit_b'] = shapes.OfficialFile({NAME!r}, {OFFICIAL_B.sha256!r}, 0)\n"
         "download.CHUNK = 10_000\n"

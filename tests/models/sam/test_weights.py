@@ -16,6 +16,7 @@ import pytest
 
 from phaseguide.errors import ModelError, PhaseguideError
 from phaseguide.events import Finished, Notice, Progress
+from phaseguide.files import stamps
 from phaseguide.models.sam import checksums
 from phaseguide.models.sam import weights as bases
 from phaseguide.models.sam.shapes import OFFICIAL
@@ -209,8 +210,8 @@ def test_added_files_stay_where_they_are_and_are_found_by_any_checksum(
 def test_adding_tells_progress_in_bytes_and_a_mismatch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checksums, "_BLOCK", 1000)
-    monkeypatch.setattr(checksums, "_TELL_S", 0.0)
+    monkeypatch.setattr(stamps, "_BLOCK", 1000)
+    monkeypatch.setattr(stamps, "_TELL_S", 0.0)
     *events, last = bases.adding(put(tmp_path / NAME, b"x" * 5000))
     steps = [event for event in events if isinstance(event, Progress)]
     assert [step.done for step in steps] == [0, 1000, 2000, 3000, 4000, 5000]
@@ -353,14 +354,14 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_search(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad, good = put(data_dir / "bases" / "a.pth"), put(data_dir / "bases" / "b.pth", b"good")
-    original = checksums.open_plain
+    original = stamps.open_plain
 
     def refuse(path: Path) -> BinaryIO:
         if path == bad:
             raise PermissionError(13, "Permission denied")
         return original(path)
 
-    monkeypatch.setattr(checksums, "open_plain", refuse)
+    monkeypatch.setattr(stamps, "open_plain", refuse)
     assert bases.find_base(sha(b"good")) == good
     with pytest.raises(ModelError, match=r"a\.pth: cannot be read \(Permission denied\)"):
         bases.find_official("vit_b")

@@ -248,6 +248,11 @@ def test_the_base_is_what_training_began_with(
     began = replace(unet, card=unet.card.model_copy(update={"training": {"config": {"imagenet": True}}}))
     found = find_base(began)
     assert found is not None and found[0] == IMAGENET
+    now = unet.card.model_copy(update={"training": {"config": {"encoder_weights": "imagenet"}}})
+    assert find_base(replace(unet, card=now)) is not None
+    (tmp_path / "elsewhere").mkdir()
+    other = load_model(tiny_model(tmp_path / "elsewhere"))
+    assert find_base(replace(other, card=now)) is None, "a card does not choose that something is downloaded"
     start = imagenet_start(unet.segmenter)
     for a, b in zip(
         found[1].backbone.net.encoder.parameters(), start.backbone.net.encoder.parameters(), strict=True

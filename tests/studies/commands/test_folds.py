@@ -16,7 +16,7 @@ SMALL = [
     "crop=64",
     "batch=2",
     "threads=1",
-    "imagenet=false",
+    "encoder_weights=none",
     "guidance=none",
     'decoder={"decoder_pyramid_channels":32,"decoder_segmentation_channels":32}',
 ]

@@ -37,7 +37,7 @@ QUICK = {
     "architecture": "unet",
     "encoder": "tu-test_efficientnet",
     "decoder": TINY,
-    "imagenet": False,
+    "encoder_weights": "none",
     "epochs": 1,
     "guidance_epochs": 1,
     "crop": 32,

@@ -34,7 +34,14 @@ from phaseguide.cli.train.unused import (
 )
 from phaseguide.errors import TrainingError
 from phaseguide.events import Notice, Progress
-from phaseguide.option_values import ARCHITECTURE_NAMES, FINETUNE_PRESETS, SYSTEMS, TRAINING, TRAINING_PRESETS
+from phaseguide.option_values import (
+    ARCHITECTURE_NAMES,
+    ENCODER_WEIGHTS,
+    FINETUNE_PRESETS,
+    SYSTEMS,
+    TRAINING,
+    TRAINING_PRESETS,
+)
 
 if TYPE_CHECKING:
     from phaseguide.datasets.folder import Dataset
@@ -143,6 +150,15 @@ def train(
             "its own."
         ),
     ] = TRAINING["encoder"],
+    encoder_weights: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE",
+            help=f"What the encoder starts from: {', '.join(ENCODER_WEIGHTS)}, or a file of its state dict. The "
+            "MicroNet weights (micrographs), and those of ImageNet that are not installed, are downloaded once. A "
+            "published system starts from none.",
+        ),
+    ] = TRAINING["encoder_weights"],
     guidance: Annotated[
         str,
         typer.Option(
@@ -203,6 +219,8 @@ def train(
       phaseguide train steel/ --out sam.safetensors --preset sam
       phaseguide train steel/ --out plm.safetensors --preset published
       phaseguide train steel/ --out u.safetensors --architecture unet3plus
+      phaseguide train steel/ --out n.safetensors --encoder resnet50
+         --encoder-weights micronet
       phaseguide train --from uhcs --project heat-4711/ --preset thorough
 
     Preset published trains as the Phase Learning Module was published: all at
@@ -241,7 +259,7 @@ def train(
     if out.suffix != SUFFIX:
         raise TrainingError(f"{out}: a model file ends in {SUFFIX}. Change --out.")
     check_free(out, overwrite)
-    given |= typed(context, ("architecture", "encoder")) | parse_split(split)
+    given |= typed(context, ("architecture", "encoder", "encoder_weights")) | parse_split(split)
     given = joined(given, parse_settings(settings or [], TrainingConfig))
     has_folds = folds is not None or bool(given.get("crossfit"))
     config = dataset_config(
@@ -277,11 +295,14 @@ def _train_folder(
     crossfit: Crossfit,
 ) -> Iterator[Any]:
     """Read the images, then train; one generator, so that one progress bar shows both."""
+    from phaseguide.models.backbones.pretrained import bringing
     from phaseguide.training.crossfit.folds import check_count
     from phaseguide.training.crossfit.run import train_crossfitted
     from phaseguide.training.data import load_images, seen_images, split_images
     from phaseguide.training.trainer import train as run_training
 
+    if start is None:
+        yield from bringing(config.encoder, config.encoder_weights)
     count = len(folder.labelled().items)
     images: list[TrainingImage] = []
     for image in load_images(folder, scheme):

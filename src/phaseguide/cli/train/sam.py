@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from phaseguide.errors import ModelError, TrainingError
+from phaseguide.option_values import NO_WEIGHTS
 
 if TYPE_CHECKING:
     from phaseguide.training.config import TrainingConfig
@@ -80,6 +81,10 @@ def dataset_config(
             raise TrainingError(
                 f"--base is for a new model; {start} names its base itself. Leave --base out."
             )
+    if start is not None and not size and given.get("encoder_weights", NO_WEIGHTS) != NO_WEIGHTS:
+        raise TrainingError(
+            f"--encoder-weights is for a new encoder, but {start} brings one that is trained. Leave one of the two out."
+        )
     for key, value in network.items():
         if given.get(key, value) != value:
             raise TrainingError(f"--from {start} and {key}={given[key]} differ. Keep one.")
@@ -112,9 +117,9 @@ def _check_weights(config: TrainingConfig) -> None:
         raise TrainingError(
             f"There are no official weights of {shape.name}. Name a file of its weights with --base."
         )
-    elif not config.imagenet:
+    elif config.encoder_weights == NO_WEIGHTS:
         raise TrainingError(
-            "imagenet is false, so no weights would be loaded, and adapters on random weights are worth nothing. "
+            "encoder_weights is none, so no weights would be loaded, and adapters on random weights are worth nothing. "
             "Leave it out."
         )
     else:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 OF_A_DATASET = (
     "dataset", "out", "phases", "scheme", "exclude", "validation", "split", "checkpoint", "folds", "architecture",
-    "encoder", "card", "overwrite",
+    "encoder", "encoder_weights", "card", "overwrite",
 )  # fmt: skip
 OF_A_PROJECT = ("fresh", "use")
 
@@ -27,7 +27,10 @@ def typed(context: typer.Context, keys: Iterable[str]) -> dict[str, Any]:
 
 def refuse_unused(context: typer.Context, keys: Iterable[str], what: str) -> None:
     """Raise `TrainingError` where options were typed that ``what`` is asked for does not use."""
-    _refuse([key.upper() if key == "dataset" else f"--{key}" for key in typed(context, keys)], what)
+    _refuse(
+        [key.upper() if key == "dataset" else f"--{key.replace('_', '-')}" for key in typed(context, keys)],
+        what,
+    )
 
 
 def refuse_unused_settings(config: FinetuneConfig, given: Iterable[str]) -> None:

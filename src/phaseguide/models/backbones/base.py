@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from phaseguide.errors import ModelError
+from phaseguide.option_values import IMAGENET
 
 if TYPE_CHECKING:
     from phaseguide.models.sam.prompts import Prompts
@@ -98,8 +99,8 @@ class Backbone(nn.Module, ABC):
         """What of the decoder may learn."""
 
     @abstractmethod
-    def load_pretrained(self) -> None:
-        """Start from weights that somebody else trained.
+    def load_pretrained(self, weights: str = IMAGENET) -> None:
+        """Start from weights that somebody else trained, by name or, for an encoder of the library, a file.
 
         Raises
         ------

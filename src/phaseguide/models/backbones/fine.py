@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from phaseguide.models.architectures import FPN
 from phaseguide.models.backbones.base import BackboneOptions
-from phaseguide.models.backbones.imagenet import load_imagenet_weights
+from phaseguide.models.backbones.pretrained import load_encoder_weights
 from phaseguide.models.backbones.unet import LibraryBackbone
+from phaseguide.option_values import IMAGENET
 
 STEM = 16
 FINE = 32
@@ -50,9 +51,9 @@ class FineBackbone(LibraryBackbone):
         self.net.decoder = _FineDecoder(self.net.decoder, fine, n_phases)
         self.net.segmentation_head = nn.Upsample(scale_factor=2.0, mode="bilinear")
 
-    def load_pretrained(self) -> None:
-        """Start the encoder from ImageNet weights that come with the installation; the stem starts anew."""
-        load_imagenet_weights(self.net.encoder.coarse, self.options.encoder, self.options.in_channels)
+    def load_pretrained(self, weights: str = IMAGENET) -> None:
+        """Start the encoder from weights, as `LibraryBackbone`; the stem starts anew."""
+        load_encoder_weights(self.net.encoder.coarse, self.options, weights)
 
 
 class _FineEncoder(nn.Module):

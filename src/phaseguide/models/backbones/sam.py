@@ -21,6 +21,7 @@ from phaseguide.models.sam.lora import SplitQKV, adapters_off, add_adapters, is_
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.models.sam.shapes import PATCH, find_shape
 from phaseguide.models.sam.shared_base import BaseWeights, open_base, random_base
+from phaseguide.option_values import SAM_BASE
 
 DEFAULT_RANK = 512
 """Of the adapters; the best of 256, 512, 1024 and 2048 in the published comparison."""
@@ -113,7 +114,7 @@ class SamBackbone(Backbone):
         own = tensors_sha256(dict(self.encoder.state_dict()))
         return f"{self.options.encoder}-{self.options.adapter['base']}-{own}"
 
-    def load_pretrained(self) -> None:
+    def load_pretrained(self, weights: str = SAM_BASE) -> None:
         """Start from official weights of this size, or from the base that the options name.
 
         Raises `ModelError` where they are not at hand; the message says how to get them.

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from phaseguide.errors import ModelError
 from phaseguide.models.architectures import ARCHITECTURES
 from phaseguide.models.backbones.base import BackboneOptions, Features
-from phaseguide.models.backbones.imagenet import load_imagenet_weights
+from phaseguide.models.backbones.pretrained import load_encoder_weights
 from phaseguide.models.backbones.split import SplitBackbone
+from phaseguide.option_values import IMAGENET
 
 
 class LibraryBackbone(SplitBackbone):
@@ -66,9 +67,9 @@ class LibraryBackbone(SplitBackbone):
         """Channels of the encoder's maps, without the image and without empty maps."""
         return [int(c) for c in self.net.encoder.out_channels[1:] if c > 0]
 
-    def load_pretrained(self) -> None:
-        """Start the encoder from ImageNet weights that come with the installation."""
-        load_imagenet_weights(self.net.encoder, self.options.encoder, self.options.in_channels)
+    def load_pretrained(self, weights: str = IMAGENET) -> None:
+        """Start the encoder from weights; see `phaseguide.models.backbones.pretrained.load_encoder_weights`."""
+        load_encoder_weights(self.net.encoder, self.options, weights)
 
     def decode(self, features: Features) -> Tensor:
         """Return logits; see `Backbone.decode`."""

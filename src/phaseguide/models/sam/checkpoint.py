@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
-import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phaseguide.errors import ModelError, is_out_of_memory
+from phaseguide.errors import ModelError
+from phaseguide.models.foreign_weights import read_weights
 from phaseguide.models.sam.shapes import SHAPES, SamShape
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ def read_checkpoint(path: Path, shape: SamShape) -> dict[str, Tensor]:
     Its checksum should have been compared before; only tensors are read (``weights_only``). Returns them by their
     official names, on the CPU. Raises `ModelError` where it is missing, truncated, or not of this shape.
     """
-    state = _load(path)
+    state = read_weights(path)
     if not _is_official(state):
         raise ModelError(
             f"{path}: is no checkpoint of Segment Anything. Choose an official file (sam_vit_b_01ec64.pth or "
@@ -112,30 +111,6 @@ def official_package() -> Any:
             "pip install segment-anything peft"
         ) from error
     return modeling
-
-
-_UNREADABLE = (
-    RuntimeError, OSError, EOFError, ValueError, LookupError, AttributeError, TypeError, struct.error,
-    pickle.UnpicklingError,
-)  # fmt: skip
-"""What reading damaged bytes as weights may end in."""
-
-
-def _load(path: Path) -> Any:
-    import torch
-
-    if not path.is_file():
-        raise ModelError(f"{path}: there is no such file of weights.")
-    try:
-        # Not mapped: a program that writes over the file would take this one down with it.
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
-        if is_out_of_memory(error):
-            raise
-        raise ModelError(
-            f"{path}: cannot be read as weights; it is truncated, damaged or no checkpoint "
-            f"({(str(error) or type(error).__name__).splitlines()[0][:120]}). Get the file again."
-        ) from error
 
 
 def _name_of(state: dict[str, Tensor]) -> SamShape | None:

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
 import re
 import sqlite3
-import time
 from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from phaseguide.errors import ModelError, PhaseguideError
+from phaseguide.errors import PhaseguideError
 from phaseguide.events import Progress
-from phaseguide.files.foreign import open_plain
 from phaseguide.files.json_files import read_json
+from phaseguide.files.stamps import Stamp, stamping, unreadable
 from phaseguide.folders import user_data_folder
 from phaseguide.models.sam.shapes import SHAPES
 
 _MOST_JSON_BYTES = 8_000_000
 _SHA256 = re.compile("[0-9a-f]{64}")
-_BLOCK = 1 << 22
-_TELL_S = 0.1
 _LOCK_WAIT_S = 5.0
 _FORMAT = 1
 _TABLES = (
@@ -35,15 +30,6 @@ _ADD = "INSERT OR REPLACE INTO added VALUES (?, ?, ?)"
 _STAMP = "INSERT OR REPLACE INTO checksums VALUES (?, ?, ?, ?)"
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Stamp:
-    """The checksum of a file, and its size and time of change when it was read."""
-
-    bytes: int
-    mtime_ns: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -121,7 +107,7 @@ def known_checksum(path: Path, index: Index) -> str | None:
     try:
         now = path.stat()
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     for stamp in (_taken.get(str(path)), index.stamps.get(str(path))):
         if stamp is not None and (stamp.bytes, stamp.mtime_ns) == (now.st_size, now.st_mtime_ns):
             return stamp.sha256
@@ -136,26 +122,6 @@ def checking(path: Path) -> Generator[Progress, None, str]:
     stamp = yield from stamping(path)
     remember_checksum(path, stamp)
     return stamp.sha256
-
-
-def stamping(path: Path) -> Generator[Progress, None, Stamp]:
-    """Take the checksum of a file, with progress in bytes; `ModelError` where it cannot be read, or changes."""
-    digest, told = hashlib.sha256(), time.monotonic()
-    try:
-        with open_plain(path) as file:
-            before = os.fstat(file.fileno())
-            yield Progress(f"Checking {path.name}", 0, before.st_size)
-            while block := file.read(_BLOCK):
-                digest.update(block)
-                if time.monotonic() - told > _TELL_S:
-                    told = time.monotonic()
-                    yield Progress(f"Checking {path.name}", file.tell(), before.st_size)
-            after = os.fstat(file.fileno())
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise ModelError(f"{path}: changed while it was read. Wait until it is complete, then try again.")
-    return Stamp(after.st_size, after.st_mtime_ns, digest.hexdigest())
 
 
 def _open() -> sqlite3.Connection:
@@ -246,7 +212,3 @@ def _sound(added: Iterable[tuple[Any, ...]], stamps: Iterable[tuple[Any, ...]]) 
 
 def _fits(row: tuple[Any, ...], kinds: tuple[type, ...]) -> bool:
     return tuple(map(type, row)) == kinds and Path(row[0]).is_absolute() and "\0" not in row[0]
-
-
-def _unreadable(path: Path, error: OSError) -> ModelError:
-    return ModelError(f"{path}: cannot be read ({error.strerror or error}). Check that it is there.")

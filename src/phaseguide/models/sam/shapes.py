@@ -59,11 +59,6 @@ class OfficialFile:
         """Where the authors offer it."""
         return _URL + self.name
 
-    @property
-    def most_bytes(self) -> int:
-        """What the file cannot be larger than: its size is known to the megabyte."""
-        return (self.megabytes + 1) * 1_000_000
-
 
 OFFICIAL: dict[str, OfficialFile] = {
     "vit_b": OfficialFile(

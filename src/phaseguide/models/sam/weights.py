@@ -15,9 +15,9 @@ import platformdirs
 from phaseguide.errors import ModelError
 from phaseguide.events import Finished, Notice, Progress, run_to_end
 from phaseguide.files.new_file import move_new
+from phaseguide.files.stamps import Stamp, stamping
 from phaseguide.models.sam.checksums import (
     Added,
-    Stamp,
     bases_folder,
     checking,
     forget_added,
@@ -25,7 +25,6 @@ from phaseguide.models.sam.checksums import (
     read_index,
     remember_added,
     remember_checksum,
-    stamping,
 )
 from phaseguide.models.sam.download import (
     WEIGHTS_VARIABLE,

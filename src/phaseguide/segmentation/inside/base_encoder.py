@@ -7,11 +7,13 @@ from typing import Any
 
 from phaseguide.errors import ModelError, PhaseguideError
 from phaseguide.models.architectures import SAM
+from phaseguide.models.backbones.imagenet import is_offline
 from phaseguide.models.card import Card
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.models.summary import parent_name
 from phaseguide.models.zoo import check_name, find_model
+from phaseguide.option_values import IMAGENET as WEIGHTS
 from phaseguide.segmentation.inside.activations import has_adapters
 
 IMAGENET = "ImageNet"
@@ -39,11 +41,12 @@ def find_base(model: LoadedModel) -> tuple[str, GuidedSegmenter] | None:
             return None
         same = found.card.backbone == model.card.backbone
         return (found.card.name, found.segmenter) if same else None
-    if not began_with_imagenet(model.card):
+    # A card must not decide that something is downloaded.
+    if not began_with_imagenet(model.card) or not is_offline(backbone.options.encoder):
         return None
     try:
         return IMAGENET, imagenet_start(model.segmenter)
-    except ModelError:  # an encoder whose weights do not come with the installation
+    except ModelError:  # their package is missing
         return None
 
 
@@ -73,7 +76,7 @@ def began_with_imagenet(card: Card) -> bool:
     record: Any = card.training
     while isinstance(record, dict):
         config = record.get("config")
-        if isinstance(config, dict) and config.get("imagenet"):
+        if isinstance(config, dict) and (config.get("imagenet") or config.get("encoder_weights") == WEIGHTS):
             return True
         record = record.get("start")
     return False

@@ -21,7 +21,7 @@ SMALL: dict[str, Any] = {
     "architecture": "unet",
     "encoder": "tu-regnety_002",
     "decoder": {"encoder_depth": 4, "decoder_channels": [64, 48, 32, 16]},
-    "imagenet": False,
+    "encoder_weights": "none",
     "epochs": 40,
     "crop": 128,
     "batch": 8,
@@ -45,7 +45,10 @@ UNTOLD: dict[str, Any] = {"guidance": "none"}
 
 PUBLISHED: dict[str, Any] = {
     **TRAINING_PRESETS["published"],
-    **{name: SMALL[name] for name in ("architecture", "encoder", "decoder", "imagenet", "crop", "threads")},
+    **{
+        name: SMALL[name]
+        for name in ("architecture", "encoder", "decoder", "encoder_weights", "crop", "threads")
+    },
     "learning_rate": 1e-3,
     "epochs": 11,
     "test_share": 0.0,  # the fold is the test

@@ -13,6 +13,7 @@ from phaseguide.errors import ModelError
 from phaseguide.models.architectures import OWN_ENCODER
 from phaseguide.models.backbones.base import BackboneOptions
 from phaseguide.models.backbones.split import SplitBackbone
+from phaseguide.option_values import IMAGENET
 
 
 class Network(nn.Module):
@@ -50,9 +51,9 @@ class System(SplitBackbone):
         """See `tile`."""
         return self.tile
 
-    def load_pretrained(self) -> None:
+    def load_pretrained(self, weights: str = IMAGENET) -> None:
         """Refuse: nobody published weights of this encoder."""
         raise ModelError(
-            f"There are no pretrained weights for {self.options.architecture}; it starts from random ones. Set "
-            "imagenet to false."
+            f"There are no pretrained weights for {self.options.architecture}; it starts from random ones. Leave "
+            "the encoder weights out."
         )

@@ -17,6 +17,7 @@ from phaseguide.errors import ModelError
 from phaseguide.models.backbones.systems.base import Network, System
 from phaseguide.models.backbones.systems.blocks import conv_norm, enlarged, scaled
 from phaseguide.models.backbones.systems.positions import PositionEmbedding
+from phaseguide.option_values import IMAGENET
 
 STEM, STAGES, BLOCKS = 64, (256, 512, 1024), (3, 4, 9)
 """Channels and blocks of the ResNet, at a half, a quarter, an eighth and a sixteenth of the size."""
@@ -52,21 +53,25 @@ class TransUNet(System):
         """The transformer's numbers can leave the range of float16."""
         return "bfloat16"
 
-    def load_pretrained(self) -> None:
+    def load_pretrained(self, weights: str = IMAGENET) -> None:
         """Start the encoder from the paper's weights, which timm downloads where they are not at hand yet."""
         import timm
 
+        if weights != IMAGENET:
+            raise ModelError(
+                f"transunet has an encoder of its own and weights from {IMAGENET} alone, not {weights!r}."
+            )
         if self.options.decoder.get("width", 1.0) != 1.0:
             raise ModelError(
                 f"The pretrained weights of transunet are for width 1, not {self.options.decoder['width']:g}. Set "
-                "imagenet to false, or width to 1."
+                "encoder_weights to none, or width to 1."
             )
         try:
             source = timm.create_model(WEIGHTS, pretrained=True).state_dict()
         except Exception as error:  # of the hub, of the connection, of the disk
             raise ModelError(
                 f"The weights {WEIGHTS} could not be downloaded ({' '.join(str(error).split())[:200]}). Connect to the "
-                "internet once, or set imagenet to false."
+                "internet once, or set encoder_weights to none."
             ) from error
         self.net.encoder.load_state_dict(_renamed(source))
 
