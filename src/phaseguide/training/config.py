@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from phaseguide.errors import TrainingError
-from phaseguide.models.architectures import FINE, FPN, NNUNET, OWN_ENCODER, WIDTHS, takes_ratio
+from phaseguide.models.architectures import FINE, FPN, NNUNET, OWN_ENCODER, SAM, WIDTHS, takes_ratio
 from phaseguide.option_values import SEED, SYSTEMS, THREADS, TRAINING
 from phaseguide.settings import Settings, setting
 
@@ -56,6 +56,9 @@ class TrainingConfig(Settings):
     encoder: str = TRAINING["encoder"]
     decoder: dict[str, Any] = Field(default_factory=dict)  # where none is named: `DECODERS`
     width: float = setting(1.0, low=WIDTHS[0], high=WIDTHS[1])  # factor of all channels of a published system
+    one_logit: bool = (
+        False  # two phases from one channel: cross-entropy becomes binary cross-entropy with logits
+    )
     adapter: dict[str, Any] = Field(default_factory=dict)  # ``sam``: rank, blocks, base (else official)
     imagenet: bool = True  # start from ImageNet weights; for ``sam`` the decoder from that of the base
     guidance: str = TRAINING["guidance"]  # none, additive, spatial, plm, ccrm or, with crossfit, refine
@@ -183,6 +186,11 @@ class TrainingConfig(Settings):
             raise TrainingError(
                 f"width is {self.width:g}, but {self.architecture} takes its channels from its encoder and its decoder "
                 f"options. Leave width out, or choose one of {', '.join(SYSTEMS)}."
+            )
+        if self.architecture == SAM and self.one_logit:
+            raise TrainingError(
+                f"one_logit is true, but the decoder of {SAM} has a mask for each phase. Leave one_logit out, or choose "
+                "another architecture."
             )
         if self.architecture != NNUNET and not self.crop:
             raise TrainingError(
