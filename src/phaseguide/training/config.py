@@ -189,8 +189,8 @@ class TrainingConfig(Settings):
             )
         if self.architecture == SAM and self.one_logit:
             raise TrainingError(
-                f"one_logit is true, but the decoder of {SAM} has a mask for each phase. Leave one_logit out, or choose "
-                "another architecture."
+                f"one_logit is true, but the decoder of {SAM} has a mask for each phase. Leave one_logit out, or "
+                "choose another architecture."
             )
         if self.architecture != NNUNET and not self.crop:
             raise TrainingError(

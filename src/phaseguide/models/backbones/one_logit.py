@@ -27,7 +27,7 @@ class TwoScores(nn.Module):
 
 
 def build_with_one_logit(kind: type[SplitBackbone], options: BackboneOptions, n_phases: int) -> SplitBackbone:
-    """Build a backbone of a class with one channel behind its head; `ModelError` for another number of phases than 2."""
+    """Build a backbone whose head makes one channel; `ModelError` for another number of phases than two."""
     if n_phases != 2:
         raise ModelError(
             f"{ONE_LOGIT} makes two phases of one channel, but there are {n_phases}. Leave {ONE_LOGIT} out, or give "
