@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from phaseguide.datasets.folder import Item
 from phaseguide.errors import PhaseguideError
 from phaseguide.evaluation.confusion import Ints, confusion_matrix, scores_from_confusion
 from phaseguide.evaluation.evaluate import Predicted
-from phaseguide.evaluation.tables import Numbers
+from phaseguide.evaluation.tables import Numbers, over_repeats
 from phaseguide.phases import PhaseScheme
 
 SOUGHT = 2
@@ -26,7 +26,8 @@ def opened_and_closed(labels: NDArray[np.uint8], radius_px: int) -> NDArray[np.u
     from skimage.morphology import closing, disk, opening
 
     found = np.pad((labels == SOUGHT).astype(np.uint8), radius_px, mode="edge")
-    found = closing(opening(found, disk(radius_px)), disk(radius_px))
+    mark = disk(radius_px)  # type: ignore[no-untyped-call]
+    found = closing(opening(found, mark), mark)
     kept = found[radius_px : found.shape[0] - radius_px, radius_px : found.shape[1] - radius_px] > 0
     phases = (labels == 1) | (labels == SOUGHT)
     result: NDArray[np.uint8] = np.where(phases, np.where(kept, SOUGHT, 1), labels).astype(np.uint8)
@@ -39,7 +40,7 @@ class Opening:
 
     radius_px: int
     scheme: PhaseScheme
-    _confusion: Ints | None = None
+    _confusions: dict[int, Ints] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.scheme) != 2:
@@ -52,14 +53,16 @@ class Opening:
         """Count the pixels of an image."""
         mended = opened_and_closed(predicted.segmentation.labels, self.radius_px)
         counts = confusion_matrix(labels, mended, len(self.scheme))
-        self._confusion = counts if self._confusion is None else self._confusion + counts
+        before = self._confusions.get(predicted.repeat)
+        self._confusions[predicted.repeat] = counts if before is None else before + counts
 
     def finish(self) -> None:
         """Nothing is left to do."""
 
     def to_dict(self) -> Numbers | None:
-        """Return the scores over the pixels of all images and repeats; None before one was seen."""
-        if self._confusion is None:
+        """Return the scores over the pixels of all images, as means over the repeats; None before one was seen."""
+        if not self._confusions:
             return None
-        scores = scores_from_confusion(self._confusion)
-        return {"radius_px": self.radius_px, **scores.agreement(self.scheme), **scores.counts(self.scheme)}
+        scores = [scores_from_confusion(counts) for counts in self._confusions.values()]
+        tables = [{**one.agreement(self.scheme), **one.counts(self.scheme)} for one in scores]
+        return {"radius_px": self.radius_px, **over_repeats(tables, np.mean)}

@@ -7,7 +7,6 @@ with the larger score is the second one where sigmoid(z) > 0.5, and all that is 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -34,8 +33,8 @@ def build_with_one_logit(kind: type[SplitBackbone], options: BackboneOptions, n_
             "two phases."
         )
     decoder = {name: value for name, value in options.decoder.items() if name != ONE_LOGIT}
-    # Every such class takes options and K; the head ends the network.
-    backbone = cast(SplitBackbone, kind(replace(options, decoder=decoder), 1))  # type: ignore[call-arg]
+    backbone = kind(replace(options, decoder=decoder), 1)
+    # Every such network ends with its head.
     backbone.net.segmentation_head = nn.Sequential(backbone.net.segmentation_head, TwoScores())
     backbone.options = replace(backbone.options, decoder=dict(options.decoder))
     return backbone
