@@ -89,16 +89,16 @@ class Pictures:
 
     def _line(self, phase: Phase, item: Item, iou: float) -> NDArray[np.uint8]:
         """An image of the sheet: micrograph and picture side by side, under a line of text."""
-        from PIL import Image, ImageDraw
+        from PIL import Image, ImageDraw, ImageOps
 
         pixels = item.read_image().data
         scheme = PhaseScheme.from_names([phase.name])
         grey = overlay_image(pixels, np.zeros(pixels.shape[:2], dtype=np.uint8), scheme)
-        line = Image.new("RGB", (2 * _SIDE + 6, _SIDE + _TEXT), "white")
         with Image.open(self._path(phase, item.stem)) as opened:
             both = (Image.fromarray(grey), opened.convert("RGB"))
-        for place, picture in enumerate(both):
-            picture.thumbnail((_SIDE, _SIDE))
+        shown = [ImageOps.contain(one, (_SIDE, 2 * _SIDE), Image.Resampling.BOX) for one in both]
+        line = Image.new("RGB", (2 * _SIDE + 6, shown[0].height + _TEXT), "white")
+        for place, picture in enumerate(shown):
             line.paste(picture, (place * (_SIDE + 6), _TEXT))
         said = f"{item.stem}   IoU {100 * iou:.1f} %".encode("ascii", "replace").decode()
         ImageDraw.Draw(line).text((4, 5), said, fill="black")
