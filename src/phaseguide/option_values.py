@@ -39,5 +39,5 @@ ARCHITECTURE_NAMES = (
     "sam",
 )
 
-TRAINING_PRESETS = ("standard", "sam", "published")
+TRAINING_PRESETS = ("standard", "sam", "published", "binary")
 FINETUNE_PRESETS = ("fast", "score head", "adapters", "thorough", "new steel", "as published")

@@ -154,6 +154,23 @@ def test_evaluate_prints_a_table_and_writes_json(tmp_path: Path) -> None:
     fails(run("evaluate", data, "-m", other, "--device", "cpu"), "scheme.json", "made for 1 x, 2 y")
 
 
+def test_evaluate_tells_more_where_it_is_asked_to(tmp_path: Path) -> None:
+    names = ("matrix", "island")
+    data, model = tiny_dataset(tmp_path / "data", 1, names), tiny_model(tmp_path, names=names)
+    Image.fromarray(tiny_labels(n_phases=2)).save(data / "labels" / "field0.png")
+    arguments = ("evaluate", data, "-m", model, "--device", "cpu", "--overlays", tmp_path / "out")
+    asked = ("--over-iou", 0.1, "--opening", 2)
+    result = run(*arguments, *asked, "--json", tmp_path / "scores.json")
+    assert result.exit_code == 0, result.output
+    assert "IoU of at least 0.1" in result.stdout and "disk of radius 2 px" in result.stdout
+    told = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
+    assert set(told["over_iou"]["share"]) == set(names) and told["opened"]["radius_px"] == 2
+    assert (tmp_path / "out" / "2_island" / "field0.png").exists()
+    fails(run(*arguments), "out", "new or empty folder")
+    steel = tiny_model(tmp_path, file_name="steel.safetensors")
+    fails(run("evaluate", data, "-m", steel, "--opening", 2), "second of two phases", "has 3")
+
+
 def test_labels_that_do_not_fit_name_the_file(tmp_path: Path) -> None:
     data, model = tiny_dataset(tmp_path / "data", count=1), tiny_model(tmp_path)
     label = data / "labels" / "field0.png"

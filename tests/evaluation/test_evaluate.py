@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ def test_json_has_the_promised_names(folder: Path, model: LoadedModel) -> None:
     json.dumps(data, allow_nan=False)
     for part in ("pooled", "pooled_std", "pooled_p10"):
         assert set(data[part]) == {
-            "dice_mean", "dice", "miou", "iou", "accuracy", "micro_iou", "boundary_f1", "boundary_f1_mean"
+            "dice_mean", "dice", "miou", "iou", "accuracy", "micro_iou", "boundary_f1", "boundary_f1_mean",
+            "tp", "fp", "fn",
         }  # fmt: skip
         assert set(data[part]["dice"]) == set(data[part]["iou"]) == set(NAMES)
     assert {"fraction_mae_pp", "imposed_achieved_mae_pp", "asked_achieved_mae_pp"} <= set(data)
@@ -267,3 +269,26 @@ def test_own_and_achieved_are_judged_on_the_same_pixels(model: LoadedModel, tmp_
     assert result.own_fraction_mae_pp == pytest.approx(100 * np.abs(own - true).mean())
     alone, _ = run(folder, model, "none")
     assert alone.fraction_mae_pp == pytest.approx(result.own_fraction_mae_pp)
+
+
+def test_hits_false_alarms_and_misses_are_counted(folder: Path, model: LoadedModel) -> None:
+    result, predictions = run(folder, model, "none")
+    true, found = tiny_labels() == 2, [p.segmentation.labels == 2 for p in predictions]
+    name = NAMES[1]
+    assert result.pooled["tp"][name] == sum((true & one).sum() for one in found)
+    assert result.pooled["fp"][name] == sum((~true & one).sum() for one in found)
+    assert result.per_image[0]["fn"][name] == (true & ~found[0]).sum()
+
+
+def test_the_share_of_images_over_an_iou(folder: Path, model: LoadedModel) -> None:
+    result, _ = run(folder, model, "none")
+    scores = [row["iou"][NAMES[0]] for row in result.per_image]
+    assert result.over_iou(min(scores))[NAMES[0]] == 1
+    assert result.over_iou(max(scores))[NAMES[0]] == np.mean(np.array(scores) >= max(scores))
+    assert result.over_iou(max(scores) + 1e-9)[NAMES[0]] == 0
+    absent = [{**row, "iou": {**row["iou"], NAMES[2]: None}} for row in result.per_image]
+    one = [*absent[:1], {**absent[1], "iou": {**absent[1]["iou"], NAMES[2]: 0.9}}]
+    assert replace(result, per_image=tuple(absent)).over_iou(0.5)[NAMES[2]] is None
+    assert replace(result, per_image=tuple(one)).over_iou(0.5)[NAMES[2]] == 1, (
+        "an absent phase does not count"
+    )

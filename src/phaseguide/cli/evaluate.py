@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from phaseguide.cli.shared.limits import REPEATS, SEED
+from phaseguide.cli.shared.limits import MOST_OPENING, REPEATS, SEED, finite
 from phaseguide.cli.shared.output import (
     DeviceOption,
     ExactOption,
@@ -27,6 +27,8 @@ from phaseguide.cli.shared.progress import draw
 
 if TYPE_CHECKING:
     from phaseguide.evaluation.evaluate import StudyResult
+
+COUNTS = ("tp", "fp", "fn")
 
 
 def evaluate(
@@ -50,6 +52,33 @@ def evaluate(
     only: Annotated[
         list[str] | None, typer.Option(metavar="STEM", help="Evaluate only this image; may be repeated.")
     ] = None,
+    overlays: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write pictures of each phase into a new folder (white hit, cyan false alarm, magenta miss), and "
+            "sheets of the worst and best images.",
+        ),
+    ] = None,
+    over_iou: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            metavar="IOU",
+            callback=finite,
+            help="Tell the share of the images with at least this IoU.",
+        ),
+    ] = None,
+    opening: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MOST_OPENING,
+            metavar="PX",
+            help="Tell also the scores after opening and closing with a disk of this radius; two phases only.",
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     flips: FlipsOption = None,
     json_target: JsonOption = None,
@@ -64,10 +93,14 @@ def evaluate(
       phaseguide evaluate test/ --model uhcs
       phaseguide evaluate test/ -m uhcs --ratio expert:0.1 --json scores.json
       phaseguide evaluate test/ -m uhcs --ratio oracle --exact
+      phaseguide evaluate test/ -m uhcs --overlays pictures/ --over-iou 0.7
     """  # noqa: D301
     from phaseguide.datasets.folder import open_dataset
     from phaseguide.evaluation.evaluate import evaluate as run_study
+    from phaseguide.evaluation.opening import Opening
+    from phaseguide.evaluation.overlays import Pictures
     from phaseguide.evaluation.ratio_source import parse_source
+    from phaseguide.evaluation.watching import watched
     from phaseguide.models.zoo import open_model
     from phaseguide.segmentation.network.device import choose_device
 
@@ -77,9 +110,12 @@ def evaluate(
     opened = open_dataset(dataset)
     if only:
         opened = opened.only(only)
+    loaded = open_model(model)
+    pictures = None if overlays is None else Pictures(overlays)
+    mended = None if opening is None else Opening(opening, loaded.card.scheme)
     events = run_study(
         opened,
-        open_model(model),
+        loaded,
         source,
         uncertainty=unsure,
         mode=acts,
@@ -88,9 +124,14 @@ def evaluate(
         device=device,
         flips=flips,
     )
-    result = draw(events)
+    result = draw(watched(events, opened, [one for one in (pictures, mended) if one is not None]))
+    more = {
+        "over_iou": None if over_iou is None else {"iou": over_iou, "share": result.over_iou(over_iou)},
+        "opened": None if mended is None else mended.to_dict(),
+    }
     show_study(result, json_target)
-    write_json(json_target, result.to_dict())
+    _show_more(more, json_target)
+    write_json(json_target, {**result.to_dict(), **more})
 
 
 def show_study(result: StudyResult, json_target: str | None) -> None:
@@ -109,14 +150,17 @@ def show_study(result: StudyResult, json_target: str | None) -> None:
         style="bold",
         soft_wrap=True,
     )
-    table = make_table("", ("phase", "Dice %", "IoU %"))
+    table = make_table("", ("phase", "Dice %", "IoU %", "TP", "FP", "FN"))
 
     def cell(*path: str) -> str:
         mean, spread = _at(result.pooled, path), _at(result.pooled_std, path)
         return percent(mean) + (f" ± {percent(spread)}" if result.repeats > 1 and mean is not None else "")
 
+    def pixels(*path: str) -> str:
+        return f"{_at(result.pooled, path) or 0:.0f}"
+
     for name in result.scheme.names:
-        table.add_row(name, cell("dice", name), cell("iou", name))
+        table.add_row(name, cell("dice", name), cell("iou", name), *(pixels(kind, name) for kind in COUNTS))
     table.add_section()
     table.add_row("mean over phases", cell("dice_mean"), cell("miou"))
     table.add_row("all pixels", f"accuracy {cell('accuracy')}", f"micro-IoU {cell('micro_iou')}")
@@ -131,6 +175,23 @@ def show_study(result: StudyResult, json_target: str | None) -> None:
         )
     if result.asked_achieved_mae_pp is not None:
         console.print(f"Achieved and asked differ by {result.asked_achieved_mae_pp:.3f} percentage points.")
+
+
+def _show_more(more: dict[str, Any], json_target: str | None) -> None:
+    """Print what was asked for beside the study."""
+    console = page(json_target)
+    if over := more["over_iou"]:
+        shares = ", ".join(f"{name} {percent(share)} %" for name, share in over["share"].items())
+        console.print(f"Images with an IoU of at least {over['iou']:g}: {shares}.", soft_wrap=True)
+    if opened := more["opened"]:
+        scores = ", ".join(
+            f"{name} IoU {percent(iou)} %, " + ", ".join(f"{k.upper()} {opened[k][name]:.0f}" for k in COUNTS)
+            for name, iou in opened["iou"].items()
+        )
+        radius = opened["radius_px"]
+        console.print(
+            f"After opening and closing with a disk of radius {radius} px: {scores}.", soft_wrap=True
+        )
 
 
 def _at(table: dict[str, Any], path: tuple[str, ...]) -> float | None:

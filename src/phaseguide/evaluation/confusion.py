@@ -58,13 +58,16 @@ def _codes(labels: NDArray[Any], n_phases: int, what: str) -> NDArray[np.intp]:
 class Scores:
     """Agreement of a prediction with true labels, per phase of shape (K,), in [0, 1].
 
-    ``dice`` and ``iou`` are NaN for a phase that is in neither map, and their means leave it out. ``micro_iou`` is
-    pixels with the right phase over those in the union of true and predicted phase, summed over the phases: the number
-    that the NASA benchmarks give. ``fraction_error`` is predicted minus true area share, ``fraction_mae`` the mean of
-    its magnitude, ``total_variation`` the share of the area that would have to change its phase to make the
-    compositions equal.
+    ``tp``, ``fp`` and ``fn`` are pixels: hits, false alarms and misses. ``dice`` and ``iou`` are NaN for a phase that
+    is in neither map, and their means leave it out. ``micro_iou`` is pixels with the right phase over those in the
+    union of true and predicted phase, summed over the phases: the number that the NASA benchmarks give.
+    ``fraction_error`` is predicted minus true area share, ``fraction_mae`` the mean of its magnitude,
+    ``total_variation`` the share of the area that would have to change its phase to make the compositions equal.
     """
 
+    tp: Floats
+    fp: Floats
+    fn: Floats
     dice: Floats
     iou: Floats
     dice_mean: float
@@ -85,6 +88,10 @@ class Scores:
             "accuracy": plain(self.accuracy),
             "micro_iou": plain(self.micro_iou),
         }
+
+    def counts(self, scheme: PhaseScheme) -> dict[str, Any]:
+        """Return hits, false alarms and misses in pixels, by phase name."""
+        return {name: named(getattr(self, name), scheme) for name in ("tp", "fp", "fn")}
 
     def to_dict(self, scheme: PhaseScheme) -> dict[str, Any]:
         """Return plain numbers for JSON, per-phase ones by phase name; NaN becomes None.
@@ -117,6 +124,9 @@ def scores_from_confusion(confusion: NDArray[Any]) -> Scores:
     # Every pixel is in the union of its true phase, and once more in that of a predicted one if wrong.
     union = 2 * total - none - float(hit.sum())
     return Scores(
+        tp=hit,
+        fp=predicted - hit,
+        fn=true - hit,
         dice=dice,
         iou=iou,
         dice_mean=float(mean_known(dice)),

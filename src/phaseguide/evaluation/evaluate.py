@@ -53,7 +53,8 @@ class Predicted:
 class StudyResult:
     """Numbers of a study; shares and scores in [0, 1], ``_pp`` in percentage points.
 
-    ``pooled`` (with ``_std`` and ``_p10``): scores over the pixels of all images together, as mean, standard deviation
+    ``pooled`` (with ``_std`` and ``_p10``): scores, and hits, false alarms and misses in pixels (``tp``, ``fp``,
+    ``fn``), over the pixels of all images together, as mean, standard deviation
     and tenth percentile over the repeats; None for a phase that is in no image. ``boundary_f1`` are means over images
     instead, since boundaries cannot be pooled. ``per_image``: the same for each image, with its shares, as means over
     the repeats, and each repeat by itself under ``repeats``. True shares are those of the labelled pixels;
@@ -82,8 +83,17 @@ class StudyResult:
     imposed_achieved_mae_pp: float | None
     asked_achieved_mae_pp: float | None
 
+    def over_iou(self, limit: float) -> dict[str, float | None]:
+        """Share of the images in which a phase has at least this IoU (mean over the repeats), by its name.
+
+        Images that neither hold the phase nor were said to are left out; None where all are.
+        """
+        scores = np.array([list(row["iou"].values()) for row in self.per_image], dtype=np.float64)
+        reached = np.where(np.isnan(scores), np.nan, scores >= limit)
+        return named(mean_known(reached, axis=0), self.scheme)
+
     def to_dict(self) -> Numbers:
-        """Return what ``phaseguide evaluate --json`` writes."""
+        """Return what ``phaseguide evaluate --json`` writes of the study itself."""
         return {
             "model": self.model,
             "ratio": str(self.source),
@@ -268,7 +278,7 @@ class _Image:
         return np.abs([scores_from_confusion(c).fraction_error for c in self.confusions])
 
     def to_dict(self, scheme: PhaseScheme) -> Numbers:
-        tables = [scores_from_confusion(c).agreement(scheme) for c in self.confusions]
+        tables = [_table(c, scheme) for c in self.confusions]
         return {
             "stem": self.stem,
             **over_repeats(tables, np.mean),
@@ -321,12 +331,16 @@ def _summarise(
 
 def _pooled_table(images: list[_Image], repeat: int, scheme: PhaseScheme) -> Numbers:
     boundaries = np.array([i.boundaries[repeat] for i in images])
-    pooled = scores_from_confusion(np.sum([i.confusions[repeat] for i in images], axis=0))
     return {
-        **pooled.agreement(scheme),
+        **_table(np.sum([i.confusions[repeat] for i in images], axis=0), scheme),
         "boundary_f1": named(mean_known(boundaries, axis=0), scheme),
         "boundary_f1_mean": plain(mean_known(boundaries)),
     }
+
+
+def _table(confusion: NDArray[np.int64], scheme: PhaseScheme) -> Numbers:
+    scores = scores_from_confusion(confusion)
+    return {**scores.agreement(scheme), **scores.counts(scheme)}
 
 
 def _mean_gap_pp(gaps: list[Floats]) -> float | None:

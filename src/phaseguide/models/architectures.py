@@ -26,6 +26,8 @@ ARCHITECTURES = {
     "deeplabv3plus": "DeepLabV3Plus",
     "segformer": "Segformer",
 }
+ONE_LOGIT = "one_logit"
+"""Option of every decoder but that of `SAM`: two phases from one channel."""
 OWN_ENCODER = "own"
 """What the encoder of a published system is called: it has no other."""
 NNUNET = "nnunet"
@@ -128,6 +130,8 @@ _DECODERS: dict[str, dict[str, Check]] = {
 _DECODERS[NNUNET]["stages"] = _whole(3, 11)
 _DECODERS["elunet"]["channels"] = _whole(1, 256)
 _DECODERS["uctransnet"] |= {"heads": _whole(1, 16), "layers": _whole(1, 16)}
+for _known in (options for name, options in _DECODERS.items() if name != SAM):
+    _known[ONE_LOGIT] = _one_of(True)
 _ADAPTER: dict[str, Check] = {
     "rank": _whole(0, 65536),
     "blocks": _whole(0, 64),

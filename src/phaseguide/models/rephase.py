@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from phaseguide.errors import ModelError
+from phaseguide.models.architectures import ONE_LOGIT
 from phaseguide.models.card import DEFAULT_OWN_ERROR, CalibrationCard, Card
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.phases import Phase, PhaseScheme
@@ -100,6 +101,9 @@ def _regrown(
     from phaseguide.models.on_meta import on_meta
     from phaseguide.models.segmenter import GuidedSegmenter
 
+    if old.backbone.options.decoder.get(ONE_LOGIT):
+        return _renamed_of_one_logit(old, scheme, rows)
+
     def build(n_phases: int) -> dict[str, Tensor]:
         phases = PhaseScheme.from_names(f"phase {i}" for i in range(1, n_phases + 1))
         with on_meta():  # shapes are all that is wanted
@@ -122,6 +126,23 @@ def _regrown(
         if parents := rows[int(number)]:
             target[name] = torch.stack([source[f"{place}.{p}.{rest}"] for p in parents]).mean(0)
     new.load_state_dict(target)
+    new.eval()
+    return new
+
+
+def _renamed_of_one_logit(
+    old: GuidedSegmenter, scheme: PhaseScheme, rows: Sequence[tuple[int, ...]]
+) -> GuidedSegmenter:
+    """Two phases that are made of one channel can be called otherwise, and nothing else."""
+    from phaseguide.models.segmenter import GuidedSegmenter
+
+    if list(rows) != [(0,), (1,)]:
+        raise ModelError(
+            f"The model makes its phases ({old.scheme.describe()}) of one channel, so they can be renamed, but not "
+            f"added to, merged or reordered. Train a model without {ONE_LOGIT} for that."
+        )
+    new = GuidedSegmenter(old.backbone.options, old.guidance_options, scheme)
+    new.load_state_dict(old.state_dict())
     new.eval()
     return new
 

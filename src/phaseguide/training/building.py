@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from phaseguide.errors import TrainingError
+from phaseguide.models.architectures import ONE_LOGIT
 from phaseguide.models.backbones.base import BackboneOptions
 from phaseguide.models.guidance import GUIDANCE
 from phaseguide.models.refinement import REFINE
@@ -49,9 +50,13 @@ def build_model(
         torch.manual_seed(config.seed)
         if start is not None:
             return with_guidance(start, guidance)
-        width = {"width": config.width} if config.architecture in SYSTEMS else {}
+        decoder = {
+            **({"width": config.width} if config.architecture in SYSTEMS else {}),
+            **({ONE_LOGIT: True} if config.one_logit else {}),
+            **config.decoder,
+        }
         backbone = BackboneOptions(
-            config.architecture, config.encoder, channels, {**width, **config.decoder}, dict(config.adapter)
+            config.architecture, config.encoder, channels, decoder, dict(config.adapter)
         )
         model = GuidedSegmenter(backbone, guidance, scheme)
         if (sam := sam_backbone(model)) is not None:

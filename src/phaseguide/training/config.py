@@ -68,6 +68,9 @@ class TrainingConfig(Settings):
     encoder: str = TRAINING["encoder"]
     decoder: dict[str, Any] = Field(default_factory=dict)  # where none is named: `DECODERS`
     width: float = setting(1.0, low=WIDTHS[0], high=WIDTHS[1])  # factor of all channels of a published system
+    one_logit: bool = (
+        False  # two phases from one channel: cross-entropy becomes binary cross-entropy with logits
+    )
     adapter: dict[str, Any] = Field(default_factory=dict)  # ``sam``: rank, blocks, base (else official)
     encoder_weights: str = TRAINING[
         "encoder_weights"
@@ -201,6 +204,11 @@ class TrainingConfig(Settings):
             raise TrainingError(
                 f"width is {self.width:g}, but {self.architecture} takes its channels from its encoder and its decoder "
                 f"options. Leave width out, or choose one of {', '.join(SYSTEMS)}."
+            )
+        if self.architecture == SAM and self.one_logit:
+            raise TrainingError(
+                f"one_logit is true, but the decoder of {SAM} has a mask for each phase. Leave one_logit out, or "
+                "choose another architecture."
             )
         if self.architecture != NNUNET and not self.crop:
             raise TrainingError(

@@ -9,7 +9,7 @@ from phaseguide.errors import TrainingError
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.departures import PUBLISHED, compare
 
-STANDARD, SAM = "standard", "sam"
+STANDARD, SAM, BINARY = "standard", "sam", "binary"
 
 _SAM_NETWORK: dict[str, Any] = {
     "architecture": "sam",
@@ -60,6 +60,23 @@ us than that there were some, so the smallest usual set is taken: quarter turns,
 which leave the ratio of a window what it is. Side and overlap of the windows are not said either, nor the encoder. With
 a batch of 8 no batch norm is kept from moving."""
 
+_BINARY: dict[str, Any] = {
+    **_PLAIN,
+    "architecture": "unet_2015",
+    "one_logit": True,
+    "guidance": "none",
+    "guidance_scales": 1,
+    "crop": 768,
+    "batch": 16,
+    "optimiser": "adam",
+    "learning_rate": 1e-4,
+    "dice_weight": 0.0,
+    "composition_weight": 0.0,
+}
+"""The U-Net of 2015 for two phases, as it is used on martensite-austenite islands: binary cross-entropy of one logit
+and nothing else, Adam at 1e-4, batches of 16. There whole images of 768 x 1024 px are shown; crops here are squares of
+the shorter side. What is not known of those runs is as plain as in `_PLAIN`."""
+
 TRAINING_PRESETS: dict[str, dict[str, Any]] = {
     STANDARD: {},
     # A Phase Learning Module as wide as published, for 40 epochs. Rates are lower than those of a small network that
@@ -74,6 +91,7 @@ TRAINING_PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate": 3e-4,
     },
     PUBLISHED: {"protocol": PUBLISHED, **_STATED, **_PLAIN},
+    BINARY: _BINARY,
 }
 """Settings that differ from those of `TrainingConfig`."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pkgutil import resolve_name
 
-from phaseguide.models.architectures import ARCHITECTURES, FINE, NNUNET, SAM, check_backbone
+from phaseguide.models.architectures import ARCHITECTURES, FINE, NNUNET, ONE_LOGIT, SAM, check_backbone
 from phaseguide.models.backbones.base import Backbone, BackboneOptions
 
 BACKBONES: dict[str, str] = {
@@ -34,5 +34,10 @@ def build_backbone(options: BackboneOptions, n_phases: int) -> Backbone:
         Unknown architecture or encoder, options that do not go together, or a package that is missing.
     """
     check_backbone(options.architecture, options.encoder, options.decoder, options.adapter)
-    backbone: Backbone = resolve_name(BACKBONES[options.architecture])(options, n_phases)
+    kind = resolve_name(BACKBONES[options.architecture])
+    if options.decoder.get(ONE_LOGIT):
+        from phaseguide.models.backbones.one_logit import build_with_one_logit
+
+        return build_with_one_logit(kind, options, n_phases)
+    backbone: Backbone = kind(options, n_phases)
     return backbone
