@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from phaseguide.errors import ModelError, TrainingError
+from phaseguide.errors import ModelError, PhaseguideError, TrainingError
 from phaseguide.events import Notice
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.run import finetune
@@ -98,6 +98,11 @@ def test_older_records_say_imagenet(architecture: str, imagenet: bool, weights: 
     assert cfg.is_recorded_as({**record, "imagenet": imagenet})
     assert TrainingConfig.from_dict({**record, "imagenet": imagenet}) == cfg
     assert not cfg.is_recorded_as({**record, "imagenet": not imagenet})
+
+
+def test_the_older_name_beside_the_present_one_is_refused() -> None:
+    with pytest.raises(PhaseguideError, match="imagenet is an older name of encoder_weights"):
+        TrainingConfig().changed(imagenet=False)
 
 
 def test_options_of_another_decoder_are_not_taken_over() -> None:

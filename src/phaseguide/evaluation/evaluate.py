@@ -37,6 +37,7 @@ from phaseguide.models.model_file import LoadedModel
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.ratios import Ratio, ratio_from_labels, total_variation
 from phaseguide.segmentation.request import AUTO, Mode, Request, Segmentation
+from phaseguide.segmentation.review.advice import describe_no_feedback
 from phaseguide.segmentation.session import Session
 
 
@@ -162,6 +163,8 @@ def evaluate(
         partial := describe_partial({k: 1 - n[0] / n.sum() for k, n in counts.items()})
     ):
         said.add(partial)
+    if source.estimator == "autoregressive" and not model.card.guidance.acts_inside:
+        said.add(describe_no_feedback(model.card))
     yield from map(Notice, sorted(said))
     for index, item in enumerate(items):
         session = None if sessions is None else sessions.get(item.stem)

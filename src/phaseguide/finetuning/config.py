@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from phaseguide.models.architectures import REFINE
 from phaseguide.option_values import SEED, THREADS
 from phaseguide.settings import Settings, setting
 from phaseguide.training.departures import PUBLISHED, compare
@@ -167,7 +168,7 @@ class FinetuneConfig(Settings):
     @field_validator("guidance", mode="before")
     @classmethod
     def _acts_in_the_network(cls, value: Any) -> Any:
-        if value == "refine":
+        if value == REFINE:
             raise ValueError(
                 "guidance is 'refine', which is learnt from models of folds and so only on a data set (train DATASET "
                 "--set crossfit=5). Choose none, additive, spatial, plm or ccrm, or leave it out."

@@ -10,8 +10,8 @@ import torch
 from phaseguide.errors import TrainingError
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.material import Prepared
+from phaseguide.models.architectures import REFINE
 from phaseguide.models.card import GuidanceCard
-from phaseguide.models.refinement import REFINE
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
 from phaseguide.training.building import is_same_guidance, tell_exchanged
 from phaseguide.training.config import RECOMMENDED, TrainingConfig

@@ -26,6 +26,8 @@ ARCHITECTURES = {
     "deeplabv3plus": "DeepLabV3Plus",
     "segformer": "Segformer",
 }
+REFINE = "refine"
+"""Guidance on scores (`phaseguide.models.refinement`); every other kind acts in the network."""
 ONE_LOGIT = "one_logit"
 """Option of every decoder but that of `SAM`: two phases from one channel."""
 OWN_ENCODER = "own"
@@ -154,7 +156,7 @@ _GUIDANCE: dict[str, dict[str, Check]] = {
         "gates": _one_of("maps", "scalars"),
     },
     "ccrm": {"coordinates": _FLAG, "use_gate": _FLAG, "delta": _STRENGTH},
-    "refine": {"width": _whole(4, 256), "levels": _whole(1, 5)},
+    REFINE: {"width": _whole(4, 256), "levels": _whole(1, 5)},
 }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from phaseguide.models.architectures import takes_ratio
+from phaseguide.models.architectures import REFINE, takes_ratio
 from phaseguide.models.old_names import current_options
 from phaseguide.models.training_record import check_record
 from phaseguide.phases import MAX_PHASES, PhaseScheme
@@ -66,6 +66,11 @@ class GuidanceCard(_Section):
     def takes_ratio(self) -> bool:
         """Whether a ratio can act in the network or on its scores; else it acts by matching only."""
         return takes_ratio(self.kind, self.options)
+
+    @property
+    def acts_inside(self) -> bool:
+        """Whether a ratio can act in the network itself, where the model's own areas are news to it; not on scores."""
+        return self.takes_ratio and self.kind != REFINE
 
     @model_validator(mode="before")
     @classmethod

@@ -10,10 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from phaseguide.models.architectures import check_guidance
-
-REFINE = "refine"
-"""Kind of guidance that this is, in cards and settings."""
+from phaseguide.models.architectures import REFINE, check_guidance
 
 FLOOR_LOG = -12.0
 """Log probabilities below it count as it."""

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from phaseguide.errors import ModelError
-from phaseguide.models.architectures import takes_ratio
+from phaseguide.models.architectures import REFINE, takes_ratio
 from phaseguide.models.backbones.base import BackboneOptions, Features
 from phaseguide.models.backbones.registry import build_backbone
 from phaseguide.models.guidance import build_guidance
-from phaseguide.models.refinement import REFINE, ScoreRefinement, build_refinement
+from phaseguide.models.refinement import ScoreRefinement, build_refinement
 from phaseguide.phases import PhaseScheme
 
 if TYPE_CHECKING:

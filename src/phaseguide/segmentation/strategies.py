@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from phaseguide.errors import MicrographError
 from phaseguide.events import Notice, Progress
 from phaseguide.models.card import Card
-from phaseguide.models.refinement import REFINE
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import (
     FLOOR,
@@ -256,7 +255,7 @@ def by_region(task: Task, asked: Ratio | None) -> Steps:
 def found_by_model(task: Task) -> Steps:
     """Let the model find the ratio, and match the calibrated scores to it, or ask the network that knows it."""
     request, scoring, card = task.request, task.scoring, task.card
-    if request.estimator == "autoregressive" and card.guidance.takes_ratio and card.guidance.kind != REFINE:
+    if request.estimator == "autoregressive" and card.guidance.acts_inside:
         return (yield from _fed_back(task))
     notices: tuple[str, ...] = ()
     if request.estimator == "prior-shift":

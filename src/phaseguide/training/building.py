@@ -10,10 +10,9 @@ from typing import Any
 import torch
 
 from phaseguide.errors import TrainingError
-from phaseguide.models.architectures import ONE_LOGIT
+from phaseguide.models.architectures import ONE_LOGIT, REFINE
 from phaseguide.models.backbones.base import BackboneOptions
 from phaseguide.models.guidance import GUIDANCE
-from phaseguide.models.refinement import REFINE
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
 from phaseguide.option_values import NO_WEIGHTS, SYSTEMS
 from phaseguide.phases import PhaseScheme

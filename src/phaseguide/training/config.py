@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from phaseguide.errors import TrainingError
-from phaseguide.models.architectures import FINE, FPN, NNUNET, OWN_ENCODER, SAM, WIDTHS, takes_ratio
+from phaseguide.models.architectures import FINE, FPN, NNUNET, OWN_ENCODER, REFINE, SAM, WIDTHS, takes_ratio
 from phaseguide.models.backbones.pretrained import check_weights
 from phaseguide.option_values import IMAGENET, NO_WEIGHTS, SAM_BASE, SEED, SYSTEMS, THREADS, TRAINING
 from phaseguide.settings import Settings, setting
@@ -28,11 +28,13 @@ DECODERS: dict[str, dict[str, Any]] = {FPN: _PYRAMID, FINE: _PYRAMID}
 
 
 def with_encoder_weights(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings, with ``encoder_weights`` where an older record has ``imagenet``."""
+    """Settings, with ``encoder_weights`` where an older record has ``imagenet``; `ValueError` for both names."""
     found = dict(settings)
     if "imagenet" in found:
+        if "encoder_weights" in found:
+            raise ValueError("imagenet is an older name of encoder_weights. Give encoder_weights alone.")
         begun = SAM_BASE if found.get("architecture") == SAM else IMAGENET
-        found.setdefault("encoder_weights", begun if found.pop("imagenet") else NO_WEIGHTS)
+        found["encoder_weights"] = begun if found.pop("imagenet") else NO_WEIGHTS
     return found
 
 
@@ -159,7 +161,7 @@ class TrainingConfig(Settings):
             raise ValueError(
                 "schedule is 'guidance', but guidance is 'none'. Choose additive, spatial, plm or ccrm."
             )
-        if self.guidance == "refine" and self.schedule != "staged":
+        if self.guidance == REFINE and self.schedule != "staged":
             raise ValueError(
                 f"guidance is 'refine', which is learnt after the networks, but schedule is {self.schedule!r}. Take "
                 "schedule 'staged', or guidance that acts in the network."

@@ -63,6 +63,11 @@ PUBLISHED = (
 )  # fmt: skip
 
 
+QUICK = (
+    "--epochs", "1", "--crop", "32", "--threads", "1", "--device", "cpu", "--set", "guidance_epochs=1",
+)  # fmt: skip
+
+
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["train", *map(str, arguments)])
 
@@ -92,23 +97,11 @@ def test_trained_as_published_by_one_word(tmp_path: Path) -> None:
 
 def test_what_is_not_asked_for_stays_the_guidance_of_the_start(tmp_path: Path) -> None:
     folder, start = tiny_dataset(tmp_path / "data", 3), tiny_model(tmp_path, "plm")
-    quick = (
-        "--epochs",
-        "1",
-        "--crop",
-        "32",
-        "--threads",
-        "1",
-        "--device",
-        "cpu",
-        "--set",
-        "guidance_epochs=1",
-    )
-    kept = run(folder, "--out", tmp_path / "a.safetensors", "--from", start, *quick)
+    kept = run(folder, "--out", tmp_path / "a.safetensors", "--from", start, *QUICK)
     assert kept.exit_code == 0 and "dropped" not in kept.output, kept.output
     assert load_model(tmp_path / "a.safetensors").card.guidance.kind == "plm"
     other = run(
-        folder, "--out", tmp_path / "b.safetensors", "--from", start, *quick, "--guidance", "additive"
+        folder, "--out", tmp_path / "b.safetensors", "--from", start, *QUICK, "--guidance", "additive"
     )
     assert other.exit_code == 0, other.output
     assert "(plm, scales: 1) is dropped; a fresh module (additive, scales: 4)" in " ".join(
@@ -123,12 +116,11 @@ def test_guidance_on_scores_of_the_start_is_left_out_without_folds_and_that_is_t
         tiny_model(tmp_path, "refine"),
         tmp_path / "a.safetensors",
     )
-    quick = ("--epochs", 1, "--crop", 32, "--threads", 1, "--device", "cpu")
-    ran = run(folder, "--out", out, "--from", start, *quick)
+    ran = run(folder, "--out", out, "--from", start, *QUICK)
     assert ran.exit_code == 0, ran.output
     assert "guidance on scores (refine) of the model to start from" in " ".join(ran.output.split())
     assert load_model(out).card.guidance.kind == "none"
-    asked = run(folder, "--out", tmp_path / "b.safetensors", "--from", start, *quick, "--guidance", "refine")
+    asked = run(folder, "--out", tmp_path / "b.safetensors", "--from", start, *QUICK, "--guidance", "refine")
     assert asked.exit_code == 2 and "Add folds" in asked.stderr
 
 
@@ -203,20 +195,8 @@ def test_where_all_images_are_to_teach_those_that_judged_the_start_teach_too(tmp
 
 def test_a_published_system_by_its_name(tmp_path: Path) -> None:
     folder, out = tiny_dataset(tmp_path / "data", 3), tmp_path / "elu.safetensors"
-    quick = (
-        "--epochs",
-        "1",
-        "--crop",
-        "32",
-        "--threads",
-        "1",
-        "--device",
-        "cpu",
-        "--set",
-        "guidance_epochs=1",
-    )
     system = ("--architecture", "elunet", "--guidance", "plm", "--set", "width=0.5")
-    ran = run(folder, "--out", out, *system, *quick)
+    ran = run(folder, "--out", out, *system, *QUICK)
     assert ran.exit_code == 0, ran.output
     card = load_model(out).card
     assert (card.backbone.architecture, card.backbone.encoder) == ("elunet", "own")

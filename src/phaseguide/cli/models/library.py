@@ -128,7 +128,8 @@ def _card_rows(card: Card, path: Path) -> list[tuple[str, str]]:
         (
             "ratio acts",
             card.inference.mode
-            + (f", {len(card.inference.views)} views averaged" if len(card.inference.views) > 1 else ""),
+            + (f", {len(card.inference.views)} views averaged" if len(card.inference.views) > 1 else "")
+            + (", all but the first where it is unsure" if card.inference.unsure_below else ""),
         ),
         ("parent", parent_name(card)),
         ("trained on", ", ".join(images.get("train", []))),
@@ -136,7 +137,12 @@ def _card_rows(card: Card, path: Path) -> list[tuple[str, str]]:
         *((f"scores, {name}", score_text(scores)) for name, scores in card.scores.items()),
         (
             "own error",
-            f"{', '.join(f'{e:.2f}' for e in card.calibration.own_error)} ({card.calibration.source})",
+            "in the logarithm of an area, root mean square: "
+            + ", ".join(
+                f"{phase.name} {error:.2f}"
+                for phase, error in zip(card.scheme, card.calibration.own_error, strict=True)
+            )
+            + f" ({card.calibration.source})",
         ),
         ("data licence", card.data_licence),
         ("model licence", card.model_licence),

@@ -46,9 +46,9 @@ def dataset_config(
     ``folds`` says whether the run has fold models, from which guidance on scores can be learnt anew.
     """
     from phaseguide.jobs.finetune_start import sam_size
+    from phaseguide.models.architectures import REFINE
     from phaseguide.models.card import GuidanceCard
     from phaseguide.models.model_file import read_card
-    from phaseguide.models.refinement import REFINE
     from phaseguide.models.zoo import find_model
     from phaseguide.segmentation.network.device import choose_device
     from phaseguide.training.departures import PUBLISHED

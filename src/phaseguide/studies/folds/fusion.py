@@ -8,9 +8,9 @@ from pathlib import Path
 
 from phaseguide.datasets.folder import Dataset
 from phaseguide.events import Notice, Progress
+from phaseguide.models.architectures import REFINE
 from phaseguide.models.card import GuidanceCard, InferenceCard
 from phaseguide.models.model_file import LoadedModel
-from phaseguide.models.refinement import REFINE
 from phaseguide.models.segmenter import GuidanceOptions, with_guidance
 from phaseguide.studies.folds.rows import FoldModel
 from phaseguide.training.crossfit.calibrate import calibrate_on

@@ -19,9 +19,9 @@ from phaseguide.errors import TrainingError
 from phaseguide.events import Notice, Progress
 from phaseguide.files.atomic import write_bytes
 from phaseguide.micrographs.records import sha256_of_file
-from phaseguide.models.architectures import check_guidance
+from phaseguide.models.architectures import REFINE, check_guidance
 from phaseguide.models.card import CalibrationCard
-from phaseguide.models.refinement import OPEN, REFINE, ScoreRefinement, build_refinement
+from phaseguide.models.refinement import OPEN, ScoreRefinement, build_refinement
 from phaseguide.phases import EXCLUDED
 from phaseguide.ratios import Ratio, blend_ratios, draw_statement
 from phaseguide.segmentation.matching.match import Matcher

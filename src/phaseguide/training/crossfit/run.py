@@ -17,9 +17,10 @@ from phaseguide.datasets.folder import Dataset
 from phaseguide.errors import TrainingError
 from phaseguide.evaluation.confusion import scores_from_confusion
 from phaseguide.events import Finished, Notice, Progress
+from phaseguide.models.architectures import REFINE
 from phaseguide.models.card import CalibrationCard, GuidanceCard, InferenceCard
 from phaseguide.models.model_file import LoadedModel
-from phaseguide.models.refinement import REFINE, ScoreRefinement
+from phaseguide.models.refinement import ScoreRefinement
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
 from phaseguide.option_values import SEED
 from phaseguide.phases import PhaseScheme

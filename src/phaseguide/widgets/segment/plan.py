@@ -200,13 +200,13 @@ class Planner:
         if len(planes.data_shape(image)) < 2:
             raise MicrographError(f"{image.name}: is no image of rows and columns. Choose another layer.")
         asked = state.asked
-        guidance = model.card.guidance
-        acts_inside = guidance.takes_ratio and guidance.kind != "refine"  # which acts on scores
         return InspectionRequest(
             model.path,
             plane_reader(planes.full_data(image), state.plane, rgb=image.rgb),
             plane_name(image.name, state.plane),
-            validate_ratio(asked, model.scheme) if asked is not None and acts_inside else None,
+            validate_ratio(asked, model.scheme)
+            if asked is not None and model.card.guidance.acts_inside
+            else None,
             middle_on_show(self._viewer, image),
             state.options.device,
             state.options.invert,
