@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from phaseguide.training.augmentation import jitter_brightness, random_grid, sample_crop
+from phaseguide.training.augmentation import jitter_brightness, random_grid, sample_crop, some_inverted
+from phaseguide.training.config import TrainingConfig
+from phaseguide.training.drawing import vary_appearance
 
 
 def test_image_and_labels_are_resampled_alike_and_no_label_is_invented() -> None:
@@ -35,3 +37,23 @@ def test_same_seed_same_crops_other_seed_others() -> None:
     assert torch.equal(draw(3), draw(3))
     assert not torch.equal(draw(3), draw(4))
     assert bool(torch.isfinite(draw(3)).all())
+
+
+def test_a_share_of_the_crops_is_inverted_and_none_of_the_others_changes() -> None:
+    images = torch.rand(200, 1, 2, 2) - 0.5
+    shown = some_inverted(images, 0.3, torch.Generator().manual_seed(0))
+    inverted = (shown == -images).all((1, 2, 3))
+    assert 40 < int(inverted.sum()) < 80
+    assert torch.equal(shown[~inverted], images[~inverted])
+
+
+def test_bright_is_dark_only_where_the_settings_say_so() -> None:
+    images = torch.linspace(-1, 1, 64).expand(4, 1, 64, 64)
+
+    def rising(inverted: float) -> bool:
+        config = TrainingConfig(inverted=inverted)
+        shown = vary_appearance(images, config, 0.0, torch.Generator().manual_seed(3))
+        return bool((shown[..., -8:].mean() > shown[..., :8].mean()).item())
+
+    assert rising(0.0)
+    assert not rising(1.0)

@@ -89,6 +89,12 @@ def vary_light(images: Tensor, generator: torch.Generator) -> Tensor:
     return images * (1 + 0.2 * u[0]) + 0.2 * u[1]
 
 
+def some_inverted(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Turn bright into dark in a share of the crops, as another detector or etchant does; images (B, C, H, W)."""
+    inverted = torch.rand(len(images), 1, 1, 1, generator=generator) < share
+    return torch.where(inverted, -images, images)
+
+
 def jitter_brightness(images: Tensor, degrade: float, generator: torch.Generator) -> Tensor:
     """Vary what differs between microscopes and preparations; labels stay as they are.
 

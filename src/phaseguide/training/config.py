@@ -124,6 +124,7 @@ class TrainingConfig(Settings):
     )  # largest standard deviation in log space; drawn per crop; 0 shows exact ratios
     degrade: float = setting(0.15, low=0.0, high=1.0)  # share of crops that are degraded heavily
     augment_scale: float = setting(0.4, low=0.0, high=2.0)  # crops are zoomed by up to exp(+-this)
+    inverted: float = setting(0.0, low=0.0, high=1.0)  # share of crops in which bright is dark
     average: float = setting(0.98, low=0.0, high=0.9999)  # decay; the averaged model is validated and kept
     patience: int = setting(
         TRAINING["patience"], low=0, high=100_000

@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 
 from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
-from phaseguide.training.augmentation import plain_grid, random_grid, sample_crop
+from phaseguide.training.augmentation import (
+    jitter_brightness,
+    plain_grid,
+    random_grid,
+    sample_crop,
+    some_inverted,
+    vary_light,
+)
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.data import TrainingData, TrainingImage
 from phaseguide.training.losses import crop_ratios
@@ -33,6 +40,17 @@ def grid_drawer(config: TrainingConfig) -> GridDrawer:
         return random_grid(height, width, crop, config.augment_scale, generator)
 
     return draw
+
+
+def vary_appearance(
+    images: Tensor, config: TrainingConfig, degrade: float, generator: torch.Generator
+) -> Tensor:
+    """Vary what differs between microscopes, detectors and preparations, as the settings say; labels stay."""
+    if config.augmentation == "plain":
+        return vary_light(images, generator)
+    if config.inverted:
+        images = some_inverted(images, config.inverted, generator)
+    return jitter_brightness(images, degrade, generator)
 
 
 def draw_crops(

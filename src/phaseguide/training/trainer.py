@@ -19,7 +19,6 @@ from phaseguide.models.checksums import tensors_sha256
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, with_guidance
 from phaseguide.segmentation.network.device import choose_device
 from phaseguide.training.adapters import encoded, too_large, use_checkpointing
-from phaseguide.training.augmentation import jitter_brightness, vary_light
 from phaseguide.training.building import build_model, check_folds_for_refining, tell_dropped
 from phaseguide.training.checkpoint import (
     DamagedCheckpointError,
@@ -34,7 +33,7 @@ from phaseguide.training.config import TrainingConfig
 from phaseguide.training.data import TrainingData, data_sha256
 from phaseguide.training.departures import tell_departures
 from phaseguide.training.describing import describe_model, describe_run, tell_data
-from phaseguide.training.drawing import REDRAWS, can_have_ratio, no_ratio
+from phaseguide.training.drawing import REDRAWS, can_have_ratio, no_ratio, vary_appearance
 from phaseguide.training.dropout import own_draws, own_dropout, own_threads
 from phaseguide.training.events import EpochDone, TrainingResult
 from phaseguide.training.losses import segmentation_loss
@@ -278,10 +277,7 @@ class _Run:
         pixels, labels, ratios = self.feed.draw(number, self.generator, redraws)
         if needs_ratio and bool(torch.isnan(ratios).any(1).all()):
             return None
-        if c.augmentation == "plain":
-            images = vary_light(pixels, self.generator)
-        else:
-            images = jitter_brightness(pixels, stage.degrade, self.generator)
+        images = vary_appearance(pixels, c, stage.degrade, self.generator)
         given = noisy_ratios(ratios, stage.ratio_dropout, c.ratio_noise, self.generator)
         images = images.to(self.device, memory_format=torch.channels_last)
         labels = labels.to(self.device)
