@@ -28,7 +28,7 @@ SHAPES = {
     "uhcs0220": (484, 645),
     "uhcs0495": (484, 645),
     "spot2_0d_0": (512, 512),
-    "040617_2_S127_20015": (1024, 1024),
+    "070516_1_S1160030": (1024, 1024),
 }
 PHASES = {
     "uhcs": ("denuded ferrite", "carbide network", "spheroidite", "Widmanstätten cementite"),

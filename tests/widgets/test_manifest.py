@@ -102,7 +102,7 @@ def test_damaged_tiff(tmp_path: Path) -> None:
             "tertiary precipitate",
             "set Super1 of nasa/pretrained-microscopy-models (MIT licence)",
         ),
-        ("040617_2_S127_20015", "crack", "set EBC2 of nasa/pretrained-microscopy-models (MIT licence)"),
+        ("070516_1_S1160030", "crack", "set EBC2 of nasa/pretrained-microscopy-models (MIT licence)"),
     ],
 )
 def test_samples(viewer: Any, name: str, phase: str, licence: str) -> None:

@@ -20,7 +20,7 @@ TITLES = {
         "uhcs0495": "Ultra-high carbon steel 495 (SEM)",
     },
     "superalloy": {"spot2_0d_0": "Nickel superalloy spot2_0d_0 (SEM)"},
-    "ebc": {"040617_2_S127_20015": "Environmental barrier coating 040617_2_S127 (SEM)"},
+    "ebc": {"070516_1_S1160030": "Environmental barrier coating 070516_1_S116 (SEM)"},
 }
 """Of the samples of each folder; it is named as the shipped model that knows their phases."""
 
