@@ -80,7 +80,7 @@ def sample_names() -> list[str]:
 
 def samples_with(scheme: PhaseScheme) -> list[str]:
     """Names of the samples that have the phases of a scheme, in its order; empty if none has."""
-    found = []
+    found: list[str] = []
     for material, titles in TITLES.items():
         known = sample_dataset(material).scheme
         if known is not None and known.names == scheme.names:

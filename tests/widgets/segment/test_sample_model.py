@@ -80,7 +80,7 @@ def test_a_superalloy_in_a_real_window(
     assert names(widget) == open_sample("spot2_0d_0").scheme.names
     widget.segment()
     qtbot.waitUntil(lambda: "spot2_0d_0 phases" in viewer.layers, timeout=120_000)
-    qtbot.waitUntil(lambda: widget.state.shown is not None, timeout=120_000)
+    qtbot.waitUntil(lambda: not widget.runner.running, timeout=120_000)
     assert widget.panel.table.scheme.names[2] == "tertiary precipitate"
     viewer.window.screenshot(str(tmp_path / "window.png"), flash=False, canvas_only=False)
     assert (tmp_path / "window.png").stat().st_size > 10_000
