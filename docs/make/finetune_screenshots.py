@@ -95,11 +95,11 @@ def project_pictures(app: Any, viewer: Any, out: Path) -> None:
     """Two samples as fields of a project."""
     from qtpy.QtCore import Qt
 
-    from phaseguide.datasets.samples import open_sample, sample_names
+    from phaseguide.datasets.samples import TITLES, open_sample
     from phaseguide.jobs.project.rerun_project import rerun
     from phaseguide.projects.project import Project
 
-    samples = [open_sample(name) for name in sample_names()]
+    samples = [open_sample(name) for name in TITLES["uhcs"]]
     folder = Path(tempfile.mkdtemp()) / "heat 4711"
     project = Project.create(folder, samples[0].scheme, model="uhcs")
     for sample in samples:

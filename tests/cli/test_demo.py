@@ -11,13 +11,13 @@ from typer.testing import CliRunner
 
 from phaseguide.cli import app
 from phaseguide.cli import demo as demo_module
-from phaseguide.datasets.samples import open_sample, sample_names
+from phaseguide.datasets.samples import TITLES, open_sample
 from tiny_models import tiny_model
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model(tmp_path_factory.mktemp("model"), names=open_sample(sample_names()[0]).scheme.names)
+    return tiny_model(tmp_path_factory.mktemp("model"), names=open_sample("uhcs0220").scheme.names)
 
 
 def test_headless_demo_prints_a_table_and_writes_files(model: Path, tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_headless_demo_prints_a_table_and_writes_files(model: Path, tmp_path: Pa
         "true",
     ):
         assert word in result.stdout
-    for name in sample_names():
+    for name in TITLES["uhcs"]:
         for ending in ("_labels.tif", ".json", "_overlay.png"):
             assert (tmp_path / f"{name}{ending}").exists()
             assert (tmp_path / f"{name}_without_ratio{ending}").exists()
@@ -43,7 +43,7 @@ def test_headless_demo_prints_a_table_and_writes_files(model: Path, tmp_path: Pa
 def test_json_holds_the_numbers_of_the_table(model: Path, tmp_path: Path) -> None:
     arguments = ["demo", "--model", str(model), "--out", str(tmp_path), "--device", "cpu", "--json", "-"]
     data = json.loads(CliRunner().invoke(app, arguments).stdout)
-    assert [s["sample"] for s in data["samples"]] == sample_names()
+    assert [s["sample"] for s in data["samples"]] == list(TITLES["uhcs"])
     for sample in data["samples"]:
         assert sum(sample["achieved"].values()) == pytest.approx(1)
         assert sum(sample["true"].values()) == pytest.approx(1)
@@ -57,6 +57,20 @@ def test_a_screen_opens_a_window(model: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(demo_module, "napari_is_installed", lambda: True)
     assert CliRunner().invoke(app, ["demo", "--model", str(model)]).exit_code == 0
     assert started == [("-m", "phaseguide.widgets.start", "uhcs0220", str(model))]
+
+
+def test_the_samples_are_those_of_the_model(tmp_path: Path) -> None:
+    other = tiny_model(tmp_path, names=open_sample("spot2_0d_0").scheme.names)
+    arguments = ["demo", "--model", str(other), "--out", str(tmp_path), "--device", "cpu", "--json", "-"]
+    data = json.loads(CliRunner().invoke(app, arguments).stdout)
+    assert [s["sample"] for s in data["samples"]] == ["spot2_0d_0"]
+
+
+def test_a_model_of_other_phases_is_refused(tmp_path: Path) -> None:
+    other = tiny_model(tmp_path, names=("bainite", "austenite"))
+    result = CliRunner().invoke(app, ["demo", "--model", str(other), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 2 and not (tmp_path / "out").exists()
+    assert "No sample that ships has the phases" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from phaseguide.datasets.folder import open_dataset
-from phaseguide.datasets.samples import open_sample, sample_dataset, sample_names
 from phaseguide.errors import DatasetError, SchemeError
 from phaseguide.phases import PhaseScheme
 
@@ -68,12 +67,3 @@ def test_what_does_not_fit_names_file_and_reason(folder: Path, tmp_path: Path) -
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match="no images found"):
         open_dataset(tmp_path / "empty")
-
-
-def test_samples_are_complete() -> None:
-    assert [i.stem for i in sample_dataset().labelled().items] == sample_names()
-    sample = open_sample("uhcs0220")
-    assert sample.image.shape == sample.labels.shape == (484, 645)
-    assert len(sample.scheme) == 4
-    with pytest.raises(DatasetError, match="no sample 'x'"):
-        open_sample("x")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from phaseguide.datasets.samples import open_sample, sample_names
+from phaseguide.datasets.samples import TITLES, open_sample
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.models.zoo import find_model
 from phaseguide.segmentation.matching import islands, whole_image
@@ -34,7 +34,7 @@ def segment(session: Session, **request: Any) -> Segmentation:
 def mosaic(height: int = 448, width: int = 320) -> NDArray[np.uint8]:
     """Side by side, the windows of the samples that differ most in composition."""
     windows = []
-    for name in sample_names():
+    for name in TITLES["uhcs"]:
         sample = open_sample(name)
         assert sample.labels is not None
         for left in range(0, sample.image.shape[1] - width + 1, 25):

@@ -324,7 +324,7 @@ def test_bars_and_excluded_borders_teach_nothing(tmp_path: Path) -> None:
 
 
 def test_the_loss_goes_down_on_real_pixels() -> None:
-    dataset = sample_dataset()
+    dataset = sample_dataset("uhcs")
     assert dataset.scheme is not None
     real = split_images(list(load_images(dataset, dataset.scheme)), dataset.scheme, validation=["uhcs0495"])
     cfg = config(

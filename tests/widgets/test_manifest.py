@@ -92,13 +92,26 @@ def test_damaged_tiff(tmp_path: Path) -> None:
     assert get_reader([]) is None
 
 
-@pytest.mark.parametrize("name", ["uhcs0220", "uhcs0495"])
-def test_samples(viewer: Any, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "phase", "licence"),
+    [
+        ("uhcs0220", "spheroidite", "leibo-cmu/MatSeg (MIT licence)"),
+        ("uhcs0495", "spheroidite", "leibo-cmu/MatSeg (MIT licence)"),
+        (
+            "spot2_0d_0",
+            "tertiary precipitate",
+            "set Super1 of nasa/pretrained-microscopy-models (MIT licence)",
+        ),
+        ("070516_1_S1160030", "crack", "set EBC2 of nasa/pretrained-microscopy-models (MIT licence)"),
+    ],
+)
+def test_samples(viewer: Any, name: str, phase: str, licence: str) -> None:
     image, labels = viewer.open_sample(PLUGIN, name)
     assert image.name == name and image.data.ndim == 2
     assert not labels.visible
     assert labels.data.shape == image.data.shape
-    assert "spheroidite" in list(labels.features["phase"])
+    assert phase in list(labels.features["phase"])
+    assert licence in image.metadata["source"] and image.metadata["source"] == labels.metadata["source"]
 
 
 def test_menu_and_widget_are_there() -> None:

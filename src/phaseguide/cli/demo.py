@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from phaseguide.evaluation.demo import DemoField
     from phaseguide.models.model_file import LoadedModel
 
-WINDOW_SAMPLE = "uhcs0220"
 WITHOUT = "_without_ratio"
 
 
@@ -44,10 +43,10 @@ def demo(
     device: DeviceOption = "auto",
     json_target: JsonOption = None,
 ) -> None:
-    """Segment sample micrographs of an ultra-high carbon steel.
+    """Segment the sample micrographs that have the phases of a model.
 
     With a screen napari opens on a sample, the widget docked and the
-    segmentation there. Without one both samples are segmented without a
+    segmentation there. Without one all of them are segmented without a
     ratio and with that of a simulated expert; a table is printed, and label
     maps, records and overlay pictures are written to --out.
 
@@ -56,6 +55,11 @@ def demo(
       phaseguide demo
       phaseguide demo --headless --out results
     """  # noqa: D301
+    from phaseguide.evaluation.demo import demo_samples
+    from phaseguide.models.model_file import read_card
+    from phaseguide.models.zoo import find_model
+
+    samples = demo_samples(read_card(find_model(model)))
     if not headless and json_target is None:
         if not napari_is_installed():
             say_notice(f"napari is not installed, so no window opens. {HOW_TO_INSTALL}")
@@ -65,20 +69,19 @@ def demo(
             )
         else:
             page(json_target).print(
-                "Opening napari. When the segmentation is there, type for example 71 for spheroidite "
+                "Opening napari. When the segmentation is there, type what you expect, such as 71 for spheroidite, "
                 "into Expected area %: the mask follows.",
                 soft_wrap=True,
             )
-            run_python("-m", "phaseguide.widgets.start", WINDOW_SAMPLE, model)
+            run_python("-m", "phaseguide.widgets.start", samples[0], model)
             return
-    from phaseguide.datasets.samples import sample_names
     from phaseguide.evaluation.demo import demonstrate
     from phaseguide.jobs.precheck import check_results
     from phaseguide.models.zoo import open_model
     from phaseguide.segmentation.network.device import choose_device
 
     choose_device(device)
-    stems = [stem for name in sample_names() for stem in (name, f"{name}{WITHOUT}")]
+    stems = [stem for name in samples for stem in (name, f"{name}{WITHOUT}")]
     numbers = [] if json_target in (None, STANDARD_OUTPUT) else [json_target]
     check_results([Path(stem) for stem in stems], out, overlay=True, replace=True, others=numbers)
     opened = open_model(model)

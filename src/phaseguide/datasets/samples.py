@@ -15,14 +15,25 @@ from phaseguide.errors import DatasetError
 from phaseguide.phases import PhaseScheme
 
 TITLES = {
-    "uhcs0220": "Ultra-high carbon steel 220 (SEM)",
-    "uhcs0495": "Ultra-high carbon steel 495 (SEM)",
+    "uhcs": {
+        "uhcs0220": "Ultra-high carbon steel 220 (SEM)",
+        "uhcs0495": "Ultra-high carbon steel 495 (SEM)",
+    },
+    "superalloy": {"spot2_0d_0": "Nickel superalloy spot2_0d_0 (SEM)"},
+    "ebc": {"070516_1_S1160030": "Environmental barrier coating 070516_1_S116 (SEM)"},
 }
+"""Of the samples of each folder; it is named as the shipped model that knows their phases."""
 
-ATTRIBUTION = (
-    "DeCost, Lei, Francis, Holm 2019, doi 10.1017/S1431927618015635, NIST hdl 11256/964, "
-    "as redistributed in leibo-cmu/MatSeg (MIT licence)"
+_NASA = (
+    "Stuckner, Harder, Smith 2022, doi 10.1038/s41524-022-00878-5, test image of set {} of "
+    "nasa/pretrained-microscopy-models (MIT licence)"
 )
+ATTRIBUTIONS = {
+    "uhcs": "DeCost, Lei, Francis, Holm 2019, doi 10.1017/S1431927618015635, NIST hdl 11256/964, "
+    "as redistributed in leibo-cmu/MatSeg (MIT licence)",
+    "superalloy": _NASA.format("Super1"),
+    "ebc": _NASA.format("EBC2"),
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,8 @@ class Sample:
         The truth: 1..K the phases, 0 not classified, 255 excluded.
     scheme : PhaseScheme
         Its phases.
+    attribution : str
+        Whose micrograph it is, and under which licence.
     image_path, label_path : Path
         The files that both were read from.
     """
@@ -50,23 +63,39 @@ class Sample:
     image: NDArray[Any]
     labels: NDArray[np.uint8]
     scheme: PhaseScheme
+    attribution: str
     image_path: Path
     label_path: Path
 
 
-def sample_dataset() -> Dataset:
-    """Return the samples as a data set."""
-    return open_dataset(Path(str(files("phaseguide"))) / "samples" / "uhcs")
+def sample_dataset(material: str) -> Dataset:
+    """Return the samples of a material, a key of `TITLES`, as a data set."""
+    return open_dataset(Path(str(files("phaseguide"))) / "samples" / material)
 
 
 def sample_names() -> list[str]:
     """Names that `open_sample` knows."""
-    return list(TITLES)
+    return [name for titles in TITLES.values() for name in titles]
+
+
+def samples_with(scheme: PhaseScheme) -> list[str]:
+    """Names of the samples that have the phases of a scheme, in its order; empty if none has."""
+    found: list[str] = []
+    for material, titles in TITLES.items():
+        known = sample_dataset(material).scheme
+        if known is not None and known.names == scheme.names:
+            found += titles
+    return found
+
+
+def example_sample(scheme: PhaseScheme) -> Sample:
+    """Read a sample to try a model of these phases on: one that has them, or the first one there is."""
+    return open_sample((samples_with(scheme) or sample_names())[0])
 
 
 def strokes_file(name: str) -> Path:
     """File of the strokes that ship with a sample; see ``scripts/make_strokes.py``."""
-    return sample_dataset().folder / "strokes" / f"{name}_edits.tif"
+    return sample_dataset(_material(name)).folder / "strokes" / f"{name}_edits.tif"
 
 
 def open_strokes(name: str) -> NDArray[np.uint8]:
@@ -85,7 +114,7 @@ def open_sample(name: str) -> Sample:
     Parameters
     ----------
     name : str
-        ``"uhcs0220"`` or ``"uhcs0495"``; `sample_names` lists them.
+        Such as ``"uhcs0220"``; `sample_names` lists them.
 
     Returns
     -------
@@ -97,11 +126,26 @@ def open_sample(name: str) -> Sample:
     DatasetError
         No such sample.
     """
-    if name not in TITLES:
-        raise DatasetError(f"There is no sample {name!r}. Samples: {', '.join(TITLES)}.")
-    dataset = sample_dataset()
+    material = _material(name)
+    dataset = sample_dataset(material)
     (item,) = dataset.only([name]).items
     assert dataset.scheme is not None and item.label_path is not None
     image = item.read_image().data
-    labels = item.read_labels(dataset.scheme, (image.shape[0], image.shape[1]))
-    return Sample(name, TITLES[name], image, labels, dataset.scheme, item.image_path, item.label_path)
+    return Sample(
+        name,
+        TITLES[material][name],
+        image,
+        item.read_labels(dataset.scheme, (image.shape[0], image.shape[1])),
+        dataset.scheme,
+        ATTRIBUTIONS[material],
+        item.image_path,
+        item.label_path,
+    )
+
+
+def _material(name: str) -> str:
+    """Key of `TITLES` that a sample is under; `DatasetError` if there is no such sample."""
+    for material, titles in TITLES.items():
+        if name in titles:
+            return material
+    raise DatasetError(f"There is no sample {name!r}. Samples: {', '.join(sample_names())}.")

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from phaseguide.datasets.folder import Item
-from phaseguide.datasets.samples import Sample, open_sample, sample_names
+from phaseguide.datasets.samples import Sample, open_sample, samples_with
+from phaseguide.errors import DatasetError
 from phaseguide.evaluation.confusion import Scores, confusion_matrix, scores_from_confusion
-from phaseguide.evaluation.evaluate import check_same_scheme, open_session, predict
+from phaseguide.evaluation.evaluate import open_session, predict
 from phaseguide.evaluation.ratio_source import RatioSource, draw_generator
 from phaseguide.evaluation.tables import named
 from phaseguide.events import Finished, Notice, Progress
+from phaseguide.models.card import Card
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.ratios import Ratio, ratio_from_labels
 from phaseguide.segmentation.request import Request, Segmentation
@@ -51,20 +53,35 @@ class DemoField:
 DemoEvent = Progress | Notice | DemoField | Finished[tuple[DemoField, ...]]
 
 
-def demonstrate(model: LoadedModel, *, device: str = "auto") -> Iterator[DemoEvent]:
-    """Segment samples twice: without a ratio and with that of a simulated expert.
+def demo_samples(card: Card) -> list[str]:
+    """Names of the samples that show what a model does: those of its phases.
 
-    The expert is the first draw of the study ``expert:0.1`` with seed 0 on this image. `DatasetError` for a
-    model of other phases.
+    Raises
+    ------
+    DatasetError
+        No sample has them.
     """
-    names = sample_names()
+    names = samples_with(card.scheme)
+    if not names:
+        raise DatasetError(
+            f"No sample that ships has the phases of model {card.name!r} ({card.scheme.describe()}). Choose a "
+            "model that ships, or segment an image of your own: phaseguide segment --help."
+        )
+    return names
+
+
+def demonstrate(model: LoadedModel, *, device: str = "auto") -> Iterator[DemoEvent]:
+    """Segment the `demo_samples` of a model twice: without a ratio and with that of a simulated expert.
+
+    The expert is the first draw of the study ``expert:0.1`` with seed 0 on this image.
+    """
+    names = demo_samples(model.card)
     expert = RatioSource("expert", EXPERT_ERROR)
     train_mean = np.asarray(model.card.training_ratio_mean, dtype=np.float64)
     fields: list[DemoField] = []
     for index, name in enumerate(names):
         yield Progress(f"Segmenting {name} without a ratio", 2 * index, 2 * len(names))
         sample = open_sample(name)
-        check_same_scheme(sample.scheme, model.card, f"sample {name}")
         true = ratio_from_labels(sample.labels, len(sample.scheme))
         assert true is not None
         session = open_session(Item(name, sample.image_path, sample.label_path), model, device=device)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 SUFFIX = ".safetensors"
 
+USUAL = "uhcs"
+"""The model that ships which is listed first, and so chosen where nobody has chosen one."""
+
 _LONGEST_NAME = 200
 """Bytes of a name; what is added to it must still fit into the 255 of a disk."""
 # Windows knows neither these characters nor the names of devices.
@@ -59,7 +62,7 @@ def built_in_folder() -> Path:
 
 
 def list_models() -> list[ZooEntry]:
-    """Every model that can be chosen by name: built-in ones first, then the user's.
+    """Every model that can be chosen by name: built-in ones, `USUAL` first, then the user's.
 
     A file that cannot be used has a `ZooEntry.problem`, whatever is wrong with it. Files that begin with a dot are not
     listed; those of imports that were killed are removed.
@@ -71,7 +74,7 @@ def list_models() -> list[ZooEntry]:
         (user_model_folder(), "user"),
     )
     for folder, origin in origins:
-        for path in _model_files(folder):
+        for path in sorted(_model_files(folder), key=lambda path: (origin, path.stem) != ("built-in", USUAL)):
             if _is_name(path.stem):
                 card, problem = _look(path)
                 entries.append(ZooEntry(path.stem, path, origin, problem, card))

@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from phaseguide.datasets.samples import open_sample
 from phaseguide.errors import ModelError
 from phaseguide.models.architectures import ARCHITECTURES, FINE
 from phaseguide.models.backbones.base import BackboneOptions
-from phaseguide.models.bioimageio import export
 from phaseguide.models.bioimageio.description import PackageText
 from phaseguide.models.bioimageio.export import (
     example_image,
@@ -26,7 +26,7 @@ from phaseguide.models.bioimageio.export import (
     trace_unguided,
 )
 from phaseguide.models.bioimageio.texts import as_markdown, documentation, find_dois, plain_name
-from phaseguide.models.model_file import LoadedModel, load_model
+from phaseguide.models.model_file import LoadedModel, load_model, read_card
 from phaseguide.models.segmenter import GuidanceOptions, GuidedSegmenter, normalise_image
 from phaseguide.models.zoo import open_model
 from phaseguide.phases import PhaseScheme
@@ -59,8 +59,8 @@ def test_the_package_loads_and_gives_the_scores_of_our_session(
 ) -> None:
     spec = pytest.importorskip("bioimageio.spec")
     chosen = model if name == "tiny" else open_model("uhcs")
-    image = example_image(chosen.card)
-    package = export_bioimageio(chosen, tmp_path / "package", TEXT, image, "uhcs0220")
+    image, image_name = example_image(chosen.card)
+    package = export_bioimageio(chosen, tmp_path / "package", TEXT, image, image_name)
     assert package == tmp_path / "package.zip"
     described = spec.load_model_description(package)
     assert described.validation_summary.status in ("valid-format", "passed")
@@ -265,8 +265,9 @@ def test_without_the_library_the_message_says_how_to_get_it(
 def test_the_licence_is_what_the_card_begins_with(tmp_path: Path) -> None:
     spec = pytest.importorskip("bioimageio.spec")
     shipped = open_model("uhcs")
-    image = example_image(shipped.card)
-    package = export_bioimageio(shipped, tmp_path / "p.zip", PackageText(("A",)), image, "uhcs0220")
+    package = export_bioimageio(
+        shipped, tmp_path / "p.zip", PackageText(("A",)), *example_image(shipped.card)
+    )
     described = spec.load_model_description(package)
     assert (
         str(described.license) == "BSD-3-Clause" and str(described.cite[0].doi) == "10.1017/S1431927618015635"
@@ -279,4 +280,13 @@ def test_names_and_dois() -> None:
     assert find_dois("A (doi:10.1000/a.b-c), https://doi.org/10.1000/a.b-c; B 10.5/no, hdl 11256/964") == [
         "10.1000/a.b-c"
     ]
-    assert export.example_image(open_model("uhcs").card).ndim == 2
+
+
+def test_the_example_has_the_phases_of_the_model(tmp_path: Path) -> None:
+    image, name = example_image(open_model("uhcs").card)
+    assert image.ndim == 2 and name.startswith("uhcs0220")
+    sample = open_sample("spot2_0d_0")
+    image, name = example_image(read_card(tiny_model(tmp_path, names=sample.scheme.names)))
+    assert np.array_equal(image[..., 0] if image.ndim == 3 else image, sample.image)
+    assert name.startswith("spot2_0d_0")
+    assert example_image(read_card(tiny_model(tmp_path, names=("x", "y"))))[1].startswith("uhcs0220")

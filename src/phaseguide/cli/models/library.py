@@ -270,7 +270,7 @@ def bioimageio(
 
     model = open_model(name)
     if image is None:
-        pixels, image_name = example_image(model.card), "uhcs0220, a sample of Phase Guide"
+        pixels, image_name = example_image(model.card)
     else:
         micrograph = read_image(image)
         if micrograph.is_stack:

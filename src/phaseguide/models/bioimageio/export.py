@@ -111,13 +111,13 @@ def refuse_sam(architecture: str) -> None:
         )
 
 
-def example_image(card: Card) -> NDArray[Any]:
-    """Return a sample micrograph that ships, in the channels of a model; grey is repeated."""
-    from phaseguide.datasets.samples import open_sample
+def example_image(card: Card) -> tuple[NDArray[Any], str]:
+    """Return the `example_sample` of a model's phases in the model's channels, grey repeated, and what it is called."""
+    from phaseguide.datasets.samples import example_sample
 
-    image = open_sample("uhcs0220").image
-    channels = card.backbone.in_channels
-    return image if channels == 1 else np.repeat(image[..., None], channels, axis=-1)
+    sample, channels = example_sample(card.scheme), card.backbone.in_channels
+    pixels = sample.image if channels == 1 else np.repeat(sample.image[..., None], channels, axis=-1)
+    return pixels, f"{sample.name}, a sample of Phase Guide"
 
 
 def export_bioimageio(

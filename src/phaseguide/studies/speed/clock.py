@@ -34,9 +34,9 @@ def timed(work: Callable[[], Any], device: str = "cpu") -> tuple[Any, Clock]:
 
 def benchmark_image(size: int) -> NDArray[np.uint8]:
     """Return a real micrograph, mirrored at its borders until it is size x size px (uint8)."""
-    from phaseguide.datasets.samples import open_sample, sample_names
+    from phaseguide.datasets.samples import open_sample
 
-    image = open_sample(sample_names()[0]).image
+    image = open_sample("uhcs0220").image
     missing = [(0, max(0, size - side)) for side in image.shape[:2]]
     grown = np.pad(image, missing, mode="symmetric")[:size, :size]
     return np.ascontiguousarray(grown, dtype=np.uint8)

@@ -25,7 +25,7 @@ from phaseguide.widgets.layers import planes
 from phaseguide.widgets.layers.hub import hub_of, tell
 from phaseguide.widgets.layers.roles import micrographs
 from phaseguide.widgets.models.list import ModelRow, ModelsList, model_rows
-from phaseguide.widgets.models.share_dialog import SAMPLE, ShareDialog
+from phaseguide.widgets.models.share_dialog import ShareDialog
 from phaseguide.widgets.project.open_project import open_project
 from phaseguide.widgets.qt.dock import Dock, while_heard
 from phaseguide.widgets.qt.panel import button, small_label
@@ -274,7 +274,7 @@ class ModelsWidget(Dock):
         if not path:
             return
         read = None if image is None else plane_reader(planes.full_data(image), (), rgb=image.rgb)
-        name = SAMPLE if image is None else image.name
+        name = "" if image is None else image.name
 
         def write() -> Path:
             from dataclasses import replace
@@ -286,8 +286,9 @@ class ModelsWidget(Dock):
             model = load_model(row.path)
             model = replace(model, card=model.card.model_copy(update=card_text))
             channels = model.segmenter.in_channels
-            pixels = example_image(model.card) if read is None else fit_channels(read(), channels, name)
-            return export_bioimageio(model, path, text, pixels, name)
+            if read is None:
+                return export_bioimageio(model, path, text, *example_image(model.card))
+            return export_bioimageio(model, path, text, fit_channels(read(), channels, name), name)
 
         self._work("Writing the package …", write, self._written)
 

@@ -27,7 +27,7 @@ NOTES = {
     "package": "The network without a ratio, as TorchScript with test arrays, for ilastik, deepImageJ and others. What "
     "differs stands in its documentation.",
 }
-SAMPLE = "a sample that ships (uhcs0220)"
+SAMPLE = "a sample that ships"
 
 
 class ShareSettings(Settings):

@@ -192,6 +192,7 @@ class SegmentWidget(Dock):
         self.segmenting.shown.connect(self.refresh)
         self.segmenting.made_edits.connect(self.images.watch_edits)
         self.images.changed.connect(self.refresh)
+        self.images.said.connect(self.say)
         self.images.edited.connect(self.refresh_soon)
         hub = hub_of(self.viewer)
         listen(self, hub.ratio_offered, self.take_offer)

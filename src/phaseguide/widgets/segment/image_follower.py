@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from phaseguide.widgets.layers import planes, roles
+from phaseguide.widgets.layers.identity import mark_of
 from phaseguide.widgets.qt.dock import listen
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class ImageFollower(QObject):
     """Another image is chosen, or other data are in it."""
     edited = Signal()
     """The edits on an image are others."""
+    said = Signal(str)
+    """What was done for an image."""
 
     def __init__(
         self,
@@ -74,12 +77,22 @@ class ImageFollower(QObject):
             edits = roles.find_layer(self._viewer, image, "edits")
             if edits is not None:
                 self.watch_edits(edits)
+            self._choose_model(image)
         self.changed.emit()
 
     def watch_edits(self, edits: Labels) -> None:
         """Hear of strokes on an edits layer."""
         for event in (edits.events.paint, edits.events.data, edits.events.set_data):
             listen(self, event, self._on_edits)
+
+    def _choose_model(self, image: Image) -> None:
+        """Where the chosen model knows none of the phases that a sample is of, choose one that knows them all."""
+        phases, box = tuple(mark_of(image).get("phases", ())), self._panel.model_box
+        known = () if self._state.scheme is None else self._state.scheme.names
+        if phases and not set(phases) & set(known) and box.choose_one_for(phases):
+            self.said.emit(
+                f"Model {box.combo.currentText()} was chosen for {image.name}: it knows the phases of this sample."
+            )
 
     def _on_edits(self, event: Any = None) -> None:
         self._live.edits_changed()

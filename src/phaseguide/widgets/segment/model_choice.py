@@ -76,6 +76,15 @@ class ModelBox(QWidget):
             self._on_choice()
         self.combo.setCurrentIndex(index)
 
+    def choose_one_for(self, phases: tuple[str, ...]) -> bool:
+        """Choose the first model of exactly these phases; False if there is none."""
+        for index in range(self.combo.count()):
+            card = self._cards.get(self.combo.itemData(index))
+            if card is not None and card.scheme.names == phases:
+                self.combo.setCurrentIndex(index)
+                return True
+        return False
+
     def _add(self, path: str, title: str, card: Card | None, problem: str) -> None:
         self.combo.addItem(one_line(title), path)
         index = self.combo.count() - 1
