@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from phaseguide.settings import Settings
 from phaseguide.studies.networks.splits import Split, StudyData
+from phaseguide.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,6 +76,8 @@ class Study:
         From the numbers to the lines of Markdown tables. What was not run says so in its row.
     figure : callable
         From the numbers to a figure; None where there is nothing to draw yet.
+    config : type of Settings
+        Form of the settings that ``--set`` takes.
     """
 
     name: str
@@ -82,3 +86,4 @@ class Study:
     run: Callable[[Given], Iterator[Any]]
     lines: Callable[[Numbers], list[str]]
     figure: Callable[[Numbers], Figure | None]
+    config: type[Settings] = TrainingConfig

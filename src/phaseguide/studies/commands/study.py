@@ -19,7 +19,6 @@ from phaseguide.studies.commands.options import choose, parts_of, seeds_of
 from phaseguide.studies.named.registry import STUDIES
 from phaseguide.studies.report import publish, to_text
 from phaseguide.studies.study import SIZES, Given, Numbers, Study
-from phaseguide.training.config import TrainingConfig
 
 study_app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
@@ -73,7 +72,7 @@ def _command(study: Study) -> Callable[..., None]:
             only=None if only is None else parts_of(only),
             conditions=None if conditions is None else parts_of(conditions),
             seeds=seeds_of(seeds),
-            settings={"device": device, **parse_settings(settings or [], TrainingConfig)},
+            settings={"device": device, **parse_settings(settings or [], study.config)},
             train=train,
         )
         _check(study, given)
