@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,8 @@ from phaseguide.training.dropout import own_threads
 
 Judged = dict[str, Any]
 
-SMALL: dict[str, Any] = {"epochs": 15, "crop": 128}
-"""Settings of the networks in a small study; in a full one they are those of the presets."""
+SMALL: dict[str, Any] = {"crop": 128}
+"""What of the presets a small study changes in the networks; a full one takes them as they are."""
 
 EXPERTS = {"small": 2, "full": 5}
 """Draws of an expert for each image."""
@@ -126,7 +126,7 @@ class Bench:
         return told
 
 
-def run_bench(bench: Bench) -> Iterator[Any]:
+def run_bench(bench: Bench) -> Generator[Any, None, list[Judged]]:
     """Learn and judge what is missing; returns all that was judged. Nothing is made where the study only reports."""
     found, cells = [], bench.cells()
     painted: dict[tuple[int, str], Painted] = {}
@@ -172,7 +172,7 @@ def _painted(data: StudyData, cell: Cell) -> Painted:
     return paint(one, len(data.scheme), cell.seed)
 
 
-def _judged(bench: Bench, cell: Cell, painted: Painted) -> Iterator[Any]:
+def _judged(bench: Bench, cell: Cell, painted: Painted) -> Generator[Any, None, Judged]:
     one, k = painted.field, len(bench.data.scheme)
     method = yield from _method(bench, cell, painted)
     true = ratio_from_labels(one.truth, k)
@@ -183,7 +183,7 @@ def _judged(bench: Bench, cell: Cell, painted: Painted) -> Iterator[Any]:
             if isinstance(event, Progress):
                 yield Progress(f"{cell.stem}, {cell.condition}: {event.stage}", event.done, event.total)
         learnt = time.process_time() - began
-        rows = []
+        rows: list[dict[str, Any]] = []
         for ask in CONDITIONS[cell.condition].asks:
             asked = asked_of(ask, true, cell.stem, experts=EXPERTS[bench.given.size], seed=cell.seed)
             began, maps = time.process_time(), [method.segment(ask, ratio) for ratio in asked]
@@ -216,7 +216,7 @@ def _judged(bench: Bench, cell: Cell, painted: Painted) -> Iterator[Any]:
     }
 
 
-def _method(bench: Bench, cell: Cell, painted: Painted) -> Iterator[Any]:
+def _method(bench: Bench, cell: Cell, painted: Painted) -> Generator[Any, None, Method]:
     """Make the method of a cell; what it starts from is made once for a split and seed."""
     made: Method
     k, key = len(bench.data.scheme), (cell.split, cell.seed)
@@ -244,12 +244,12 @@ def _method(bench: Bench, cell: Cell, painted: Painted) -> Iterator[Any]:
     return made
 
 
-def _weight(bench: Bench, cell: Cell) -> Iterator[Any]:
+def _weight(bench: Bench, cell: Cell) -> Generator[Any, None, float]:
     """Return the weight of the volume-fraction term of a split, chosen once and kept."""
     path = bench.folder / BOOSTED / f"seed{cell.seed}" / f"weight {cell.split}.json"
     settings = {"boosting": asdict(bench.boosting), "strokes": STROKES}
     if path.exists():
-        return _read(path, settings)["weight"]
+        return float(_read(path, settings)["weight"])
     split = bench.data.splits[cell.split]
     weight: float = yield from weight_by_training_images(bench.data, split, bench.boosting, cell.seed)
     path.parent.mkdir(parents=True, exist_ok=True)

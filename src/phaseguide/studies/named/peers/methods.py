@@ -76,7 +76,7 @@ class Method(Protocol):
 class ForestMethod:
     """The random forest, without a ratio or matched to one."""
 
-    parameters = None
+    parameters: int | None = None
 
     def __init__(self, painted: Painted, n_phases: int, seed: int) -> None:
         self._painted, self._forest = painted, PixelForest(n_phases, seed=seed)
@@ -104,7 +104,7 @@ class ForestMethod:
 class BoostedMethod:
     """Boosted trees, grown anew for each ratio."""
 
-    parameters = None
+    parameters: int | None = None
 
     def __init__(
         self, painted: Painted, n_phases: int, seed: int, options: BoostingOptions, weight: float

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ TRIED_ON = 2
 
 def weight_by_training_images(
     data: StudyData, split: Split, options: BoostingOptions, seed: int
-) -> Iterator[Any]:
+) -> Generator[Any, None, float]:
     """Choose the weight of the volume-fraction term by the Dice on training images, with their true ratios.
 
     Yields progress; returns the weight. So the method is given its best chance, and no test image chooses.
@@ -55,7 +55,7 @@ def weight_by_training_images(
     return max(WEIGHTS, key=lambda weight: float(np.mean(dices[weight])))
 
 
-def pretrained(data: StudyData, name: str, out: Path, seed: int) -> Iterator[Any]:
+def pretrained(data: StudyData, name: str, out: Path, seed: int) -> Generator[Any, None, LoadedModel]:
     """Load the network of a split, trained on its training images; it is trained unless its file is there.
 
     Yields what the training tells; returns the model. `PhaseguideError` for one that has seen a test image, or has
