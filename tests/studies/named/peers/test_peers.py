@@ -20,17 +20,9 @@ from phaseguide.ratios import ratio_from_labels
 from phaseguide.studies.finetune.data import Field
 from phaseguide.studies.named.peers import matrix
 from phaseguide.studies.named.peers.boosted import BoostingOptions
+from phaseguide.studies.named.peers.conditions import BOOSTED, FOREST, OURS, PRETRAINED
 from phaseguide.studies.named.peers.matrix import asked_of
-from phaseguide.studies.named.peers.methods import (
-    ASKS,
-    BOOSTED,
-    CONDITIONS,
-    FOREST,
-    NONE,
-    OURS,
-    PRETRAINED,
-    TRUE,
-)
+from phaseguide.studies.named.peers.methods import ASKS, CONDITIONS, NONE, TRUE
 from phaseguide.studies.named.peers.painting import paint
 from phaseguide.studies.named.peers.study import PEERS
 from phaseguide.studies.networks.splits import open_study_data

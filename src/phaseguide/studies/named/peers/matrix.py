@@ -27,14 +27,10 @@ from phaseguide.ratios import Ratio, ratio_from_labels
 from phaseguide.studies.finetune.data import read_fields
 from phaseguide.studies.guidance.asking import WITHOUT, Ask
 from phaseguide.studies.named.peers.boosted import BoostingOptions
+from phaseguide.studies.named.peers.conditions import BOOSTED, FOREST, FOREST_MATCHED, NETWORK, PRETRAINED
 from phaseguide.studies.named.peers.methods import (
     ASKS,
-    BOOSTED,
     CONDITIONS,
-    FOREST,
-    FOREST_MATCHED,
-    NETWORK,
-    PRETRAINED,
     BoostedMethod,
     ForestMethod,
     Method,

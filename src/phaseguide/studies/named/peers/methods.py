@@ -21,6 +21,15 @@ from phaseguide.segmentation.session import Session
 from phaseguide.studies.finetune.random_forest import PixelForest, pixel_features
 from phaseguide.studies.guidance.asking import WITHOUT, Ask
 from phaseguide.studies.named.peers.boosted import BoostedTrees, BoostingOptions
+from phaseguide.studies.named.peers.conditions import (
+    BOOSTED,
+    FOREST,
+    FOREST_MATCHED,
+    NETWORK,
+    OURS,
+    PRETRAINED,
+    WHAT,
+)
 from phaseguide.studies.named.peers.painting import Painted
 
 Labels = NDArray[np.uint8]
@@ -35,30 +44,24 @@ STATED = (Ask("expert:0.1", 0.1), Ask("expert:0.3", 0.3))
 ASKS = (NONE, EXACT[0], EXACT[1], STATED[0], EXACT[2], STATED[1])
 """In the order of the tables."""
 
-FOREST, FOREST_MATCHED, BOOSTED = "forest", "forest-matched", "boosted"
-NETWORK, OURS, PRETRAINED = "network", "ours", "ours-pretrained"
-
 
 @dataclass(frozen=True)
 class Condition:
     """A method in words, and the ratios that it can take."""
 
     what: str
-    asks: tuple[Ask, ...] = (NONE,)
+    asks: tuple[Ask, ...]
 
 
-CONDITIONS: dict[str, Condition] = {
-    FOREST: Condition("random forest on multiscale features; takes no ratio"),
-    FOREST_MATCHED: Condition(
-        "control: the same forest, its votes matched to the ratio by ours", (NONE, *EXACT)
-    ),
-    BOOSTED: Condition("boosted trees on the same features, with a volume-fraction term", (NONE, *EXACT)),
-    NETWORK: Condition("FPN on an ImageNet encoder, without guidance; takes no ratio"),
-    OURS: Condition("the same FPN with guidance, its scores matched to the ratio", ASKS),
-    PRETRAINED: Condition(
-        "**not from the strokes alone**: ours, pretrained on the labels of other images", ASKS
-    ),
+TAKES = {
+    FOREST: (NONE,),
+    FOREST_MATCHED: (NONE, *EXACT),
+    BOOSTED: (NONE, *EXACT),
+    NETWORK: (NONE,),
+    OURS: ASKS,
+    PRETRAINED: ASKS,
 }
+CONDITIONS = {name: Condition(what, TAKES[name]) for name, what in WHAT.items()}
 
 
 class Method(Protocol):

@@ -9,7 +9,8 @@ import numpy as np
 
 from phaseguide.evaluation.confusion import scores_from_confusion
 from phaseguide.studies.guidance.asking import Ask
-from phaseguide.studies.named.peers.methods import BOOSTED, CONDITIONS, NONE, Condition
+from phaseguide.studies.named.peers.conditions import BOOSTED
+from phaseguide.studies.named.peers.methods import CONDITIONS, NONE, Condition
 from phaseguide.studies.statistics import paired_difference, spread
 
 Judged = Mapping[str, Any]
