@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from phaseguide.cli import app
 from phaseguide.errors import PhaseguideError
-from phaseguide.events import Progress, run_to_end
+from phaseguide.events import Notice, Progress, run_to_end
 from phaseguide.models.model_file import LoadedModel, load_model, save_model
 from phaseguide.phases import EXCLUDED
 from phaseguide.ratios import ratio_from_labels
@@ -106,6 +106,20 @@ def test_a_model_that_saw_a_test_image_is_refused(given: Given, tmp_path: Path) 
     save_model(path, model.segmenter, seen)
     with pytest.raises(PhaseguideError, match="f1"):
         run_to_end(PEERS.run(replace(given, out=tmp_path, conditions=[PRETRAINED])))
+
+
+def test_another_pretrained_model_is_judged_anew(given: Given, tmp_path: Path) -> None:
+    models = tmp_path / "steel" / "models" / "seed0"
+    models.mkdir(parents=True)
+    asked = replace(given, out=tmp_path, conditions=[PRETRAINED])
+    for seed in (0, 1):
+        (models / "fold_A.safetensors").unlink(missing_ok=True)
+        tiny_model(models, "plm", names=SCHEME.names, seed=seed, file_name="fold_A.safetensors")
+        if seed:
+            part = run_to_end(PEERS.run(replace(asked, train=False)))
+            assert part["data_sets"][0]["images"] == 0, "what is of another network is not reported"
+        events = list(PEERS.run(asked))
+        assert sum(isinstance(event, Notice) for event in events) == 2 * seed
 
 
 def test_strokes_lie_in_their_phases_and_depend_on_no_method() -> None:

@@ -16,13 +16,13 @@ from phaseguide.evaluation.boundary import boundary_f1
 from phaseguide.evaluation.confusion import confusion_matrix
 from phaseguide.evaluation.ratio_source import draw_generator, parse_source
 from phaseguide.evaluation.tables import mean_known
-from phaseguide.events import Finished, Progress
+from phaseguide.events import Finished, Notice, Progress
 from phaseguide.files.atomic import write_bytes
 from phaseguide.files.json_files import json_bytes, read_json
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.new_model import new_model
 from phaseguide.jobs.finetune_start import make_config
-from phaseguide.models.model_file import LoadedModel
+from phaseguide.models.model_file import LoadedModel, read_card
 from phaseguide.ratios import Ratio, ratio_from_labels
 from phaseguide.studies.finetune.data import read_fields
 from phaseguide.studies.guidance.asking import WITHOUT, Ask
@@ -45,6 +45,7 @@ from phaseguide.studies.named.peers.starting import (
 )
 from phaseguide.studies.networks.splits import StudyData
 from phaseguide.studies.study import Given
+from phaseguide.training.crossfit.folds import model_path
 from phaseguide.training.dropout import own_threads
 
 Judged = dict[str, Any]
@@ -86,6 +87,10 @@ class Bench:
     def folder(self) -> Path:
         """Where everything of the data set lies."""
         return self.given.out / self.data.name
+
+    def models_folder(self, seed: int) -> Path:
+        """Where the pretrained models of a seed lie."""
+        return self.folder / "models" / f"seed{seed}"
 
     @property
     def boosting(self) -> BoostingOptions:
@@ -129,8 +134,11 @@ def run_bench(bench: Bench) -> Generator[Any, None, list[Judged]]:
     for number, cell in enumerate(cells):
         path = cell.path(bench.folder)
         if path.exists():
-            found.append(_read(path, bench.settings(cell)))
-            continue
+            before = _read(path, bench.settings(cell))
+            if _is_of_the_model(bench, cell, before):
+                found.append(before)
+                continue
+            yield Notice(f"{path}: is of another pretrained network, and not counted.")
         if not bench.given.train:
             continue
         yield Progress(f"{bench.data.name}, {cell.stem}, {cell.condition}", number, len(cells))
@@ -226,7 +234,7 @@ def _method(bench: Bench, cell: Cell, painted: Painted) -> Generator[Any, None, 
         config = bench.config(cell.condition, cell.seed)
         if cell.condition == PRETRAINED:
             if key not in bench.models:
-                folder = bench.folder / "models" / f"seed{cell.seed}"
+                folder = bench.models_folder(cell.seed)
                 bench.models[key] = yield from pretrained(bench.data, cell.split, folder, cell.seed)
             start = bench.models[key]
         else:
@@ -251,6 +259,14 @@ def _weight(bench: Bench, cell: Cell) -> Generator[Any, None, float]:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, json_bytes({"settings": settings, "weight": weight}))
     return weight
+
+
+def _is_of_the_model(bench: Bench, cell: Cell, judged: Judged) -> bool:
+    """Whether what was judged is of the pretrained model that lies there now, if any does."""
+    path = model_path(bench.models_folder(cell.seed), cell.split)
+    return (
+        cell.condition != PRETRAINED or not path.exists() or read_card(path).tensors_sha256 == judged["model"]
+    )
 
 
 def _weights_of(bench: Bench, cell: Cell) -> str | None:
