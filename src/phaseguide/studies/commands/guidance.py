@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from phaseguide.cli.shared.limits import SEED
 from phaseguide.cli.shared.output import DeviceOption, JsonOption
 from phaseguide.cli.shared.progress import draw
 from phaseguide.cli.train.dataset import choose_scheme
@@ -21,6 +20,7 @@ from phaseguide.studies.commands.options import (
     PhasesOption,
     SchemeOption,
     parts_of,
+    seeds_of,
 )
 from phaseguide.training.config import TrainingConfig
 
@@ -86,7 +86,7 @@ def guidance(
     plan = Plan(
         conditions=list(CONDITIONS) if conditions is None else parts_of(conditions),
         folds=list(folds) if only is None else parts_of(only),
-        seeds=_seeds(seeds),
+        seeds=seeds_of(seeds),
         side=window,
         experts=experts,
         seed=seed,
@@ -105,15 +105,3 @@ def guidance(
         **summarise(judged, CONDITIONS),
     }
     publish(to_lines(numbers), numbers, json_target)
-
-
-def _seeds(text: str) -> list[int]:
-    """Read the seeds of an option."""
-    low, high = SEED["min"], SEED["max"]
-    try:
-        found = [int(part) for part in parts_of(text)]
-    except ValueError:
-        found = []
-    if not found or not all(low <= number <= high for number in found):
-        raise PhaseguideError(f"--seeds {text!r}: give whole numbers from {low} to {high}, as in 0,1.")
-    return found

@@ -45,3 +45,15 @@ def choose(option: str, word: str, choices: Mapping[Any, Meant]) -> Meant:
     if word not in choices:
         raise PhaseguideError(f"{option} {word!r} is not known. Choose {', '.join(choices)}.")
     return choices[word]
+
+
+def seeds_of(text: str) -> list[int]:
+    """Read the seeds of an option."""
+    low, high = SEED["min"], SEED["max"]
+    try:
+        found = [int(part) for part in parts_of(text)]
+    except ValueError:
+        found = []
+    if not found or not all(low <= number <= high for number in found):
+        raise PhaseguideError(f"--seeds {text!r}: give whole numbers from {low} to {high}, as in 0,1.")
+    return found

@@ -55,15 +55,28 @@ class PixelForest:
 
     def predict(self, features: Features) -> NDArray[np.uint8]:
         """Return the likeliest phase of each pixel, shape (H, W)."""
+        labels: NDArray[np.uint8] = self._in_parts(features, "predict").astype(np.uint8)
+        return labels.reshape(features.shape[:2])
+
+    def scores(self, features: Features) -> NDArray[np.float32]:
+        """Return the logarithm of the trees' mean probabilities, shape (K, H, W), as a ratio can be matched on it.
+
+        Half a tree is added to each phase, so that one that no tree has voted for can still be ranked.
+        """
+        found = self._in_parts(features, "predict_proba")
+        votes = np.zeros((len(found), self._n_phases))
+        votes[:, self._forest.classes_.astype(np.intp) - 1] = found
+        scores = np.log((votes + 0.5 / TREES) / (1 + 0.5 * self._n_phases / TREES)).astype(np.float32)
+        return np.ascontiguousarray(scores.T).reshape(self._n_phases, *features.shape[:2])
+
+    def _in_parts(self, features: Features, ask: str) -> NDArray[Any]:
         if self._forest is None:
             raise PhaseguideError("The forest has learnt nothing yet. Fit it first.")
         rows = features.reshape(-1, features.shape[-1])
-        parts = [
-            self._forest.predict(rows[start : start + ROWS_AT_ONCE])
-            for start in range(0, len(rows), ROWS_AT_ONCE)
-        ]
-        labels: NDArray[np.uint8] = np.concatenate(parts).astype(np.uint8).reshape(features.shape[:2])
-        return labels
+        answer = getattr(self._forest, ask)
+        return np.concatenate(
+            [answer(rows[start : start + ROWS_AT_ONCE]) for start in range(0, len(rows), ROWS_AT_ONCE)]
+        )
 
 
 def pixel_features(image: NDArray[Any]) -> Features:

@@ -1,0 +1,1 @@
+"""The studies of ``phaseguide study NAME``, one file each; `registry` lists them."""

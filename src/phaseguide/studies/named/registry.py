@@ -1,0 +1,8 @@
+"""All named studies, in the order in which they are listed."""
+
+from __future__ import annotations
+
+from phaseguide.studies.named.peers.study import PEERS
+from phaseguide.studies.study import Study
+
+STUDIES: dict[str, Study] = {study.name: study for study in (PEERS,)}
