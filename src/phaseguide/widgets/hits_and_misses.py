@@ -119,7 +119,7 @@ def lay_agreement(viewer: ViewerModel, true: Labels, found: Labels, label: int) 
         features=phase_features(KINDS),
         opacity=1.0,
         metadata={KEY: mark},
-        **geometry(found),  # type: ignore[arg-type]
+        **geometry(found),
     )
     made.editable = False
     viewer.add_layer(made)

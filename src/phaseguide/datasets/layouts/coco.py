@@ -95,9 +95,11 @@ def _of_file(file: Path, index: ImageIndex) -> tuple[list[str], list[Annotated]]
     for number, row in images.items():
         where, rows = f"{file}, image {number}", of_image[number]
         size = (row.get("height"), row.get("width"))
-        known = (size[0], size[1]) if isinstance(size[0], int) and isinstance(size[1], int) else None
+        known: tuple[int, int] | None = None
+        if isinstance(size[0], int) and isinstance(size[1], int):
+            known = size[0], size[1]
         if known is None:  # then run lengths, which are for one size, tell it before they are unrolled
-            known = next((size for place, one in rows if (size := _told_size(one, place))), None)
+            known = next((told for place, one in rows if (told := _told_size(one, place))), None)
         path = index.find(str(row.get("file_name", "")), where)
         made_of = tuple(f"{categories[one['category_id']]} {one.get('segmentation')}" for _, one in rows)
         outlines = partial(_outlines, rows, categories, known)
