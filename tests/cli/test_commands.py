@@ -164,11 +164,37 @@ def test_evaluate_tells_more_where_it_is_asked_to(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "IoU of at least 0.1" in result.stdout and "disk of radius 2 px" in result.stdout
     told = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
-    assert set(told["over_iou"]["share"]) == set(names) and told["opened"]["radius_px"] == 2
+    assert set(told["over_iou"]["share"]) == set(names) and told["post_processed"]["radius_px"] == 2
     assert (tmp_path / "out" / "2_island" / "field0.png").exists()
     fails(run(*arguments), "out", "new or empty folder")
     steel = tiny_model(tmp_path, file_name="steel.safetensors")
-    fails(run("evaluate", data, "-m", steel, "--opening", 2), "second of two phases", "has 3")
+    for option in (("--opening", 2), ("--threshold", 0.3)):
+        fails(run("evaluate", data, "-m", steel, *option), "second of two phases", "has 3")
+
+
+def test_evaluate_judges_another_threshold_beside_the_map(tmp_path: Path) -> None:
+    names = ("matrix", "island")
+    data, model = tiny_dataset(tmp_path / "data", 1, names), tiny_model(tmp_path, names=names)
+    Image.fromarray(tiny_labels(n_phases=2)).save(data / "labels" / "field0.png")
+    found: dict[float, int] = {}
+    for p in (0.001, 0.5, 0.999):
+        result = run("evaluate", data, "-m", model, "--device", "cpu", "--threshold", p, "--json", "-")
+        told = json.loads(result.stdout)
+        made = told["post_processed"]
+        assert (made["threshold"], made["radius_px"]) == (p, None)
+        found[p] = made["tp"]["island"] + made["fp"]["island"]
+        if p == 0.5:
+            assert made["iou"] == told["pooled"]["iou"], "the map itself"
+    assert found[0.999] < found[0.5] < found[0.001]
+    both = run("evaluate", data, "-m", model, "--device", "cpu", "--threshold", 0.3, "--opening", 1)
+    assert (
+        "After a threshold of 0.3 and opening and closing with a disk of radius 1 px: matrix" in both.stdout
+    )
+    fails(
+        run("evaluate", data, "-m", model, "--threshold", 0.3, "--ratio", "oracle"),
+        "ratio is oracle",
+        "moves the",
+    )
 
 
 def test_labels_that_do_not_fit_name_the_file(tmp_path: Path) -> None:

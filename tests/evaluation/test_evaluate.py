@@ -24,7 +24,7 @@ from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.request import Request
 from phaseguide.segmentation.session import run_to_end
-from tiny_models import NAMES, tiny_dataset, tiny_labels, tiny_model
+from tiny_models import DEAF, NAMES, tiny_dataset, tiny_labels, tiny_model
 
 PIXELS = 64 * 96
 
@@ -104,6 +104,28 @@ def test_every_source_runs(folder: Path, model: LoadedModel) -> None:
     assert auto.asked_achieved_mae_pp is None and auto.imposed_achieved_mae_pp is not None
     guess, predictions = run(folder, model, "guess:0.9", repeats=5)
     assert guess.repeats == 5 and len(predictions) == 2, "the same in every repeat, so computed once"
+
+
+@pytest.mark.parametrize(
+    ("guidance", "options", "words"),
+    [
+        ("plm", None, ""),
+        ("none", None, "has no guidance that takes a ratio, so none can be fed back to it"),
+        ("plm", DEAF, "has no guidance that takes a ratio, so none can be fed back to it"),
+    ],
+)
+def test_a_study_says_where_no_areas_are_fed_back(
+    folder: Path, tmp_path: Path, guidance: str, options: dict[str, Any] | None, words: str
+) -> None:
+    model = load_model(tiny_model(tmp_path, guidance, guidance_options=options))
+    data = open_dataset(folder).only(["field0"])
+    told = {
+        source: [e.message for e in evaluate(data, model, source, device="cpu") if isinstance(e, Notice)]
+        for source in ("autoregressive", "own")
+    }
+    said = [message for message in told["autoregressive"] if "fed back" in message]
+    assert (len(said) == 1 and words in said[0]) if words else not said
+    assert not [message for message in told["own"] if "fed back" in message], "nobody asked for it"
 
 
 def test_an_expert_differs_between_repeats_and_comes_back_with_the_seed(

@@ -1,4 +1,4 @@
-"""Pictures of hits, false alarms and misses, and what opening and closing makes of a map."""
+"""Pictures of hits, false alarms and misses."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import pytest
 from PIL import Image
 
 from phaseguide.datasets.folder import open_dataset
-from phaseguide.errors import OutputError, PhaseguideError
-from phaseguide.evaluation.confusion import confusion_matrix, scores_from_confusion
+from phaseguide.errors import OutputError
+from phaseguide.evaluation.agreement import agreement_picture
 from phaseguide.evaluation.evaluate import Predicted, evaluate
-from phaseguide.evaluation.opening import Opening, opened_and_closed
-from phaseguide.evaluation.overlays import Pictures, agreement_picture
+from phaseguide.evaluation.overlays import Pictures
 from phaseguide.evaluation.watching import watched
 from phaseguide.models.model_file import load_model
 from phaseguide.phases import PhaseScheme
-from tiny_models import NAMES, tiny_dataset, tiny_labels, tiny_model
+from tiny_models import tiny_dataset, tiny_labels, tiny_model
 
 WHITE, CYAN, MAGENTA, BLACK, GREY = (
     (255, 255, 255), (0, 255, 255), (255, 0, 255), (0, 0, 0), (64, 64, 64)
@@ -63,35 +62,3 @@ def test_the_sheet_begins_with_the_worst_and_ends_with_the_best(tmp_path: Path) 
     missed = [(line == MAGENTA).all(-1).sum() for line in lines]
     assert missed == sorted(missed, reverse=True) and missed[-1] == 0
     assert missed[3] > missed[4] + 3 * (missed[4] - missed[5]), "three in between are left out"
-
-
-def test_opening_removes_specks_and_closing_fills_holes() -> None:
-    labels = np.ones((60, 80), dtype=np.uint8)
-    labels[20:45, 20:45] = 2
-    labels[30, 30] = 1
-    labels[5, 5:7] = 2
-    labels[:, -10:] = 255
-    mended = opened_and_closed(labels, 2)
-    assert mended[30, 30] == 2 and not (mended[:12] == 2).any()
-    assert (mended[:, -10:] == 255).all() and (labels[5, 5:7] == 2).all()
-    np.testing.assert_array_equal(opened_and_closed(mended, 2), mended)
-    full = np.full((20, 20), 2, dtype=np.uint8)
-    np.testing.assert_array_equal(opened_and_closed(full, 3), full)
-
-
-def test_both_maps_are_judged(tmp_path: Path) -> None:
-    truth = np.ones((60, 80), dtype=np.uint8)
-    truth[20:45, 20:45] = 2
-    found = truth.copy()
-    found[5, 5:7] = 2
-    opening = Opening(2, ISLANDS)
-    assert opening.to_dict() is None
-    for repeat in (0, 0, 1, 1):
-        opening.see(None, truth, Predicted("a", repeat, SimpleNamespace(labels=found, scheme=ISLANDS)))  # type: ignore[arg-type]
-    told = opening.to_dict()
-    assert told is not None and told["fp"]["island"] == 0 and told["radius_px"] == 2
-    mended = confusion_matrix(truth, opened_and_closed(found, 2), 2)
-    assert told["tp"]["island"] == 2 * mended[1, 1]
-    assert scores_from_confusion(confusion_matrix(truth, found, 2)).fp[1] == 2
-    with pytest.raises(PhaseguideError, match="second of two phases, but the model has 3"):
-        Opening(2, PhaseScheme.from_names(NAMES))

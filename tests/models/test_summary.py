@@ -58,6 +58,29 @@ def test_every_size_and_rank(encoder: str, per_rank: int) -> None:
     assert "adapters" not in counted(encoder, 0, "none", "conv")
 
 
+@pytest.mark.parametrize(
+    ("encoder", "mask", "light", "published"),
+    [
+        ("vit_l", (55.356, 363.635), (51.642, 359.921), 75.4),
+        ("vit_h", (88.911, 725.937), (85.197, 722.223), 156.1),
+    ],
+)
+def test_the_larger_encoders_as_documented(
+    encoder: str, mask: tuple[float, float], light: tuple[float, float], published: float
+) -> None:
+    small, large = counted(), counted(encoder)
+    for head, wanted in (("mask", mask), ("conv", light)):
+        every = counted(encoder, head=head)["all"]
+        assert (round(every.trainable / 1e6, 3), round(every.total / 1e6, 3)) == wanted
+        without = counted(encoder, kind="none", head=head)["all"]
+        assert every.trainable - without.trainable == every.total - without.total == 1_236_743
+    assert large["decoder"] == small["decoder"], "so no decoder explains what was published"
+    rank = (
+        (published * 1e6 - large["decoder"].total - large["guidance"].total) / large["adapters"].total * 512
+    )
+    assert round(rank) == {"vit_l": 716, "vit_h": 922}[encoder]
+
+
 def test_fewer_blocks_have_fewer_adapters() -> None:
     assert counted(blocks=4)["adapters"].total * 3 == counted()["adapters"].total
 

@@ -10,6 +10,7 @@ import typer
 from phaseguide.cli.shared.data_report import show_report, show_written
 from phaseguide.cli.shared.errors import leave_with
 from phaseguide.cli.shared.groups import command_group
+from phaseguide.cli.shared.layout_options import takes_layout_options
 from phaseguide.cli.shared.output import JsonOption, page, write_json
 from phaseguide.cli.shared.progress import draw
 from phaseguide.cli.synthetic import synthetic
@@ -22,63 +23,6 @@ FolderArgument = Annotated[
 ]
 LayoutOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="The layout. Default: what the folder looks like.")
-]
-SplitOption = Annotated[
-    list[str] | None,
-    typer.Option("--split", metavar="NAME", help="Only images of this split or fold; may be repeated."),
-]
-PhasesOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="A,B,...",
-        help="Names of the phases in the order of their labels 1, 2, ...; of a published set, other names for its own.",
-    ),
-]
-ColoursOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="Which colour of a mask is which phase: CSV with columns colour and phase, or a scheme.json.",
-    ),
-]
-UnknownColoursOption = Annotated[
-    str,
-    typer.Option(
-        metavar="refuse|nearest|unclassified",
-        help="Colours that the table does not have, as on smoothed edges: named and refused, the phase of the nearest "
-        "colour (told, with its pixels), or label 0.",
-    ),
-]
-BackgroundOption = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME|none",
-        help="The phase of what no polygon covers, label 1; none leaves it unclassified.",
-    ),
-]
-UnnamedOption = Annotated[
-    str, typer.Option(metavar="NAME", help="The phase of outlines that carry no name of one.")
-]
-UnlabelledOption = Annotated[
-    str,
-    typer.Option(
-        metavar="refuse|negative|drop",
-        help="Images without any label: named and refused, all background (polygons only), or left out.",
-    ),
-]
-BadPolygonsOption = Annotated[
-    str,
-    typer.Option(
-        metavar="refuse|repair|drop",
-        help="Polygons that leave the image, cross themselves or have fewer than three corners: named and refused, cut "
-        "and filled by the even-odd rule, or left out. What was done is told.",
-    ),
-]
-BarOption = Annotated[
-    str,
-    typer.Option(
-        metavar="exclude|crop", help="Information bars: kept in the image with label 255, or cut off."
-    ),
 ]
 
 data_app = command_group(
@@ -110,18 +54,12 @@ def list_layouts(json_target: JsonOption = None) -> None:
 
 
 @data_app.command()
+@takes_layout_options
 def check(
     folder: FolderArgument,
+    *,
     layout: LayoutOption = None,
-    split: SplitOption = None,
-    phases: PhasesOption = None,
-    colours: ColoursOption = None,
-    unknown_colours: UnknownColoursOption = "refuse",
-    background: BackgroundOption = "background",
-    unnamed: UnnamedOption = "",
-    unlabelled: UnlabelledOption = "refuse",
-    bad_polygons: BadPolygonsOption = "refuse",
-    bar: BarOption = "exclude",
+    options: LayoutOptions,
     json_target: JsonOption = None,
 ) -> None:
     """Say what a folder holds, and name what of it cannot be used.
@@ -136,9 +74,6 @@ def check(
     """  # noqa: D301
     from phaseguide.jobs.data.check import check_data
 
-    options = _options(
-        split, phases, colours, unknown_colours, background, unnamed, unlabelled, bad_polygons, bar
-    )
     report = draw(check_data(folder, options, layout))
     show_report(report, json_target)
     write_json(json_target, report.to_dict())
@@ -148,21 +83,15 @@ def check(
 
 
 @data_app.command()
+@takes_layout_options
 def convert(
     folder: FolderArgument,
     out: Annotated[
         Path, typer.Argument(metavar="OUT", help="Folder to be made: a data set for train and evaluate.")
     ],
+    *,
     layout: LayoutOption = None,
-    split: SplitOption = None,
-    phases: PhasesOption = None,
-    colours: ColoursOption = None,
-    unknown_colours: UnknownColoursOption = "refuse",
-    background: BackgroundOption = "background",
-    unnamed: UnnamedOption = "",
-    unlabelled: UnlabelledOption = "refuse",
-    bad_polygons: BadPolygonsOption = "refuse",
-    bar: BarOption = "exclude",
+    options: LayoutOptions,
     json_target: JsonOption = None,
 ) -> None:
     """Write a folder in any known layout as a data set: images/, labels/, scheme.json, and its folds or splits.
@@ -178,37 +107,7 @@ def convert(
     """  # noqa: D301
     from phaseguide.jobs.data.convert import convert_data
 
-    options = _options(
-        split, phases, colours, unknown_colours, background, unnamed, unlabelled, bad_polygons, bar
-    )
     show_written(draw(convert_data(folder, out, options, layout)), json_target)
 
 
 data_app.command()(synthetic)
-
-
-def _options(
-    split: list[str] | None,
-    phases: str | None,
-    colours: Path | None,
-    unknown_colours: str,
-    background: str,
-    unnamed: str,
-    unlabelled: str,
-    bad_polygons: str,
-    bar: str,
-) -> LayoutOptions:
-    from phaseguide.datasets.reading.options import LayoutOptions
-
-    told = {
-        "splits": tuple(split or ()),
-        "phases": tuple(name.strip() for name in phases.split(",")) if phases else (),
-        "colours": str(colours) if colours else "",
-        "unknown_colours": unknown_colours,
-        "background": background,
-        "unnamed": unnamed,
-        "unlabelled": unlabelled,
-        "bad_polygons": bad_polygons,
-        "bar": bar,
-    }
-    return LayoutOptions.from_dict(told)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from phaseguide.cli.shared.limits import MOST_OPENING, REPEATS, SEED, finite
+from phaseguide.cli.shared.limits import MOST_OPENING, REPEATS, SEED, THRESHOLDS, finite
 from phaseguide.cli.shared.output import (
     DeviceOption,
     ExactOption,
@@ -79,6 +79,17 @@ def evaluate(
             help="Tell also the scores after opening and closing with a disk of this radius; two phases only.",
         ),
     ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=THRESHOLDS[0],
+            max=THRESHOLDS[1],
+            metavar="P",
+            callback=finite,
+            help="Tell also the scores where the second of two phases is given over this probability (the map itself "
+            "has 0.5), before --opening if that is asked for; without a ratio only.",
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     flips: FlipsOption = None,
     json_target: JsonOption = None,
@@ -94,11 +105,12 @@ def evaluate(
       phaseguide evaluate test/ -m uhcs --ratio expert:0.1 --json scores.json
       phaseguide evaluate test/ -m uhcs --ratio oracle --exact
       phaseguide evaluate test/ -m uhcs --overlays pictures/ --over-iou 0.7
+      phaseguide evaluate test/ -m islands --threshold 0.3 --opening 2
     """  # noqa: D301
     from phaseguide.datasets.folder import open_dataset
     from phaseguide.evaluation.evaluate import evaluate as run_study
-    from phaseguide.evaluation.opening import Opening
     from phaseguide.evaluation.overlays import Pictures
+    from phaseguide.evaluation.post_processing import PostProcessing
     from phaseguide.evaluation.ratio_source import parse_source
     from phaseguide.evaluation.watching import watched
     from phaseguide.models.zoo import open_model
@@ -112,7 +124,9 @@ def evaluate(
         opened = opened.only(only)
     loaded = open_model(model)
     pictures = None if overlays is None else Pictures(overlays)
-    mended = None if opening is None else Opening(opening, loaded.card.scheme)
+    mended = None
+    if threshold is not None or opening is not None:
+        mended = PostProcessing(loaded.card.scheme, source, threshold, opening)
     events = run_study(
         opened,
         loaded,
@@ -127,10 +141,10 @@ def evaluate(
     result = draw(watched(events, opened, [one for one in (pictures, mended) if one is not None]))
     more = {
         "over_iou": None if over_iou is None else {"iou": over_iou, "share": result.over_iou(over_iou)},
-        "opened": None if mended is None else mended.to_dict(),
+        "post_processed": None if mended is None else mended.to_dict(),
     }
     show_study(result, json_target)
-    _show_more(more, json_target)
+    _show_more(more, "" if mended is None else mended.describe(), json_target)
     write_json(json_target, {**result.to_dict(), **more})
 
 
@@ -177,21 +191,18 @@ def show_study(result: StudyResult, json_target: str | None) -> None:
         console.print(f"Achieved and asked differ by {result.asked_achieved_mae_pp:.3f} percentage points.")
 
 
-def _show_more(more: dict[str, Any], json_target: str | None) -> None:
-    """Print what was asked for beside the study."""
+def _show_more(more: dict[str, Any], how: str, json_target: str | None) -> None:
+    """Print what was asked for beside the study; ``how`` begins the sentence on what post-processing made."""
     console = page(json_target)
     if over := more["over_iou"]:
         shares = ", ".join(f"{name} {percent(share)} %" for name, share in over["share"].items())
         console.print(f"Images with an IoU of at least {over['iou']:g}: {shares}.", soft_wrap=True)
-    if opened := more["opened"]:
+    if made := more["post_processed"]:
         scores = ", ".join(
-            f"{name} IoU {percent(iou)} %, " + ", ".join(f"{k.upper()} {opened[k][name]:.0f}" for k in COUNTS)
-            for name, iou in opened["iou"].items()
+            f"{name} IoU {percent(iou)} %, " + ", ".join(f"{k.upper()} {made[k][name]:.0f}" for k in COUNTS)
+            for name, iou in made["iou"].items()
         )
-        radius = opened["radius_px"]
-        console.print(
-            f"After opening and closing with a disk of radius {radius} px: {scores}.", soft_wrap=True
-        )
+        console.print(f"{how}: {scores}.", soft_wrap=True)
 
 
 def _at(table: dict[str, Any], path: tuple[str, ...]) -> float | None:

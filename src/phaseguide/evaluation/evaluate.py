@@ -43,11 +43,12 @@ from phaseguide.segmentation.session import Session
 
 @dataclass(frozen=True)
 class Predicted:
-    """One prediction of a study, as it was judged."""
+    """One prediction of a study, as it was judged; ``scores`` are those without a ratio, shape (K, H, W)."""
 
     stem: str
     repeat: int
     segmentation: Segmentation
+    scores: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def evaluate(
             for event in predict(session, request, asked):
                 if isinstance(event, Finished):
                     image.add(labels, event.result)
-                    yield Predicted(item.stem, repeat, event.result)
+                    yield Predicted(item.stem, repeat, event.result, session.scores)
                 elif isinstance(event, Notice) and event.message not in said:
                     said.add(event.message)
                     yield event

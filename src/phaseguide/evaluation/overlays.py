@@ -1,7 +1,4 @@
-"""Where a model hits a phase and where it does not, as pictures: one a phase and image, and the worst and best of each.
-
-White is a hit, cyan a false alarm, magenta a miss, black the rest, dark grey what no label judges.
-"""
+"""Where a model hits a phase and where it does not: a picture a phase and image, and the worst and best of each."""
 
 from __future__ import annotations
 
@@ -15,29 +12,18 @@ from numpy.typing import NDArray
 
 from phaseguide.datasets.folder import Item
 from phaseguide.errors import OutputError
+from phaseguide.evaluation.agreement import agreement_picture
 from phaseguide.evaluation.confusion import confusion_matrix, scores_from_confusion
 from phaseguide.evaluation.evaluate import Predicted
 from phaseguide.files.atomic import check_place, write_bytes
-from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, Phase, PhaseScheme
+from phaseguide.phases import Phase, PhaseScheme
 from phaseguide.segmentation.saving import overlay_image, png_bytes
-
-HIT, FALSE_ALARM, MISS, REST = (255, 255, 255), (0, 255, 255), (255, 0, 255), (0, 0, 0)
-NOT_JUDGED = (64, 64, 64)
 
 SHOWN = 4
 """Images on the sheet from the worst on, and as many from the best."""
 
 _SIDE = 360
 _TEXT = 22
-
-
-def agreement_picture(true: NDArray[np.uint8], predicted: NDArray[np.uint8], label: int) -> NDArray[np.uint8]:
-    """Colour every pixel by whether a phase is there and was found, shape (H, W, 3)."""
-    there, found = true == label, predicted == label
-    colours = np.array([REST, FALSE_ALARM, MISS, HIT], dtype=np.uint8)
-    picture: NDArray[np.uint8] = colours[2 * there.astype(np.intp) + found]
-    picture[(true == NOT_CLASSIFIED) | (true == EXCLUDED)] = NOT_JUDGED
-    return picture
 
 
 @dataclass

@@ -146,6 +146,19 @@ def test_coco_images_must_be_there_and_of_their_size(tmp_path: Path) -> None:
     refuses(tmp_path, r"instances\.json: is not sound JSON")
 
 
+def test_run_lengths_are_compared_with_the_image_where_the_file_tells_no_size(tmp_path: Path) -> None:
+    data = coco_data()
+    for row in data["images"]:
+        del row["height"], row["width"]
+    data["annotations"][0]["segmentation"] = {"size": [10**5, 10**5], "counts": [0, 10**10]}
+    # Before they are unrolled, which would want 10 GB.
+    refuses(
+        coco(tmp_path, data), r"image 7: is made for an image of 100000 x 100000 px, but .*a\.png is 40 x 60"
+    )
+    data["annotations"][0]["segmentation"] = {"counts": [0, 9]}
+    refuses(coco(tmp_path, data), r"annotation 11: its run lengths have no size")
+
+
 def test_two_images_of_one_name_are_told_apart_by_their_folder(tmp_path: Path) -> None:
     data = coco_data()
     data["images"][0]["file_name"] = "one/x.png"
@@ -255,6 +268,12 @@ def test_imagej_names_shapes_and_damage(tmp_path: Path) -> None:
     line = roifile.ImagejRoi(roitype=roifile.ROI_TYPE.LINE, x1=1, y1=2, x2=9, y2=9).tobytes()
     refuses(imagej(tmp_path, {"bainite": line}), "ROI bainite: is a line, which covers no area")
     refuses(imagej(tmp_path, {"bainite": data[:20]}), "ROI bainite: is no sound ROI")
+    whole = (imagej(tmp_path, {"bainite": data}) / "a_RoiSet.zip").read_bytes()
+    locked = bytearray(whole)
+    locked[6] |= 1  # the flag of a password, before the data and in the table at the end
+    locked[locked.index(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "a_RoiSet.zip").write_bytes(locked)
+    refuses(tmp_path, "ROI bainite: cannot be unpacked .*without a password")
 
 
 def test_a_missing_package_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from phaseguide.errors import PhaseguideError
 MOST_PIXELS = 10**9
 MOST_SMOOTHING = 1000.0
 MOST_OPENING = 100
+THRESHOLDS = (0.001, 0.999)
 MOST_PLANES = 10**6
 MOST_REPEATS = 10_000
 SIDES = (32, 65_536)

@@ -7,7 +7,7 @@ from typing import Any
 
 from phaseguide.datasets.reading.annotated import Annotated, entries_of
 from phaseguide.datasets.reading.base import About, Layout, Listing
-from phaseguide.datasets.reading.files import ImageIndex, begins, plain_files
+from phaseguide.datasets.reading.files import ImageIndex, begins, plain_files, the_one
 from phaseguide.datasets.reading.options import NO_BACKGROUND, LayoutOptions
 from phaseguide.datasets.reading.outlines import Outline, as_ring
 from phaseguide.datasets.reading.schemes import fixed_scheme
@@ -42,12 +42,7 @@ def matches(folder: Path) -> bool:
 def open_folder(folder: Path, options: LayoutOptions) -> Listing:
     """List the images that the table names, and those that it does not."""
     tables = [path for path in plain_files(folder, ".csv") if _has_columns(path)]
-    if len(tables) != 1:
-        raise DatasetError(
-            f"{folder}: needs one CSV with columns for the image and the polygon, and has {len(tables)}. "
-            f"Expected: {ABOUT.expects}."
-        )
-    table = tables[0]
+    table = the_one(tables, folder, "CSV with columns for the image and the polygon", ABOUT.expects)
     rows = _rows(table)
     image_column, polygon_column = _columns(rows[0], table)
     index = ImageIndex(folder)

@@ -95,7 +95,11 @@ def _of_file(file: Path, index: ImageIndex) -> tuple[list[str], list[Annotated]]
     for number, row in images.items():
         where, rows = f"{file}, image {number}", of_image[number]
         size = (row.get("height"), row.get("width"))
-        known = (size[0], size[1]) if isinstance(size[0], int) and isinstance(size[1], int) else None
+        known: tuple[int, int] | None = None
+        if isinstance(size[0], int) and isinstance(size[1], int):
+            known = size[0], size[1]
+        if known is None:  # then run lengths, which are for one size, tell it before they are unrolled
+            known = next((told for place, one in rows if (told := _told_size(one, place))), None)
         path = index.find(str(row.get("file_name", "")), where)
         made_of = tuple(f"{categories[one['category_id']]} {one.get('segmentation')}" for _, one in rows)
         outlines = partial(_outlines, rows, categories, known)
@@ -110,7 +114,7 @@ def _outlines(
     for where, row in rows:
         phase, drawn = categories[row["category_id"]], row.get("segmentation")
         if isinstance(drawn, dict):
-            outlines.append(Outline(phase, where, mask=_run_lengths(drawn, size, where)))
+            outlines.append(Outline(phase, where, mask=_run_lengths(row, size, where)))
         elif isinstance(drawn, list) and drawn:
             parts = drawn if isinstance(drawn[0], list) else [drawn]
             outlines += [Outline(phase, where, (_ring(part, where),)) for part in parts]
@@ -127,18 +131,27 @@ def _ring(flat: Any, where: str) -> NDArray[np.float64]:
     return as_ring(list(zip(flat[::2], flat[1::2], strict=True)), where)
 
 
-def _run_lengths(drawn: Mapping[str, Any], size: tuple[int, int] | None, where: str) -> NDArray[np.bool_]:
+def _told_size(row: Mapping[str, Any], where: str) -> tuple[int, int] | None:
+    """Height and width of an annotation of run lengths; None for another."""
+    drawn = row.get("segmentation")
+    if not isinstance(drawn, dict):
+        return None
     told = drawn.get("size")
     if not (isinstance(told, list) and len(told) == 2 and all(isinstance(n, int) and n > 0 for n in told)):
         raise DatasetError(f"{where}: its run lengths have no size [height, width]. Export it again.")
-    shape = (told[0], told[1])
+    return told[0], told[1]
+
+
+def _run_lengths(row: Mapping[str, Any], size: tuple[int, int] | None, where: str) -> NDArray[np.bool_]:
+    shape = _told_size(row, where)
+    assert shape is not None
     if size is not None and shape != size:
         raise DatasetError(
             f"{where}: its run lengths are for {shape[0]} x {shape[1]} px, the image is listed with "
             f"{size[0]} x {size[1]} px. Export it again."
         )
     # COCO counts column by column.
-    return unrolled(read_counts(drawn.get("counts"), where), (shape[1], shape[0]), where).T
+    return unrolled(read_counts(row["segmentation"].get("counts"), where), (shape[1], shape[0]), where).T
 
 
 def _read(file: Path) -> Mapping[str, Any]:

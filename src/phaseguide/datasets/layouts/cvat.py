@@ -10,7 +10,7 @@ from xml.parsers import expat
 
 from phaseguide.datasets.reading.annotated import Annotated, entries_of
 from phaseguide.datasets.reading.base import About, Layout, Listing
-from phaseguide.datasets.reading.files import ImageIndex, begins, plain_files
+from phaseguide.datasets.reading.files import ImageIndex, begins, plain_files, the_one
 from phaseguide.datasets.reading.options import LayoutOptions
 from phaseguide.datasets.reading.outlines import Outline, as_ring
 from phaseguide.datasets.reading.schemes import scheme_of
@@ -45,11 +45,7 @@ def matches(folder: Path) -> bool:
 def open_folder(folder: Path, options: LayoutOptions) -> Listing:
     """List the images that the export names."""
     files = [path for path in plain_files(folder, ".xml") if _is_cvat(path)]
-    if len(files) != 1:
-        raise DatasetError(
-            f"{folder}: needs one XML of CVAT for images, and has {len(files)}. Expected: {ABOUT.expects}."
-        )
-    file, index = files[0], ImageIndex(folder)
+    file, index = the_one(files, folder, "XML of CVAT for images", ABOUT.expects), ImageIndex(folder)
     labels, images = _parse(file)
     annotated: list[Annotated] = []
     groups: dict[str, list[str]] = {}

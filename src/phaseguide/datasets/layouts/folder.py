@@ -36,6 +36,12 @@ def open_folder(folder: Path, options: LayoutOptions) -> Listing:
     parts = _parts(folder)
     if not parts:
         raise DatasetError(f"{folder}: has no images/ and labels/. Expected: {ABOUT.expects}.")
+    if parts != [folder]:
+        # Here already, since images of two splits may have one name.
+        known = [part.name for part in parts]
+        if unknown := [name for name in options.splits if name not in known]:
+            raise DatasetError(f"{folder}: has no split {unknown[0]!r}. Splits of it: {', '.join(known)}.")
+        parts = [part for part in parts if not options.splits or part.name in options.splits]
     scheme = _scheme(folder, parts, options)
     entries: list[Entry] = []
     names: list[tuple[str, str]] = []
@@ -60,8 +66,7 @@ def open_folder(folder: Path, options: LayoutOptions) -> Listing:
         raise unlabelled(alone[0], "labels/ has no file of its name", len(alone))
     about, told = _about(folder), dropped([path.name for path in alone])
     if parts != [folder]:
-        wanted = set(options.splits or groups)
-        check_stems(folder, [n for n in names if n[1].replace("\\", "/").split("/")[0] in wanted])
+        check_stems(folder, names)
         return Listing(about, folder, scheme, tuple(entries), groups, notices=told)
     stems = [entry.stem for entry in entries]
     for name in (FOLDS, SPLITS):

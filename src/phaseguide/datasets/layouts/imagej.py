@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def _outlines(file: Path, options: LayoutOptions) -> list[Outline]:
                     raise DatasetError(
                         f"{where}: unpacks to {info.file_size / 1e6:.3g} MB, which is no outline."
                     )
-                roi = _parsed(archive.read(info), where)
+                roi = _parsed(_unpacked(archive, info, where), where)
                 if roi.roitype in (
                     roifile.ROI_TYPE.LINE, roifile.ROI_TYPE.FREELINE, roifile.ROI_TYPE.POLYLINE,
                     roifile.ROI_TYPE.ANGLE, roifile.ROI_TYPE.POINT, roifile.ROI_TYPE.NOROI,
@@ -119,6 +120,16 @@ def _outlines(file: Path, options: LayoutOptions) -> list[Outline]:
     except (OSError, zipfile.BadZipFile) as error:
         raise DatasetError(f"{file}: is no sound zip ({error}). Save the ROIs again in ImageJ.") from error
     return outlines
+
+
+def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> bytes:
+    """Bytes of a ROI; `DatasetError` where they are damaged, or locked by a password."""
+    try:
+        return archive.read(info)
+    except (zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise DatasetError(
+            f"{where}: cannot be unpacked ({error}). Save the ROIs again in ImageJ, without a password."
+        ) from error
 
 
 def _parsed(data: bytes, where: str) -> Any:

@@ -20,7 +20,7 @@ from phaseguide.datasets.reading.fields import (
     read_values,
     with_known_bar,
 )
-from phaseguide.datasets.reading.files import facts, images_in, pair_up, plain_files
+from phaseguide.datasets.reading.files import check_stems, facts, images_in, pair_up, plain_files
 from phaseguide.datasets.reading.groups import present, read_groups
 from phaseguide.datasets.reading.options import LayoutOptions
 from phaseguide.datasets.reading.packages import need
@@ -117,6 +117,7 @@ def _in_files(
     folder: Path, scheme: PhaseScheme, options: LayoutOptions
 ) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
     pairs, told = pair_up(folder / "images", folder / "labels", options)
+    check_stems(folder, [(stem_of(image.stem, str(image)), image.name) for image, _ in pairs])
     from_one = _counts_from_one([label for _, label in pairs], folder)
     entries = tuple(
         Entry(
@@ -171,6 +172,7 @@ def _in_container(path: Path, options: LayoutOptions) -> tuple[Entry, ...]:
         raise _damaged(path, error) from error
     if not names:
         raise DatasetError(f"{path}: has no group micrographN. Expected: {ABOUT.expects}.")
+    check_stems(path, [(stem_of(name, str(path)), name) for name in names])
     entries = (
         Entry(
             stem_of(name, str(path)),

@@ -38,8 +38,16 @@ def entries_of(
 ) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
     """Return entries for images with outlines, and what there is to tell; images without any are as the options say.
 
-    `DatasetError` for the first image without, unless they count as negatives or are dropped.
+    `DatasetError` for the first image without, unless they count as negatives or are dropped, and for one that is
+    annotated twice.
     """
+    seen: dict[Path, str] = {}
+    for one in annotated:
+        if one.image in seen:
+            raise DatasetError(
+                f"{one.where}: is for {one.image.relative_to(folder)}, and so is {seen[one.image]}. Keep one."
+            )
+        seen[one.image] = one.where
     empty = [one for one in annotated if one.empty]
     if empty and options.unlabelled == "refuse":
         raise unlabelled(

@@ -70,6 +70,13 @@ def plain_files(folder: Path, *endings: str, deep: bool = False) -> list[Path]:
     return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
 
 
+def the_one(files: Sequence[Path], folder: Path, what: str, expects: str) -> Path:
+    """Return the only file of a kind that a folder has; `DatasetError` where there is none, or there are several."""
+    if len(files) != 1:
+        raise DatasetError(f"{folder}: needs one {what}, and has {len(files)}. Expected: {expects}.")
+    return files[0]
+
+
 def begins(path: Path, most_bytes: int = 4096) -> bytes:
     """Return how a plain file begins; nothing for one that cannot be read."""
     try:
@@ -96,6 +103,8 @@ def pair_up(
     A label file has the stem of its image, or that with one of the endings. `DatasetError` names a label file without
     an image and, unless they are to be dropped, an image without one.
     """
+    for folder in (images, labels):
+        check_stems(folder, [(path.stem, path.name) for path in images_in(folder)])
     of_label = {path.stem: path for path in images_in(labels)}
     pairs, alone = [], []
     for image in images_in(images):
