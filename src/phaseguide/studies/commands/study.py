@@ -48,7 +48,7 @@ def _command(study: Study) -> Callable[..., None]:
         ] = None,
         conditions: Annotated[
             str | None,
-            typer.Option(metavar="NAME,...", help=f"Only some of {', '.join(study.conditions)}."),
+            typer.Option(metavar="NAME,...", help="Only some of the conditions above."),
         ] = None,
         seeds: Annotated[str, typer.Option(metavar="N,...", help="Seeds of the trainings.")] = "0",
         train: Annotated[
@@ -82,8 +82,10 @@ def _command(study: Study) -> Callable[..., None]:
         _keep(study, out, numbers, lines)
         publish(lines, numbers, json_target)
 
+    # Typer reads annotations where no name of this function is known, so what differs by study stands here.
     command.__doc__ = (
-        f"{study.question}\n\nThe report is written to DIR as {study.name}.md, {study.name}.json and {study.name}.png. "
+        f"{study.question}\n\nConditions: {', '.join(study.conditions)}.\n\n"
+        f"The report is written to DIR as {study.name}.md, {study.name}.json and {study.name}.png. "
         "Stop with Ctrl-C at any time; the same command goes on where it stopped.\n\n[bold]Example[/bold]\n\n\b\n"
         f"  phaseguide study {study.name} data/steel --out runs/{study.name}"
     )
