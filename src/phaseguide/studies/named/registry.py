@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from phaseguide.studies.named import embedding, inflated, ratio_error, response, steer
 from phaseguide.studies.study import Study
 
-STUDIES: dict[str, Study] = {study.name: study for study in ()}
+STUDIES: dict[str, Study] = {
+    study.name: study
+    for study in (
+        ratio_error.STUDY,
+        inflated.STUDY,
+        response.STUDY,
+        steer.STUDY,
+        embedding.STUDY,
+    )
+}
