@@ -10,9 +10,9 @@ low-rank adapters on random weights say nothing of it, and its weights are not p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from phaseguide.studies.networks.training import Condition
 from phaseguide.training.presets import TRAINING_PRESETS
 
 NONE = "none"
@@ -56,28 +56,6 @@ PUBLISHED: dict[str, Any] = {
 
 SHIPPED: dict[str, Any] = {"patience": 0, "threads": 1}
 """The network of the shipped model and its recipe: what a run is without settings."""
-
-
-@dataclass(frozen=True)
-class Condition:
-    """How a network is trained.
-
-    Attributes
-    ----------
-    what : str
-        In words, for the table.
-    settings : dict
-        Those of a `TrainingConfig` that are not as usual.
-    unguided : str
-        Name of the condition without guidance that is otherwise trained alike; empty for such a one itself.
-    start : str
-        Name of the condition whose network of the same fold and seed the training starts from; empty for none.
-    """
-
-    what: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    unguided: str = ""
-    start: str = ""
 
 
 def _pair(name: str, what: str, changes: Mapping[str, Any]) -> dict[str, Condition]:

@@ -17,10 +17,10 @@ from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.network.device import choose_device
 from phaseguide.studies.guidance.asking import ASKS
-from phaseguide.studies.guidance.conditions import Condition
 from phaseguide.studies.guidance.judging import Drawing, judge_place
 from phaseguide.studies.guidance.places import SCOPES, Place, Scope, fields, windows
-from phaseguide.studies.guidance.training import Cell, Matrix, trained
+from phaseguide.studies.networks.splits import splits_of
+from phaseguide.studies.networks.training import Cell, Condition, Matrix, trained
 from phaseguide.training.crossfit.folds import Folds
 from phaseguide.training.data import load_images
 from phaseguide.training.dropout import own_threads
@@ -66,7 +66,7 @@ def guidance_study(
     for done, image in enumerate(load_images(dataset.only(stems), scheme)):
         yield Progress("Reading images", done + 1, len(stems))
         images[image.stem] = image
-    matrix = Matrix(images, folds, scheme, conditions, settings, out)
+    matrix = Matrix(images, splits_of(folds), scheme, conditions, settings, out)
     pools: dict[Scope, list[Place]] = {
         "fields": fields(images.values(), len(scheme)),
         "windows": windows(images.values(), plan.side, len(scheme)),
@@ -102,7 +102,7 @@ def _judged(
     config = matrix.config(cell)
     device = choose_device(config.device).torch_device
     model.segmenter.to(device).eval()
-    test = set(matrix.folds[cell.fold])
+    test = set(matrix.splits[cell.split].test)
     places: dict[str, list[Any]] = {scope: [] for scope in SCOPES}
     total, done = sum(p.stem in test for pool in pools.values() for p in pool), 0
     with own_threads(config.threads):
@@ -117,7 +117,7 @@ def _judged(
     found: Judged = {
         "condition": cell.condition,
         "seed": cell.seed,
-        "fold": cell.fold,
+        "fold": cell.split,
         "judging": _judging(plan),
         "weights": weights,
         "guidance": model.card.guidance.kind,

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from phaseguide.evaluation.confusion import scores_from_confusion
 from phaseguide.evaluation.tables import mean_known, plain
 from phaseguide.studies.guidance.asking import GUESSES, MODES, WITHOUT, Key, keys
-from phaseguide.studies.guidance.conditions import Condition
 from phaseguide.studies.guidance.places import SCOPES
+from phaseguide.studies.networks.training import Condition
 from phaseguide.studies.statistics import paired_difference
 
 Judged = dict[str, Any]

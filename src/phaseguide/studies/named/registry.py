@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from phaseguide.studies.named import systems
 from phaseguide.studies.study import Study
 
-STUDIES: dict[str, Study] = {study.name: study for study in ()}
+STUDIES: dict[str, Study] = {study.name: study for study in (systems.STUDY,)}
