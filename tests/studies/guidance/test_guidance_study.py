@@ -20,11 +20,12 @@ from phaseguide.events import run_to_end
 from phaseguide.models.model_file import load_model, read_card
 from phaseguide.ratios import ratio_from_labels, total_variation
 from phaseguide.studies.guidance.asking import ASKS, OTHER, Ask, Key, asked_ratios
-from phaseguide.studies.guidance.conditions import CONDITIONS, NONE, Condition
+from phaseguide.studies.guidance.conditions import CONDITIONS, NONE
 from phaseguide.studies.guidance.judging import Drawing, judge_place
 from phaseguide.studies.guidance.places import DIFFERENT, Place, fields, ratio_of_another, windows
 from phaseguide.studies.guidance.study import Plan, guidance_study, read_judged
 from phaseguide.studies.guidance.summary import break_even, summarise
+from phaseguide.studies.networks.training import Condition
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.crossfit.folds import Folds
 from phaseguide.training.data import TrainingImage
