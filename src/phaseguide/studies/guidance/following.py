@@ -22,7 +22,8 @@ def responses(cells: Cells, scope: str) -> dict[str, Any] | None:
     """Mean over places and phases that have room, for each network; None without a place.
 
     ``own`` and ``true``: from which composition; each of ``area`` and ``probability`` with its spread over networks.
-    ``by_image`` is the mean response of areas from the own composition, over seeds too.
+    ``by_image`` is the mean response of areas from the true composition, over seeds too: a network that was always told
+    a ratio has no composition of its own that means anything.
     """
     if not any(judged[scope] for judged in cells.values()):
         return None
@@ -30,7 +31,7 @@ def responses(cells: Cells, scope: str) -> dict[str, Any] | None:
     images: dict[str, list[float | None]] = {}
     for places in by_network.values():
         for place in places:
-            images.setdefault(place["stem"], []).extend(place["response"]["own"]["area"])
+            images.setdefault(place["stem"], []).extend(place["response"]["true"]["area"])
     means = {stem: plain(_mean(values)) for stem, values in images.items()}
     return {
         **{
@@ -100,11 +101,11 @@ def verdict(condition: Guided, found: Mapping[str, Any]) -> str:
         why = "what the decoder gets past that map, by its skip connections, decides"
     else:
         why = "the decoder reads the map, but not what the ratio changes in it"
-    return f"**deaf**: areas follow {100 * response:.1f} % of what is asked; {through}: {why}."
+    return f"**deaf**: areas follow {round(100 * response, 1) + 0.0:g} % of what is asked; {through}: {why}."
 
 
 def _value(found: Mapping[str, Any], key: str) -> float | None:
-    one = found["own"]["area"] if key == "response" else found[key]
+    one = found["true"]["area"] if key == "response" else found[key]
     return None if one is None else float(one["mean"])
 
 

@@ -81,14 +81,15 @@ class Judge:
         """How far area and mean probability of each phase follow a ratio, which is moved by +-5 pp, by conditioning.
 
         From the network's own composition and from the true one; change by change of the asked, None without room.
-        ``moved`` is how far the same steps move the guided map, as part of it; ``silenced`` the share of the pixels
-        that change their phase where that map shows nothing of the place: what the network hears through it at all.
+        ``moved`` is how far the same steps, from the true one, move the guided map, as part of it; ``silenced`` the
+        share of the pixels of the map told the true ratio that change their phase where the guided map shows its mean
+        everywhere: what the decoder takes from it at all.
         """
         if not self.guided:
             return {}
         starts = {"own": self.own, "true": self.place.true}
         counted = slice(None) if self.place.fixed is None else self.place.fixed == 0
-        changed = (self.seen.silenced() != self.own_labels)[counted]
+        changed = (self.seen.silenced(self.place.true) != self.seen.labels(self.place.true))[counted]
         return {
             **{name: self._response(start) for name, start in starts.items()},
             "moved": self._moved(),
@@ -111,7 +112,7 @@ class Judge:
     def _moved(self) -> float | None:
         gaps = []
         for phase in range(self.n_phases):
-            if (steps := _steps(self.own, phase)) is None:
+            if (steps := _steps(self.place.true, phase)) is None:
                 continue
             low, high = (torch.cat([m.flatten() for m in self.seen.guided(ratio)]) for ratio in steps)
             gaps.append(float((high - low).norm() / low.norm().clamp_min(1e-12)))

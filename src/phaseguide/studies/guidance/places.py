@@ -70,6 +70,11 @@ def fields(images: Iterable[TrainingImage], n_phases: int) -> list[Place]:
     return found
 
 
+def most_mixed(places: Sequence[Place]) -> Place | None:
+    """Return the place whose largest phase is smallest, which shows most; None without any."""
+    return min(places, key=lambda place: float(place.true.max()), default=None)
+
+
 def windows(images: Iterable[TrainingImage], side: int, n_phases: int) -> list[Place]:
     """Return all windows of a side, px, that lie edge to edge in the middle of each image.
 

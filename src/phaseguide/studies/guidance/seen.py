@@ -48,26 +48,33 @@ class Seen:
         """Area shares of a map of it."""
         return shares(labels, self.n_phases)
 
-    def silenced(self) -> Labels:
-        """The map of the network without what its guided maps show of the place: each is its mean everywhere."""
-        return argmax_labels(self._decoded([self._flat(one) for one in self.features], None), self.fixed)
+    def silenced(self, ratio: Ratio) -> Labels:
+        """The map of the network where its guided maps, told a ratio, show their mean everywhere."""
+        return argmax_labels(
+            self._decoded([self._flat(one, ratio) for one in self.features], None), self.fixed
+        )
 
     def encoded(self) -> list[Tensor]:
         """The coarsest map of each tile before guidance, (C, h, w)."""
         return [one.maps[-1][0].float().cpu() for one in self.features]
 
-    def guided(self, ratio: Ratio | None) -> list[Tensor]:
-        """The same as the decoder gets it, told a ratio or none; the model has guidance in the network."""
-        told = None if ratio is None else torch.tensor(ratio[None], dtype=torch.float32).to(self.image.device)
+    def guided(self, ratio: Ratio) -> list[Tensor]:
+        """The same as the decoder gets it, told a ratio; the model has guidance in the network."""
+        told = self._told(ratio)
         with torch.inference_mode():
             found = [self.segmenter.guidance[0](one.maps[-1], told) for one in self.features]
         return [one[0].float().cpu() for one in found]
 
-    def _flat(self, features: Features) -> Features:
+    def _flat(self, features: Features, ratio: Ratio) -> Features:
         maps = list(features.maps)
-        for level in range(1, len(self.segmenter.guidance) + 1):
-            maps[-level] = maps[-level].mean((2, 3), keepdim=True).expand_as(maps[-level])
+        with torch.inference_mode():
+            for level, module in enumerate(self.segmenter.guidance, start=1):
+                guided = module(maps[-level], self._told(ratio))
+                maps[-level] = guided.mean((2, 3), keepdim=True).expand_as(guided).contiguous()
         return replace(features, maps=maps)
+
+    def _told(self, ratio: Ratio) -> Tensor:
+        return torch.tensor(ratio[None], dtype=torch.float32).to(self.image.device)
 
     def _decoded(self, features: list[Features], ratio: Ratio | None) -> Scores:
         told = None if ratio is None else torch.tensor(ratio, dtype=torch.float32)

@@ -13,7 +13,7 @@ from phaseguide.ratios import Ratio
 from phaseguide.studies.guidance.asking import WITHOUT
 from phaseguide.studies.guidance.conditions import SAM, Guided, asked_conditions, name_of, names_of
 from phaseguide.studies.guidance.judged import Cells, Judging, Tested, cells_of, judge_networks
-from phaseguide.studies.guidance.places import Place, fields
+from phaseguide.studies.guidance.places import Place, fields, most_mixed
 from phaseguide.studies.guidance.seen import Seen
 from phaseguide.studies.guidance.summary import network, paired, row_scores
 from phaseguide.studies.networks.run import passed
@@ -57,6 +57,7 @@ SOURCE = (
 def _judge(tested: Tested) -> Iterator[Progress | Finished[dict[str, Any]]]:
     n_phases = len(tested.model.card.scheme)
     places = fields(tested.images, n_phases)
+    shown = most_mixed(places)
     found = []
     picture: dict[str, Any] = {}
     for done, place in enumerate(places, start=1):
@@ -75,7 +76,7 @@ def _judge(tested: Tested) -> Iterator[Progress | Finished[dict[str, Any]]]:
                 "changed": {n: float((m != maps[WITHOUT])[counted].mean()) for n, m in maps.items()},
             }
         )
-        if not picture:
+        if place is shown:
             picture = {
                 "stem": place.stem,
                 "image": picture_text(grey_picture(place.pixels.numpy())),

@@ -33,9 +33,11 @@ NAMES = names_of()
 READING = (
     "Response: change of a phase's area (or of its mean probability) per change of the asked, by conditioning alone; "
     "each phase is moved by ±5 pp, the others in proportion, from the network's own composition or from the true one. "
-    "1 follows fully, 0 is deaf; matching answers with 1 by construction. *Map moved*: by how much of its size the "
+    "1 follows fully, 0 is deaf; matching answers with 1 by construction. Figure, pairs and sentences are from the "
+    "true composition (of the test labels): without a ratio, a network that was always told one has no composition "
+    "that means anything. *Map moved*: by how much of its size the "
     "same steps move the map that guidance acts on. *Silenced*: share of the pixels that change their phase where "
-    "that map shows its mean everywhere, without a ratio: what the decoder takes from it at all. No response was "
+    "that map shows its mean everywhere: what the decoder takes from it at all. No response was "
     "published; the published figure shows one phase raised by the network alone (see `study steer`)."
 )
 
@@ -156,30 +158,23 @@ def figure(numbers: Numbers) -> Figure | None:
     hatches = dict(zip(SCHEDULES, ("", "//", ".."), strict=True))
     for (data, scope), (axes,) in zip(shown, grid, strict=True):
         named: Mapping[tuple[str, ...], Any] = {
-            (c["backbone"], c["guidance"], c["schedule"]): c[scope]["own"]["area"]
+            (c["backbone"], c["guidance"], c["schedule"]): c[scope]["true"]["area"]
             for c in data["conditions"]
             if c[scope]
         }
         backbones = [b for b in BACKBONES if any(key[0] == b for key in named)]
-        slots = [(g, s) for g in GUIDANCES for s in SCHEDULES]
+        slots = [(g, s) for g in GUIDANCES for s in SCHEDULES if any(key[1:] == (g, s) for key in named)]
         width = 0.85 / len(slots)
         for at, backbone in enumerate(backbones):
             for number, (guidance, schedule) in enumerate(slots):
-                where = at + (number - (len(slots) - 1) / 2) * width
+                x = at + (number - (len(slots) - 1) / 2) * width
                 value = named.get((backbone, guidance, schedule))
                 if value is None:
-                    axes.plot([where], [0], "x", color="0.75", ms=3)
+                    axes.plot([x], [0], "x", color="0.75", ms=5)
                     continue
-                axes.bar(
-                    where,
-                    value["mean"],
-                    width * 0.9,
-                    yerr=value["std"] or None,
-                    color=colours[guidance],
-                    hatch=hatches[schedule],
-                    edgecolor="k",
-                    lw=0.4,
-                )
+                style = {"color": colours[guidance], "hatch": hatches[schedule], "edgecolor": "k", "lw": 0.4}
+                axes.bar(x, value["mean"], width * 0.9, yerr=value["std"] or None, **style)
+                axes.plot([x], [value["mean"]], "o", color=colours[guidance], mec="k", ms=4)
         axes.axhline(1, color="k", lw=0.8, ls=":")
         axes.axhline(DEAF, color="C3", lw=0.8, ls="--")
         axes.axhline(0, color="k", lw=0.8)

@@ -13,7 +13,7 @@ from phaseguide.ratios import Ratio
 from phaseguide.segmentation.matching.match import Matcher, argmax_labels
 from phaseguide.studies.guidance.conditions import BACKBONES, Guided, asked_conditions, names_of
 from phaseguide.studies.guidance.judged import Cells, Judging, Tested, cells_of, judge_networks
-from phaseguide.studies.guidance.places import Place, fields
+from phaseguide.studies.guidance.places import Place, fields, most_mixed
 from phaseguide.studies.guidance.seen import Labels, Seen
 from phaseguide.studies.guidance.summary import network
 from phaseguide.studies.networks.run import passed
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STEPS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Area shares that are asked of one phase; the others keep their proportions of the network's own map."""
+"""Area shares that are asked of one phase; the others keep their proportions of the true composition."""
 
 SHOWN = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Steps whose maps are kept for the figure."""
@@ -45,9 +45,9 @@ WAYS = ("conditioned", "matched")
 NAMES = names_of(BACKBONES, ("joint", "noisy"), unguided=False)
 
 
-def steered(own: Ratio, phase: int, share: float) -> Ratio:
+def steered(start: Ratio, phase: int, share: float) -> Ratio:
     """Return a composition with a share of one phase, which is not alone; the others keep their proportions."""
-    found: Ratio = own * (1 - share) / (1 - own[phase])
+    found: Ratio = start * (1 - share) / (1 - start[phase])
     found[phase] = share
     return found
 
@@ -55,21 +55,21 @@ def steered(own: Ratio, phase: int, share: float) -> Ratio:
 def _judge(tested: Tested) -> Iterator[Progress | Finished[dict[str, Any]]]:
     n_phases = len(tested.model.card.scheme)
     places = fields(tested.images, n_phases)
+    shown = most_mixed(places)
     curves: list[dict[str, Any]] = []
     picture: dict[str, Any] = {}
     total, done = len(places) * n_phases, 0
     for place in places:
         seen = Seen(tested.model, place.pixels, place.fixed, tested.device)
-        plain = seen.scores(None)
-        own = seen.areas(argmax_labels(plain, place.fixed))
-        matcher = Matcher(plain, place.fixed)
-        shown = _shown_phase(place.true)
+        told = seen.scores(place.true)
+        start = seen.areas(argmax_labels(told, place.fixed))
+        matcher = Matcher(told, place.fixed)
         for phase in range(n_phases):
             done += 1
             yield Progress("steering", done, total)
-            if own[phase] >= 1:  # nothing is left that keeps proportions
+            if place.true[phase] >= 1:  # nothing is left that keeps proportions
                 continue
-            asked = {share: steered(own, phase, share) for share in STEPS}
+            asked = {share: steered(place.true, phase, share) for share in STEPS}
             maps: dict[str, dict[float, Labels]] = {
                 "conditioned": {share: seen.labels(ratio) for share, ratio in asked.items()},
                 "matched": {share: matcher.match(ratio).labels for share, ratio in asked.items()},
@@ -78,8 +78,8 @@ def _judge(tested: Tested) -> Iterator[Progress | Finished[dict[str, Any]]]:
                 {
                     "stem": place.stem,
                     "phase": phase,
-                    "own": float(own[phase]),
                     "true": float(place.true[phase]),
+                    "start": float(start[phase]),
                     **{
                         way: [float(seen.areas(labels)[phase]) for labels in maps[way].values()]
                         for way in WAYS
@@ -87,7 +87,7 @@ def _judge(tested: Tested) -> Iterator[Progress | Finished[dict[str, Any]]]:
                     "dice": {way: [_dice(place, m) for m in maps[way].values()] for way in WAYS},
                 }
             )
-            if not picture and phase == shown:
+            if place is shown and phase == _shown_phase(place.true):
                 picture = {
                     "stem": place.stem,
                     "phase": phase,
@@ -145,8 +145,8 @@ def _curve(cells: Cells, phase: int) -> dict[str, Any]:
     every = [curve for curves in known.values() for curve in curves]
     return {
         "images": len(every),
-        "own": float(np.mean([curve["own"] for curve in every])),
         "true": float(np.mean([curve["true"] for curve in every])),
+        "start": float(np.mean([curve["start"] for curve in every])),
         **{
             way: {
                 "achieved": np.mean([curve[way] for curve in every], axis=0).tolist(),
@@ -189,16 +189,24 @@ def lines(numbers: Numbers) -> list[str]:
 
 
 _READING = (
-    "Whole fields that the networks have never seen. One phase is asked for with rising shares, the others in the "
-    "proportions of the network's own map. *Conditioned* is the network alone; *matched* imposes the same ratio on its "
-    "scores without one, to the pixel. *Slope*: change of achieved per change of asked, by least squares; *off*: mean "
-    "distance of achieved from asked; *rising*: share of the steps in which the area grows. The published figure shows "
-    "one field of a private steel steered by LoRA-SAM with the Phase Learning Module, without numbers."
+    "Whole fields that the networks have never seen. One phase is asked for with rising shares, the others in their "
+    "proportions of the true composition (of the test labels, an oracle). *Conditioned* is the network alone; *matched* "
+    "imposes the same ratio, to the pixel, on the scores of the network that is told the true one (column *told the "
+    "true*). *Slope*: change of achieved per change of asked, by least squares; *off*: mean distance of achieved from "
+    "asked; *rising*: share of the steps in which the area grows. The published figure shows one field of a private "
+    "steel steered by LoRA-SAM with the Phase Learning Module, without numbers."
 )
 
 
 def _table(conditions: Sequence[Numbers], names: Sequence[str], steps: Sequence[float]) -> list[str]:
-    titles = ["condition", "phase", "by", "own", *(f"asked {100 * step:g}" for step in steps)]
+    titles = [
+        "condition",
+        "phase",
+        "by",
+        "true",
+        "told the true",
+        *(f"asked {100 * step:g}" for step in steps),
+    ]
     titles += ["slope", "off, pp", "rising, %", "Dice from first to last step, %"]
 
     def rows() -> Iterator[list[object]]:
@@ -215,7 +223,7 @@ def _table(conditions: Sequence[Numbers], names: Sequence[str], steps: Sequence[
                         shown,
                         names[one["phase"]] if way == WAYS[0] else None,
                         way,
-                        fixed(one["own"], 1, 100) if way == WAYS[0] else None,
+                        *(fixed(one[key], 1, 100) if way == WAYS[0] else None for key in ("true", "start")),
                         *(fixed(area, 1, 100) for area in curve["achieved"]),
                         with_spread(curve["slope"], 1, 2),
                         with_spread(curve["error_pp"], 1, 1),

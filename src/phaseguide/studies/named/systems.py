@@ -41,7 +41,9 @@ def run(given: Given) -> Iterator[Any]:
                 changes |= {"crop": 128, "learning_rate": 1e-3}
             elif architecture == SAM and base.random:
                 changes |= {"crop": 512}
-            conditions |= pair_of(given.size, architecture, changes, note=base.note if architecture == SAM else "")
+            conditions |= pair_of(
+                given.size, architecture, changes, note=base.note if architecture == SAM else ""
+            )
         comparison = Comparison(conditions, cannot=_cannot(given))
         yield from compare(given, lambda data: comparison)
 
