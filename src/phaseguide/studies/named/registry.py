@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from phaseguide.studies.named import systems
+from phaseguide.studies.named import (
+    ablation,
+    epochs,
+    gauges,
+    magnification,
+    rank,
+    systems,
+    training_size,
+    transfer,
+)
 from phaseguide.studies.study import Study
 
-STUDIES: dict[str, Study] = {study.name: study for study in (systems.STUDY,)}
+_MODULES = (systems, ablation, training_size, epochs, rank, magnification, transfer, gauges)
+
+STUDIES: dict[str, Study] = {module.STUDY.name: module.STUDY for module in _MODULES}

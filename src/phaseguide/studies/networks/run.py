@@ -46,7 +46,7 @@ def judged_networks(
 
     Without ``given.train`` what is there is read, and nothing is made. Errors are those of `trained`.
     """
-    matrix: Matrix = yield from _passed(matrix_of(given, data, conditions))
+    matrix: Matrix = yield from passed(matrix_of(given, data, conditions))
     results: list[Judged] = []
     for cell in cells_of(given, data, conditions):
         if not given.train:
@@ -55,13 +55,13 @@ def judged_networks(
             continue
         start: GuidedSegmenter | None = None
         if starts is not None and not cell.model(matrix.out).exists():
-            start = yield from _passed(starts(matrix, cell))
-        path = yield from _passed(trained(matrix, cell, start))
-        results.append((yield from _passed(judged(matrix, cell, path, data.dataset))))
+            start = yield from passed(starts(matrix, cell))
+        path = yield from passed(trained(matrix, cell, start))
+        results.append((yield from passed(judged(matrix, cell, path, data.dataset))))
     yield Finished(results)
 
 
-def _passed(events: Iterator[Any]) -> Any:
+def passed(events: Iterator[Any]) -> Any:
     """Pass events on, and return the result at their end."""
     for event in events:
         if isinstance(event, Finished):

@@ -14,7 +14,7 @@ from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.model_file import load_model, read_card, save_model
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.phases import PhaseScheme
-from phaseguide.studies.networks.splits import PUBLISHED, Split
+from phaseguide.studies.networks.splits import ALL, PUBLISHED, Split
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.crossfit.folds import model_path
 from phaseguide.training.data import TrainingData, TrainingImage, split_images
@@ -61,7 +61,7 @@ class Cell:
     split: str
 
     def __str__(self) -> str:
-        tested = "" if self.split == PUBLISHED else f", fold {self.split}"
+        tested = "" if self.split in (PUBLISHED, ALL) else f", fold {self.split}"
         return f"{self.condition}, seed {self.seed}{tested}"
 
     def folder(self, out: Path) -> Path:
@@ -70,8 +70,8 @@ class Cell:
 
     def model(self, out: Path) -> Path:
         """File of the network."""
-        if self.split == PUBLISHED:
-            return self.folder(out) / f"{PUBLISHED}.safetensors"
+        if self.split in (PUBLISHED, ALL):
+            return self.folder(out) / f"{self.split}.safetensors"
         return model_path(self.folder(out), self.split)
 
     def judgement(self, out: Path, kind: str = "") -> Path:
