@@ -111,6 +111,8 @@ def test_other_settings_are_refused_and_another_network_is_judged_anew(given: Gi
         list(ratio_error.STUDY.run(replace(given, settings={**QUICK, "learning_rate": 1e-4})))
     with pytest.raises(PhaseguideError, match=r"ratios\.json: was judged with other settings"):
         list(ratio_error.STUDY.run(replace(given, settings={**QUICK, "crop": 64}, train=False)))
+    with pytest.raises(PhaseguideError, match="--set guidance: is what study ratio-error compares"):
+        list(ratio_error.STUDY.run(replace(given, settings={**QUICK, "guidance": "ccrm"})))
     with pytest.raises(PhaseguideError, match=r"no network .* has been judged yet\. Leave --report out"):
         list(steer.STUDY.run(replace(given, conditions=["unet-plm"], train=False)))
     with pytest.raises(TrainingError, match=r"starts from it\. Train unet-none too"):
@@ -210,7 +212,7 @@ def reports(given: Given) -> dict[str, Any]:
     chosen = {
         "inflated": ["unet-plm"],
         "steer": ["unet-plm"],
-        "embedding": ["unet-none", "SA+FA", "unet-plm"],
+        "embedding": ["unet-none", "sa-fa-xy", "unet-plm"],
     }
     return {
         study.name: run_to_end(study.run(replace(given, conditions=chosen.get(study.name, given.conditions))))

@@ -28,6 +28,9 @@ GUIDANCES = ("additive", "spatial", "plm", "ccrm")
 BACKBONES = ("unet", "no-skips", "fpn", SAM)
 SCHEDULES = ("joint", "noisy", "staged")
 
+VARIED = ("architecture", "guidance", "guidance_options", "schedule", "ratio_dropout", "ratio_noise")
+"""Settings of which conditions have values of their own."""
+
 SAM_RANKS: dict[Size, int] = {"small": 4, "full": 512}
 """Of the adapters: as published in full."""
 
@@ -138,8 +141,5 @@ def _backbone(size: Size, backbone: str, base: SamBase) -> dict[str, Any]:
         shipped = {"architecture": FPN, "encoder": TRAINING["encoder"], "encoder_weights": IMAGENET}
         return {**shipped, "decoder": DECODERS[FPN]}
     if backbone == SAM:
-        changes = base.settings(SAM_RANKS[size])
-        if size == "small":
-            return {**changes, "crop": 128, "learning_rate": 1e-3}
-        return {**changes, "crop": 512} if base.random else changes
+        return base.settings(SAM_RANKS[size])
     return {}

@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phaseguide.events import Finished, Progress
-from phaseguide.studies.guidance.conditions import name_of
+from phaseguide.studies.guidance.conditions import VARIED
 from phaseguide.studies.guidance.judged import Cells, Judging, Tested, cells_of, judge_networks
 from phaseguide.studies.guidance.places import fields
 from phaseguide.studies.guidance.seen import Seen
 from phaseguide.studies.guidance.summary import network
 from phaseguide.studies.guidance.tokens import Sample, flat_picture, sample_tokens, silhouettes, tokens_of
-from phaseguide.studies.networks.recipes import recipe, steps
+from phaseguide.studies.named.ablation import BASE, CONDITIONS, WHOLE, WITH_XY, conditions_of
+from phaseguide.studies.networks.comparison import check_varied
 from phaseguide.studies.networks.run import passed
 from phaseguide.studies.networks.tables import NOT_RUN, with_spread
 from phaseguide.studies.networks.training import Condition
 from phaseguide.studies.pictures import phase_handles
 from phaseguide.studies.report import plain_table, section
 from phaseguide.studies.statistics import paired_difference, spread
-from phaseguide.studies.study import Given, Numbers, Size, Study
+from phaseguide.studies.study import Given, Numbers, Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,44 +31,14 @@ if TYPE_CHECKING:
 STAGES = ("before", "after, own ratio", "after, true ratio (oracle)")
 BEFORE, OWN, TRUE = STAGES
 
-PARTS: dict[str, tuple[bool, bool, bool]] = {
-    "RE": (True, False, False),
-    "SA": (False, True, False),
-    "SA+FA": (False, True, True),
-    "RE+SA": (True, True, False),
-}
-"""Ratio Encoder, Spatial Awareness and Feature Aggregator of the module, where some are missing."""
-
-WHOLE = name_of("unet", "plm")
-NAMES = (name_of("unet"), *PARTS, WHOLE)
+NAMES = (BASE, *(name for name in CONDITIONS if name == "re" or name.endswith(f"-{WITH_XY}")), WHOLE)
+"""The conditions of ``ablation`` with coordinates, as published: the same networks."""
 
 PER_PHASE = 200
 """Tokens of a phase that are drawn from an image, at most."""
 
 DRAWN = 150
 """Tokens of a phase in the picture, at most."""
-
-
-def conditions_of(size: Size) -> dict[str, Condition]:
-    """The unguided U-Net, the Phase Learning Module by its parts, and the whole of it; trained as published."""
-    unguided = name_of("unet")
-    told = recipe(size, "unet", "plm")
-    found = {unguided: Condition("baseline: no guidance", recipe(size), steps=steps(size))}
-    for name in (*PARTS, WHOLE):
-        encoder, aware, aggregator = PARTS.get(name, (True, True, True))
-        options = {
-            "use_ratio_encoder": encoder,
-            "use_spatial_awareness": aware,
-            "use_feature_aggregator": aggregator,
-        }
-        changed = {} if name == WHOLE else {"guidance_options": {**told["guidance_options"], **options}}
-        if not encoder:
-            changed["validation_ratio"] = "none"
-        what = "RE+SA+FA" if name == WHOLE else name
-        found[name] = Condition(
-            f"Phase Learning Module, {what}", {**told, **changed}, unguided, steps=steps(size)
-        )
-    return found
 
 
 def _judge(tested: Tested) -> Iterator[Progress | Finished[dict[str, Any]]]:
@@ -108,7 +79,9 @@ JUDGING = Judging("embedding", {"per_phase": PER_PHASE, "drawn": DRAWN}, _judge)
 
 def run(given: Given) -> Iterator[Any]:
     """Train and judge; the last event has the numbers."""
-    conditions = conditions_of(given.size)
+    check_varied(given, "embedding", VARIED)
+    known = conditions_of(given.size)
+    conditions = {name: known[name] for name in NAMES}
     results = yield from passed(judge_networks(given, conditions, JUDGING))
     found = []
     for data in given.data:

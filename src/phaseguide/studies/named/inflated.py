@@ -11,11 +11,12 @@ from phaseguide.evaluation.confusion import confusion_matrix
 from phaseguide.events import Finished, Progress
 from phaseguide.ratios import Ratio
 from phaseguide.studies.guidance.asking import WITHOUT
-from phaseguide.studies.guidance.conditions import SAM, Guided, asked_conditions, name_of, names_of
+from phaseguide.studies.guidance.conditions import SAM, VARIED, Guided, asked_conditions, name_of, names_of
 from phaseguide.studies.guidance.judged import Cells, Judging, Tested, cells_of, judge_networks
 from phaseguide.studies.guidance.places import Place, fields, most_mixed
 from phaseguide.studies.guidance.seen import Seen
 from phaseguide.studies.guidance.summary import network, paired, row_scores
+from phaseguide.studies.networks.comparison import check_varied
 from phaseguide.studies.networks.run import passed
 from phaseguide.studies.networks.tables import NOT_RUN, pair
 from phaseguide.studies.pictures import (
@@ -96,6 +97,7 @@ JUDGING = Judging("inflated", {"told": dict(TOLD)}, _judge)
 
 def run(given: Given) -> Iterator[Any]:
     """Train and judge; the last event has the numbers."""
+    check_varied(given, "inflated", VARIED)
     with asked_conditions(given, NAMES) as conditions:
         results = yield from passed(judge_networks(given, conditions, JUDGING))
     found = []

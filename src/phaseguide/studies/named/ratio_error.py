@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from phaseguide.events import Finished
 from phaseguide.studies.guidance.asking import ASKS, EXPERTS, GUESSES, OTHER, OWN, WITHOUT, Ask
-from phaseguide.studies.guidance.conditions import Guided, asked_conditions, names_of
+from phaseguide.studies.guidance.conditions import VARIED, Guided, asked_conditions, names_of
 from phaseguide.studies.guidance.judged import Cells, cells_of, judge_networks
 from phaseguide.studies.guidance.judging import judging_of
 from phaseguide.studies.guidance.places import SCOPES
 from phaseguide.studies.guidance.summary import network, ratio_rows
+from phaseguide.studies.networks.comparison import check_varied
 from phaseguide.studies.networks.run import passed
 from phaseguide.studies.networks.tables import NOT_RUN
 from phaseguide.studies.report import fixed, plain_table, section, table
@@ -49,6 +50,7 @@ NAMES = names_of()
 
 def run(given: Given) -> Iterator[Any]:
     """Train and judge; the last event has the numbers."""
+    check_varied(given, "ratio-error", VARIED)
     judging = judging_of(given)
     with asked_conditions(given, NAMES) as conditions:
         results = yield from passed(judge_networks(given, conditions, judging))

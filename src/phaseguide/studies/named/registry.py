@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from phaseguide.studies.named import embedding, inflated, ratio_error, response, steer, systems
+from phaseguide.studies.named import (
+    ablation,
+    embedding,
+    epochs,
+    gauges,
+    inflated,
+    magnification,
+    rank,
+    ratio_error,
+    response,
+    steer,
+    systems,
+    training_size,
+    transfer,
+)
 from phaseguide.studies.study import Study
 
-STUDIES: dict[str, Study] = {
-    study.name: study
-    for study in (
-        systems.STUDY,
-        ratio_error.STUDY,
-        inflated.STUDY,
-        response.STUDY,
-        steer.STUDY,
-        embedding.STUDY,
-    )
-}
+_MODULES = (
+    systems,
+    ablation,
+    ratio_error,
+    inflated,
+    response,
+    steer,
+    embedding,
+    gauges,
+    training_size,
+    epochs,
+    rank,
+    magnification,
+    transfer,
+)
+
+STUDIES: dict[str, Study] = {module.STUDY.name: module.STUDY for module in _MODULES}

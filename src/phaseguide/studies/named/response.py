@@ -10,6 +10,7 @@ from phaseguide.studies.guidance.conditions import (
     BACKBONES,
     GUIDANCES,
     SCHEDULES,
+    VARIED,
     Guided,
     asked_conditions,
     names_of,
@@ -19,6 +20,7 @@ from phaseguide.studies.guidance.judged import Cells, cells_of, judge_networks
 from phaseguide.studies.guidance.judging import judging_of
 from phaseguide.studies.guidance.places import SCOPES
 from phaseguide.studies.guidance.summary import network
+from phaseguide.studies.networks.comparison import check_varied
 from phaseguide.studies.networks.run import passed
 from phaseguide.studies.networks.tables import NOT_RUN
 from phaseguide.studies.report import fixed, plain_table, section
@@ -44,6 +46,7 @@ READING = (
 
 def run(given: Given) -> Iterator[Any]:
     """Train and judge; the last event has the numbers."""
+    check_varied(given, "response", VARIED)
     judging = judging_of(given)
     with asked_conditions(given, NAMES) as conditions:
         results = yield from passed(judge_networks(given, conditions, judging))

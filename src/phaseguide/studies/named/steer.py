@@ -11,11 +11,12 @@ from phaseguide.evaluation.confusion import confusion_matrix, scores_from_confus
 from phaseguide.events import Finished, Progress
 from phaseguide.ratios import Ratio
 from phaseguide.segmentation.matching.match import Matcher, argmax_labels
-from phaseguide.studies.guidance.conditions import BACKBONES, Guided, asked_conditions, names_of
+from phaseguide.studies.guidance.conditions import BACKBONES, VARIED, Guided, asked_conditions, names_of
 from phaseguide.studies.guidance.judged import Cells, Judging, Tested, cells_of, judge_networks
 from phaseguide.studies.guidance.places import Place, fields, most_mixed
 from phaseguide.studies.guidance.seen import Labels, Seen
 from phaseguide.studies.guidance.summary import network
+from phaseguide.studies.networks.comparison import check_varied
 from phaseguide.studies.networks.run import passed
 from phaseguide.studies.networks.tables import NOT_RUN, with_spread
 from phaseguide.studies.pictures import (
@@ -113,6 +114,7 @@ JUDGING = Judging("steer", {"steps": list(STEPS), "shown": list(SHOWN)}, _judge)
 
 def run(given: Given) -> Iterator[Any]:
     """Train and judge; the last event has the numbers."""
+    check_varied(given, "steer", VARIED)
     with asked_conditions(given, NAMES) as conditions:
         results = yield from passed(judge_networks(given, conditions, JUDGING))
     found = []
@@ -190,8 +192,8 @@ def lines(numbers: Numbers) -> list[str]:
 
 _READING = (
     "Whole fields that the networks have never seen. One phase is asked for with rising shares, the others in their "
-    "proportions of the true composition (of the test labels, an oracle). *Conditioned* is the network alone; *matched* "
-    "imposes the same ratio, to the pixel, on the scores of the network that is told the true one (column *told the "
+    "proportions of the true composition (of the test labels, an oracle). *Conditioned* is the network alone; "
+    "*matched* imposes the same ratio, to the pixel, on the scores of the network that is told the true one (column *told the "
     "true*). *Slope*: change of achieved per change of asked, by least squares; *off*: mean distance of achieved from "
     "asked; *rising*: share of the steps in which the area grows. The published figure shows one field of a private "
     "steel steered by LoRA-SAM with the Phase Learning Module, without numbers."

@@ -8,10 +8,16 @@ from typing import Any
 
 from phaseguide.models.architectures import NNUNET, SAM
 from phaseguide.option_values import SYSTEMS
-from phaseguide.studies.networks.comparison import Comparison, compare, comparison_figure, comparison_lines
+from phaseguide.studies.networks.comparison import (
+    Comparison,
+    check_varied,
+    compare,
+    comparison_figure,
+    comparison_lines,
+)
 from phaseguide.studies.networks.recipes import GUIDED, pair_of
-from phaseguide.studies.networks.run import FOLDER
-from phaseguide.studies.networks.sam_base import sam_base
+from phaseguide.studies.networks.sam_base import base_for
+from phaseguide.studies.networks.training import Condition
 from phaseguide.studies.study import Given, Numbers, Study
 
 ARCHITECTURES = ("unet", "unetplusplus", *SYSTEMS, SAM)
@@ -31,19 +37,14 @@ def _cannot(given: Given) -> dict[str, str]:
 
 def run(given: Given) -> Iterator[Any]:
     """Train and judge every system on every data set."""
-    with sam_base(given.out / FOLDER, given.size) as base:
-        conditions = {}
+    check_varied(given, "systems", ("architecture", "guidance"))
+    with base_for(given, [name for name in CONDITIONS if name.startswith(f"{SAM}-")]) as base:
+        conditions: dict[str, Condition] = {}
         for architecture in ARCHITECTURES:
-            changes = {}
-            if architecture == SAM:
-                changes = base.settings(RANKS[given.size])
-            if architecture == SAM and given.size == "small":
-                changes |= {"crop": 128, "learning_rate": 1e-3}
-            elif architecture == SAM and base.random:
-                changes |= {"crop": 512}
-            conditions |= pair_of(
-                given.size, architecture, changes, note=base.note if architecture == SAM else ""
-            )
+            sam = architecture == SAM
+            changes = base.settings(RANKS[given.size]) if sam else {}
+            note = base.note if sam else ""
+            conditions |= pair_of(given.size, architecture, changes, note=note)
         comparison = Comparison(conditions, cannot=_cannot(given))
         yield from compare(given, lambda data: comparison)
 

@@ -73,8 +73,8 @@ SUPERALLOY = (
 EBC = (*_nasa(18, "98.0", "97.7"), *_nasa(4, "92.0", "92.8"))
 _PLM = "Phase Learning Module manuscript (ICLR 2025 submission), table 1"
 _PLM_DIFFERS = (
-    "one split of 70/20/10 %, about four test images, no spread; the guided networks are given the true ratio blended to "
-    "90 % (an oracle); averaging of Dice not stated; pretrained encoders"
+    "one split of 70/20/10 %, about four test images, no spread; the guided networks are given the true ratio "
+    "blended to 90 % (an oracle); averaging of Dice not stated; pretrained encoders"
 )
 METALDAM = tuple(
     Published(f"{name}, without and with PLM", "Dice", f"{without}; {told}", _PLM, _PLM_DIFFERS)
@@ -111,4 +111,6 @@ def published_rows(data: StudyData) -> list[dict[str, str]]:
 def published_table(rows: Sequence[Mapping[str, str]]) -> list[str]:
     """Return the lines of a table, none where nothing is published."""
     titles = ["published", "metric", "%", "source", "what differs from ours"]
-    return plain_table(titles, ([row[key] for key in ("what", "metric", "value", "source", "differs")] for row in rows))
+    return plain_table(
+        titles, ([row[key] for key in ("what", "metric", "value", "source", "differs")] for row in rows)
+    )

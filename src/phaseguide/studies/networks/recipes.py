@@ -33,7 +33,7 @@ _ENCODER = {
 
 SMALL_NETWORKS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(_LIBRARY, _ENCODER),
-    **dict.fromkeys(SYSTEMS, {"width": SMALL_WIDTH}),
+    **{name: {"width": SMALL_WIDTH} for name in SYSTEMS},
     "elunet": {"width": 0.5},  # has 8 channels at full size; no layer has less than 4
     NNUNET: {"width": SMALL_WIDTH, "decoder": {"stages": 6}},
 }
@@ -55,12 +55,11 @@ def recipe(size: Size, architecture: str = "unet", guidance: str = "none") -> di
         "threads": 1,
     }
     if architecture == SAM:
-        settings |= {"encoder_weights": "base"}
+        settings |= {"crop": 128, "learning_rate": 1e-3} if size == "small" else {"crop": 512}
     elif size == "small":
         settings |= {**SMALL_NETWORKS[architecture], "crop": 128, "learning_rate": 1e-3}
     else:
-        settings |= {"encoder_weights": "none", "learning_rate": FULL_RATE}
-        settings |= {"threads": 0}
+        settings |= {"encoder_weights": "none", "learning_rate": FULL_RATE, "threads": 0}
     return settings | GUIDED[guidance]
 
 

@@ -17,6 +17,9 @@ FOLDS_FILE, SPLITS_FILE = "folds.json", "splits.json"
 PUBLISHED = "test"
 """Name of the one split of a data set that comes with train, val and test."""
 
+ALL = "all"
+"""Name of the split of a network that learns from all images, to be judged on another data set."""
+
 
 @dataclass(frozen=True)
 class Split:

@@ -19,18 +19,16 @@ Row = dict[str, Any]
 
 
 def rows_of(
-    results: Iterable[Judged], conditions: Mapping[str, Condition], baseline: str = ""
+    results: Iterable[Judged], conditions: Mapping[str, Condition], bases: Mapping[str, str] | None = None
 ) -> list[Row]:
     """Return a row for each condition and each way in which it was given a ratio, in their order.
 
     ``scores`` has mean, deviation and 95 % interval of every metric over networks (splits and seeds), each pooled over
-    the pixels of its test images. ``to_unguided`` are pairs with the condition's unguided twin, ``to_baseline`` with
-    the named one, both without a ratio: image by image, mean over seeds, of networks of the same splits and seeds.
-    A condition without a network has one row, ``networks`` 0.
+    the pixels of its test images. ``difference`` are pairs with ``base`` without a ratio: image by image, mean over
+    seeds, of networks of the same splits and seeds. The base is that of ``bases``, else the condition's unguided twin,
+    else the condition itself. A condition without a network has one row, ``networks`` 0.
     """
-    by_condition: dict[str, dict[tuple[str, int], Judged]] = {}
-    for one in results:
-        by_condition.setdefault(one["condition"], {})[(one["split"], one["seed"])] = one
+    by_condition = networks_by_condition(results)
     rows: list[Row] = []
     for name, condition in conditions.items():
         cells = by_condition.get(name, {})
@@ -38,13 +36,27 @@ def rows_of(
         if not cells:
             rows.append(about)
             continue
+        base = condition.unguided if bases is None else bases.get(name, "")
         for ask in ASKS:
             if all(str(ask) in judged["scores"] for judged in cells.values()):
-                unguided = by_condition.get(condition.unguided, {})
-                base = {} if name == baseline and ask == WITHOUT else by_condition.get(baseline, {})
-                row = {**about, **_row(cells, ask), "to_unguided": pairs(cells, ask, unguided)}
-                rows.append({**row, "to_baseline": pairs(cells, ask, base)})
+                others = by_condition.get(base, {}) if base else {} if ask == WITHOUT else cells
+                rows.append(
+                    {
+                        **about,
+                        **_row(cells, ask),
+                        "base": base or None,
+                        "difference": pairs(cells, ask, others),
+                    }
+                )
     return rows
+
+
+def networks_by_condition(results: Iterable[Judged]) -> dict[str, dict[tuple[str, int], Judged]]:
+    """Sort judged networks by condition, then by split and seed."""
+    found: dict[str, dict[tuple[str, int], Judged]] = {}
+    for one in results:
+        found.setdefault(one["condition"], {})[(one["split"], one["seed"])] = one
+    return found
 
 
 def _row(cells: Cells, ask: Ask) -> Row:

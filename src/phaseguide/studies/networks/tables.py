@@ -43,13 +43,14 @@ def pair(found: Mapping[str, Any] | None, metric: str, scale: float = 100) -> st
     return f"{mean:+.1f} ({low:+.1f} to {high:+.1f}; p = {one['p']:.2g}; n = {one['n']})"
 
 
-def score_table(rows: Sequence[Row], *, against: str = "to_unguided", title: str = "unguided") -> list[str]:
-    """Return the lines of the main table: a line for each row, with pairs to what is named."""
+def score_table(rows: Sequence[Row]) -> list[str]:
+    """Return the lines of the main table: a line for each row, with pairs to its base."""
     columns: dict[str, Column] = {
         "ratio": lambda r: RATIOS.get(r["ratio"], r["ratio"]),
         "acts": lambda r: r["mode"],
         **{METRIC_TITLES[name]: _score(name) for name in METRIC_TITLES},
-        f"Dice to {title}, points": lambda r: pair(r[against], "dice_mean"),
+        "Dice to the base, points": lambda r: pair(r["difference"], "dice_mean"),
+        "base": lambda r: None if r["base"] is None else f"`{r['base']}`",
         "networks": lambda r: r["networks"],
         "images": lambda r: r["images"],
         "parameters, M": lambda r: fixed(r["parameters"], 2, 1e-6),

@@ -14,11 +14,12 @@ from phaseguide.events import Finished, Notice, Progress
 from phaseguide.models.model_file import load_model, read_card, save_model
 from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.phases import PhaseScheme
-from phaseguide.studies.networks.splits import PUBLISHED, Split
+from phaseguide.studies.networks.splits import ALL, PUBLISHED, Split
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.crossfit.folds import model_path
 from phaseguide.training.data import TrainingData, TrainingImage, split_images
 from phaseguide.training.events import EpochDone
+from phaseguide.training.planning import plan_for
 from phaseguide.training.trainer import train
 from phaseguide.training.windows import feed_for
 
@@ -61,7 +62,7 @@ class Cell:
     split: str
 
     def __str__(self) -> str:
-        tested = "" if self.split == PUBLISHED else f", fold {self.split}"
+        tested = "" if self.split in (PUBLISHED, ALL) else f", fold {self.split}"
         return f"{self.condition}, seed {self.seed}{tested}"
 
     def folder(self, out: Path) -> Path:
@@ -70,8 +71,8 @@ class Cell:
 
     def model(self, out: Path) -> Path:
         """File of the network."""
-        if self.split == PUBLISHED:
-            return self.folder(out) / f"{PUBLISHED}.safetensors"
+        if self.split in (PUBLISHED, ALL):
+            return self.folder(out) / f"{self.split}.safetensors"
         return model_path(self.folder(out), self.split)
 
     def judgement(self, out: Path, kind: str = "") -> Path:
@@ -147,7 +148,10 @@ def trained(
     config, path, data = matrix.config(cell), cell.model(matrix.out), matrix.data(cell)
     if path.exists():
         record = read_card(path).training
-        if not config.is_recorded_as(record.get("config", {})) or record.get("images") != data.stems:
+        if (
+            not plan_for(data, config).is_recorded_as(record.get("config", {}))
+            or record.get("images") != data.stems
+        ):
             raise TrainingError(
                 f"{path}: is a model of other settings or images. Choose another folder, or delete it."
             )
