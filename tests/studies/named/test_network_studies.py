@@ -1,4 +1,4 @@
-"""Studies that train networks: none trained twice, test images unseen, rows and pairs, sentences for what is missing."""
+"""Studies that train networks: none trained twice, test images unseen, pairs, sentences for what is missing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ def test_fewer_images_are_among_more_and_are_shown_as_often(data: StudyData, tmp
     stems = [f"f{i}" for i in range(9)]
     drawn = [chosen_images(stems, n, 3) for n in (1, 2, 4, 8)]
     assert [len(d) for d in drawn] == [1, 2, 4, 8]
-    for less, more in zip(drawn, drawn[1:], strict=False):
+    for less, more in pairwise(drawn):
         assert set(less) < set(more)
     assert chosen_images(stems, 4, 4) != chosen_images(stems, 4, 5)
     with pytest.raises(TrainingError, match="10 images are to teach, but there are 9"):
@@ -244,7 +245,7 @@ def test_a_random_base_is_marked_and_only_there_while_it_is_used(data: StudyData
 def test_conditions_differ_from_their_twin_in_guidance_alone() -> None:
     for size in ("small", "full"):
         for name in ("unet", "unet3plus", "nnunet"):
-            plain, told = (TrainingConfig(**recipe(size, name, g)).to_dict() for g in ("none", "plm"))  # type: ignore[arg-type]
+            plain, told = (TrainingConfig(**recipe(size, name, g)).to_dict() for g in ("none", "plm"))
             differing = {k for k in plain if plain[k] != told[k]}
             assert differing == {"guidance", "guidance_options", "validation_ratio"}
 

@@ -10,8 +10,7 @@ from phaseguide.studies.networks.comparison import Comparison, check_varied, com
 from phaseguide.studies.networks.groups import FORMAT, group_rows, group_table, read_groups
 from phaseguide.studies.networks.judging import Judged
 from phaseguide.studies.networks.recipes import recipe, steps
-from phaseguide.studies.networks.run import FOLDER
-from phaseguide.studies.networks.sam_base import SamBase, sam_base
+from phaseguide.studies.networks.sam_base import SamBase, base_for
 from phaseguide.studies.networks.splits import StudyData
 from phaseguide.studies.networks.training import Condition
 from phaseguide.studies.report import section
@@ -48,7 +47,7 @@ def run(given: Given) -> Iterator[Any]:
         known = groups[data.name]
         return {"groups": None if known is None else group_rows(results, CONDITIONS, known)}
 
-    with sam_base(given.out / FOLDER, given.size) as base:
+    with base_for(given, [name for name in CONDITIONS if name not in cannot]) as base:
         comparison = Comparison(conditions_of(given.size, base), cannot)
         yield from compare(given, lambda data: comparison, more)
 

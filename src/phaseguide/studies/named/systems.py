@@ -16,8 +16,7 @@ from phaseguide.studies.networks.comparison import (
     comparison_lines,
 )
 from phaseguide.studies.networks.recipes import GUIDED, pair_of
-from phaseguide.studies.networks.run import FOLDER
-from phaseguide.studies.networks.sam_base import sam_base
+from phaseguide.studies.networks.sam_base import base_for
 from phaseguide.studies.networks.training import Condition
 from phaseguide.studies.study import Given, Numbers, Study
 
@@ -39,7 +38,7 @@ def _cannot(given: Given) -> dict[str, str]:
 def run(given: Given) -> Iterator[Any]:
     """Train and judge every system on every data set."""
     check_varied(given, "systems", ("architecture", "guidance"))
-    with sam_base(given.out / FOLDER, given.size) as base:
+    with base_for(given, [name for name in CONDITIONS if name.startswith(f"{SAM}-")]) as base:
         conditions: dict[str, Condition] = {}
         for architecture in ARCHITECTURES:
             sam = architecture == SAM

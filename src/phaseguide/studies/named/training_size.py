@@ -40,7 +40,7 @@ def run(given: Given) -> Iterator[Any]:
     conditions = conditions_of(given.size)
 
     def comparison(data: StudyData) -> Comparison:
-        fewest = min(len(split.train) for split in given.splits(data).values())
+        fewest = min((len(split.train) for split in given.splits(data).values()), default=0)
         why = f"there are {fewest} images to train on"
         return Comparison(conditions, {n: why for n, c in conditions.items() if c.images > fewest})
 

@@ -87,7 +87,7 @@ def run(given: Given) -> Iterator[Any]:
         yield Finished(rephase(model, second.scheme, origin, seed=cell.seed).segmenter)
 
     conditions = conditions_of(given.size, first.name)
-    fewest = min(len(split.train) for split in given.splits(second).values())
+    fewest = min((len(split.train) for split in given.splits(second).values()), default=0)
     cannot = {n: f"there are {fewest} images to train on" for n, c in conditions.items() if c.images > fewest}
     bases = {n: n.replace(TUNED, SCRATCH) for n in conditions if n.startswith(TUNED)}
     comparison = Comparison(conditions, cannot, bases, starts)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
@@ -16,7 +16,8 @@ from phaseguide.files.atomic import write_bytes
 from phaseguide.models.sam.download import WEIGHTS_VARIABLE
 from phaseguide.models.sam.shapes import find_shape
 from phaseguide.models.sam.weights import find_official
-from phaseguide.studies.study import Size
+from phaseguide.studies.networks.run import FOLDER
+from phaseguide.studies.study import Given
 
 TINY = "vit_tiny"
 RANDOM = "random base: it proves the path, its scores say nothing"
@@ -46,28 +47,36 @@ class SamBase:
         return f", {RANDOM}" if self.random else ""
 
 
-@contextmanager
-def sam_base(folder: Path, size: Size) -> Iterator[SamBase]:
-    """Use official weights of ViT-B where they are on this computer, else random ones.
+def base_for(given: Given, conditions: Collection[str]) -> AbstractContextManager[SamBase]:
+    """Use official weights of ViT-B where they are on this computer, else random ones, while this lasts.
 
-    Random weights are of the full shape only in full size; they are written to ``folder`` (seed 0), and found there as
-    long as this lasts.
+    Random weights are of the full shape only in full size; they are written (seed 0) beside the networks where one of
+    the conditions is to be trained, and not for a report.
     """
+    official = True
     try:
         find_official("vit_b")
     except ModelError:
-        shape = TINY if size == "small" else "vit_b"
-        told = os.environ.get(WEIGHTS_VARIABLE)
-        try:
-            os.environ[WEIGHTS_VARIABLE] = str(folder)
-            yield SamBase(shape, _random(folder, shape), True)
-        finally:
-            if told is None:
-                del os.environ[WEIGHTS_VARIABLE]
-            else:
-                os.environ[WEIGHTS_VARIABLE] = told
-        return
-    yield SamBase("vit_b", "", False)
+        official = False
+    encoder = TINY if given.size == "small" and not official else "vit_b"
+    asked = [name for name in conditions if given.conditions is None or name in given.conditions]
+    if official or not (given.train and asked):
+        return nullcontext(SamBase(encoder, "", not official))
+    return _offered(given.out / FOLDER, encoder)
+
+
+@contextmanager
+def _offered(folder: Path, encoder: str) -> Iterator[SamBase]:
+    """Have random weights in a folder found as base weights."""
+    told = os.environ.get(WEIGHTS_VARIABLE)
+    try:
+        os.environ[WEIGHTS_VARIABLE] = str(folder)
+        yield SamBase(encoder, _random(folder, encoder), True)
+    finally:
+        if told is None:
+            del os.environ[WEIGHTS_VARIABLE]
+        else:
+            os.environ[WEIGHTS_VARIABLE] = told
 
 
 def _random(folder: Path, shape: str) -> str:

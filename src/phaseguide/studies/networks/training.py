@@ -19,6 +19,7 @@ from phaseguide.training.config import TrainingConfig
 from phaseguide.training.crossfit.folds import model_path
 from phaseguide.training.data import TrainingData, TrainingImage, split_images
 from phaseguide.training.events import EpochDone
+from phaseguide.training.planning import plan_for
 from phaseguide.training.trainer import train
 from phaseguide.training.windows import feed_for
 
@@ -147,7 +148,10 @@ def trained(
     config, path, data = matrix.config(cell), cell.model(matrix.out), matrix.data(cell)
     if path.exists():
         record = read_card(path).training
-        if not config.is_recorded_as(record.get("config", {})) or record.get("images") != data.stems:
+        if (
+            not plan_for(data, config).is_recorded_as(record.get("config", {}))
+            or record.get("images") != data.stems
+        ):
             raise TrainingError(
                 f"{path}: is a model of other settings or images. Choose another folder, or delete it."
             )
