@@ -17,8 +17,7 @@ from typing import Any
 from phaseguide.models.architectures import FPN, SAM
 from phaseguide.option_values import IMAGENET, TRAINING
 from phaseguide.studies.networks.recipes import recipe, steps
-from phaseguide.studies.networks.run import FOLDER
-from phaseguide.studies.networks.sam_base import SamBase, sam_base
+from phaseguide.studies.networks.sam_base import SamBase, base_for
 from phaseguide.studies.networks.training import Condition
 from phaseguide.studies.study import Given, Size
 from phaseguide.training.config import DECODERS
@@ -86,15 +85,8 @@ def names_of(
 def asked_conditions(given: Given, names: Collection[str]) -> Iterator[dict[str, Guided]]:
     """Those of some conditions that are asked for; as long as this lasts, weights of Segment Anything are found."""
     wanted = [n for n in names if given.conditions is None or n in given.conditions]
-
-    def chosen(base: SamBase) -> dict[str, Guided]:
-        return {name: c for name, c in conditions_of(given.size, base).items() if name in wanted}
-
-    if any(name.startswith(f"{SAM}-") for name in wanted):
-        with sam_base(given.out / FOLDER, given.size) as base:
-            yield chosen(base)
-    else:
-        yield chosen(SamBase("vit_b", "", random=False))
+    with base_for(given, [name for name in wanted if name.startswith(f"{SAM}-")]) as base:
+        yield {name: c for name, c in conditions_of(given.size, base).items() if name in wanted}
 
 
 def conditions_of(size: Size, base: SamBase) -> dict[str, Guided]:

@@ -34,6 +34,7 @@ _ENCODER = {
 SMALL_NETWORKS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(_LIBRARY, _ENCODER),
     **{name: {"width": SMALL_WIDTH} for name in SYSTEMS},
+    "unet3plus": {"width": SMALL_WIDTH / 2},  # its decoder sees every level at every level
     "elunet": {"width": 0.5},  # has 8 channels at full size; no layer has less than 4
     NNUNET: {"width": SMALL_WIDTH, "decoder": {"stages": 6}},
 }
