@@ -193,10 +193,10 @@ def lines(numbers: Numbers) -> list[str]:
 _READING = (
     "Whole fields that the networks have never seen. One phase is asked for with rising shares, the others in their "
     "proportions of the true composition (of the test labels, an oracle). *Conditioned* is the network alone; "
-    "*matched* imposes the same ratio, to the pixel, on the scores of the network that is told the true one (column *told the "
-    "true*). *Slope*: change of achieved per change of asked, by least squares; *off*: mean distance of achieved from "
-    "asked; *rising*: share of the steps in which the area grows. The published figure shows one field of a private "
-    "steel steered by LoRA-SAM with the Phase Learning Module, without numbers."
+    "*matched* imposes the same ratio, to the pixel, on the scores of the network that is told the true one (column "
+    "*told the true*). *Slope*: change of achieved per change of asked, by least squares; *off*: mean distance of "
+    "achieved from asked; *rising*: share of the steps in which the area grows. The published figure shows one field "
+    "of a private steel steered by LoRA-SAM with the Phase Learning Module, without numbers."
 )
 
 
