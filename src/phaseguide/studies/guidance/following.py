@@ -38,10 +38,7 @@ def responses(cells: Cells, scope: str) -> dict[str, Any] | None:
             start: {kind: _over(by_network, lambda p, s=start, k=kind: p["response"][s][k]) for kind in KINDS}
             for start in STARTS
         },
-        **{
-            name: _over(by_network, lambda p, n=name: [p["response"][n]])  # type: ignore[misc]
-            for name in ("moved", "silenced")
-        },
+        **{name: _over(by_network, lambda p, n=name: [p["response"][n]]) for name in ("moved", "silenced")},
         "by_image": {stem: value for stem, value in means.items() if value is not None},
     }
 
@@ -67,10 +64,10 @@ def comparisons(rows: Mapping[str, Mapping[str, Any]], scope: str) -> list[dict[
     for guidance in GUIDANCES:
         for schedule in SCHEDULES:
             names = [name_of(backbone, guidance, schedule) for backbone in ("unet", "no-skips")]
-            both = [rows.get(name, {}).get(scope) for name in names]
-            if not all(both):
+            both = [one for name in names if (one := rows.get(name, {}).get(scope))]
+            if len(both) < len(names):
                 continue
-            skips, none = (one["by_image"] for one in both if one)
+            skips, none = (one["by_image"] for one in both)
             shared = {stem: none[stem] for stem in none if stem in skips}
             found.append(
                 {

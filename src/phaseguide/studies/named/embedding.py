@@ -209,6 +209,7 @@ def figure(numbers: Numbers) -> Figure | None:
                 axes.set_axis_off()
                 continue
             _draw(axes, condition, stage, data["scheme"])
+        row[0].set_title(f"{data['name']}: {row[0].get_title()}", fontsize=8)
     schemes = {data["name"]: data["scheme"] for data, _ in judged}
     handles = [handle for scheme in schemes.values() for handle in phase_handles(scheme)]
     found.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8)
@@ -218,10 +219,10 @@ def figure(numbers: Numbers) -> Figure | None:
 def _draw(axes: Axes, condition: Numbers, stage: str, scheme: Mapping[str, Any]) -> None:
     picture = condition["picture"][stage]
     points, labels = np.array(picture["points"]), np.array(picture["labels"])
-    for phase in scheme["phases"]:
-        chosen = points[labels == phase["label"]]
+    by_phase = [(points[labels == phase["label"]], phase["color"]) for phase in scheme["phases"]]
+    for chosen, colour in sorted(by_phase, key=lambda one: -len(one[0])):  # rare phases on top
         if len(chosen):
-            axes.scatter(*chosen.T, s=8, color=phase["color"], alpha=0.7, linewidths=0)
+            axes.scatter(chosen[:, 0], chosen[:, 1], s=8, color=colour, alpha=0.7, linewidths=0)
     first, second = (100 * share for share in picture["explained"])
     pooled = condition["stages"][stage]["pooled"]
     value = "" if pooled is None else f", silhouette {pooled['mean']:.2f}"

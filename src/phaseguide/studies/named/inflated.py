@@ -9,9 +9,10 @@ import numpy as np
 
 from phaseguide.evaluation.confusion import confusion_matrix
 from phaseguide.events import Finished, Progress
+from phaseguide.models.architectures import SAM
 from phaseguide.ratios import Ratio
 from phaseguide.studies.guidance.asking import WITHOUT
-from phaseguide.studies.guidance.conditions import SAM, VARIED, Guided, asked_conditions, name_of, names_of
+from phaseguide.studies.guidance.conditions import VARIED, Guided, asked_conditions, name_of, names_of
 from phaseguide.studies.guidance.judged import Cells, Judging, Tested, cells_of, judge_networks
 from phaseguide.studies.guidance.places import Place, fields, most_mixed
 from phaseguide.studies.guidance.seen import Seen
