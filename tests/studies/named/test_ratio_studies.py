@@ -18,7 +18,7 @@ from phaseguide.cli import app
 from phaseguide.errors import PhaseguideError, TrainingError
 from phaseguide.events import run_to_end
 from phaseguide.models.model_file import load_model, read_card
-from phaseguide.studies.guidance.judged import Judging, Tested
+from phaseguide.studies.guidance.judged import Judging, Trial
 from phaseguide.studies.guidance.tokens import Sample, sample_tokens, silhouettes, tokens_of
 from phaseguide.studies.named import embedding, inflated, ratio_error, response, steer
 from phaseguide.studies.networks.splits import open_study_data
@@ -135,7 +135,7 @@ def judge(judging: Judging, folder: Path, guidance: str, **options: Any) -> dict
     one = TrainingImage("f1", image.image, torch.from_numpy(labels))
     model = load_model(tiny_model(folder, guidance, guidance_options=options or None))
     model.segmenter.eval()
-    found: dict[str, Any] = run_to_end(judging.judge(Tested(model, [one], [one], torch.device("cpu"))))
+    found: dict[str, Any] = run_to_end(judging.judge(Trial(model, [one], [one], torch.device("cpu"))))
     return found
 
 

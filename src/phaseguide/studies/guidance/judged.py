@@ -29,7 +29,7 @@ Cells = Mapping[tuple[int, str], Judged]
 
 
 @dataclass(frozen=True)
-class Tested:
+class Trial:
     """A network and what it is judged on.
 
     Attributes
@@ -60,12 +60,12 @@ class Judging:
     about : dict
         What decides it besides the network, as JSON has it; a judgement of others is not mixed with it.
     judge : callable
-        From a `Tested` to `Progress` and, last, `Finished` with plain numbers.
+        From a `Trial` to `Progress` and, last, `Finished` with plain numbers.
     """
 
     name: str
     about: Mapping[str, Any]
-    judge: Callable[[Tested], Iterator[Progress | Finished[dict[str, Any]]]]
+    judge: Callable[[Trial], Iterator[Progress | Finished[dict[str, Any]]]]
 
 
 def judge_networks(given: Given, conditions: Mapping[str, Condition], judging: Judging) -> Iterator[Any]:
@@ -107,9 +107,9 @@ def _judged(matrix: Matrix, cell: Cell, judging: Judging) -> Any:
     model.segmenter.to(device).eval()
     test = set(matrix.splits[cell.split].test)
     images = list(matrix.images.values())
-    tested = Tested(model, [i for i in images if i.stem in test], images, device)
+    trial = Trial(model, [i for i in images if i.stem in test], images, device)
     with own_threads(config.threads):
-        for event in judging.judge(tested):
+        for event in judging.judge(trial):
             if isinstance(event, Finished):
                 result = event.result
             else:

@@ -17,7 +17,7 @@ from phaseguide.ratios import Ratio, complete_ratio, total_variation
 from phaseguide.segmentation.matching.match import Matcher, argmax_labels, shares
 from phaseguide.studies.folds.response import STEP, moved_ratio
 from phaseguide.studies.guidance.asking import ASKS, Key, asked_ratios, imposed_ratio
-from phaseguide.studies.guidance.judged import Judging, Tested
+from phaseguide.studies.guidance.judged import Judging, Trial
 from phaseguide.studies.guidance.places import SCOPES, Place, Scope, fields, windows
 from phaseguide.studies.guidance.seen import Seen
 from phaseguide.studies.study import Given
@@ -158,23 +158,23 @@ def judging_of(given: Given) -> Judging:
 def ratio_judging(side: int, experts: int = EXPERTS_DRAWN, seed: int = 0) -> Judging:
     """Whole fields, and windows of a side in px, with every ratio of `ASKS`."""
 
-    def judge(tested: Tested) -> Iterator[Progress | Finished[dict[str, Any]]]:
-        n_phases = len(tested.model.card.scheme)
+    def judge(trial: Trial) -> Iterator[Progress | Finished[dict[str, Any]]]:
+        n_phases = len(trial.model.card.scheme)
         pools: dict[Scope, list[Place]] = {
-            "fields": fields(tested.pool, n_phases),
-            "windows": windows(tested.pool, side, n_phases),
+            "fields": fields(trial.pool, n_phases),
+            "windows": windows(trial.pool, side, n_phases),
         }
-        stems = {image.stem for image in tested.images}
+        stems = {image.stem for image in trial.images}
         chosen = {scope: [p for p in pool if p.stem in stems] for scope, pool in pools.items()}
         places: dict[str, list[Any]] = {scope: [] for scope in SCOPES}
         done, total = 0, sum(map(len, chosen.values()))
         for scope, pool in pools.items():
             drawing = Drawing(pool, experts, seed)
             for place in chosen[scope]:
-                places[scope].append(judge_place(tested.model, place, drawing, tested.device))
+                places[scope].append(judge_place(trial.model, place, drawing, trial.device))
                 done += 1
                 yield Progress("judging", done, total)
-        yield Finished({"guidance": tested.model.card.guidance.kind, **places})
+        yield Finished({"guidance": trial.model.card.guidance.kind, **places})
 
     asks = [f"{ask.source} {ask.uncertainty:g}" for ask in ASKS]
     return Judging("ratios", {"side": side, "experts": experts, "seed": seed, "asks": asks}, judge)

@@ -9,7 +9,7 @@ import numpy as np
 
 from phaseguide.events import Finished, Progress
 from phaseguide.studies.guidance.conditions import VARIED
-from phaseguide.studies.guidance.judged import Cells, Judging, Tested, cells_of, judge_networks
+from phaseguide.studies.guidance.judged import Cells, Judging, Trial, cells_of, judge_networks
 from phaseguide.studies.guidance.places import fields
 from phaseguide.studies.guidance.seen import Seen
 from phaseguide.studies.guidance.summary import network
@@ -41,14 +41,14 @@ DRAWN = 150
 """Tokens of a phase in the picture, at most."""
 
 
-def _judge(tested: Tested) -> Iterator[Progress | Finished[dict[str, Any]]]:
-    n_phases = len(tested.model.card.scheme)
-    places = fields(tested.images, n_phases)
-    guided = len(tested.model.segmenter.guidance) > 0 and tested.model.card.guidance.kind != "none"
+def _judge(trial: Trial) -> Iterator[Progress | Finished[dict[str, Any]]]:
+    n_phases = len(trial.model.card.scheme)
+    places = fields(trial.images, n_phases)
+    guided = len(trial.model.segmenter.guidance) > 0 and trial.model.card.guidance.kind != "none"
     samples: dict[str, list[Sample]] = {}
     images: dict[str, dict[str, Any]] = {}
     for done, place in enumerate(places, start=1):
-        seen = Seen(tested.model, place.pixels, place.fixed, tested.device)
+        seen = Seen(trial.model, place.pixels, place.fixed, trial.device)
         before = seen.encoded()
         maps = {BEFORE: before}
         if guided:

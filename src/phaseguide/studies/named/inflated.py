@@ -13,7 +13,7 @@ from phaseguide.models.architectures import SAM
 from phaseguide.ratios import Ratio
 from phaseguide.studies.guidance.asking import WITHOUT
 from phaseguide.studies.guidance.conditions import VARIED, Guided, asked_conditions, name_of, names_of
-from phaseguide.studies.guidance.judged import Cells, Judging, Tested, cells_of, judge_networks
+from phaseguide.studies.guidance.judged import Cells, Judging, Trial, cells_of, judge_networks
 from phaseguide.studies.guidance.places import Place, fields, most_mixed
 from phaseguide.studies.guidance.seen import Seen
 from phaseguide.studies.guidance.summary import network, paired, row_scores
@@ -56,14 +56,14 @@ SOURCE = (
 )
 
 
-def _judge(tested: Tested) -> Iterator[Progress | Finished[dict[str, Any]]]:
-    n_phases = len(tested.model.card.scheme)
-    places = fields(tested.images, n_phases)
+def _judge(trial: Trial) -> Iterator[Progress | Finished[dict[str, Any]]]:
+    n_phases = len(trial.model.card.scheme)
+    places = fields(trial.images, n_phases)
     shown = most_mixed(places)
     found = []
     picture: dict[str, Any] = {}
     for done, place in enumerate(places, start=1):
-        seen = Seen(tested.model, place.pixels, place.fixed, tested.device)
+        seen = Seen(trial.model, place.pixels, place.fixed, trial.device)
         maps = {name: seen.labels(_told(place, factor)) for name, factor in TOLD.items()}
         counted = maps[WITHOUT] != 255
         found.append(

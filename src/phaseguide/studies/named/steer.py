@@ -12,7 +12,7 @@ from phaseguide.events import Finished, Progress
 from phaseguide.ratios import Ratio
 from phaseguide.segmentation.matching.match import Matcher, argmax_labels
 from phaseguide.studies.guidance.conditions import BACKBONES, VARIED, Guided, asked_conditions, names_of
-from phaseguide.studies.guidance.judged import Cells, Judging, Tested, cells_of, judge_networks
+from phaseguide.studies.guidance.judged import Cells, Judging, Trial, cells_of, judge_networks
 from phaseguide.studies.guidance.places import Place, fields, most_mixed
 from phaseguide.studies.guidance.seen import Labels, Seen
 from phaseguide.studies.guidance.summary import network
@@ -53,15 +53,15 @@ def steered(start: Ratio, phase: int, share: float) -> Ratio:
     return found
 
 
-def _judge(tested: Tested) -> Iterator[Progress | Finished[dict[str, Any]]]:
-    n_phases = len(tested.model.card.scheme)
-    places = fields(tested.images, n_phases)
+def _judge(trial: Trial) -> Iterator[Progress | Finished[dict[str, Any]]]:
+    n_phases = len(trial.model.card.scheme)
+    places = fields(trial.images, n_phases)
     shown = most_mixed(places)
     curves: list[dict[str, Any]] = []
     picture: dict[str, Any] = {}
     total, done = len(places) * n_phases, 0
     for place in places:
-        seen = Seen(tested.model, place.pixels, place.fixed, tested.device)
+        seen = Seen(trial.model, place.pixels, place.fixed, trial.device)
         told = seen.scores(place.true)
         start = seen.areas(argmax_labels(told, place.fixed))
         matcher = Matcher(told, place.fixed)
