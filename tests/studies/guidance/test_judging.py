@@ -160,6 +160,7 @@ def test_skip_connections_are_found_out_by_numbers() -> None:
     assert one["difference"]["mean"] == pytest.approx(0.59) and one["no_skips"]["silenced"] == 0.9
     deaf = verdict(conditions["unet-plm"], rows["unet-plm"]["fields"])
     assert "**deaf**" in deaf and "skip connections" in deaf and "2.0 % of the pixels" in deaf
+    assert "skip connections" not in verdict(conditions["sam-plm"], rows["unet-plm"]["fields"]), "it has none"
     assert verdict(conditions["no-skips-plm"], rows["no-skips-plm"]["fields"]).startswith(
         "listens: areas follow 60 %"
     )

@@ -15,6 +15,9 @@ from phaseguide.studies.statistics import paired_difference, spread
 DEAF = 0.05
 """Response under which a network counts as deaf: a step of 5 pp moves the area by less than a quarter of a point."""
 
+WITH_SKIPS = ("unet", "fpn")
+"""Backbones whose decoders are shown finer maps than the one that is guided."""
+
 STARTS, KINDS = ("own", "true"), ("area", "probability")
 
 
@@ -94,10 +97,12 @@ def verdict(condition: Guided, found: Mapping[str, Any]) -> str:
         return f"listens: areas follow {100 * response:.0f} % of what is asked; {through}."
     if moved is not None and moved < 1e-3:
         why = "guidance itself has learnt to say nothing"
-    elif condition.backbone != "no-skips" and silenced is not None and silenced < 0.5:
-        why = "what the decoder gets past that map, by its skip connections, decides"
-    else:
+    elif silenced is not None and silenced >= 0.5:
         why = "the decoder reads the map, but not what the ratio changes in it"
+    elif condition.backbone in WITH_SKIPS:
+        why = "what the decoder gets past that map, by its skip connections, decides most"
+    else:
+        why = "the map says little of the place, whatever the ratio"
     return f"**deaf**: areas follow {round(100 * response, 1) + 0.0:g} % of what is asked; {through}: {why}."
 
 
