@@ -21,13 +21,16 @@ from phaseguide.events import Notice, run_to_end
 from phaseguide.models.model_file import read_card
 from phaseguide.models.sam.download import WEIGHTS_VARIABLE
 from phaseguide.phases import PhaseScheme
+from phaseguide.studies.named import ablation, epochs, gauges, rank, training_size, transfer
 from phaseguide.studies.named.gauges import gauges_by_epoch
 from phaseguide.studies.named.registry import STUDIES
+from phaseguide.studies.named.systems import ARCHITECTURES
 from phaseguide.studies.networks.groups import read_groups
-from phaseguide.studies.networks.recipes import recipe
+from phaseguide.studies.networks.recipes import pair_of, recipe
+from phaseguide.studies.networks.sam_base import SamBase
 from phaseguide.studies.networks.splits import ALL, StudyData, open_study_data
 from phaseguide.studies.networks.training import Cell, Condition, Matrix, chosen_images
-from phaseguide.studies.study import Given
+from phaseguide.studies.study import SIZES, Given
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.data import load_images
 from phaseguide.training.events import EpochDone
@@ -243,11 +246,40 @@ def test_a_random_base_is_marked_and_only_there_while_it_is_used(data: StudyData
 
 
 def test_conditions_differ_from_their_twin_in_guidance_alone() -> None:
-    for size in ("small", "full"):
+    for size in SIZES:
         for name in ("unet", "unet3plus", "nnunet"):
             plain, told = (TrainingConfig(**recipe(size, name, g)).to_dict() for g in ("none", "plm"))
             differing = {k for k in plain if plain[k] != told[k]}
             assert differing == {"guidance", "guidance_options", "validation_ratio"}
+
+
+def test_every_condition_has_settings_that_go_together() -> None:
+    base = SamBase("vit_b", "", True)
+    for size in SIZES:
+        systems = {
+            name: c
+            for architecture in ARCHITECTURES
+            for name, c in pair_of(
+                size, architecture, base.settings(4) if architecture == "sam" else {}
+            ).items()
+        }
+        by_study = {
+            "systems": systems,
+            "ablation": ablation.conditions_of(size),
+            "training-size": training_size.conditions_of(size),
+            "epochs": epochs.conditions_of(size),
+            "rank": rank.conditions_of(size, base),
+            "transfer": transfer.conditions_of(size, "other"),
+            "gauges": gauges.conditions_of(size),
+        }
+        for study, conditions in by_study.items():
+            assert list(conditions) == list(STUDIES[study].conditions), study
+            for name, condition in conditions.items():
+                TrainingConfig(**condition.settings).check_architecture()
+                assert condition.unguided in ("", *conditions), name
+        whole, base_of = by_study["ablation"]["unet-plm"], by_study["ablation"]["unet-none"]
+        assert (whole.settings, whole.steps) == (systems["unet-plm"].settings, systems["unet-plm"].steps)
+        assert base_of.settings == systems["unet-none"].settings, "one network for both studies"
 
 
 def test_a_study_from_the_command_line(data: StudyData, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def run(given: Given) -> Iterator[Any]:
 
 def lines(numbers: Numbers) -> list[str]:
     """Return the tables: Dice by rank, scores by group, all scores."""
-    found = series_table(numbers, "ranks", RANKS, GUIDANCES)
+    found = series_table(numbers, "rank", RANKS, GUIDANCES)
     for name, one in numbers["data"].items():
         if one["groups"] is None:
             found += [

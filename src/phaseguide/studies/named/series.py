@@ -36,8 +36,8 @@ def series_table(numbers: Numbers, what: str, values: Sequence[int], kinds: Sequ
                         with_spread(row["scores"]["dice_mean"]) if row else NOT_RUN for row in found.values()
                     ]
                     body.append([kind, words, *cells])
-        titles = ["", "ratio", *(f"{v} {what}" for v in values)]
-        lines += section(f"{name}: Dice, %", plain_table(titles, body) if body else [])
+        titles = ["", "ratio", *map(str, values)]
+        lines += section(f"{name}: Dice, %, by {what}", plain_table(titles, body) if body else [])
     return lines
 
 

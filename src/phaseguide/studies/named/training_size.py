@@ -54,7 +54,9 @@ def lines(numbers: Numbers) -> list[str]:
         "about as many batches; no image validates, and the last epoch is kept.",
         "",
     ]
-    return found + series_table(numbers, "images", SIZES, GUIDANCES) + ["", *comparison_lines(numbers)]
+    return (
+        found + series_table(numbers, "training images", SIZES, GUIDANCES) + ["", *comparison_lines(numbers)]
+    )
 
 
 STUDY = Study(

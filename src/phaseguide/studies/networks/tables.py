@@ -50,7 +50,7 @@ def score_table(rows: Sequence[Row]) -> list[str]:
         "acts": lambda r: r["mode"],
         **{METRIC_TITLES[name]: _score(name) for name in METRIC_TITLES},
         "Dice to the base, points": lambda r: pair(r["difference"], "dice_mean"),
-        "base": lambda r: None if r["base"] is None else f"`{r['base']}`",
+        "base": _base,
         "networks": lambda r: r["networks"],
         "images": lambda r: r["images"],
         "parameters, M": lambda r: fixed(r["parameters"], 2, 1e-6),
@@ -88,6 +88,12 @@ def phase_table(rows: Sequence[Row]) -> list[str]:
             for row in known
         ),
     )
+
+
+def _base(row: Row) -> str | None:
+    if row["difference"] is None:
+        return None
+    return "itself" if row["base"] is None else f"`{row['base']}`"
 
 
 def _score(name: str) -> Column:
