@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from phaseguide.evaluation.confusion import scores_from_confusion
+from phaseguide.models.architectures import SAM
 from phaseguide.models.model_file import load_model
 from phaseguide.ratios import ratio_from_labels, total_variation
 from phaseguide.studies.guidance.asking import ASKS, OTHER, OWN, Ask, Key, asked_ratios
@@ -19,7 +20,9 @@ from phaseguide.studies.guidance.following import comparisons, responses, verdic
 from phaseguide.studies.guidance.judging import Drawing, judge_place
 from phaseguide.studies.guidance.places import DIFFERENT, Place, fields, ratio_of_another, windows
 from phaseguide.studies.guidance.summary import break_even, ratio_rows
-from phaseguide.studies.networks.sam_base import RANDOM, SamBase
+from phaseguide.studies.named import ablation
+from phaseguide.studies.networks.recipes import pair_of
+from phaseguide.studies.networks.sam_base import RANDOM, RANKS, SamBase
 from phaseguide.studies.study import SIZES
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.data import TrainingImage
@@ -187,3 +190,19 @@ def test_conditions_can_be_trained_in_their_order_and_differ_in_guidance_alone(s
     for guidance in GUIDANCES:
         for schedule in SCHEDULES:
             assert {name_of(b, guidance, schedule) for b in ("unet", "no-skips", "fpn", "sam")} <= set(seen)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_networks_of_the_same_name_in_other_studies_are_the_same(size: Any) -> None:
+    base = SamBase("vit_tiny", "", random=True)
+    ours = conditions_of(size, base)
+    others = {
+        **pair_of(size, "unet", {}),
+        **pair_of(size, SAM, base.settings(RANKS[size])),
+        "unet-plm": ablation.conditions_of(size)["unet-plm"],
+    }
+    for name, other in others.items():
+        assert (
+            TrainingConfig(**ours[name].settings).to_dict() == TrainingConfig(**other.settings).to_dict()
+        ), name
+        assert (ours[name].steps, ours[name].images) == (other.steps, other.images)

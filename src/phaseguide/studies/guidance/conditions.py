@@ -17,7 +17,7 @@ from typing import Any
 from phaseguide.models.architectures import FPN, SAM
 from phaseguide.option_values import IMAGENET, TRAINING
 from phaseguide.studies.networks.recipes import recipe, steps
-from phaseguide.studies.networks.sam_base import SamBase, base_for
+from phaseguide.studies.networks.sam_base import RANKS, SamBase, base_for
 from phaseguide.studies.networks.training import Condition
 from phaseguide.studies.study import Given, Size
 from phaseguide.training.config import DECODERS
@@ -29,9 +29,6 @@ SCHEDULES = ("joint", "noisy", "staged")
 
 VARIED = ("architecture", "guidance", "guidance_options", "schedule", "ratio_dropout", "ratio_noise")
 """Settings of which conditions have values of their own."""
-
-SAM_RANKS: dict[Size, int] = {"small": 4, "full": 512}
-"""Of the adapters: as published in full."""
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     "additive": {},
@@ -133,5 +130,5 @@ def _backbone(size: Size, backbone: str, base: SamBase) -> dict[str, Any]:
         shipped = {"architecture": FPN, "encoder": TRAINING["encoder"], "encoder_weights": IMAGENET}
         return {**shipped, "decoder": DECODERS[FPN]}
     if backbone == SAM:
-        return base.settings(SAM_RANKS[size])
+        return base.settings(RANKS[size])
     return {}

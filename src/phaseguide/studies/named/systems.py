@@ -16,14 +16,12 @@ from phaseguide.studies.networks.comparison import (
     comparison_lines,
 )
 from phaseguide.studies.networks.recipes import GUIDED, pair_of
-from phaseguide.studies.networks.sam_base import base_for
+from phaseguide.studies.networks.sam_base import RANKS, base_for
 from phaseguide.studies.networks.training import Condition
 from phaseguide.studies.study import Given, Numbers, Study
 
 ARCHITECTURES = ("unet", "unetplusplus", *SYSTEMS, SAM)
 CONDITIONS = tuple(f"{architecture}-{guidance}" for architecture in ARCHITECTURES for guidance in GUIDED)
-RANKS = {"small": 4, "full": 512}
-"""Of the adapters of Segment Anything: as published in full."""
 
 
 def _cannot(given: Given) -> dict[str, str]:

@@ -20,6 +20,9 @@ from phaseguide.studies.networks.run import FOLDER
 from phaseguide.studies.study import Given
 
 TINY = "vit_tiny"
+RANKS = {"small": 4, "full": 512}
+"""Of the adapters where a study does not compare ranks: as published in full."""
+
 RANDOM = "random base: it proves the path, its scores say nothing"
 
 
