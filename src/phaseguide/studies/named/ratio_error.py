@@ -28,9 +28,9 @@ PUBLISHED_BREAK_EVEN = 0.662
 SOURCE = (
     "Published: a guess is worth as much as no ratio at an accuracy of 66.2 % (Phase Learning Module, ICLR 2025 "
     'submission; "at least 60 %" in the abstract of WACV 2026). There the ratio was always shown in training and one '
-    "split tested, of about three or four images; neither how Dice is averaged nor a spread is given, and the network "
-    "without a ratio is told zeros. Here every split tests images that were never seen, and a network without a ratio "
-    "is one that was trained without."
+    "split tested, of about three or four images; how Dice is averaged, its spread, and whether *no ratio* is a "
+    "network without the module or one that is told zeros, is not said in what we have of it. Here every split tests images "
+    "that were never seen, and the unguided network is one that was trained without a ratio."
 )
 
 _TITLES = {
