@@ -45,10 +45,7 @@ def _command(study: Study) -> Callable[..., None]:
         only: Annotated[
             str | None, typer.Option(metavar="NAME,...", help="Test on these folds only; without it, on all.")
         ] = None,
-        conditions: Annotated[
-            str | None,
-            typer.Option(metavar="NAME,...", help="Only some of the conditions above."),
-        ] = None,
+        conditions: str | None = None,
         seeds: Annotated[str, typer.Option(metavar="N,...", help="Seeds of the trainings.")] = "0",
         train: Annotated[
             bool,
@@ -81,10 +78,11 @@ def _command(study: Study) -> Callable[..., None]:
         _keep(study, out, numbers, lines)
         publish(lines, numbers, json_target)
 
-    # Typer reads annotations where no name of this function is known, so what differs by study stands here.
+    # An annotation is text, which is read without the names of this function.
+    among = typer.Option(metavar="NAME,...", help=f"Only some of {', '.join(study.conditions)}.")
+    command.__annotations__["conditions"] = Annotated[str | None, among]
     command.__doc__ = (
-        f"{study.question}\n\nConditions: {', '.join(study.conditions)}.\n\n"
-        f"The report is written to DIR as {study.name}.md, {study.name}.json and {study.name}.png. "
+        f"{study.question}\n\nThe report is written to DIR as {study.name}.md, {study.name}.json and {study.name}.png. "
         "Stop with Ctrl-C at any time; the same command goes on where it stopped.\n\n[bold]Example[/bold]\n\n\b\n"
         f"  phaseguide study {study.name} data/steel --out runs/{study.name}"
     )

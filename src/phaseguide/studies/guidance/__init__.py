@@ -1,1 +1,1 @@
-"""What a ratio is worth to networks that were told it, by how they were trained: whole fields, and windows."""
+"""What a ratio does to networks that are told it: on whole fields and windows, in maps, scores and features."""

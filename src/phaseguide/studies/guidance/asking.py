@@ -14,6 +14,12 @@ MODES: tuple[Mode, ...] = ("conditioned", "matched", "both")
 GUESSES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 """Accuracies a of the published guess; with four phases 0.25 would be flat."""
 
+EXPERTS = (0.05, 0.1, 0.2, 0.5, 1.0)
+"""Errors of drawn experts, taken as exact: standard deviations in log-ratio space."""
+
+OWN = "own"
+"""The ratio of the network's own map without one, fed back to it."""
+
 OTHER = "another's"
 """The control: the ratio of a place of another image."""
 
@@ -22,7 +28,7 @@ WITHOUT = "none"
 
 @dataclass(frozen=True)
 class Ask:
-    """Where a ratio comes from, as `parse_source` reads it or `OTHER`, and the uncertainty stated with it."""
+    """Where a ratio comes from, as `parse_source` reads it, `OWN` or `OTHER`, and the uncertainty stated with it."""
 
     source: str
     uncertainty: float = 0.0
@@ -31,9 +37,10 @@ class Ask:
 ASKS: tuple[Ask, ...] = (
     Ask("oracle"),
     *(Ask(f"guess:{a:g}") for a in GUESSES),
-    Ask("expert:0.1"),
+    *(Ask(f"expert:{error:g}") for error in EXPERTS),
     Ask("expert:0.1", 0.1),
     Ask("train-mean"),
+    Ask(OWN),
     Ask(OTHER),
 )
 
@@ -59,9 +66,11 @@ def keys(guided: bool) -> Iterator[Key]:
 
 
 def asked_ratios(
-    ask: Ask, place: Place, train_mean: Ratio, pool: Sequence[Place], *, experts: int, seed: int
+    ask: Ask, place: Place, train_mean: Ratio, own: Ratio, pool: Sequence[Place], *, experts: int, seed: int
 ) -> list[Ratio]:
     """Return the ratios that are asked of a place, NaN where open: several of an expert, who is drawn."""
+    if ask.source == OWN:
+        return [own.copy()]
     if ask.source == OTHER:
         other = ratio_of_another(place, pool, seed)
         return [] if other is None else [other]

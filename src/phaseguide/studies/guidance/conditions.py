@@ -1,133 +1,134 @@
-"""The conditions that are compared: how each network is trained, and which unguided one it is held against.
+"""The networks that are compared: backbone x guidance x schedule, each beside an unguided one that is trained alike.
 
-One thing differs at a time from the base ``joint``: all at once, the Phase Learning Module of width 256 at the encoder
-output, half features and half guidance to begin with, exact ratios. Its last epoch is kept, since a network that never
-learnt without a ratio cannot be judged without one. ``published`` is the preset of that name with a network from random
-weights, which takes a higher rate and fewer epochs of four times as many windows. Segment Anything is not among them:
-low-rank adapters on random weights say nothing of it, and its weights are not part of an installation.
+Names are ``unet-none``, ``unet-plm`` (all at once, exact ratios: as published, the same networks as in ``systems``),
+``unet-plm-noisy`` (half of the crops without a ratio, others with noise) and ``unet-plm-staged`` (guidance alone, on
+the frozen unguided network). Backbones: ``unet``; ``no-skips``, the same without skip connections, so that all has to
+go through the map that is guided; ``fpn``, the network of the shipped model, from ImageNet; ``sam``, Segment Anything
+with low-rank adapters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from phaseguide.training.presets import TRAINING_PRESETS
+from phaseguide.models.architectures import FPN, SAM
+from phaseguide.option_values import IMAGENET, TRAINING
+from phaseguide.studies.networks.recipes import recipe, steps
+from phaseguide.studies.networks.sam_base import RANKS, SamBase, base_for
+from phaseguide.studies.networks.training import Condition
+from phaseguide.studies.study import Given, Size
+from phaseguide.training.config import DECODERS
 
 NONE = "none"
+GUIDANCES = ("additive", "spatial", "plm", "ccrm")
+BACKBONES = ("unet", "no-skips", "fpn", SAM)
+SCHEDULES = ("joint", "noisy", "staged")
 
-SMALL: dict[str, Any] = {
-    "architecture": "unet",
-    "encoder": "tu-regnety_002",
-    "decoder": {"encoder_depth": 4, "decoder_channels": [64, 48, 32, 16]},
-    "encoder_weights": "none",
-    "epochs": 40,
-    "crop": 128,
-    "batch": 8,
-    "encoder_rate": 1.0,
-    "composition_weight": 0.43,  # 0.3 to 0.7 of the rest, as published
-    "patience": 0,
-    "validate_every": 100_000,
-    "threads": 1,
+VARIED = ("architecture", "guidance", "guidance_options", "schedule", "ratio_dropout", "ratio_noise")
+"""Settings of which conditions have values of their own."""
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "additive": {},
+    "spatial": {"gamma": 0.7, "delta": 0.3},
+    "plm": {"width": 256, "coordinates": True, "gamma": 0.5, "delta": 0.5},
+    "ccrm": {"delta": 0.5},
 }
-"""A small U-Net from random weights: 0.54 M parameters, 1.3 M with the module; about four minutes of a thread."""
+"""As published, where that is known: some strength from the start."""
 
-TOLD: dict[str, Any] = {
-    "guidance": "plm",
-    "guidance_options": {"width": 256, "gamma": 0.5, "delta": 0.5},
-    "guidance_scales": 1,
-    "schedule": "joint",
-    "ratio_dropout": 0.0,
-    "ratio_noise": 0.0,
+_TOLD: dict[str, dict[str, Any]] = {
+    "joint": {},
+    "noisy": {"ratio_dropout": 0.5, "ratio_noise": 0.5, "validation_ratio": "none"},
+    "staged": {"schedule": "guidance"},
 }
-UNTOLD: dict[str, Any] = {"guidance": "none"}
-
-PUBLISHED: dict[str, Any] = {
-    **TRAINING_PRESETS["published"],
-    **{
-        name: SMALL[name]
-        for name in ("architecture", "encoder", "decoder", "encoder_weights", "crop", "threads")
-    },
-    "learning_rate": 1e-3,
-    "epochs": 11,
-    "test_share": 0.0,  # the fold is the test
+_SAID = {
+    "joint": "joint, exact ratios",
+    "noisy": "joint, half of the ratios left out, noise up to 0.5",
+    "staged": "guidance alone on the frozen unguided network",
 }
-
-SHIPPED: dict[str, Any] = {"patience": 0, "threads": 1}
-"""The network of the shipped model and its recipe: what a run is without settings."""
 
 
 @dataclass(frozen=True)
-class Condition:
-    """How a network is trained.
+class Guided(Condition):
+    """A condition with its parts by name; no schedule where nothing is guided."""
 
-    Attributes
-    ----------
-    what : str
-        In words, for the table.
-    settings : dict
-        Those of a `TrainingConfig` that are not as usual.
-    unguided : str
-        Name of the condition without guidance that is otherwise trained alike; empty for such a one itself.
-    start : str
-        Name of the condition whose network of the same fold and seed the training starts from; empty for none.
-    """
-
-    what: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    unguided: str = ""
-    start: str = ""
+    guidance: str = NONE
+    backbone: str = "unet"
+    schedule: str = ""
 
 
-def _pair(name: str, what: str, changes: Mapping[str, Any]) -> dict[str, Condition]:
-    """The base with some changes, and its unguided twin before it."""
-    return {
-        f"{NONE}-{name}": Condition(f"unguided, {what}", {**SMALL, **UNTOLD, **changes}),
-        name: Condition(f"joint, exact ratios, {what}", {**SMALL, **TOLD, **changes}, f"{NONE}-{name}"),
-    }
+def name_of(backbone: str, guidance: str = NONE, schedule: str = "joint") -> str:
+    """Name of a condition."""
+    return f"{backbone}-{guidance}{'' if schedule == 'joint' else f'-{schedule}'}"
 
 
-# A step shows about as many pixels whatever the side, and statistics of batch norms come from as many.
-_LARGE = {"frozen_norms_below": 0}
-_WITHOUT_SKIPS = {"decoder": {**SMALL["decoder"], "skips": False}}
+def names_of(
+    backbones: tuple[str, ...] = BACKBONES, schedules: tuple[str, ...] = SCHEDULES, *, unguided: bool = True
+) -> tuple[str, ...]:
+    """Names of the conditions of some backbones and schedules, with every guidance."""
+    return tuple(
+        name
+        for b in backbones
+        for name in (
+            *([name_of(b)] if unguided else []),
+            *(name_of(b, guidance, schedule) for guidance in GUIDANCES for schedule in schedules),
+        )
+    )
 
-CONDITIONS: dict[str, Condition] = {
-    NONE: Condition("unguided", {**SMALL, **UNTOLD}),
-    "joint": Condition("joint, exact ratios", {**SMALL, **TOLD}, NONE),
-    f"{NONE}-published": Condition(
-        "unguided, otherwise as published",
-        {**PUBLISHED, **UNTOLD, "guidance_options": {}, "validation_ratio": "none"},
-    ),
-    "published": Condition("as published", PUBLISHED, f"{NONE}-published"),
-    "joint-noisy": Condition(
-        "joint, half of the ratios left out, noise up to 0.5",
-        {**SMALL, **TOLD, "ratio_dropout": 0.5, "ratio_noise": 0.5},
-        NONE,
-    ),
-    "staged": Condition(
-        "guidance alone on the frozen unguided network",
-        {**SMALL, **TOLD, "schedule": "guidance"},
-        NONE,
-        start=NONE,
-    ),
-    **_pair("crop-256", "crops of 256 px", {"crop": 256, "batch": 2, **_LARGE}),
-    **_pair("crop-384", "crops of 384 px", {"crop": 384, "batch": 1, **_LARGE}),
-    **_pair("crop-mixed", "crops of 128, 256 and 384 px", {"crops": [128, 256, 384], "batch": 2, **_LARGE}),
-    "ccrm": Condition(
-        "joint, exact ratios, ccrm",
-        {**SMALL, **TOLD, "guidance": "ccrm", "guidance_options": {"delta": 0.5}},
-        NONE,
-    ),
-    "additive": Condition(
-        "joint, exact ratios, additive",
-        {**SMALL, **TOLD, "guidance": "additive", "guidance_options": {}},
-        NONE,
-    ),
-    **_pair("no-skips", "U-Net without skips", _WITHOUT_SKIPS),
-    f"{NONE}-fpn": Condition("unguided, FPN as shipped", {**SHIPPED, **UNTOLD}),
-    "fpn": Condition(
-        "joint, exact ratios, FPN as shipped", {**SHIPPED, **TOLD, "validate_every": 100_000}, f"{NONE}-fpn"
-    ),
-}
-"""By name, in the order in which they are trained: an unguided network before those that are held against it."""
+
+@contextmanager
+def asked_conditions(given: Given, names: Collection[str]) -> Iterator[dict[str, Guided]]:
+    """Those of some conditions that are asked for; as long as this lasts, weights of Segment Anything are found."""
+    wanted = [n for n in names if given.conditions is None or n in given.conditions]
+    with base_for(given, [name for name in wanted if name.startswith(f"{SAM}-")]) as base:
+        yield {name: c for name, c in conditions_of(given.size, base).items() if name in wanted}
+
+
+def conditions_of(size: Size, base: SamBase) -> dict[str, Guided]:
+    """Return all conditions by name, in the order in which they are trained: an unguided one before its guided ones."""
+    found: dict[str, Guided] = {}
+    for backbone in BACKBONES:
+        note = base.note if backbone == SAM else ""
+        changes = _backbone(size, backbone, base)
+        architecture = SAM if backbone == SAM else "unet"
+        unguided = name_of(backbone)
+        found[unguided] = Guided(
+            f"unguided {backbone}{note}",
+            {**recipe(size, architecture), **changes},
+            steps=steps(size),
+            backbone=backbone,
+        )
+        for guidance in GUIDANCES:
+            for schedule in SCHEDULES:
+                found[name_of(backbone, guidance, schedule)] = Guided(
+                    f"{guidance} in {backbone}, {_SAID[schedule]}{note}",
+                    {
+                        **recipe(size, architecture, "plm"),
+                        **changes,
+                        "guidance": guidance,
+                        "guidance_options": _OPTIONS[guidance],
+                        **_TOLD[schedule],
+                    },
+                    unguided,
+                    unguided if schedule == "staged" else "",
+                    steps=steps(size),
+                    guidance=guidance,
+                    backbone=backbone,
+                    schedule=schedule,
+                )
+    return found
+
+
+def _backbone(size: Size, backbone: str, base: SamBase) -> dict[str, Any]:
+    """What differs from the recipe of the U-Net, or of Segment Anything."""
+    usual = recipe(size)
+    if backbone == "no-skips":
+        return {"decoder": {**usual["decoder"], "skips": False}}
+    if backbone == "fpn":
+        shipped = {"architecture": FPN, "encoder": TRAINING["encoder"], "encoder_weights": IMAGENET}
+        return {**shipped, "decoder": DECODERS[FPN]}
+    if backbone == SAM:
+        return base.settings(RANKS[size])
+    return {}

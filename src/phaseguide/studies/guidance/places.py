@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
+from phaseguide.phases import NOT_CLASSIFIED
 from phaseguide.ratios import Ratio, ratio_from_labels, total_variation
+from phaseguide.studies.guidance.seen import fixed_pixels
 from phaseguide.training.data import TrainingImage
 
 Scope = Literal["fields", "windows"]
@@ -55,8 +56,7 @@ class Place:
     @property
     def fixed(self) -> NDArray[np.uint8] | None:
         """Excluded pixels as edits are given, None without any."""
-        excluded = self.labels == EXCLUDED
-        return np.where(excluded, EXCLUDED, 0).astype(np.uint8) if excluded.any() else None
+        return fixed_pixels(self.labels)
 
 
 def fields(images: Iterable[TrainingImage], n_phases: int) -> list[Place]:
@@ -68,6 +68,11 @@ def fields(images: Iterable[TrainingImage], n_phases: int) -> list[Place]:
         if place is not None:
             found.append(place)
     return found
+
+
+def most_mixed(places: Sequence[Place]) -> Place | None:
+    """Return the place whose largest phase is smallest, which shows most; None without any."""
+    return min(places, key=lambda place: float(place.true.max()), default=None)
 
 
 def windows(images: Iterable[TrainingImage], side: int, n_phases: int) -> list[Place]:

@@ -2,7 +2,39 @@
 
 from __future__ import annotations
 
-from phaseguide.studies.named.peers.study import PEERS
+from phaseguide.studies.named import (
+    ablation,
+    embedding,
+    epochs,
+    gauges,
+    inflated,
+    magnification,
+    rank,
+    ratio_error,
+    response,
+    steer,
+    systems,
+    training_size,
+    transfer,
+)
+from phaseguide.studies.named.peers import study as peers
 from phaseguide.studies.study import Study
 
-STUDIES: dict[str, Study] = {study.name: study for study in (PEERS,)}
+_MODULES = (
+    systems,
+    ablation,
+    ratio_error,
+    inflated,
+    response,
+    steer,
+    embedding,
+    gauges,
+    training_size,
+    epochs,
+    rank,
+    magnification,
+    transfer,
+    peers,
+)
+
+STUDIES: dict[str, Study] = {module.STUDY.name: module.STUDY for module in _MODULES}

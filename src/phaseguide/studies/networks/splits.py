@@ -10,12 +10,15 @@ from phaseguide.datasets.folder import Dataset, open_dataset
 from phaseguide.errors import DatasetError
 from phaseguide.files.json_files import read_json
 from phaseguide.phases import PhaseScheme
-from phaseguide.training.crossfit.folds import read_folds, training_stems
+from phaseguide.training.crossfit.folds import Folds, read_folds, training_stems
 
 FOLDS_FILE, SPLITS_FILE = "folds.json", "splits.json"
 
 PUBLISHED = "test"
 """Name of the one split of a data set that comes with train, val and test."""
+
+ALL = "all"
+"""Name of the split of a network that learns from all images, to be judged on another data set."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,15 @@ def open_study_data(folder: Path, folds_file: Path | None = None) -> StudyData:
     if folds_file is None and (folder / FOLDS_FILE).is_file():
         folds_file = folder / FOLDS_FILE
     if folds_file is not None:
-        folds = read_folds(folds_file, dataset)
-        splits = {name: Split(tuple(training_stems(folds, name)), (), test) for name, test in folds.items()}
+        splits = splits_of(read_folds(folds_file, dataset))
     else:
         splits = {PUBLISHED: _published(folder / SPLITS_FILE, dataset)}
     return StudyData(dataset, dataset.scheme, splits)
+
+
+def splits_of(folds: Folds) -> dict[str, Split]:
+    """Return a split for each fold, which it tests; the others teach."""
+    return {name: Split(training_stems(folds, name), (), test) for name, test in folds.items()}
 
 
 def _published(path: Path, dataset: Dataset) -> Split:

@@ -24,7 +24,7 @@ from phaseguide.studies.named.peers.conditions import BOOSTED, FOREST, OURS, PRE
 from phaseguide.studies.named.peers.matrix import asked_of
 from phaseguide.studies.named.peers.methods import ASKS, CONDITIONS, NONE, TRUE
 from phaseguide.studies.named.peers.painting import paint
-from phaseguide.studies.named.peers.study import PEERS
+from phaseguide.studies.named.peers.study import STUDY
 from phaseguide.studies.networks.splits import open_study_data
 from phaseguide.studies.study import Given
 from textures import SCHEME, write_fields
@@ -61,7 +61,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Given:
 
 @pytest.fixture(scope="module")
 def numbers(given: Given) -> dict[str, Any]:
-    found: dict[str, Any] = run_to_end(PEERS.run(given))
+    found: dict[str, Any] = run_to_end(STUDY.run(given))
     return found
 
 
@@ -81,21 +81,21 @@ def test_every_method_has_its_rows(numbers: dict[str, Any]) -> None:
 
 
 def test_the_report_names_the_oracle_and_what_was_not_run(numbers: dict[str, Any], given: Given) -> None:
-    text = "\n".join(PEERS.lines(numbers))
+    text = "\n".join(STUDY.lines(numbers))
     assert "true (oracle)" in text and "not from the strokes alone" in text and "not run" not in text
-    assert PEERS.figure(numbers) is not None
-    part = run_to_end(PEERS.run(replace(given, conditions=[FOREST], train=False)))
-    assert "| `ours` | not run |" in "\n".join(PEERS.lines(part))
-    nothing = run_to_end(PEERS.run(replace(given, only=["B"], train=False)))
-    assert "not run" in "\n".join(PEERS.lines(nothing)) and PEERS.figure(nothing) is None
+    assert STUDY.figure(numbers) is not None
+    part = run_to_end(STUDY.run(replace(given, conditions=[FOREST], train=False)))
+    assert "| `ours` | not run |" in "\n".join(STUDY.lines(part))
+    nothing = run_to_end(STUDY.run(replace(given, only=["B"], train=False)))
+    assert "not run" in "\n".join(STUDY.lines(nothing)) and STUDY.figure(nothing) is None
 
 
 def test_nothing_is_done_twice_and_other_settings_are_refused(numbers: dict[str, Any], given: Given) -> None:
-    again = list(PEERS.run(given))
+    again = list(STUDY.run(given))
     assert not any(isinstance(event, Progress) for event in again)
     assert again[-1].result == numbers
     with pytest.raises(PhaseguideError, match="other settings"):
-        run_to_end(PEERS.run(replace(given, settings={**SETTINGS, "epochs": 2})))
+        run_to_end(STUDY.run(replace(given, settings={**SETTINGS, "epochs": 2})))
 
 
 def test_a_model_that_saw_a_test_image_is_refused(given: Given, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_model_that_saw_a_test_image_is_refused(given: Given, tmp_path: Path) 
     seen = model.card.model_copy(update={"training": {"images": {"train": ["f2"], "validation": ["f1"]}}})
     save_model(path, model.segmenter, seen)
     with pytest.raises(PhaseguideError, match="f1"):
-        run_to_end(PEERS.run(replace(given, out=tmp_path, conditions=[PRETRAINED])))
+        run_to_end(STUDY.run(replace(given, out=tmp_path, conditions=[PRETRAINED])))
 
 
 def test_another_pretrained_model_is_judged_anew(given: Given, tmp_path: Path) -> None:
@@ -116,9 +116,9 @@ def test_another_pretrained_model_is_judged_anew(given: Given, tmp_path: Path) -
         (models / "fold_A.safetensors").unlink(missing_ok=True)
         tiny_model(models, "plm", names=SCHEME.names, seed=seed, file_name="fold_A.safetensors")
         if seed:
-            part = run_to_end(PEERS.run(replace(asked, train=False)))
+            part = run_to_end(STUDY.run(replace(asked, train=False)))
             assert part["data_sets"][0]["images"] == 0, "what is of another network is not reported"
-        events = list(PEERS.run(asked))
+        events = list(STUDY.run(asked))
         assert sum(isinstance(event, Notice) for event in events) == 2 * seed
 
 

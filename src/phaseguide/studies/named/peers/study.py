@@ -40,7 +40,7 @@ def figure(numbers: Numbers) -> Figure | None:
     return to_figure(numbers)
 
 
-PEERS = Study(
+STUDY = Study(
     name="peers",
     question="From the same strokes on the same images, how well do a random forest, boosted trees with a "
     "volume-fraction term, a plain network and ours segment, and what is a ratio worth to each?",
