@@ -29,8 +29,8 @@ SOURCE = (
     "Published: a guess is worth as much as no ratio at an accuracy of 66.2 % (Phase Learning Module, ICLR 2025 "
     'submission; "at least 60 %" in the abstract of WACV 2026). There the ratio was always shown in training and one '
     "split tested, of about three or four images; how Dice is averaged, its spread, and whether *no ratio* is a "
-    "network without the module or one that is told zeros, is not said in what we have of it. Here every split tests images "
-    "that were never seen, and the unguided network is one that was trained without a ratio."
+    "network without the module or one that is told zeros, is not said in what we have of it. Here every split tests "
+    "images that were never seen, and the unguided network is one that was trained without a ratio."
 )
 
 _TITLES = {
