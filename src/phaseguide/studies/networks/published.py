@@ -28,14 +28,14 @@ UHCS = (
         "mIoU; accuracy",
         "69.8 ± 2.2; 91.6 ± 1.4",
         "DeCost and others, draft of 2017 in the authors' repository",
-        "the same six folds, pooled over a fold, ± standard error; features of a network pretrained on ImageNet",
+        "six folds of four images, pooled over a fold, mean of folds ± standard error; features of a network pretrained on ImageNet",
     ),
     Published(
         "PixelNet, focal loss",
         "mIoU; accuracy",
         "62.6 ± 2.5; 86.5 ± 1.6",
         "DeCost, Lei, Francis, Holm, manuscript of 2018 in the authors' repository",
-        "the same six folds, but image by image, ± standard error",
+        "six folds of four images, but scores image by image, ± standard error; pretrained as above",
     ),
     Published(
         "U-Net, VGG16",
