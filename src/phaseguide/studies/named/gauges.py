@@ -94,7 +94,7 @@ def lines(numbers: Numbers) -> list[str]:
     ends = ", ".join(f"{SYMBOLS[name]} = {value:g}" for name, value in PUBLISHED_END.items())
     found = [
         f"Mean and variance over splits and seeds after an epoch. The published network ended at {ends} (slides of its "
-        "authors; one training, start 0.5 and 0.5, a network pretrained on other images, so not the same protocol)."
+        "authors; from 0.5 and 0.5, their own network and images, no spread told: not the same protocol)."
     ]
     for name, one in numbers["data"].items():
         found += section(f"{name}: strengths by epoch", _table(one["gauges"]))

@@ -54,7 +54,7 @@ def lines(numbers: Numbers) -> list[str]:
         "windows of an overlapping grid, Adam at a constant rate), unguided ones by the same without ratios. What "
         "differs: networks start from random weights, so the rate is 3e-4 instead of 1e-5 (small: 1e-3, narrow "
         "networks, windows of 128 px, about 1000 batches). Segment Anything starts from its own weights where they are "
-        "there. Published numbers are of networks pretrained on other images, mostly larger than those of small.",
+        "there. Published numbers are of larger networks than those of small, some of them pretrained on other images.",
         "",
         *comparison_lines(numbers),
     ]

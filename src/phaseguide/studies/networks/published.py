@@ -28,21 +28,21 @@ UHCS = (
         "mIoU; accuracy",
         "69.8 ± 2.2; 91.6 ± 1.4",
         "DeCost and others, draft of 2017 in the authors' repository",
-        "the same six folds, pooled over a fold, ± standard error; features of a network pretrained on ImageNet",
+        "six folds of four images, pooled over a fold, mean of folds ± standard error",
     ),
     Published(
         "PixelNet, focal loss",
         "mIoU; accuracy",
         "62.6 ± 2.5; 86.5 ± 1.6",
         "DeCost, Lei, Francis, Holm, manuscript of 2018 in the authors' repository",
-        "the same six folds, but image by image, ± standard error",
+        "six folds of four images, but scores image by image, ± standard error",
     ),
     Published(
         "U-Net, VGG16",
         "mIoU; accuracy",
         "81.3; 95.3",
         "MatSeg (leibo-cmu), output of its notebook",
-        "one fold (F3) tested, another validates; ImageNet weights; pooled over 4 images",
+        "one fold (F3) tested, another validates; a larger encoder; pooled over 4 images",
     ),
 )
 _NASA = "figure of the CS-UNet comparison, data of Stuckner, Harder, Smith, npj Computational Materials 2022"
@@ -74,7 +74,7 @@ EBC = (*_nasa(18, "98.0", "97.7"), *_nasa(4, "92.0", "92.8"))
 _PLM = "Phase Learning Module manuscript (ICLR 2025 submission), table 1"
 _PLM_DIFFERS = (
     "one split of 70/20/10 %, about four test images, no spread; the guided networks are given the true ratio "
-    "blended to 90 % (an oracle); averaging of Dice not stated; pretrained encoders"
+    "blended to 90 % (an oracle); averaging of Dice not stated; larger networks"
 )
 METALDAM = tuple(
     Published(f"{name}, without and with PLM", "Dice", f"{without}; {told}", _PLM, _PLM_DIFFERS)
