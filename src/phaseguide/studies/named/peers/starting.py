@@ -17,7 +17,6 @@ from phaseguide.phases import EXCLUDED
 from phaseguide.ratios import ratio_from_labels
 from phaseguide.studies.finetune.data import Field, read_fields
 from phaseguide.studies.finetune.random_forest import pixel_features
-from phaseguide.studies.guidance.conditions import SHIPPED
 from phaseguide.studies.named.peers.boosted import BoostedTrees, BoostingOptions
 from phaseguide.studies.named.peers.painting import paint
 from phaseguide.studies.networks.splits import Split, StudyData
@@ -25,6 +24,9 @@ from phaseguide.training.config import TrainingConfig
 from phaseguide.training.crossfit.fold_models import FoldTask, train_fold
 from phaseguide.training.crossfit.folds import model_path
 from phaseguide.training.data import load_images, seen_images, split_images
+
+SHIPPED: dict[str, Any] = {"patience": 0, "threads": 1}
+"""The network of the model `uhcs` and its recipe: what a run is without settings."""
 
 WEIGHTS = (0.1, 1.0, 10.0, 100.0)
 """Weights of the volume-fraction term that are tried."""
