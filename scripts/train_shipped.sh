@@ -18,7 +18,7 @@ case $name in
     settings=(--epochs 160 --set crossfit_epochs=45 --device cpu --threads 1) ;;
   superalloy)
     out=(spot2_0d_0 spot2_0d_4 spot2_180d_3 spot2_180d_5)
-    settings=(--epochs 160 --set crossfit_epochs=45 --device cpu --threads 1
+    settings=(--architecture fpn-fine --epochs 80 --set crossfit_epochs=25 --device cpu --threads 1
       --set augment_scale=0.6 --set inverted=0.25 --set degrade=0.2) ;;
   ebc)
     out=(040617_2_S127_20015 050317_3_S0440016 070516_1_S1160030)
