@@ -47,7 +47,7 @@ def coloured(labels: NDArray[np.uint8], scheme: Mapping[str, Any]) -> NDArray[np
 def show(axes: Any, picture: NDArray[np.uint8], title: str) -> None:
     """Draw a picture without axes, under a short title."""
     axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    axes.set_title(title, fontsize=8)
+    axes.set_title(title, fontsize=8, parse_math=False)
     axes.set_axis_off()
 
 

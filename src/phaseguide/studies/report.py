@@ -40,6 +40,16 @@ def section(title: str, lines: Sequence[str]) -> list[str]:
     return ["", f"**{title}**", "", *lines] if lines else []
 
 
+def set_lines(numbers: Mapping[str, Any]) -> list[str]:
+    """Return the lines that say which settings were given over those of a study, none where none was."""
+    changed = {name: value for name, value in numbers["set"].items() if name != "device"}
+    return (
+        ["", f"Set over all conditions: {', '.join(f'{n} = {v}' for n, v in changed.items())}."]
+        if changed
+        else []
+    )
+
+
 def number(value: float | None, scale: float = 1) -> str | None:
     """Write a number with three digits, or all before the point where there are more."""
     if value is None:

@@ -53,6 +53,11 @@ class Given:
     settings: Mapping[str, Any] = field(default_factory=dict)
     train: bool = True
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the numbers of every study hold of it."""
+        return {"size": self.size, "seeds": list(self.seeds), "set": dict(self.settings)}
+
     def splits(self, data: StudyData) -> dict[str, Split]:
         """Return the splits of a data set that are tested."""
         return {n: s for n, s in data.splits.items() if self.only is None or n in self.only}

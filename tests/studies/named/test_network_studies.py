@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 from typer.testing import CliRunner
 
 from phaseguide.cli import app
@@ -21,6 +23,7 @@ from phaseguide.events import Notice, run_to_end
 from phaseguide.models.model_file import read_card
 from phaseguide.models.sam.download import WEIGHTS_VARIABLE
 from phaseguide.phases import PhaseScheme
+from phaseguide.studies.commands.study import LONGEST_PX, _keep
 from phaseguide.studies.named import ablation, epochs, gauges, rank, training_size, transfer
 from phaseguide.studies.named.gauges import gauges_by_epoch
 from phaseguide.studies.named.registry import STUDIES
@@ -125,11 +128,45 @@ def test_a_network_that_was_exchanged_is_judged_anew(given: Given, tmp_path: Pat
     found = json.loads(kept.read_text())
     kept.write_text(json.dumps({**found, "weights": "of another", "scores": {}}))
     told = [e.message for e in STUDIES["systems"].run(one) if isinstance(e, Notice)]
-    assert any("judged anew" in message for message in told)
+    assert any("is of another network" in message for message in told)
     assert json.loads(kept.read_text()) == found
     kept.write_text("{}")
     with pytest.raises(PhaseguideError, match="holds no judgement of this study"):
         numbers_of("systems", one)
+
+
+def test_what_is_of_other_labels_or_settings_does_not_count(given: Given, tmp_path: Path) -> None:
+    shutil.copytree(given.out, tmp_path / "out")
+    shutil.copytree(given.data[0].dataset.folder, tmp_path / "steel")
+    labels = tmp_path / "steel" / "labels"
+    shutil.copy(labels / "f4.png", labels / "f3.png")
+    one = replace(
+        given, data=[open_study_data(tmp_path / "steel")], out=tmp_path / "out", conditions=["unet-none"]
+    )
+    events = list(STUDIES["systems"].run(replace(one, train=False)))
+    assert any("other images or other questions, and does not count" in str(event) for event in events)
+    assert not any(row["networks"] for row in events[-1].result["data"]["steel"]["rows"])
+    events = list(STUDIES["systems"].run(one))
+    assert not any(isinstance(event, EpochDone) for event in events), (
+        "the network has not seen what was changed"
+    )
+    assert run_to_end(STUDIES["systems"].run(replace(one, train=False))) == events[-1].result
+    with pytest.raises(PhaseguideError, match=r"scores\.json: is of a network of other settings"):
+        numbers_of("systems", replace(one, settings={**QUICK, "epochs": 2}, train=False))
+    shutil.copy(labels / "f4.png", labels / "f0.png")
+    with pytest.raises(TrainingError, match="images or labels that were changed since"):
+        numbers_of("systems", replace(one, data=[open_study_data(tmp_path / "steel")]))
+
+
+def test_test_images_without_labels_are_named(given: Given, tmp_path: Path) -> None:
+    shutil.copytree(given.data[0].dataset.folder, tmp_path / "steel")
+    for stem in SPLITS["test"]:
+        Image.new("L", (64, 64)).save(tmp_path / "steel" / "labels" / f"{stem}.png")
+    with pytest.raises(DatasetError, match=r"no pixel of what test tests \(f3, f4\) carries a phase"):
+        numbers_of("systems", replace(given, data=[open_study_data(tmp_path / "steel")]))
+    (tmp_path / "steel" / "splits.json").write_text('{"train": [1], "test": [2]}')
+    with pytest.raises(DatasetError, match="Write lists of names of images"):
+        open_study_data(tmp_path / "steel")
 
 
 def test_a_training_that_was_stopped_goes_on(given: Given, tmp_path: Path) -> None:
@@ -232,17 +269,37 @@ def test_transfer_starts_from_the_first_material(data: StudyData, tmp_path: Path
     rows = {r["condition"]: r for r in numbers["data"]["steel"]["rows"] if r.get("ratio") == "none"}
     assert rows["tuned-none-all"]["base"] == "scratch-none-all" and rows["tuned-none-all"]["difference"]
     assert not [e for e in STUDIES["transfer"].run(given) if isinstance(e, EpochDone)]
+    another = open_study_data(shutil.copytree(folder, tmp_path / "another"))
+    with pytest.raises(PhaseguideError, match="--set guidance: is what study transfer compares"):
+        numbers_of("transfer", replace(given, settings={**QUICK, "guidance": "plm"}))
+    shutil.copy(folder / "labels" / "f0.png", another.dataset.folder / "labels" / "f1.png")
+    tuned = replace(given, data=[another, data], conditions=["tuned-none-all"])
+    with pytest.raises(TrainingError, match="is a model with another start"):
+        numbers_of("transfer", tuned)
+    shutil.copy(data.dataset.folder / "images" / "f3.png", another.dataset.folder / "images" / "f2.png")
+    with pytest.raises(DatasetError, match="image f3 is tested, but is f2 of another too"):
+        numbers_of(
+            "transfer", replace(tuned, data=[open_study_data(another.dataset.folder), data], out=tmp_path)
+        )
 
 
 def test_a_random_base_is_marked_and_only_there_while_it_is_used(data: StudyData, tmp_path: Path) -> None:
     before = os.environ.get(WEIGHTS_VARIABLE)
     settings = {k: v for k, v in QUICK.items() if k not in ("encoder", "decoder")}
-    numbers = numbers_of("rank", Given([data], tmp_path, conditions=["none-4"], settings=settings))
+    given = Given([data], tmp_path, conditions=["none-4"], settings=settings)
+    numbers = numbers_of("rank", given)
+    assert numbers_of("rank", replace(given, train=False)) == numbers, "a report marks it too"
     assert os.environ.get(WEIGHTS_VARIABLE) == before
     row = next(r for r in numbers["data"]["steel"]["rows"] if r["networks"])
     assert "random base" in row["what"]
     text = "\n".join(STUDIES["rank"].lines(numbers))
     assert "not run: at full size only" in text and "has no groups.csv" in text
+    tables = [
+        line
+        for line in text.splitlines()
+        if (line.startswith("|") and "no ratio" in line) or "none-4" in line
+    ]
+    assert tables and all("random base" in line for line in tables)
 
 
 def test_conditions_differ_from_their_twin_in_guidance_alone() -> None:
@@ -295,6 +352,8 @@ def test_a_study_from_the_command_line(data: StudyData, tmp_path: Path) -> None:
     for key, value in QUICK.items():
         if key != "device":
             arguments += ["--set", f"{key}={json.dumps(value) if not isinstance(value, str) else value}"]
+    none = CliRunner().invoke(app, [*arguments, "--conditions", ","])
+    assert none.exit_code == 2 and "No condition is named" in none.output
     wrong = CliRunner().invoke(app, [*arguments, "--conditions", "sa"])
     assert wrong.exit_code == 2 and "There is no condition 'sa'" in wrong.output
     done = CliRunner().invoke(app, [*arguments, "--conditions", "unet-none,sa-no-xy"])
@@ -307,3 +366,10 @@ def test_a_study_from_the_command_line(data: StudyData, tmp_path: Path) -> None:
         options["use_spatial_awareness"] and not options["use_ratio_encoder"] and not options["coordinates"]
     )
     assert "SA, no coordinates" in (tmp_path / "out" / "ablation.md").read_text()
+
+
+def test_a_figure_of_very_many_networks_is_drawn_coarser(tmp_path: Path) -> None:
+    study = replace(STUDIES["systems"], figure=lambda _: Figure(figsize=(2, 900)))
+    _keep(study, tmp_path, {}, [])
+    with Image.open(tmp_path / "systems.png") as drawn:
+        assert 1000 < drawn.height <= LONGEST_PX + 100

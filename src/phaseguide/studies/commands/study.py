@@ -20,6 +20,10 @@ from phaseguide.studies.named.registry import STUDIES
 from phaseguide.studies.report import publish, to_text
 from phaseguide.studies.study import SIZES, Given, Numbers, Study
 
+DPI = 150
+LONGEST_PX = 30_000
+"""Side of a picture, px: a figure with a row for each of very many networks is drawn coarser."""
+
 study_app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
 
@@ -98,6 +102,10 @@ def _check(study: Study, given: Given) -> None:
     ):
         if unknown := [name for name in wanted or () if name not in known]:
             raise PhaseguideError(f"There is no {what} {unknown[0]!r}. Choose among {', '.join(known)}.")
+        if wanted is not None and not wanted:
+            raise PhaseguideError(
+                f"No {what} is named. Choose among {', '.join(known)}, or leave the option out."
+            )
     names = [data.name for data in given.data]
     if len(set(names)) < len(names):
         raise PhaseguideError("Two data sets have folders of the same name. Give each another name.")
@@ -113,7 +121,8 @@ def _keep(study: Study, out: Path, numbers: Numbers, lines: list[str]) -> None:
     figure: Any = study.figure(numbers)
     if figure is not None:
         buffer = BytesIO()
-        figure.savefig(buffer, format="png", dpi=150, bbox_inches="tight")
+        dpi = min(DPI, LONGEST_PX / max(figure.get_size_inches()))
+        figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight")
         write_bytes(out / f"{study.name}.png", buffer.getvalue())
 
 

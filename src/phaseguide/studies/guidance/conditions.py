@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from phaseguide.errors import PhaseguideError
 from phaseguide.models.architectures import FPN, SAM
 from phaseguide.option_values import IMAGENET, TRAINING
 from phaseguide.studies.networks.recipes import recipe, steps
@@ -24,7 +25,8 @@ from phaseguide.training.config import DECODERS
 
 NONE = "none"
 GUIDANCES = ("additive", "spatial", "plm", "ccrm")
-BACKBONES = ("unet", "no-skips", "fpn", SAM)
+NO_SKIPS = "no-skips"
+BACKBONES = ("unet", NO_SKIPS, "fpn", SAM)
 SCHEDULES = ("joint", "noisy", "staged")
 
 VARIED = ("architecture", "guidance", "guidance_options", "schedule", "ratio_dropout", "ratio_noise")
@@ -80,8 +82,16 @@ def names_of(
 
 @contextmanager
 def asked_conditions(given: Given, names: Collection[str]) -> Iterator[dict[str, Guided]]:
-    """Those of some conditions that are asked for; as long as this lasts, weights of Segment Anything are found."""
+    """Those of some conditions that are asked for; as long as this lasts, weights of Segment Anything are found.
+
+    `PhaseguideError` for a setting that would undo what a condition is.
+    """
     wanted = [n for n in names if given.conditions is None or n in given.conditions]
+    if "decoder" in given.settings and (own := [n for n in wanted if n.startswith(f"{NO_SKIPS}-")]):
+        raise PhaseguideError(
+            f"--set decoder: {own[0]} has a decoder of its own, without skip connections. Leave the setting out, or "
+            "such conditions (--conditions)."
+        )
     with base_for(given, [name for name in wanted if name.startswith(f"{SAM}-")]) as base:
         yield {name: c for name, c in conditions_of(given.size, base).items() if name in wanted}
 
@@ -124,7 +134,7 @@ def conditions_of(size: Size, base: SamBase) -> dict[str, Guided]:
 def _backbone(size: Size, backbone: str, base: SamBase) -> dict[str, Any]:
     """What differs from the recipe of the U-Net, or of Segment Anything."""
     usual = recipe(size)
-    if backbone == "no-skips":
+    if backbone == NO_SKIPS:
         return {"decoder": {**usual["decoder"], "skips": False}}
     if backbone == "fpn":
         shipped = {"architecture": FPN, "encoder": TRAINING["encoder"], "encoder_weights": IMAGENET}

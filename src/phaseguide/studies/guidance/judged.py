@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.events import Finished, Notice, Progress
+from phaseguide.events import Finished, Progress
 from phaseguide.files.atomic import write_bytes
-from phaseguide.files.json_files import json_bytes, read_json
-from phaseguide.models.checksums import tensors_sha256
+from phaseguide.files.json_files import json_bytes
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.segmentation.network.device import choose_device
+from phaseguide.studies.networks.kept import Judged, identity, kept
 from phaseguide.studies.networks.run import cells_of as matrix_cells
 from phaseguide.studies.networks.run import matrix_of, passed
 from phaseguide.studies.networks.training import Cell, Condition, Matrix, trained
@@ -23,7 +22,6 @@ from phaseguide.studies.study import Given
 from phaseguide.training.data import TrainingImage
 from phaseguide.training.dropout import own_threads
 
-Judged = dict[str, Any]
 Cells = Mapping[tuple[int, str], Judged]
 """Networks of one condition by seed and split."""
 
@@ -72,20 +70,19 @@ def judge_networks(given: Given, conditions: Mapping[str, Condition], judging: J
     """Train and judge the networks of the conditions on every data set, for each split and seed that is asked for.
 
     With ``given.train`` false nothing is made, and the result, a list of `Judged`, is of what is there.
-    `PhaseguideError` for a network or judgement of other settings, or where there is nothing to report.
+    Errors are those of `trained` and `kept`; `PhaseguideError` where there is nothing to report.
     """
     results: list[Judged] = []
     for data in given.data:
         matrix: Matrix = yield from passed(matrix_of(given, data, conditions))
         for cell in matrix_cells(given, data, conditions):
-            path = cell.judgement(matrix.out, judging.name)
             if given.train:
+                yield from passed(trained(matrix, cell))
+            found = yield from kept(matrix, cell, judging.name, judging.about)
+            if found is None and given.train:
                 found = yield from _judged(matrix, cell, judging)
-            elif path.exists():
-                found = _read(path, judging)
-            else:
-                continue
-            results.append({"data": data.name, **found})
+            if found is not None:
+                results.append({"data": data.name, **found})
     if not results:
         raise PhaseguideError(
             f"{given.out}: no network of these conditions, splits and seeds has been judged yet. Leave --report out."
@@ -94,14 +91,7 @@ def judge_networks(given: Given, conditions: Mapping[str, Condition], judging: J
 
 
 def _judged(matrix: Matrix, cell: Cell, judging: Judging) -> Any:
-    model = load_model((yield from passed(trained(matrix, cell))))
-    path = cell.judgement(matrix.out, judging.name)
-    weights = tensors_sha256(model.segmenter.state_dict())
-    if path.exists():
-        before = _read(path, judging)
-        if before["weights"] == weights:
-            return before
-        yield Notice(f"{path}: is of another network; this one is judged anew.")
+    model = load_model(cell.model(matrix.out))
     config = matrix.config(cell)
     device = choose_device(config.device).torch_device
     model.segmenter.to(device).eval()
@@ -115,36 +105,15 @@ def _judged(matrix: Matrix, cell: Cell, judging: Judging) -> Any:
             else:
                 yield Progress(f"{cell}: {event.stage}", event.done, event.total)
     found: Judged = {
-        "condition": cell.condition,
-        "seed": cell.seed,
-        "split": cell.split,
-        "judging": dict(judging.about),
-        "weights": weights,
+        **identity(matrix, cell, judging.about),
         "scheme": matrix.scheme.to_dict(),
         "parameters": sum(p.numel() for p in model.segmenter.parameters()),
         "of_guidance": sum(p.numel() for p in model.segmenter.guidance.parameters()),
         "seconds": model.card.training.get("seconds"),
         "gauges": (model.card.training.get("gauges") or [{}])[-1],
-        "training": config.to_dict(),
         **result,
     }
-    write_bytes(path, json_bytes(found, indent=None))
-    return found
-
-
-def _read(path: Path, judging: Judging) -> Judged:
-    try:
-        found: Judged = read_json(path)
-        about = found["judging"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PhaseguideError(
-            f"{path}: holds no judgement of this study ({error}). Delete it, or choose another folder."
-        ) from error
-    if about != judging.about:
-        raise PhaseguideError(
-            f"{path}: was judged with other settings ({about}) than now ({dict(judging.about)}). Choose another "
-            "folder, delete it, or judge as before."
-        )
+    write_bytes(cell.judgement(matrix.out, judging.name), json_bytes(found, indent=None))
     return found
 
 

@@ -16,8 +16,9 @@ from phaseguide.studies.guidance.summary import network
 from phaseguide.studies.guidance.tokens import Sample, flat_picture, sample_tokens, silhouettes, tokens_of
 from phaseguide.studies.named.ablation import BASE, CONDITIONS, WHOLE, WITH_XY, conditions_of
 from phaseguide.studies.networks.comparison import check_varied
+from phaseguide.studies.networks.recipes import trained_how
 from phaseguide.studies.networks.run import passed
-from phaseguide.studies.networks.tables import NOT_RUN, with_spread
+from phaseguide.studies.networks.tables import NOT_RUN, difference, with_spread
 from phaseguide.studies.networks.training import Condition
 from phaseguide.studies.pictures import phase_handles
 from phaseguide.studies.report import plain_table, section
@@ -92,7 +93,7 @@ def run(given: Given) -> Iterator[Any]:
             if given.conditions is None or name in given.conditions
         ]
         found.append({"name": data.name, "scheme": data.scheme.to_dict(), "conditions": rows})
-    yield Finished({"size": given.size, "data": found})
+    yield Finished({**given.told, "data": found})
 
 
 def _row(name: str, condition: Condition, cells: Cells) -> dict[str, Any]:
@@ -138,7 +139,7 @@ def _spread(values: Mapping[str, float | None]) -> dict[str, Any] | None:
 
 def lines(numbers: Numbers) -> list[str]:
     """Return a table a data set."""
-    found: list[str] = []
+    found = trained_how(numbers)
     for data in numbers["data"]:
         phases = [p["name"] for p in data["scheme"]["phases"]]
         title = f"{data['name']}: silhouette of phases in the map that is guided, size {numbers['size']}"
@@ -175,22 +176,13 @@ def _table(conditions: Sequence[Numbers], phases: Sequence[str]) -> list[str]:
                     with_spread(one["pooled"], 1, 3),
                     *(with_spread(one["phases"][phase], 1, 2) for phase in phases),
                     None if inside is None else f"{inside:.3f}",
-                    _difference(one["to_before"]),
+                    difference(one["to_before"], 1, 3),
                     " ".join(condition["cells"]),
                     condition["tokens"],
                 ]
                 shown = ""
 
     return plain_table(titles, rows())
-
-
-def _difference(found: Numbers | None) -> str | None:
-    if found is None:
-        return None
-    if found["n"] < 2:
-        return f"{found['mean']:+.3f} (n = 1)"
-    interval = f"{found['low']:+.3f} to {found['high']:+.3f}"
-    return f"{found['mean']:+.3f} ({interval}; p = {found['p']:.2g}; n = {found['n']})"
 
 
 def figure(numbers: Numbers) -> Figure | None:
@@ -209,7 +201,7 @@ def figure(numbers: Numbers) -> Figure | None:
                 axes.set_axis_off()
                 continue
             _draw(axes, condition, stage, data["scheme"])
-        row[0].set_title(f"{data['name']}: {row[0].get_title()}", fontsize=8)
+        row[0].set_title(f"{data['name']}: {row[0].get_title()}", fontsize=8, parse_math=False)
     schemes = {data["name"]: data["scheme"] for data, _ in judged}
     handles = [handle for scheme in schemes.values() for handle in phase_handles(scheme)]
     found.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8)
@@ -226,7 +218,7 @@ def _draw(axes: Axes, condition: Numbers, stage: str, scheme: Mapping[str, Any])
     first, second = (100 * share for share in picture["explained"])
     pooled = condition["stages"][stage]["pooled"]
     value = "" if pooled is None else f", silhouette {pooled['mean']:.2f}"
-    axes.set_title(f"{condition['name']}, {stage}{value}", fontsize=8)
+    axes.set_title(f"{condition['name']}, {stage}{value}", fontsize=8, parse_math=False)
     axes.set_xlabel(f"component 1 ({first:.0f} % of the variance)", fontsize=7)
     axes.set_ylabel(f"component 2 ({second:.0f} %)", fontsize=7)
     axes.tick_params(labelsize=6)

@@ -10,7 +10,7 @@ import numpy as np
 from phaseguide.plain_text import visible
 from phaseguide.studies.networks.comparison import Comparison, check_varied, compare, comparison_lines
 from phaseguide.studies.networks.figures import curves, new_figure
-from phaseguide.studies.networks.judging import Judged
+from phaseguide.studies.networks.kept import Judged
 from phaseguide.studies.networks.recipes import recipe
 from phaseguide.studies.networks.splits import StudyData
 from phaseguide.studies.networks.summary import networks_by_condition

@@ -18,7 +18,9 @@ from phaseguide.studies.guidance.places import Place, fields, most_mixed
 from phaseguide.studies.guidance.seen import Seen
 from phaseguide.studies.guidance.summary import network, paired, row_scores
 from phaseguide.studies.networks.comparison import check_varied
+from phaseguide.studies.networks.recipes import trained_how
 from phaseguide.studies.networks.run import passed
+from phaseguide.studies.networks.sam_base import marked
 from phaseguide.studies.networks.tables import NOT_RUN, pair
 from phaseguide.studies.pictures import (
     coloured,
@@ -106,7 +108,7 @@ def run(given: Given) -> Iterator[Any]:
         by_condition = cells_of(results, data.name)
         rows = [_row(name, c, by_condition.get(name, {})) for name, c in conditions.items()]
         found.append({"name": data.name, "scheme": data.scheme.to_dict(), "conditions": rows})
-    yield Finished({"size": given.size, "data": found})
+    yield Finished({**given.told, "data": found})
 
 
 def _row(name: str, condition: Guided, cells: Cells) -> dict[str, Any]:
@@ -142,7 +144,7 @@ def _known(row: Any) -> Any:
 
 def lines(numbers: Numbers) -> list[str]:
     """Return a table a data set."""
-    found: list[str] = []
+    found = trained_how(numbers)
     for data in numbers["data"]:
         title = f"{data['name']}: what networks make of ratios that are none, size {numbers['size']}"
         found += section(title, _table(data["conditions"], [p["name"] for p in data["scheme"]["phases"]]))
@@ -170,7 +172,7 @@ def _table(conditions: Sequence[Numbers], phases: Sequence[str]) -> list[str]:
 
     def rows() -> Iterator[list[object]]:
         for condition in conditions:
-            shown = f"`{condition['name']}`"
+            shown = f"`{marked(condition['name'], condition['what'])}`"
             if not condition["cells"]:
                 yield [shown, NOT_RUN, *[None] * (len(titles) - 2)]
                 continue
@@ -203,7 +205,8 @@ def figure(numbers: Numbers) -> Figure | None:
     grid: Any = found.subplots(len(judged), len(TOLD) + 2, squeeze=False)
     for (data, condition), row in zip(judged, grid, strict=True):
         picture: Mapping[str, Any] = condition["picture"]
-        show(row[0], text_picture(picture["image"]), f"{condition['name']}\n{picture['stem']}")
+        name = marked(condition["name"], condition["what"])
+        show(row[0], text_picture(picture["image"]), f"{name}\n{picture['stem']}")
         show(row[1], coloured(text_picture(picture["labels"]), data["scheme"]), "labels")
         for axes, (told, text) in zip(row[2:], picture["maps"].items(), strict=True):
             dice = 100 * condition["told"][told]["dice_mean"]

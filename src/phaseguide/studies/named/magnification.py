@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from phaseguide.plain_text import visible
-from phaseguide.studies.networks.comparison import Comparison, compare, comparison_lines
+from phaseguide.studies.networks.comparison import Comparison, check_varied, compare, comparison_lines
 from phaseguide.studies.networks.figures import KINDS, new_figure
 from phaseguide.studies.networks.groups import FORMAT, group_rows, group_table, need_groups
-from phaseguide.studies.networks.judging import Judged
+from phaseguide.studies.networks.kept import Judged
 from phaseguide.studies.networks.recipes import GUIDED, pair_of
 from phaseguide.studies.networks.splits import StudyData
 from phaseguide.studies.report import section
@@ -20,11 +20,12 @@ CONDITIONS = tuple(f"unet-{guidance}" for guidance in GUIDED)
 
 def run(given: Given) -> Iterator[Any]:
     """Train and judge the U-Net with each guidance, then sort the images by group."""
+    check_varied(given, "magnification", ("guidance",))
     groups = {data.name: need_groups(data) for data in given.data}  # before anything is trained
     comparison = Comparison(pair_of(given.size, "unet", {}))
 
     def more(data: StudyData, results: Sequence[Judged]) -> Mapping[str, Any]:
-        return {"groups": group_rows(results, CONDITIONS, groups[data.name])}
+        return {"groups": group_rows(results, comparison.conditions, groups[data.name])}
 
     yield from compare(given, lambda data: comparison, more)
 

@@ -8,7 +8,7 @@ from typing import Any
 from phaseguide.studies.named.series import series_figure, series_table
 from phaseguide.studies.networks.comparison import Comparison, check_varied, compare, comparison_lines
 from phaseguide.studies.networks.groups import FORMAT, group_rows, group_table, read_groups
-from phaseguide.studies.networks.judging import Judged
+from phaseguide.studies.networks.kept import Judged
 from phaseguide.studies.networks.recipes import recipe, steps
 from phaseguide.studies.networks.sam_base import SamBase, base_for
 from phaseguide.studies.networks.splits import StudyData
@@ -45,7 +45,7 @@ def run(given: Given) -> Iterator[Any]:
 
     def more(data: StudyData, results: Sequence[Judged]) -> Mapping[str, Any]:
         known = groups[data.name]
-        return {"groups": None if known is None else group_rows(results, CONDITIONS, known)}
+        return {"groups": None if known is None else group_rows(results, comparison.conditions, known)}
 
     with base_for(given, [name for name in CONDITIONS if name not in cannot]) as base:
         comparison = Comparison(conditions_of(given.size, base), cannot)

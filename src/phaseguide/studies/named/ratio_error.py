@@ -13,8 +13,10 @@ from phaseguide.studies.guidance.judging import judging_of
 from phaseguide.studies.guidance.places import SCOPES
 from phaseguide.studies.guidance.summary import network, ratio_rows
 from phaseguide.studies.networks.comparison import check_varied
+from phaseguide.studies.networks.recipes import trained_how
 from phaseguide.studies.networks.run import passed
-from phaseguide.studies.networks.tables import NOT_RUN
+from phaseguide.studies.networks.sam_base import marked
+from phaseguide.studies.networks.tables import NOT_RUN, difference
 from phaseguide.studies.report import fixed, plain_table, section, table
 from phaseguide.studies.study import Given, Numbers, Study
 
@@ -56,7 +58,7 @@ def run(given: Given) -> Iterator[Any]:
         results = yield from passed(judge_networks(given, conditions, judging))
     yield Finished(
         {
-            "size": given.size,
+            **given.told,
             "judging": dict(judging.about),
             "published_break_even": PUBLISHED_BREAK_EVEN,
             "data": [
@@ -82,7 +84,7 @@ def _rows_of(by_condition: Mapping[str, Cells], conditions: Mapping[str, Guided]
 
 def lines(numbers: Numbers) -> list[str]:
     """Return all tables: the networks, then for fields and windows Dice and differences."""
-    found: list[str] = []
+    found = trained_how(numbers)
     for data in numbers["data"]:
         run_ones = [c for c in data["conditions"] if c["cells"]]
         found += section(f"{data['name']}: networks, size {numbers['size']}", _networks(data["conditions"]))
@@ -141,7 +143,7 @@ def _dice(conditions: Sequence[Numbers], scope: str) -> list[str]:
             wrong |= {a: fixed(r["variation"], 1, 100) for a, r in zip(ASKS, asked, strict=True) if r}
             found.append(
                 [
-                    None if number else f"`{condition['name']}`",
+                    None if number else f"`{marked(condition['name'], condition['what'])}`",
                     mode,
                     None if number else _mean(none),
                     *(None if row is None else _mean(row) for row in asked),
@@ -191,26 +193,17 @@ def _differences(conditions: Sequence[Numbers], scope: str) -> list[str]:
 
     def found() -> Iterator[list[object]]:
         for condition in conditions:
-            shown = f"`{condition['name']}`"
+            shown = f"`{marked(condition['name'], condition['what'])}`"
             for row in condition[scope]["rows"]:
                 ask = Ask(row["source"], row["uncertainty"])
                 without = row["source"] == WITHOUT
                 if (without and condition["unguided"]) or ask in wanted:
                     name = "none" if without else _title(ask)
-                    pairs = (_pair(row["to_itself"]), _pair(row["to_unguided"]))
+                    pairs = (difference(row["to_itself"]), difference(row["to_unguided"]))
                     yield [shown, name, row["mode"], *pairs]
                     shown = ""
 
     return plain_table(titles, found())
-
-
-def _pair(paired: Numbers | None) -> str | None:
-    if paired is None:
-        return None
-    mean, low, high = (100 * paired[key] for key in ("mean", "low", "high"))
-    if paired["n"] < 2:
-        return f"{mean:+.1f} (n = 1)"
-    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f}; p = {paired['p']:.2g}; n = {paired['n']})"
 
 
 def figure(numbers: Numbers) -> Figure | None:
@@ -226,7 +219,11 @@ def figure(numbers: Numbers) -> Figure | None:
     for (data, condition), both in zip(judged, grid, strict=True):
         for axes, scope in zip(both, SCOPES, strict=True):
             where = "whole fields" if scope == "fields" else f"windows of {side} px"
-            axes.set_title(f"{data}: {condition['name']}, {where}", fontsize=10)
+            axes.set_title(
+                f"{data}: {marked(condition['name'], condition['what'])}, {where}",
+                fontsize=10,
+                parse_math=False,
+            )
             if condition[scope]["rows"]:
                 _draw(axes, condition, scope)
             else:

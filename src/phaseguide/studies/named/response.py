@@ -21,8 +21,10 @@ from phaseguide.studies.guidance.judging import judging_of
 from phaseguide.studies.guidance.places import SCOPES
 from phaseguide.studies.guidance.summary import network
 from phaseguide.studies.networks.comparison import check_varied
+from phaseguide.studies.networks.recipes import trained_how
 from phaseguide.studies.networks.run import passed
-from phaseguide.studies.networks.tables import NOT_RUN
+from phaseguide.studies.networks.sam_base import marked
+from phaseguide.studies.networks.tables import NOT_RUN, difference, with_spread
 from phaseguide.studies.report import fixed, plain_table, section
 from phaseguide.studies.study import Given, Numbers, Study
 
@@ -56,7 +58,7 @@ def run(given: Given) -> Iterator[Any]:
         rows = {n: _row(n, c, by_condition.get(n, {})) for n, c in conditions.items() if c.schedule}
         skips = {scope: comparisons(rows, scope) for scope in SCOPES}
         found.append({"name": data.name, "conditions": list(rows.values()), "skips": skips})
-    yield Finished({"size": given.size, "judging": dict(judging.about), "deaf_below": DEAF, "data": found})
+    yield Finished({**given.told, "judging": dict(judging.about), "deaf_below": DEAF, "data": found})
 
 
 def _row(name: str, condition: Guided, cells: Cells) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def _row(name: str, condition: Guided, cells: Cells) -> dict[str, Any]:
 
 def lines(numbers: Numbers) -> list[str]:
     """Return the responses, what skip connections do to them, and a sentence a network."""
-    found: list[str] = []
+    found = trained_how(numbers)
     for data in numbers["data"]:
         conditions = data["conditions"]
         for scope in SCOPES:
@@ -83,7 +85,7 @@ def lines(numbers: Numbers) -> list[str]:
             found += section(
                 f"{data['name']}: what skip connections take away, {where}", _skips(data["skips"][scope])
             )
-        told = [f"- `{c['name']}` {c['verdict']}" for c in conditions if c.get("verdict")]
+        told = [f"- `{marked(c['name'], c['what'])}` {c['verdict']}" for c in conditions if c.get("verdict")]
         found += section(f"{data['name']}: who listens (whole fields; deaf is under {DEAF:g})", told)
     return [*found, "", READING]
 
@@ -95,7 +97,7 @@ def _table(conditions: Sequence[Numbers], scope: str) -> list[str]:
 
     def rows() -> Iterator[list[object]]:
         for c in conditions:
-            about = [f"`{c['name']}`", c["guidance"], c["backbone"], c["schedule"]]
+            about = [f"`{marked(c['name'], c['what'])}`", c["guidance"], c["backbone"], c["schedule"]]
             if c[scope] is None:
                 yield [*about, NOT_RUN if not c["cells"] else "no place", *[None] * 6]
                 continue
@@ -103,30 +105,17 @@ def _table(conditions: Sequence[Numbers], scope: str) -> list[str]:
             yield [
                 *about,
                 " ".join(c["cells"]),
-                *(_cell(one[start]["area"]) for start in ("own", "true")),
-                *(_cell(one[start]["probability"]) for start in ("own", "true")),
-                *(_cell(one[name], 100, 1) for name in ("moved", "silenced")),
+                *(with_spread(one[start]["area"], 1, 2) for start in ("own", "true")),
+                *(with_spread(one[start]["probability"], 1, 2) for start in ("own", "true")),
+                *(with_spread(one[name]) for name in ("moved", "silenced")),
             ]
 
     return plain_table(titles, rows())
 
 
-def _cell(value: Numbers | None, scale: float = 1, digits: int = 2) -> str | None:
-    if value is None:
-        return None
-    deviation = f" ± {fixed(value['std'], digits, scale)}" if len(value["folds"]) > 1 else ""
-    return f"{fixed(value['mean'], digits, scale)}{deviation}"
-
-
 def _skips(rows: Sequence[Numbers]) -> list[str]:
     titles = ["guidance", "schedule", "response with skips", "without", "without minus with, by image (95 %)"]
     titles += ["silenced with skips, %", "without, %"]
-
-    def pair(found: Numbers | None) -> str | None:
-        if found is None:
-            return None
-        interval = f"{found['low']:+.2f} to {found['high']:+.2f}; p = {found['p']:.2g}; "
-        return f"{found['mean']:+.2f} ({interval if found['n'] > 1 else ''}n = {found['n']})"
 
     return plain_table(
         titles,
@@ -135,7 +124,7 @@ def _skips(rows: Sequence[Numbers]) -> list[str]:
                 row["guidance"],
                 row["schedule"],
                 *(fixed(row[side]["response"], 2) for side in ("skips", "no_skips")),
-                pair(row["difference"]),
+                difference(row["difference"], 1, 2),
                 *(fixed(row[side]["silenced"], 1, 100) for side in ("skips", "no_skips")),
             ]
             for row in rows
@@ -167,7 +156,7 @@ def figure(numbers: Numbers) -> Figure | None:
         }
         backbones = [b for b in BACKBONES if any(key[0] == b for key in named)]
         slots = [(g, s) for g in GUIDANCES for s in SCHEDULES if any(key[1:] == (g, s) for key in named)]
-        width = 0.85 / len(slots)
+        width = min(0.85 / len(slots), 0.2)
         for at, backbone in enumerate(backbones):
             for number, (guidance, schedule) in enumerate(slots):
                 x = at + (number - (len(slots) - 1) / 2) * width
@@ -181,11 +170,14 @@ def figure(numbers: Numbers) -> Figure | None:
         axes.axhline(1, color="k", lw=0.8, ls=":")
         axes.axhline(DEAF, color="C3", lw=0.8, ls="--")
         axes.axhline(0, color="k", lw=0.8)
-        axes.set_xticks(range(len(backbones)), backbones)
+        what = {c["backbone"]: c["what"] for c in data["conditions"]}
+        axes.set_xticks(range(len(backbones)), [marked(b, what[b]) for b in backbones])
         axes.set_xlabel("backbone")
         axes.set_ylabel("area achieved / asked")
         where = "whole fields" if scope == "fields" else f"windows of {numbers['judging']['side']} px"
-        axes.set_title(f"{data['name']}: response by conditioning alone, {where}", fontsize=10)
+        axes.set_title(
+            f"{data['name']}: response by conditioning alone, {where}", fontsize=10, parse_math=False
+        )
     found.legend(handles=_legend(colours, hatches), loc="outside right upper", fontsize=8)
     return found
 

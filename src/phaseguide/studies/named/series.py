@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from phaseguide.studies.networks.figures import curves, new_figure
+from phaseguide.studies.networks.sam_base import marked
 from phaseguide.studies.networks.tables import NOT_RUN, with_spread
 from phaseguide.studies.report import plain_table, section
 from phaseguide.studies.study import Numbers
@@ -35,7 +36,7 @@ def series_table(numbers: Numbers, what: str, values: Sequence[int], kinds: Sequ
                     cells = [
                         with_spread(row["scores"]["dice_mean"]) if row else NOT_RUN for row in found.values()
                     ]
-                    body.append([kind, words, *cells])
+                    body.append([_kind(kind, one["rows"]), words, *cells])
         titles = ["", "ratio", *map(str, values)]
         lines += section(f"{name}: Dice, %, by {what}", plain_table(titles, body) if body else [])
     return lines
@@ -83,5 +84,10 @@ def _lines(rows: Sequence[Row], kinds: Sequence[str], metric: str, scale: float)
                 if known and (score := row["scores"][metric]):
                     points.append((float(number), scale * score["mean"], scale * score["std"]))
             if points:
-                found[f"{kind}, {words}"] = sorted(points)
+                found[f"{_kind(kind, rows)}, {words}"] = sorted(points)
     return found
+
+
+def _kind(kind: str, rows: Sequence[Row]) -> str:
+    """Name of a curve, marked where its conditions are."""
+    return marked(kind, next(r["what"] for r in rows if r["condition"].rpartition("-")[0] == kind))

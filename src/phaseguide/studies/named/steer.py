@@ -17,7 +17,9 @@ from phaseguide.studies.guidance.places import Place, fields, most_mixed
 from phaseguide.studies.guidance.seen import Labels, Seen
 from phaseguide.studies.guidance.summary import network
 from phaseguide.studies.networks.comparison import check_varied
+from phaseguide.studies.networks.recipes import trained_how
 from phaseguide.studies.networks.run import passed
+from phaseguide.studies.networks.sam_base import marked
 from phaseguide.studies.networks.tables import NOT_RUN, with_spread
 from phaseguide.studies.pictures import (
     coloured,
@@ -122,7 +124,7 @@ def run(given: Given) -> Iterator[Any]:
         by_condition = cells_of(results, data.name)
         rows = [_row(name, c, by_condition.get(name, {})) for name, c in conditions.items()]
         found.append({"name": data.name, "scheme": data.scheme.to_dict(), "conditions": rows})
-    yield Finished({"size": given.size, "steps": list(STEPS), "shown": list(SHOWN), "data": found})
+    yield Finished({**given.told, "steps": list(STEPS), "shown": list(SHOWN), "data": found})
 
 
 def _row(name: str, condition: Guided, cells: Cells) -> dict[str, Any]:
@@ -182,7 +184,7 @@ def _rising(achieved: Sequence[float]) -> float:
 
 def lines(numbers: Numbers) -> list[str]:
     """Return for each data set the curves and how they follow."""
-    found: list[str] = []
+    found = trained_how(numbers)
     for data in numbers["data"]:
         names = [p["name"] for p in data["scheme"]["phases"]]
         title = f"{data['name']}: achieved area % by asked area % of one phase, size {numbers['size']}"
@@ -213,7 +215,7 @@ def _table(conditions: Sequence[Numbers], names: Sequence[str], steps: Sequence[
 
     def rows() -> Iterator[list[object]]:
         for condition in conditions:
-            shown = f"`{condition['name']}`"
+            shown = f"`{marked(condition['name'], condition['what'])}`"
             if not condition["cells"]:
                 yield [shown, NOT_RUN, *[None] * (len(titles) - 2)]
                 continue
@@ -255,7 +257,7 @@ def figure(numbers: Numbers) -> Figure | None:
         show(
             found.add_subplot(grid[2 * number, 0]),
             text_picture(picture["image"]),
-            f"{condition['name']}\n{picture['stem']}",
+            f"{marked(condition['name'], condition['what'])}\n{picture['stem']}",
         )
         labels = coloured(text_picture(picture["labels"]), scheme)
         show(found.add_subplot(grid[2 * number + 1, 0]), labels, "labels")
@@ -266,7 +268,7 @@ def figure(numbers: Numbers) -> Figure | None:
                 show(axes, coloured(text_picture(text), scheme), f"{way}\n{name} {100 * share:g} %")
         axes = found.add_subplot(grid[2 * number : 2 * number + 2, columns])
         _draw(axes, condition, scheme, numbers["steps"])
-        axes.set_title(f"{data['name']}: {condition['name']}", fontsize=9)
+        axes.set_title(f"{data['name']}: {condition['name']}", fontsize=9, parse_math=False)
     schemes = {data["name"]: data["scheme"] for data, _ in judged}
     handles = [handle for scheme in schemes.values() for handle in phase_handles(scheme)]
     found.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8)

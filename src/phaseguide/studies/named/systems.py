@@ -51,10 +51,8 @@ def lines(numbers: Numbers) -> list[str]:
     """Return the tables."""
     return [
         "Every network is trained by the published recipe of the Phase Learning Module (all at once, exact ratios, all "
-        "windows of an overlapping grid, Adam at a constant rate), unguided ones by the same without ratios. What "
-        "differs: networks start from random weights, so the rate is 3e-4 instead of 1e-5 (small: 1e-3, narrow "
-        "networks, windows of 128 px, about 1000 batches). Segment Anything starts from its own weights where they are "
-        "there. Published numbers are of larger networks than those of small, some of them pretrained on other images.",
+        "windows of an overlapping grid, Adam at a constant rate), unguided ones by the same without ratios. Published "
+        "numbers are of larger networks than those of small, some of them pretrained on other images.",
         "",
         *comparison_lines(numbers),
     ]

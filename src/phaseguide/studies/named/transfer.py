@@ -9,9 +9,16 @@ from typing import Any
 
 from phaseguide.errors import DatasetError
 from phaseguide.events import Finished, Notice
+from phaseguide.micrographs.records import sha256_of_array
 from phaseguide.models.model_file import load_model
 from phaseguide.models.rephase import origin_by_name, rephase
-from phaseguide.studies.networks.comparison import Comparison, compare, comparison_figure, comparison_lines
+from phaseguide.studies.networks.comparison import (
+    Comparison,
+    check_varied,
+    compare,
+    comparison_figure,
+    comparison_lines,
+)
 from phaseguide.studies.networks.recipes import recipe, steps
 from phaseguide.studies.networks.run import matrix_of, passed
 from phaseguide.studies.networks.splits import ALL, Split, StudyData
@@ -68,6 +75,7 @@ def run(given: Given) -> Iterator[Any]:
         raise DatasetError(
             f"Study transfer needs two data sets, not {len(given.data)}: one to learn before, one to be judged on."
         )
+    check_varied(given, "transfer", ("guidance",))
     first, second = given.data
     source: list[Matrix] = []
 
@@ -78,13 +86,13 @@ def run(given: Given) -> Iterator[Any]:
             return
         if not source:
             source.append((yield from passed(_first_matrix(given, first))))
-            _check_channels(source[0], matrix, first, second)
+            _check_images(source[0], matrix, first, second)
         path: Path = yield from passed(trained(source[0], Cell(f"source-{guidance}", cell.seed, ALL)))
         model = load_model(path)
         origin = origin_by_name(first.scheme, second.scheme)
         kept = [p.name for p in second.scheme if p.label in origin]
         yield Notice(f"{cell}: phases that go on from {first.name}: {', '.join(kept) or 'none'}.")
-        yield Finished(rephase(model, second.scheme, origin, seed=cell.seed).segmenter)
+        yield Finished(rephase(model, second.scheme, origin, seed=cell.seed))
 
     conditions = conditions_of(given.size, first.name)
     fewest = min((len(split.train) for split in given.splits(second).values()), default=0)
@@ -95,7 +103,16 @@ def run(given: Given) -> Iterator[Any]:
         yield Finished({**event.result, "first": first.name}) if isinstance(event, Finished) else event
 
 
-def _check_channels(ours: Matrix, theirs: Matrix, first: StudyData, second: StudyData) -> None:
+def _check_images(ours: Matrix, theirs: Matrix, first: StudyData, second: StudyData) -> None:
+    """Raise `DatasetError` where the first data set cannot teach the second: other images, or those that it tests."""
+    seen = {sha256_of_array(one.image.numpy()): stem for stem, one in ours.images.items()}
+    for split in theirs.splits.values():
+        for stem in split.test:
+            if same := seen.get(sha256_of_array(theirs.images[stem].image.numpy())):
+                raise DatasetError(
+                    f"{second.name}: image {stem} is tested, but is {same} of {first.name} too, all of which teaches. "
+                    "Take it out of one of them."
+                )
     channels = [next(iter(matrix.images.values())).image.shape[0] for matrix in (ours, theirs)]
     if channels[0] != channels[1]:
         raise DatasetError(

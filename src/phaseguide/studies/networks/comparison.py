@@ -9,8 +9,9 @@ from typing import Any
 from phaseguide.errors import PhaseguideError
 from phaseguide.events import Finished
 from phaseguide.studies.networks.figures import conditions_figure
-from phaseguide.studies.networks.judging import Judged
+from phaseguide.studies.networks.kept import Judged
 from phaseguide.studies.networks.published import published_rows, published_table
+from phaseguide.studies.networks.recipes import trained_how
 from phaseguide.studies.networks.run import Starts, judged_networks, passed
 from phaseguide.studies.networks.splits import StudyData
 from phaseguide.studies.networks.summary import rows_of
@@ -84,9 +85,7 @@ def compare(
         results: list[Judged] = yield from passed(judge_all(given, data, comparison))
         added = {} if more is None else more(data, results)
         found[data.name] = {**numbers_of(given, data, comparison, results), **added}
-    yield Finished(
-        {"size": given.size, "seeds": list(given.seeds), "set": dict(given.settings), "data": found}
-    )
+    yield Finished({**given.told, "data": found})
 
 
 def _why(row: dict[str, Any], cannot: Mapping[str, str]) -> dict[str, Any]:
@@ -97,13 +96,13 @@ def _why(row: dict[str, Any], cannot: Mapping[str, str]) -> dict[str, Any]:
 def comparison_lines(numbers: Numbers) -> list[str]:
     """Return the tables of every data set: scores, scores by phase, published numbers."""
     lines = [
-        f"Size {numbers['size']}, seeds {', '.join(map(str, numbers['seeds']))}. Scores are pooled over the pixels of "
+        *trained_how(numbers),
+        "",
+        "Scores are pooled over the pixels of "
         "a network's test images: mean ± standard deviation over networks (splits and seeds). Differences are image by "
         "image to the base, which has no ratio, with a 95 % t interval and Wilcoxon's p. True ratios are those of the "
-        "test labels (an oracle)."
+        "test labels (an oracle); an expert is simulated, by an error of 10 % on them that is stated.",
     ]
-    if changed := {name: value for name, value in numbers["set"].items() if name != "device"}:
-        lines += ["", f"Set over all conditions: {', '.join(f'{n} = {v}' for n, v in changed.items())}."]
     for name, one in numbers["data"].items():
         lines += section(f"{name}, tested on {', '.join(one['splits'])}", score_table(one["rows"]))
         lines += section(f"{name}: phases", phase_table(one["rows"]))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from phaseguide.plain_text import visible
+from phaseguide.studies.networks.sam_base import marked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,18 +43,19 @@ def conditions_figure(tables: Mapping[str, Sequence[Row]], title: str) -> Figure
     most = max(len({row["condition"] for row in rows}) for rows in tables.values())
     figure, axes = new_figure(len(tables), 2, 11, len(tables) * (1.6 + 0.32 * most) + 0.8)
     for line, (name, rows) in zip(axes, tables.items(), strict=True):
-        conditions = list(dict.fromkeys(row["condition"] for row in rows))
+        labels = {row["condition"]: visible(marked(row["condition"], row["what"])) for row in rows}
+        conditions = list(labels)
         for axis, metric, scale, words in (
             (line[0], "dice_mean", 100, "Dice, % (mean of phases, pooled)"),
             (line[1], "fraction_mae_pp", 1, "composition error, percentage points"),
         ):
             _points(axis, rows, conditions, metric, scale)
             axis.set_xlabel(words)
-        line[0].set_yticks(range(len(conditions)), [visible(c) for c in conditions])
+        line[0].set_yticks(range(len(conditions)), list(labels.values()))
         line[1].set_yticks(range(len(conditions)), [""] * len(conditions))
         line[0].set_title(visible(name), loc="left", fontsize=10, parse_math=False)
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(KINDS), frameon=False)
+    handles, words_of = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, words_of, loc="outside lower center", ncols=len(KINDS), frameon=False)
     figure.suptitle(f"{title} (bars: standard deviation over splits and seeds)", fontsize=11)
     return figure
 

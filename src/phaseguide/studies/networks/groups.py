@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from phaseguide.errors import DatasetError
 from phaseguide.files.text_files import parse_table, read_text
-from phaseguide.studies.networks.judging import ASKS, Judged
+from phaseguide.studies.networks.judging import ASKS
+from phaseguide.studies.networks.kept import Judged
 from phaseguide.studies.networks.splits import StudyData
 from phaseguide.studies.networks.summary import METRICS, by_image, networks_by_condition
-from phaseguide.studies.networks.tables import METRIC_TITLES, RATIOS, with_spread
+from phaseguide.studies.networks.tables import METRIC_TITLES, RATIOS, cell_of, with_spread
+from phaseguide.studies.networks.training import Condition
 from phaseguide.studies.report import plain_table
 from phaseguide.studies.statistics import spread
 
@@ -65,12 +67,12 @@ def need_groups(data: StudyData) -> dict[str, str]:
 
 
 def group_rows(
-    results: Sequence[Judged], conditions: Iterable[str], groups: Mapping[str, str]
+    results: Sequence[Judged], conditions: Mapping[str, Condition], groups: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """Return scores by condition, ratio and group: mean over images (themselves means over seeds), with spread."""
     by_condition = networks_by_condition(results)
     rows = []
-    for name in conditions:
+    for name, condition in conditions.items():
         cells = by_condition.get(name, {})
         for ask in ASKS:
             if not cells or not all(str(ask) in judged["scores"] for judged in cells.values()):
@@ -82,6 +84,7 @@ def group_rows(
                     rows.append(
                         {
                             "condition": name,
+                            "what": condition.what,
                             "ratio": ask.source,
                             "mode": ask.mode,
                             "group": group,
@@ -100,7 +103,7 @@ def group_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         ["condition", "group", "ratio", "acts", *METRIC_TITLES.values(), "images"],
         (
             [
-                f"`{row['condition']}`",
+                cell_of(row),
                 row["group"],
                 RATIOS[row["ratio"]],
                 row["mode"],

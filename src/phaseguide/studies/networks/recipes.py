@@ -13,6 +13,7 @@ from typing import Any
 from phaseguide.models.architectures import NNUNET, SAM
 from phaseguide.option_values import SYSTEMS
 from phaseguide.studies.networks.training import Condition
+from phaseguide.studies.report import set_lines
 from phaseguide.studies.study import Size
 from phaseguide.training.presets import TRAINING_PRESETS
 
@@ -62,6 +63,22 @@ def recipe(size: Size, architecture: str = "unet", guidance: str = "none") -> di
     else:
         settings |= {"encoder_weights": "none", "learning_rate": FULL_RATE, "threads": 0}
     return settings | GUIDED[guidance]
+
+
+RATES: dict[str, str] = {
+    "small": "at a rate of 1e-3 instead of 1e-5; networks are narrow, windows 128 px",
+    "full": "at a rate of 3e-4 instead of 1e-5; Segment Anything from its own weights, at 1e-5",
+}
+
+
+def trained_how(numbers: Mapping[str, Any]) -> list[str]:
+    """Return the lines that say by which recipe the networks of a report were trained, and what was set beside it."""
+    return [
+        f"Size {numbers['size']}, seeds {', '.join(map(str, numbers['seeds']))}. Networks are trained by the recipe "
+        "`published`, but from random weights where a row does not say otherwise, and therefore "
+        f"{RATES[numbers['size']]}.",
+        *set_lines(numbers),
+    ]
 
 
 def steps(size: Size) -> int:

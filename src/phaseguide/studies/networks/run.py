@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from phaseguide.errors import DatasetError
 from phaseguide.events import Finished, Progress
-from phaseguide.models.segmenter import GuidedSegmenter
-from phaseguide.studies.networks.judging import KIND, Judged, judged, read_judgement
+from phaseguide.models.model_file import LoadedModel
+from phaseguide.studies.networks.judging import KIND, QUESTIONS, judged
+from phaseguide.studies.networks.kept import Judged, kept
 from phaseguide.studies.networks.splits import StudyData
 from phaseguide.studies.networks.training import Cell, Condition, Matrix, trained
 from phaseguide.studies.study import Given
@@ -22,13 +24,21 @@ FOLDER = "networks"
 def matrix_of(
     given: Given, data: StudyData, conditions: Mapping[str, Condition]
 ) -> Iterator[Progress | Finished[Matrix]]:
-    """Read the images of a data set that its splits name; the networks lie in ``OUT/networks/DATASET``."""
+    """Read the images of a data set that its splits name; the networks lie in ``OUT/networks/DATASET``.
+
+    `DatasetError` for a split that tests no labelled pixel.
+    """
     wanted = {s for split in data.splits.values() for s in (*split.train, *split.validation, *split.test)}
     images: dict[str, TrainingImage] = {}
-    if given.train:
-        for image in load_images(data.dataset.only(wanted), data.scheme):
-            images[image.stem] = image
-            yield Progress(f"{data.name}: reading images", len(images), len(wanted))
+    for image in load_images(data.dataset.only(wanted), data.scheme):
+        images[image.stem] = image
+        yield Progress(f"{data.name}: reading images", len(images), len(wanted))
+    for name, split in data.splits.items():
+        if split.test and all(images[stem].ratio(len(data.scheme)) is None for stem in split.test):
+            raise DatasetError(
+                f"{data.dataset.folder}: no pixel of what {name} tests ({', '.join(split.test)}) carries a phase. "
+                "Label some of these images, or take them out of the test."
+            )
     out = given.out / FOLDER / data.name
     yield Finished(Matrix(images, data.splits, data.scheme, conditions, given.settings, out))
 
@@ -44,20 +54,18 @@ def judged_networks(
 ) -> Iterator[Any]:
     """Train and judge every network that is asked for, none of it twice; the result is what they were judged to do.
 
-    Without ``given.train`` what is there is read, and nothing is made. Errors are those of `trained`.
+    Without ``given.train`` what is there is read, and nothing is made. Errors are those of `trained` and `kept`.
     """
     matrix: Matrix = yield from passed(matrix_of(given, data, conditions))
     results: list[Judged] = []
     for cell in cells_of(given, data, conditions):
         if not given.train:
-            path = cell.judgement(matrix.out, KIND)
-            results += [read_judgement(path)] if path.exists() else []
+            found = yield from kept(matrix, cell, KIND, QUESTIONS)
+            results += [] if found is None else [found]
             continue
-        start: GuidedSegmenter | None = None
-        if starts is not None and not cell.model(matrix.out).exists():
-            start = yield from passed(starts(matrix, cell))
-        path = yield from passed(trained(matrix, cell, start))
-        results.append((yield from passed(judged(matrix, cell, path, data.dataset))))
+        start: LoadedModel | None = None if starts is None else (yield from passed(starts(matrix, cell)))
+        yield from passed(trained(matrix, cell, start))
+        results.append((yield from passed(judged(matrix, cell, data.dataset))))
     yield Finished(results)
 
 

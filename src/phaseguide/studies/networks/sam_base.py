@@ -26,6 +26,11 @@ RANKS = {"small": 4, "full": 512}
 RANDOM = "random base: it proves the path, its scores say nothing"
 
 
+def marked(name: str, what: str) -> str:
+    """Return the name of a condition as tables and figures have it: one that is described as such has a random base."""
+    return f"{name} (random base)" if RANDOM in what else name
+
+
 @dataclass(frozen=True)
 class SamBase:
     """Encoder and settings of adapters on it, and whether its weights are random."""
@@ -63,8 +68,11 @@ def base_for(given: Given, conditions: Collection[str]) -> AbstractContextManage
         official = False
     encoder = TINY if given.size == "small" and not official else "vit_b"
     asked = [name for name in conditions if given.conditions is None or name in given.conditions]
-    if official or not (given.train and asked):
+    if official or not asked:
         return nullcontext(SamBase(encoder, "", not official))
+    if not given.train:
+        there = _random_file(given.out / FOLDER, encoder)
+        return nullcontext(SamBase(encoder, _sha256(there) if there.exists() else "", True))
     return _offered(given.out / FOLDER, encoder)
 
 
@@ -88,7 +96,7 @@ def _random(folder: Path, shape: str) -> str:
 
     from phaseguide.models.sam.checkpoint import build_official
 
-    path = folder / f"random_{shape}.pth"
+    path = _random_file(folder, shape)
     if not path.exists():
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(0)
@@ -100,4 +108,12 @@ def _random(folder: Path, shape: str) -> str:
         torch.save(model.state_dict(), buffer)
         folder.mkdir(parents=True, exist_ok=True)
         write_bytes(path, buffer.getvalue())
+    return _sha256(path)
+
+
+def _random_file(folder: Path, shape: str) -> Path:
+    return folder / f"random_{shape}.pth"
+
+
+def _sha256(path: Path) -> str:
     return sha256(path.read_bytes()).hexdigest()

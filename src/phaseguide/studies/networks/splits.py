@@ -83,6 +83,10 @@ def _published(path: Path, dataset: Dataset) -> Split:
         train, validation, test = (tuple(found.get(name, ())) for name in ("train", "val", "test"))
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise DatasetError(f"{path}: not a file of splits ({error}).") from error
+    if not all(isinstance(stem, str) for stem in (*train, *validation, *test)):
+        raise DatasetError(
+            f"{path}: not a file of splits. Write lists of names of images under train, val and test."
+        )
     if not train or not test:
         raise DatasetError(f"{path}: needs images under train and under test.")
     stems = [*train, *validation, *test]

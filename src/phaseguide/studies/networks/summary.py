@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from phaseguide.evaluation.tables import mean_known
-from phaseguide.studies.networks.judging import ASKS, SCORES, WITHOUT, Ask, Judged
+from phaseguide.studies.networks.judging import ASKS, SCORES, WITHOUT, Ask
+from phaseguide.studies.networks.kept import Judged
 from phaseguide.studies.networks.training import Condition
 from phaseguide.studies.statistics import paired_difference, spread
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from phaseguide.studies.networks.sam_base import marked
 from phaseguide.studies.report import fixed, plain_table
 
 Row = Mapping[str, Any]
@@ -12,7 +13,7 @@ Column = Callable[[Row], object]
 
 NOT_RUN = "not run"
 
-RATIOS = {"none": "none", "oracle": "true (oracle)", "expert:0.1": "expert's, 10 % off"}
+RATIOS = {"none": "none", "oracle": "true (oracle)", "expert:0.1": "simulated expert's, 10 % off"}
 METRIC_TITLES = {
     "dice_mean": "Dice, %",
     "miou": "mIoU, %",
@@ -21,6 +22,11 @@ METRIC_TITLES = {
     "boundary_f1": "boundary F1 (2 px), %",
     "fraction_mae_pp": "composition error, pp",
 }
+
+
+def cell_of(row: Row) -> str:
+    """Write the name of a row's condition."""
+    return f"`{marked(row['condition'], row['what'])}`"
 
 
 def with_spread(value: Mapping[str, Any] | None, scale: float = 100, digits: int = 1) -> str | None:
@@ -33,14 +39,18 @@ def with_spread(value: Mapping[str, Any] | None, scale: float = 100, digits: int
 
 
 def pair(found: Mapping[str, Any] | None, metric: str, scale: float = 100) -> str | None:
-    """Write a paired difference with its 95 % interval and Wilcoxon's p."""
-    if found is None or metric not in found:
+    """Write the paired difference of a metric."""
+    return None if found is None else difference(found.get(metric), scale)
+
+
+def difference(one: Mapping[str, Any] | None, scale: float = 100, digits: int = 1) -> str | None:
+    """Write what `paired_difference` found; nothing for None."""
+    if one is None:
         return None
-    one = found[metric]
-    mean, low, high = (scale * one[key] for key in ("mean", "low", "high"))
+    mean, low, high = (f"{scale * one[key]:+.{digits}f}" for key in ("mean", "low", "high"))
     if one["n"] < 2:
-        return f"{mean:+.1f} (n = 1)"
-    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f}; p = {one['p']:.2g}; n = {one['n']})"
+        return f"{mean} (n = 1)"
+    return f"{mean} ({low} to {high}; p = {one['p']:.2g}; n = {one['n']})"
 
 
 def score_table(rows: Sequence[Row]) -> list[str]:
@@ -80,7 +90,7 @@ def phase_table(rows: Sequence[Row]) -> list[str]:
         titles,
         (
             [
-                f"`{row['condition']}`",
+                cell_of(row),
                 RATIOS[row["ratio"]],
                 row["mode"],
                 *(with_spread(row["iou"][p]) for p in phases),

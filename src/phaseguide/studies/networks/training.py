@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +13,16 @@ import numpy as np
 
 from phaseguide.errors import TrainingError
 from phaseguide.events import Finished, Notice, Progress
-from phaseguide.models.model_file import load_model, read_card, save_model
-from phaseguide.models.segmenter import GuidedSegmenter
+from phaseguide.micrographs.records import sha256_of_array
+from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.studies.networks.splits import ALL, PUBLISHED, Split
 from phaseguide.training.config import TrainingConfig
+from phaseguide.training.crossfit.fold_models import FoldTask, misfit, train_fold
 from phaseguide.training.crossfit.folds import model_path
 from phaseguide.training.data import TrainingData, TrainingImage, split_images
 from phaseguide.training.events import EpochDone
 from phaseguide.training.planning import plan_for
-from phaseguide.training.trainer import train
 from phaseguide.training.windows import feed_for
 
 
@@ -94,6 +96,15 @@ class Matrix:
     settings: Mapping[str, Any]
     out: Path
 
+    @cached_property
+    def images_sha256(self) -> str:
+        """Checksum over the pixels and labels of all images."""
+        parts = [
+            f"{stem}|{sha256_of_array(one.image.numpy())}|{sha256_of_array(one.labels.numpy())}"
+            for stem, one in self.images.items()
+        ]
+        return sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
+
     def config(self, cell: Cell) -> TrainingConfig:
         """Settings of a training."""
         config, steps = self._given(cell), self.conditions[cell.condition].steps
@@ -138,40 +149,34 @@ def chosen_images(stems: Sequence[str], count: int, seed: int) -> tuple[str, ...
 
 
 def trained(
-    matrix: Matrix, cell: Cell, start: GuidedSegmenter | None = None
+    matrix: Matrix, cell: Cell, start: LoadedModel | None = None
 ) -> Iterator[Progress | Notice | EpochDone | Finished[Path]]:
     """Train the network of a cell unless it is there, going on where it stopped; the result is its file.
 
-    ``start`` is a network from elsewhere that it begins as. `TrainingError` for a file of other settings or images, and
-    where the network of another condition that it starts from is not there yet.
+    ``start`` is a network from elsewhere that it begins as. `TrainingError` for a file of other settings, images,
+    labels or of another start, and where the network of another condition that it starts from is not there yet.
     """
-    config, path, data = matrix.config(cell), cell.model(matrix.out), matrix.data(cell)
-    if path.exists():
-        record = read_card(path).training
-        if (
-            not plan_for(data, config).is_recorded_as(record.get("config", {}))
-            or record.get("images") != data.stems
-        ):
-            raise TrainingError(
-                f"{path}: is a model of other settings or images. Choose another folder, or delete it."
-            )
-        yield Finished(path)
-        return
+    path, data = cell.model(matrix.out), matrix.data(cell)
     if before := matrix.conditions[cell.condition].start:
         earlier = Cell(before, cell.seed, cell.split).model(matrix.out)
         if not earlier.exists():
             raise TrainingError(
                 f"{earlier}: is not there, and condition {cell.condition} starts from it. Train {before} too."
             )
-        start = load_model(earlier).segmenter
+        start = load_model(earlier)
+    config, test = plan_for(data, matrix.config(cell)), matrix.splits[cell.split].test
+    task = FoldTask(cell.split, path, test, data, config, start, name=str(cell))
+    if path.exists():
+        if reason := misfit(task):
+            raise TrainingError(f"{path}: {reason}. Choose another folder, or delete it.")
+        task.checkpoint.unlink(missing_ok=True)  # of a program that was killed between the two
+        yield Finished(path)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint = path.with_suffix(".checkpoint.safetensors")
-    for event in train(data, config, name=str(cell), start=start, checkpoint=checkpoint):
-        if isinstance(event, Finished):
-            save_model(path, event.result.segmenter, event.result.card)
-            checkpoint.unlink(missing_ok=True)
-        elif isinstance(event, Progress):
-            yield Progress(f"{cell}: {event.stage}", event.done, event.total)
-        else:
-            yield event
+    for event in train_fold(task):
+        yield (
+            Progress(f"{cell}: {event.stage}", event.done, event.total)
+            if isinstance(event, Progress)
+            else event
+        )
     yield Finished(path)

@@ -29,7 +29,10 @@ class FoldTrained:
 
 @dataclass(frozen=True)
 class FoldTask:
-    """What decides the model of a fold, and its file; the images in ``test`` are no part of ``data``."""
+    """What decides the model of a fold, and its file; the images in ``test`` are no part of ``data``.
+
+    ``name`` is that of the model, after its fold where there is none.
+    """
 
     fold: str
     path: Path
@@ -37,6 +40,7 @@ class FoldTask:
     data: TrainingData
     config: TrainingConfig
     start: LoadedModel | None = None
+    name: str = ""
 
     @property
     def checkpoint(self) -> Path:
@@ -71,9 +75,8 @@ def misfit(task: FoldTask) -> str:
 def train_fold(task: FoldTask) -> Iterator[Progress | Notice | EpochDone]:
     """Train the model of a fold, from its checkpoint where that is there, and save it."""
     start = None if task.start is None else task.start.segmenter
-    for event in train(
-        task.data, task.config, name=f"fold {task.fold}", start=start, checkpoint=task.checkpoint
-    ):
+    name = task.name or f"fold {task.fold}"
+    for event in train(task.data, task.config, name=name, start=start, checkpoint=task.checkpoint):
         if isinstance(event, Finished):
             card = event.result.card
             if task.start is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from phaseguide.cli import app
@@ -96,6 +98,19 @@ def test_nothing_is_done_twice_and_other_settings_are_refused(numbers: dict[str,
     assert again[-1].result == numbers
     with pytest.raises(PhaseguideError, match="other settings"):
         run_to_end(STUDY.run(replace(given, settings={**SETTINGS, "epochs": 2})))
+
+
+@pytest.mark.parametrize(("changed", "refused"), [("f0", FOREST), ("f2", BOOSTED)])
+def test_other_labels_are_refused(
+    numbers: dict[str, Any], given: Given, tmp_path: Path, changed: str, refused: str
+) -> None:
+    """Those of a test image, and those that chose the weight of a term."""
+    folder = shutil.copytree(given.data[0].dataset.folder, tmp_path / "steel")
+    Image.new("L", (64, 64), 1).save(folder / "labels" / f"{changed}.png")
+    with pytest.raises(PhaseguideError, match="of other images or labels, than now"):
+        run_to_end(
+            STUDY.run(replace(given, data=[open_study_data(folder)], conditions=[refused], train=False))
+        )
 
 
 def test_a_model_that_saw_a_test_image_is_refused(given: Given, tmp_path: Path) -> None:

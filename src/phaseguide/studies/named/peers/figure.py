@@ -66,4 +66,5 @@ def _panel(axes: Any, found: Mapping[str, Any]) -> None:
         f"{found['name']}: {found['images']} images, {found['strokes']:.0f} strokes each "
         f"({100 * found['painted_share']:.1f} % of the pixels); mean and 95 % over images",
         fontsize="medium",
+        parse_math=False,
     )

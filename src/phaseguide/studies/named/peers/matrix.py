@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from phaseguide.studies.named.peers.starting import (
     channels_of,
     has_ratio,
     pretrained,
+    tried_on,
     weight_by_training_images,
 )
 from phaseguide.studies.networks.splits import StudyData
@@ -116,11 +118,21 @@ class Bench:
             if condition in wanted
         ]
 
+    def files_sha256(self, *stems: str) -> str:
+        """Checksum of the files of images and their labels."""
+        paths = [p for i in self.data.dataset.only(stems).items for p in (i.image_path, i.label_path) if p]
+        return sha256(b"".join(sha256(path.read_bytes()).digest() for path in paths)).hexdigest()
+
     def settings(self, cell: Cell) -> dict[str, Any]:
-        """What decides the numbers of a cell, as JSON holds it."""
-        found: dict[str, Any] = {"strokes": STROKES, "experts": EXPERTS[self.given.size]}
+        """What decides the numbers of a cell, its image and labels among it, as JSON holds it."""
+        found: dict[str, Any] = {
+            "strokes": STROKES,
+            "experts": EXPERTS[self.given.size],
+            "files": self.files_sha256(cell.stem),
+        }
         if cell.condition == BOOSTED:
             found["boosting"] = asdict(self.boosting)
+            found["tried"] = self.files_sha256(*tried_on(self.data.splits[cell.split]))
         elif cell.condition not in (FOREST, FOREST_MATCHED):
             found["learning"] = self.config(cell.condition, cell.seed).to_dict()
         told: dict[str, Any] = json.loads(json.dumps(found))  # lists where the settings hold tuples
@@ -251,7 +263,8 @@ def _method(bench: Bench, cell: Cell, painted: Painted) -> Generator[Any, None, 
 def _weight(bench: Bench, cell: Cell) -> Generator[Any, None, float]:
     """Return the weight of the volume-fraction term of a split, chosen once and kept."""
     path = bench.folder / BOOSTED / f"seed{cell.seed}" / f"weight {cell.split}.json"
-    settings = {"boosting": asdict(bench.boosting), "strokes": STROKES}
+    tried = bench.files_sha256(*tried_on(bench.data.splits[cell.split]))
+    settings = {"boosting": asdict(bench.boosting), "strokes": STROKES, "tried": tried}
     if path.exists():
         return float(_read(path, settings)["weight"])
     split = bench.data.splits[cell.split]
@@ -286,8 +299,8 @@ def _read(path: Path, settings: dict[str, Any]) -> Judged:
         ) from error
     if made != settings:
         raise PhaseguideError(
-            f"{path}: was made with other settings than now. Choose another folder, delete it, or give the settings "
-            "of before."
+            f"{path}: was made with other settings, or of other images or labels, than now. Choose another folder, "
+            "delete it, or give the settings of before."
         )
     return found
 

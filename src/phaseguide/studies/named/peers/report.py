@@ -7,11 +7,10 @@ from typing import Any
 
 from phaseguide.studies.guidance.asking import Ask
 from phaseguide.studies.named.peers.methods import ASKS, NONE
-from phaseguide.studies.report import fixed, plain_table, section
+from phaseguide.studies.networks.tables import NOT_RUN
+from phaseguide.studies.report import fixed, plain_table, section, set_lines
 
 Numbers = Mapping[str, Any]
-
-NOT_RUN = "not run"
 
 TITLES = ("none", "true (oracle)", "expert 10 %", "expert 10 %, stated", "expert 30 %", "expert 30 %, stated")
 TITLE = dict(zip(ASKS, TITLES, strict=True))
@@ -55,7 +54,7 @@ PUBLISHED = (
 
 def to_lines(numbers: Numbers) -> list[str]:
     """Return all tables: scores, what a ratio is worth to each method, methods against `boosted`, published numbers."""
-    lines = [PROTOCOL]
+    lines = [f"Size {numbers['size']}. {PROTOCOL}", *set_lines(numbers)]
     for found in numbers["data_sets"]:
         if not found["images"]:
             lines += section(found["name"], [NOT_RUN])

@@ -43,7 +43,7 @@ def weight_by_training_images(
     Yields progress; returns the weight. So the method is given its best chance, and no test image chooses.
     """
     k = len(data.scheme)
-    fields: Sequence[Field] = read_fields(data.dataset, split.train[:TRIED_ON], data.scheme)
+    fields: Sequence[Field] = read_fields(data.dataset, tried_on(split), data.scheme)
     dices: dict[float, list[float]] = {weight: [] for weight in WEIGHTS}
     for number, one in enumerate(fields):
         painted, features = paint(one, k, seed), pixel_features(one.image)
@@ -55,6 +55,11 @@ def weight_by_training_images(
             table = confusion_matrix(painted.unpainted_truth, trees.predict(features), k)
             found.append(scores_from_confusion(table).dice_mean)
     return max(WEIGHTS, key=lambda weight: float(np.mean(dices[weight])))
+
+
+def tried_on(split: Split) -> tuple[str, ...]:
+    """Training images that weights are tried on."""
+    return split.train[:TRIED_ON]
 
 
 def pretrained(data: StudyData, name: str, out: Path, seed: int) -> Generator[Any, None, LoadedModel]:

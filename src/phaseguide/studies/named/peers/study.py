@@ -21,7 +21,7 @@ def run(given: Given) -> Iterator[Any]:
 
     for event in all_judged(given):
         if isinstance(event, Finished):
-            yield Finished(summarise(event.result, given.size))
+            yield Finished(summarise(event.result, given.told))
         else:
             yield event
 

@@ -20,9 +20,9 @@ MEASURES = ("dice", "miou", "accuracy", "micro_iou", "boundary_f1", "error_pp")
 PAIRED = ("dice", "miou", "error_pp")
 
 
-def summarise(found: Mapping[str, Sequence[Judged]], size: str) -> dict[str, Any]:
+def summarise(found: Mapping[str, Sequence[Judged]], told: Mapping[str, Any]) -> dict[str, Any]:
     """Return the numbers of the study, by data set and condition; scores in [0, 1], ``error_pp`` in points."""
-    return {"size": size, "data_sets": [_data_set(name, judged) for name, judged in found.items()]}
+    return {**told, "data_sets": [_data_set(name, judged) for name, judged in found.items()]}
 
 
 def scores_by_image(judged: Iterable[Judged], ask: Ask) -> dict[str, ByImage]:
