@@ -354,6 +354,9 @@ def test_a_study_from_the_command_line(data: StudyData, tmp_path: Path) -> None:
             arguments += ["--set", f"{key}={json.dumps(value) if not isinstance(value, str) else value}"]
     none = CliRunner().invoke(app, [*arguments, "--conditions", ","])
     assert none.exit_code == 2 and "No condition is named" in none.output
+    (file := tmp_path / "file").write_text("")
+    taken = CliRunner().invoke(app, [*arguments, "--out", str(file)])
+    assert taken.exit_code == 2 and "A file is in the place of a folder" in taken.output.replace("\n", " ")
     wrong = CliRunner().invoke(app, [*arguments, "--conditions", "sa"])
     assert wrong.exit_code == 2 and "There is no condition 'sa'" in wrong.output
     done = CliRunner().invoke(app, [*arguments, "--conditions", "unet-none,sa-no-xy"])

@@ -13,7 +13,7 @@ from phaseguide.cli.shared.progress import draw
 from phaseguide.cli.train.epochs import print_epoch
 from phaseguide.cli.train.settings import parse_settings
 from phaseguide.errors import PhaseguideError
-from phaseguide.files.atomic import write_bytes
+from phaseguide.files.atomic import check_writable, write_bytes
 from phaseguide.files.json_files import json_bytes
 from phaseguide.studies.commands.options import choose, parts_of, seeds_of
 from phaseguide.studies.named.registry import STUDIES
@@ -77,6 +77,7 @@ def _command(study: Study) -> Callable[..., None]:
             train=train,
         )
         _check(study, given)
+        check_writable(out / f"{study.name}.md")
         numbers: Numbers = draw(study.run(given), print_epoch)
         lines = [f"# {study.name}", "", study.question, "", *study.lines(numbers)]
         _keep(study, out, numbers, lines)
@@ -115,7 +116,6 @@ def _keep(study: Study, out: Path, numbers: Numbers, lines: list[str]) -> None:
     """Write the report beside the networks; figures are made without a screen."""
     from io import BytesIO
 
-    out.mkdir(parents=True, exist_ok=True)
     write_bytes(out / f"{study.name}.json", json_bytes(numbers))
     write_bytes(out / f"{study.name}.md", to_text(lines).encode())
     figure: Any = study.figure(numbers)

@@ -43,10 +43,13 @@ def figure(numbers: Numbers) -> Any:
     tables = {name: one["groups"] for name, one in numbers["data"].items() if one["groups"]}
     if not tables:
         return None
-    drawn, axes = new_figure(len(tables), len(CONDITIONS), 12, 3.2 * len(tables) + 1.0)
+    run_ones = [
+        c for c in CONDITIONS if any(row["condition"] == c for rows in tables.values() for row in rows)
+    ]
+    drawn, axes = new_figure(len(tables), len(run_ones), 12, 3.2 * len(tables) + 1.0)
     for line, (name, rows) in zip(axes, tables.items(), strict=True):
         groups = list(dict.fromkeys(row["group"] for row in rows))
-        for axis, condition in zip(line, CONDITIONS, strict=True):
+        for axis, condition in zip(line, run_ones, strict=True):
             _bars(axis, [row for row in rows if row["condition"] == condition], groups)
             axis.set_title(f"{visible(name)}: {condition}", fontsize=10, parse_math=False)
             axis.set_ylabel("Dice of an image, %")

@@ -268,7 +268,8 @@ def figure(numbers: Numbers) -> Figure | None:
                 show(axes, coloured(text_picture(text), scheme), f"{way}\n{name} {100 * share:g} %")
         axes = found.add_subplot(grid[2 * number : 2 * number + 2, columns])
         _draw(axes, condition, scheme, numbers["steps"])
-        axes.set_title(f"{data['name']}: {condition['name']}", fontsize=9, parse_math=False)
+        title = f"{data['name']}: {marked(condition['name'], condition['what'])}"
+        axes.set_title(title, fontsize=9, parse_math=False)
     schemes = {data["name"]: data["scheme"] for data, _ in judged}
     handles = [handle for scheme in schemes.values() for handle in phase_handles(scheme)]
     found.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8)
@@ -288,7 +289,7 @@ def _draw(axes: Axes, condition: Numbers, scheme: Mapping[str, Any], steps: Sequ
     axes.plot([], [], "k-o", ms=4, label="conditioned (± deviation)")
     axes.plot([], [], "kx", ms=6, label="matched")
     axes.set(xlabel="asked area %", ylabel="achieved area %", xlim=(0, 100), ylim=(0, 100))
-    axes.legend(fontsize=7, loc="upper left")
+    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False)
 
 
 STUDY = Study(

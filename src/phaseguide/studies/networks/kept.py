@@ -42,7 +42,7 @@ def kept(
         return None
     found = read_judgement(path)
     config = plan_for(matrix.data(cell), matrix.config(cell))
-    if not config.is_recorded_as(found["training"]):
+    if not config.is_recorded_as({**found["training"], "device": config.device}):
         raise PhaseguideError(
             f"{path}: is of a network of other settings. Give those that it was trained with (--set, --size), or "
             "choose another folder."

@@ -106,7 +106,6 @@ def _random(folder: Path, shape: str) -> str:
                     torch.nn.init.trunc_normal_(value, std=0.2)  # zeros would hide an error
         buffer = BytesIO()
         torch.save(model.state_dict(), buffer)
-        folder.mkdir(parents=True, exist_ok=True)
         write_bytes(path, buffer.getvalue())
     return _sha256(path)
 

@@ -172,7 +172,6 @@ def trained(
         task.checkpoint.unlink(missing_ok=True)  # of a program that was killed between the two
         yield Finished(path)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     for event in train_fold(task):
         yield (
             Progress(f"{cell}: {event.stage}", event.done, event.total)

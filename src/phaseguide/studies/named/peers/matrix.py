@@ -159,7 +159,6 @@ def run_bench(bench: Bench) -> Generator[Any, None, list[Judged]]:
             painted.clear()
             painted[key] = _painted(bench.data, cell)
         judged: Judged = yield from _judged(bench, cell, painted[key])
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, json_bytes(judged, indent=None))
         found.append(judged)
     return found
@@ -269,7 +268,6 @@ def _weight(bench: Bench, cell: Cell) -> Generator[Any, None, float]:
         return float(_read(path, settings)["weight"])
     split = bench.data.splits[cell.split]
     weight: float = yield from weight_by_training_images(bench.data, split, bench.boosting, cell.seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, json_bytes({"settings": settings, "weight": weight}))
     return weight
 

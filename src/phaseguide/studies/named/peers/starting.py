@@ -73,7 +73,6 @@ def pretrained(data: StudyData, name: str, out: Path, seed: int) -> Generator[An
         config = TrainingConfig(**SHIPPED, seed=seed)
         stems = [*split.train, *split.validation]
         images = list(load_images(data.dataset.only(stems), data.scheme))
-        path.parent.mkdir(parents=True, exist_ok=True)
         taught = split_images(
             images, data.scheme, validation=split.validation, share=config.validation_share, seed=seed
         )
