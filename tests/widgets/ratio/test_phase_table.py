@@ -36,6 +36,12 @@ def test_boxes_start_open(table: PhaseTable) -> None:
     assert "without guidance" in table.sum_line.text()
 
 
+def test_rows_of_another_scheme_are_gone_at_once(table: PhaseTable) -> None:
+    before = table.boxes
+    table.set_scheme(PhaseScheme.from_names(["ferrite", "pearlite"]))  # no event is worked off in between
+    assert not any(box.isVisibleTo(table) for box in before)
+
+
 def test_typing_moves_no_other_box(table: PhaseTable, qtbot: Any) -> None:
     type_into(qtbot, table.boxes[0], "20.25")
     type_into(qtbot, table.boxes[2], "14,75")  # a comma will do

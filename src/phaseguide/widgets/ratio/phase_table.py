@@ -111,6 +111,7 @@ class PhaseTable(QWidget):
             row.range.changed.connect(self._on_change)
             self.rows.append(row)
         self._outer.replaceWidget(self._grid, body)
+        self._grid.hide()  # it is deleted later, and would lie over the line below until then
         self._grid.deleteLater()
         self._grid = body
         self.set_uncertainty(self._uncertainty)

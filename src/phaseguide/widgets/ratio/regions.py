@@ -231,6 +231,7 @@ class RegionsBox(QWidget):
         for block in self.blocks:
             if block not in kept:
                 self._column.removeWidget(block)
+                block.hide()
                 block.deleteLater()
         self.blocks = []
         if layer is not None and scheme is not None:

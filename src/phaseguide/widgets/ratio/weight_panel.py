@@ -150,6 +150,7 @@ class WeightPanel(QWidget):
             self.densities.append(density)
             self.areas.append(area)
         self._column.replaceWidget(self._rows, rows)
+        self._rows.hide()
         self._rows.deleteLater()
         self._rows = rows
         self._update()
