@@ -97,6 +97,15 @@ def test_a_fold_file_that_names_a_missing_image_is_refused(tmp_path: Path) -> No
     assert open_layout(tmp_path).groups == {"F0": ("uhcs0006",), "F1": ("uhcs0357",)}
 
 
+def test_a_fold_file_that_names_an_image_twice_is_refused(tmp_path: Path) -> None:
+    uhcs_h5(tmp_path)
+    (tmp_path / "uhcs-validation-sets.json").write_text(
+        json.dumps({"0": ["micrograph6"], "1": ["micrograph357", "micrograph6"]})
+    )
+    with pytest.raises(DatasetError, match=r"the image uhcs0006 is in fold F0 and in fold F1"):
+        open_layout(tmp_path)
+
+
 def test_superalloy_masks_are_read_by_pure_colours_in_8_and_16_bits(tmp_path: Path) -> None:
     listing = open_layout(superalloy(tmp_path))
     assert listing.about.name == "superalloy"

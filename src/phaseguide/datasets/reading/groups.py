@@ -31,11 +31,17 @@ def read_groups(path: Path) -> Groups:
 def present(groups: Groups, stems: Sequence[str], file: Path | None) -> tuple[Groups, tuple[str, ...]]:
     """Return groups as far as their images are there, and what there is to tell.
 
-    Those of a file of the folder must be there whole: `DatasetError` names the fold and the image.
+    Those of a file of the folder must be there whole, each image in one of them: `DatasetError` names fold and image.
     """
     have, missing = set(stems), []
+    seen: dict[str, str] = {}
     for name, group in groups.items():
         for stem in group:
+            if file is not None and stem in seen:
+                raise DatasetError(
+                    f"{file}: the image {stem} is in fold {seen[stem]} and in fold {name}. Leave it in one place."
+                )
+            seen[stem] = name
             if stem not in have:
                 if file is not None:
                     raise DatasetError(

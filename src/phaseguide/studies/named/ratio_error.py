@@ -44,7 +44,11 @@ _TITLES = {
 }
 
 _COLOURS = {"conditioned": "C0", "matched": "C1", "both": "C2"}
-_LINES = {WITHOUT: ("none", "k", "-"), "train-mean": ("training mean", "0.5", "--"), OWN: ("own", "C4", ":")}
+_LINES = {
+    WITHOUT: ("none", "k", "-"),
+    "train-mean": ("training mean, told\n(unguided: matched)", "0.5", "--"),
+    OWN: ("own, told\n(unguided: matched)", "C4", ":"),
+}
 
 
 NAMES = names_of()
