@@ -174,7 +174,10 @@ def test_a_training_that_was_stopped_goes_on(given: Given, tmp_path: Path) -> No
     events: Iterator[Any] = STUDIES["systems"].run(one)
     next(event for event in events if isinstance(event, EpochDone))
     events.close()  # type: ignore[attr-defined]
-    assert [e.epoch for e in STUDIES["systems"].run(one) if isinstance(e, EpochDone)] == [2]
+    again = list(STUDIES["systems"].run(one))
+    assert [e.epoch for e in again if isinstance(e, EpochDone)] == [2]
+    told = [e.message for e in again if isinstance(e, Notice) and "Going on from" in e.message]
+    assert told and all(text.startswith("unet-none, seed ") for text in told)  # of which network it is said
 
 
 def test_fewer_images_are_among_more_and_are_shown_as_often(data: StudyData, tmp_path: Path) -> None:

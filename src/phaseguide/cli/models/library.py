@@ -137,7 +137,7 @@ def _card_rows(card: Card, path: Path) -> list[tuple[str, str]]:
         *((f"scores, {name}", score_text(scores)) for name, scores in card.scores.items()),
         (
             "own error",
-            "in the logarithm of an area, root mean square: "
+            "in the logarithm of phase : rest, root mean square: "
             + ", ".join(
                 f"{phase.name} {error:.2f}"
                 for phase, error in zip(card.scheme, card.calibration.own_error, strict=True)

@@ -173,9 +173,10 @@ def trained(
         yield Finished(path)
         return
     for event in train_fold(task):
-        yield (
-            Progress(f"{cell}: {event.stage}", event.done, event.total)
-            if isinstance(event, Progress)
-            else event
-        )
+        if isinstance(event, Progress):
+            yield Progress(f"{cell}: {event.stage}", event.done, event.total)
+        elif isinstance(event, Notice):
+            yield Notice(f"{cell}: {event.message}")
+        else:
+            yield event
     yield Finished(path)
