@@ -154,6 +154,7 @@ class CountingBox(QWidget):
     def set_scheme(self, scheme: PhaseScheme) -> None:
         """Make a button for each phase and one for unclear."""
         for one in self.buttons:
+            one.hide()
             one.deleteLater()
         self.buttons = []
         for k, phase in enumerate(scheme):
