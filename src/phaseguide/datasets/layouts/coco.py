@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.datasets.reading.annotated import Annotated, entries_of
+from phaseguide.datasets.reading.annotation_json import read_annotation_json
 from phaseguide.datasets.reading.base import About, Groups, Layout, Listing
 from phaseguide.datasets.reading.files import ImageIndex, begins, plain_files
 from phaseguide.datasets.reading.options import LayoutOptions
@@ -18,7 +19,6 @@ from phaseguide.datasets.reading.outlines import Outline, as_ring
 from phaseguide.datasets.reading.run_lengths import read_counts, unrolled
 from phaseguide.datasets.reading.schemes import scheme_of
 from phaseguide.errors import DatasetError
-from phaseguide.files.json_files import read_json
 
 MOST_BYTES = 1024**3
 
@@ -155,12 +155,7 @@ def _run_lengths(row: Mapping[str, Any], size: tuple[int, int] | None, where: st
 
 
 def _read(file: Path) -> Mapping[str, Any]:
-    try:
-        data = read_json(file, MOST_BYTES)
-    except OSError as error:
-        raise DatasetError(f"{file}: cannot be read ({error.strerror or error}).") from error
-    except ValueError as error:
-        raise DatasetError(f"{file}: is not sound JSON ({error}). Export it again.") from error
+    data = read_annotation_json(file, MOST_BYTES, "Export it again.")
     if not isinstance(data, dict):
         raise DatasetError(f"{file}: is not a COCO file, but a list. Expected: {ABOUT.expects}.")
     return data

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from phaseguide.datasets.reading.annotated import Annotated, entries_of
+from phaseguide.datasets.reading.annotation_json import read_annotation_json
 from phaseguide.datasets.reading.base import About, Layout, Listing
 from phaseguide.datasets.reading.files import ImageIndex, begins, facts, plain_files
 from phaseguide.datasets.reading.options import LayoutOptions
 from phaseguide.datasets.reading.outlines import Outline, as_ring
 from phaseguide.datasets.reading.schemes import scheme_of
 from phaseguide.errors import DatasetError
-from phaseguide.files.json_files import read_json
 
 MOST_BYTES = 512 * 1024**2
 """The image itself lies in many of these files, as text."""
@@ -95,12 +95,7 @@ def _shapes(data: dict[str, Any], file: Path) -> list[dict[str, Any]]:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    try:
-        data = read_json(file, MOST_BYTES)
-    except OSError as error:
-        raise DatasetError(f"{file}: cannot be read ({error.strerror or error}).") from error
-    except ValueError as error:
-        raise DatasetError(f"{file}: is not sound JSON ({error}). Save it again in LabelMe.") from error
+    data = read_annotation_json(file, MOST_BYTES, "Save it again in LabelMe.")
     if not isinstance(data, dict) or "shapes" not in data:
         raise DatasetError(
             f"{file}: is not a file of LabelMe, since it has no shapes. Take it out of the folder."

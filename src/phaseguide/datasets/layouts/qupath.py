@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from phaseguide.datasets.reading.annotated import Annotated, entries_of
+from phaseguide.datasets.reading.annotation_json import read_annotation_json
 from phaseguide.datasets.reading.base import About, Layout, Listing
 from phaseguide.datasets.reading.files import ImageIndex, facts, plain_files
 from phaseguide.datasets.reading.options import LayoutOptions
 from phaseguide.datasets.reading.outlines import Outline, as_ring
 from phaseguide.datasets.reading.schemes import scheme_of
 from phaseguide.errors import DatasetError
-from phaseguide.files.json_files import read_json
 
 MOST_BYTES = 1024**3
 
@@ -101,12 +101,7 @@ def _colour(feature: Mapping[str, Any]) -> str:
 
 
 def _features(file: Path) -> list[Mapping[str, Any]]:
-    try:
-        data = read_json(file, MOST_BYTES)
-    except OSError as error:
-        raise DatasetError(f"{file}: cannot be read ({error.strerror or error}).") from error
-    except ValueError as error:
-        raise DatasetError(f"{file}: is not sound JSON ({error}). Export it again.") from error
+    data = read_annotation_json(file, MOST_BYTES, "Export it again.")
     if isinstance(data, dict):
         data = [data] if data.get("type") == "Feature" else data.get("features")
     if not isinstance(data, list) or not all(isinstance(one, dict) for one in data):
