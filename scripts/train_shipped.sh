@@ -22,7 +22,7 @@ case $name in
       --set augment_scale=0.6 --set inverted=0.25 --set degrade=0.2) ;;
   ebc)
     out=(040617_2_S127_20015 050317_3_S0440016 070516_1_S1160030)
-    settings=(--epochs 60 --set crossfit_epochs=20 --device cpu --threads 1 --crop 512 --batch 2
+    settings=(--architecture fpn-fine --epochs 60 --set crossfit_epochs=40 --device cpu --threads 1 --crop 512 --batch 2
       --set augment_scale=0.6 --set inverted=0.2 --set degrade=0.2) ;;
   *)
     echo "$usage" >&2

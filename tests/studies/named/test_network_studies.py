@@ -172,7 +172,8 @@ def test_test_images_without_labels_are_named(given: Given, tmp_path: Path) -> N
 def test_a_training_that_was_stopped_goes_on(given: Given, tmp_path: Path) -> None:
     one = replace(given, out=tmp_path, conditions=["unet-none"], settings={**QUICK, "epochs": 2})
     events: Iterator[Any] = STUDIES["systems"].run(one)
-    next(event for event in events if isinstance(event, EpochDone))
+    first = next(event for event in events if isinstance(event, EpochDone))
+    assert "seed 0" in first.stage, "an epoch says which network it is of"
     events.close()  # type: ignore[attr-defined]
     again = list(STUDIES["systems"].run(one))
     assert [e.epoch for e in again if isinstance(e, EpochDone)] == [2]

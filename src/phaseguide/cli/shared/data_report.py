@@ -22,7 +22,12 @@ def show_report(report: Report, json_target: str | None) -> None:
         ("licence", about.licence),
         ("source", about.source),
         ("images", f"{report.images}: {_counted(report.sizes, 'px')}; {_counted(report.values)}"),
-        ("scale", f"known of {report.with_pixel_size}"),
+        (
+            "scale",
+            f"known for {report.with_pixel_size} of {report.images} images"
+            if report.with_pixel_size
+            else "unknown",
+        ),
         ("bars", _counted(report.bars, "rows") or "none"),
         (report.listing.grouping, ", ".join(f"{name} {count}" for name, count in report.groups.items())),
     ]

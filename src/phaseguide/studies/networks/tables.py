@@ -13,6 +13,9 @@ Column = Callable[[Row], object]
 
 NOT_RUN = "not run"
 
+FEWEST = 3
+"""Images that an interval takes: of two it is 13 times as wide as they lie apart, and tells nothing."""
+
 RATIOS = {"none": "none", "oracle": "true (oracle)", "expert:0.1": "simulated expert's, 10 % off"}
 METRIC_TITLES = {
     "dice_mean": "Dice, %",
@@ -48,8 +51,8 @@ def difference(one: Mapping[str, Any] | None, scale: float = 100, digits: int = 
     if one is None:
         return None
     mean, low, high = (f"{scale * one[key]:+.{digits}f}" for key in ("mean", "low", "high"))
-    if one["n"] < 2:
-        return f"{mean} (n = 1)"
+    if one["n"] < FEWEST:
+        return f"{mean} (n = {one['n']})"
     return f"{mean} ({low} to {high}; p = {one['p']:.2g}; n = {one['n']})"
 
 

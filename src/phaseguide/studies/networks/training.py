@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -178,5 +178,5 @@ def trained(
         elif isinstance(event, Notice):
             yield Notice(f"{cell}: {event.message}")
         else:
-            yield event
+            yield replace(event, stage=f"{cell}: {event.stage}")
     yield Finished(path)
