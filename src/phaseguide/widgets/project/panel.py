@@ -16,6 +16,7 @@ from phaseguide.widgets.qt.panel import ScrolledPanel, button, rule, small_label
 from phaseguide.widgets.qt.plain_text import Label, one_line
 from phaseguide.widgets.qt.progress_bar import ProgressLine
 from phaseguide.widgets.qt.shortcuts import with_key
+from phaseguide.widgets.qt.status_line import StatusLine
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -78,7 +79,7 @@ class ProjectPanel(ScrolledPanel):
         self.keys_line = small_label()
         self.import_box = ImportBox(viewer, find_scheme)
         self.import_fold = Collapsible("Take over labels corrected elsewhere", self.import_box)
-        self.status = small_label()
+        self.status = StatusLine()
         self._lay_out()
 
     def show_project(self, project: Project | None, models: list[str]) -> None:
@@ -147,7 +148,6 @@ class ProjectPanel(ScrolledPanel):
         column.addWidget(self.flag_line)
         self._grid(column, (self.rerun_button, self.stop_button))
         column.addWidget(self.progress)
-        column.addWidget(self.status)
         column.addWidget(rule())
         column.addWidget(self.keys_line)
         column.addWidget(self.import_fold)

@@ -14,6 +14,7 @@ from phaseguide.segmentation.request import Segmentation
 from phaseguide.segmentation.saving import CONSTRAINED, constraint_note
 from phaseguide.widgets.qt.percent_box import ShareBox, shares_of
 from phaseguide.widgets.qt.plain_text import Label, as_plain
+from phaseguide.widgets.qt.rows_area import RowsArea
 from phaseguide.widgets.qt.style import ALARM
 from phaseguide.widgets.ratio.phase_row import FOUND_TIP, UNGUIDED_TIP, PhaseLine
 from phaseguide.widgets.ratio.range_button import RangeButton
@@ -22,6 +23,9 @@ HEADINGS = ("", "Phase", "Expected\narea %", "Range", "In mask\n(±1 px)", "With
 TIPS = {4: FOUND_TIP, 5: UNGUIDED_TIP}
 ESTIMATED = "Nothing set: the model finds the ratio itself."
 ROUNDING = 0.005
+
+ROWS = 5
+"""Phases that are seen at once; the others are scrolled to."""
 
 
 class PhaseTable(QWidget):
@@ -42,7 +46,8 @@ class PhaseTable(QWidget):
         self._estimated = self._wrong = False
         self._uncertainty = 0.3
         self._remembered: dict[str, float] = {}
-        self._grid = QWidget()
+        self._area = RowsArea(ROWS)
+        self._area.show_rows(QWidget(), 0)
         self.sum_line = Label()
         self.sum_line.setWordWrap(True)
         self.scale_button = QPushButton("Scale to 100 %")
@@ -53,7 +58,7 @@ class PhaseTable(QWidget):
         self.note.setStyleSheet("font-weight: bold;")
         self._outer = QVBoxLayout(self)
         self._outer.setContentsMargins(0, 0, 0, 0)
-        self._outer.addWidget(self._grid)
+        self._outer.addWidget(self._area)
         line = QHBoxLayout()
         line.addWidget(self.sum_line, 1)
         line.addWidget(self.scale_button)
@@ -110,10 +115,7 @@ class PhaseTable(QWidget):
             row.box.valueChanged.connect(self._on_change)
             row.range.changed.connect(self._on_change)
             self.rows.append(row)
-        self._outer.replaceWidget(self._grid, body)
-        self._grid.hide()  # it is deleted later, and would lie over the line below until then
-        self._grid.deleteLater()
-        self._grid = body
+        self._area.show_rows(body, len(self.rows))
         self.set_uncertainty(self._uncertainty)
         self.show_result(None)
 
