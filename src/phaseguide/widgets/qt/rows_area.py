@@ -52,11 +52,18 @@ class RowsArea(QScrollArea):
         if content.hasHeightForWidth():  # names that wrap
             height = content.heightForWidth(max(self.width(), content.minimumSizeHint().width()))
         if self._rows > self._most:
-            head = layout.cellRect(0, 0).height() if isinstance(layout, QGridLayout) else 0
+            head = _row_height(layout) if isinstance(layout, QGridLayout) else 0
             height = head + round((height - head) * self._most / self._rows)
             width += 0 if bar is None else bar.sizeHint().width()
-        return QSize(width, height)
+        frame = 2 * self.frameWidth()
+        return QSize(width + frame, height + frame)
 
     def minimumSizeHint(self) -> QSize:
         """The same: it is the window that scrolls no more."""
         return self.sizeHint()
+
+
+def _row_height(grid: QGridLayout) -> int:
+    """Height of the first row, also before it is laid out."""
+    cells = (grid.itemAtPosition(0, column) for column in range(grid.columnCount()))
+    return max((cell.sizeHint().height() for cell in cells if cell is not None), default=0)

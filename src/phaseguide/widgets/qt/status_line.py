@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QEvent, QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, QSize, Qt
 from qtpy.QtGui import QMouseEvent, QResizeEvent, QTextLayout
 from qtpy.QtWidgets import QFrame, QPlainTextEdit, QSizePolicy, QVBoxLayout, QWidget
 
@@ -10,13 +10,14 @@ from phaseguide.widgets.qt.plain_text import Label, as_plain, shown
 
 LINES = 2
 DETAILS_HEIGHT = 140
+FONT_CHANGES = (QEvent.Type.Polish, QEvent.Type.Show, QEvent.Type.FontChange, QEvent.Type.StyleChange)
 
 
 class StatusLine(Label):
     """Two lines at most; the whole text is in its tip, and in a small panel when the line is clicked."""
 
     def __init__(self, lines: int = LINES) -> None:
-        self._whole, self._lines = "", lines
+        self._whole, self._more, self._lines = "", "", lines
         super().__init__()
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
@@ -28,7 +29,12 @@ class StatusLine(Label):
 
     def setText(self, text: str | None) -> None:
         """Show a text, or as much of it as there is room for."""
-        self._whole = shown(text or "")
+        self._whole, self._more = shown(text or ""), ""
+        self._fit()
+
+    def explain(self, more: str) -> None:
+        """Add to the tip and to the details what is not on the line."""
+        self._more = more
         self._fit()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
@@ -36,18 +42,30 @@ class StatusLine(Label):
         super().resizeEvent(event)
         self._fit()
 
-    def changeEvent(self, event: QEvent | None) -> None:
-        """Take the height of another font."""
-        super().changeEvent(event)
-        if event is not None and event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+    def event(self, event: QEvent | None) -> bool:
+        """Take the height of another font; the style of a window comes with its own."""
+        done = bool(super().event(event))
+        if event is not None and event.type() in FONT_CHANGES:
             self._take_height()
             self._fit()
+        return done
+
+    def sizeHint(self) -> QSize:
+        """The same for every text."""
+        return QSize(super().sizeHint().width(), self.maximumHeight())
+
+    def minimumSizeHint(self) -> QSize:
+        """No text makes a dock wider."""
+        return QSize(0, self.maximumHeight())
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
         """Show the whole text in a small panel, where it can be copied."""
         super().mousePressEvent(event)
         if self._whole:
-            Details(self._whole, self).show()
+            Details(self._all(), self).show()
+
+    def _all(self) -> str:
+        return "\n".join(filter(None, (self._whole, self._more)))
 
     def _take_height(self) -> None:
         self.setFixedHeight(self._lines * self.fontMetrics().lineSpacing() + 4)
@@ -56,7 +74,7 @@ class StatusLine(Label):
         fitted = fit_lines(self._whole, self, max(20, self.width() - 2 * self.margin() - 4), self._lines)
         super().setText(fitted)
         cut = fitted.replace("\n", " ").split() != self._whole.split()
-        self.setToolTip(as_plain(self._whole) if cut else "")
+        self.setToolTip(as_plain(self._all()) if cut or self._more else "")
         self.setCursor(Qt.CursorShape.PointingHandCursor if self._whole else Qt.CursorShape.ArrowCursor)
 
 

@@ -18,6 +18,7 @@ from phaseguide.widgets.segment.dock import SegmentWidget
 from phaseguide.widgets.workbench.footer import Footer
 from phaseguide.widgets.workbench.header import Header
 from phaseguide.widgets.workbench.header_lines import HeaderLines
+from phaseguide.widgets.workbench.own_window import OwnWindow
 from phaseguide.widgets.workbench.part_page import PartPage
 from phaseguide.widgets.workbench.state import PARTS, STEPS, Part, Step, WorkbenchState
 
@@ -59,9 +60,10 @@ class WorkbenchWidget(Dock):
         self._teach: FinetuneWidget | None = None
         self._parts: dict[Part, Dock] = {}
         self._pages: dict[Part, PartPage] = {}
+        self._windows: dict[Part, OwnWindow] = {}
         self.header = Header(state)
         self.footer = Footer(self.segment, state)
-        self.footer.take_status(self.segment)
+        self.footer.follow(self.segment)
         self.status = self.segment.status
         self.tabs = QTabWidget()
         self._stacks: dict[Step, QStackedWidget] = {}
@@ -79,7 +81,7 @@ class WorkbenchWidget(Dock):
         if self._teach is None:
             self._teach = FinetuneWidget(self.viewer)
             self._stacks["teach"].addWidget(self._teach)
-            self.footer.take_status(self._teach)
+            self.footer.follow(self._teach)
         return self._teach
 
     @property
@@ -109,7 +111,8 @@ class WorkbenchWidget(Dock):
             page = self._pages[part] = PartPage(part, dock)
             page.closed.connect(lambda: self.state.close_part(part))
             self._stacks[PARTS[part][0]].addWidget(page)
-            self.footer.take_status(dock)
+            page.torn_off.connect(lambda: self.state.tear_off(part))
+            self.footer.follow(dock)
         return self._parts[part]
 
     # -- what the user does -----------------------------------------------------------------------
@@ -122,8 +125,11 @@ class WorkbenchWidget(Dock):
         self.state.show_step(step)
 
     def show_part(self, part: Part) -> None:
-        """Show a part in its step."""
-        self.state.show_part(part)
+        """Show a part in its step, or in its own window where it has one."""
+        if part in self._windows:
+            self._windows[part].bring_up()
+        else:
+            self.state.show_part(part)
 
     # -- keeping up -------------------------------------------------------------------------------
 
@@ -157,6 +163,7 @@ class WorkbenchWidget(Dock):
         events = self.state.events
         events.step.connect(self._show)
         events.within.connect(self._show)
+        events.torn_off.connect(self._tear_off)
         self.tabs.currentChanged.connect(self._on_tab)
         self.segment.panel.page_wanted.connect(self.show_step)
         self.hear(self.opened.changed, self._lines.look_at_project)
@@ -182,10 +189,22 @@ class WorkbenchWidget(Dock):
         stack.setCurrentWidget(shown)
         self.tabs.setCurrentIndex(list(STEPS).index(state.step))
 
+    def _tear_off(self, torn: frozenset[Part]) -> None:
+        """Give the parts windows that are to have one, and the others their place in their step."""
+        for part in torn - self._windows.keys():
+            window = self._windows[part] = OwnWindow(self.viewer, PARTS[part][1], self._part(part))
+            window.closed.connect(lambda part=part: self.state.take_back(part))
+        for part in self._windows.keys() - torn:
+            del self._windows[part]
+            self._pages[part].take(self._parts[part])
+            self.footer.take_status(self._parts[part])
+
     # -- the end ----------------------------------------------------------------------------------
 
     def shut_down(self) -> None:
         """End what every part has under way."""
+        for window in list(self._windows.values()):
+            window.end()
         self.state.events.disconnect()
         for dock in (self.segment, self._teach, *self._parts.values()):
             if dock is not None:

@@ -46,7 +46,11 @@ class Footer(QWidget):
         """Give the status line of a part its place; it is seen when the part speaks."""
         if dock.status is not None:
             self.statuses.addWidget(dock.status)
-            dock.spoke.connect(lambda: self._raise(dock))
+
+    def follow(self, dock: Dock) -> None:
+        """Take the status line of a part, and bring it to the front whenever the part speaks."""
+        self.take_status(dock)
+        dock.spoke.connect(lambda: self._raise(dock))
 
     def _raise(self, dock: Dock) -> None:
         if dock.status is not None and self.statuses.indexOf(dock.status) >= 0:
@@ -56,7 +60,7 @@ class Footer(QWidget):
         state, shown = self._state, self._state.table_shown
         self._segment.panel.fold.setVisible(shown)
         self.table_button.setVisible(state.part in (None, "project"))
-        self.table_button.setText("▾" if shown else "▸")
+        self.table_button.setText("▾ Phases" if shown else "▸ Phases")
         self.table_button.setToolTip(
             "Hide the phase table in this step." if shown else "Show the phase table."
         )

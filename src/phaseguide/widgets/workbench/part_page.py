@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from phaseguide.widgets.qt.dock import Dock
 from phaseguide.widgets.qt.panel import button
 from phaseguide.widgets.qt.plain_text import Label
-from phaseguide.widgets.workbench.state import PARTS, STEPS, Part
+from phaseguide.widgets.workbench.state import PARTS, STEPS, TORN_OFF, Part
 
 
 class PartPage(QWidget):
@@ -34,6 +34,7 @@ class PartPage(QWidget):
         row.addWidget(self.back_button)
         row.addWidget(heading, 1)
         row.addWidget(self.tear_button)
+        self.tear_button.setVisible(part in TORN_OFF)
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.addLayout(row)

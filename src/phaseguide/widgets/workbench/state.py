@@ -30,6 +30,9 @@ PARTS: dict[Part, tuple[Step, str]] = {
 }
 """The step that each part stands in, and its title."""
 
+TORN_OFF: tuple[Part, ...] = ("project", "models")
+"""Parts that can stand in a window of their own. A point count is blind: it hides the phase table."""
+
 
 @dataclass
 class WorkbenchState:
@@ -79,6 +82,15 @@ class WorkbenchState:
         step, _ = PARTS[part]
         self.within = {**self.within, step: part}
         self.step = step
+
+    def tear_off(self, part: Part) -> None:
+        """Give a part a window of its own."""
+        self.close_part(part)
+        self.torn_off = self.torn_off | {part}
+
+    def take_back(self, part: Part) -> None:
+        """Give a part its place in its step again."""
+        self.torn_off = self.torn_off - {part}
 
     def close_part(self, part: Part) -> None:
         """Show the page of a step in the place of a part."""
