@@ -135,7 +135,9 @@ class Dock:
         from qtpy.QtWidgets import QDoubleSpinBox, QPushButton
 
         self.viewer = napari.Viewer(show_welcome_screen=False)
-        _, self.widget = self.viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
+        _, workbench = self.viewer.window.add_plugin_dock_widget("napari-phaseguide", "Phase Guide")
+        workbench.show_step("segment")
+        self.widget = workbench.segment
         self.viewer.open_sample("napari-phaseguide", "uhcs0220")
         self.image = self.viewer.layers[0].name
         (press,) = (b for b in self.widget.findChildren(QPushButton) if b.text() == "Segment")

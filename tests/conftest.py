@@ -122,8 +122,9 @@ def data_dir(data_dirs: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path
 def _no_features_of_other_tests() -> None:
     """A test that counts how often an encoder runs finds nothing that another one has encoded."""
     embeddings = sys.modules.get("phaseguide.segmentation.network.embeddings")
-    if embeddings is not None:
-        embeddings.MEMORY.clear()
+    memory = getattr(embeddings, "MEMORY", None)  # none while a worker that lives on imports it
+    if memory is not None:
+        memory.clear()
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,13 @@ PLACES = {command.id: command.python_name for command in OURS.commands or ()}
 DOCKS = {dock.display_name: PLACES[dock.command] for dock in OURS.widgets or ()}
 
 
+class Frame(QDockWidget):
+    """Never on the screen, whoever asks for it."""
+
+    def show(self) -> None:
+        """Nothing."""
+
+
 class Docks:
     """What the tests need of napari's window: docks are added, removed, and closed with it."""
 
@@ -34,13 +41,16 @@ class Docks:
     def add_plugin_dock_widget(
         self, plugin: str, name: str, *, tabify: bool = False
     ) -> tuple[QDockWidget, Any]:
-        """Open a dock of this plugin by its name, on the viewer as napari wraps it for plugins."""
+        """Open a dock of this plugin by its name, once, on the viewer as napari wraps it for plugins."""
         assert plugin == "napari-phaseguide"
+        for frame in self._frames:
+            if frame.windowTitle() == name:
+                return frame, frame.widget()
         widget = import_python_name(DOCKS[name])(PublicOnlyProxy(self._viewer))
         return self.add_dock_widget(widget, name=name), widget
 
     def add_dock_widget(self, widget: QWidget, *, name: str = "") -> QDockWidget:
-        frame = QDockWidget(name)
+        frame = Frame(name)
         frame.setWidget(widget)
         self._frames.append(frame)
         return frame

@@ -22,6 +22,7 @@ from npe2 import PluginManifest
 from light_viewer import LightViewer
 from tiny_models import tiny_model
 from widget_helpers import micrograph
+from workbench_helpers import open_part
 
 PATIENCE_MS = 120_000
 
@@ -90,7 +91,7 @@ def model_viewer(qtbot: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
 @pytest.fixture
 def widget(viewer: Any, model_file: Path, qtbot: Any) -> Any:
     """The Segment widget in a dock, with the tiny model chosen."""
-    _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
+    _, widget = open_part(viewer, "Segment")
     widget.panel.model_box.open_file(model_file)
     qtbot.waitUntil(lambda: "looking" not in widget.panel.device_line.text(), timeout=60_000)
     return widget

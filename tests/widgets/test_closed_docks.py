@@ -7,23 +7,17 @@ import gc
 import threading
 import weakref
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from qtpy.compat import isalive
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, QTimer
 
-import phaseguide
 from phaseguide.widgets.qt.dock import later, listen, silence, while_heard
 from phaseguide.widgets.qt.tasks import in_background
 from widget_helpers import micrograph
-
-PLUGIN = "napari-phaseguide"
-MANIFEST = yaml.safe_load((Path(phaseguide.__file__).parent / "napari.yaml").read_text())
-DOCKS = [widget["display_name"] for widget in MANIFEST["contributions"]["widgets"]]
+from workbench_helpers import NAMES, close_workbench, open_part
 
 OF_THE_VIEWER = {"EditTools", "LayerKeeper", "EditLog", "FieldViewer"}
 """What looks after the layers of a viewer as long as that lives, with or without docks."""
@@ -77,12 +71,12 @@ def forget_deleted() -> None:
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
-@pytest.mark.parametrize("name", DOCKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_closed_dock_is_dead(name: str, model_viewer: Any, qtbot: Any, told: list[str]) -> None:
     check_closed([name], model_viewer, qtbot, told)
 
 
-@pytest.mark.parametrize("names", [DOCKS, *(pytest.param([name], marks=pytest.mark.slow) for name in DOCKS)])
+@pytest.mark.parametrize("names", [NAMES, *(pytest.param([name], marks=pytest.mark.slow) for name in NAMES)])
 def test_docks_that_are_closed_in_a_window_are_dead(
     names: list[str], viewer: Any, qtbot: Any, told: list[str]
 ) -> None:
@@ -92,15 +86,15 @@ def test_docks_that_are_closed_in_a_window_are_dead(
 
 def check_closed(names: list[str], viewer: Any, qtbot: Any, told: list[str]) -> None:
     add_layers(viewer)
-    docks = [viewer.window.add_plugin_dock_widget(PLUGIN, name) for name in names]
+    opened = [open_part(viewer, name) for name in names]
+    workbench = opened[0][0].widget()
     viewer.layers.selection.active = viewer.layers[0]
     qtbot.wait(150)
     assert hearers(viewer) - OF_THE_VIEWER
-    for dock, _ in docks:
-        viewer.window.remove_dock_widget(dock)
+    close_workbench(viewer)
     assert hearers(viewer) <= OF_THE_VIEWER
-    widgets, began = [widget for _, widget in docks], []
-    timers = [timer for widget in widgets for timer in widget.findChildren(QTimer)]
+    widgets, began = [workbench, *(widget for _, widget in opened)], []
+    timers = workbench.findChildren(QTimer)
     assert not any(timer.isActive() for timer in timers)
     for timer in timers:
         timer.blockSignals(False)
@@ -109,25 +103,24 @@ def check_closed(names: list[str], viewer: Any, qtbot: Any, told: list[str]) -> 
         use(viewer)
         qtbot.wait(300)
         del timers
-        for widget in widgets:
-            widget.deleteLater()
+        workbench.deleteLater()
         forget_deleted()
         assert not any(isalive(widget) for widget in widgets)
-        others = [viewer.window.add_plugin_dock_widget(PLUGIN, name)[0] for name in names]
+        for name in names:
+            open_part(viewer, name)
         add_layers(viewer)
         use(viewer)
         qtbot.wait(300)
-        for another in others:
-            viewer.window.remove_dock_widget(another)
+        close_workbench(viewer)
     assert not raised and not began and not told
 
 
-@pytest.mark.parametrize("names", [DOCKS, *(pytest.param([name], marks=pytest.mark.slow) for name in DOCKS)])
+@pytest.mark.parametrize("names", [NAMES, *(pytest.param([name], marks=pytest.mark.slow) for name in NAMES)])
 def test_docks_whose_window_was_closed(names: list[str], make_napari_viewer: Any, qtbot: Any) -> None:
     """Layers of a closed window may live on in a script."""
     viewer = make_napari_viewer()
     add_layers(viewer)
-    docks = {name: viewer.window.add_plugin_dock_widget(PLUGIN, name)[1] for name in names}
+    docks = {name: open_part(viewer, name)[1] for name in names}
     kept = list(viewer.layers)
     with qtbot.captureExceptions() as raised:
         viewer.close()

@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from widget_helpers import activate, micrograph, type_into
+from workbench_helpers import close_workbench, open_part
 
 CONTROL, NONE = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.NoModifier
 
@@ -18,7 +19,7 @@ CONTROL, NONE = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.NoModif
 def shown(make_napari_viewer: Any, model_file: Any, qtbot: Any) -> Any:
     """A shown viewer with a result, its widget, and the places where a key can be pressed."""
     viewer = make_napari_viewer(show=True)
-    _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
+    _, widget = open_part(viewer, "Segment")
     widget.panel.model_box.open_file(model_file)
     viewer.add_image(micrograph(), name="steel")
     with qtbot.waitSignal(widget.runner.ended, timeout=60_000):
@@ -72,8 +73,8 @@ def test_keys_work_everywhere(shown: Any, qtbot: Any, where: str) -> None:
 def test_buttons_name_their_keys(shown: Any) -> None:
     _, widget = shown
     decisions, results = widget.panel.decisions, widget.panel.results
-    assert "Ctrl+Return" in decisions.accept.text() and "Esc" in decisions.cancel.text()
-    assert "Ctrl+[" in results.back.text() and "Ctrl+]" in results.forward.text()
+    assert "Ctrl+Return" in decisions.accept.toolTip() and "Esc" in decisions.cancel.toolTip()
+    assert "Ctrl+[" in results.back.toolTip() and "Ctrl+]" in results.forward.toolTip()
 
 
 def test_escape_is_left_to_others_when_nothing_is_on_trial(shown: Any, qtbot: Any) -> None:
@@ -87,7 +88,7 @@ def test_escape_is_left_to_others_when_nothing_is_on_trial(shown: Any, qtbot: An
 def test_closed_dock_gives_the_keys_back(shown: Any, qtbot: Any) -> None:
     viewer, widget = shown
     change(widget, qtbot, "35")
-    viewer.window.remove_dock_widget(widget)
+    close_workbench(viewer)
     press(viewer.window._qt_viewer.canvas.native, Qt.Key.Key_Escape, NONE, qtbot)
     assert widget.live.in_series
 

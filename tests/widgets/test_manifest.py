@@ -12,6 +12,7 @@ import pytest
 import tifffile
 
 from widget_helpers import micrograph
+from workbench_helpers import open_part
 
 PLUGIN = "napari-phaseguide"
 
@@ -33,7 +34,7 @@ def test_manifest_is_valid_and_everything_in_it_imports() -> None:
 
 def test_importing_the_widget_does_not_import_torch() -> None:
     code = (
-        "import sys, phaseguide.widgets.segment.dock, phaseguide.widgets.reader, phaseguide.widgets.samples;"
+        "import sys, phaseguide.widgets.workbench.commands, phaseguide.widgets.reader, phaseguide.widgets.samples;"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -120,15 +121,10 @@ def test_menu_and_widget_are_there() -> None:
     manager = PluginManager.instance()
     manager.discover()
     manifest = manager.get_manifest(PLUGIN)
-    assert [w.display_name for w in manifest.contributions.widgets] == [
-        "Segment",
-        "Fine-tune",
-        "Point count",
-        "Project",
-        "Models",
-    ]
-    item = manifest.contributions.menus["napari/layers/segment"][0]
-    assert manifest.contributions.commands[0].id == item.command
+    assert [w.display_name for w in manifest.contributions.widgets] == ["Phase Guide"]
+    item, more = manifest.contributions.menus["napari/layers/segment"]
+    assert item.command == f"{PLUGIN}.segment"
+    assert len(manifest.contributions.menus[more.submenu]) == 6
 
 
 def test_preferences_set_the_defaults(viewer: Any, npe2pm: Any, plugin_settings: Any) -> None:
@@ -140,7 +136,7 @@ def test_preferences_set_the_defaults(viewer: Any, npe2pm: Any, plugin_settings:
     stored = get_plugin_settings(PLUGIN).segment
     stored.device, stored.usual_source, stored.flips = "cpu", "field", "off"
     stored.tile, stored.memory_mb = 640, 1024
-    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    _, widget = open_part(viewer, "Segment")
     advanced = widget.panel.advanced.value()
     assert (advanced.device, advanced.flips, advanced.tile, advanced.memory_mb) == ("cpu", "off", 640, 1024)
     assert widget.state.source.uncertainty == 0.1

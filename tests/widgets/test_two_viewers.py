@@ -15,8 +15,7 @@ from qtpy.QtCore import Qt
 from phaseguide.widgets.layers.hub import RatioOffer, hub_of, tell
 from project_helpers import make_project, settled
 from widget_helpers import micrograph, stroke
-
-PLUGIN = "napari-phaseguide"
+from workbench_helpers import NAMES, close_workbench, open_part
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def viewer(model_viewer: Any) -> Any:
 
 
 def open_segment(viewer: Any, model_file: Path, qtbot: Any) -> Any:
-    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    _, widget = open_part(viewer, "Segment")
     widget.panel.model_box.open_file(model_file)
     qtbot.waitUntil(lambda: "looking" not in widget.panel.device_line.text(), timeout=60_000)
     return widget
@@ -66,14 +65,14 @@ def test_two_viewers_leave_each_other_alone(
     qtbot.waitUntil(lambda: first.live.worker.idle, timeout=60_000)
     assert np.array_equal(two.layers["steel phases"].data, before)
 
-    _, project = one.window.add_plugin_dock_widget(PLUGIN, "Project")
-    _, other = two.window.add_plugin_dock_widget(PLUGIN, "Project")
+    _, project = open_part(one, "Project")
+    _, other = open_part(two, "Project")
     project.open(make_project(tmp_path))
     settled(project, qtbot)
     assert other.opened is not project.opened and other.opened.project is None
     assert "steel0" in names(one) and "steel0" not in names(two)
 
-    one.window.remove_dock_widget(first.parent())
+    close_workbench(one)
     one.layers.clear()
     paint(two.layers["steel edits"], 60)
     qtbot.waitUntil(lambda: not second._settle.isActive(), timeout=20_000)
@@ -125,15 +124,12 @@ def test_results_stay_with_an_image_that_comes_back(
     assert len(widget.history().runs) == 1 and widget.current_session() is not None
 
 
-DOCKS = ["Segment", "Fine-tune", "Point count", "Project", "Models"]
-
-
-@pytest.mark.parametrize("names", [DOCKS, *(pytest.param([name], marks=pytest.mark.slow) for name in DOCKS)])
+@pytest.mark.parametrize("names", [NAMES, *(pytest.param([name], marks=pytest.mark.slow) for name in NAMES)])
 def test_no_dock_holds_a_removed_layer(
     napari_window: None, names: list[str], viewer: Any, qtbot: Any
 ) -> None:
     for name in names:
-        viewer.window.add_plugin_dock_widget(PLUGIN, name)
+        open_part(viewer, name)
     viewer.add_image(micrograph())
     viewer.add_labels(np.ones((96, 128), np.uint8))
     viewer.add_points([[5, 5]])

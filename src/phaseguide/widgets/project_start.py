@@ -1,4 +1,4 @@
-"""napari with a project open: the Project and Segment docks, the first field that is not reviewed on show.
+"""napari with a project open: the workbench with its fields, the first that is not reviewed on show.
 
 ``phaseguide napari --project DIR`` starts it as ``python -m phaseguide.widgets.project_start DIR [IMAGE ...]``.
 """
@@ -12,19 +12,16 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 
-PLUGIN = "napari-phaseguide"
-
-
 def set_up(viewer: ViewerModel, folder: str, images: list[str]) -> Any:
-    """Open images, dock the Segment and the Project widget and open a project; return the latter."""
+    """Open images, the workbench and a project in it; return what shows the project."""
+    from phaseguide.widgets.workbench.open import open_workbench
+
     if images:
         viewer.open(images)
-    # Segment first: it takes over the model of the project when that is opened.
-    viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
-    project_dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Project", tabify=True)
-    project_dock.raise_()
-    widget.open(folder)
-    return widget
+    workbench = open_workbench(viewer)
+    workbench.show_part("project")
+    workbench.project.open(folder)
+    return workbench.project
 
 
 def main(folder: str, images: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The demonstration in napari: a sample, the Segment widget docked, the segmentation there.
+"""The demonstration in napari: a sample, the workbench docked, the segmentation there.
 
 ``phaseguide demo`` starts it as ``python -m phaseguide.widgets.start SAMPLE MODEL``.
 """
@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 
 def set_up(viewer: ViewerModel, sample: str, model: str) -> Any:
-    """Open a sample, dock the Segment widget with a model chosen, start segmenting; return the widget."""
+    """Open a sample and the workbench with a model chosen, start segmenting; return what segments."""
     from qtpy.QtCore import QTimer
 
+    from phaseguide.widgets.workbench.open import open_workbench
+
     viewer.open_sample("napari-phaseguide", sample)
-    _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
+    workbench = open_workbench(viewer)
+    workbench.show_step("segment")
+    widget = workbench.segment
     try:
         widget.panel.model_box.open_file(find_model(model))
     except PhaseguideError as error:

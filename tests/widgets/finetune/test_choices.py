@@ -13,6 +13,7 @@ from phaseguide.models.model_file import read_card
 from phaseguide.ratios import blend_ratios
 from phaseguide.widgets.finetune.panel import IMAGENET, IMPROVE, NEW
 from widgets_finetune import banded, click
+from workbench_helpers import open_part
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def image(viewer: Any) -> Any:
 
 @pytest.fixture
 def dock(image: Any, viewer: Any, model_file: Path) -> Any:
-    _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Fine-tune")
+    _, widget = open_part(viewer, "Fine-tune")
     widget.panel.model_box.open_file(model_file)
     return widget
 
@@ -133,8 +134,7 @@ def test_the_tutorial_uses_the_words_on_show(dock: Any) -> None:
 def test_it_starts_from_the_model_that_the_user_segments_with(
     image: Any, viewer: Any, model_file: Path
 ) -> None:
-    window = viewer.window
-    _, segment = window.add_plugin_dock_widget("napari-phaseguide", "Segment")
+    _, segment = open_part(viewer, "Segment")
     segment.panel.model_box.open_file(model_file)
-    _, tune = window.add_plugin_dock_widget("napari-phaseguide", "Fine-tune")
+    _, tune = open_part(viewer, "Fine-tune")
     assert tune.panel.model_box.path == model_file.resolve()

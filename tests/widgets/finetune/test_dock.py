@@ -19,6 +19,7 @@ from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.hub import hub_of
 from tiny_models import NAMES, tiny_dataset
 from widgets_finetune import band_labels, banded, click, paint_bands
+from workbench_helpers import close_workbench, open_part
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def dock(viewer: Any, image: Any, model_file: Path, qtbot: Any) -> Iterator[Any]
 
 
 def open_dock(viewer: Any, model_file: Path) -> Any:
-    _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Fine-tune")
+    _, widget = open_part(viewer, "Fine-tune")
     widget.panel.model_box.open_file(model_file)
     widget.panel.form.amount.setValue(3)
     widget.panel.form.form.controls["crop"].setValue(96)
@@ -292,7 +293,7 @@ def test_closed_while_learning_and_resumed_in_a_new_viewer(
     dock.panel.form.form.controls["patience"].setValue(0)
     start(dock, qtbot)
     qtbot.waitUntil(lambda: len(dock.panel.curves.points["Loss"].get("", ())) > 1, timeout=60_000)
-    viewer.window.remove_dock_widget(dock.parent())
+    close_workbench(viewer)
     qtbot.waitUntil(lambda: not finetune._learning.locked(), timeout=60_000)
     viewer.layers.remove(edits)
     viewer.layers.remove(image)  # nothing of the session is left
@@ -315,7 +316,7 @@ def test_closed_while_learning_and_resumed_in_a_new_viewer(
 def test_discard(dock: Any, viewer: Any, image: Any, model_file: Path, qtbot: Any) -> None:
     paint_bands(viewer, image, dock.panel.scheme())
     run(dock, qtbot)
-    viewer.window.remove_dock_widget(dock.parent())  # undecided: the run is still on the disk
+    close_workbench(viewer)  # undecided: the run is still on the disk
     second = open_dock(viewer, model_file)
     qtbot.waitUntil(lambda: bool(second.state.unfinished), timeout=60_000)
     click(qtbot, second.panel.discard_button)

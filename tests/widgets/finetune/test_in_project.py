@@ -18,6 +18,7 @@ from phaseguide.projects.project import Project
 from phaseguide.widgets.project.open_project import open_project
 from tiny_models import NAMES, tiny_model
 from widgets_finetune import band_labels, banded
+from workbench_helpers import open_part
 
 SCHEME = PhaseScheme.from_names(NAMES)
 
@@ -41,7 +42,7 @@ def project(tmp_path: Path, model_file: Path) -> Project:
 @pytest.fixture
 def dock(viewer: Any, project: Project, qtbot: Any) -> Any:
     open_project(viewer).open(project.folder)
-    _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Fine-tune")
+    _, widget = open_part(viewer, "Fine-tune")
     return widget
 
 
@@ -168,7 +169,7 @@ def test_a_missing_version_does_not_keep_the_dock_closed(
     project.use(str(gone))
     gone.unlink()
     open_project(viewer).open(project.folder)
-    _, dock = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Fine-tune")
+    _, dock = open_part(viewer, "Fine-tune")
     assert "gone.safetensors" in dock.panel.status.text()
     assert dock.panel.phases.scheme == SCHEME
 

@@ -12,6 +12,7 @@ from qtpy.QtCore import QPoint, Qt, QTimer
 from qtpy.QtTest import QTest
 
 from widgets_finetune import click, paint_bands
+from workbench_helpers import open_part
 
 TICK_MS = 10
 SECONDS = 20
@@ -60,7 +61,7 @@ def describe(late: np.ndarray) -> str:
 @pytest.mark.slow
 def test_the_window_stays_responsive(viewer: Any, qtbot: Any) -> None:
     (image, *_) = viewer.open_sample("napari-phaseguide", "uhcs0220")
-    _, dock = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Fine-tune")
+    _, dock = open_part(viewer, "Fine-tune")
     edits = paint_bands(viewer, image, dock.panel.scheme(), rows=(40, 120, 200, 280))
     viewer.layers.selection.active = edits
     edits.mode, edits.brush_size = "paint", 12

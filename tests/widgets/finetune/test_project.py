@@ -16,6 +16,7 @@ from phaseguide.projects.schema import AskedRatio
 from phaseguide.widgets.project.open_project import open_project
 from tiny_models import NAMES
 from widgets_finetune import band_labels, banded, click
+from workbench_helpers import open_part
 
 SCHEME = PhaseScheme.from_names(NAMES)
 
@@ -48,7 +49,7 @@ def project(tmp_path: Path, model_file: Path) -> Project:
 def dock(viewer: Any, project: Project, qtbot: Any) -> Any:
     opened = open_project(viewer)
     opened.open(project.folder)
-    _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Fine-tune")
+    _, widget = open_part(viewer, "Fine-tune")
     widget.panel.form.amount.setValue(2)
     widget.panel.form.form.controls["crop"].setValue(96)
     return widget

@@ -17,6 +17,7 @@ from sam_files import offer_base
 from sam_steel import experienced_sam
 from tiny_models import NAMES
 from widgets_finetune import banded, click, paint_bands
+from workbench_helpers import open_part
 
 SCHEME = PhaseScheme.from_names(NAMES)
 
@@ -37,7 +38,7 @@ def viewer(model_viewer: Any) -> Any:
 @pytest.fixture
 def dock(viewer: Any, sam_file: Path, qtbot: Any) -> Iterator[Any]:
     viewer.add_image(banded(), name="steel")
-    _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Fine-tune")
+    _, widget = open_part(viewer, "Fine-tune")
     widget.panel.model_box.open_file(sam_file)
     yield widget
     widget.runner.control.stop()

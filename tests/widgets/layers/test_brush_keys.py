@@ -12,6 +12,7 @@ from qtpy.QtTest import QTest
 from phaseguide.phases import EXCLUDED
 from phaseguide.widgets.layers.roles import KEY
 from widget_helpers import activate, micrograph, stroke
+from workbench_helpers import open_part
 
 LINE = [(20.0, 20.0), (30.0, 40.0), (40.0, 60.0)]
 
@@ -133,7 +134,7 @@ def test_the_confirming_key_writes_what_is_there(napari_window: None, done: Any,
 
 def test_keys_and_brush_in_a_shown_window(make_napari_viewer: Any, model_file: Any, qtbot: Any) -> None:
     viewer = make_napari_viewer(show=True)
-    _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
+    _, widget = open_part(viewer, "Segment")
     widget.panel.model_box.open_file(model_file)
     viewer.add_image(micrograph(), name="steel")
     with qtbot.waitSignal(widget.runner.ended, timeout=60_000):

@@ -10,6 +10,7 @@ import pytest
 from phaseguide.phases import EXCLUDED
 from phaseguide.widgets.layer_commands import use_as_edits
 from widget_helpers import micrograph, numbers, stroke, type_into
+from workbench_helpers import open_part
 
 LINE = [(20.0, 20.0), (30.0, 40.0), (40.0, 60.0)]
 
@@ -192,7 +193,7 @@ def test_real_mouse_on_a_shown_canvas(
     make_napari_viewer: Any, model_file: Any, qtbot: Any, told: list[str]
 ) -> None:
     viewer = make_napari_viewer(show=True)
-    _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
+    _, widget = open_part(viewer, "Segment")
     widget.panel.model_box.open_file(model_file)
     viewer.add_image(micrograph(), name="steel")
     with qtbot.waitSignal(widget.runner.ended, timeout=60_000):

@@ -10,6 +10,7 @@ import pytest
 from phaseguide.segmentation.request import Request
 from phaseguide.widgets.layers.hub import RatioOffer, hub_of, tell
 from widget_helpers import micrograph, type_into
+from workbench_helpers import close_workbench
 
 SHARES = np.array([np.nan, 0.35, 0.05])
 
@@ -86,7 +87,7 @@ def test_an_offer_for_other_phases_is_refused(done: Any, told: list[str]) -> Non
 
 
 def test_a_closed_widget_takes_nothing(done: Any, viewer: Any) -> None:
-    viewer.window.remove_dock_widget(done)
+    close_workbench(viewer)
     assert not tell(hub_of(viewer).ratio_offered, RatioOffer(SHARES, 0.05, "a count"))
 
 

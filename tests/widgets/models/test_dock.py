@@ -16,8 +16,7 @@ from phaseguide.models.recycle import list_recycled
 from phaseguide.models.sharing import with_card
 from phaseguide.models.zoo import add_model, list_models
 from widget_helpers import micrograph
-
-PLUGIN = "napari-phaseguide"
+from workbench_helpers import close_workbench, open_part
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ def models(viewer: Any, model_file: Path, tmp_path: Path) -> Any:
     file = tmp_path / "bainite.safetensors"
     file.write_bytes(with_card(model_file.read_bytes(), card))
     add_model(file)
-    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Models")
+    _, widget = open_part(viewer, "Models")
     choose(widget, "bainite")
     return widget
 
@@ -229,7 +228,7 @@ def test_share_for_bioimage_io_with_the_image_in_the_viewer(
 def test_use_reaches_the_segment_widget(models: Any, viewer: Any, press: Any) -> None:
     press("use")
     assert "Open the Segment widget" in models.status.text()
-    _, segment = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    _, segment = open_part(viewer, "Segment")
     press("use")
     assert segment.panel.model_box.path == models.list.row.path
     assert "in use" in models.status.text()
@@ -288,7 +287,7 @@ def test_the_widget_closes_while_it_works(
     out = tmp_path / "out.safetensors"
     file(out)
     qtbot.mouseClick(models.buttons["export"], Qt.MouseButton.LeftButton)
-    viewer.window.remove_dock_widget(models)
+    close_workbench(viewer)
     qtbot.waitUntil(lambda: out.exists() and out.stat().st_size > 0, timeout=30_000)
     qtbot.wait(200)
 

@@ -20,9 +20,9 @@ from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.hub import hub_of, tell
 from phaseguide.widgets.point_count.marker import NAME
 from widget_helpers import SHAPE, activate, micrograph, type_into
+from workbench_helpers import close_workbench, open_part
 
 SCHEME = PhaseScheme.from_names(["ferrite", "pearlite", "carbide"])
-PLUGIN = "napari-phaseguide"
 
 
 def phase_map(shape: tuple[int, int] = SHAPE) -> np.ndarray:
@@ -76,7 +76,7 @@ def widget(viewer: Any, image: Any, qtbot: Any) -> Any:
 
 
 def dock(viewer: Any, qtbot: Any) -> Any:
-    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Point count")
+    _, widget = open_part(viewer, "Point count")
     widget.panel.count_box.setValue(20)
     qtbot.waitUntil(lambda: "± 20\npoints" in widget.panel.expected.headings)
     return widget
@@ -300,7 +300,7 @@ def test_a_count_survives_the_widget(shown: None, widget: Any, viewer: Any, qtbo
     press(Qt.Key.Key_1)
     press(Qt.Key.Key_2)
     before = [layer.name for layer in viewer.layers if layer.name != NAME]
-    viewer.window.remove_dock_widget(widget)
+    close_workbench(viewer)
     assert [layer.name for layer in viewer.layers] == before
     assert viewer.layers["steel phases"].visible
     press(Qt.Key.Key_3)
@@ -401,7 +401,7 @@ def test_window_closed_on_the_way(make_napari_viewer: Callable[..., Any], qtbot:
 
 
 def test_without_a_map(viewer: Any, qtbot: Any) -> None:
-    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Point count")
+    _, widget = open_part(viewer, "Point count")
     assert "Open a micrograph" in widget.panel.map_line.text()
     image = viewer.add_image(micrograph(), name="steel")
     qtbot.waitUntil(lambda: "'steel' has no phases yet" in widget.panel.map_line.text())

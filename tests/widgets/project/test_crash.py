@@ -17,6 +17,7 @@ import pytest
 from phaseguide.phases import EXCLUDED
 from phaseguide.projects.project import Project
 from project_helpers import make_project, settled
+from workbench_helpers import open_part
 
 PAINTER = """
 import sys
@@ -26,6 +27,7 @@ from napari.components import ViewerModel
 from phaseguide.widgets.project import autosave
 from phaseguide.widgets.project.open_project import open_project
 from widget_helpers import stroke
+from workbench_helpers import open_part
 autosave.QUIET_MS = 5
 viewer = ViewerModel()
 opened = open_project(viewer)
@@ -95,7 +97,7 @@ def test_killed_at_any_moment(model_viewer: Any, tmp_path: Path, qtbot: Any, mom
         seen.append(paint_and_die(folder, rng.uniform(0.02, 1.5)))
         check(folder, seen[-1])
     assert any(seen), "at least one process lived long enough to save a stroke"
-    _, dock = model_viewer.window.add_plugin_dock_widget("napari-phaseguide", "Project")
+    _, dock = open_part(model_viewer, "Project")
     dock.open(folder)
     settled(dock, qtbot)
     assert np.array_equal(model_viewer.layers["steel0 edits"].data, Project.open(folder).read_edits("steel0"))

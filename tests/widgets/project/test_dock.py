@@ -15,6 +15,7 @@ from phaseguide.projects.project import Project
 from project_helpers import SCHEME, make_project, settled, write_images
 from tiny_models import tiny_model
 from widget_helpers import micrograph, stroke
+from workbench_helpers import close_workbench, open_part
 
 LINE = [(20.0, 20.0), (30.0, 40.0), (40.0, 60.0)]
 PLUGIN = "napari-phaseguide"
@@ -39,7 +40,7 @@ def click(qtbot: Any, button: Any) -> None:
 
 @pytest.fixture
 def dock(viewer: Any) -> Any:
-    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Project")
+    _, dock = open_part(viewer, "Project")
     return dock
 
 
@@ -353,7 +354,7 @@ def test_a_disk_that_is_full_loses_nothing(
 
 def test_closing_the_window_saves(make_napari_viewer: Any, folder: Path, qtbot: Any) -> None:
     viewer = make_napari_viewer(show=True)
-    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Project")
+    _, dock = open_part(viewer, "Project")
     dock.open(folder)
     settled(dock, qtbot)
     edits = viewer.layers["steel0 edits"]
@@ -368,10 +369,10 @@ def test_closing_the_dock_saves_and_the_project_stays_open(
 ) -> None:
     edits = viewer.layers["steel0 edits"]
     paint(edits)
-    viewer.window.remove_dock_widget(at_work)
+    close_workbench(viewer)
     assert np.array_equal(Project.open(folder).read_edits("steel0"), edits.data)
     paint(edits, down=1.0)
-    _, again = viewer.window.add_plugin_dock_widget(PLUGIN, "Project")
+    _, again = open_part(viewer, "Project")
     assert again.opened.current == "steel0" and len(texts(again)) == 3
     settled(again, qtbot)
     assert np.array_equal(Project.open(folder).read_edits("steel0"), edits.data)

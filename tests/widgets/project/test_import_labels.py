@@ -14,6 +14,7 @@ from phaseguide.projects.project import Project
 from phaseguide.widgets.project.import_labels import DIFFERENT, WHOLE
 from project_helpers import make_project, settled
 from widget_helpers import micrograph
+from workbench_helpers import open_part
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def dock(widget: Any, viewer: Any, segment: Any) -> Any:
     """The Project dock beside a segmented image, without a project."""
     viewer.add_image(micrograph(), name="steel")
     segment()
-    _, dock = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Project")
+    _, dock = open_part(viewer, "Project")
     return dock
 
 
@@ -95,7 +96,7 @@ def test_what_cannot_be_meant(
 
 def test_a_file_into_a_project(viewer: Any, tmp_path: Path, qtbot: Any, told: list[str]) -> None:
     folder = make_project(tmp_path, 1)
-    _, dock = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Project")
+    _, dock = open_part(viewer, "Project")
     dock.open(folder)
     settled(dock, qtbot)
     labels = np.tile(np.array([1, 2, 3, 0], dtype=np.uint8), (96, 32))

@@ -18,6 +18,7 @@ from phaseguide.widgets.project.new_project import OWN, ProjectDialog
 from phaseguide.widgets.project_start import set_up
 from project_helpers import make_project, settled
 from widget_helpers import activate
+from workbench_helpers import open_part
 
 
 def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,7 +31,7 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(started) == 1
 
 
-def test_both_docks_and_the_model_of_the_project(
+def test_the_fields_and_the_model_of_the_project(
     viewer: Any, tmp_path: Path, model_file: Path, qtbot: Any
 ) -> None:
     folder = make_project(tmp_path, 2, model=str(model_file))
@@ -38,9 +39,7 @@ def test_both_docks_and_the_model_of_the_project(
     dock = set_up(viewer, str(folder), [])
     settled(dock, qtbot)
     assert dock.opened.current == "steel1", "the first that is not reviewed"
-    from phaseguide.widgets.segment.dock import SegmentWidget
-
-    (segment,) = viewer.window._qt_window.findChildren(SegmentWidget)
+    _, segment = open_part(viewer, "Segment")
     assert segment.panel.model_box.path == model_file.resolve()
     assert segment.image is viewer.layers["steel1"]
 
@@ -52,7 +51,7 @@ def test_a_folder_that_is_no_project(model_viewer: Any, tmp_path: Path, told: li
 
 def test_keys_go_through_the_fields(make_napari_viewer: Any, tmp_path: Path, qtbot: Any) -> None:
     viewer = make_napari_viewer(show=True)
-    _, dock = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Project")
+    _, dock = open_part(viewer, "Project")
     dock.open(make_project(tmp_path, 2))
     settled(dock, qtbot)
     window, canvas = viewer.window._qt_window, viewer.window._qt_viewer.canvas.native
@@ -66,7 +65,7 @@ def test_keys_go_through_the_fields(make_napari_viewer: Any, tmp_path: Path, qtb
 
 def test_the_list_is_drawn(make_napari_viewer: Any, tmp_path: Path, qtbot: Any) -> None:
     viewer = make_napari_viewer(show=True)
-    _, dock = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Project")
+    _, dock = open_part(viewer, "Project")
     folder = make_project(tmp_path, 2)
     project = Project.open(folder)
     half = np.repeat(np.array([[1, 3]], dtype=np.uint8), 96, axis=0).repeat(64, axis=1)

@@ -23,8 +23,7 @@ from phaseguide.widgets.project import autosave, field_pictures, open_project
 from phaseguide.widgets.project.closing import UnsavedQuestion
 from project_helpers import make_project, settled
 from widget_helpers import stroke
-
-PLUGIN = "napari-phaseguide"
+from workbench_helpers import open_part
 
 
 def paint(layer: Any, row: float, label: int) -> None:
@@ -65,7 +64,7 @@ def shown_dock(make_napari_viewer: Callable[..., Any], folder: Path, qtbot: Any,
 
 
 def open_dock(viewer: Any, folder: Path, qtbot: Any) -> Any:
-    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Project")
+    _, dock = open_part(viewer, "Project")
     dock.open(folder)
     settled(dock, qtbot)
     return dock
@@ -159,7 +158,7 @@ def test_close_anyway_and_restore_at_the_next_start(
     del edits
     shown_dock.opened.autosave.forget()
     viewer = make_napari_viewer(show=True)
-    _, again = viewer.window.add_plugin_dock_widget(PLUGIN, "Project")
+    _, again = open_part(viewer, "Project")
     again.open(folder)
     settled(again, qtbot)
     bar = again.panel.rescue_bar

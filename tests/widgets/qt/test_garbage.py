@@ -11,8 +11,7 @@ import pytest
 from qtpy.QtCore import QCoreApplication, QEvent, QObject
 
 from phaseguide.widgets.qt import garbage
-
-PLUGIN = "napari-phaseguide"
+from workbench_helpers import close_workbench, open_part
 
 
 class Knot:
@@ -54,14 +53,14 @@ def work() -> list[Any]:
 
 
 def test_a_worker_frees_nothing_while_a_dock_is_open(model_viewer: Any, qtbot: Any) -> None:
-    dock, _widget = model_viewer.window.add_plugin_dock_widget(PLUGIN, "Models")
+    open_part(model_viewer, "Models")
     Knot()
     held = work()
     assert not Knot.freed
     qtbot.waitUntil(lambda: bool(Knot.freed), timeout=20_000)
     assert Knot.freed == [threading.main_thread()]
     assert len(held) == 100_000
-    model_viewer.window.remove_dock_widget(dock)
+    close_workbench(model_viewer)
     assert gc.isenabled(), "the closed dock still lives, but it needs nothing any more"
 
 

@@ -19,8 +19,8 @@ from phaseguide.widgets.qt.plain_text import Label, as_plain, on_button, on_plot
 from phaseguide.widgets.segment import known_models
 from project_helpers import settled, write_images
 from tiny_models import tiny_model
+from workbench_helpers import NAMES, open_part
 
-PLUGIN = "napari-phaseguide"
 HOSTILE = (
     "<b>bold</b> &Ferrite",
     '<img src="file:///etc/passwd"> [/]',
@@ -28,7 +28,6 @@ HOSTILE = (
     "two lines \u202e turned <h1>large",
     "long " + "x" * 190,
 )
-DOCKS = ("Segment", "Fine-tune", "Project", "Point count", "Models")
 
 
 @pytest.fixture
@@ -109,8 +108,8 @@ def test_no_dock_reads_names_as_anything_else(
     viewer: Any, hostile: Path, tmp_path: Path, qtbot: Any, told: list[str]
 ) -> None:
     docks = {}
-    for name in DOCKS:
-        _, docks[name] = viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
+    for name in NAMES:
+        _, docks[name] = open_part(viewer, name)
     docks["Project"].open(hostile)
     settled(docks["Project"], qtbot)
     image = viewer.layers[0]
@@ -152,8 +151,8 @@ def test_docks_open_whatever_is_wrong_with_the_models(
         raise error
 
     monkeypatch.setattr(known_models, "list_models", fail)
-    for name in DOCKS:
-        viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
+    for name in NAMES:
+        open_part(viewer, name)
     assert told and all("cannot be listed" in text for text in told)
 
 
@@ -168,6 +167,6 @@ def test_a_card_that_cannot_be_described_is_a_row_with_a_reason(
         raise TypeError("unhashable")
 
     monkeypatch.setattr(models_list, "main_score", fail)
-    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Models")
+    _, dock = open_part(viewer, "Models")
     rows = [item.data(0, models_list.ROLE) for item in dock.list.items()]
     assert "theirs" in {row.name for row in rows} and all("unhashable" in row.problem for row in rows)

@@ -12,6 +12,7 @@ from qtpy.QtCore import Qt
 
 from tiny_models import tiny_model
 from widget_helpers import SHAPE, micrograph, stroke, type_into
+from workbench_helpers import open_part
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_no_model(viewer: Any, qtbot: Any, told: list[str], monkeypatch: pytest.
     import phaseguide.widgets.segment.model_choice
 
     monkeypatch.setattr(phaseguide.widgets.segment.model_choice, "known_models", list)
-    _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
+    _, widget = open_part(viewer, "Segment")
     viewer.add_image(micrograph())
     press(widget, qtbot)
     assert "No model is chosen" in only(told, widget)

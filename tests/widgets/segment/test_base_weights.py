@@ -16,8 +16,8 @@ from sam_files import write_base
 from sam_models import sam_model
 from weights_server import Server, isolate, serving
 from widget_helpers import micrograph
+from workbench_helpers import open_part
 
-PLUGIN = "napari-phaseguide"
 NAME = "sam_vit_b_01ec64.pth"
 
 
@@ -201,7 +201,7 @@ def test_weights_that_are_not_official_cannot_be_downloaded(
 def test_the_models_list_tells_and_use_asks(lacking: Any, viewer: Any, adapted: Path, qtbot: Any) -> None:
     lacking.panel.model_box.combo.setCurrentIndex(0)
     add_model(adapted)
-    _, models = viewer.window.add_plugin_dock_widget(PLUGIN, "Models")
+    _, models = open_part(viewer, "Models")
     item = next(i for i in models.list.items() if i.text(0) == "pearlite-sam")
     assert "needs SAM ViT-B weights" in item.text(4)
     models.list.setCurrentItem(item)
@@ -220,7 +220,7 @@ def test_merge_in_the_models_dock(
     from qtpy.QtWidgets import QFileDialog
 
     add_model(adapted)
-    _, models = viewer.window.add_plugin_dock_widget(PLUGIN, "Models")
+    _, models = open_part(viewer, "Models")
     models.list.setCurrentItem(next(i for i in models.list.items() if i.text(0) == "pearlite-sam"))
     out = tmp_path / "merged.safetensors"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a, **k: (str(out), ""))

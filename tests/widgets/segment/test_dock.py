@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt
 
 from tiny_models import NAMES, tiny_model
 from widget_helpers import micrograph, numbers, type_into
+from workbench_helpers import open_part
 
 
 @pytest.fixture
@@ -184,7 +185,7 @@ def test_user_models_are_offered_and_damaged_ones_greyed(
 
     add_model(model_file, "mine")
     (user_model_folder() / "broken.safetensors").write_bytes(b"nothing")
-    _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
+    _, widget = open_part(viewer, "Segment")
     combo = widget.panel.model_box.combo
     texts = [combo.itemText(i) for i in range(combo.count())]
     assert "mine (user)" in texts

@@ -16,6 +16,7 @@ from qtpy.QtCore import Qt, QTimer
 
 from phaseguide.events import Progress
 from widget_helpers import micrograph
+from workbench_helpers import close_workbench
 
 STEPS = 100
 
@@ -144,7 +145,7 @@ def test_dock_closed_meanwhile(napari_window: None, running: Any, viewer: Any, q
     edits = viewer.add_labels(np.zeros((96, 128), np.uint8), name="mine")
     edits.data[:4] = 1
     worker = running.runner._worker
-    viewer.window.remove_dock_widget(running)
+    close_workbench(viewer)
     qtbot.waitUntil(lambda: not worker.is_running, timeout=20_000)
     qtbot.wait(50)
     assert [layer.name for layer in viewer.layers] == ["steel", "mine"]
@@ -186,7 +187,9 @@ import numpy as np
 from napari import Viewer
 from napari.qt import get_qapp
 app, viewer = get_qapp(), Viewer(show=True)
-_, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
+_, workbench = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Phase Guide")
+workbench.show_step("segment")
+widget = workbench.segment
 widget.panel.model_box.open_file(sys.argv[1])
 viewer.add_image(np.random.default_rng(0).integers(0, 255, (64, 96)).astype("u1"), name="steel")
 until = time.monotonic() + 0.5

@@ -11,6 +11,7 @@ import pytest
 from phaseguide.datasets.samples import open_sample
 from phaseguide.folders import user_model_folder
 from tiny_models import tiny_model
+from workbench_helpers import open_part
 
 PLUGIN = "napari-phaseguide"
 
@@ -75,7 +76,7 @@ def test_a_superalloy_in_a_real_window(
     shutil.copy(made, folder / "alloy.safetensors")
     viewer = make_napari_viewer()
     image, labels = viewer.open_sample(PLUGIN, "spot2_0d_0")
-    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    _, widget = open_part(viewer, "Segment")
     assert widget.image == image and not labels.visible
     assert names(widget) == open_sample("spot2_0d_0").scheme.names
     widget.segment()

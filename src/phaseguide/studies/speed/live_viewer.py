@@ -31,15 +31,19 @@ FEW = 10
 
 
 class Bench:
-    """A viewer with the Segment widget and one image that is segmented already."""
+    """A viewer with the workbench and one image that is segmented already."""
 
     def __init__(self, task: LiveTask, on_stage: OnStage) -> None:
         import napari
 
+        from phaseguide.widgets.workbench.open import open_workbench
+
         self.task, self._on_stage = task, on_stage
         self.viewer = napari.Viewer(show_welcome_screen=False)
         self.viewer.window.resize(*WINDOW)
-        _, self.widget = self.viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
+        workbench = open_workbench(self.viewer)
+        workbench.show_step("segment")
+        self.widget = workbench.segment
         self.widget.panel.model_box.open_file(task.model)
         self.viewer.add_image(benchmark_image(task.size), name="field")
         self.native = self.viewer.window._qt_viewer.canvas.native

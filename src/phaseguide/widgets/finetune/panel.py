@@ -29,6 +29,7 @@ from phaseguide.widgets.qt.collapsible import Collapsible
 from phaseguide.widgets.qt.panel import ScrolledPanel, rule, small_label
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.progress_bar import ProgressLine
+from phaseguide.widgets.qt.status_line import StatusLine
 from phaseguide.widgets.segment.model_choice import ModelBox
 
 if TYPE_CHECKING:
@@ -93,9 +94,7 @@ class FinetunePanel(ScrolledPanel):
         self.preview_check.setChecked(True)
         self.preview_check.setToolTip("While it learns, what the model sees now, in a layer of its own.")
         self.progress = ProgressLine()
-        self.status = Label()
-        self.status.setWordWrap(True)
-        self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.status = StatusLine()
         self.curves = Curves()
         self.curves_fold = Collapsible("Curves", self.curves)
         self.result = FinetuneResultBox(viewer)
@@ -151,16 +150,17 @@ class FinetunePanel(ScrolledPanel):
         buttons.addWidget(self.start_button, 2)
         buttons.addWidget(self.pause_button, 1)
         buttons.addWidget(self.stop_button, 1)
-        column.addLayout(buttons)
         column.addWidget(self.preview_check)
-        column.addWidget(self.progress)
-        column.addWidget(self.status)
         column.addWidget(self.curves_fold)
         column.addWidget(self.result)
         column.addWidget(rule())
         column.addLayout(self.next_slot)
         column.addStretch(1)
         self.show_content(content)
+        pinned = QVBoxLayout()
+        pinned.addWidget(self.progress)
+        pinned.addLayout(buttons)
+        self.pin(pinned)
         self.fit_width()
 
     def showEvent(self, event: QShowEvent | None) -> None:

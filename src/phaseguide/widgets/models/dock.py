@@ -30,6 +30,7 @@ from phaseguide.widgets.project.open_project import open_project
 from phaseguide.widgets.qt.dock import Dock, while_heard
 from phaseguide.widgets.qt.panel import button, small_label
 from phaseguide.widgets.qt.plain_text import as_plain, asks
+from phaseguide.widgets.qt.status_line import StatusLine
 from phaseguide.widgets.qt.tasks import in_background
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class ModelsWidget(Dock):
         super().__init__(napari_viewer)
         self.opened = open_project(napari_viewer)
         self.list = ModelsList()
-        self.details, self.status = small_label(), small_label()
+        self.details, self.status = small_label(), StatusLine()
         self.buttons: dict[str, QPushButton] = {}
         self._busy = False
         grid = QGridLayout()
@@ -71,7 +72,6 @@ class ModelsWidget(Dock):
         column.addWidget(self.list, 1)
         column.addWidget(self.details)
         column.addLayout(grid)
-        column.addWidget(self.status)
         self.setMinimumWidth(360)
         self.list.itemSelectionChanged.connect(self._on_choice)
         self.hear(self.opened.changed, self.refresh)

@@ -24,6 +24,7 @@ from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers.layer_choice import ImageBox
 from phaseguide.widgets.qt.panel import ScrolledPanel, button, rule
 from phaseguide.widgets.qt.plain_text import Label, one_line
+from phaseguide.widgets.qt.status_line import StatusLine
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -68,8 +69,7 @@ class PointCountPanel(ScrolledPanel):
         self.save_button = _button(
             "Save count…", "Save points and answers, for the record and the command line."
         )
-        self.status = _wrapping(Label())
-        self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.status = StatusLine()
         self._lay_out()
 
     def show_state(self, *, counting: bool, startable: bool, paused: bool, done: bool) -> None:
@@ -114,7 +114,6 @@ class PointCountPanel(ScrolledPanel):
         result.addWidget(self.offer_button)
         result.addWidget(_row(self.copy_button, self.save_button))
         column.addWidget(self.result_part)
-        column.addWidget(self.status)
         column.addStretch(1)
         self.show_content(content)
 

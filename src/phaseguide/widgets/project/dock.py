@@ -133,13 +133,6 @@ class ProjectWidget(Dock):
                 return scheme
         return None
 
-    def say(self, text: str, *, alarm: bool = False) -> None:
-        """Put a sentence on the status line."""
-        super().say(text, alarm=alarm)
-        # A layout that scrolls gives a text that wraps one line at least, and cuts the others off.
-        height = self.panel.status.heightForWidth(self.panel.status.width())
-        self.panel.status.setMinimumHeight(max(height, 0))
-
     def reset_choices(self, event: Any = None) -> None:
         """Read the viewer's layers again; napari calls this when they change."""
         self.panel.import_box.reset_choices()

@@ -26,7 +26,7 @@ STATE_COLOURS = {"reviewed": "#30a46c", "rejected": "#e5484d"}
 FLAG = "#f5a623"
 MARGIN = 5
 LEFT = Qt.AlignmentFlag.AlignLeft
-LOWEST = 260
+LOWEST = 110
 
 
 @dataclass(frozen=True)

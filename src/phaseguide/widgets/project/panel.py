@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QComboBox, QFormLayout, QGridLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QGridLayout,
+    QHBoxLayout,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from phaseguide.widgets.layers.brush_keys import describe_keys
 from phaseguide.widgets.project.copies import RescueBar
 from phaseguide.widgets.project.field_list import FLAG, FieldList, short
 from phaseguide.widgets.project.import_labels import ImportBox
 from phaseguide.widgets.qt.collapsible import Collapsible
-from phaseguide.widgets.qt.panel import ScrolledPanel, button, rule, small_label
+from phaseguide.widgets.qt.panel import ScrolledPanel, button, small_label
 from phaseguide.widgets.qt.plain_text import Label, one_line
 from phaseguide.widgets.qt.progress_bar import ProgressLine
-from phaseguide.widgets.qt.shortcuts import with_key
+from phaseguide.widgets.qt.shortcuts import key_tip
+from phaseguide.widgets.qt.status_line import StatusLine
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -60,8 +69,8 @@ class ProjectPanel(ScrolledPanel):
         self.layers_button = button("Add open images", "Add the image layers that come from files.")
         self.rescue_bar = RescueBar()
         self.list = FieldList()
-        self.previous_button = button(with_key("◀ Previous", PREVIOUS), "Show the field before.")
-        self.next_button = button(with_key("Next ▶", NEXT), "Show the next field.")
+        self.previous_button = button("◀ Previous", key_tip("Show the field before.", PREVIOUS))
+        self.next_button = button("Next ▶", key_tip("Show the next field.", NEXT))
         self.review_button = button(
             "Reviewed", "The field is right as it is: freeze its result and its edits."
         )
@@ -78,7 +87,7 @@ class ProjectPanel(ScrolledPanel):
         self.keys_line = small_label()
         self.import_box = ImportBox(viewer, find_scheme)
         self.import_fold = Collapsible("Take over labels corrected elsewhere", self.import_box)
-        self.status = small_label()
+        self.status = StatusLine()
         self._lay_out()
 
     def show_project(self, project: Project | None, models: list[str]) -> None:
@@ -98,6 +107,7 @@ class ProjectPanel(ScrolledPanel):
             self.keys_line.setText(describe_keys(project.scheme))
         self.model_box.blockSignals(blocked)
         self._form.setRowVisible(self.model_box, there)
+        self.fold.heading.setChecked(project is None or not project.fields)  # the fields need the room
         for one in (self.list, self.keys_line):
             one.setVisible(there)
 
@@ -129,10 +139,35 @@ class ProjectPanel(ScrolledPanel):
         self.stop_button.setVisible(busy)
 
     def _lay_out(self) -> None:
+        self.fold = self._management()
         content = QWidget()
         column = QVBoxLayout(content)
-        column.setContentsMargins(5, 6, 5, 6)
+        column.setContentsMargins(5, 2, 5, 2)
+        column.setSpacing(4)
         column.addWidget(self.title)
+        column.addWidget(self.fold)
+        column.addWidget(self.rescue_bar)
+        # What comes and goes stands above the list, which gives way: no button below it moves.
+        column.addWidget(self.flag_line)
+        self._grid(column, (self.rerun_button, self.stop_button))
+        column.addWidget(self.progress)
+        column.addWidget(self.list, 1)
+        column.addStretch()
+        self.show_content(content)
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        for one in (
+            self.previous_button, self.next_button, self.review_button, self.reject_button, self.reopen_button,
+        ):  # fmt: skip
+            row.addWidget(one)
+        self.pin(row)
+        self.fit_width()
+
+    def _management(self) -> Collapsible:
+        """What is needed now and then: another project, its model, more images."""
+        part = QWidget()
+        column = QVBoxLayout(part)
+        column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.place)
         self._grid(column, (self.new_button, self.open_button, self.close_button))
         self._form = form = QFormLayout()
@@ -140,19 +175,9 @@ class ProjectPanel(ScrolledPanel):
         form.addRow("Model", self.model_box)
         column.addLayout(form)
         self._grid(column, (self.files_button, self.layers_button))
-        column.addWidget(self.rescue_bar)
-        column.addWidget(self.list, 1)
-        self._grid(column, (self.previous_button, self.next_button))
-        self._grid(column, (self.review_button, self.reject_button, self.reopen_button))
-        column.addWidget(self.flag_line)
-        self._grid(column, (self.rerun_button, self.stop_button))
-        column.addWidget(self.progress)
-        column.addWidget(self.status)
-        column.addWidget(rule())
         column.addWidget(self.keys_line)
         column.addWidget(self.import_fold)
-        self.show_content(content)
-        self.fit_width()
+        return Collapsible("Folder, model, more images", part)
 
     @staticmethod
     def _grid(column: QVBoxLayout, buttons: tuple[QPushButton, ...]) -> None:

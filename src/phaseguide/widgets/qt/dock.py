@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from phaseguide.widgets.qt.garbage import collect_anywhere, collect_here
@@ -83,6 +83,9 @@ class Dock(QWidget):
     What else is to end then stands in ``shut_down``, which is called once.
     """
 
+    spoke = Signal()
+    """The status line has another text."""
+
     quiet_ms = 200
     """`refresh_soon` waits until it was not called for so long."""
 
@@ -108,7 +111,7 @@ class Dock(QWidget):
         self._heard.append((signal, slot))
 
     def fill(self, panel: Any) -> None:
-        """Let a panel fill the dock; its ``status`` is the line that the dock writes on."""
+        """Let a panel fill the dock; the dock writes on its ``status``, which whoever shows the dock gives a place."""
         # Else napari adds a stretch below, and the panel gets half of the height.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         box = QVBoxLayout(self)
@@ -121,6 +124,7 @@ class Dock(QWidget):
         if self.status is not None:
             self.status.setText(text)
             self.status.setStyleSheet(ALARM if alarm else "")
+            self.spoke.emit()
 
     def fail(self, error: BaseException) -> None:
         """Tell of an error: on the status line, where it stays, and as a notification."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QFrame, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QLayout, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.style import ALARM
@@ -27,7 +27,16 @@ class ScrolledPanel(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(area)
-        self._area, self._content = area, content
+        self._area, self._content, self._outer = area, content, outer
+
+    def pin(self, row: QLayout) -> None:
+        """Put a row below what scrolls, where it is always seen."""
+        row.setContentsMargins(5, 2, 5, 2)
+        self._outer.addLayout(row)
+
+    def holds(self, part: QWidget) -> bool:
+        """Whether a part stands in the content."""
+        return bool(self._content.isAncestorOf(part))
 
     def reveal(self, part: QWidget) -> None:
         """Scroll until a part of the content is seen, once it has its place."""

@@ -22,6 +22,9 @@ class ProgressLine(QProgressBar):
         self._timer = QTimer(self)
         self._timer.setInterval(500)
         self._timer.timeout.connect(self._draw)
+        policy = self.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)  # what stands around it does not move
+        self.setSizePolicy(policy)
         self.hide()
 
     def begin(self) -> None:

@@ -91,8 +91,16 @@ def main_window(widget: QWidget) -> QMainWindow | None:
 
 def with_key(text: str, key: str) -> str:
     """Put a key on a button's text, as this system writes it."""
-    native = QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText)
-    return f"{text} ({native})"
+    return f"{text} ({_native(key)})"
+
+
+def key_tip(tip: str, key: str) -> str:
+    """Put a key before a tip, as this system writes it."""
+    return f"{_native(key)}: {tip}"
+
+
+def _native(key: str) -> str:
+    return str(QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText))
 
 
 def _shortcut(key: str, window: QWidget, action: Callable[..., object]) -> QShortcut:

@@ -13,7 +13,9 @@ from phaseguide.ratios import SUM_TOLERANCE, Ratio
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.segmentation.saving import CONSTRAINED, constraint_note
 from phaseguide.widgets.qt.percent_box import ShareBox, shares_of
-from phaseguide.widgets.qt.plain_text import Label, as_plain
+from phaseguide.widgets.qt.plain_text import Label
+from phaseguide.widgets.qt.rows_area import RowsArea
+from phaseguide.widgets.qt.status_line import StatusLine
 from phaseguide.widgets.qt.style import ALARM
 from phaseguide.widgets.ratio.phase_row import FOUND_TIP, UNGUIDED_TIP, PhaseLine
 from phaseguide.widgets.ratio.range_button import RangeButton
@@ -22,6 +24,9 @@ HEADINGS = ("", "Phase", "Expected\narea %", "Range", "In mask\n(±1 px)", "With
 TIPS = {4: FOUND_TIP, 5: UNGUIDED_TIP}
 ESTIMATED = "Nothing set: the model finds the ratio itself."
 ROUNDING = 0.005
+
+ROWS = 5
+"""Phases that are seen at once; the others are scrolled to."""
 
 
 class PhaseTable(QWidget):
@@ -42,23 +47,28 @@ class PhaseTable(QWidget):
         self._estimated = self._wrong = False
         self._uncertainty = 0.3
         self._remembered: dict[str, float] = {}
-        self._grid = QWidget()
-        self.sum_line = Label()
-        self.sum_line.setWordWrap(True)
+        self._area = RowsArea(ROWS)
+        self._area.show_rows(QWidget(), 0)
+        self.sum_line = StatusLine(1)
         self.scale_button = QPushButton("Scale to 100 %")
         self.scale_button.setToolTip("Multiply all values by the same factor so that they sum to 100 %.")
         self.scale_button.clicked.connect(self._scale)
-        self.note = Label(f"In mask: {CONSTRAINED}.")
-        self.note.setWordWrap(True)
+        self.note = StatusLine(1)
+        self.note.setText(f"In mask: {CONSTRAINED}.")
         self.note.setStyleSheet("font-weight: bold;")
         self._outer = QVBoxLayout(self)
         self._outer.setContentsMargins(0, 0, 0, 0)
-        self._outer.addWidget(self._grid)
+        self._outer.addWidget(self._area)
+        self._outer.setSpacing(2)
         line = QHBoxLayout()
+        line.addStrut(self.scale_button.sizeHint().height())
         line.addWidget(self.sum_line, 1)
         line.addWidget(self.scale_button)
         self._outer.addLayout(line)
         self._outer.addWidget(self.note)
+        policy = self.note.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.note.setSizePolicy(policy)
         self.note.hide()
         self._update()
 
@@ -110,10 +120,7 @@ class PhaseTable(QWidget):
             row.box.valueChanged.connect(self._on_change)
             row.range.changed.connect(self._on_change)
             self.rows.append(row)
-        self._outer.replaceWidget(self._grid, body)
-        self._grid.hide()  # it is deleted later, and would lie over the line below until then
-        self._grid.deleteLater()
-        self._grid = body
+        self._area.show_rows(body, len(self.rows))
         self.set_uncertainty(self._uncertainty)
         self.show_result(None)
 
@@ -167,15 +174,12 @@ class PhaseTable(QWidget):
         if result is None or not result.constrained:
             return
         self.note.setText(f"In mask: {constraint_note(result)}.")
-        self.note.setToolTip("")
         if result.has_ratio and result.imposed is not None:
             aims = ", ".join(
                 f"{p.name} {share * 100:.2f} %"
                 for p, share in zip(result.scheme, result.imposed, strict=True)
             )
-            self.note.setToolTip(
-                as_plain(f"Your values, weighed against what the model sees, gave the aim: {aims}.")
-            )
+            self.note.explain(f"Your values, weighed against what the model sees, gave the aim: {aims}.")
 
     def show_sensitivity(self, achieved: tuple[Ratio, Ratio], own: tuple[Ratio, Ratio]) -> None:
         """Show the lowest and highest shares with all boundaries moved by one pixel."""

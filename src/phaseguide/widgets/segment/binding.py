@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, Qt, Signal
 
 from phaseguide.jobs.inputs import FIELD, Inputs
 from phaseguide.ratios.sources import SOURCES, Source
+from phaseguide.widgets.layers.brush_keys import describe_keys
 from phaseguide.widgets.qt.plain_text import as_plain
 from phaseguide.widgets.segment.preferences import session_options
 from phaseguide.widgets.segment.state import ModelChoice, Processing
@@ -104,6 +105,7 @@ class PanelBinding(QObject):
             table.set_scheme(scheme)
             self._state.shown = None  # the new rows are empty until what is on show is looked at again
         names = () if scheme is None else scheme.names
+        self._panel.keys_line.setText("" if scheme is None else describe_keys(scheme))
         self._set_inputs(phases=names, shares=table.shares, spreads=table.spreads())
         self._state.model = choice
 

@@ -1,14 +1,14 @@
-"""The buttons under a result, and the keys that press them: keep it or drop it, earlier and later ones, copy, save."""
+"""The buttons for a result, and the keys that press them: keep it or drop it, earlier and later ones, copy, save."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QWidget
 
 from phaseguide.jobs.history import History
 from phaseguide.widgets.qt.panel import button
 from phaseguide.widgets.qt.plain_text import Label
-from phaseguide.widgets.qt.shortcuts import with_key
+from phaseguide.widgets.qt.shortcuts import key_tip
 
 ACCEPT, CANCEL, BACK, FORWARD = "Ctrl+Return", "Esc", "Ctrl+[", "Ctrl+]"
 
@@ -18,15 +18,20 @@ class DecisionBar(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.accept = QPushButton(with_key("Accept", ACCEPT))
-        self.accept.setToolTip(
-            "Keep the result on show: it joins the last ten results, with its values. Whatever is saved or copied is "
-            "accepted first."
+        self.accept = button(
+            "Accept",
+            key_tip(
+                "Keep the result on show: it joins the last ten results, with its values. Whatever is saved or copied "
+                "is accepted first.",
+                ACCEPT,
+            ),
         )
-        self.cancel = QPushButton(with_key("Cancel", CANCEL))
-        self.cancel.setToolTip("Go back to the result and the values before you began to change them.")
+        self.cancel = button(
+            "Cancel", key_tip("Go back to the result and the values before you began to change them.", CANCEL)
+        )
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
         row.addWidget(self.accept, 1)
         row.addWidget(self.cancel, 1)
         self.show_state(accept=False, cancel=False)
@@ -38,7 +43,10 @@ class DecisionBar(QWidget):
 
 
 class ResultBar(QWidget):
-    """Emits what the user wants done with the result on show."""
+    """Emits what the user wants done with the result on show.
+
+    ``exports`` holds the buttons that write files, for another place than those that stand in the bar.
+    """
 
     stepped = Signal(int)
     copy_table = Signal()
@@ -49,11 +57,14 @@ class ResultBar(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.back = button(
-            with_key("‹ Back", BACK),
-            "Show the result before this one, and put its values into the boxes. None of the last ten is lost.",
+            "‹ Back",
+            key_tip(
+                "Show the result before this one, and put its values into the boxes. None of the last ten is lost.",
+                BACK,
+            ),
         )
         self.forward = button(
-            with_key("Forward ›", FORWARD), "Show the result after this one, and its values."
+            "Forward ›", key_tip("Show the result after this one, and its values.", FORWARD)
         )
         self.position = Label()
         self.copy = button(
@@ -66,19 +77,16 @@ class ResultBar(QWidget):
         self.save = button(
             "Save result…", "Save the label map, and a record of how it was made, into a folder."
         )
-        grid = QGridLayout(self)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        for widget in (self.back, self.position, self.forward, self.copy):
+            row.addWidget(widget)
+        self.exports = QWidget()
+        grid = QGridLayout(self.exports)
         grid.setContentsMargins(0, 0, 0, 0)
-        grid.setVerticalSpacing(4)
-        for widget, row, column in (
-            (self.back, 0, 0), (self.position, 0, 1), (self.forward, 0, 2),
-        ):  # fmt: skip
-            grid.addWidget(widget, row, column)
-        grid.addWidget(self.copy, 1, 0)
-        grid.addWidget(self.csv, 1, 2)
-        grid.addWidget(self.png, 2, 0)
-        grid.addWidget(self.save, 2, 2)
-        grid.setColumnStretch(0, 1)
-        grid.setColumnStretch(2, 1)
+        for place, widget in enumerate((self.csv, self.png, self.save)):
+            grid.addWidget(widget, *divmod(place, 2))
         self.back.clicked.connect(lambda: self.stepped.emit(-1))
         self.forward.clicked.connect(lambda: self.stepped.emit(1))
         self.copy.clicked.connect(self.copy_table)
@@ -95,8 +103,8 @@ class ResultBar(QWidget):
         at = history.position if history else -1
         self.back.setEnabled(not busy and (at > 0 or (provisional and count > 0)))
         self.forward.setEnabled(not busy and not provisional and at < count - 1)
-        where = f"Result {at + 1} of {count}" if count else "No result yet"
-        self.position.setText("Not kept yet" if provisional else where)
+        where = f"{at + 1} of {count}" if count else "no result"
+        self.position.setText("not kept" if provisional else where)
         for one in (self.copy, self.csv, self.save):
             one.setEnabled(count > 0 and not busy)
         self.png.setEnabled(plane_done and not busy)

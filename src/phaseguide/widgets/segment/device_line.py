@@ -37,12 +37,8 @@ class DeviceLine(Label):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self._state = state
         state.events.options.connect(self._on_options)
+        state.events.device.connect(self._show)
         later(self, self._find, FIRST_MS)
-
-    def show_device(self, device: Device) -> None:
-        """Name a device."""
-        self.setText(describe_device(device))
-        self.setStyleSheet("")
 
     def _on_options(self, new: Options, old: Options) -> None:
         if new.device != old.device:
@@ -51,8 +47,17 @@ class DeviceLine(Label):
     def _find(self) -> None:
         wanted = self._state.options.device
         self.setText(LOOKING)
-        in_background(self, lambda: find_device(wanted), self.show_device, self._fail)
+        in_background(self, lambda: find_device(wanted), self._take, self._fail)
+
+    def _take(self, device: Device) -> None:
+        self._state.device = device
+        self._show(device)  # the state tells nothing of the device that it has already
+
+    def _show(self, device: Device | None) -> None:
+        self.setText(LOOKING if device is None else describe_device(device))
+        self.setStyleSheet("")
 
     def _fail(self, error: BaseException) -> None:
+        self._state.device = None
         self.setText(str(error))
         self.setStyleSheet(ALARM)

@@ -1,4 +1,4 @@
-"""The Segment dock: from an image layer, a model and what the user expects to phases in a Labels layer."""
+"""Segmentation: from an image layer, a model and what the user expects to phases in a Labels layer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QSizePolicy
 
 from phaseguide.errors import ModelError, RatioError
 from phaseguide.jobs.history import History
@@ -20,7 +21,6 @@ from phaseguide.widgets.layers.edit_tools import edit_tools
 from phaseguide.widgets.layers.hub import RatioOffer, hub_of
 from phaseguide.widgets.layers.info_bars import InfoBars
 from phaseguide.widgets.qt.dock import Dock, later, listen
-from phaseguide.widgets.qt.plain_text import as_plain
 from phaseguide.widgets.qt.shortcuts import Keys
 from phaseguide.widgets.qt.tasks import TaskRunner
 from phaseguide.widgets.segment.assistants import Assistants
@@ -43,17 +43,13 @@ if TYPE_CHECKING:
 
     from phaseguide.segmentation.session import Session
 
-LONGEST = 500
-"""Characters of a message that are shown on the status line; the tip has all of them."""
-
 
 class SegmentWidget(Dock):
-    """Dock widget.
+    """The part of the workbench that segments. What is always seen of it stands in it, the pages in its ``panel``.
 
     Parameters
     ----------
     napari_viewer : napari.viewer.Viewer
-        Injected by napari.
     """
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
@@ -62,6 +58,7 @@ class SegmentWidget(Dock):
         self.panel = panel = SegmentPanel(napari_viewer, state)
         self.binding = PanelBinding(panel, state)
         self.fill(panel)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.runner = TaskRunner(self)
         self.store = SessionStore()
         self.results = Results(napari_viewer)
@@ -140,11 +137,6 @@ class SegmentWidget(Dock):
         if segmented:
             self.segment()
 
-    def say(self, text: str, *, alarm: bool = False) -> None:
-        """Put a sentence on the status line."""
-        super().say(text if len(text) <= LONGEST else f"{text[:LONGEST]} …", alarm=alarm)
-        self.panel.status.setToolTip("" if len(text) <= LONGEST else as_plain(text))
-
     def current_plane(self) -> Index:
         """Plane of the image that is on show."""
         return planes.current_index(self.image, self.viewer.dims.point)
@@ -202,7 +194,7 @@ class SegmentWidget(Dock):
 
     def _on_event(self, event: Any) -> None:
         if isinstance(event, DeviceFound):
-            self.panel.device_line.show_device(event.device)
+            self.state.device = event.device
 
     def _on_ended(self, _: Any, error: BaseException | None) -> None:
         self.segmenting.ended(error, self._take_error)

@@ -1,16 +1,17 @@
-"""The controls of the Segment dock and how they are laid out; `phaseguide.widgets.segment.binding` connects them."""
+"""The controls of a segmentation and how they are laid out; `phaseguide.widgets.segment.binding` connects them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFormLayout,
     QHBoxLayout,
+    QLayout,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -19,9 +20,9 @@ from qtpy.QtWidgets import (
 from phaseguide.jobs.inputs import FIELD, SPECIMEN
 from phaseguide.ratios.sources import SOURCES
 from phaseguide.widgets.layers.layer_choice import ImageBox
-from phaseguide.widgets.qt.panel import ScrolledPanel, rule, small_label
-from phaseguide.widgets.qt.plain_text import Label
+from phaseguide.widgets.qt.panel import ScrolledPanel, small_label
 from phaseguide.widgets.qt.progress_bar import ProgressLine
+from phaseguide.widgets.qt.status_line import StatusLine
 from phaseguide.widgets.ratio.phase_table import PhaseTable
 from phaseguide.widgets.segment.advanced import AdvancedBox
 from phaseguide.widgets.segment.base_weights import BaseWeightsPanel
@@ -47,14 +48,28 @@ SCOPES = (
 )
 
 
-class SegmentPanel(ScrolledPanel):
-    """Everything that is seen.
+CORRECT = (
+    "Paint over what is wrong on the layer that ends in “edits”. What you paint stays as you painted it; the result "
+    "follows it. Erase to take it back, or Ctrl+Z."
+)
+
+
+class SegmentPanel(QWidget):
+    """All controls. What is seen in every step stands in the widget itself; the others stand in ``pages``.
+
+    ``fold`` is what may be hidden in a step: the phase table and the buttons below it.
+
+    ``pages`` are the contents of the steps ``image``, ``segment``, ``correct`` and ``report``, for the workbench to
+    place. ``image_slot``, ``sources``, ``judging`` and ``report_slot`` are places in them for parts made elsewhere.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
     state : SegmentState
     """
+
+    page_wanted = Signal(str)
+    """A part of this page is to be seen."""
 
     def __init__(self, viewer: ViewerModel, state: SegmentState) -> None:
         super().__init__()
@@ -78,6 +93,7 @@ class SegmentPanel(ScrolledPanel):
         for scope, title, tip in SCOPES:
             self.scope_box.addItem(title, scope)
             self.scope_box.setItemData(self.scope_box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        self.image_slot, self.report_slot = QVBoxLayout(), QVBoxLayout()
         self.sources, self.judging = QVBoxLayout(), QVBoxLayout()
         self.segment_button = QPushButton("Segment")
         self.stop_button = QPushButton("Stop")
@@ -90,11 +106,18 @@ class SegmentPanel(ScrolledPanel):
         )
         self.decisions = DecisionBar()
         self.progress = ProgressLine()
-        self.status = Label()
-        self.status.setWordWrap(True)
-        self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.status = StatusLine()
+        self.keys_line = small_label()
+        self.fold = QWidget()
         self.results = ResultBar()
         self.advanced = AdvancedBox(advanced)
+        self._form = QFormLayout()
+        self.pages = {
+            "image": self._image_page(),
+            "segment": self._segment_page(),
+            "correct": self._correct_page(),
+            "report": self._report_page(),
+        }
         self._lay_out()
 
     def offer_planes(self, count: int) -> None:
@@ -114,43 +137,12 @@ class SegmentPanel(ScrolledPanel):
         self.bar_check.setChecked(wanted)
         self._form.setRowVisible(self.bar_check, bool(parts))
 
-    def _lay_out(self) -> None:
-        content = QWidget()
-        column = QVBoxLayout(content)
-        column.setContentsMargins(5, 6, 5, 6)
-        self._form = form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Image", self.image_box)
-        form.addRow("", self.image_info)
-        form.addRow("Planes", self.planes_box)
-        form.addRow("", self.bar_check)
-        form.addRow("Model", self.model_box)
-        form.addRow(self.base_weights)
-        form.addRow("Device", self.device_line)
-        column.addLayout(form)
-        column.addWidget(rule())
-        column.addWidget(self.table)
-        source = QFormLayout()
-        source.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        source.addRow("Source", self.source_box)
-        source.addRow("Applies to", self.scope_box)
-        column.addLayout(source)
-        column.addLayout(self.sources)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.segment_button, 2)
-        buttons.addWidget(self.stop_button, 1)
-        buttons.addWidget(self.live_check)
-        column.addLayout(buttons)
-        column.addWidget(self.decisions)
-        column.addWidget(self.progress)
-        column.addWidget(self.status)
-        column.addWidget(rule())
-        column.addWidget(self.results)
-        column.addLayout(self.judging)
-        column.addWidget(self.advanced)
-        column.addStretch(1)
-        self.show_content(content)
-        self.fit_width()
+    def reveal(self, part: QWidget) -> None:
+        """Show the step that a part stands in, scrolled to the part."""
+        for name, page in self.pages.items():
+            if page.holds(part):
+                self.page_wanted.emit(name)
+                page.reveal(part)
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Measure again: only now are fonts and styles those of the window."""
@@ -160,4 +152,69 @@ class SegmentPanel(ScrolledPanel):
     def fit_width(self) -> None:
         """Be wide enough that nothing is cut; to be called when the phases change."""
         self.table.fit()
-        super().fit_width()
+        for page in self.pages.values():
+            page.fit_width()
+
+    def _lay_out(self) -> None:
+        column = QVBoxLayout(self)
+        column.setContentsMargins(5, 2, 5, 2)
+        column.setSpacing(4)
+        column.addWidget(self.fold)
+        column.addWidget(self.progress)
+        fold = QVBoxLayout(self.fold)
+        fold.setContentsMargins(0, 0, 0, 0)
+        fold.setSpacing(4)
+        fold.addWidget(self.table)
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        row.addWidget(self.decisions)
+        row.addWidget(self.results, 1)
+        fold.addLayout(row)
+
+    def _image_page(self) -> ScrolledPanel:
+        form = self._form
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Image", self.image_box)
+        form.addRow("", self.image_info)
+        form.addRow("Planes", self.planes_box)
+        form.addRow("", self.bar_check)
+        form.addRow("Model", self.model_box)
+        form.addRow(self.base_weights)
+        form.addRow("Device", self.device_line)
+        return _page(form, self.image_slot)
+
+    def _segment_page(self) -> ScrolledPanel:
+        source = QFormLayout()
+        source.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        source.addRow("Source", self.source_box)
+        source.addRow("Applies to", self.scope_box)
+        page = _page(source, self.sources, self.advanced)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.segment_button, 2)
+        buttons.addWidget(self.stop_button, 1)
+        buttons.addWidget(self.live_check)
+        page.pin(buttons)
+        return page
+
+    def _correct_page(self) -> ScrolledPanel:
+        how = small_label()
+        how.setText(CORRECT)
+        return _page(how, self.keys_line, self.judging)
+
+    def _report_page(self) -> ScrolledPanel:
+        return _page(self.results.exports, self.report_slot)
+
+
+def _page(*parts: QWidget | QLayout) -> ScrolledPanel:
+    """Return a page with parts from its top down."""
+    content, page = QWidget(), ScrolledPanel()
+    column = QVBoxLayout(content)
+    column.setContentsMargins(5, 6, 5, 2)
+    for part in parts:
+        if isinstance(part, QWidget):
+            column.addWidget(part)
+        else:
+            column.addLayout(part)
+    column.addStretch(1)
+    page.show_content(content)
+    return page

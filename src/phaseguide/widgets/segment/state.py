@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from phaseguide.jobs.plane_index import Index
     from phaseguide.models.card import Card
     from phaseguide.phases import PhaseScheme
+    from phaseguide.segmentation.network.device import Device
     from phaseguide.segmentation.request import Mode, Segmentation
 
 Phase = Literal["idle", "running", "changed", "on trial"]
@@ -72,6 +73,8 @@ class SegmentState:
     options : Options
         What a session is made with.
     processing : Processing
+    device : Device or None
+        What the network runs on; None while it is looked for, or where there is none.
     every_plane : bool
         Whether every plane of a stack is to be segmented.
     follow : bool
@@ -93,6 +96,7 @@ class SegmentState:
     inputs: Inputs = field(default_factory=lambda: Inputs(source=DEFAULT_SOURCE))
     options: Options = field(default_factory=Options)
     processing: Processing = field(default_factory=Processing)
+    device: Device | None = None
     every_plane: bool = False
     follow: bool = True
     shown: Segmentation | None = None

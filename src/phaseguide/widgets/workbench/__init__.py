@@ -1,0 +1,1 @@
+"""The one dock of Phase Guide: five steps in the order of the work."""
