@@ -36,12 +36,14 @@ def main() -> None:
     from napari.qt import get_qapp
     from qtpy.QtCore import Qt
 
+    from phaseguide.widgets.workbench.open import open_workbench
+
     app = get_qapp()
     viewer = Viewer(show=True, show_welcome_screen=False)
     viewer.theme = "dark"
     image = viewer.open_sample("napari-phaseguide", "uhcs0220-strokes")[0]
-    first, segment = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
-    dock, tune = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Fine-tune", tabify=True)
+    workbench = open_workbench(viewer)
+    dock, segment, tune = workbench.parent(), workbench.segment, workbench.teach
     viewer.window.resize(*WINDOW)
     window = dock.window()
     window.resizeDocks([dock], [PANEL_WIDTH], Qt.Orientation.Horizontal)
@@ -62,10 +64,9 @@ def main() -> None:
                 raise TimeoutError("the window does not get on")
             pump(app, 0.1)
 
-    first.raise_()
     segment.segment()
     wait(app, segment)
-    dock.raise_()
+    workbench.show_step("teach")
     viewer.layers.selection.active = image
     until(lambda: tune.panel.start_button.isEnabled() and "About" in tune.panel.estimate.text())
     shoot("finetune_ready")
@@ -85,7 +86,6 @@ def main() -> None:
     until(lambda: tune.places.places)
     shoot("finetune_places", bottom=True)
     viewer.window.remove_dock_widget(dock)
-    viewer.window.remove_dock_widget(first)
     viewer.layers.clear()
     project_pictures(app, viewer, options.out)
     leave(app, viewer)
@@ -98,6 +98,7 @@ def project_pictures(app: Any, viewer: Any, out: Path) -> None:
     from phaseguide.datasets.samples import TITLES, open_sample
     from phaseguide.jobs.project.rerun_project import rerun
     from phaseguide.projects.project import Project
+    from phaseguide.widgets.workbench.open import open_workbench
 
     samples = [open_sample(name) for name in TITLES["uhcs"]]
     folder = Path(tempfile.mkdtemp()) / "heat 4711"
@@ -107,7 +108,9 @@ def project_pictures(app: Any, viewer: Any, out: Path) -> None:
     for _ in rerun(project):
         pass
     project.review(project.fields[0].id)
-    dock, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Project")
+    workbench = open_workbench(viewer)
+    workbench.show_part("project")
+    dock, widget = workbench.parent(), workbench.project
     dock.window().resizeDocks([dock], [PANEL_WIDTH], Qt.Orientation.Horizontal)
     widget.open(folder)
     pump(app, 3)

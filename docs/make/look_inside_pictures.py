@@ -52,11 +52,14 @@ def show_window(path: Path) -> None:
     from napari.qt import get_qapp
     from qtpy.QtCore import Qt
 
+    from phaseguide.widgets.workbench.open import open_workbench
+
     app = get_qapp()
     viewer = Viewer(show=True, show_welcome_screen=False)
     viewer.theme = "dark"
     image = viewer.open_sample("napari-phaseguide", SAMPLE)[0]
-    dock, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
+    workbench = open_workbench(viewer)
+    dock, widget = workbench.parent(), workbench.segment
     viewer.window.resize(*WINDOW)
     viewer.window._qt_window.resizeDocks([dock], [PANEL_WIDTH], Qt.Orientation.Horizontal)
     pump(app, 2)

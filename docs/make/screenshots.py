@@ -60,12 +60,15 @@ def main() -> None:
 
     from phaseguide.datasets.samples import open_sample
     from phaseguide.ratios import expert_ratio, ratio_from_labels
+    from phaseguide.widgets.workbench.open import open_workbench
 
     app = get_qapp()
     viewer = Viewer(show=True, show_welcome_screen=False)
     viewer.theme = options.theme
     viewer.open_sample("napari-phaseguide", SAMPLE)
-    dock, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
+    workbench = open_workbench(viewer)
+    workbench.show_step("segment")
+    dock, widget = workbench.parent(), workbench.segment
     viewer.window.resize(*WINDOW)
     window = dock.window()
     window.resizeDocks([dock], [PANEL_WIDTH], Qt.Orientation.Horizontal)
@@ -96,6 +99,7 @@ def main() -> None:
     widget.panel.decisions.accept.click()
 
     tools = widget.tools
+    workbench.show_step("correct")
     tools.flipped_fold.expand()
     tools.flipped.before.setCurrentText("Automatic estimate")
     tools.flipped.after.setCurrentText("Expected values")
@@ -110,6 +114,7 @@ def main() -> None:
     for row in range(30, sample.labels.shape[0], 55):
         edits.data[row : row + 5] = sample.labels[row : row + 5]
     edits.refresh()
+    workbench.show_step("segment")
     tools.painted_fold.expand()
     tools.painted.extrapolated_button.click()
     while tools.painted.busy:
@@ -119,11 +124,9 @@ def main() -> None:
 
     widget.panel.advanced.expand()
     shoot("segment_advanced")
-    viewer.window.remove_dock_widget(dock)
     edits.data[:] = 0
     edits.refresh()
-    dock, _ = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Point count")
-    window.resizeDocks([dock], [PANEL_WIDTH], Qt.Orientation.Horizontal)
+    workbench.show_part("point_count")
     pump(app, 1)
     shoot("point_count")
     leave(app, viewer)

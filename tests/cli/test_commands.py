@@ -238,7 +238,7 @@ def test_napari_is_started_with_the_widget(tmp_path: Path, monkeypatch: pytest.M
     image = tmp_path / "a.png"
     image.touch()
     assert run("napari", image).exit_code == 3
-    assert started == [[sys.executable, "-m", "napari", str(image), "-w", "napari-phaseguide", "Segment"]]
+    assert started == [[sys.executable, "-m", "napari", str(image), "-w", "napari-phaseguide", "Phase Guide"]]
     fails(run("napari", tmp_path / "b.png"), "b.png", "no such file")
     monkeypatch.setattr(napari, "napari_is_installed", lambda: False)
     fails(run("napari"), "napari is not installed", "napari-phaseguide[all]")

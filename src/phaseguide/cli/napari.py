@@ -1,4 +1,4 @@
-"""``phaseguide napari``: napari in a process of its own, with the Segment widget docked, or with a project open."""
+"""``phaseguide napari``: napari in a process of its own, with the workbench docked, or with a project open."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def start_napari(
         Path | None, typer.Option("--project", metavar="DIR", help="Open this project folder.")
     ] = None,
 ) -> None:
-    """Open napari with the Segment widget, and with a project if one is given.
+    """Open napari with Phase Guide docked, and with a project if one is given.
 
     \b
     [bold]Examples[/bold]
@@ -42,13 +42,13 @@ def start_napari(
         if not (project / PROJECT_FILE).is_file():
             raise PhaseguideError(
                 f"{project}: is no project folder (it has no {PROJECT_FILE}). Make one with: phaseguide project "
-                "create, or in napari's Project dock."
+                "create, or in napari: Phase Guide, step Image, Project."
             )
         images = [] if image is None else [str(image)]
         run_python("-m", "phaseguide.widgets.project_start", str(project), *images)
         return
     files = [] if image is None else [str(image)]
-    run_python("-m", "napari", *files, "-w", "napari-phaseguide", "Segment")
+    run_python("-m", "napari", *files, "-w", "napari-phaseguide", "Phase Guide")
 
 
 def napari_is_installed() -> bool:

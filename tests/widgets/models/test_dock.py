@@ -226,8 +226,6 @@ def test_share_for_bioimage_io_with_the_image_in_the_viewer(
 
 
 def test_use_reaches_the_segment_widget(models: Any, viewer: Any, press: Any) -> None:
-    press("use")
-    assert "Open the Segment widget" in models.status.text()
     _, segment = open_part(viewer, "Segment")
     press("use")
     assert segment.panel.model_box.path == models.list.row.path

@@ -59,6 +59,14 @@ def test_parts_open_within_their_step_and_close_again(workbench: Any, qtbot: Any
     workbench.state.show_step("image")
     assert workbench.project.isVisible(), "a part stays open within its step"
     press(workbench._pages["project"].back_button)
+    assert not workbench.project.isVisible()
+    workbench.show_part("project")
+    bar = workbench.tabs.tabBar()
+    for step, shown in ((1, False), (0, True), (0, False)):  # away, here again, and the step on show
+        QTest.mouseClick(
+            bar, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, bar.tabRect(step).center()
+        )
+        assert workbench.project.isVisible() == shown
     assert not workbench.project.isVisible() and workbench.segment.panel.image_box.isVisible()
 
 

@@ -43,7 +43,7 @@ class Bench:
         self.viewer.window.resize(*WINDOW)
         workbench = open_workbench(self.viewer)
         workbench.show_step("segment")
-        self.widget = workbench.segment
+        self.widget: Any = workbench.segment
         self.widget.panel.model_box.open_file(task.model)
         self.viewer.add_image(benchmark_image(task.size), name="field")
         self.native = self.viewer.window._qt_viewer.canvas.native

@@ -117,10 +117,9 @@ class FinetuneOutcome(DockPart):
         assert outcome is not None
         self.slider.end()
         self._set_busy(False)
-        heard = tell(hub_of(self._viewer).model_chosen, path)
+        tell(hub_of(self._viewer).model_chosen, path)
         place = f"version {outcome.version}" if outcome.version else repr(path.stem)
-        tail = " The Segment widget uses it." if heard else " Choose it in the Segment widget."
-        self._messages.say(f"Kept as {place}.{tail} Go back takes that back.")
+        self._messages.say(f"Kept as {place}, and in use in Segment. Go back takes that back.")
         self._panel.goal.setCurrentIndex(0)
         self._panel.model_box.open_file(path)
         self.decided.emit()

@@ -236,7 +236,7 @@ class SourcesTable(QWidget):
         field = None if opened is None or image is None else opened.field_of(image)
         if field is None or field.state != "rejected":
             return ""
-        return f"is rejected ({field.reason}) and teaches nothing. Reopen it in the Project dock to learn from it."
+        return f"is rejected ({field.reason}) and teaches nothing. Reopen it in Image, Project, to learn from it."
 
     def _labels_of(self, key: Hashable, image: Image) -> Labels | None:
         chosen = self.lines[key].labels.currentData()

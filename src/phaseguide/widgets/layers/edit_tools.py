@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Listener = Callable[[Any, Edit], bool]
 
-FROZEN = "{name!r} belongs to a reviewed field and cannot be changed. Press Reopen in the Project dock first."
+FROZEN = "{name!r} belongs to a reviewed field and cannot be changed. Press Reopen in Image, Project, first."
 
 _tools: weakref.WeakKeyDictionary[Any, EditTools] = weakref.WeakKeyDictionary()
 

@@ -35,5 +35,5 @@ def check_not_frozen(image: Image) -> None:
     if is_frozen(image):
         raise ProjectError(
             f"{image.name!r} is reviewed, so its result and its edits stay as they are. To change them, "
-            "press Reopen in the Project dock."
+            "press Reopen in Image, Project."
         )

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 MODELS = f"Models (*{SUFFIX});;All files (*)"
 BUTTONS = (
-    ("use", "Use", "Segment with this model from now on; the Segment widget takes it."),
+    ("use", "Use", "Segment with this model from now on."),
     ("save_as", "Save as…", "Copy this model among yours under another name."),
     ("export", "Export…", "Write a copy of this model to a file, byte for byte."),
     ("merge", "Merge…", "Write a copy that holds its base weights too, for a machine that has none. Larger."),
@@ -80,12 +80,12 @@ class ModelsWidget(Dock):
     # -- what the user does -----------------------------------------------------------------------
 
     def use(self) -> None:
-        """Let the Segment widget take the model."""
+        """Segment with the model from now on."""
         row = self.list.row
         if row is None:
             return
-        heard = tell(hub_of(self.viewer).model_chosen, row.path)
-        self.say(f"{row.name} is in use." if heard else "Open the Segment widget first; it uses the model.")
+        tell(hub_of(self.viewer).model_chosen, row.path)
+        self.say(f"{row.name} is in use.")
 
     def save_as(self) -> None:
         """Ask for a name and copy the model."""

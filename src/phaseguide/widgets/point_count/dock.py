@@ -134,7 +134,7 @@ class PointCountWidget(Dock):
             self.say("The count was discarded.")
 
     def offer(self) -> None:
-        """Hand the areas to the Segment widget."""
+        """Hand the areas to the phase table."""
         if self.estimate is None or self._image is None:
             return
         offered = RatioOffer(
@@ -143,10 +143,8 @@ class PointCountWidget(Dock):
             f"point count of {self._image.name!r} ({self.estimate.named} points)",
         )
         self.offered.emit(offered)
-        if tell(hub_of(self.viewer).ratio_offered, offered):
-            self.say("The areas are in the Segment widget as expected values.")
-        else:
-            self.say("Open the Segment widget, then press the button again.", alarm=True)
+        tell(hub_of(self.viewer).ratio_offered, offered)
+        self.say("The areas are the expected values in the phase table now.")
 
     def copy_table(self) -> None:
         """Put the table and its notes on the clipboard, tab separated."""

@@ -63,7 +63,7 @@ class PointCountPanel(ScrolledPanel):
         self.notes = _wrapping(Label())
         self.offer_button = _button(
             "Use as expected values",
-            "Write the areas into the Segment widget, each as sure as it was counted.",
+            "Write the areas into the phase table, each as sure as it was counted.",
         )
         self.copy_button = _button("Copy table", "Copy the table, ready to paste into a spreadsheet.")
         self.save_button = _button(

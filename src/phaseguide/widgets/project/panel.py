@@ -88,6 +88,7 @@ class ProjectPanel(ScrolledPanel):
         self.import_box = ImportBox(viewer, find_scheme)
         self.import_fold = Collapsible("Take over labels corrected elsewhere", self.import_box)
         self.status = StatusLine()
+        self._listed = False
         self._lay_out()
 
     def show_project(self, project: Project | None, models: list[str]) -> None:
@@ -107,7 +108,6 @@ class ProjectPanel(ScrolledPanel):
             self.keys_line.setText(describe_keys(project.scheme))
         self.model_box.blockSignals(blocked)
         self._form.setRowVisible(self.model_box, there)
-        self.fold.heading.setChecked(project is None or not project.fields)  # the fields need the room
         for one in (self.list, self.keys_line):
             one.setVisible(there)
 
@@ -124,6 +124,7 @@ class ProjectPanel(ScrolledPanel):
         project, busy = state.project, state.running
         there, flags = project is not None, "" if project is None else describe_versions(project)
         reviewed = "" if entry is None else entry.state
+        self._make_room(bool(project and project.fields))
         for one in (self.close_button, self.files_button, self.layers_button):
             one.setEnabled(there)
         for one in (self.previous_button, self.next_button):
@@ -137,6 +138,12 @@ class ProjectPanel(ScrolledPanel):
         self.rerun_button.setVisible(there and (ready > 0 or busy))
         self.rerun_button.setEnabled(not busy)
         self.stop_button.setVisible(busy)
+
+    def _make_room(self, listed: bool) -> None:
+        """Fold away what is needed now and then as soon as there are fields, which need the room."""
+        if listed != self._listed:
+            self._listed = listed
+            self.fold.heading.setChecked(not listed)
 
     def _lay_out(self) -> None:
         self.fold = self._management()
@@ -177,7 +184,9 @@ class ProjectPanel(ScrolledPanel):
         self._grid(column, (self.files_button, self.layers_button))
         column.addWidget(self.keys_line)
         column.addWidget(self.import_fold)
-        return Collapsible("Folder, model, more images", part)
+        fold = Collapsible("Folder, model, more images", part)
+        fold.expand()
+        return fold
 
     @staticmethod
     def _grid(column: QVBoxLayout, buttons: tuple[QPushButton, ...]) -> None:

@@ -92,3 +92,13 @@ def button(text: str, tip: str) -> QPushButton:
     made = QPushButton(text)
     made.setToolTip(tip)
     return made
+
+
+def lay_out_now(part: QWidget) -> None:
+    """Give what stands around a part its place at once; each level would else wait for a turn of the event loop."""
+    widget: QWidget | None = part
+    while widget is not None and not widget.isWindow():
+        layout = widget.layout()
+        if layout is not None:
+            layout.activate()
+        widget = widget.parentWidget()

@@ -9,6 +9,9 @@ from qtpy.QtWidgets import QFrame, QPlainTextEdit, QSizePolicy, QVBoxLayout, QWi
 from phaseguide.widgets.qt.plain_text import Label, as_plain, shown
 
 LINES = 2
+PADDING = 8
+"""Of napari's style, above and below together."""
+
 DETAILS_HEIGHT = 140
 FONT_CHANGES = (QEvent.Type.Polish, QEvent.Type.Show, QEvent.Type.FontChange, QEvent.Type.StyleChange)
 
@@ -68,7 +71,7 @@ class StatusLine(Label):
         return "\n".join(filter(None, (self._whole, self._more)))
 
     def _take_height(self) -> None:
-        self.setFixedHeight(self._lines * self.fontMetrics().lineSpacing() + 4)
+        self.setFixedHeight(self._lines * self.fontMetrics().lineSpacing() + PADDING)
 
     def _fit(self) -> None:
         fitted = fit_lines(self._whole, self, max(20, self.width() - 2 * self.margin() - 4), self._lines)

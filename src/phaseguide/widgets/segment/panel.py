@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from phaseguide.jobs.inputs import FIELD, SPECIMEN
 from phaseguide.ratios.sources import SOURCES
 from phaseguide.widgets.layers.layer_choice import ImageBox
-from phaseguide.widgets.qt.panel import ScrolledPanel, small_label
+from phaseguide.widgets.qt.panel import ScrolledPanel, lay_out_now, small_label
 from phaseguide.widgets.qt.progress_bar import ProgressLine
 from phaseguide.widgets.qt.status_line import StatusLine
 from phaseguide.widgets.ratio.phase_table import PhaseTable
@@ -154,6 +154,7 @@ class SegmentPanel(QWidget):
         self.table.fit()
         for page in self.pages.values():
             page.fit_width()
+        lay_out_now(self)
 
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)

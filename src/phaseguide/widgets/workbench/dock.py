@@ -165,12 +165,18 @@ class WorkbenchWidget(Dock):
         events.within.connect(self._show)
         events.torn_off.connect(self._tear_off)
         self.tabs.currentChanged.connect(self._on_tab)
+        self.tabs.tabBarClicked.connect(self._on_tab_clicked)
         self.segment.panel.page_wanted.connect(self.show_step)
         self.hear(self.opened.changed, self._lines.look_at_project)
         self.hear(self.opened.shown, self._on_field)
 
     def _on_tab(self, index: int) -> None:
         self.state.show_step(list(STEPS)[index])
+
+    def _on_tab_clicked(self, index: int) -> None:
+        """A click on the step on show leads back to its page."""
+        if index == self.tabs.currentIndex() and self.state.part is not None:
+            self.state.close_part(self.state.part)
 
     def _on_field(self, field_id: str) -> None:
         self._lines.look_at_project()
@@ -180,7 +186,7 @@ class WorkbenchWidget(Dock):
         state = self.state
         stack, part = self._stacks[state.step], state.part
         if state.step == "teach":
-            shown: QWidget = self.teach
+            shown: QWidget | None = self.teach
         elif part is None:
             shown = stack.widget(0)
         else:
@@ -192,7 +198,7 @@ class WorkbenchWidget(Dock):
     def _tear_off(self, torn: frozenset[Part]) -> None:
         """Give the parts windows that are to have one, and the others their place in their step."""
         for part in torn - self._windows.keys():
-            window = self._windows[part] = OwnWindow(self.viewer, PARTS[part][1], self._part(part))
+            window = self._windows[part] = OwnWindow(self.viewer, PARTS[part][1], self._part(part), self)
             window.closed.connect(lambda part=part: self.state.take_back(part))
         for part in self._windows.keys() - torn:
             del self._windows[part]

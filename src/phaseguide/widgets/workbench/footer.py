@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
 from phaseguide.widgets.qt.dock import Dock
-from phaseguide.widgets.qt.panel import rule
+from phaseguide.widgets.qt.panel import lay_out_now, rule
 from phaseguide.widgets.segment.dock import SegmentWidget
 from phaseguide.widgets.workbench.state import WorkbenchState
 
@@ -59,6 +59,7 @@ class Footer(QWidget):
     def _show(self) -> None:
         state, shown = self._state, self._state.table_shown
         self._segment.panel.fold.setVisible(shown)
+        lay_out_now(self._segment.panel)
         self.table_button.setVisible(state.part in (None, "project"))
         self.table_button.setText("▾ Phases" if shown else "▸ Phases")
         self.table_button.setToolTip(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, Signal
+from qtpy.QtCore import QEvent, QPoint, Signal
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 if TYPE_CHECKING:
@@ -24,12 +24,14 @@ class OwnWindow(QWidget):
     title : str
     dock : Dock
         The part.
+    beside : QWidget
+        The window opens to the left of it.
     """
 
     closed = Signal()
     """The dock was closed; the part wants its place in the workbench again."""
 
-    def __init__(self, viewer: ViewerModel, title: str, dock: Dock) -> None:
+    def __init__(self, viewer: ViewerModel, title: str, dock: Dock, beside: QWidget) -> None:
         super().__init__()
         self._viewer, self._docked = viewer, False
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
@@ -43,6 +45,7 @@ class OwnWindow(QWidget):
         self._frame = viewer.window.add_dock_widget(self, name=title)
         self._frame.setFloating(True)
         self._frame.resize(*SIZE)
+        self._frame.move(beside.mapToGlobal(QPoint(-SIZE[0] - 8, 0)))
 
     def bring_up(self) -> None:
         """Show the window in front, also after it was hidden."""
