@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QInputDialog
 from phaseguide.errors import PhaseguideError
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers.canvas import canvas_of
 from phaseguide.widgets.layers.edit_log import scheme_of
 from phaseguide.widgets.layers.hub import hub_of, tell
 from phaseguide.widgets.project.closing import ClosingWindow, UnsavedQuestion
@@ -21,7 +22,7 @@ from phaseguide.widgets.project.open_project import UnsavedError, open_project
 from phaseguide.widgets.project.panel import NEXT, PREVIOUS, ProjectPanel
 from phaseguide.widgets.project.rerun import Rerun
 from phaseguide.widgets.project.state import ProjectState
-from phaseguide.widgets.qt.dock import Dock, later, while_heard
+from phaseguide.widgets.qt.dock import Dock, later, listen, while_heard
 from phaseguide.widgets.qt.shortcuts import Keys, main_window
 from phaseguide.widgets.segment.known_models import known_models
 
@@ -49,6 +50,8 @@ class ProjectWidget(Dock):
         self._keys = Keys({PREVIOUS: panel.previous_button, NEXT: panel.next_button})
         self.state.take(self.opened.project)
         self._connect()
+        canvas_of(self.viewer).hold(self)
+        listen(self, canvas_of(self.viewer).chosen, self.refresh_soon)
         self._on_project()
         self._on_rescued()
 
@@ -150,8 +153,10 @@ class ProjectWidget(Dock):
         """Show the fields as they are now."""
         self.state.take(self.opened.project)
         self.panel.list.fields.show(self.state.project)
-        self.panel.list.mark(self.opened.current)
-        self.panel.show_state(self.state, self.opened.entry, len(self.rerun.due()))
+        on_canvas = self.opened.fields.on_canvas
+        self.panel.list.mark(on_canvas)
+        entry = self.opened.entry if on_canvas else None
+        self.panel.show_state(self.state, entry, len(self.rerun.due()))
         self._keys.update()
         self.pictures.make()
 
@@ -300,4 +305,5 @@ class ProjectWidget(Dock):
         self.rerun.runner.abandon()
         self.pictures.end()
         self._keys.remove()
+        canvas_of(self.viewer).let_go(self)
         self.opened.flush()

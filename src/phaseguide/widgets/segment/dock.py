@@ -283,4 +283,5 @@ class SegmentWidget(Dock):
         self.live.worker.end()
         self.weights.shut_down()
         self.tools.shut_down()
+        self.images.shut_down()
         self._keys.remove()

@@ -153,17 +153,20 @@ class Segmenting(QObject):
 
     def _finish(self, done: dict[Image, Run], seconds: float) -> None:
         image = self._state.image
+        took = f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
         try:
-            for one, run in done.items():
-                self.made_edits.emit(roles.ensure_edits_layer(self._viewer, one, run.scheme))
-            chosen = image if image in done else next(iter(done))
-            edits, scheme = roles.find_layer(self._viewer, chosen, "edits"), done[chosen].scheme
-            assert edits is not None
-            roles.select_brush(self._viewer, edits, scheme)
+            with roles.keeping_active(self._viewer):
+                for one, run in done.items():
+                    self.made_edits.emit(roles.ensure_edits_layer(self._viewer, one, run.scheme))
+            edits = None if image not in done else roles.find_layer(self._viewer, image, "edits")
+            if edits is None:  # the user works on another image by now: the brush stays away from these
+                names = ", ".join(one.name for one in done)
+                sentence = f"Segmented {names} in {took}. Choose the image to see the result."
+            else:
+                roles.select_brush(self._viewer, edits, done[image].scheme)
+                sentence = f"Segmented in {took}. To correct, just paint: the brush is on {edits.name!r}."
         except PhaseguideError as error:
             self._fail(error)
             return
-        took = f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-        sentence = f"Segmented in {took}. To correct, just paint: the brush is on {edits.name!r}."
         self._say(" ".join([sentence, *dict.fromkeys(self._notices)]))
         self.shown.emit()
