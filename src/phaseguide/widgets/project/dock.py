@@ -29,6 +29,9 @@ from phaseguide.widgets.segment.known_models import known_models
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
+
+    from phaseguide.jobs.project.thumbnails import Picture
+
 IMAGES = "Micrographs (*.tif *.tiff *.png *.jpg *.jpeg *.bmp);;All files (*)"
 
 
@@ -189,8 +192,12 @@ class ProjectWidget(Dock):
         rerun = self.rerun
         rerun.runner.progressed.connect(panel.progress.show_step)
         rerun.went_on.connect(self._on_changed)
+        rerun.begun.connect(panel.warnings.forget)
+        rerun.runner.noticed.connect(panel.warnings.add)
         rerun.said.connect(self.say)
-        rerun.warned.connect(lambda text: self.say(text, alarm=True))
+        rerun.warned.connect(lambda text: self.say(text + panel.warnings.hint(), alarm=True))
+        panel.warnings.changed.connect(self._on_warnings)
+        self.pictures.arrived.connect(self._on_picture)
         rerun.failed.connect(self.fail)
         self.pictures.due.connect(self.refresh_soon)
         self.pictures.failed.connect(self.fail)
@@ -207,6 +214,13 @@ class ProjectWidget(Dock):
         self.panel.stop_button.setEnabled(False)
         self.rerun.stop()
 
+    def _on_picture(self, picture: Picture) -> None:
+        """List what the record of a field's result tells."""
+        self.panel.warnings.show_result(picture.field_id, picture.notices)
+
+    def _on_warnings(self) -> None:
+        self.panel.list.fields.show_warnings(self.panel.warnings.log.of)
+
     def _on_running(self, running: bool) -> None:
         if running:
             self.panel.progress.begin()
@@ -220,6 +234,7 @@ class ProjectWidget(Dock):
 
     def _on_project(self) -> None:
         """Show another project, or the same with other phases."""
+        self.panel.warnings.forget(self.panel.warnings.log.places)
         self.show_models()
         self.refresh()
         later(self, self.panel.fit_width)
@@ -303,6 +318,7 @@ class ProjectWidget(Dock):
     def shut_down(self) -> None:
         """End a run under way and save; the project stays open in the viewer."""
         self.rerun.runner.abandon()
+        self.panel.progress.end()
         self.pictures.end()
         self._keys.remove()
         canvas_of(self.viewer).let_go(self)

@@ -16,6 +16,7 @@ from phaseguide.widgets.qt.panel import ScrolledPanel, button, rule, small_label
 from phaseguide.widgets.qt.plain_text import Label, one_line
 from phaseguide.widgets.qt.progress_bar import ProgressLine
 from phaseguide.widgets.qt.shortcuts import with_key
+from phaseguide.widgets.qt.warnings_fold import WarningsFold
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -74,11 +75,12 @@ class ProjectPanel(ScrolledPanel):
             "Segment the unreviewed fields that have no result of the project's model. Reviewed ones stay as they are.",
         )
         self.stop_button = button("Stop", "Stop after the field under way; those that are done are kept.")
-        self.progress = ProgressLine()
+        self.progress = ProgressLine("Project")
         self.keys_line = small_label()
         self.import_box = ImportBox(viewer, find_scheme)
         self.import_fold = Collapsible("Take over labels corrected elsewhere", self.import_box)
         self.status = small_label()
+        self.warnings = WarningsFold()
         self._lay_out()
 
     def show_project(self, project: Project | None, models: list[str]) -> None:
@@ -148,6 +150,7 @@ class ProjectPanel(ScrolledPanel):
         self._grid(column, (self.rerun_button, self.stop_button))
         column.addWidget(self.progress)
         column.addWidget(self.status)
+        column.addWidget(self.warnings)
         column.addWidget(rule())
         column.addWidget(self.keys_line)
         column.addWidget(self.import_fold)

@@ -22,6 +22,7 @@ from phaseguide.widgets.layers.layer_choice import ImageBox
 from phaseguide.widgets.qt.panel import ScrolledPanel, rule, small_label
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.progress_bar import ProgressLine
+from phaseguide.widgets.qt.warnings_fold import WarningsFold
 from phaseguide.widgets.ratio.phase_table import PhaseTable
 from phaseguide.widgets.segment.advanced import AdvancedBox
 from phaseguide.widgets.segment.base_weights import BaseWeightsPanel
@@ -89,10 +90,11 @@ class SegmentPanel(ScrolledPanel):
             "Accept keeps it, Cancel goes back."
         )
         self.decisions = DecisionBar()
-        self.progress = ProgressLine()
+        self.progress = ProgressLine("Segment")
         self.status = Label()
         self.status.setWordWrap(True)
         self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.warnings = WarningsFold()
         self.results = ResultBar()
         self.advanced = AdvancedBox(advanced)
         self._lay_out()
@@ -144,6 +146,7 @@ class SegmentPanel(ScrolledPanel):
         column.addWidget(self.decisions)
         column.addWidget(self.progress)
         column.addWidget(self.status)
+        column.addWidget(self.warnings)
         column.addWidget(rule())
         column.addWidget(self.results)
         column.addLayout(self.judging)
