@@ -114,11 +114,11 @@ class _Heading(QPushButton):
         self._text = text.replace("\n", " ")
         self._cut()
 
-    def minimumSizeHint(self) -> QSize:
-        return QSize(80, super().minimumSizeHint().height())
-
     def sizeHint(self) -> QSize:
-        return self.minimumSizeHint()
+        return QSize(80, super().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:
+        return self.sizeHint()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)
