@@ -87,13 +87,17 @@ class Rerun(QObject):
         if error is not None:
             self.failed.emit(error)
         elif self.runner.control.stopping:
-            self.said.emit(f"Stopped. What is done is kept; {left} fields are left.")
+            self.said.emit(f"Stopped. What is done is kept; {_count(left)}.")
         elif left:
-            self.warned.emit(f"{left} fields are left.")
+            self.warned.emit(f"{_count(left)}.")
         else:
             self.said.emit(ALL_DONE)
         self._opened.fields.reload_result()
         self._state.running = False
+
+
+def _count(left: int) -> str:
+    return f"{left} fields are left" if left != 1 else "1 field is left"
 
 
 def _until_stopped(events: Iterator[Any], control: Control) -> Generator[Any, None, None]:
