@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QPushButton, QVBox
 from phaseguide.jobs.plane_index import Index
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.phases import PhaseScheme
-from phaseguide.widgets.layers.identity import give_role, may_serve, role_of
+from phaseguide.widgets.layers.identity import give_role, may_serve, plain, role_of
 from phaseguide.widgets.layers.layer_choice import LayerBox
 from phaseguide.widgets.layers.planes import data_shape
 from phaseguide.widgets.layers.roles import geometry
@@ -155,9 +155,11 @@ class PromptsBox(QWidget):
 
     def _on_choice(self, kind: str, _: int) -> None:
         """Remember which boxes or points of its own the user does not want on an image."""
-        own = {layer for layer in self._find_layers(kind) if role_of(layer)}
-        self._left_out.update(own if self.layer(kind) is None else ())
-        self._left_out.discard(self.layer(kind))
+        layer = self.layer(kind)
+        if layer is None:
+            self._left_out.update(plain(one) for one in self._find_layers(kind) if role_of(one))
+        else:
+            self._left_out.discard(plain(layer))
 
     def _on_layer(self, kind: str) -> None:
         if self._watched[kind] is not None:

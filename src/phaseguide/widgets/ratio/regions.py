@@ -202,9 +202,11 @@ class RegionsBox(QWidget):
 
     def _on_choice(self, _: int) -> None:
         """Remember which regions of its own the user does not want on an image."""
-        own = {layer for layer in self._find_layers() if role_of(layer)}
-        self._left_out.update(own if self.layer is None else ())
-        self._left_out.discard(self.layer)
+        layer = self.layer
+        if layer is None:
+            self._left_out.update(plain(one) for one in self._find_layers() if role_of(one))
+        else:
+            self._left_out.discard(plain(layer))
 
     def _on_layer(self) -> None:
         before, self._watched = self._watched, self.layer
