@@ -86,7 +86,8 @@ def test_strokes_go_to_the_image_that_is_seen(beside: Any, viewer: Any, tmp_path
     stroke(edits, [tuple(map(float, point)) for point in points])
     settled(dock, qtbot)
     assert not viewer.layers["loose edits"].data.any()
-    assert Project.open(tmp_path / "heat treatment").read_edits("steel0").any()
+    stored = Project.open(tmp_path / "heat treatment").read_edits("steel0")
+    assert stored is not None and stored.any()
 
 
 def test_the_loose_image_comes_back_with_the_end_of_the_project(beside: Any, viewer: Any, qtbot: Any) -> None:
