@@ -183,6 +183,16 @@ def test_layers_come_back_with_a_layer_that_was_out_of_the_viewer(viewer: Any, t
     assert seen(viewer) == ALL_OF["a"]
 
 
+def test_what_comes_late_for_another_image_is_seen_when_that_is_chosen(viewer: Any, two: Any) -> None:
+    viewer.layers["a phases"].visible = True
+    viewer.layers["b phases"].visible = False
+    for name in ("a phases", "b phases"):
+        canvas_of(viewer).bring_up(viewer.layers[name])
+    assert seen(viewer) == ALL_OF["b"]
+    select(viewer, "a")
+    assert seen(viewer) == ALL_OF["a"]
+
+
 def test_lent_layers_are_left_alone_and_then_as_they_were(viewer: Any, two: Any) -> None:
     canvas, before = canvas_of(viewer), seen(viewer)
     lent = canvas.lend()

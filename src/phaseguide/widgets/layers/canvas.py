@@ -88,6 +88,14 @@ class Canvas:
         self._move_selection(viewer)
         tell(self.chosen, image)
 
+    def bring_up(self, layer: Layer) -> None:
+        """Show a layer that the program has something new in; that of another image, once its image is chosen."""
+        layer = plain(layer)
+        self._by_hand.discard(layer)
+        if not layer.visible:
+            self._hidden.add(layer)
+        self._settle()
+
     def lend(self) -> list[tuple[Layer, bool]]:
         """Leave every layer alone until `take_back`; return all, and whether each is shown with its image."""
         viewer = self._viewer()
