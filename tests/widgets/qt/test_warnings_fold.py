@@ -25,7 +25,7 @@ def fold(qapp: Any) -> Iterator[WarningsFold]:
 
 
 def lines(fold: WarningsFold) -> list[str]:
-    return fold.text.toPlainText().splitlines()
+    return [line.removeprefix("• ") for line in fold.text.toPlainText().splitlines()]
 
 
 def test_it_is_there_only_with_something_to_say(fold: WarningsFold) -> None:

@@ -91,7 +91,7 @@ class WarningsFold(QWidget):
 
     def _show(self) -> None:
         entries = self.log.entries
-        text = shown("\n".join(one.line(NAMED) for one in entries))
+        text = shown("\n".join(f"• {one.line(NAMED)}" for one in entries))
         mark = "▼" if self.heading.isChecked() else "▶"
         newest = "" if not entries or self.heading.isChecked() else f": {entries[-1].line(1)}"
         self.heading.say(f"{mark}  ⚠ Warnings ({len(entries)}){newest}")
