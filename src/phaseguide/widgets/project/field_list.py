@@ -208,7 +208,7 @@ class FieldDelegate(QStyledItemDelegate):
         if row.warnings:
             mark = f"{WARNED} {len(row.warnings)}"
             width = painter.fontMetrics().horizontalAdvance(mark) + MARGIN
-            _write(painter, title, mark, QColor(FLAG), option.font, Qt.AlignmentFlag.AlignRight)
+            _write(painter, title, mark, ink, option.font, Qt.AlignmentFlag.AlignRight)
             title = title.adjusted(0, 0, -width, 0)
         _write(painter, title, row.title, ink, bold)
         state = STATE_COLOURS.get(row.entry.state)
