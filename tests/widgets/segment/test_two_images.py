@@ -135,3 +135,23 @@ def test_what_is_to_be_known_of_a_result_is_listed_once(
     choose(two, "one", qtbot)
     assert warned in fold.log.of("two"), "it stays findable"
     assert viewer.layers["one"].data.shape == SHAPE
+
+
+def test_regions_go_with_the_image_that_they_were_drawn_on(two: Any, viewer: Any, qtbot: Any) -> None:
+    told: list[bool] = []
+    regions = two.tools.regions
+    choose(two, "one", qtbot)
+    regions.draw()
+    layer = viewer.layers["one regions"]
+    layer.add([[10, 10], [10, 60], [60, 60]], shape_type="polygon")
+    regions.changed.connect(lambda: told.append(True))
+    choose(two, "two", qtbot)
+    assert regions.layer is None and not layer.visible and not regions.blocks
+    choose(two, "one", qtbot)
+    assert regions.layer is layer and layer.visible and len(regions.blocks) == 1
+    assert not told, "nobody has changed anything"
+    qtbot.keyClick(regions.layer_box, Qt.Key.Key_Home)
+    assert regions.layer is None and told
+    for name in ("two", "one"):
+        choose(two, name, qtbot)
+    assert regions.layer is None, "the user does not want them"
