@@ -40,9 +40,23 @@ class Progress:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something the user should know although the work goes on (a fall-back, a doubt)."""
+    """Something the user should know although the work goes on (a fall-back, a doubt).
+
+    Attributes
+    ----------
+    message : str
+        A sentence.
+    where : str
+        Name of the field or plane that it is about; "" if it is about all.
+    """
 
     message: str
+    where: str = ""
+
+    @property
+    def text(self) -> str:
+        """The sentence, with the name of what it is about before it."""
+        return f"{self.where}: {self.message}" if self.where else self.message
 
 
 @dataclass(frozen=True)

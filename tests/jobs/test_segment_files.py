@@ -330,11 +330,9 @@ def test_what_a_file_holds_besides_is_told_and_recorded(tmp_path: Path) -> None:
     model = load_model(tiny_model(tmp_path, "none"))
     paths = [tmp_path / "plain.tif", tmp_path / "stack.tif"]
     events = list(segment_files(paths, model, Request(), tmp_path / "out", BatchOptions(device="cpu")))
-    told = [event.message for event in events if isinstance(event, Notice)]
+    told = [event for event in events if isinstance(event, Notice)]
     for path in paths:
-        assert any(
-            message.startswith(f"{path.name}: ") and "page 1 (16 x 11 px)" in message for message in told
-        )
+        assert any(one.where == path.name and "page 1 (16 x 11 px)" in one.message for one in told)
         record = json.loads((tmp_path / "out" / f"{path.stem}.json").read_text(encoding="utf-8"))
         assert record["image"]["height"] == 64
         assert any("page 1 (16 x 11 px)" in notice for notice in record["notices"])

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from phaseguide.segmentation.session import Session
     from phaseguide.segmentation.specimen import FieldDone
 
-KEPT = "What the network saw in this image was kept, so it was not encoded again."
-
 
 @dataclass(frozen=True)
 class Plane:
@@ -82,11 +80,12 @@ class DeviceFound:
 
 @dataclass(frozen=True)
 class PlaneDone:
-    """One plane is finished."""
+    """One plane is finished; ``was_encoded`` tells that what the network saw in it was kept from before."""
 
     index: Index
     result: PlaneResult
     image: Hashable = None
+    was_encoded: bool = False
 
 
 @dataclass(frozen=True)
@@ -213,7 +212,7 @@ class _Run:
     def tell(self, number: int, event: Progress | Notice) -> Progress | Notice:
         """Say how far the job is, and how long it will take."""
         if isinstance(event, Notice):
-            return event
+            return replace(event, where=self.job.planes[number].name)
         now, count = time.monotonic(), len(self.fields)
         if event.stage != self.stage:
             self.stage, self.stage_begun = event.stage, now
@@ -235,17 +234,19 @@ class _Run:
         plane, session = self.job.planes[done.index], done.session
         if self.encoded:
             self.store.remember_pace(session, self.job.options, time.monotonic() - self.begun)
-        elif self.kept:
-            yield Notice(KEPT)
         self.store.place((plane.image, plane.index), session)
         if session.device.kind != self.kind and not self.job.specimen:
             self.store.forget()  # it fell back, and took the shared network along
         if not self.job.specimen:
-            yield from map(Notice, done.segmentation.notices)
+            for message in done.segmentation.notices:
+                yield Notice(message, plane.name)
         request = replace(self.job.request, scope="specimen" if self.job.specimen else "field")
         made = provenance(plane, session, request, self.job.options, self.job.source)
         yield PlaneDone(
-            plane.index, PlaneResult(done.segmentation, made, self.edits[done.index]), plane.image
+            plane.index,
+            PlaneResult(done.segmentation, made, self.edits[done.index]),
+            plane.image,
+            was_encoded=self.kept and not self.encoded,
         )
 
     def _open(self, number: int) -> Session:

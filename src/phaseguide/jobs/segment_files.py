@@ -219,7 +219,7 @@ def _save(
     about_file = file_notices(micrograph, options)
     whole = replace(whole, notices=(*about_file, *whole.notices))
     for message in whole.notices:
-        yield Notice(f"{path.name}: {message}")
+        yield Notice(message, path.name)
     about = (model, path, micrograph.data, micrograph.pixel_size_um)
     extras: dict[str, Any] = {
         "image_sha256": micrograph.sha256,

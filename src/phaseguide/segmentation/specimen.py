@@ -134,7 +134,7 @@ def segment_fields(
 def teller(
     fields: Sequence[Field], stage: Callable[[int], str], first: int = 0, total: int | None = None
 ) -> Tell:
-    """Tell the place of a field among all, and put its name before what it has to say.
+    """Tell the place of a field among all, and say of which field a notice is.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def teller(
 
     def tell(index: int, event: Progress | Notice) -> Progress | Notice:
         if isinstance(event, Notice):
-            return Notice(f"{fields[index].name}: {event.message}")
+            return replace(event, where=fields[index].name)
         return event if steps == 1 else Progress(stage(index), first + index, steps)
 
     return tell

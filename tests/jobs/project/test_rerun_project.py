@@ -64,7 +64,7 @@ def test_what_is_left_out_of_a_file_is_told_and_recorded(ready: Project, tmp_pat
         file.write(tiny_image(5, (64, 96)))
     entry = ready.add_field(path)
     events = list(rerun(ready, [entry.id], device="cpu"))
-    told = [event.message for event in events if isinstance(event, Notice) and "preview" in event.message]
+    told = [event.message for event in events if isinstance(event, Notice) and "preview" in event.text]
     result = ready.field(entry.id).result
     assert result is not None and told
     record = json.loads((ready.folder / result.record).read_text())
@@ -88,7 +88,7 @@ def test_a_field_that_fails_does_not_stop_the_others(ready: Project, images: lis
     events = list(rerun(ready, device="cpu"))
     outcome = events[-1].result  # type: ignore[union-attr]
     assert [entry.id for entry in outcome.done] == ["steel-1"] and list(outcome.failed) == ["steel-0"]
-    assert any(isinstance(e, Notice) and "steel-0" in e.message and "checksum" in e.message for e in events)
+    assert any(isinstance(e, Notice) and e.where == "steel-0" and "checksum" in e.message for e in events)
 
 
 def test_a_frozen_field_is_not_run_even_when_it_is_named(ready: Project) -> None:

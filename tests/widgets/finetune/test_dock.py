@@ -330,7 +330,8 @@ def test_full_disk_is_said_and_the_run_goes_on(
     (data_dir / "training").write_text("a file where a folder should be", encoding="utf-8")
     paint_bands(viewer, image, dock.panel.scheme())
     run(dock, qtbot)
-    assert "could not be resumed" in dock.panel.status.text()
+    assert "could not be resumed" in dock.panel.warnings.text.toPlainText()
+    assert "See Warnings (1)" in dock.panel.status.text()
 
 
 def test_a_new_model_with_its_own_phases(

@@ -43,7 +43,7 @@ def test_each_kind_of_event_has_its_signal(runner: TaskRunner, told: list[Any], 
         runner.start(work)
         assert runner.running
     assert told == [
-        ("progressed", STEP), ("noticed", "a word"), ("happened", "anything else"), ("ended", 7, None),
+        ("progressed", STEP), ("noticed", Notice("a word")), ("happened", "anything else"), ("ended", 7, None),
     ]  # fmt: skip
     assert not runner.running
 

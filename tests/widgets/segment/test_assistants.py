@@ -70,7 +70,7 @@ def test_an_estimate_that_is_fed_back_waits_for_segment_and_tells_its_rounds(
     segment()
     result = widget.panel.table.result
     assert result.mode == "conditioned" and result.found.estimator == "autoregressive"
-    assert f"{result.found.rounds} round" in widget.panel.status.text()
+    assert f"{result.found.rounds} round" in widget.panel.warnings.text.toPlainText()
     widget.tools.ratio.auto_wanted.emit("prior-shift")
     settled(widget, qtbot)
     qtbot.waitUntil(lambda: widget.panel.table.result.found.estimator == "prior-shift", timeout=WAIT)

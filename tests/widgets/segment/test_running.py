@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt, QTimer
 
+from phaseguide.errors import MicrographError, PhaseguideError
 from phaseguide.events import Progress
 from widget_helpers import micrograph
 from workbench_helpers import close_workbench
@@ -33,12 +34,15 @@ class Held:
         from phaseguide.segmentation.session import Session
 
         self._begun, self._may_end, self._changed = 0, 0.0, threading.Event()
+        self.error: PhaseguideError | None = None
         quick = Session.segment
 
         def segment(session: Any, request: Any) -> Iterator[Any]:
             self._begun += 1
             mine, step = self._begun, 0
             while mine > self._may_end:
+                if self.error is not None:
+                    raise self.error
                 yield Progress("Encoding the image", min(step, STEPS - 1), STEPS)
                 step += 1
                 self._changed.wait(0.015)
@@ -80,6 +84,25 @@ def test_progress_tells_stage_and_time_left(running: Any, held: Held, qtbot: Any
     held.let(math.inf)
     qtbot.waitUntil(lambda: not running.runner.running, timeout=20_000)
     assert bar.isHidden()
+
+
+@pytest.mark.parametrize("end", ["stop", "error", "close"])
+def test_the_activity_dock_tells_of_a_run_until_it_ends(
+    running: Any, viewer: Any, held: Held, qtbot: Any, told: list[str], end: str
+) -> None:
+    from napari.utils.progress import progress
+
+    def lines() -> list[str]:
+        return [line.desc for line in progress._all_instances]
+
+    qtbot.waitUntil(lambda: any(line.startswith("Segment: Encoding the image") for line in lines()))
+    if end == "stop":
+        qtbot.mouseClick(running.panel.stop_button, Qt.MouseButton.LeftButton)
+    elif end == "error":
+        held.error = MicrographError("steel: cannot be read any more. Open it again.")
+    else:
+        viewer.window.remove_dock_widget(running)
+    qtbot.waitUntil(lambda: not lines())
 
 
 def test_stop(running: Any, viewer: Any, held: Held, qtbot: Any) -> None:

@@ -76,7 +76,8 @@ def test_a_field_that_cannot_be_segmented_is_left_out(
     type_into(qtbot, widget.panel.table.boxes[1], "45")
     segment()
     assert "good phases" in viewer.layers and "black phases" not in viewer.layers
-    assert "Left out: black" in widget.panel.status.text()
+    assert "Left out: black" in widget.panel.warnings.text.toPlainText()
+    assert "See Warnings" in widget.panel.status.text()
 
 
 def test_edits_count_in_every_field(widget: Any, viewer: Any, qtbot: Any, segment: Any) -> None:

@@ -37,7 +37,7 @@ def draw(events: Iterator[Any], on_event: Callable[[Any, Console], None] | None 
                 if isinstance(event, Progress):
                     task = _show(bars, task, event)
                 elif isinstance(event, Notice):
-                    console.print(event.message, style="yellow", soft_wrap=True)
+                    console.print(event.text, style="yellow", soft_wrap=True)
                 elif isinstance(event, Finished):
                     result = event.result
                 elif on_event is not None:

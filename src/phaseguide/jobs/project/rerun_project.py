@@ -103,7 +103,7 @@ def rerun(
                 done.append(event.entry)
             elif isinstance(event, FieldFailed):
                 failed[ids[event.index]] = event.error
-                event = Notice(f"{ids[event.index]}: {event.error}")
+                event = Notice(str(event.error), ids[event.index])
             yield event
     yield Finished(Rerun(tuple(done), failed))
 
@@ -168,5 +168,5 @@ class _Run:
             file_notices(micrograph, self.options),
         )
         for message in made.told(done.segmentation).notices:
-            yield Notice(f"{self.entry.id}: {message}")
+            yield Notice(message, self.entry.id)
         yield Segmented(write_result(self.project, self.entry.id, done.segmentation, made, micrograph))

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phaseguide.errors import PhaseguideError
+from phaseguide.files.json_files import read_json
 from phaseguide.labels import Map, area_shares, overlay
 from phaseguide.phases import PhaseScheme
 
 if TYPE_CHECKING:
     from phaseguide.projects.project import Project
+    from phaseguide.projects.schema import FieldEntry
 
 LARGEST = (96, 72)
 """Width and height that a picture fits into, in px."""
@@ -35,6 +37,8 @@ class Picture:
         Share of the field that was painted, in [0, 1].
     problem : str
         Why the field cannot be read; empty if it can.
+    notices : tuple of str
+        What the record of its result tells.
     """
 
     field_id: str
@@ -42,6 +46,7 @@ class Picture:
     shares: tuple[float, ...] | None
     edited: float
     problem: str = ""
+    notices: tuple[str, ...] = ()
 
 
 def make_pictures(
@@ -76,7 +81,20 @@ def _make(project: Project, field_id: str, known: dict[str, NDArray[Any]]) -> Pi
     small = None if shown is None else smaller(shown)
     if small is None or small.shape != image.shape[:2]:
         small = np.zeros(image.shape[:2], dtype=np.uint8)
-    return Picture(field_id, overlay_image(image, small, scheme), shares, edited)
+    return Picture(
+        field_id, overlay_image(image, small, scheme), shares, edited, notices=_notices(project, entry)
+    )
+
+
+def _notices(project: Project, entry: FieldEntry) -> tuple[str, ...]:
+    """Read what the record of a field's result tells; a record that cannot be read tells nothing."""
+    if entry.result is None:
+        return ()
+    try:
+        told = read_json(project.folder / entry.result.record).get("notices", ())
+    except (OSError, ValueError, AttributeError):
+        return ()
+    return tuple(str(one) for one in told) if isinstance(told, list) else ()
 
 
 def smaller(image: NDArray[Any]) -> NDArray[Any]:

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from phaseguide.events import Progress
+from phaseguide.events import Notice, Progress
 from phaseguide.widgets.qt.progress_bar import duration
 
 if TYPE_CHECKING:
@@ -79,6 +79,6 @@ class Clock:
         return replace(event, total=max(1, event.total), seconds_left=left)
 
 
-def to_be_repeated(notices: list[str]) -> list[str]:
-    """Notices that still matter when a run is over: fall-backs, and not how it went on."""
-    return [n for n in dict.fromkeys(notices) if not n.startswith("Going on after epoch")]
+def is_warning(notice: Notice) -> bool:
+    """Whether a notice still matters when a run is over: a fall-back, and not how it went on."""
+    return not notice.message.startswith("Going on after epoch")

@@ -8,12 +8,12 @@ from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
 
 from phaseguide.errors import PhaseguideError
-from phaseguide.events import Progress
+from phaseguide.events import Notice, Progress
 from phaseguide.jobs.finetune import Started, run_finetune
 from phaseguide.jobs.finetune_start import FinetuneJob
 from phaseguide.jobs.interrupted import Unfinished, discard_run, find_unfinished, read_run
 from phaseguide.jobs.keep_model import Outcome
-from phaseguide.widgets.finetune.clock import Clock, to_be_repeated
+from phaseguide.widgets.finetune.clock import Clock, is_warning
 from phaseguide.widgets.finetune.next_places import NextPlaces, places_finder
 from phaseguide.widgets.finetune.outcome import FinetuneOutcome
 from phaseguide.widgets.finetune.panel import FinetunePanel
@@ -63,7 +63,6 @@ class FinetuneWidget(Dock):
         self._field, self._clock = FieldOnShow(), Clock()
         self._job: FinetuneJob | None = None
         self._start: LoadedModel | None = None
-        self._notices: list[str] = []
         self._used: dict[Any, Image] = {}
         self._view = QTimer(self)
         self._view.setInterval(VIEW_MS)
@@ -130,7 +129,8 @@ class FinetuneWidget(Dock):
     def _begin(self, job: FinetuneJob) -> None:
         self.results.forget()
         self.setup.drop()
-        self._job, self._start, self._notices = job, None, []
+        self._job, self._start = job, None
+        self.panel.warnings.forget(self.panel.warnings.log.places)
         self.panel.resume_part.hide()
         self._clock.begin(job.config.minutes * 60)
         self.panel.curves.begin()
@@ -152,9 +152,11 @@ class FinetuneWidget(Dock):
     def _on_progress(self, event: Progress) -> None:
         self.panel.progress.show_step(self._clock.step(event))
 
-    def _on_notice(self, message: str) -> None:
-        self._notices.append(message)
-        self.say(message)
+    def _on_notice(self, notice: Notice) -> None:
+        if is_warning(notice):
+            self.panel.warnings.add(notice)
+        else:
+            self.say(notice.text)
 
     def _on_event(self, event: Any) -> None:
         from phaseguide.finetuning.events import Preview
@@ -199,8 +201,7 @@ class FinetuneWidget(Dock):
             self.results.show(Outcome(result, self._job, self._start))
             before = None if result.before is None else result.before.dice_mean
             self.panel.curves.show_history(result.history, before)
-            told = to_be_repeated(self._notices)
-            self.say(" ".join([*told, "Compare, then keep the new model or go back."]))
+            self.say(f"Compare, then keep the new model or go back.{self.panel.warnings.hint()}")
         self.find_unfinished()
         self.setup.refresh_soon()
         later(self, self.panel.fit_width)

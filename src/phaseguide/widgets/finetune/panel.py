@@ -30,6 +30,7 @@ from phaseguide.widgets.qt.panel import ScrolledPanel, rule, small_label
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.progress_bar import ProgressLine
 from phaseguide.widgets.qt.status_line import StatusLine
+from phaseguide.widgets.qt.warnings_fold import WarningsFold
 from phaseguide.widgets.segment.model_choice import ModelBox
 
 if TYPE_CHECKING:
@@ -93,8 +94,9 @@ class FinetunePanel(ScrolledPanel):
         self.preview_check = QCheckBox("Preview of the field on show")
         self.preview_check.setChecked(True)
         self.preview_check.setToolTip("While it learns, what the model sees now, in a layer of its own.")
-        self.progress = ProgressLine()
+        self.progress = ProgressLine("Fine-tune")
         self.status = StatusLine()
+        self.warnings = WarningsFold()
         self.curves = Curves()
         self.curves_fold = Collapsible("Curves", self.curves)
         self.result = FinetuneResultBox(viewer)
@@ -151,6 +153,7 @@ class FinetunePanel(ScrolledPanel):
         buttons.addWidget(self.pause_button, 1)
         buttons.addWidget(self.stop_button, 1)
         column.addWidget(self.preview_check)
+        column.addWidget(self.warnings)
         column.addWidget(self.curves_fold)
         column.addWidget(self.result)
         column.addWidget(rule())

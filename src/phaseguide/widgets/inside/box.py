@@ -63,7 +63,7 @@ class InsideBox(QWidget):
         self.button.setToolTip(TIP)
         self.stop_button.setToolTip("Stop after the block under way; layers stay as they are.")
         self.stop_button.setEnabled(False)
-        self.progress = ProgressLine()
+        self.progress = ProgressLine("Look inside")
         self.answer = AnswerLabel()
         self.beside = QCheckBox("Base encoder beside the image")
         self.beside.setToolTip(
@@ -84,7 +84,7 @@ class InsideBox(QWidget):
         self.stop_button.clicked.connect(self.stop)
         self.beside.toggled.connect(self._on_beside)
         self.runner.progressed.connect(self._on_progress)
-        self.runner.noticed.connect(self.answer.say)
+        self.runner.noticed.connect(lambda notice: self.answer.say(notice.text))
         self.runner.ended.connect(self._on_ended)
         listen(self, viewer.dims.events.current_step, self.describe)
         listen(self, viewer.layers.selection.events.active, self.describe)

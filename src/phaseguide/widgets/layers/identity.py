@@ -62,6 +62,11 @@ def holds(layer: Layer, role: str, image: Image) -> bool:
     return role_of(layer) == role and belongs_to(layer, image)
 
 
+def may_serve(layer: Layer, role: str, image: Image | None) -> bool:
+    """Whether a layer can be taken for a role of an image: it holds that, or no role at all."""
+    return not role_of(layer) or (image is not None and holds(layer, role, image))
+
+
 def image_of(viewer: ViewerModel, layer: Layer) -> Image | None:
     """Return the image layer that a layer holds a role for, or None."""
     from napari.layers import Image

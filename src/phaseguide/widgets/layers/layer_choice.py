@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox
 
+from phaseguide.widgets.layers.canvas import canvas_of
 from phaseguide.widgets.layers.roles import micrographs
 from phaseguide.widgets.qt.dock import listen
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Layer
+    from napari.layers import Image, Layer
 
 
 class LayerBox(QComboBox):
@@ -80,15 +81,15 @@ class LayerBox(QComboBox):
 
 
 class ImageBox(LayerBox):
-    """The micrographs of a viewer; it follows the image layer that the user selects."""
+    """The micrographs of a viewer; it follows the image that owns the canvas."""
 
     def __init__(self, viewer: ViewerModel) -> None:
-        tip = "The micrograph. It follows the image layer that you select in the layer list."
+        tip = "The micrograph. It follows the image that you select in the layer list, by itself or by a layer on it."
         super().__init__(viewer, lambda: micrographs(viewer), tip)
-        listen(self, viewer.layers.selection.events.active, self._follow)
-        self._follow()
+        canvas = canvas_of(viewer)
+        listen(self, canvas.chosen, self._follow)
+        self._follow(canvas.owner)
 
-    def _follow(self, event: Any = None) -> None:
-        active = self._viewer.layers.selection.active
-        if active is not None:
-            self.choose(active)
+    def _follow(self, image: Image | None) -> None:
+        if image is not None:
+            self.choose(image)

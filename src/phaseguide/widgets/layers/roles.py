@@ -28,6 +28,8 @@ MICROMETRE = "µm"
 
 TRANSFORM = ("scale", "translate", "rotate", "shear", "affine")
 
+_keeping: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+
 
 def micrographs(viewer: ViewerModel) -> list[Image]:
     """Image layers that the user may segment: none that the program made, or wrote the file of."""
@@ -51,10 +53,19 @@ def find_layer(viewer: ViewerModel, image: Image, role: str) -> Labels | None:
 @contextmanager
 def keeping_active(viewer: ViewerModel) -> Iterator[None]:
     """Leave the selected layer what it is while others come and go: the brush stays where it was."""
-    active = viewer.layers.selection.active
-    yield
-    if active is not None and active in viewer.layers:
-        viewer.layers.selection.active = active
+    active, real = viewer.layers.selection.active, plain(viewer)
+    _keeping[real] = _keeping.get(real, 0) + 1
+    try:
+        yield
+        if active is not None and active in viewer.layers:
+            viewer.layers.selection.active = active
+    finally:
+        _keeping[real] -= 1
+
+
+def is_keeping_active(viewer: ViewerModel) -> bool:
+    """Whether layers come and go in `keeping_active`: what is selected meanwhile was not chosen by anybody."""
+    return _keeping.get(plain(viewer), 0) > 0
 
 
 def is_result(layer: Labels) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phaseguide.jobs.plane_index import Index
+from phaseguide.widgets.layers.canvas import canvas_of
 from phaseguide.widgets.layers.identity import give_role, role_of
 from phaseguide.widgets.layers.planes import data_shape
 
@@ -43,14 +44,15 @@ class PointMarker:
         self._pixel = (0, 0)
         self._cross: Any = None
         camera, selection = viewer.scene.camera, viewer.layers.selection
-        self._visible = [(layer, layer.visible) for layer in viewer.layers]
+        self._seen: list[tuple[Any, bool]] = []
         self._selected, self._active = set(selection), selection.active
         self._camera = (viewer.dims.ndisplay, tuple(camera.angles), tuple(camera.center), camera.zoom)
         self._step = tuple(viewer.dims.current_step)
 
     def begin(self) -> None:
         """Hide all but the image and come close to it."""
-        for layer, _ in self._visible:
+        self._seen = canvas_of(self._viewer).lend()
+        for layer, _ in self._seen:
             layer.visible = layer.unique_id == self._image.unique_id
         self._viewer.dims.ndisplay = 2
         shorter = min(data_shape(self._image)[-2:])
@@ -75,9 +77,7 @@ class PointMarker:
         if self._cross is not None and self._cross in viewer.layers:
             viewer.layers.remove(self._cross)
         self._cross = None
-        for layer, visible in self._visible:
-            if layer in viewer.layers:
-                layer.visible = visible
+        canvas_of(viewer).take_back(self._seen)
         there = [layer for layer in self._selected if layer in viewer.layers]
         viewer.layers.selection.active = self._active if self._active in there else None
         viewer.layers.selection.update(there)

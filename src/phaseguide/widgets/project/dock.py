@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QInputDialog
 from phaseguide.errors import PhaseguideError
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers.canvas import canvas_of
 from phaseguide.widgets.layers.edit_log import scheme_of
 from phaseguide.widgets.layers.hub import hub_of, tell
 from phaseguide.widgets.project.closing import ClosingWindow, UnsavedQuestion
@@ -21,13 +22,16 @@ from phaseguide.widgets.project.open_project import UnsavedError, open_project
 from phaseguide.widgets.project.panel import NEXT, PREVIOUS, ProjectPanel
 from phaseguide.widgets.project.rerun import Rerun
 from phaseguide.widgets.project.state import ProjectState
-from phaseguide.widgets.qt.dock import Dock, later, while_heard
+from phaseguide.widgets.qt.dock import Dock, later, listen, while_heard
 from phaseguide.widgets.qt.shortcuts import Keys, main_window
 from phaseguide.widgets.segment.known_models import known_models
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
+
+    from phaseguide.jobs.project.thumbnails import Picture
+
 IMAGES = "Micrographs (*.tif *.tiff *.png *.jpg *.jpeg *.bmp);;All files (*)"
 
 
@@ -49,6 +53,8 @@ class ProjectWidget(Dock):
         self._keys = Keys({PREVIOUS: panel.previous_button, NEXT: panel.next_button})
         self.state.take(self.opened.project)
         self._connect()
+        canvas_of(self.viewer).hold(self)
+        listen(self, canvas_of(self.viewer).chosen, self.refresh_soon)
         self._on_project()
         self._on_rescued()
 
@@ -143,8 +149,10 @@ class ProjectWidget(Dock):
         """Show the fields as they are now."""
         self.state.take(self.opened.project)
         self.panel.list.fields.show(self.state.project)
-        self.panel.list.mark(self.opened.current)
-        self.panel.show_state(self.state, self.opened.entry, len(self.rerun.due()))
+        on_canvas = self.opened.fields.on_canvas
+        self.panel.list.mark(on_canvas)
+        entry = self.opened.entry if on_canvas else None
+        self.panel.show_state(self.state, entry, len(self.rerun.due()))
         self._keys.update()
         self.pictures.make()
 
@@ -177,8 +185,12 @@ class ProjectWidget(Dock):
         rerun = self.rerun
         rerun.runner.progressed.connect(panel.progress.show_step)
         rerun.went_on.connect(self._on_changed)
+        rerun.begun.connect(panel.warnings.forget)
+        rerun.runner.noticed.connect(panel.warnings.add)
         rerun.said.connect(self.say)
-        rerun.warned.connect(lambda text: self.say(text, alarm=True))
+        rerun.warned.connect(lambda text: self.say(text + panel.warnings.hint(), alarm=True))
+        panel.warnings.changed.connect(self._on_warnings)
+        self.pictures.arrived.connect(self._on_picture)
         rerun.failed.connect(self.fail)
         self.pictures.due.connect(self.refresh_soon)
         self.pictures.failed.connect(self.fail)
@@ -195,6 +207,13 @@ class ProjectWidget(Dock):
         self.panel.stop_button.setEnabled(False)
         self.rerun.stop()
 
+    def _on_picture(self, picture: Picture) -> None:
+        """List what the record of a field's result tells."""
+        self.panel.warnings.show_result(picture.field_id, picture.notices)
+
+    def _on_warnings(self) -> None:
+        self.panel.list.fields.show_warnings(self.panel.warnings.log.of)
+
     def _on_running(self, running: bool) -> None:
         if running:
             self.panel.progress.begin()
@@ -208,6 +227,7 @@ class ProjectWidget(Dock):
 
     def _on_project(self) -> None:
         """Show another project, or the same with other phases."""
+        self.panel.warnings.forget(self.panel.warnings.log.places)
         self.show_models()
         self.refresh()
         later(self, self.panel.fit_width)
@@ -291,6 +311,8 @@ class ProjectWidget(Dock):
     def shut_down(self) -> None:
         """End a run under way and save; the project stays open in the viewer."""
         self.rerun.runner.abandon()
+        self.panel.progress.end()
         self.pictures.end()
         self._keys.remove()
+        canvas_of(self.viewer).let_go(self)
         self.opened.flush()

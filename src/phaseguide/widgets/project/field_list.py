@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ Index = QModelIndex | QPersistentModelIndex
 ROLE = Qt.ItemDataRole.UserRole
 STATE_COLOURS = {"reviewed": "#30a46c", "rejected": "#e5484d"}
 FLAG = "#f5a623"
+WARNED = "⚠"
 MARGIN = 5
 LEFT = Qt.AlignmentFlag.AlignLeft
 LOWEST = 110
@@ -40,11 +42,14 @@ class FieldRow:
         Segmented by another model than the project's.
     picture : Picture or None
         None while it is being made.
+    warnings : tuple of str
+        What is to be known of its result, or of why it has none.
     """
 
     entry: FieldEntry
     stale: bool
     picture: Picture | None
+    warnings: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -87,7 +92,8 @@ class FieldRow:
         version = (
             f"model {self.version}{' (not the current one)' if self.stale else ''}" if self.version else ""
         )
-        parts = (self.title, self.state, self.problem or self.areas(scheme), version)
+        warned = f"warnings: {len(self.warnings)}" if self.warnings else ""
+        parts = (self.title, self.state, self.problem or self.areas(scheme), version, warned)
         return "; ".join(part for part in parts if part)
 
     def tip(self, scheme: PhaseScheme) -> str:
@@ -95,7 +101,8 @@ class FieldRow:
         constrained = self.entry.result is not None and self.entry.result.constrained
         painted = f"{self.picture.edited * 100:.2f} % painted" if self.picture is not None else ""
         note = f"Area %: {CONSTRAINED}." if constrained else ""
-        return "\n".join(part for part in (*self.text(scheme).split("; "), painted, note) if part)
+        warned = [f"{WARNED} {message}" for message in self.warnings]
+        return "\n".join(part for part in (*self.text(scheme).split("; "), painted, note, *warned) if part)
 
 
 def short(version: str) -> str:
@@ -111,13 +118,17 @@ class FieldModel(QAbstractListModel):
         self.rows: list[FieldRow] = []
         self.scheme: PhaseScheme | None = None
         self._pictures: dict[str, Picture] = {}
+        self._warnings_of: Callable[[str], tuple[str, ...]] = lambda _: ()
 
     def show(self, project: Project | None) -> None:
         """Take over the fields as they are now; pictures stay."""
         rows = []
         if project is not None:
             stale = {entry.id for entry in project.stale_fields()}
-            rows = [FieldRow(e, e.id in stale, self._pictures.get(e.id)) for e in project.fields]
+            rows = [
+                FieldRow(e, e.id in stale, self._pictures.get(e.id), self._warnings_of(e.id))
+                for e in project.fields
+            ]
         scheme = None if project is None else project.scheme
         if [row.entry.id for row in rows] == [row.entry.id for row in self.rows] and scheme == self.scheme:
             self.rows = rows
@@ -137,7 +148,15 @@ class FieldModel(QAbstractListModel):
         self._pictures[picture.field_id] = picture
         for number, row in enumerate(self.rows):
             if row.entry.id == picture.field_id:
-                self.rows[number] = FieldRow(row.entry, row.stale, picture)
+                self.rows[number] = replace(row, picture=picture)
+                self.dataChanged.emit(self.index(number), self.index(number))
+
+    def show_warnings(self, warnings_of: Callable[[str], tuple[str, ...]]) -> None:
+        """Mark the fields of which something was warned; the function gives the sentences, by the field's id."""
+        self._warnings_of = warnings_of
+        for number, row in enumerate(self.rows):
+            if row.warnings != (now := warnings_of(row.entry.id)):
+                self.rows[number] = replace(row, warnings=now)
                 self.dataChanged.emit(self.index(number), self.index(number))
 
     def row_of(self, field_id: str) -> int:
@@ -185,7 +204,13 @@ class FieldDelegate(QStyledItemDelegate):
         lines = [QRect(text.left(), text.top() + n * line, text.width(), line) for n in range(4)]
         bold = QFont(option.font)
         bold.setBold(True)
-        _write(painter, lines[0], row.title, ink, bold)
+        title = lines[0]
+        if row.warnings:
+            mark = f"{WARNED} {len(row.warnings)}"
+            width = painter.fontMetrics().horizontalAdvance(mark) + MARGIN
+            _write(painter, title, mark, ink, option.font, Qt.AlignmentFlag.AlignRight)
+            title = title.adjusted(0, 0, -width, 0)
+        _write(painter, title, row.title, ink, bold)
         state = STATE_COLOURS.get(row.entry.state)
         _write(painter, lines[1], row.state, ink if state is None else QColor(state), option.font)
         if row.version:

@@ -23,7 +23,7 @@ REST_MS = 1500
 class FieldPictures(QObject):
     """Makes pictures of fields that have changed, and hands them to the list.
 
-    ``due`` tells that others may be due by now, ``failed`` an error.
+    ``due`` tells that others may be due by now, ``arrived`` each picture, ``failed`` an error.
 
     Parameters
     ----------
@@ -33,6 +33,7 @@ class FieldPictures(QObject):
     """
 
     due = Signal()
+    arrived = Signal(object)
     failed = Signal(object)
 
     def __init__(self, state: ProjectState, fields: FieldModel, parent: QObject) -> None:
@@ -93,6 +94,7 @@ class FieldPictures(QObject):
         for event in events:
             if isinstance(event, Picture):
                 self._fields.take(event)
+                self.arrived.emit(event)
             elif isinstance(event, Failed):
                 self.failed.emit(event.error)
         self.due.emit()

@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, Signal
 from phaseguide.labels import Map, as_uint8, overlay
 from phaseguide.projects.edit_saver import Known
 from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers.canvas import canvas_of
 from phaseguide.widgets.layers.hub import hub_of
 from phaseguide.widgets.layers.identity import KEY, image_of
 from phaseguide.widgets.project.field_layers import (
@@ -137,6 +138,14 @@ class FieldViewer(QObject):
         """The field on show."""
         return self.saver.project.field(self.current) if self.saver is not None and self.current else None
 
+    @property
+    def on_canvas(self) -> str:
+        """Id of the field on show, unless an image beside the project is chosen at the moment; "" for none."""
+        viewer, image = self._viewer(), self.image_of(self.current)
+        owner = None if viewer is None else canvas_of(viewer).owner
+        mine = owner is None or (image is not None and owner.unique_id == image.unique_id)
+        return self.current if mine else ""
+
     def id_of(self, image: Image | None) -> str:
         """Return the id of the field that an image layer shows; "" for none."""
         if image is None:
@@ -156,7 +165,10 @@ class FieldViewer(QObject):
     def show(self, field_id: str) -> None:
         """Read a field and bring it into the viewer; the one that was there makes room."""
         saver = self.saver
-        if saver is None or (field_id == self.current and self.image_of(field_id) is not None):
+        viewer, shown = self._viewer(), self.image_of(field_id)
+        if viewer is not None and shown is not None and field_id == self.current:
+            canvas_of(viewer).show(shown)
+        if saver is None or (field_id == self.current and shown is not None):
             return
         self._wanted = field_id
         self._autosave.save()
@@ -266,7 +278,8 @@ class FieldViewer(QObject):
         set_frozen(viewer, image, data.entry.state == "reviewed")
         if data.result is not None and data.entry.state == "unreviewed":
             roles.select_brush(viewer, roles.find_layer(viewer, image, "edits"), project.scheme)
-        viewer.reset_view()
+        canvas_of(viewer).show(image)
+        viewer.reset_view(layers=[image])
         self.shown.emit(field_id)
         self.changed.emit()
 

@@ -25,6 +25,7 @@ from phaseguide.widgets.qt.plain_text import Label, one_line
 from phaseguide.widgets.qt.progress_bar import ProgressLine
 from phaseguide.widgets.qt.shortcuts import key_tip
 from phaseguide.widgets.qt.status_line import StatusLine
+from phaseguide.widgets.qt.warnings_fold import WarningsFold
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -83,11 +84,12 @@ class ProjectPanel(ScrolledPanel):
             "Segment the unreviewed fields that have no result of the project's model. Reviewed ones stay as they are.",
         )
         self.stop_button = button("Stop", "Stop after the field under way; those that are done are kept.")
-        self.progress = ProgressLine()
+        self.progress = ProgressLine("Project")
         self.keys_line = small_label()
         self.import_box = ImportBox(viewer, find_scheme)
         self.import_fold = Collapsible("Take over labels corrected elsewhere", self.import_box)
         self.status = StatusLine()
+        self.warnings = WarningsFold()
         self._listed = False
         self._lay_out()
 
@@ -158,6 +160,7 @@ class ProjectPanel(ScrolledPanel):
         column.addWidget(self.flag_line)
         self._grid(column, (self.rerun_button, self.stop_button))
         column.addWidget(self.progress)
+        column.addWidget(self.warnings)
         column.addWidget(self.list, 1)
         column.addStretch()
         self.show_content(content)

@@ -22,8 +22,8 @@ ALL_DONE = "Every unreviewed field has a result of the project's model."
 class Rerun(QObject):
     """One run at a time.
 
-    ``went_on`` tells of each field that has a new result, ``said`` a sentence, ``warned`` one that must be seen,
-    ``failed`` an error.
+    ``begun`` tells which fields a run is about to segment, ``went_on`` of each that has a new result, ``said`` a
+    sentence, ``warned`` one that must be seen, ``failed`` an error. What ``runner.noticed`` tells is of one field.
 
     Parameters
     ----------
@@ -32,6 +32,7 @@ class Rerun(QObject):
         Is told whether a run is under way.
     """
 
+    begun = Signal(object)
     went_on = Signal()
     said = Signal(str)
     warned = Signal(str)
@@ -40,9 +41,7 @@ class Rerun(QObject):
     def __init__(self, opened: OpenProject, state: ProjectState, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._opened, self._state = opened, state
-        self._told: list[str] = []
         self.runner = TaskRunner(self)
-        self.runner.noticed.connect(self._on_notice)
         self.runner.happened.connect(lambda _: self.went_on.emit())
         self.runner.ended.connect(self._on_ended)
 
@@ -64,7 +63,8 @@ class Rerun(QObject):
                 "Some edits are not saved yet, so nothing is segmented. Try again when they are."
             )
             return
-        due, self._told = self.due(), []
+        due = self.due()
+        self.begun.emit(due)
         self.said.emit(f"Segmenting {len(due)} fields with {short(project.current)} …")
 
         def run(control: Control) -> Iterator[Any]:
@@ -82,22 +82,22 @@ class Rerun(QObject):
         self.said.emit("Stopping …")
         self.runner.stop()
 
-    def _on_notice(self, message: str) -> None:
-        self._told.append(message)
-        self.said.emit(message)
-
     def _on_ended(self, _: Any, error: BaseException | None) -> None:
         left = len(self.due())
         if error is not None:
             self.failed.emit(error)
         elif self.runner.control.stopping:
-            self.said.emit(f"Stopped. What is done is kept; {left} fields are left.")
+            self.said.emit(f"Stopped. What is done is kept; {_count(left)}.")
         elif left:
-            self.warned.emit(" ".join([*self._told[-2:], f"{left} fields are left."]))
+            self.warned.emit(f"{_count(left)}.")
         else:
             self.said.emit(ALL_DONE)
         self._opened.fields.reload_result()
         self._state.running = False
+
+
+def _count(left: int) -> str:
+    return f"{left} fields are left" if left != 1 else "1 field is left"
 
 
 def _until_stopped(events: Iterator[Any], control: Control) -> Generator[Any, None, None]:

@@ -53,11 +53,12 @@ class TaskRunner(QObject):
     """Goes through one generator at a time in a thread, and emits in the GUI thread what that yields.
 
     ``ended`` comes last, once for each start, with the result or None, and the error or None.
-    ``happened`` carries every event that is none of the other kinds.
+    ``noticed`` carries each `Notice`, which names what it is about; ``happened`` every event that is none of the
+    other kinds.
     """
 
     progressed = Signal(object)
-    noticed = Signal(str)
+    noticed = Signal(object)
     happened = Signal(object)
     ended = Signal(object, object)
 
@@ -105,7 +106,7 @@ class TaskRunner(QObject):
         if isinstance(event, Progress):
             self.progressed.emit(event)
         elif isinstance(event, Notice):
-            self.noticed.emit(event.message)
+            self.noticed.emit(event)
         elif isinstance(event, Finished):
             self._result = event.result
         elif isinstance(event, Failed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QPushButton, QVBox
 from phaseguide.jobs.plane_index import Index
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.phases import PhaseScheme
+from phaseguide.widgets.layers.identity import give_role, may_serve, plain, role_of
 from phaseguide.widgets.layers.layer_choice import LayerBox
 from phaseguide.widgets.layers.planes import data_shape
 from phaseguide.widgets.layers.roles import geometry
@@ -49,6 +51,7 @@ class PromptsBox(QWidget):
         self.scheme: PhaseScheme | None = None
         self._watched: dict[str, Any] = {"boxes": None, "points": None}
         self._told: Any = ()
+        self._left_out: weakref.WeakSet[Any] = weakref.WeakSet()
         self.phase_box = QComboBox()
         self.phase_box.setToolTip(
             "What the next box or point stands for. Select boxes or points on the image first to change theirs."
@@ -60,6 +63,7 @@ class PromptsBox(QWidget):
             combo = self.layer_boxes[kind] = LayerBox(viewer, partial(self._find_layers, kind), TIP, "none")
             combo.setMinimumContentsLength(8)
             combo.changed.connect(partial(self._on_layer, kind))
+            combo.activated.connect(partial(self._on_choice, kind))
             button = self.buttons[kind] = QPushButton(BUTTONS[kind])
             button.setToolTip(f"Make a layer for {kind} on the image, and take the tool.")
             button.clicked.connect(lambda _, kind=kind: self.draw(kind))
@@ -117,6 +121,7 @@ class PromptsBox(QWidget):
             make = Shapes if kind == "boxes" else Points
             about = {**look(self.scheme, image)[kind], **geometry(image), "name": f"{image.name} {kind}"}
             layer = make(ndim=len(data_shape(image)), **about)
+            give_role(layer, kind, image)
             self.viewer.add_layer(layer)
             self.layer_boxes[kind].choose(layer)
         self._mark(kind, selected=False)
@@ -125,8 +130,19 @@ class PromptsBox(QWidget):
 
     def reset_choices(self, event: Any = None) -> None:
         """Read the viewer's layers again."""
-        for combo in self.layer_boxes.values():
+        for kind, combo in self.layer_boxes.items():
             combo.reset_choices()
+            own = (
+                layer for layer in self._find_layers(kind) if role_of(layer) and layer not in self._left_out
+            )
+            if combo.layer is None and (layer := next(own, None)) is not None:
+                combo.choose(layer)
+
+    def follow_image(self) -> None:
+        """Offer the boxes and points of the chosen image, and take them, without telling of a change."""
+        blocked = self.blockSignals(True)
+        self.reset_choices()
+        self.blockSignals(blocked)
 
     # -- keeping up -------------------------------------------------------------------------------
 
@@ -134,7 +150,16 @@ class PromptsBox(QWidget):
         from napari.layers import Points, Shapes
 
         wanted = {"boxes": Shapes, "points": Points}[kind]
-        return [layer for layer in self.viewer.layers if isinstance(layer, wanted)]
+        image, layers = self._image(), (one for one in self.viewer.layers if isinstance(one, wanted))
+        return [layer for layer in layers if may_serve(layer, kind, image)]
+
+    def _on_choice(self, kind: str, _: int) -> None:
+        """Remember which boxes or points of its own the user does not want on an image."""
+        layer = self.layer(kind)
+        if layer is None:
+            self._left_out.update(plain(one) for one in self._find_layers(kind) if role_of(one))
+        else:
+            self._left_out.discard(plain(layer))
 
     def _on_layer(self, kind: str) -> None:
         if self._watched[kind] is not None:

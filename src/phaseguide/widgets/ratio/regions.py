@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from phaseguide.micrographs.polygons import polygon_mask
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.constraints.regions import Region, RegionShares, Uncertainty, check_regions
 from phaseguide.segmentation.saving import CONSTRAINED
+from phaseguide.widgets.layers.identity import give_role, may_serve, plain, role_of
 from phaseguide.widgets.layers.layer_choice import LayerBox
 from phaseguide.widgets.layers.outlines import enclosure_problem, read_outlines, shape_names
 from phaseguide.widgets.layers.planes import data_shape, plane_shape
@@ -33,6 +35,9 @@ from phaseguide.widgets.ratio.region_block import Entry, RegionBlock
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Shapes
+
+ROLE = "regions"
+"""Role of a layer that was made to draw regions of one image; one that others made may be used for any."""
 
 TALLEST = 380
 """Height in px beyond which the regions scroll."""
@@ -61,11 +66,14 @@ class RegionsBox(QWidget):
         self.scheme: PhaseScheme | None = None
         self.uncertainty: Uncertainty = 0.3
         self.blocks: list[RegionBlock] = []
-        self._entries: dict[Any, list[Entry]] = {}
+        # Held as long as the layer is: it may be out of the viewer for a while, with a field of a project.
+        self._entries: weakref.WeakKeyDictionary[Shapes, list[Entry]] = weakref.WeakKeyDictionary()
+        self._left_out: weakref.WeakSet[Shapes] = weakref.WeakSet()
         self._watched: Shapes | None = None
         self._last: tuple[Any, tuple[Region, ...]] | None = None
         self.layer_box = LayerBox(viewer, self._find_layers, TIP, "none")
         self.layer_box.changed.connect(self._on_layer)
+        self.layer_box.activated.connect(self._on_choice)
         self.draw_button = QPushButton("Draw …")
         self.draw_button.setToolTip("Make a layer for regions on the image, and take the polygon tool.")
         self.draw_button.clicked.connect(self.draw)
@@ -161,6 +169,7 @@ class RegionsBox(QWidget):
                 edge_width=max(1.0, min(data_shape(image)[-2:]) / 300),
                 **geometry(image),
             )
+            give_role(layer, ROLE, image)
             self.viewer.add_layer(layer)
             self.layer_box.choose(layer)
         self.viewer.layers.selection.active = layer
@@ -169,21 +178,41 @@ class RegionsBox(QWidget):
     def reset_choices(self, event: Any = None) -> None:
         """Read the viewer's layers again."""
         self.layer_box.reset_choices()
+        self._take_own()
+
+    def follow_image(self) -> None:
+        """Offer the regions of the chosen image, and take them, without telling of a change."""
+        blocked = self.blockSignals(True)
+        self.reset_choices()
+        self.blockSignals(blocked)
 
     # -- keeping up -------------------------------------------------------------------------------
 
     def _find_layers(self) -> list[Shapes]:
         from napari.layers import Shapes
 
-        return [layer for layer in self.viewer.layers if isinstance(layer, Shapes)]
+        image, shapes = self._image(), (one for one in self.viewer.layers if isinstance(one, Shapes))
+        return [layer for layer in shapes if may_serve(layer, ROLE, image)]
+
+    def _take_own(self) -> None:
+        """Take the regions that were drawn for the chosen image, unless the user does not want them."""
+        own = (layer for layer in self._find_layers() if role_of(layer) and layer not in self._left_out)
+        if self.layer is None and (layer := next(own, None)) is not None:
+            self.layer_box.choose(layer)
+
+    def _on_choice(self, _: int) -> None:
+        """Remember which regions of its own the user does not want on an image."""
+        layer = self.layer
+        if layer is None:
+            self._left_out.update(plain(one) for one in self._find_layers() if role_of(one))
+        else:
+            self._left_out.discard(plain(layer))
 
     def _on_layer(self) -> None:
         before, self._watched = self._watched, self.layer
         if before is not None:
             for event in _events(before):
                 event.disconnect(self._on_shapes)
-            if before not in self.viewer.layers:
-                self._entries.pop(before.unique_id, None)
         if self._watched is not None:
             for event in _events(self._watched):
                 listen(self, event, self._on_shapes)
@@ -196,7 +225,7 @@ class RegionsBox(QWidget):
         if action not in ("added", "removed", "changed"):
             return  # it is only about to happen
         if action == "removed" and self.layer is not None:
-            entries = self._entries.get(self.layer.unique_id, [])
+            entries = self._entries.get(plain(self.layer), [])
             for row in sorted(set(event.data_indices), reverse=True):
                 if 0 <= row < len(entries):
                     del entries[row]
@@ -204,7 +233,7 @@ class RegionsBox(QWidget):
         self.changed.emit()
 
     def _entry(self, layer: Shapes, row: int) -> Entry:
-        entries = self._entries.setdefault(layer.unique_id, [])
+        entries = self._entries.setdefault(plain(layer), [])
         while len(entries) <= row:
             entries.append(Entry())
         return entries[row]

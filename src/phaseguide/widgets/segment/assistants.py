@@ -97,6 +97,8 @@ class Assistants(QObject):
         self.painted.offered.connect(self.offered)
         self.regions.changed.connect(binding.changed)
         self.prompts.changed.connect(binding.changed)
+        state.events.image.connect(self.regions.follow_image)
+        state.events.image.connect(self.prompts.follow_image)
         state.events.model.connect(self._on_model)
         state.events.inputs.connect(self._on_inputs)
         state.events.shown.connect(self._on_shown)

@@ -51,7 +51,7 @@ class BaseWeightsPanel(QFrame):
         self.stop_button.setToolTip(
             "Stop; what was downloaded is kept, and the download goes on from there later."
         )
-        self.progress = ProgressLine()
+        self.progress = ProgressLine("Download")
         row = QHBoxLayout()
         for button in (self.download_button, self.file_button, self.stop_button):
             row.addWidget(button)
@@ -65,7 +65,7 @@ class BaseWeightsPanel(QFrame):
         self.file_button.clicked.connect(self.choose)
         self.stop_button.clicked.connect(self.stop)
         self.runner.progressed.connect(self._on_progress)
-        self.runner.noticed.connect(self.say)
+        self.runner.noticed.connect(lambda notice: self.say(notice.text))
         self.runner.ended.connect(self._on_ended)
         self.say("")
         self.hide()

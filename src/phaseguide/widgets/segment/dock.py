@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QSizePolicy
 
 from phaseguide.errors import ModelError, RatioError
 from phaseguide.jobs.history import History
-from phaseguide.jobs.plane_index import Index
+from phaseguide.jobs.plane_index import Index, plane_name
 from phaseguide.jobs.results import Labels
 from phaseguide.jobs.segment import DeviceFound
 from phaseguide.jobs.session_store import SessionStore
@@ -76,6 +76,7 @@ class SegmentWidget(Dock):
             self.results,
             self.store,
             self.live,
+            panel.warnings,
             self.say,
             self.fail,
         )
@@ -163,6 +164,7 @@ class SegmentWidget(Dock):
         panel, runner, live, events = self.panel, self.runner, self.live, self.state.events
         events.model.connect(self._on_model)
         events.phase.connect(self._on_phase)
+        events.shown.connect(self._on_shown)
         panel.model_box.failed.connect(lambda message: self.fail(ModelError(message)))
         self.binding.changed.connect(live.changed)
         live.measured.connect(self.binding.show_sensitivity)
@@ -226,6 +228,12 @@ class SegmentWidget(Dock):
         later(self, self.panel.fit_width)  # new rows have no style before the next turn
         self.refresh_soon()
 
+    def _on_shown(self, shown: Segmentation | None) -> None:
+        """List what is to be known of the result on show, whatever brought it there."""
+        image = self.image
+        if shown is not None and image is not None:
+            self.panel.warnings.show_result(plane_name(image.name, self.state.plane), shown.notices)
+
     def _on_phase(self, phase: Phase) -> None:
         if phase == "running":
             self.panel.progress.begin()
@@ -275,4 +283,5 @@ class SegmentWidget(Dock):
         self.live.worker.end()
         self.weights.shut_down()
         self.tools.shut_down()
+        self.images.shut_down()
         self._keys.remove()

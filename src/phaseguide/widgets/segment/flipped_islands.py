@@ -14,6 +14,7 @@ from phaseguide.labels import Map
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.review.flipped_islands import FlippedIslands, find_flipped_islands
 from phaseguide.widgets.layers import maps, planes
+from phaseguide.widgets.layers.canvas import canvas_of
 from phaseguide.widgets.layers.identity import KEY, mark_of
 from phaseguide.widgets.qt.panel import AnswerLabel
 from phaseguide.widgets.qt.plain_text import Label
@@ -163,7 +164,8 @@ def show_flipped_islands(
     """Write what flips on one plane into the image's disputed layer, made if needed; other planes are emptied."""
     scheme, whole = flipped.scheme, maps.whole_plane(image)
     layer = maps.show_map(viewer, image, ROLE, scheme, index, whole, flipped.shown, opacity=0.8)
-    layer.features, layer.visible = _features(flipped), True
+    layer.features = _features(flipped)
+    canvas_of(viewer).bring_up(layer)
     about = {"between": list(names), "plane": list(index), "share": flipped.share}
     layer.metadata = {**layer.metadata, KEY: {**mark_of(layer), **about}}
     return layer

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from phaseguide.widgets.layers import planes, roles
+from phaseguide.widgets.layers.canvas import canvas_of
 from phaseguide.widgets.layers.identity import mark_of
 from phaseguide.widgets.qt.dock import listen
 
@@ -55,6 +56,10 @@ class ImageFollower(QObject):
         self._panel, self._viewer, self._state = panel, viewer, state
         self._bars, self._results, self._live = bars, results, live
         self._watched: weakref.WeakSet[Image] = weakref.WeakSet()
+        canvas = canvas_of(viewer)
+        canvas.hold(panel)
+        canvas.show(state.image)
+        state.events.image.connect(canvas.show)
         state.events.image.connect(self.look)
         panel.bar_check.toggled.connect(self._on_wanted)
         bars.found.connect(self._on_bar)
@@ -79,6 +84,10 @@ class ImageFollower(QObject):
                 self.watch_edits(edits)
             self._choose_model(image)
         self.changed.emit()
+
+    def shut_down(self) -> None:
+        """Show again what was hidden for the chosen image."""
+        canvas_of(self._viewer).let_go(self._panel)
 
     def watch_edits(self, edits: Labels) -> None:
         """Hear of strokes on an edits layer."""

@@ -288,7 +288,7 @@ class LiveMode(QObject):
         if self._awaited is asked.request:
             self._awaited, self._work_s = None, answer.work_s
             if not self._impossible:
-                self._say(" ".join([ON_TRIAL, *done.notices]))
+                self._say(ON_TRIAL)
             self.show_phase()
             if self._accept_next:
                 self.accept()

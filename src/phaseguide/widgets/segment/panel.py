@@ -23,6 +23,7 @@ from phaseguide.widgets.layers.layer_choice import ImageBox
 from phaseguide.widgets.qt.panel import ScrolledPanel, lay_out_now, small_label
 from phaseguide.widgets.qt.progress_bar import ProgressLine
 from phaseguide.widgets.qt.status_line import StatusLine
+from phaseguide.widgets.qt.warnings_fold import WarningsFold
 from phaseguide.widgets.ratio.phase_table import PhaseTable
 from phaseguide.widgets.segment.advanced import AdvancedBox
 from phaseguide.widgets.segment.base_weights import BaseWeightsPanel
@@ -105,8 +106,9 @@ class SegmentPanel(QWidget):
             "Accept keeps it, Cancel goes back."
         )
         self.decisions = DecisionBar()
-        self.progress = ProgressLine()
+        self.progress = ProgressLine("Segment")
         self.status = StatusLine()
+        self.warnings = WarningsFold()
         self.keys_line = small_label()
         self.fold = QWidget()
         self.results = ResultBar()
@@ -189,7 +191,7 @@ class SegmentPanel(QWidget):
         source.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         source.addRow("Source", self.source_box)
         source.addRow("Applies to", self.scope_box)
-        page = _page(source, self.sources, self.advanced)
+        page = _page(source, self.sources, self.advanced, self.warnings)
         buttons = QHBoxLayout()
         buttons.addWidget(self.segment_button, 2)
         buttons.addWidget(self.stop_button, 1)

@@ -113,6 +113,10 @@ class Results:
         """Whether the run under way is on this image too."""
         return image.unique_id in self._images
 
+    def image(self, key: Any) -> Image:
+        """Return an image that the run under way works on."""
+        return self._images[key][0]
+
     def lost(self) -> str:
         """Return why the results of the run have no place to go any more; empty if they have."""
         there = {layer.unique_id for layer in self._viewer.layers}

@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.jobs.history import Run
+from phaseguide.jobs.plane_index import plane_name
 from phaseguide.jobs.segment import PlaneDone, PlaneSeen, Stopped, run_job
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.warm_up import with_colours
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from phaseguide.jobs.session_store import SessionStore
     from phaseguide.widgets.qt.tasks import TaskRunner, Work
+    from phaseguide.widgets.qt.warnings_fold import WarningsFold
     from phaseguide.widgets.segment.live_mode import LiveMode
     from phaseguide.widgets.segment.plan import Planner
     from phaseguide.widgets.segment.results import Results
@@ -30,6 +32,8 @@ FIRST_LOOK = (
     "What the model sees at a first look is on show. A second look where it is unsure is under way; the result, with "
     "your values, follows."
 )
+
+KEPT = "What the network saw in this image was kept, so it was not encoded again."
 
 
 class Segmenting(QObject):
@@ -44,6 +48,8 @@ class Segmenting(QObject):
     results : Results
     store : SessionStore
     live : LiveMode
+    warnings : WarningsFold
+        Lists what a run warns of, with the plane that it is about.
     say, fail : callable
         Take a sentence, and an error.
     """
@@ -62,18 +68,18 @@ class Segmenting(QObject):
         results: Results,
         store: SessionStore,
         live: LiveMode,
+        warnings: WarningsFold,
         say: Say,
         fail: Callable[[BaseException], None],
     ) -> None:
         super().__init__(runner)
         self._runner, self._viewer, self._state, self._planner = runner, viewer, state, planner
         self._results, self._store, self._live = results, store, live
-        self._say, self._fail = say, fail
-        self._dropped = ""
-        self._notices: list[str] = []
+        self._warnings, self._say, self._fail = warnings, say, fail
+        self._dropped, self._was_encoded = "", False
         self._begun = 0.0
         self._stopped_after: int | None = None  # so many planes
-        runner.noticed.connect(self._on_notice)
+        runner.noticed.connect(warnings.add)
         runner.happened.connect(self._on_event)
 
     def segment(self) -> None:
@@ -87,7 +93,8 @@ class Segmenting(QObject):
             return
         self._live.pause()
         self._results.begin(images, self._state.inputs, self._state.scheme)
-        self._dropped, self._notices = "", []
+        self._dropped, self._was_encoded = "", False
+        self._warnings.forget([plane.name for plane in job.planes] + [""])
         self.run("Segmenting …", lambda control: with_colours(run_job)(job, self._store, control))
 
     def run(self, said: str, work: Work) -> None:
@@ -128,10 +135,6 @@ class Segmenting(QObject):
             self._finish(done, seconds)
         self._live.run_done(done)
 
-    def _on_notice(self, message: str) -> None:
-        self._notices.append(message)
-        self._say(message)
-
     def _on_event(self, event: Any) -> None:
         if isinstance(event, PlaneDone):
             self._on_plane(event)
@@ -147,23 +150,29 @@ class Segmenting(QObject):
             self._runner.stop()
             return
         self._results.add(event)
+        self._was_encoded = self._was_encoded or event.was_encoded
+        where = plane_name(self._results.image(event.image).name, event.index)
+        self._warnings.show_result(where, event.result.segmentation.notices)
         image = self._state.image
         if image is not None and (event.image, event.index) == (image.unique_id, self._state.plane):
             self.shown.emit()
 
     def _finish(self, done: dict[Image, Run], seconds: float) -> None:
         image = self._state.image
+        took = f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
         try:
-            for one, run in done.items():
-                self.made_edits.emit(roles.ensure_edits_layer(self._viewer, one, run.scheme))
-            chosen = image if image in done else next(iter(done))
-            edits, scheme = roles.find_layer(self._viewer, chosen, "edits"), done[chosen].scheme
-            assert edits is not None
-            roles.select_brush(self._viewer, edits, scheme)
+            with roles.keeping_active(self._viewer):
+                for one, run in done.items():
+                    self.made_edits.emit(roles.ensure_edits_layer(self._viewer, one, run.scheme))
+            edits = None if image not in done else roles.find_layer(self._viewer, image, "edits")
+            if edits is None:  # the user works on another image by now: the brush stays away from these
+                names = ", ".join(one.name for one in done)
+                sentence = f"Segmented {names} in {took}. Choose the image to see the result."
+            else:
+                roles.select_brush(self._viewer, edits, done[image].scheme)
+                sentence = f"Segmented in {took}. To correct, just paint: the brush is on {edits.name!r}."
         except PhaseguideError as error:
             self._fail(error)
             return
-        took = f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-        sentence = f"Segmented in {took}. To correct, just paint: the brush is on {edits.name!r}."
-        self._say(" ".join([sentence, *dict.fromkeys(self._notices)]))
+        self._say(f"{sentence}{f' {KEPT}' if self._was_encoded else ''}{self._warnings.hint()}")
         self.shown.emit()
