@@ -127,7 +127,7 @@ class SegmentWidget(Dock):
             )
             return
         if spread is None:
-            spreads = self.state.inputs.spreads
+            spreads = self.state.inputs.unlocked().spreads
         else:
             spreads = spread if isinstance(spread, tuple) else (spread,) * len(offer.shares)
         self.binding.take(offer.shares, spreads, offer.title)
