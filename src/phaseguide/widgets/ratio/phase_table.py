@@ -11,10 +11,11 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidge
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.ratios import Ratio, uncertainty_for
 from phaseguide.segmentation.request import Segmentation
-from phaseguide.segmentation.saving import CONSTRAINED, constraint_note
+from phaseguide.segmentation.saving import CONSTRAINED, result_note
 from phaseguide.widgets.qt.percent_box import ShareBox, shares_of
 from phaseguide.widgets.qt.plain_text import Label, as_plain
 from phaseguide.widgets.qt.sentence import Sentence
+from phaseguide.widgets.qt.shortcuts import with_key
 from phaseguide.widgets.qt.style import ALARM
 from phaseguide.widgets.ratio.lock_button import LockButton
 from phaseguide.widgets.ratio.phase_row import (
@@ -40,6 +41,8 @@ HEADINGS = {
     EXPECTED: ("Expected\narea %", ""),
     FOUND: (IN_MASK, FOUND_TIP),
 }
+BRUSH_OFF = "Brush off: click a phase to paint it."
+AWAY = "Esc"
 NOT_YET_TIP = "The mask was made with other values than those in the boxes."
 SAME = 0.005
 """A full ratio may be scaled by so much (typed roundings such as 3 x 33.3), which makes no other value of it."""
@@ -75,6 +78,10 @@ class PhaseTable(QWidget):
         self.absent_button = QPushButton("Enter 0 %")
         self.absent_button.setToolTip("Say that the open phases are absent.")
         self.absent_button.clicked.connect(self._enter_zero)
+        self.away_button = QPushButton(with_key("Put away", AWAY))
+        self.away_button.setToolTip("Put the brush away: a click on the image changes nothing any more.")
+        self.brush_line = Sentence(self.away_button)
+        self.brush_line.setMinimumHeight(self.away_button.sizeHint().height())
         self.sum_line = Sentence(self.scale_button, self.absent_button)
         self.note = Label(f"In mask: {CONSTRAINED}.")
         self.note.setWordWrap(True)
@@ -83,9 +90,11 @@ class PhaseTable(QWidget):
         self._outer.setContentsMargins(0, 0, 0, 0)
         self._outer.setSpacing(4)
         self._outer.addWidget(self._grid)
+        self._outer.addWidget(self.brush_line)
         self._outer.addWidget(self.sum_line)
         self._outer.addWidget(self.note)
         self.note.hide()
+        self.show_brush(0, "")
         self._update()
 
     @property
@@ -132,7 +141,7 @@ class PhaseTable(QWidget):
         if self.scheme is not None:
             for phase, box in zip(self.scheme, self.boxes, strict=True):
                 self._remembered[normalise_name(phase.name)] = box.share
-        self.scheme, self.rows = scheme, []
+        self.scheme, self.rows, self.result = scheme, [], None
         self._shares = np.full(len(scheme or ()), np.nan)  # what new ranges show
         body = QWidget()
         grid = QGridLayout(body)
@@ -156,6 +165,7 @@ class PhaseTable(QWidget):
         self._grid.deleteLater()
         self._grid = body
         self.set_uncertainty(self._uncertainty)
+        self.show_brush(0, "")
         self.show_result(None)
 
     @property
@@ -193,10 +203,13 @@ class PhaseTable(QWidget):
         """Take the standard deviation of the model's own shares in log-ratio space, shape (K,); empty if not known."""
         self._own_error = own_error
 
-    def show_armed(self, label: int) -> None:
-        """Mark the row of the phase that the brush holds; 0 for none."""
+    def show_brush(self, label: int, what: str) -> None:
+        """Mark the row of the phase that the brush holds, and say what it does; 0 for no row, empty for no brush."""
         for number, row in enumerate(self.rows, start=1):
             row.show_armed(number == label)
+        self.brush_line.say(what or (BRUSH_OFF if self.rows else ""))
+        self.brush_line.offer(*([self.away_button] if what else []))
+        self.away_button.setEnabled(bool(what))
 
     def fit(self) -> None:
         """Give names and numbers the room they need."""
@@ -215,12 +228,11 @@ class PhaseTable(QWidget):
                 row.show_shares(float(result.achieved[k]), float(result.own[k]))
         self._show_trust()
         self._show_sum()
-        self.note.setVisible(result is not None and result.constrained)
-        if result is None or not result.constrained:
-            return
-        self.note.setText(f"In mask: {constraint_note(result)}.")
+        told = "" if result is None else result_note(result)
+        self.note.setText(f"In mask: {told}." if told else "")
+        self.note.setVisible(bool(told))
         self.note.setToolTip("")
-        if result.has_ratio and result.imposed is not None:
+        if result is not None and result.has_ratio and result.imposed is not None:
             aims = ", ".join(
                 f"{p.name} {share * 100:.2f} %"
                 for p, share in zip(result.scheme, result.imposed, strict=True)

@@ -31,6 +31,7 @@ from phaseguide.widgets.segment.decisions import ACCEPT, BACK, CANCEL, FORWARD
 from phaseguide.widgets.segment.exporter import Exporter
 from phaseguide.widgets.segment.image_follower import ImageFollower
 from phaseguide.widgets.segment.live_mode import LiveMode
+from phaseguide.widgets.segment.palette import Palette
 from phaseguide.widgets.segment.panel import SegmentPanel
 from phaseguide.widgets.segment.plan import Planner
 from phaseguide.widgets.segment.results import Results
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
 
     from phaseguide.segmentation.session import Session
 
+OTHER_VALUES = (
+    "The mask was made with other values than those in the boxes. Press Segment to make it with these, or put its values "
+    "back; then copy or save."
+)
 LONGEST = 500
 """Characters of a message that are shown on the status line; the tip has all of them."""
 
@@ -69,7 +74,7 @@ class SegmentWidget(Dock):
         self.bars = InfoBars(self)
         self.planner = Planner(napari_viewer, state, self.bars, self.store)
         self.live = LiveMode(self, state, self.results, self.planner, self.store, self.say, self.refresh)
-        self.exporter = Exporter(self, state, self.results, self.live.accept_now, self.say, self.fail)
+        self.exporter = Exporter(self, state, self.results, self.ready, self.say, self.fail)
         self.images = ImageFollower(panel, napari_viewer, state, self.bars, self.results, self.live)
         self.segmenting = Segmenting(
             self.runner,
@@ -82,8 +87,10 @@ class SegmentWidget(Dock):
             self.say,
             self.fail,
         )
+        self.brush = Palette(panel.table, napari_viewer, state, self.fail)
         decisions, results = panel.decisions, panel.results
-        buttons = (decisions.accept, decisions.cancel, results.back, results.forward)
+        cancel = (panel.table.away_button, decisions.cancel)  # Esc means the brush first
+        buttons = (decisions.accept, cancel, results.back, results.forward)
         self._keys = Keys(dict(zip((ACCEPT, CANCEL, BACK, FORWARD), buttons, strict=True)))
         self.weights = BaseWeightsFollower(
             panel.base_weights, state, self.runner, self.store, self.segmenting.run, self.segment, self.say
@@ -116,6 +123,12 @@ class SegmentWidget(Dock):
         """Stop after the step under way."""
         self.panel.stop_button.setEnabled(False)
         self.segmenting.stop()
+
+    def ready(self) -> str:
+        """Finish what is being typed and keep what is on trial; return why the result must not leave the dock, or ""."""
+        self.panel.table.finish()
+        self.live.accept_now()
+        return OTHER_VALUES if self.panel.table.stale else ""
 
     def take_offer(self, offer: RatioOffer) -> None:
         """Write an offered ratio into the boxes, as one change: shares, uncertainties, where it comes from."""
@@ -172,6 +185,8 @@ class SegmentWidget(Dock):
         events.model.connect(self._on_model)
         events.phase.connect(self._on_phase)
         panel.model_box.failed.connect(lambda message: self.fail(ModelError(message)))
+        self.brush.changed.connect(self._keys.update)
+        self.brush.made_edits.connect(self.images.watch_edits)
         self.binding.changed.connect(live.changed)
         live.measured.connect(self.binding.show_sensitivity)
         self.tools.offered.connect(self.take_offer)

@@ -80,10 +80,11 @@ class Planner:
         """
         state = self._state
         asked, how = state.asked, state.processing
-        if asked is not None:
-            self._check_room(asked, scheme)
+        checked = None if asked is None else validate_ratio(asked, scheme)
+        if checked is not None:
+            self._check_room(checked, scheme)
         return Request(
-            asked=None if asked is None else validate_ratio(asked, scheme),
+            asked=checked,
             auto=state.inputs.auto and asked is None,
             estimator=state.inputs.estimator,
             uncertainty=state.uncertainty,

@@ -12,6 +12,7 @@ from phaseguide.errors import PhaseguideError
 from phaseguide.jobs.history import Run
 from phaseguide.jobs.segment import PlaneDone, PlaneSeen, Stopped, run_job
 from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers.brush import select_edits
 from phaseguide.widgets.layers.warm_up import with_colours
 
 if TYPE_CHECKING:
@@ -159,11 +160,11 @@ class Segmenting(QObject):
             chosen = image if image in done else next(iter(done))
             edits, scheme = roles.find_layer(self._viewer, chosen, "edits"), done[chosen].scheme
             assert edits is not None
-            roles.select_brush(self._viewer, edits, scheme)
+            select_edits(self._viewer, edits, scheme)
         except PhaseguideError as error:
             self._fail(error)
             return
         took = f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-        sentence = f"Segmented in {took}. To correct, just paint: the brush is on {edits.name!r}."
+        sentence = f"Segmented in {took}. To correct, click a phase in the table and paint."
         self._say(" ".join([sentence, *dict.fromkeys(self._notices)]))
         self.shown.emit()
