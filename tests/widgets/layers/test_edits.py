@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from qtpy.QtCore import QPointF, Qt
+from qtpy.QtTest import QTest
 
 from phaseguide.phases import EXCLUDED
 from phaseguide.widgets.layer_commands import use_as_edits
@@ -171,8 +173,6 @@ def test_status_bar_names_the_phase(done: Any, viewer: Any) -> None:
 
 def drag(viewer: Any, points: list[tuple[float, float]], qtbot: Any) -> None:
     """Drag the left mouse button over the canvas of a shown viewer; points are (row, column) in the world."""
-    from qtpy.QtCore import QPointF, Qt
-    from qtpy.QtTest import QTest
 
     canvas = viewer.window._qt_viewer.canvas
     where = []

@@ -265,7 +265,7 @@ def test_a_click_on_a_row_asks_for_the_brush(table: PhaseTable, qtbot: Any, part
     qtbot.mouseClick(getattr(table.rows[1], part), Qt.MouseButton.LeftButton)
     assert asked == [2]
     before = table.rows[1].back.styleSheet()
-    table.show_armed(2)
+    table.show_brush(2, "Painting bainite.")
     assert table.rows[1].back.styleSheet() != before == table.rows[0].back.styleSheet()
 
 

@@ -143,6 +143,13 @@ def test_what_is_not_live_does_not_leave_under_new_numbers(done: Any, segment: A
     assert done.panel.table.stale
     qtbot.mouseClick(done.panel.results.copy, Qt.MouseButton.LeftButton)
     assert "other values" in done.panel.status.text()
+    offered = done.panel.next_step.buttons
+    assert not offered["put its values back"].isHidden() and not offered["press segment"].isHidden()
+    qtbot.mouseClick(offered["put its values back"], Qt.MouseButton.LeftButton)
+    assert done.panel.table.boxes[1].text() == "20.00" and not done.panel.table.stale
+    assert done.panel.next_step.isHidden(), "that sentence is gone"
+    type_into(qtbot, done.panel.table.boxes[1], "30")
+    assert not offered["press segment"].isHidden(), "beside the sentence that names it"
     segment()
     qtbot.mouseClick(done.panel.results.copy, Qt.MouseButton.LeftButton)
     assert "30.00" in _clipboard()

@@ -130,6 +130,21 @@ class SegmentWidget(Dock):
         self.live.accept_now()
         return OTHER_VALUES if self.panel.table.stale else ""
 
+    def put_back_values(self) -> None:
+        """Put the values into the boxes that the mask on show was made with."""
+        run = None if self.image is None else self.results.shown(self.image)
+        if self.live.in_series:
+            self.live.cancel()
+        elif run is not None:
+            self.state.inputs = run.inputs
+            self.live.baseline()
+            self.say("The boxes have the values that the mask was made with.")
+
+    def act_on_both(self) -> None:
+        """Let the ratio act in the network and on the mask."""
+        mode = self.panel.advanced.controls["mode"]
+        mode.setCurrentIndex(mode.findData("both"))
+
     def take_offer(self, offer: RatioOffer) -> None:
         """Write an offered ratio into the boxes, as one change: shares, uncertainties, where it comes from."""
         scheme, spread = self.state.scheme, offer.uncertainty
@@ -156,6 +171,7 @@ class SegmentWidget(Dock):
     def say(self, text: str, *, alarm: bool = False) -> None:
         """Put a sentence on the status line."""
         super().say(text if len(text) <= LONGEST else f"{text[:LONGEST]} …", alarm=alarm)
+        self.panel.next_step.show_for(text)
         self.panel.status.setToolTip("" if len(text) <= LONGEST else as_plain(text))
 
     def current_plane(self) -> Index:
@@ -193,6 +209,12 @@ class SegmentWidget(Dock):
         self.tools.said.connect(self.say)
         self.tools.failed.connect(self.fail)
         panel.segment_button.clicked.connect(self.segment)
+        for words, title, tip, action in (
+            ("press Segment", "Segment", "Segment with the values in the boxes.", self.segment),
+            ("put its values back", "Put values back", "Put back what it was made with.", self.put_back_values),
+            ("act on the mask, or on both", "Act on both", "Set it under Advanced.", self.act_on_both),
+        ):
+            panel.next_step.add(words, title, tip, action)
         panel.stop_button.clicked.connect(self.stop)
         panel.decisions.accept.clicked.connect(live.accept)
         panel.decisions.cancel.clicked.connect(live.cancel)

@@ -28,6 +28,7 @@ from phaseguide.widgets.segment.base_weights import BaseWeightsPanel
 from phaseguide.widgets.segment.decisions import DecisionBar, ResultBar
 from phaseguide.widgets.segment.device_line import DeviceLine
 from phaseguide.widgets.segment.model_choice import ModelBox
+from phaseguide.widgets.segment.next_step import NextStep
 from phaseguide.widgets.segment.preferences import read_preferences
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class SegmentPanel(ScrolledPanel):
         self.status = Label()
         self.status.setWordWrap(True)
         self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.next_step = NextStep()
         self.results = ResultBar()
         self.advanced = AdvancedBox(advanced)
         self._lay_out()
@@ -144,6 +146,7 @@ class SegmentPanel(ScrolledPanel):
         column.addWidget(self.decisions)
         column.addWidget(self.progress)
         column.addWidget(self.status)
+        column.addWidget(self.next_step)
         column.addWidget(rule())
         column.addWidget(self.results)
         column.addLayout(self.judging)
