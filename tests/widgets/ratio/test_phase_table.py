@@ -226,6 +226,9 @@ def test_the_bar_shows_what_is_imposed_and_can_be_moved(table: PhaseTable, qtbot
     made = blend_ratios([np.nan, 0.091, np.nan], OWN, [0.1, spread, 0.1], 0.3)[1]
     assert made == pytest.approx(wanted, abs=1e-4)
     assert not row.lock.isChecked() and row.range.font().bold()
+    type_into(qtbot, table.boxes[1], "9.5")
+    assert table.spreads()[1] is None, "the handle was about the number before"
+    type_into(qtbot, table.boxes[1], "9.1")
     qtbot.mouseClick(row.trust, Qt.MouseButton.LeftButton, pos=QPoint(109, 9))
     assert table.spreads()[1] == 0 and row.lock.isChecked()
     row.trust.setFocus()

@@ -104,10 +104,9 @@ class PhaseLine(QObject):
         self.exactly = QPushButton("Use exactly mine")
         self.exactly.setToolTip(f"Close the lock of {name}.")
         self.remedy = Sentence(self.exactly)
-        self._dragged = False
         self._lay_out(grid, line)
         self.remedy.hide()
-        self.box.finished.connect(self.changed)
+        self.box.finished.connect(self._on_number)
         self.range.changed.connect(self._on_range)
         self.lock.clicked.connect(self._on_lock)
         self.exactly.clicked.connect(self._on_exactly)
@@ -136,7 +135,6 @@ class PhaseLine(QObject):
 
     def set_spread(self, spread: float | None) -> None:
         """Take an uncertainty of its own, or none, without telling of it."""
-        self._dragged = False
         self.range.set_spread(spread)
         self.lock.setChecked(spread == 0)
 
@@ -147,8 +145,8 @@ class PhaseLine(QObject):
 
     def trust_by_hand(self, spread: float) -> None:
         """Take the uncertainty that the handle of the bar means; it is no range that the user states."""
-        self.set_spread(spread)
-        self._dragged = spread > 0
+        self.range.trust_by_hand(spread)
+        self.lock.setChecked(spread == 0)
         self.changed.emit()
 
     def show_armed(self, armed: bool) -> None:
@@ -177,7 +175,7 @@ class PhaseLine(QObject):
         self.trust.set_shares(own, said, imposed)
         self.aim.setText(f"{imposed * 100:.2f}" if given and not math.isnan(imposed) else "")
         outside = ""
-        if given and not math.isnan(imposed) and not (self.spread == 0 or self._dragged):
+        if given and not math.isnan(imposed) and not (self.spread == 0 or self.range.by_hand):
             low, high = ratio_range(said, self.range.uncertainty)
             if not low - ROUNDING <= imposed <= high + ROUNDING:
                 outside = (
@@ -205,8 +203,12 @@ class PhaseLine(QObject):
             label.setMinimumWidth(QFontMetrics(bold).horizontalAdvance(widest) + 2)
             label.setMinimumHeight(label.fontMetrics().height())
 
+    def _on_number(self) -> None:
+        if self.range.by_hand:  # where the handle stood was about the number before
+            self.set_spread(None)
+        self.changed.emit()
+
     def _on_range(self) -> None:
-        self._dragged = False
         self.lock.setChecked(self.spread == 0)
         self.changed.emit()
 

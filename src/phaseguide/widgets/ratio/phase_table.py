@@ -66,7 +66,7 @@ class PhaseTable(QWidget):
         self.result: Segmentation | None = None
         self._shares = np.empty(0)
         self._own_error: Ratio = np.empty(0)
-        self._estimated = False
+        self._estimated = self._wrong = False
         self._uncertainty = 0.3
         self._remembered: dict[str, float] = {}
         self._grid = QWidget()
@@ -123,6 +123,11 @@ class PhaseTable(QWidget):
         if self.result is None:
             return False
         return self.pending or self._has_other_shares() or self._has_other_trust(self.result)
+
+    @property
+    def problem(self) -> str:
+        """Why the values in the boxes cannot be meant; empty if they can."""
+        return self.sum_line.text() if self._wrong else ""
 
     @property
     def pending(self) -> bool:
@@ -312,6 +317,7 @@ class PhaseTable(QWidget):
         own = None if self.result is None else self.result.own
         open_names = left_out(self._shares, self.spreads(), self.scheme, own)
         text, wrong, scalable = describe_sum(self._shares, self.scheme, open_names, estimated=self._estimated)
+        self._wrong = wrong
         self.sum_line.say(text, alarm=wrong)
         applying = [self.scale_button] if scalable else [self.absent_button] if open_names else []
         self.sum_line.offer(*applying)

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QFrame, QPushButton
 from phaseguide.ratios import LEAST_SURE, SUREST, ratio_range
 from phaseguide.widgets.qt.plain_text import Label, one_line
 
-EXACT = "exactly"
+EXACT, BY_HAND = "exactly", "by hand"
 LEAST, MOST = SUREST * 100, LEAST_SURE * 100
 """Limits of an uncertainty that is set for one phase, in per cent of the value; a lock makes it exact."""
 
@@ -30,6 +30,7 @@ class RangeButton(QPushButton):
         super().__init__()
         self.phase = phase
         self.spread: float | None = None
+        self.by_hand = False
         self._share, self._default = math.nan, 0.3
         self._popup: SpreadPopup | None = None
         self.setAccessibleName(f"Uncertainty of {phase}")
@@ -59,9 +60,14 @@ class RangeButton(QPushButton):
 
     def set_spread(self, spread: float | None) -> None:
         """Set the phase's own uncertainty, 0 for exact, or leave it to the source (None)."""
-        if spread != self.spread:
-            self.spread = spread
+        if spread != self.spread or self.by_hand:
+            self.spread, self.by_hand = spread, False
             self._draw()
+
+    def trust_by_hand(self, spread: float) -> None:
+        """Take an uncertainty that is no range which the user states, but where the handle of a bar was put."""
+        self.spread, self.by_hand = spread, spread > 0
+        self._draw()
 
     def choose(self, spread: float | None) -> None:
         """Take a choice of the user."""
@@ -69,7 +75,7 @@ class RangeButton(QPushButton):
         self.changed.emit()
 
     def range_text(self) -> str:
-        """The range in area %."""
+        """The range in area %, empty for no value."""
         if math.isnan(self._share):
             return ""
         if self.uncertainty == 0:
@@ -78,7 +84,7 @@ class RangeButton(QPushButton):
         return f"{low * 100:.1f}–{high * 100:.1f}"
 
     def _draw(self) -> None:
-        self.setText(self.range_text())
+        self.setText(BY_HAND if self.by_hand and not math.isnan(self._share) else self.range_text())
         font = self.font()
         font.setBold(self.spread is not None)
         self.setFont(font)

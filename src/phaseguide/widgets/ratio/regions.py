@@ -130,6 +130,12 @@ class RegionsBox(QWidget):
         """Take the uncertainty that the chosen source means, for regions that are not locked."""
         self.uncertainty = uncertainty
 
+    def finish(self) -> None:
+        """Let every number count that is being typed."""
+        for block in self.blocks:
+            for box in block.boxes:
+                box.finish()
+
     def show_shares(self, shares: Sequence[RegionShares]) -> None:
         """Show what was found in the regions of a result; an empty sequence shows nothing."""
         if not self.blocks:

@@ -48,6 +48,7 @@ OTHER_VALUES = (
     "The mask was made with other values than those in the boxes. Press Segment to make it with these, or put its values "
     "back; then copy or save."
 )
+BAD_VALUES = "The mask was made with other values: mend them, or put its values back; then copy or save."
 LONGEST = 500
 """Characters of a message that are shown on the status line; the tip has all of them."""
 
@@ -116,6 +117,7 @@ class SegmentWidget(Dock):
 
     def segment(self) -> None:
         """Start segmenting, or say why not."""
+        self.finish_typing()
         self._look_at_plane()
         self.segmenting.segment()
 
@@ -126,9 +128,17 @@ class SegmentWidget(Dock):
 
     def ready(self) -> str:
         """Finish what is being typed and keep what is on trial; return why the result must not leave the dock, or ""."""
-        self.panel.table.finish()
+        self.finish_typing()
         self.live.accept_now()
-        return OTHER_VALUES if self.panel.table.stale else ""
+        table = self.panel.table
+        if not table.stale:
+            return ""
+        return f"{table.problem} {BAD_VALUES}" if table.problem else OTHER_VALUES
+
+    def finish_typing(self) -> None:
+        """Let every number count that is being typed."""
+        self.panel.table.finish()
+        self.tools.regions.finish()
 
     def put_back_values(self) -> None:
         """Put the values into the boxes that the mask on show was made with."""
