@@ -23,9 +23,7 @@ OWN = np.array([0.6, 0.16, 0.24])
 def result_of(asked: list[float], own_error: float = 0.3) -> Segmentation:
     """A result that was made with values of uncertainty 0.1."""
     imposed, labels = blend_ratios(asked, OWN, 0.1, own_error), np.ones((4, 4), np.uint8)
-    return Segmentation(
-        labels, SCHEME, np.array(asked), OWN, imposed, imposed, labels, "matched", 0.1, ()
-    )
+    return Segmentation(labels, SCHEME, np.array(asked), OWN, imposed, imposed, labels, "matched", 0.1, ())
 
 
 def heading(table: PhaseTable) -> str:

@@ -25,7 +25,7 @@ class ShareBox(QDoubleSpinBox):
     """0.00 to 100.00 %, or empty. It takes a comma for a point and ignores a wheel that only passes by.
 
     A number that is being typed counts when it is finished: by Enter, when the focus leaves, by an arrow key or the
-    wheel, or after a rest of `REST_MS`. ``valueChanged`` tells of every keystroke, ``finished`` of a number that counts.
+    wheel, or after a rest of `REST_MS`. ``valueChanged`` tells of every keystroke, ``finished`` of what counts.
     """
 
     finished = Signal()

@@ -25,9 +25,7 @@ class Keys:
     """
 
     def __init__(self, buttons: Mapping[str, QPushButton | tuple[QPushButton, ...]]) -> None:
-        self._buttons = {
-            key: one if isinstance(one, tuple) else (one,) for key, one in buttons.items()
-        }
+        self._buttons = {key: one if isinstance(one, tuple) else (one,) for key, one in buttons.items()}
         self._shortcuts: dict[str, QShortcut] = {}
 
     def join(self, widget: QWidget) -> None:

@@ -37,7 +37,10 @@ IN_MASK, NOT_YET = "In mask\n(±1 px)", "Not yet\nupdated"
 HEADINGS = {
     NAME: ("Phase", "Click a phase to paint it."),
     UNGUIDED: ("Without\nguidance", UNGUIDED_TIP),
-    TRUST: ("Aimed\nat %", "From what the model sees (left) to what you expect (right): what the mask is made with."),
+    TRUST: (
+        "Aimed\nat %",
+        "From what the model sees (left) to what you expect (right): what the mask is made with.",
+    ),
     EXPECTED: ("Expected\narea %", ""),
     FOUND: (IN_MASK, FOUND_TIP),
 }

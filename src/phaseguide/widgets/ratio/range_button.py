@@ -36,7 +36,8 @@ class RangeButton(QPushButton):
         self.setAccessibleName(f"Uncertainty of {phase}")
         self.setFlat(True)
         self.setStyleSheet(
-            "RangeButton { padding: 0px 2px; text-align: right; font-size: 10px; background: transparent; border: none; }"
+            "RangeButton { padding: 0px 2px; text-align: right; font-size: 10px; }"
+            "RangeButton { background: transparent; border: none; }"
             "RangeButton:hover { text-decoration: underline; }"
         )
         self.clicked.connect(self._open)

@@ -88,7 +88,9 @@ class TrustBar(QWidget):
             painter.drawLine(QPointF(RADIUS, middle), QPointF(x, middle))
             painter.setPen(QPen(QColor("white"), 2 if self.hasFocus() else 1))
             painter.setBrush(HANDLE)
-            painter.drawEllipse(QRectF(x - RADIUS + 0.5, middle - RADIUS + 0.5, 2 * RADIUS - 1, 2 * RADIUS - 1))
+            painter.drawEllipse(
+                QRectF(x - RADIUS + 0.5, middle - RADIUS + 0.5, 2 * RADIUS - 1, 2 * RADIUS - 1)
+            )
         painter.end()
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from phaseguide.segmentation.session import Session
 
 OTHER_VALUES = (
-    "The mask was made with other values than those in the boxes. Press Segment to make it with these, or put its values "
-    "back; then copy or save."
+    "The mask was made with other values than those in the boxes. Press Segment to make it with these, or put its "
+    "values back; then copy or save."
 )
 BAD_VALUES = "The mask was made with other values: mend them, or put its values back; then copy or save."
 LONGEST = 500
@@ -127,7 +127,7 @@ class SegmentWidget(Dock):
         self.segmenting.stop()
 
     def ready(self) -> str:
-        """Finish what is being typed and keep what is on trial; return why the result must not leave the dock, or ""."""
+        """Finish what is typed and keep what is on trial; return why the result must not leave the dock, or ""."""
         self.finish_typing()
         self.live.accept_now()
         table = self.panel.table
@@ -221,7 +221,12 @@ class SegmentWidget(Dock):
         panel.segment_button.clicked.connect(self.segment)
         for words, title, tip, action in (
             ("press Segment", "Segment", "Segment with the values in the boxes.", self.segment),
-            ("put its values back", "Put values back", "Put back what it was made with.", self.put_back_values),
+            (
+                "put its values back",
+                "Put values back",
+                "Put back what it was made with.",
+                self.put_back_values,
+            ),
             ("act on the mask, or on both", "Act on both", "Set it under Advanced.", self.act_on_both),
         ):
             panel.next_step.add(words, title, tip, action)
