@@ -276,6 +276,8 @@ class _Reader:
 
     def painted(self, path: Path, plane: int) -> NDArray[np.uint8] | None:
         """Return what was painted on a plane of a file."""
+        if self.edits is None:
+            return None
         micrograph = self.read(path)
         return _plane_edits(self.edits, plane, micrograph) if micrograph.is_stack else self.edits
 

@@ -23,6 +23,7 @@ from phaseguide.widgets.qt.dock import Dock, later, listen
 from phaseguide.widgets.qt.plain_text import as_plain
 from phaseguide.widgets.qt.shortcuts import Keys
 from phaseguide.widgets.qt.tasks import TaskRunner
+from phaseguide.widgets.ratio.palette import Palette
 from phaseguide.widgets.segment.assistants import Assistants
 from phaseguide.widgets.segment.base_weights import BaseWeightsFollower
 from phaseguide.widgets.segment.binding import PanelBinding
@@ -31,7 +32,6 @@ from phaseguide.widgets.segment.decisions import ACCEPT, BACK, CANCEL, FORWARD
 from phaseguide.widgets.segment.exporter import Exporter
 from phaseguide.widgets.segment.image_follower import ImageFollower
 from phaseguide.widgets.segment.live_mode import LiveMode
-from phaseguide.widgets.segment.palette import Palette
 from phaseguide.widgets.segment.panel import SegmentPanel
 from phaseguide.widgets.segment.plan import Planner
 from phaseguide.widgets.segment.results import Results
@@ -88,7 +88,7 @@ class SegmentWidget(Dock):
             self.say,
             self.fail,
         )
-        self.brush = Palette(panel.table, napari_viewer, state, self.fail)
+        self.brush = Palette(panel.table, napari_viewer, lambda: state.image, lambda: state.scheme, self.fail)
         decisions, results = panel.decisions, panel.results
         cancel = (panel.table.away_button, decisions.cancel)  # Esc means the brush first
         buttons = (decisions.accept, cancel, results.back, results.forward)
@@ -211,6 +211,7 @@ class SegmentWidget(Dock):
         events.model.connect(self._on_model)
         events.phase.connect(self._on_phase)
         panel.model_box.failed.connect(lambda message: self.fail(ModelError(message)))
+        events.image.connect(self.brush.put_away)
         self.brush.changed.connect(self._keys.update)
         self.brush.made_edits.connect(self.images.watch_edits)
         self.binding.changed.connect(live.changed)

@@ -53,8 +53,8 @@ def read_preferences() -> tuple[Advanced, str]:
         # A tile side of 100 px, say: napari's form knows one range, and 0, which is automatic, begins it.
         with suppress(PhaseguideError, AttributeError):
             value = getattr(stored, name)
-            value = next((code for code, words in worded(name).items() if words == value), value)
-            chosen[name] = getattr(Advanced(**{name: value}), name)
+            meant: Any = next((code for code, words in worded(name).items() if words == value), value)
+            chosen[name] = getattr(Advanced(**{name: meant}), name)
     usual = str(getattr(stored, "usual_source", ""))
     source = next((one.key for one in SOURCES if usual in (one.title, one.key)), DEFAULT_SOURCE)
     return Advanced(**chosen), source

@@ -16,9 +16,10 @@ from phaseguide.widgets.qt.dock import listen
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+    from napari.layers import Image
 
+    from phaseguide.phases import PhaseScheme
     from phaseguide.widgets.ratio.phase_table import PhaseTable
-    from phaseguide.widgets.segment.state import SegmentState
 
 
 class Palette(QObject):
@@ -28,7 +29,8 @@ class Palette(QObject):
     ----------
     table : PhaseTable
     viewer : napari.viewer.Viewer
-    state : SegmentState
+    image, scheme : callable
+        Return the chosen image layer, and the phases of the chosen model; None without one.
     fail : callable
         Takes an error.
     """
@@ -42,21 +44,22 @@ class Palette(QObject):
         self,
         table: PhaseTable,
         viewer: ViewerModel,
-        state: SegmentState,
+        image: Callable[[], Image | None],
+        scheme: Callable[[], PhaseScheme | None],
         fail: Callable[[BaseException], None],
     ) -> None:
         super().__init__(table)
-        self._table, self._viewer, self._state, self._fail = table, viewer, state, fail
+        self._table, self._viewer, self._fail = table, viewer, fail
+        self._image, self._scheme = image, scheme
         table.armed.connect(self.take)
         table.away_button.clicked.connect(self.put_away)
-        state.events.image.connect(self.put_away)
         listen(self, viewer.layers.selection.events.active, self.follow)
         listen(self, viewer.layers.events.removed, self.follow)
         self.follow()
 
     def take(self, label: int) -> None:
         """Take the brush with a phase, or say why not."""
-        image, scheme = self._state.image, self._state.scheme
+        image, scheme = self._image(), self._scheme()
         if image is None or scheme is None:
             return
         try:
@@ -76,13 +79,13 @@ class Palette(QObject):
 
     def follow(self, event: Any = None) -> None:
         """Show what the brush holds, and hear of it when it takes something else."""
-        image = self._state.image
+        image = self._image()
         edits = None if image is None else find_layer(self._viewer, image, "edits")
         if edits is not None:
             listen(self, edits.events.mode, self.follow)
             listen(self, edits.events.selected_label, self.follow)
             listen(self, edits.events.visible, self._on_visible)
-        label, scheme = brush_label(self._viewer, image), self._state.scheme
+        label, scheme = brush_label(self._viewer, image), self._scheme()
         if label is None:
             what = ""
         elif label == 0:
