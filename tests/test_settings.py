@@ -20,11 +20,12 @@ from phaseguide.datasets.reading.options import LayoutOptions
 from phaseguide.datasets.synthetic.settings import SyntheticSettings
 from phaseguide.errors import TrainingError
 from phaseguide.finetuning.config import PRESETS, FinetuneConfig
+from phaseguide.ratios.sources import SOURCES
 from phaseguide.segmentation.settings import Advanced
 from phaseguide.settings import Settings, shown_fields
 from phaseguide.training.config import TrainingConfig
 from phaseguide.training.presets import TRAINING_PRESETS
-from phaseguide.widgets.segment.preferences import PREFERRED, read_preferences
+from phaseguide.widgets.segment.preferences import PREFERRED, read_preferences, worded
 
 FORMS: tuple[type[Settings], ...] = (
     TrainingConfig,
@@ -130,12 +131,14 @@ def test_napari_offers_what_the_form_says(name: str) -> None:
     offered = manifest["contributions"]["configurations"]["segment"]["properties"]
     assert set(offered) == {*PREFERRED, "usual_source"}
     one, about, usual = offered[name], Advanced.about(name), Advanced.default(name)
-    assert one["default"] == usual and one["title"]
+    words = worded(name)
+    assert one["default"] == words.get(usual, usual) and one["title"]
     assert one["type"] == {str: "string", int: "integer", bool: "boolean", float: "number"}[type(usual)]
-    assert set(one.get("enum", ())) == set(Advanced.choices(name))
+    assert list(one.get("enum", ())) == list(words.values()), "words, and no codes"
     assert one.get("minimum") == (0 if about["automatic"] else about["low"])
     assert one.get("maximum") == about["high"]
-    Advanced(**{name: one["default"]})
+    Advanced(**{name: usual})
+    assert offered["usual_source"]["enum"] == [source.title for source in SOURCES]
 
 
 def test_a_preference_that_cannot_be_meant_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,13 @@ def type_into(qtbot: Any, box: Any, text: str) -> None:
     qtbot.keyClick(box, Qt.Key.Key_Return)
 
 
+def impose_exactly(widget: Any) -> None:
+    """Close the locks of all phases; they open again with the next values that are offered, and on another image."""
+    lock = widget.panel.table.lock_all
+    if not lock.isChecked():
+        lock.click()
+
+
 def turn(control: Any) -> None:
     """Give a control of a form another value, as a user would."""
     if hasattr(control, "toggle"):
@@ -63,6 +70,13 @@ def numbers(labels: list[Any]) -> list[float]:
 
 
 def stroke(layer: Any, points: list[tuple[float, ...]]) -> None:
+    """Take the brush, unless a tool is taken that draws or erases, and drag."""
+    if layer.mode == "pan_zoom":
+        layer.mode = "paint"
+    drag(layer, points)
+
+
+def drag(layer: Any, points: list[tuple[float, ...]]) -> None:
     """Drag the mouse over a layer; what napari itself does with such a drag, without a canvas."""
     from napari.utils._test_utils import read_only_mouse_event as event
     from napari.utils.interactions import mouse_move_callbacks, mouse_press_callbacks, mouse_release_callbacks

@@ -134,7 +134,7 @@ def test_preferences_set_the_defaults(viewer: Any, npe2pm: Any, plugin_settings:
     if PLUGIN not in npe2pm:
         npe2pm.register(PluginManifest.from_distribution(PLUGIN))
     stored = get_plugin_settings(PLUGIN).segment
-    stored.device, stored.usual_source, stored.flips = "cpu", "field", "off"
+    stored.device, stored.usual_source, stored.flips = "CPU", "EBSD or point count of this field", "off"
     stored.tile, stored.memory_mb = 640, 1024
     _, widget = open_part(viewer, "Segment")
     advanced = widget.panel.advanced.value()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from phaseguide.segmentation.request import AUTO, Estimator
 
@@ -20,15 +20,14 @@ class Inputs:
     shares : tuple of float or None
         Area shares in [0, 1], None where open.
     spreads : tuple of float or None
-        Log-ratio standard deviation that was set for a phase by itself, None where the source decides.
+        Log-ratio standard deviation that was set for a phase by itself, 0 where its value is locked (imposed
+        exactly), None where the source decides.
     source : str
         Key of the chosen source.
     title : str
         Where an offered ratio came from; empty for values that were typed.
     scope : str
         `FIELD` or `SPECIMEN`.
-    exact : bool
-        Whether the values are imposed exactly.
     auto : bool
         Whether the model is to find the ratio; the boxes are then empty.
     estimator : str
@@ -41,6 +40,9 @@ class Inputs:
     source: str = ""
     title: str = ""
     scope: str = FIELD
-    exact: bool = False
     auto: bool = False
     estimator: Estimator = AUTO
+
+    def unlocked(self) -> Inputs:
+        """Return the same without locks, which hold for the values that they were set for and for no others."""
+        return replace(self, spreads=tuple(spread or None for spread in self.spreads))

@@ -19,6 +19,7 @@ from phaseguide.jobs.inputs import Inputs
 from phaseguide.jobs.results import Labels, Provenance
 from phaseguide.jobs.segment import Plane, checked_edits
 from phaseguide.ratios import Ratio
+from phaseguide.segmentation.edits import painted_px
 from phaseguide.segmentation.request import Preview, Request, Segmentation
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _answers(
     with closing(events):  # type: ignore[type-var]
         for event in events:
             if isinstance(event, Finished):
-                result: Segmentation = event.result
+                result: Segmentation = replace(event.result, edited_px=painted_px(painted))
                 yield LiveResult(live_request, result, painted, time.thread_time() - begun)
             elif isinstance(event, Preview):
                 yield LivePreview(live_request, event.labels, event.window)

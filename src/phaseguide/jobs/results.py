@@ -89,7 +89,11 @@ def with_edits(result: PlaneResult, edits: Labels | None) -> Segmentation:
     own_labels = np.where(labels == EXCLUDED, np.uint8(EXCLUDED), done.own_labels)
     phases = len(done.scheme)
     return replace(
-        done, labels=labels, achieved=area_shares(labels, phases), own=area_shares(own_labels, phases)
+        done,
+        labels=labels,
+        achieved=area_shares(labels, phases),
+        own=area_shares(own_labels, phases),
+        edited_px=0 if edits is None else int(np.count_nonzero(known)),
     )
 
 

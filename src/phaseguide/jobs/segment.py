@@ -22,6 +22,7 @@ from phaseguide.jobs.session_store import Options, SessionStore
 from phaseguide.micrographs.margins import NO_MARGINS, Margins
 from phaseguide.models.sam.prompts import Prompts
 from phaseguide.segmentation.constraints.regions import Region
+from phaseguide.segmentation.edits import painted_px
 from phaseguide.segmentation.network.device import Device
 from phaseguide.segmentation.request import ENCODING, READING, FirstLook, Request
 from phaseguide.segmentation.saving import run_settings
@@ -242,9 +243,11 @@ class _Run:
                 yield Notice(message, plane.name)
         request = replace(self.job.request, scope="specimen" if self.job.specimen else "field")
         made = provenance(plane, session, request, self.job.options, self.job.source)
+        edits = self.edits[done.index]
+        segmentation = replace(done.segmentation, edited_px=painted_px(edits))
         yield PlaneDone(
             plane.index,
-            PlaneResult(done.segmentation, made, self.edits[done.index]),
+            PlaneResult(segmentation, made, edits),
             plane.image,
             was_encoded=self.kept and not self.encoded,
         )

@@ -17,6 +17,7 @@ from phaseguide.micrographs.margins import NO_MARGINS, Margins
 from phaseguide.micrographs.reading import Micrograph, read_micrograph
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.ratios import Scope
+from phaseguide.segmentation.edits import painted_px
 from phaseguide.segmentation.network.embedding_files import EmbeddingFolder
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.saving import SavedFiles, run_settings, save_segmentation
@@ -187,7 +188,8 @@ def _segment_group(
                 yield ImageFailed(path, event.error)
         elif isinstance(event, FieldDone):
             path = places[event.index]
-            done[path].append(event.segmentation)
+            edits = reader.painted(path, len(done[path]))
+            done[path].append(replace(event.segmentation, edited_px=painted_px(edits)))
             if path not in failed and len(done[path]) == places.count(path):
                 try:
                     settings = reader.settings(path, event.session, request, composition)
@@ -271,6 +273,13 @@ class _Reader:
             return open_micrograph(micrograph, self.edits, self.model, self.options, str(path))
         edits, name = _plane_edits(self.edits, plane, micrograph), f"{path}, plane {plane}"
         return open_micrograph(micrograph, edits, self.model, self.options, name, plane)
+
+    def painted(self, path: Path, plane: int) -> NDArray[np.uint8] | None:
+        """Return what was painted on a plane of a file."""
+        if self.edits is None:
+            return None
+        micrograph = self.read(path)
+        return _plane_edits(self.edits, plane, micrograph) if micrograph.is_stack else self.edits
 
     def settings(
         self, path: Path, session: Session, request: Request, whole: Composition | None

@@ -16,7 +16,7 @@ from phaseguide.estimation.point_plan import ASSUMED_RIGHT, PointCountError, exp
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import Ratio
 from phaseguide.segmentation.request import Segmentation
-from phaseguide.segmentation.saving import constraint_note
+from phaseguide.segmentation.saving import result_note
 
 HEADER = (
     "Image", "Plane", "Phase", "Expected area %", "Aimed at %", "In mask %", "Without guidance %", "Note",
@@ -43,12 +43,12 @@ class PhaseRow:
 
 
 def table_rows(image: str, plane: str, segmentation: Segmentation) -> list[PhaseRow]:
-    """Return the table of one plane; every row carries the note if the areas are no measurement."""
+    """Return the table of one plane; every row carries what must be told of the areas (`result_note`)."""
 
     def percent(shares: Ratio | None, k: int) -> float | None:
         return None if shares is None or np.isnan(shares[k]) else float(shares[k]) * 100
 
-    note = constraint_note(segmentation)
+    note = result_note(segmentation)
     return [
         PhaseRow(
             image,

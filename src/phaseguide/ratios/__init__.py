@@ -13,6 +13,7 @@ from phaseguide.ratios.presets import Preset, PresetList, PresetStore
 from phaseguide.ratios.simulated import draw_statement, expert_ratio, guess_ratio
 from phaseguide.ratios.sources import DEFAULT_SOURCE, FORCE, SOURCES, Scope, Source, find_source
 from phaseguide.ratios.specimen import shift_to_mean
+from phaseguide.ratios.trust import LEAST_SURE, SUREST, uncertainty_for
 from phaseguide.ratios.vector import (
     FLOOR,
     SUM_TOLERANCE,
@@ -30,8 +31,10 @@ __all__ = [
     "FLOOR",
     "FORCE",
     "GROSS",
+    "LEAST_SURE",
     "SOURCES",
     "SUM_TOLERANCE",
+    "SUREST",
     "Basis",
     "Preset",
     "PresetList",
@@ -58,6 +61,7 @@ __all__ = [
     "ratio_range",
     "shift_to_mean",
     "total_variation",
+    "uncertainty_for",
     "validate_ratio",
     "weight_from_area",
 ]

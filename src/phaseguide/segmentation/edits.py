@@ -36,6 +36,11 @@ def take_edits(
     return edits
 
 
+def painted_px(edits: Labels | None) -> int:
+    """Count the pixels that were painted: with a phase, or as excluded."""
+    return 0 if edits is None else int(np.count_nonzero(edits))
+
+
 def say_the_same(one: Labels | None, other: Labels | None) -> bool:
     """Whether two maps of edits say the same; None says nothing."""
     if one is None or other is None:

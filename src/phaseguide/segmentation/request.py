@@ -107,6 +107,8 @@ class Segmentation:
         Boxes and points that the network was shown.
     found : FoundRatio or None
         How the model found ``imposed``; None where it did not.
+    edited_px : int
+        Pixels of ``labels`` that the user has painted.
     """
 
     labels: NDArray[np.uint8]
@@ -122,6 +124,7 @@ class Segmentation:
     regions: tuple[RegionShares, ...] = ()
     prompts: Prompts | None = None
     found: FoundRatio | None = None
+    edited_px: int = 0
 
     @property
     def has_ratio(self) -> bool:

@@ -171,6 +171,7 @@ def make_record(
         "regions": region_rows(segmentation.regions, segmentation.scheme),
         "prompts": prompt_rows(segmentation.prompts, segmentation.scheme),
         "excluded": float((segmentation.labels == EXCLUDED).mean()),
+        "manual_edits_px": segmentation.edited_px,
         "notices": list(segmentation.notices),
         "settings": dict(settings or {}),
         "versions": _versions(),
@@ -230,6 +231,16 @@ def constraint_note(segmentation: Segmentation) -> str:
     if segmentation.prompts is None:
         return CONSTRAINED if segmentation.has_ratio else ""
     return f"{CONSTRAINED}; {SHOWN}" if segmentation.has_ratio else SHOWN
+
+
+def edits_note(segmentation: Segmentation) -> str:
+    """Return how much of a result was painted by hand; empty if nothing was."""
+    return f"with {segmentation.edited_px:,} px of manual edits" if segmentation.edited_px else ""
+
+
+def result_note(segmentation: Segmentation) -> str:
+    """Return all that must be told beside the area shares of a result, see `constraint_note` and `edits_note`."""
+    return "; ".join(note for note in (constraint_note(segmentation), edits_note(segmentation)) if note)
 
 
 def phase_rows(segmentation: Segmentation) -> list[dict[str, Any]]:

@@ -16,11 +16,6 @@ class Advanced(Settings):
     line say of a number stands here, once.
     """
 
-    exact: bool = setting(
-        False,
-        "Impose my values exactly",
-        "Take the expected values as exact, whatever the source, instead of weighing them against what the model sees.",
-    )
     mode: Literal["model", "matched", "conditioned", "both"] = setting(
         "model",
         "Ratio acts",

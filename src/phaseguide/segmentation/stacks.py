@@ -62,6 +62,7 @@ def together(planes: Sequence[Segmentation]) -> Segmentation:
         own=own,
         imposed=mean_shares([plane.imposed for plane in planes], areas),
         achieved=achieved,
+        edited_px=sum(plane.edited_px for plane in planes),
         notices=tuple(f"plane {i}: {notice}" for i, plane in enumerate(planes) for notice in plane.notices),
     )
 

@@ -71,9 +71,23 @@ def test_other_labels_layers_keep_their_keys(napari_window: None, done: Any, vie
     assert other.mode == "erase"
 
 
+def test_keys_are_listed_where_napari_lists_keys(napari_window: None, done: Any, viewer: Any) -> None:
+    from napari._qt.widgets.qt_keyboard_settings import ShortcutEditor
+
+    listed = ShortcutEditor().key_bindings_strs["Labels layer"]
+    action = listed["phaseguide:brush_2"]
+    assert "phase 2 (key 2 on an edits layer)" in action.description
+    edits, other = viewer.layers["steel edits"], viewer.add_labels(np.zeros((96, 128), np.uint8))
+    for layer in (edits, other):
+        action.command(layer)
+    assert (edits.mode, edits.selected_label) == ("paint", 2)
+    assert (other.mode, other.selected_label) == ("pan_zoom", 1), "no layer of Phase Guide"
+
+
 def test_keys_are_shown(done: Any) -> None:
+    assert [row.chip.text() for row in done.panel.table.rows] == ["1", "2", "3"]
     tips = [row.name.toolTip() for row in done.panel.table.rows]
-    assert [tip.split()[1] for tip in tips] == ["1", "2", "3"]
+    assert all(f"Key {key} " in tip for key, tip in enumerate(tips, start=1))
     assert "carbide network" in tips[1]
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from qtpy.QtCore import QPointF, Qt
+from qtpy.QtTest import QTest
 
 from phaseguide.phases import EXCLUDED
 from phaseguide.widgets.layer_commands import use_as_edits
-from widget_helpers import micrograph, numbers, stroke, type_into
+from widget_helpers import impose_exactly, micrograph, numbers, stroke, type_into
 from workbench_helpers import open_part
 
 LINE = [(20.0, 20.0), (30.0, 40.0), (40.0, 60.0)]
@@ -60,7 +62,7 @@ def test_edits_survive_every_segmentation(done: Any, viewer: Any, segment: Any, 
     edits.selected_label = 3
     stroke(edits, LINE)
     mine = edits.data.copy()
-    done.panel.advanced.controls["exact"].setChecked(True)
+    impose_exactly(done)
     type_into(qtbot, done.panel.table.boxes[2], "30")
     segment()
     assert np.array_equal(edits.data, mine), "no program writes into the edits"
@@ -92,7 +94,7 @@ def test_excluded_area_leaves_every_denominator(done: Any, viewer: Any, qtbot: A
     rest = np.bincount(shown[48:].ravel(), minlength=4)[1:4] / shown[48:].size * 100
     qtbot.waitUntil(lambda: numbers(done.panel.table.found) == pytest.approx(rest, abs=0.006))
     assert numbers(done.panel.table.unguided) == pytest.approx(rest, abs=0.006)
-    done.panel.advanced.controls["exact"].setChecked(True)
+    impose_exactly(done)
     type_into(qtbot, done.panel.table.boxes[1], "50")
     segment()
     shown = viewer.layers["steel phases"].data
@@ -108,7 +110,8 @@ def test_a_stroke_on_the_result_tells_where_to_paint(done: Any, viewer: Any, tol
     stroke(phases, LINE)
     assert np.array_equal(phases.data, before)
     assert told == [
-        "'steel phases' holds the result and cannot be painted. Paint on 'steel edits': select it and drag."
+        "'steel phases' holds the result and cannot be painted. Paint on 'steel edits': click a phase in "
+        "the table of Phase Guide, and drag."
     ]
 
 
@@ -121,7 +124,7 @@ def test_brush_goes_to_the_next_phase_unless_the_user_chose_one(done: Any, viewe
     viewer.layers.selection.active = viewer.layers["steel"]
     segment()
     assert edits.selected_label == 1
-    assert viewer.layers.selection.active == edits and edits.mode == "paint"
+    assert viewer.layers.selection.active == edits and edits.mode == "pan_zoom"
 
 
 def test_layers_that_were_deleted_or_renamed(done: Any, viewer: Any, segment: Any) -> None:
@@ -171,8 +174,6 @@ def test_status_bar_names_the_phase(done: Any, viewer: Any) -> None:
 
 def drag(viewer: Any, points: list[tuple[float, float]], qtbot: Any) -> None:
     """Drag the left mouse button over the canvas of a shown viewer; points are (row, column) in the world."""
-    from qtpy.QtCore import QPointF, Qt
-    from qtpy.QtTest import QTest
 
     canvas = viewer.window._qt_viewer.canvas
     where = []
@@ -202,10 +203,15 @@ def test_real_mouse_on_a_shown_canvas(
     qtbot.wait(200)
     drag(viewer, LINE, qtbot)
     edits = viewer.layers["steel edits"]
-    assert edits.data[30, 40] == edits.selected_label
+    assert not edits.data.any(), "the brush is off until it is asked for"
+    viewer.reset_view()
+    qtbot.mouseClick(widget.panel.table.rows[1].chip, Qt.MouseButton.LeftButton)
+    drag(viewer, LINE, qtbot)
+    assert edits.data[30, 40] == edits.selected_label == 2
     qtbot.waitUntil(lambda: viewer.layers["steel phases"].data[30, 40] == edits.selected_label)
     viewer.layers.selection.active = viewer.layers["steel phases"]
     drag(viewer, [(60.0, 20.0), (70.0, 30.0), (75.0, 50.0)], qtbot)
     assert told == [
-        "'steel phases' holds the result and cannot be painted. Paint on 'steel edits': select it and drag."
+        "'steel phases' holds the result and cannot be painted. Paint on 'steel edits': click a phase in "
+        "the table of Phase Guide, and drag."
     ]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from phaseguide.widgets.layers.roles import pixel_size_um
-from widget_helpers import SHAPE, micrograph, numbers, type_into
+from widget_helpers import SHAPE, impose_exactly, micrograph, numbers, type_into
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_all_planes_with_a_ratio_each(widget: Any, viewer: Any, segment: Any, qt
     box = widget.panel.planes_box
     assert not box.isHidden() and box.itemText(1) == "All 3 planes"
     box.setCurrentIndex(1)
-    widget.panel.advanced.controls["exact"].setChecked(True)
+    impose_exactly(widget)
     type_into(qtbot, widget.panel.table.boxes[0], "40")
     segment()
     for plane in viewer.layers["stack phases"].data:

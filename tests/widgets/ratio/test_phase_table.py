@@ -11,10 +11,24 @@ from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication
 
 from phaseguide.phases import PhaseScheme
+from phaseguide.ratios import blend_ratios
+from phaseguide.segmentation.request import Segmentation
 from phaseguide.widgets.ratio.phase_table import PhaseTable
-from widget_helpers import type_into
+from widget_helpers import activate, type_into
 
 SCHEME = PhaseScheme.from_names(["ferrite", "bainite", "martensite"])
+OWN = np.array([0.6, 0.16, 0.24])
+
+
+def result_of(asked: list[float], own_error: float = 0.3) -> Segmentation:
+    """A result that was made with values of uncertainty 0.1."""
+    imposed, labels = blend_ratios(asked, OWN, 0.1, own_error), np.ones((4, 4), np.uint8)
+    return Segmentation(labels, SCHEME, np.array(asked), OWN, imposed, imposed, labels, "matched", 0.1, ())
+
+
+def heading(table: PhaseTable) -> str:
+    assert table._found_heading is not None
+    return table._found_heading.text()
 
 
 @pytest.fixture
@@ -101,7 +115,7 @@ def test_over_100_is_flagged(table: PhaseTable, qtbot: Any) -> None:
     type_into(qtbot, table.boxes[0], "80")
     type_into(qtbot, table.boxes[1], "30")
     assert "110.00 %, more than 100 %" in table.sum_line.text()
-    assert table.sum_line.styleSheet()
+    assert table.sum_line.label.styleSheet()
     assert not table.scale_button.isVisible(), "an open phase could not be scaled"
 
 
@@ -111,9 +125,7 @@ def test_range_is_what_the_source_means(table: PhaseTable, qtbot: Any) -> None:
     assert table.ranges[0].text() == "15.6–25.2"
     table.set_uncertainty(0.1)
     assert table.ranges[0].text() == "18.4–21.6"
-    table.set_uncertainty(0.0)
-    assert table.ranges[0].text() == "20.00"
-    assert table.ranges[1].text() == "–"
+    assert table.ranges[1].text() == ""
 
 
 def test_one_phase_can_be_surer_than_its_source(table: PhaseTable, qtbot: Any) -> None:
@@ -139,14 +151,123 @@ def test_one_phase_can_be_surer_than_its_source(table: PhaseTable, qtbot: Any) -
     assert not table.ranges[0].font().bold()
 
 
-def test_exact_values_have_no_range_to_set(table: PhaseTable, qtbot: Any) -> None:
+def test_a_lock_makes_one_value_exact_and_is_seen(table: PhaseTable, qtbot: Any) -> None:
+    told: list[int] = []
     type_into(qtbot, table.boxes[0], "20")
-    table.ranges[0].set_spread(0.1)
-    table.set_uncertainty(0.0)
-    assert {one.uncertainty for one in table.ranges} == {0.0}
-    assert table.ranges[0].text() == "20.00" and not table.ranges[0].isEnabled()
-    table.set_uncertainty(0.3)
-    assert tuple(one.uncertainty for one in table.ranges) == (0.1, 0.3, 0.3), "it comes back"
+    type_into(qtbot, table.boxes[1], "50")
+    table.changed.connect(lambda: told.append(1))
+    qtbot.mouseClick(table.rows[0].lock, Qt.MouseButton.LeftButton)
+    assert table.spreads() == (0.0, None, None) and told == [1]
+    assert table.ranges[0].text() == "exactly" and not table.ranges[0].isEnabled()
+    assert not table.lock_all.isChecked()
+    qtbot.mouseClick(table.lock_all, Qt.MouseButton.LeftButton)
+    assert table.spreads() == (0.0, 0.0, 0.0) and told == [1, 1]
+    assert all(row.lock.isChecked() for row in table.rows)
+    qtbot.mouseClick(table.rows[0].lock, Qt.MouseButton.LeftButton)
+    assert table.spreads() == (None, 0.0, 0.0) and not table.lock_all.isChecked()
+    assert table.ranges[0].text() == "15.6–25.2"
+
+
+def test_a_number_counts_when_it_is_finished(table: PhaseTable, qtbot: Any) -> None:
+    told: list[tuple[float | None, ...]] = []
+    table.changed.connect(lambda: told.append(table.shares))
+    table.set_uncertainty(0.1)
+    type_into(qtbot, table.boxes[0], "20")
+    table.show_result(result_of([0.2, np.nan, np.nan]))
+    assert not table.stale and "Not yet" not in heading(table)
+    box = table.boxes[1]
+    box.setFocus()
+    qtbot.keyClicks(box, "90")
+    assert table.stale and table.pending and "Not yet" in heading(table)
+    assert table.shares == (0.2, None, None) and len(told) == 1, "no keystroke counts"
+    table.finish()
+    assert told[1:] == [(0.2, 0.9, None)] and "more than 100 %" in table.sum_line.text()
+    assert table.stale, "the mask was made with other values"
+
+
+@pytest.mark.parametrize("how", ["rest", "focus", "arrow"])
+def test_ways_to_finish_a_number(table: PhaseTable, qtbot: Any, how: str) -> None:
+    told: list[tuple[float | None, ...]] = []
+    table.changed.connect(lambda: told.append(table.shares))
+    activate(table.window(), qtbot)
+    box = table.boxes[1]
+    box.setFocus()
+    qtbot.keyClicks(box, "9")
+    assert told == []
+    if how == "focus":
+        table.boxes[0].setFocus()
+    elif how == "arrow":
+        qtbot.keyClick(box, Qt.Key.Key_Up)
+    qtbot.waitUntil(lambda: len(told) == 1)
+    assert told == [(None, 0.1 if how == "arrow" else 0.09, None)] and not table.pending
+    if how == "rest":
+        assert box.text() == "9", "the cursor is still there"
+        qtbot.keyClicks(box, ".5")
+        qtbot.keyClick(box, Qt.Key.Key_Return)
+        assert told[1:] == [(None, 0.095, None)]
+
+
+def test_the_bar_shows_what_is_imposed_and_can_be_moved(table: PhaseTable, qtbot: Any) -> None:
+    table.set_own_error(np.full(3, 0.3))
+    table.set_uncertainty(0.1)
+    type_into(qtbot, table.boxes[1], "9.1")
+    table.show_result(result_of([np.nan, 0.091, np.nan]))
+    row = table.rows[1]
+    own, imposed = float(OWN[1]), float(table.result.imposed[1])
+    assert row.trust.fraction == pytest.approx((imposed - own) / (0.091 - own))
+    assert row.aim.text() == f"{imposed * 100:.2f}"
+    assert table.rows[0].trust.fraction is None, "nothing was said"
+    row.trust.resize(110, 18)
+    qtbot.mouseClick(row.trust, Qt.MouseButton.LeftButton, pos=QPoint(55, 9))
+    (_, spread, _) = table.spreads()
+    wanted = (own + 0.091) / 2
+    made = blend_ratios([np.nan, 0.091, np.nan], OWN, [0.1, spread, 0.1], 0.3)[1]
+    assert made == pytest.approx(wanted, abs=1e-4)
+    assert not row.lock.isChecked() and row.range.font().bold()
+    type_into(qtbot, table.boxes[1], "9.5")
+    assert table.spreads()[1] is None, "the handle was about the number before"
+    type_into(qtbot, table.boxes[1], "9.1")
+    qtbot.mouseClick(row.trust, Qt.MouseButton.LeftButton, pos=QPoint(109, 9))
+    assert table.spreads()[1] == 0 and row.lock.isChecked()
+    row.trust.setFocus()
+    qtbot.keyClick(row.trust, Qt.Key.Key_Left)
+    assert table.spreads()[1] > 0 and not row.lock.isChecked()
+
+
+def test_a_range_that_excludes_the_mask_offers_the_lock(table: PhaseTable, qtbot: Any) -> None:
+    table.set_own_error(np.full(3, 0.05))
+    table.set_uncertainty(0.1)
+    type_into(qtbot, table.boxes[1], "9.1")
+    table.show_result(result_of([np.nan, 0.091, np.nan], own_error=0.05))
+    row = table.rows[1]
+    assert row.remedy.isVisible() and not table.rows[0].remedy.isVisible()
+    assert row.remedy.text().startswith("Your range is 8.3 to 10.0 %, the mask is made with 1")
+    told: list[int] = []
+    table.changed.connect(lambda: told.append(1))
+    qtbot.mouseClick(row.exactly, Qt.MouseButton.LeftButton)
+    assert table.spreads() == (None, 0.0, None) and told == [1] and row.lock.isChecked()
+    assert not row.remedy.isVisible()
+
+
+def test_exact_values_that_leave_nothing_for_an_open_phase_say_so(table: PhaseTable, qtbot: Any) -> None:
+    type_into(qtbot, table.boxes[0], "60")
+    type_into(qtbot, table.boxes[1], "40")
+    assert "open phases share 0.00 %" in table.sum_line.text() and not table.absent_button.isVisible()
+    qtbot.mouseClick(table.lock_all, Qt.MouseButton.LeftButton)
+    assert "nothing for martensite" in table.sum_line.text()
+    qtbot.mouseClick(table.absent_button, Qt.MouseButton.LeftButton)
+    assert table.shares == (0.6, 0.4, 0.0) and table.sum_line.text() == "Set: 100.00 %."
+
+
+@pytest.mark.parametrize("part", ["chip", "name"])
+def test_a_click_on_a_row_asks_for_the_brush(table: PhaseTable, qtbot: Any, part: str) -> None:
+    asked: list[int] = []
+    table.armed.connect(asked.append)
+    qtbot.mouseClick(getattr(table.rows[1], part), Qt.MouseButton.LeftButton)
+    assert asked == [2]
+    before = table.rows[1].back.styleSheet()
+    table.show_brush(2, "Painting bainite.")
+    assert table.rows[1].back.styleSheet() != before == table.rows[0].back.styleSheet()
 
 
 def test_values_are_taken_over_without_telling(table: PhaseTable) -> None:

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QApplication
 
 from phaseguide.widgets.segment.dock import SegmentWidget
 from tiny_models import NAMES
-from widget_helpers import SHAPE, micrograph, numbers, stroke
+from widget_helpers import SHAPE, impose_exactly, micrograph, numbers, stroke
 
 WAIT = 30_000
 
@@ -78,17 +78,21 @@ def test_an_estimate_that_is_fed_back_waits_for_segment_and_tells_its_rounds(
 
 def test_cells_of_a_spreadsheet_move_the_mask(segmented: Any, qtbot: Any) -> None:
     _, widget = segmented
-    widget.panel.advanced.controls["exact"].setChecked(True)
+    impose_exactly(widget)
     QApplication.clipboard().setText("20\t30\t50")
     qtbot.mouseClick(widget.tools.ratio.paste_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: widget.panel.table.result.constrained, timeout=WAIT)
     settled(widget, qtbot)
     assert [box.value() for box in widget.panel.table.boxes] == [20.0, 30.0, 50.0]
+    assert widget.panel.table.spreads() == (None,) * 3, "locks are not for the next values"
+    impose_exactly(widget)
+    settled(widget, qtbot)
     assert numbers(widget.panel.table.found) == pytest.approx([20, 30, 50], abs=0.1)
 
 
 def test_painted_shares_are_offered_with_their_uncertainty(segmented: Any, qtbot: Any) -> None:
     viewer, widget = segmented
+    impose_exactly(widget)
     edits = viewer.layers["steel edits"]
     widget.tools.painted_fold.expand()
     for label, row in ((1, 20), (2, 45), (3, 70)):
@@ -101,6 +105,7 @@ def test_painted_shares_are_offered_with_their_uncertainty(segmented: Any, qtbot
     qtbot.mouseClick(widget.tools.painted.use_button, Qt.MouseButton.LeftButton)
     assert widget.state.asked == pytest.approx(shares, abs=1e-4)
     assert isinstance(widget.state.uncertainty, tuple)
+    assert min(widget.state.uncertainty) > 0 and not widget.panel.table.lock_all.isChecked()
     assert "steel edits" in widget.state.inputs.title
 
 
@@ -113,8 +118,8 @@ def test_a_region_gets_its_own_ratio(segmented: Any, qtbot: Any) -> None:
     )
     box = tools.regions.layer_box
     box.setCurrentIndex(box.findText("coating"))
-    widget.panel.advanced.controls["exact"].setChecked(True)
     tools.regions.blocks[0].boxes[0].setValue(60.0)
+    qtbot.mouseClick(tools.regions.blocks[0].lock, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: bool(widget.panel.table.result.regions), timeout=WAIT)
     settled(widget, qtbot)
     part = next(p for p in widget.panel.table.result.regions if p.asked is not None)
@@ -126,7 +131,7 @@ def test_a_region_gets_its_own_ratio(segmented: Any, qtbot: Any) -> None:
 
 def test_islands_that_flip_become_a_layer_of_their_own(segmented: Any, qtbot: Any) -> None:
     viewer, widget = segmented
-    widget.panel.advanced.controls["exact"].setChecked(True)
+    impose_exactly(widget)
     widget.panel.table.boxes[0].setValue(60.0)
     settled(widget, qtbot)
     tools = widget.tools

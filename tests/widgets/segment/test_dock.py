@@ -10,7 +10,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 from tiny_models import NAMES, tiny_model
-from widget_helpers import micrograph, numbers, type_into
+from widget_helpers import impose_exactly, micrograph, numbers, type_into
 from workbench_helpers import open_part
 
 
@@ -28,18 +28,18 @@ def test_first_segmentation(widget: Any, viewer: Any, segment: Any) -> None:
     assert not phases.editable
     assert not edits.data.any()
     assert viewer.layers.selection.active == edits
-    assert edits.mode == "paint" and edits.selected_label == 1
+    assert edits.mode == "pan_zoom" and edits.selected_label == 1
     table = widget.panel.table
     assert sum(numbers(table.found)) == pytest.approx(100, abs=0.02)
     assert numbers(table.found) == numbers(table.unguided)
     assert table.note.isHidden()
-    assert "just paint" in widget.panel.status.text()
+    assert "click a phase" in widget.panel.status.text()
 
 
 def test_ratio_is_met_and_marked(widget: Any, viewer: Any, segment: Any, qtbot: Any) -> None:
     viewer.add_image(micrograph(), name="steel")
     table = widget.panel.table
-    widget.panel.advanced.controls["exact"].setChecked(True)
+    impose_exactly(widget)
     type_into(qtbot, table.boxes[1], "35")
     segment()
     assert numbers(table.found)[1] == pytest.approx(35, abs=0.02)
@@ -123,7 +123,7 @@ def test_earlier_results_are_one_click_away(widget: Any, viewer: Any, segment: A
     segment()
     first = viewer.layers["steel phases"].data.copy()
     shown = [label.text() for label in widget.panel.table.found]
-    widget.panel.advanced.controls["exact"].setChecked(True)
+    impose_exactly(widget)
     type_into(qtbot, widget.panel.table.boxes[0], "70")
     segment()
     second = viewer.layers["steel phases"].data.copy()

@@ -10,7 +10,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 from tiny_models import NAMES
-from widget_helpers import micrograph, numbers, stroke, type_into
+from widget_helpers import impose_exactly, micrograph, numbers, stroke, type_into
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def viewer(model_viewer: Any) -> Any:
 def done(widget: Any, viewer: Any, segment: Any) -> Any:
     """The widget after a first segmentation of 'steel', with values that are imposed exactly."""
     viewer.add_image(micrograph(), name="steel")
-    widget.panel.advanced.controls["exact"].setChecked(True)
+    impose_exactly(widget)
     segment()
     return widget
 
@@ -113,13 +113,86 @@ def test_nothing_is_live_before_the_first_result_or_when_switched_off(
     assert not widget.panel.decisions.accept.isEnabled()
 
 
+def test_a_sum_over_100_that_is_being_typed_changes_nothing(done: Any, viewer: Any, qtbot: Any) -> None:
+    set_share(done, qtbot, "20", row=0)
+    shown = viewer.layers["steel phases"].data.copy()
+    box = done.panel.table.boxes[1]
+    box.setFocus()
+    qtbot.keyClicks(box, "90")
+    assert done.live._awaited is None and done.panel.table.stale
+    qtbot.mouseClick(done.panel.results.copy, Qt.MouseButton.LeftButton)
+    assert np.array_equal(viewer.layers["steel phases"].data, shown)
+    assert "more than 100 %" in done.panel.status.text() and "other values" in done.panel.status.text()
+    assert "9.00" not in _clipboard()
+
+
+def test_copying_finishes_the_number_first(done: Any, viewer: Any, qtbot: Any) -> None:
+    box = done.panel.table.boxes[1]
+    box.setFocus()
+    qtbot.keyClicks(box, "42")
+    qtbot.mouseClick(done.panel.results.copy, Qt.MouseButton.LeftButton)
+    assert "42.00" in _clipboard() and not done.panel.table.stale
+    assert np.count_nonzero(viewer.layers["steel phases"].data == 2) / 12288 == pytest.approx(0.42, abs=1e-4)
+
+
+def test_what_is_not_live_does_not_leave_under_new_numbers(done: Any, segment: Any, qtbot: Any) -> None:
+    set_share(done, qtbot, "20")
+    done.live.accept()
+    done.panel.live_check.setChecked(False)
+    type_into(qtbot, done.panel.table.boxes[1], "30")
+    assert done.panel.table.stale
+    qtbot.mouseClick(done.panel.results.copy, Qt.MouseButton.LeftButton)
+    assert "other values" in done.panel.status.text()
+    offered = done.panel.next_step.buttons
+    assert not offered["put its values back"].isHidden() and not offered["press segment"].isHidden()
+    qtbot.mouseClick(offered["put its values back"], Qt.MouseButton.LeftButton)
+    assert done.panel.table.boxes[1].text() == "20.00" and not done.panel.table.stale
+    assert done.panel.next_step.isHidden(), "that sentence is gone"
+    type_into(qtbot, done.panel.table.boxes[1], "30")
+    assert not offered["press segment"].isHidden(), "beside the sentence that names it"
+    segment()
+    qtbot.mouseClick(done.panel.results.copy, Qt.MouseButton.LeftButton)
+    assert "30.00" in _clipboard()
+
+
+def test_locks_end_with_the_image_the_source_and_the_next_values(done: Any, viewer: Any, qtbot: Any) -> None:
+    from phaseguide.widgets.layers.hub import RatioOffer
+
+    table, other = done.panel.table, viewer.add_image(micrograph(seed=3), name="other")
+    assert table.spreads() == (None,) * 3, "closed for the image before"
+    viewer.layers.selection.active = viewer.layers["steel"]
+    for lets_go in (
+        lambda: setattr(viewer.layers.selection, "active", other),
+        lambda: done.panel.source_box.setCurrentIndex(0),
+        lambda: done.take_offer(RatioOffer(np.array([0.2, 0.3, np.nan]), None, "pasted")),
+        lambda: done.take_offer(RatioOffer(np.array([0.2, 0.3, np.nan]), 0.1, "counted")),
+    ):
+        table.rows[1].lock.click()
+        assert table.spreads()[1] == 0
+        lets_go()
+        assert table.spreads()[1] != 0 and not table.rows[1].lock.isChecked()
+
+
+def test_exact_values_never_erase_a_phase_of_which_nothing_was_said(
+    done: Any, viewer: Any, qtbot: Any
+) -> None:
+    before = viewer.layers["steel phases"].data.copy()
+    assert (before == 3).any()
+    set_share(done, qtbot, "60", row=0)
+    set_share(done, qtbot, "40", row=1)
+    assert "leave nothing for" in done.panel.status.text() and NAMES[2] in done.panel.status.text()
+    assert (viewer.layers["steel phases"].data == 3).any()
+    qtbot.mouseClick(done.panel.table.absent_button, Qt.MouseButton.LeftButton)
+    answered(done, qtbot)
+    assert not (viewer.layers["steel phases"].data == 3).any(), "now it was said"
+
+
 def test_an_impossible_sum_keeps_the_last_good_mask(done: Any, viewer: Any, qtbot: Any) -> None:
     set_share(done, qtbot, "35")
+    before = numbers(done.panel.table.found)
     set_share(done, qtbot, "80", row=0)
     assert "more than 100 %" in done.panel.status.text() and done.panel.status.styleSheet()
-    assert numbers(done.panel.table.found)[:2] == pytest.approx([8, 35], abs=0.02), (
-        "8 was possible, 80 is not"
-    )
+    assert numbers(done.panel.table.found) == before, "neither 8 nor 80 was asked for"
     set_share(done, qtbot, "20", row=0)
     assert not done.panel.status.styleSheet()
     assert numbers(done.panel.table.found)[:2] == pytest.approx([20, 35], abs=0.02)
@@ -325,7 +398,7 @@ def test_each_image_has_its_own_series(done: Any, viewer: Any, segment: Any, qtb
 
 def test_planes_of_a_stack_on_trial(widget: Any, viewer: Any, qtbot: Any, segment: Any) -> None:
     viewer.add_image(np.stack([micrograph(seed=i) for i in range(3)]), name="steel")
-    widget.panel.advanced.controls["exact"].setChecked(True)
+    impose_exactly(widget)
     widget.panel.planes_box.setCurrentIndex(1)
     viewer.dims.set_point(0, 0)
     segment()

@@ -31,7 +31,6 @@ def asked_of_the_worker(widget: Any) -> dict[str, Any]:
     job, _ = widget.planner.job()
     request = job.request
     return {
-        "exact": request.uncertainty,
         "mode": request.mode,
         "smoothing_px": request.smoothing_px,
         "min_island_px": request.min_island_px,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from phaseguide.jobs.inputs import FIELD, SPECIMEN
-from widget_helpers import micrograph, stroke, type_into
+from widget_helpers import impose_exactly, micrograph, stroke, type_into
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def shares(data: Any, label: int) -> np.ndarray:
 
 def test_the_mean_of_a_stack_meets_the_ratio(widget: Any, viewer: Any, qtbot: Any, segment: Any) -> None:
     viewer.add_image(np.stack([micrograph(seed=i) for i in range(3)]), name="steel")
-    widget.panel.advanced.controls["exact"].setChecked(True)
+    impose_exactly(widget)
     choose(widget, SPECIMEN)
     assert not widget.panel.live_check.isEnabled() and not widget.panel.planes_box.isEnabled()
     type_into(qtbot, widget.panel.table.boxes[1], "45")
@@ -46,7 +46,7 @@ def test_all_open_images_are_one_specimen(widget: Any, viewer: Any, qtbot: Any, 
         viewer.add_image(micrograph(seed=number), name=f"field {number}")
     viewer.add_image(np.zeros((2, 96, 128), np.uint8), name="a stack is no field of it")
     viewer.layers.selection.active = viewer.layers["field 1"]
-    widget.panel.advanced.controls["exact"].setChecked(True)
+    impose_exactly(widget)
     choose(widget, SPECIMEN)
     type_into(qtbot, widget.panel.table.boxes[1], "45")
     segment()

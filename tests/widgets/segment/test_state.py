@@ -91,12 +91,11 @@ def test_what_is_asked_comes_from_the_values(state: SegmentState) -> None:
     assert state.asked == pytest.approx([0.25, np.nan], nan_ok=True)
 
 
-def test_an_uncertainty_of_its_own_goes_before_that_of_the_source_and_exact_before_both(
-    state: SegmentState,
-) -> None:
+def test_an_uncertainty_of_its_own_goes_before_that_of_the_source(state: SegmentState) -> None:
     state.inputs = Inputs(("ferrite", "pearlite"), (0.25, None), (0.05, None), "field")
     assert state.uncertainty == (0.05, 0.1)
     state.inputs = replace(state.inputs, spreads=(0.1, None))
     assert state.uncertainty == 0.1
-    state.inputs = replace(state.inputs, spreads=(0.05, None), exact=True)
-    assert state.uncertainty == 0.0
+    state.inputs = replace(state.inputs, spreads=(0.05, 0.0))
+    assert state.uncertainty == (0.05, 0.0), "a lock is exact"
+    assert state.inputs.unlocked().spreads == (0.05, None)

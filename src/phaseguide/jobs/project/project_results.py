@@ -11,6 +11,7 @@ from phaseguide.errors import ProjectError
 from phaseguide.jobs.inputs import FIELD, Inputs
 from phaseguide.jobs.results import Provenance
 from phaseguide.labels import Map, area_shares
+from phaseguide.segmentation.edits import painted_px
 from phaseguide.segmentation.request import Segmentation
 
 if TYPE_CHECKING:
@@ -109,7 +110,11 @@ def freeze_as_shown(saver: EditSaver, field_id: str, shown: Map | None) -> None:
         stored = project.read_result(field_id)
         if stored is None or not np.array_equal(stored, shown):
             achieved = [float(share) for share in area_shares(shown, len(project.scheme))]
-            record = {**read_record(project.folder / entry.record), "edits_on_top": True}
+            record = {
+                **read_record(project.folder / entry.record),
+                "edits_on_top": True,
+                "manual_edits_px": painted_px(project.read_edits(field_id)),
+            }
             project.write_result(
                 field_id,
                 shown,

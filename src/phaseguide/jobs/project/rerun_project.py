@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from phaseguide.errors import PhaseguideError, ProjectError, as_user_error
@@ -15,6 +15,7 @@ from phaseguide.models.model_file import LoadedModel
 from phaseguide.projects.project import Project
 from phaseguide.projects.schema import FieldEntry
 from phaseguide.ratios import find_source
+from phaseguide.segmentation.edits import painted_px
 from phaseguide.segmentation.request import Request
 from phaseguide.segmentation.session import Session
 from phaseguide.segmentation.specimen import Field, FieldDone, FieldFailed, segment_fields, teller
@@ -167,6 +168,7 @@ class _Run:
             ),
             file_notices(micrograph, self.options),
         )
-        for message in made.told(done.segmentation).notices:
+        segmentation = replace(done.segmentation, edited_px=painted_px(self.edits))
+        for message in made.told(segmentation).notices:
             yield Notice(message, self.entry.id)
-        yield Segmented(write_result(self.project, self.entry.id, done.segmentation, made, micrograph))
+        yield Segmented(write_result(self.project, self.entry.id, segmentation, made, micrograph))

@@ -21,6 +21,7 @@ from phaseguide.widgets.finetune.panel import IMAGENET, IMPROVE, SAM, SAM_SIZE
 from phaseguide.widgets.finetune.project_phases import ProjectPhases
 from phaseguide.widgets.finetune.state import DockPart, Shared, image_in_work
 from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers.brush import select_edits, take_brush
 from phaseguide.widgets.layers.edit_log import scheme_of
 from phaseguide.widgets.layers.hub import hub_of
 from phaseguide.widgets.qt.dock import later, while_heard
@@ -151,7 +152,12 @@ class FinetuneSetup(DockPart):
         edits = roles.find_layer(viewer, image, "edits")
         if edits is None or not edits.data.any():
             edits = roles.ensure_edits_layer(viewer, image, scheme)
-        roles.select_brush(viewer, edits, scheme)
+        select_edits(viewer, edits, scheme)
+        try:
+            take_brush(viewer, edits, int(edits.selected_label))
+        except PhaseguideError as error:
+            say(str(error), alarm=True)
+            return
         say(f"Paint on {edits.name!r}: a few strokes a phase, in several places.")
 
     def refresh_soon(self) -> None:

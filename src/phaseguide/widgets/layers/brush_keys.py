@@ -63,13 +63,13 @@ def bind_brush_keys(layer: Labels, find_phases: Callable[[], Any], find_pointer:
 
 
 def _holder(label: int) -> Callable[[Labels], None]:
-    def hold_phase(layer: Labels) -> None:  # napari wants functions with a name, so no partial
-        _hold_phase(label, layer)
+    def take_brush(layer: Labels) -> None:  # napari wants functions with a name, so no partial
+        hold_phase(label, layer)
 
-    return hold_phase
+    return take_brush
 
 
-def _hold_phase(label: int, layer: Labels) -> None:
+def hold_phase(label: int, layer: Labels) -> None:
     """Put a phase on the brush; the tool stays if it draws."""
     from napari.utils.notifications import show_info
 

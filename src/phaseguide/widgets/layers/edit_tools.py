@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from phaseguide.widgets.layers.brush_keys import bind_brush_keys
 from phaseguide.widgets.layers.edit_log import Edit, EditLog, keep_in_metadata
 from phaseguide.widgets.layers.identity import image_of, plain, role_of
+from phaseguide.widgets.layers.key_list import list_keys
 from phaseguide.widgets.layers.layer_keeper import LayerKeeper
 from phaseguide.widgets.layers.roles import find_layer
 from phaseguide.widgets.qt.plain_text import as_plain, one_line
@@ -29,6 +30,7 @@ def edit_tools(viewer: ViewerModel) -> EditTools:
     viewer = plain(viewer)
     if viewer not in _tools:
         _tools[viewer] = EditTools(viewer)
+        list_keys()
     return _tools[viewer]
 
 

@@ -235,22 +235,6 @@ def _tell_of_namesake(viewer: ViewerModel, name: str) -> None:
         )
 
 
-def select_brush(viewer: ViewerModel, edits: Labels, scheme: PhaseScheme) -> None:
-    """Select the edits layer with the brush on the next phase, so that correcting is just painting.
-
-    The next phase is the first that nobody has painted yet. A brush that the user has put on a phase
-    stays there.
-    """
-    viewer.layers.selection.active = edits
-    edits.visible = True
-    mark = mark_of(edits)
-    if edits.selected_label == mark.get("brush", 1) or not 1 <= edits.selected_label <= len(scheme):
-        unpainted = (p.label for p in scheme if not np.any(edits.data == p.label))
-        edits.selected_label = next(unpainted, edits.selected_label)
-        edits.metadata = {**edits.metadata, KEY: {**mark, "brush": int(edits.selected_label)}}
-    edits.mode = "paint"
-
-
 def edits_of(layer: Labels | None, image: Image, index: Index) -> NDArray[Any] | None:
     """Copy one plane of the edits; None if there is no edits layer.
 
@@ -355,9 +339,9 @@ def _hint_for(viewer: ViewerModel, image: Image) -> Any:
             return
         edits = find_layer(viewer, image, "edits")
         where = (
-            f"Press Segment: then there is a layer for edits of {image.name!r}."
+            "Click a phase in the table of Phase Guide to take the brush."
             if edits is None
-            else f"Paint on {edits.name!r}: select it and drag."
+            else f"Paint on {edits.name!r}: click a phase in the table of Phase Guide, and drag."
         )
         show_info(as_plain(f"{layer.name!r} holds the result and cannot be painted. {where}"))
         while event.type == "mouse_move":

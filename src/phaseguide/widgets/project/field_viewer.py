@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, Signal
 from phaseguide.labels import Map, as_uint8, overlay
 from phaseguide.projects.edit_saver import Known
 from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers.brush import put_away, select_edits
 from phaseguide.widgets.layers.canvas import canvas_of
 from phaseguide.widgets.layers.hub import hub_of
 from phaseguide.widgets.layers.identity import KEY, image_of
@@ -277,8 +278,9 @@ class FieldViewer(QObject):
         self.current, self._wanted = field_id, ""
         set_frozen(viewer, image, data.entry.state == "reviewed")
         if data.result is not None and data.entry.state == "unreviewed":
-            roles.select_brush(viewer, roles.find_layer(viewer, image, "edits"), project.scheme)
+            select_edits(viewer, roles.find_layer(viewer, image, "edits"), project.scheme)
         canvas_of(viewer).show(image)
+        put_away(viewer)
         viewer.reset_view(layers=[image])
         self.shown.emit(field_id)
         self.changed.emit()

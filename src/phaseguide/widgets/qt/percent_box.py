@@ -8,19 +8,36 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QLocale, Qt
+from qtpy.QtCore import QLocale, Qt, Signal
 from qtpy.QtGui import QValidator
 from qtpy.QtWidgets import QDoubleSpinBox
+
+from phaseguide.widgets.qt.dock import quiet_timer
 
 OPEN = -0.01
 """The value that stands for an empty box."""
 
+REST_MS = 600
+"""A number counts when nothing was typed for so long."""
+
 
 class ShareBox(QDoubleSpinBox):
-    """0.00 to 100.00 %, or empty. It takes a comma for a point and ignores a wheel that only passes by."""
+    """0.00 to 100.00 %, or empty. It takes a comma for a point and ignores a wheel that only passes by.
+
+    A number that is being typed counts when it is finished: by Enter, when the focus leaves, by an arrow key or the
+    wheel, or after a rest of `REST_MS`. ``valueChanged`` tells of every keystroke, ``finished`` of what counts.
+    """
+
+    finished = Signal()
+    """Another number counts now."""
+    typing = Signal()
+    """A number is being typed that does not count yet."""
 
     def __init__(self, when_empty: str = "open") -> None:
         super().__init__()
+        self.pending = False
+        self._counts = OPEN
+        self._rest = quiet_timer(self, REST_MS, self.finish)
         self.setLocale(QLocale.c())
         self.setDecimals(2)
         self.setRange(OPEN, 100.0)
@@ -30,11 +47,22 @@ class ShareBox(QDoubleSpinBox):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         # napari's buttons would take half of the box; arrow keys step as well.
         self.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
-        self.setStyleSheet("QDoubleSpinBox { min-width: 48px; padding: 1px 6px; }")
+        self.setStyleSheet("QDoubleSpinBox { min-width: 44px; padding: 1px 3px; }")
         self.setAlignment(Qt.AlignmentFlag.AlignRight)
         line = self.lineEdit()
         assert line is not None
         line.setPlaceholderText(when_empty)
+        line.textEdited.connect(self._on_typed)
+        self.valueChanged.connect(self._on_value)
+        self.editingFinished.connect(self.finish)
+
+    def finish(self) -> None:
+        """Let the number in the box count; the text stays as it was typed until the focus leaves."""
+        self._rest.stop()
+        self.pending = False
+        if self.value() != self._counts:
+            self._counts = self.value()
+            self.finished.emit()
 
     @property
     def share(self) -> float:
@@ -43,7 +71,9 @@ class ShareBox(QDoubleSpinBox):
 
     @share.setter
     def share(self, share: float) -> None:
+        self.pending = False
         self.setValue(OPEN if math.isnan(share) else share * 100)
+        self.finish()
 
     def textFromValue(self, value: float) -> str:
         """Show nothing for open."""
@@ -72,11 +102,12 @@ class ShareBox(QDoubleSpinBox):
         return QValidator.State.Acceptable, text, position
 
     def stepBy(self, steps: int) -> None:
-        """Step from open to 0 first; stepping never empties a box."""
+        """Step from open to 0 first; stepping never empties a box, and finishes what was typed."""
         if self.value() < 0:
             self.setValue(0.0 if steps <= 0 else min(100.0, self.singleStep() * steps))
         else:
             self.setValue(max(0.0, self.value() + steps * self.singleStep()))
+        self.finish()
 
     def wheelEvent(self, event: Any) -> None:
         """Let the wheel scroll the panel unless the box has the focus."""
@@ -84,6 +115,15 @@ class ShareBox(QDoubleSpinBox):
             super().wheelEvent(event)
         else:
             event.ignore()
+
+    def _on_typed(self) -> None:
+        self.pending = True
+        self._rest.start()
+        self.typing.emit()
+
+    def _on_value(self) -> None:
+        if not self.pending:
+            self.finish()
 
 
 def shares_of(boxes: Iterable[ShareBox]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
@@ -20,11 +21,11 @@ class Keys:
     Parameters
     ----------
     buttons : mapping
-        Key sequence to button.
+        Key sequence to a button, or to several: the first of them that is enabled is pressed.
     """
 
-    def __init__(self, buttons: Mapping[str, QPushButton]) -> None:
-        self._buttons = buttons
+    def __init__(self, buttons: Mapping[str, QPushButton | tuple[QPushButton, ...]]) -> None:
+        self._buttons = {key: one if isinstance(one, tuple) else (one,) for key, one in buttons.items()}
         self._shortcuts: dict[str, QShortcut] = {}
 
     def join(self, widget: QWidget) -> None:
@@ -32,13 +33,15 @@ class Keys:
         window = main_window(widget)
         if window is None or self._shortcuts:
             return
-        self._shortcuts = {key: _shortcut(key, window, one.click) for key, one in self._buttons.items()}
+        self._shortcuts = {
+            key: _shortcut(key, window, partial(_press_first, those)) for key, those in self._buttons.items()
+        }
         self.update()
 
     def update(self) -> None:
         """Leave the keys to others where the buttons are not enabled."""
         for key, shortcut in self._shortcuts.items():
-            shortcut.setEnabled(self._buttons[key].isEnabled())
+            shortcut.setEnabled(any(one.isEnabled() for one in self._buttons[key]))
 
     def remove(self) -> None:
         """Give the keys back."""
@@ -101,6 +104,12 @@ def key_tip(tip: str, key: str) -> str:
 
 def _native(key: str) -> str:
     return str(QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText))
+
+
+def _press_first(buttons: tuple[QPushButton, ...]) -> None:
+    enabled = next((one for one in buttons if one.isEnabled()), None)
+    if enabled is not None:
+        enabled.click()
 
 
 def _shortcut(key: str, window: QWidget, action: Callable[..., object]) -> QShortcut:

@@ -1,16 +1,23 @@
-"""One row of the phase table: swatch, name, expected share, its range, and the areas that were found."""
+"""One row of the phase table: the brush, the areas that were found, the expected one, and how far it is followed."""
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
+import math
+
+from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtGui import QFont, QFontMetrics
-from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy
+from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton
 
 from phaseguide.phases import Phase
+from phaseguide.ratios import ratio_range
 from phaseguide.widgets.layers.brush_keys import key_of
 from phaseguide.widgets.qt.percent_box import ShareBox
-from phaseguide.widgets.qt.plain_text import Label, as_plain, one_line
-from phaseguide.widgets.ratio.range_button import NOTHING, RangeButton
+from phaseguide.widgets.qt.plain_text import as_plain, one_line
+from phaseguide.widgets.qt.sentence import Sentence
+from phaseguide.widgets.ratio.lock_button import LockButton
+from phaseguide.widgets.ratio.phase_chip import PhaseChip, PhaseName
+from phaseguide.widgets.ratio.range_button import RangeButton
+from phaseguide.widgets.ratio.trust_bar import TrustBar
 
 FOUND_TIP = (
     "Area % in the label map, with your edits on top; excluded area left out. Below, small: from all boundaries "
@@ -19,6 +26,13 @@ FOUND_TIP = (
 UNGUIDED_TIP = (
     "Area % that the model finds without your values. Below, small: with boundaries moved by one pixel."
 )
+NOTHING = "–"
+CHIP, NAME, UNGUIDED, TRUST, EXPECTED, LOCK, FOUND = COLUMNS = range(7)
+LINES = 3
+"""Lines of the grid that a row takes."""
+
+ROUNDING = 0.0005
+"""An imposed share so little outside of a range is not outside: ranges are shown in tenths of a per cent."""
 
 
 class AreaCell:
@@ -42,36 +56,108 @@ class AreaCell:
         self.sensitivity.setText(f"{low * 100:.1f}–{high * 100:.1f}")
 
 
-class PhaseLine:
-    """The widgets of one phase, put into two lines of a grid.
+class PhaseLine(QObject):
+    """The widgets of one phase, put into the lines of a grid.
 
     Parameters
     ----------
+    phase : Phase
+    grid : QGridLayout
     line : int
-        The first of the two.
+        The first of `LINES`.
     """
 
+    armed = Signal(int)
+    """The user wants the brush with the phase of this label."""
+    changed = Signal()
+    """Another share, or another trust in it, counts now."""
+    trust_wanted = Signal(int, object)
+    """Label, and the share in [0, 1] that the user wants on the mask (float), see `TrustBar`."""
+
     def __init__(self, phase: Phase, grid: QGridLayout, line: int) -> None:
-        name = as_plain(one_line(phase.name))
-        swatch = Label()
-        swatch.setFixedSize(14, 14)
-        swatch.setStyleSheet(f"background: {phase.colour}; border-radius: 2px;")
-        swatch.setToolTip(f"Label {phase.label}")
-        self.name = Label(one_line(phase.name))
-        key = key_of(phase.label)
-        self.name.setToolTip(f"Key {key} on the edits layer: brush with {name}." if key else "")
-        self.name.setWordWrap(True)
-        self.name.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        super().__init__(grid)
+        name, key = as_plain(one_line(phase.name)), key_of(phase.label)
+        self.label, self._colour, self._armed = phase.label, phase.colour, False
+        self.back = QFrame()
+        self.chip, self.name = PhaseChip(phase), PhaseName(phase)
+        for one in (self.chip, self.name):
+            one.setToolTip(
+                f"Click to paint {name}. {f'Key {key} on the edits layer does the same. ' if key else ''}"
+                "Esc puts the brush away."
+            )
+            one.clicked.connect(self._on_armed)
         self.box = ShareBox()
         self.box.setToolTip(f"Area share of {name} that you expect; empty leaves it open.")
         self.box.setAccessibleName(f"Expected area % of {phase.name}")
         self.range = RangeButton(phase.name)
+        self.trust = TrustBar(phase.name)
+        self.aim = QLabel()
+        self.aim.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
+        self.aim.setStyleSheet("font-size: 10px;")
+        self.aim.setToolTip("Area % that the mask is made with.")
+        self.lock = LockButton(
+            f"Impose the value of {phase.name} exactly",
+            f"Closed: the mask gets your value of {name} exactly, whatever the model sees. It opens again with the "
+            "next values, source or image.",
+        )
         self.found, self.unguided = AreaCell(FOUND_TIP), AreaCell(UNGUIDED_TIP)
-        for column, widget in enumerate((swatch, self.name, self.box, self.range)):
-            grid.addWidget(widget, line, column, 2, 1, Qt.AlignmentFlag.AlignVCenter)
-        for column, cell in ((4, self.found), (5, self.unguided)):
+        self.exactly = QPushButton("Use exactly mine")
+        self.exactly.setToolTip(f"Close the lock of {name}.")
+        self.remedy = Sentence(self.exactly)
+        self._lay_out(grid, line)
+        self.remedy.hide()
+        self.box.finished.connect(self._on_number)
+        self.range.changed.connect(self._on_range)
+        self.lock.clicked.connect(self._on_lock)
+        self.exactly.clicked.connect(self._on_exactly)
+        self.trust.moved.connect(self._on_trust)
+
+    def _lay_out(self, grid: QGridLayout, line: int) -> None:
+        centre = Qt.AlignmentFlag.AlignVCenter
+        grid.addWidget(self.back, line, 0, LINES, len(COLUMNS))
+        self.back.lower()
+        for column, widget in ((CHIP, self.chip), (LOCK, self.lock)):
+            grid.addWidget(widget, line, column, 2, 1, centre)
+        grid.addWidget(self.name, line, NAME, 2, 1, centre)
+        grid.addWidget(self.trust, line, TRUST)
+        grid.addWidget(self.aim, line + 1, TRUST)
+        grid.addWidget(self.box, line, EXPECTED)
+        grid.addWidget(self.range, line + 1, EXPECTED)
+        for column, cell in ((FOUND, self.found), (UNGUIDED, self.unguided)):
             grid.addWidget(cell.value, line, column)
             grid.addWidget(cell.sensitivity, line + 1, column)
+        grid.addWidget(self.remedy, line + 2, NAME, 1, len(COLUMNS) - 1)
+
+    @property
+    def spread(self) -> float | None:
+        """Uncertainty that was set for this phase by itself, 0 where it is locked; None where the source decides."""
+        return self.range.spread
+
+    def set_spread(self, spread: float | None) -> None:
+        """Take an uncertainty of its own, or none, without telling of it."""
+        self.range.set_spread(spread)
+        self.lock.setChecked(spread == 0)
+
+    def choose(self, spread: float | None) -> None:
+        """Take a choice of the user."""
+        self.set_spread(spread)
+        self.changed.emit()
+
+    def trust_by_hand(self, spread: float) -> None:
+        """Take the uncertainty that the handle of the bar means; it is no range that the user states."""
+        self.range.trust_by_hand(spread)
+        self.lock.setChecked(spread == 0)
+        self.changed.emit()
+
+    def show_armed(self, armed: bool) -> None:
+        """Mark the row that the brush is on."""
+        if armed == self._armed:  # a style is costly, also the same one
+            return
+        self._armed = armed
+        self.chip.show_armed(armed)
+        self.back.setStyleSheet(
+            f"background: rgba(128, 128, 128, 70); border-left: 3px solid {self._colour};" if armed else ""
+        )
 
     def show_shares(self, found: float | None, unguided: float | None) -> None:
         """Show the area shares of a result, or none; the sensitivities of the last one go."""
@@ -83,14 +169,29 @@ class PhaseLine:
         self.found.show_sensitivity(*found)
         self.unguided.show_sensitivity(*unguided)
 
+    def show_trust(self, own: float, said: float, imposed: float) -> None:
+        """Show what the mask is made with between the model's and the user's share; NaN for what is not known."""
+        given = not math.isnan(said)
+        self.trust.set_shares(own, said, imposed)
+        self.aim.setText(f"{imposed * 100:.2f}" if given and not math.isnan(imposed) else "")
+        outside = ""
+        if given and not math.isnan(imposed) and not (self.spread == 0 or self.range.by_hand):
+            low, high = ratio_range(said, self.range.uncertainty)
+            if not low - ROUNDING <= imposed <= high + ROUNDING:
+                outside = (
+                    f"Your range is {low * 100:.1f} to {high * 100:.1f} %, the mask is made with "
+                    f"{imposed * 100:.1f} %."
+                )
+        if outside != self.remedy.text():
+            self.remedy.say(outside)
+            self.remedy.setVisible(bool(outside))
+
     def fit(self) -> None:
-        """Ask for enough room; a wrapping label does not ask for its longest word by itself."""
-        self.name.ensurePolished()
-        words = [self.name.fontMetrics().horizontalAdvance(word) for word in self.name.text().split()]
-        self.name.setMinimumWidth(max(words, default=0) + 8)
-        # Room for the widest numbers, so that a result does not move the columns.
+        """Give names and numbers the room they need, so that a result does not move the columns."""
+        self.name.fit()
         for label, widest in (
             (self.range, "88.8–88.8"),
+            (self.aim, "88.88"),
             (self.found.value, "100.00"),
             (self.unguided.value, "100.00"),
             (self.found.sensitivity, "88.8–88.8"),
@@ -99,5 +200,26 @@ class PhaseLine:
             label.ensurePolished()
             bold = QFont(label.font())
             bold.setBold(True)  # a range that was set for its phase
-            label.setMinimumWidth(QFontMetrics(bold).horizontalAdvance(widest) + 6)
+            label.setMinimumWidth(QFontMetrics(bold).horizontalAdvance(widest) + 2)
             label.setMinimumHeight(label.fontMetrics().height())
+
+    def _on_number(self) -> None:
+        if self.range.by_hand:  # where the handle stood was about the number before
+            self.set_spread(None)
+        self.changed.emit()
+
+    def _on_range(self) -> None:
+        self.lock.setChecked(self.spread == 0)
+        self.changed.emit()
+
+    def _on_lock(self, closed: bool) -> None:
+        self.choose(0.0 if closed else None)
+
+    def _on_armed(self) -> None:
+        self.armed.emit(self.label)
+
+    def _on_trust(self, wanted: float) -> None:
+        self.trust_wanted.emit(self.label, wanted)
+
+    def _on_exactly(self) -> None:
+        self.choose(0.0)

@@ -1,4 +1,4 @@
-"""The table of phases: what the user expects, what that means, and what was found."""
+"""The table of phases: the brush, what the user expects, how far that is followed, and what was found."""
 
 from __future__ import annotations
 
@@ -6,24 +6,51 @@ from collections.abc import Iterable
 
 import numpy as np
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from phaseguide.phases import PhaseScheme, normalise_name
-from phaseguide.ratios import SUM_TOLERANCE, Ratio
+from phaseguide.ratios import Ratio, uncertainty_for
 from phaseguide.segmentation.request import Segmentation
-from phaseguide.segmentation.saving import CONSTRAINED, constraint_note
+from phaseguide.segmentation.saving import CONSTRAINED, result_note
 from phaseguide.widgets.qt.percent_box import ShareBox, shares_of
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.rows_area import RowsArea
+from phaseguide.widgets.qt.sentence import Sentence
+from phaseguide.widgets.qt.shortcuts import key_tip
 from phaseguide.widgets.qt.status_line import StatusLine
 from phaseguide.widgets.qt.style import ALARM
-from phaseguide.widgets.ratio.phase_row import FOUND_TIP, UNGUIDED_TIP, PhaseLine
+from phaseguide.widgets.ratio.lock_button import LockButton
+from phaseguide.widgets.ratio.phase_row import (
+    EXPECTED,
+    FOUND,
+    FOUND_TIP,
+    LINES,
+    LOCK,
+    NAME,
+    TRUST,
+    UNGUIDED,
+    UNGUIDED_TIP,
+    PhaseLine,
+)
 from phaseguide.widgets.ratio.range_button import RangeButton
+from phaseguide.widgets.ratio.sums import describe_sum, left_out, scaled_to_100
 
-HEADINGS = ("", "Phase", "Expected\narea %", "Range", "In mask\n(±1 px)", "Without\nguidance")
-TIPS = {4: FOUND_TIP, 5: UNGUIDED_TIP}
-ESTIMATED = "Nothing set: the model finds the ratio itself."
-ROUNDING = 0.005
+IN_MASK, NOT_YET = "In mask\n(±1 px)", "Not yet\nupdated"
+HEADINGS = {
+    NAME: ("Phase", "Click a phase to paint it."),
+    UNGUIDED: ("Without\nguidance", UNGUIDED_TIP),
+    TRUST: (
+        "Aimed\nat %",
+        "From what the model sees (left) to what you expect (right): what the mask is made with.",
+    ),
+    EXPECTED: ("Expected\narea %", ""),
+    FOUND: (IN_MASK, FOUND_TIP),
+}
+BRUSH_OFF = "Brush off: click a phase to paint it."
+AWAY = "Esc"
+NOT_YET_TIP = "The mask was made with other values than those in the boxes."
+SAME = 0.005
+"""A full ratio may be scaled by so much (typed roundings such as 3 x 33.3), which makes no other value of it."""
 
 ROWS = 5
 """Phases that are seen at once; the others are scrolled to."""
@@ -32,11 +59,13 @@ ROWS = 5
 class PhaseTable(QWidget):
     """One row per phase.
 
-    Boxes change only when the user changes them, presses *Scale to 100 %*, or takes values over
-    from elsewhere (`write`). ``changed`` tells of the first two.
+    Boxes change only when the user changes them, presses a button that says so, or takes values over from elsewhere
+    (`write`). ``changed`` tells of the first two, once a number is finished.
     """
 
     changed = Signal()
+    armed = Signal(int)
+    """The user wants the brush with the phase of this label."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,32 +73,41 @@ class PhaseTable(QWidget):
         self.rows: list[PhaseLine] = []
         self.result: Segmentation | None = None
         self._shares = np.empty(0)
+        self._own_error: Ratio = np.empty(0)
         self._estimated = self._wrong = False
         self._uncertainty = 0.3
         self._remembered: dict[str, float] = {}
         self._area = RowsArea(ROWS)
         self._area.show_rows(QWidget(), 0)
-        self.sum_line = StatusLine(1)
+        self._found_heading: Label | None = None
+        self.lock_all = _lock_all()
         self.scale_button = QPushButton("Scale to 100 %")
         self.scale_button.setToolTip("Multiply all values by the same factor so that they sum to 100 %.")
         self.scale_button.clicked.connect(self._scale)
+        self.absent_button = QPushButton("Enter 0 %")
+        self.absent_button.setToolTip("Say that the open phases are absent.")
+        self.absent_button.clicked.connect(self._enter_zero)
+        self.away_button = QPushButton("Put away")
+        self.away_button.setToolTip(
+            key_tip("Put the brush away: a click on the image changes nothing any more.", AWAY)
+        )
+        self.brush_line = Sentence(self.away_button)
+        self.sum_line = Sentence(self.scale_button, self.absent_button)
         self.note = StatusLine(1)
         self.note.setText(f"In mask: {CONSTRAINED}.")
         self.note.setStyleSheet("font-weight: bold;")
         self._outer = QVBoxLayout(self)
         self._outer.setContentsMargins(0, 0, 0, 0)
-        self._outer.addWidget(self._area)
         self._outer.setSpacing(2)
-        line = QHBoxLayout()
-        line.addStrut(self.scale_button.sizeHint().height())
-        line.addWidget(self.sum_line, 1)
-        line.addWidget(self.scale_button)
-        self._outer.addLayout(line)
+        self._outer.addWidget(self._area)
+        self._outer.addWidget(self.brush_line)
+        self._outer.addWidget(self.sum_line)
         self._outer.addWidget(self.note)
         policy = self.note.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
         self.note.setSizePolicy(policy)
         self.note.hide()
+        self.show_brush(0, "")
         self._update()
 
     @property
@@ -92,6 +130,28 @@ class PhaseTable(QWidget):
         """Area % without guidance."""
         return [row.unguided.value for row in self.rows]
 
+    @property
+    def stale(self) -> bool:
+        """Whether the result on show was made with other values than those in the boxes, or another trust in them."""
+        if self.result is None:
+            return False
+        return self.pending or self._has_other_shares() or self._has_other_trust(self.result)
+
+    @property
+    def problem(self) -> str:
+        """Why the values in the boxes cannot be meant; empty if they can."""
+        return self.sum_line.text() if self._wrong else ""
+
+    @property
+    def pending(self) -> bool:
+        """Whether a number is being typed that does not count yet."""
+        return any(box.pending for box in self.boxes)
+
+    def finish(self) -> None:
+        """Let every number count that is being typed."""
+        for box in self.boxes:
+            box.finish()
+
     def set_scheme(self, scheme: PhaseScheme | None) -> None:
         """Make the rows; what was typed for a phase of the same name is kept."""
         if scheme == self.scheme:
@@ -99,46 +159,45 @@ class PhaseTable(QWidget):
         if self.scheme is not None:
             for phase, box in zip(self.scheme, self.boxes, strict=True):
                 self._remembered[normalise_name(phase.name)] = box.share
-        self.scheme, self.rows = scheme, []
+        self.scheme, self.rows, self.result = scheme, [], None
         self._shares = np.full(len(scheme or ()), np.nan)  # what new ranges show
         body = QWidget()
         grid = QGridLayout(body)
         grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(6)
+        grid.setHorizontalSpacing(4)
         grid.setVerticalSpacing(0)
-        grid.setColumnStretch(1, 1)
-        for column, heading in enumerate(HEADINGS if scheme else ()):
-            label = Label(heading)
-            side = Qt.AlignmentFlag.AlignLeft if column < 2 else Qt.AlignmentFlag.AlignRight
-            label.setAlignment(side | Qt.AlignmentFlag.AlignBottom)
-            label.setToolTip(TIPS.get(column, ""))
-            label.setStyleSheet("font-size: 11px;")
-            grid.addWidget(label, 0, column)
+        grid.setColumnStretch(NAME, 2)
+        grid.setColumnStretch(TRUST, 1)
+        if scheme:
+            self._add_headings(grid)
         for number, phase in enumerate(scheme or ()):
-            row = PhaseLine(phase, grid, 1 + 2 * number)
+            row = PhaseLine(phase, grid, 1 + LINES * number)
             row.box.share = self._remembered.get(normalise_name(phase.name), np.nan)
-            row.box.valueChanged.connect(self._on_change)
-            row.range.changed.connect(self._on_change)
+            row.box.typing.connect(self._show_staleness)
+            row.changed.connect(self._on_change)
+            row.trust_wanted.connect(self._on_trust)
+            row.armed.connect(self.armed)
             self.rows.append(row)
         self._area.show_rows(body, len(self.rows))
         self.set_uncertainty(self._uncertainty)
+        self.show_brush(0, "")
         self.show_result(None)
 
     @property
     def shares(self) -> tuple[float | None, ...]:
-        """Expected shares in [0, 1], None where open."""
+        """Expected shares in [0, 1] that count, None where open."""
         return tuple(None if np.isnan(share) else share for share in self._shares.tolist())
 
     def spreads(self) -> tuple[float | None, ...]:
-        """Uncertainty that was set for a phase by itself, None where the source decides."""
-        return tuple(row.range.spread for row in self.rows)
+        """Uncertainty that was set for a phase by itself, 0 where it is locked, None where the source decides."""
+        return tuple(row.spread for row in self.rows)
 
     def write(self, shares: Iterable[float], spreads: tuple[float | None, ...]) -> None:
         """Take over shares (NaN for open) and own uncertainties, without telling of a change."""
         blocked = self.blockSignals(True)
         for row, share, spread in zip(self.rows, shares, spreads, strict=True):
             row.box.share = float(share)
-            row.range.set_spread(spread)
+            row.set_spread(spread)
         self.blockSignals(blocked)
         self._update()
 
@@ -149,11 +208,23 @@ class PhaseTable(QWidget):
             self._update()
 
     def set_uncertainty(self, uncertainty: float) -> None:
-        """Show the ranges that a source means; 0 is exact."""
+        """Show the ranges that a source means."""
         self._uncertainty = uncertainty
         for row in self.rows:
             row.range.set_default(uncertainty)
         self._update()
+
+    def set_own_error(self, own_error: Ratio) -> None:
+        """Take the standard deviation of the model's own shares in log-ratio space, shape (K,); empty if not known."""
+        self._own_error = own_error
+
+    def show_brush(self, label: int, what: str) -> None:
+        """Mark the row of the phase that the brush holds, and say what it does; 0 for no row, empty for no brush."""
+        for number, row in enumerate(self.rows, start=1):
+            row.show_armed(number == label)
+        self.brush_line.say(what or (BRUSH_OFF if self.rows else ""))
+        self.brush_line.offer(*([self.away_button] if what else []))
+        self.away_button.setEnabled(bool(what))
 
     def fit(self) -> None:
         """Give names and numbers the room they need."""
@@ -170,11 +241,13 @@ class PhaseTable(QWidget):
                 row.show_shares(None, None)
             else:
                 row.show_shares(float(result.achieved[k]), float(result.own[k]))
-        self.note.setVisible(result is not None and result.constrained)
-        if result is None or not result.constrained:
-            return
-        self.note.setText(f"In mask: {constraint_note(result)}.")
-        if result.has_ratio and result.imposed is not None:
+        self._show_trust()
+        self._show_sum()
+        told = "" if result is None else result_note(result)
+        self.note.setText(f"In mask: {told}." if told else "")
+        self.note.setVisible(bool(told))
+        self.note.explain("")
+        if result is not None and result.has_ratio and result.imposed is not None:
             aims = ", ".join(
                 f"{p.name} {share * 100:.2f} %"
                 for p, share in zip(result.scheme, result.imposed, strict=True)
@@ -186,51 +259,111 @@ class PhaseTable(QWidget):
         for k, row in enumerate(self.rows):
             row.show_sensitivity((achieved[0][k], achieved[1][k]), (own[0][k], own[1][k]))
 
+    # -- within -----------------------------------------------------------------------------------
+
+    def _add_headings(self, grid: QGridLayout) -> None:
+        for column, (text, tip) in HEADINGS.items():
+            heading = Label(text)
+            side = Qt.AlignmentFlag.AlignRight
+            if column in (NAME, TRUST):
+                side = Qt.AlignmentFlag.AlignLeft if column == NAME else Qt.AlignmentFlag.AlignHCenter
+            heading.setAlignment(side | Qt.AlignmentFlag.AlignBottom)
+            heading.setToolTip(tip)
+            heading.setStyleSheet("font-size: 11px;")
+            grid.addWidget(heading, 0, column)
+            if column == FOUND:
+                self._found_heading = heading
+        self.lock_all = _lock_all()
+        self.lock_all.clicked.connect(self._on_lock_all)
+        grid.addWidget(self.lock_all, 0, LOCK, Qt.AlignmentFlag.AlignBottom)
+
     def _same_names(self, scheme: PhaseScheme) -> bool:
         return self.scheme is not None and scheme.names == self.scheme.names
+
+    def _has_other_shares(self) -> bool:
+        asked = None if self.result is None else self.result.asked
+        made = np.full(len(self.rows), np.nan) if asked is None else asked
+        return not np.allclose(shares_of(self.boxes), made, rtol=0, atol=SAME, equal_nan=True)
+
+    def _has_other_trust(self, result: Segmentation) -> bool:
+        if result.uncertainty is None:
+            return False
+        made = np.broadcast_to(np.asarray(result.uncertainty), len(self.rows))
+        now, given = np.array([one.uncertainty for one in self.ranges]), ~np.isnan(self._shares)
+        return not np.allclose(now[given], made[given])
 
     def _on_change(self) -> None:
         if not self.signalsBlocked():
             self._update()
             self.changed.emit()
 
+    def _on_trust(self, label: int, wanted: float) -> None:
+        """Find the uncertainty that imposes the share which the hand has chosen."""
+        k, result = label - 1, self.result
+        if result is None or len(self._own_error) != len(self.rows) or np.nansum(self._shares) > 1 + SAME:
+            return
+        unsure = [one.uncertainty for one in self.ranges]
+        self.rows[k].trust_by_hand(
+            uncertainty_for(wanted, k, self._shares, result.own, unsure, self._own_error)
+        )
+
+    def _on_lock_all(self, closed: bool) -> None:
+        for row in self.rows:
+            row.set_spread(0.0 if closed else None)
+        self._on_change()
+
     def _update(self) -> None:
         shares, before = shares_of(self.boxes), self._shares
         for k in np.flatnonzero((shares != before) & ~(np.isnan(shares) & np.isnan(before))):
             self.rows[k].range.set_share(float(shares[k]))
         self._shares = shares
-        total = float(np.nansum(shares)) * 100
-        is_open = np.isnan(shares)
-        wrong, scalable = False, False
-        if not self.rows or is_open.all():
-            text = (
-                (ESTIMATED if self._estimated else "Nothing set: segments without guidance.")
-                if self.rows
-                else "Choose a model to see its phases."
-            )
-        elif total > 100 + ROUNDING:
-            wrong = total > 100 * (1 + SUM_TOLERANCE)
-            scalable = not is_open.any()
-            rest = "" if scalable else " Lower one of them."
-            text = f"Set: {total:.2f} %, more than 100 %.{rest}"
-        elif is_open.any():
-            text = f"Set: {total:.2f} %, open phases share {max(0.0, 100 - total):.2f} %."
-        elif total < 100 - ROUNDING:
-            wrong, scalable = total < 100 * (1 - SUM_TOLERANCE), True
-            text = f"All phases are set, but they sum to {total:.2f} %. Scale them, or leave one open."
-        else:
-            text = "Set: 100.00 %."
-        self.sum_line.setText(text)
-        if wrong != self._wrong:  # a style is costly, also the same one
-            self._wrong = wrong
-            self.sum_line.setStyleSheet(ALARM if wrong else "")
-        self.scale_button.setVisible(scalable and total > 0)
+        self.lock_all.setChecked(bool(self.rows) and all(spread == 0 for spread in self.spreads()))
+        self._show_trust()
+        self._show_sum()
+
+    def _show_sum(self) -> None:
+        own = None if self.result is None else self.result.own
+        open_names = left_out(self._shares, self.spreads(), self.scheme, own)
+        text, wrong, scalable = describe_sum(self._shares, self.scheme, open_names, estimated=self._estimated)
+        self._wrong = wrong
+        self.sum_line.say(text, alarm=wrong)
+        applying = [self.scale_button] if scalable else [self.absent_button] if open_names else []
+        self.sum_line.offer(*applying)
+        self._show_staleness()
+
+    def _show_trust(self) -> None:
+        result = self.result
+        shown = result is not None and result.asked is not None and not self._has_other_shares()
+        for k, row in enumerate(self.rows):
+            imposed = float("nan")
+            if shown and result is not None and result.imposed is not None:
+                imposed = float(result.imposed[k])
+            own = float("nan") if result is None else float(result.own[k])
+            row.show_trust(own, float(self._shares[k]), imposed)
+
+    def _show_staleness(self) -> None:
+        heading, stale = self._found_heading, self.stale
+        if heading is None or not self.rows:
+            return
+        text = NOT_YET if stale else IN_MASK
+        if heading.text() != text:
+            heading.setText(text)
+            heading.setToolTip(NOT_YET_TIP if stale else FOUND_TIP)
+            heading.setStyleSheet(f"font-size: 11px; {ALARM if stale else ''}")
 
     def _scale(self) -> None:
-        """Bring the boxes to exactly 100.00 % by largest remainder, so that the roundings agree too."""
-        wanted = self._shares / self._shares.sum() * 10_000
-        cents = np.floor(wanted).astype(int)
-        for k in np.argsort(cents - wanted, kind="stable")[: 10_000 - cents.sum()]:
-            cents[k] += 1
-        self.write(cents / 10_000, self.spreads())
+        """Bring the boxes to exactly 100.00 %."""
+        self.write(scaled_to_100(self._shares), self.spreads())
         self.changed.emit()
+
+    def _enter_zero(self) -> None:
+        """Say of every open phase that it is absent."""
+        self.write(np.nan_to_num(self._shares), self.spreads())
+        self.changed.emit()
+
+
+def _lock_all() -> LockButton:
+    return LockButton(
+        "Impose all values exactly",
+        "Close or open the locks of all phases. Closed: the mask gets your values exactly, whatever the model sees.",
+    )

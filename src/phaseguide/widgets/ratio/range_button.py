@@ -7,12 +7,12 @@ import math
 from qtpy.QtCore import QLocale, QPoint, Qt, Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QFrame, QPushButton
 
-from phaseguide.ratios import ratio_range
+from phaseguide.ratios import LEAST_SURE, SUREST, ratio_range
 from phaseguide.widgets.qt.plain_text import Label, one_line
 
-NOTHING = "–"
-LEAST, MOST = 1.0, 200.0
-"""Limits of an uncertainty that is set for one phase, in per cent of the value; exact is under Advanced."""
+EXACT, BY_HAND = "exactly", "by hand"
+LEAST, MOST = SUREST * 100, LEAST_SURE * 100
+"""Limits of an uncertainty that is set for one phase, in per cent of the value; a lock makes it exact."""
 
 
 class RangeButton(QPushButton):
@@ -27,21 +27,26 @@ class RangeButton(QPushButton):
     changed = Signal()
 
     def __init__(self, phase: str) -> None:
-        super().__init__(NOTHING)
+        super().__init__()
         self.phase = phase
         self.spread: float | None = None
+        self.by_hand = False
         self._share, self._default = math.nan, 0.3
         self._popup: SpreadPopup | None = None
         self.setAccessibleName(f"Uncertainty of {phase}")
         self.setFlat(True)
-        self.setStyleSheet("RangeButton { padding: 1px 2px; text-align: right; }")
+        self.setStyleSheet(
+            "RangeButton { padding: 0px 2px; text-align: right; font-size: 10px; }"
+            "RangeButton { background: transparent; border: none; }"
+            "RangeButton:hover { text-decoration: underline; }"
+        )
         self.clicked.connect(self._open)
         self._draw()
 
     @property
     def uncertainty(self) -> float:
         """Log-ratio standard deviation in force: the phase's own, or that of the source; 0 is exact."""
-        return self._default if self.spread is None or self._default == 0 else self.spread
+        return self._default if self.spread is None else self.spread
 
     def set_share(self, share: float) -> None:
         """Show the range of another share, NaN for none."""
@@ -49,16 +54,21 @@ class RangeButton(QPushButton):
         self._draw()
 
     def set_default(self, uncertainty: float) -> None:
-        """Take the uncertainty of a source; 0, exact, holds for every phase."""
+        """Take the uncertainty of a source."""
         if uncertainty != self._default:
             self._default = uncertainty
             self._draw()
 
     def set_spread(self, spread: float | None) -> None:
-        """Set the phase's own uncertainty, or leave it to the source (None)."""
-        if spread != self.spread:
-            self.spread = spread
+        """Set the phase's own uncertainty, 0 for exact, or leave it to the source (None)."""
+        if spread != self.spread or self.by_hand:
+            self.spread, self.by_hand = spread, False
             self._draw()
+
+    def trust_by_hand(self, spread: float) -> None:
+        """Take an uncertainty that is no range which the user states, but where the handle of a bar was put."""
+        self.spread, self.by_hand = spread, spread > 0
+        self._draw()
 
     def choose(self, spread: float | None) -> None:
         """Take a choice of the user."""
@@ -66,24 +76,26 @@ class RangeButton(QPushButton):
         self.changed.emit()
 
     def range_text(self) -> str:
-        """The range in area %."""
+        """The range in area %, empty for no value."""
         if math.isnan(self._share):
-            return NOTHING
+            return ""
         if self.uncertainty == 0:
-            return f"{self._share * 100:.2f}"
+            return EXACT
         low, high = ratio_range(self._share, self.uncertainty)
         return f"{low * 100:.1f}–{high * 100:.1f}"
 
     def _draw(self) -> None:
-        self.setText(self.range_text())
+        self.setText(BY_HAND if self.by_hand and not math.isnan(self._share) else self.range_text())
         font = self.font()
-        font.setBold(self.spread is not None and self._default != 0)
+        font.setBold(self.spread is not None)
         self.setFont(font)
-        self.setEnabled(not math.isnan(self._share) and self._default != 0)
+        self.setEnabled(not math.isnan(self._share) and self.uncertainty != 0)
         whose = "set for this phase" if font.bold() else "from its source"
         self.setToolTip(
             "What your value means in area %: two times in three the truth lies in this range, with an uncertainty "
             f"of about ±{self.uncertainty * 100:.0f} % ({whose}). Click to change it for this phase."
+            if self.uncertainty
+            else "The value is imposed exactly; open the lock to give it a range."
         )
         if self._popup is not None:
             self._popup.show_range()

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QLineEdit, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QLineEdit, QSizePolicy, QVBoxLayout, QWidget
 
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.ratios import SUM_TOLERANCE
 from phaseguide.widgets.qt.percent_box import ShareBox, shares_of
 from phaseguide.widgets.qt.plain_text import Label, as_plain, one_line
 from phaseguide.widgets.qt.style import ALARM
+from phaseguide.widgets.ratio.lock_button import LockButton
 
 NOTHING = "–"
 HEADINGS = ("Expected\narea %", "In\nmask", "Without\nguidance")
@@ -21,10 +22,11 @@ HEADINGS = ("Expected\narea %", "In\nmask", "Without\nguidance")
 
 @dataclass
 class Entry:
-    """What a user has entered for one shape: a name of their own, and shares by phase name."""
+    """What a user has entered for one shape: a name of their own, shares by phase name, and whether they are exact."""
 
     name: str = ""
     shares: dict[str, float] = field(default_factory=dict)
+    exact: bool = False
 
     def asked(self, scheme: PhaseScheme) -> NDArray[np.float64]:
         """Shares in [0, 1], NaN where open; shape (K,)."""
@@ -62,7 +64,16 @@ class RegionBlock(QWidget):
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(3)
         grid.setColumnStretch(1, 1)
-        grid.addWidget(self.name_line, 0, 0, 1, 2, Qt.AlignmentFlag.AlignBottom)
+        self.lock = LockButton(
+            "Impose the values of this region exactly",
+            "Closed: this region gets your values exactly, whatever the model sees.",
+        )
+        self.lock.setChecked(entry.exact)
+        self.lock.clicked.connect(self._on_lock)
+        head = QHBoxLayout()
+        head.addWidget(self.name_line)
+        head.addWidget(self.lock)
+        grid.addLayout(head, 0, 0, 1, 2, Qt.AlignmentFlag.AlignBottom)
         for column, heading in enumerate(HEADINGS, start=2):
             label = Label(heading)
             label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom)
@@ -80,7 +91,7 @@ class RegionBlock(QWidget):
                 as_plain(f"Area share of {one_line(phase.name)} in this region; empty leaves it open.")
             )
             box.share = entry.shares.get(normalise_name(phase.name), np.nan)
-            box.valueChanged.connect(self._on_box)
+            box.finished.connect(self._on_box)
             box.installEventFilter(self)
             found, unguided = Label(NOTHING), Label(NOTHING)
             found.setToolTip("Area % of this region in the label map; excluded area left out.")
@@ -141,6 +152,10 @@ class RegionBlock(QWidget):
             self.entry.name = name
             self.changed.emit()
         self.name_line.setText(name or self._usual)
+
+    def _on_lock(self, closed: bool) -> None:
+        self.entry.exact = closed
+        self.changed.emit()
 
     def _on_box(self) -> None:
         for phase, box in zip(self.scheme, self.boxes, strict=True):

@@ -119,12 +119,12 @@ class RegionsBox(QWidget):
                 continue
             if outline.corners is None:
                 raise MicrographError(f"Region {names[outline.row]!r} {outline.problem}")
-            drawn.append(
-                (names[outline.row], outline.corners, self._entry(self.layer, outline.row).asked(scheme))
-            )
-        key = (shape, scheme, self.uncertainty, *((n, c.tobytes(), a.tobytes()) for n, c, a in drawn))
+            entry = self._entry(self.layer, outline.row)
+            unsure = 0.0 if entry.exact else self.uncertainty
+            drawn.append((names[outline.row], outline.corners, entry.asked(scheme), unsure))
+        key = (shape, scheme, *((n, c.tobytes(), a.tobytes(), u) for n, c, a, u in drawn))
         if self._last is None or self._last[0] != key:
-            regions = [Region(n, polygon_mask(c, shape), a, self.uncertainty) for n, c, a in drawn]
+            regions = [Region(n, polygon_mask(c, shape), a, u) for n, c, a, u in drawn]
             self._last = (key, check_regions(regions, shape, scheme))
         return self._last[1]
 
@@ -135,8 +135,14 @@ class RegionsBox(QWidget):
             self._show_blocks()
 
     def set_uncertainty(self, uncertainty: Uncertainty) -> None:
-        """Take the uncertainty that the chosen source means; 0 is exact."""
+        """Take the uncertainty that the chosen source means, for regions that are not locked."""
         self.uncertainty = uncertainty
+
+    def finish(self) -> None:
+        """Let every number count that is being typed."""
+        for block in self.blocks:
+            for box in block.boxes:
+                box.finish()
 
     def show_shares(self, shares: Sequence[RegionShares]) -> None:
         """Show what was found in the regions of a result; an empty sequence shows nothing."""

@@ -152,7 +152,7 @@ class Assistants(QObject):
         self._panel.advanced.form.rows.setRowVisible(self.prompts, takes)
 
     def _on_inputs(self, new: Inputs, old: Inputs) -> None:
-        if (new.source, new.exact) != (old.source, old.exact):
+        if new.source != old.source:
             self.regions.set_uncertainty(self._state.source_uncertainty)
 
     def _on_shown(self, result: Segmentation | None) -> None:

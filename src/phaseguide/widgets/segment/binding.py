@@ -15,7 +15,7 @@ from phaseguide.ratios.sources import SOURCES, Source
 from phaseguide.widgets.layers.brush_keys import describe_keys
 from phaseguide.widgets.qt.plain_text import as_plain
 from phaseguide.widgets.segment.preferences import session_options
-from phaseguide.widgets.segment.state import ModelChoice, Processing
+from phaseguide.widgets.segment.state import ModelChoice, Processing, same_layer
 
 if TYPE_CHECKING:
     from phaseguide.jobs.live import Sensitivity
@@ -87,7 +87,11 @@ class PanelBinding(QObject):
         self._state.inputs = self._written
 
     def _on_image(self) -> None:
-        self._state.image = self._panel.image_box.layer
+        """Choose another image, for which no lock holds that was closed for this one."""
+        image = self._panel.image_box.layer
+        if not same_layer(image, self._state.image):
+            self._state.inputs = self._state.inputs.unlocked()
+        self._state.image = image
 
     def _on_planes(self) -> None:
         self._state.every_plane = (
@@ -104,6 +108,7 @@ class PanelBinding(QObject):
         if scheme != table.scheme:
             table.set_scheme(scheme)
             self._state.shown = None  # the new rows are empty until what is on show is looked at again
+        table.set_own_error(np.empty(0) if choice is None else choice.card.own_error)
         names = () if scheme is None else scheme.names
         self._panel.keys_line.setText("" if scheme is None else describe_keys(scheme))
         self._set_inputs(phases=names, shares=table.shares, spreads=table.spreads())
@@ -137,7 +142,6 @@ class PanelBinding(QObject):
 
     def _on_advanced(self) -> None:
         self._read_advanced()
-        self._show_source()
         self.changed.emit()
 
     def _read_advanced(self) -> None:
@@ -146,7 +150,6 @@ class PanelBinding(QObject):
         self._state.processing = Processing(
             advanced.request_mode, advanced.smoothing_px, advanced.min_island_px
         )
-        self._set_inputs(exact=advanced.exact)
 
     def _fill(
         self, shares: Ratio | list[float], spreads: tuple[float | None, ...], title: str, *, auto: bool
@@ -163,12 +166,11 @@ class PanelBinding(QObject):
         """Put back what was set, without telling of a change; values for other phases are left out."""
         if inputs is self._written:
             return
-        exact, table = self._panel.advanced.controls["exact"], self._panel.table
-        controls = (self._panel.source_box, self._panel.scope_box, exact, table)
+        table = self._panel.table
+        controls = (self._panel.source_box, self._panel.scope_box, table)
         blocked = [control.blockSignals(True) for control in controls]
         self._panel.source_box.setCurrentIndex([one.key for one in SOURCES].index(inputs.source))
         self._panel.scope_box.setCurrentIndex(self._panel.scope_box.findData(inputs.scope))
-        exact.setChecked(inputs.exact)
         table.set_estimated(inputs.auto)
         names = () if table.scheme is None else table.scheme.names
         if inputs.phases == names:
@@ -187,11 +189,10 @@ class PanelBinding(QObject):
         self._panel.live_check.setEnabled(is_field)
 
     def _show_source(self) -> None:
-        """Show what the choice of source, and of exact values, means for the ranges."""
+        """Show what the choice of source means for the ranges."""
         inputs = self._state.inputs
         tip = as_plain(f"Taken from: {inputs.title}.") if inputs.title else self._state.source.tip
         self._panel.source_box.setToolTip(tip)
-        self._panel.source_box.setEnabled(not inputs.exact)
         self._panel.table.set_uncertainty(self._state.source_uncertainty)
 
     def _show_result(self, result: Segmentation | None) -> None:

@@ -23,6 +23,7 @@ from phaseguide.widgets.layers.info_bars import InfoBars
 from phaseguide.widgets.qt.dock import Dock, later, listen
 from phaseguide.widgets.qt.shortcuts import Keys
 from phaseguide.widgets.qt.tasks import TaskRunner
+from phaseguide.widgets.ratio.palette import Palette
 from phaseguide.widgets.segment.assistants import Assistants
 from phaseguide.widgets.segment.base_weights import BaseWeightsFollower
 from phaseguide.widgets.segment.binding import PanelBinding
@@ -42,6 +43,12 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from phaseguide.segmentation.session import Session
+
+OTHER_VALUES = (
+    "The mask was made with other values than those in the boxes. Press Segment to make it with these, or put its "
+    "values back; then copy or save."
+)
+BAD_VALUES = "The mask was made with other values: mend them, or put its values back; then copy or save."
 
 
 class SegmentWidget(Dock):
@@ -66,7 +73,7 @@ class SegmentWidget(Dock):
         self.bars = InfoBars(self)
         self.planner = Planner(napari_viewer, state, self.bars, self.store)
         self.live = LiveMode(self, state, self.results, self.planner, self.store, self.say, self.refresh)
-        self.exporter = Exporter(self, state, self.results, self.live.accept_now, self.say, self.fail)
+        self.exporter = Exporter(self, state, self.results, self.ready, self.say, self.fail)
         self.images = ImageFollower(panel, napari_viewer, state, self.bars, self.results, self.live)
         self.segmenting = Segmenting(
             self.runner,
@@ -80,8 +87,10 @@ class SegmentWidget(Dock):
             self.say,
             self.fail,
         )
+        self.brush = Palette(panel.table, napari_viewer, lambda: state.image, lambda: state.scheme, self.fail)
         decisions, results = panel.decisions, panel.results
-        buttons = (decisions.accept, decisions.cancel, results.back, results.forward)
+        cancel = (panel.table.away_button, decisions.cancel)  # Esc means the brush first
+        buttons = (decisions.accept, cancel, results.back, results.forward)
         self._keys = Keys(dict(zip((ACCEPT, CANCEL, BACK, FORWARD), buttons, strict=True)))
         self.weights = BaseWeightsFollower(
             panel.base_weights, state, self.runner, self.store, self.segmenting.run, self.segment, self.say
@@ -107,6 +116,7 @@ class SegmentWidget(Dock):
 
     def segment(self) -> None:
         """Start segmenting, or say why not."""
+        self.finish_typing()
         self._look_at_plane()
         self.segmenting.segment()
 
@@ -114,6 +124,35 @@ class SegmentWidget(Dock):
         """Stop after the step under way."""
         self.panel.stop_button.setEnabled(False)
         self.segmenting.stop()
+
+    def ready(self) -> str:
+        """Finish what is typed and keep what is on trial; return why the result must not leave the dock, or ""."""
+        self.finish_typing()
+        self.live.accept_now()
+        table = self.panel.table
+        if not table.stale:
+            return ""
+        return f"{table.problem} {BAD_VALUES}" if table.problem else OTHER_VALUES
+
+    def finish_typing(self) -> None:
+        """Let every number count that is being typed."""
+        self.panel.table.finish()
+        self.tools.regions.finish()
+
+    def put_back_values(self) -> None:
+        """Put the values into the boxes that the mask on show was made with."""
+        run = None if self.image is None else self.results.shown(self.image)
+        if self.live.in_series:
+            self.live.cancel()
+        elif run is not None:
+            self.state.inputs = run.inputs
+            self.live.baseline()
+            self.say("The boxes have the values that the mask was made with.")
+
+    def act_on_both(self) -> None:
+        """Let the ratio act in the network and on the mask."""
+        mode = self.panel.advanced.controls["mode"]
+        mode.setCurrentIndex(mode.findData("both"))
 
     def take_offer(self, offer: RatioOffer) -> None:
         """Write an offered ratio into the boxes, as one change: shares, uncertainties, where it comes from."""
@@ -125,7 +164,7 @@ class SegmentWidget(Dock):
             )
             return
         if spread is None:
-            spreads = self.state.inputs.spreads
+            spreads = self.state.inputs.unlocked().spreads
         else:
             spreads = spread if isinstance(spread, tuple) else (spread,) * len(offer.shares)
         self.binding.take(offer.shares, spreads, offer.title)
@@ -137,6 +176,11 @@ class SegmentWidget(Dock):
         self.panel.model_box.open_file(path)
         if segmented:
             self.segment()
+
+    def say(self, text: str, *, alarm: bool = False) -> None:
+        """Put a sentence on the status line, with buttons for what it tells to do."""
+        super().say(text, alarm=alarm)
+        self.panel.next_step.show_for(text)
 
     def current_plane(self) -> Index:
         """Plane of the image that is on show."""
@@ -166,12 +210,26 @@ class SegmentWidget(Dock):
         events.phase.connect(self._on_phase)
         events.shown.connect(self._on_shown)
         panel.model_box.failed.connect(lambda message: self.fail(ModelError(message)))
+        events.image.connect(self.brush.put_away)
+        self.brush.changed.connect(self._keys.update)
+        self.brush.made_edits.connect(self.images.watch_edits)
         self.binding.changed.connect(live.changed)
         live.measured.connect(self.binding.show_sensitivity)
         self.tools.offered.connect(self.take_offer)
         self.tools.said.connect(self.say)
         self.tools.failed.connect(self.fail)
         panel.segment_button.clicked.connect(self.segment)
+        for words, title, tip, action in (
+            ("press Segment", "Segment", "Segment with the values in the boxes.", self.segment),
+            (
+                "put its values back",
+                "Put values back",
+                "Put back what it was made with.",
+                self.put_back_values,
+            ),
+            ("act on the mask, or on both", "Act on both", "Set it under Advanced.", self.act_on_both),
+        ):
+            panel.next_step.add(words, title, tip, action)
         panel.stop_button.clicked.connect(self.stop)
         panel.decisions.accept.clicked.connect(live.accept)
         panel.decisions.cancel.clicked.connect(live.cancel)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Exporter(QObject):
     """Copies and saves what the Segment dock shows, edits on top included.
 
-    What leaves the dock is kept: a result on trial is accepted first.
+    What leaves the dock is kept: a number that is being typed is finished, and a result on trial accepted, first.
 
     Parameters
     ----------
@@ -39,8 +39,9 @@ class Exporter(QObject):
         Questions are asked above it.
     state : SegmentState
     results : Results
-    accept_now : callable
-        Keeps what is on trial.
+    ready : callable
+        Finishes what is being typed and keeps what is on trial; returns why what is on show must not leave the dock,
+        empty if it may.
     say, fail : callable
         Take a sentence, and an error.
     """
@@ -50,17 +51,19 @@ class Exporter(QObject):
         window: QWidget,
         state: SegmentState,
         results: Results,
-        accept_now: Callable[[], None],
+        ready: Callable[[], str],
         say: Say,
         fail: Callable[[BaseException], None],
     ) -> None:
         super().__init__(window)
         self._window, self._state, self._results = window, state, results
-        self._accept_now, self._say, self._fail = accept_now, say, fail
+        self._ready, self._say, self._fail = ready, say, fail
 
     def exported(self) -> ExportedImage | None:
-        """Everything on show of the chosen image; None if there is no result."""
-        self._accept_now()
+        """Everything on show of the chosen image; None if there is no result, or it is not that of the values set."""
+        if reason := self._ready():
+            self._say(reason, alarm=True)
+            return None
         image = self._state.image
         if image is None or (run := self._results.shown(image)) is None:
             return None

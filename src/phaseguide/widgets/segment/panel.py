@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from phaseguide.jobs.inputs import FIELD, SPECIMEN
 from phaseguide.ratios.sources import SOURCES
 from phaseguide.widgets.layers.layer_choice import ImageBox
+from phaseguide.widgets.qt.next_step import NextStep
 from phaseguide.widgets.qt.panel import ScrolledPanel, lay_out_now, small_label
 from phaseguide.widgets.qt.progress_bar import ProgressLine
 from phaseguide.widgets.qt.status_line import StatusLine
@@ -108,6 +109,7 @@ class SegmentPanel(QWidget):
         self.decisions = DecisionBar()
         self.progress = ProgressLine("Segment")
         self.status = StatusLine()
+        self.next_step = NextStep()
         self.warnings = WarningsFold()
         self.keys_line = small_label()
         self.fold = QWidget()

@@ -16,6 +16,7 @@ from phaseguide.ratios import validate_ratio
 from phaseguide.segmentation.request import Request
 from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.review_lock import check_not_frozen
+from phaseguide.widgets.ratio.sums import left_out
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from phaseguide.micrographs.margins import Margins
     from phaseguide.models.sam.prompts import Prompts
     from phaseguide.phases import PhaseScheme
+    from phaseguide.ratios import Ratio
     from phaseguide.segmentation.constraints.regions import Region
     from phaseguide.segmentation.session import Session
     from phaseguide.widgets.layers.info_bars import InfoBars
@@ -78,8 +80,11 @@ class Planner:
         """
         state = self._state
         asked, how = state.asked, state.processing
+        checked = None if asked is None else validate_ratio(asked, scheme)
+        if checked is not None:
+            self._check_room(checked, scheme)
         return Request(
-            asked=None if asked is None else validate_ratio(asked, scheme),
+            asked=checked,
             auto=state.inputs.auto and asked is None,
             estimator=state.inputs.estimator,
             uncertainty=state.uncertainty,
@@ -222,6 +227,16 @@ class Planner:
         if self._state.model is None:
             raise ModelError("No model is chosen. Choose one, or open a model file.")
         return self._state.model
+
+    def _check_room(self, asked: Ratio, scheme: PhaseScheme) -> None:
+        """Never erase a phase of which nothing was said because exact values of others fill the image."""
+        state = self._state
+        own = None if state.shown is None or state.shown.scheme != scheme else state.shown.own
+        if missed := left_out(asked, state.inputs.spreads, scheme, own):
+            raise RatioError(
+                f"Exact values leave nothing for {', '.join(missed)}, of which nothing was said. Lower one of them, "
+                "open a lock, or enter 0 % if it is absent."
+            )
 
     def _check_specimen(self, image: Image, scheme: PhaseScheme) -> None:
         if any(self.regions_of(image, index, scheme) for index in planes.all_indices(image)):

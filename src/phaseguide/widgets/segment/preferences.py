@@ -16,6 +16,12 @@ PREFERRED = ("device", "runtime", "flips", "tile", "memory_mb", "keep_embeddings
 """Fields of `Advanced` that ``napari.yaml`` offers among napari's preferences."""
 
 
+def worded(name: str) -> dict[str, str]:
+    """Return what a preference reads for each choice of a field: words, and no codes."""
+    words = Advanced.about(name).get("words", {})
+    return {code: words.get(code, code) for code in Advanced.choices(name)}
+
+
 def session_options(advanced: Advanced) -> Options:
     """Return what a session is made with."""
     flips = {"model": None, "on": True, "off": False}[advanced.flips]
@@ -46,6 +52,9 @@ def read_preferences() -> tuple[Advanced, str]:
     for name in PREFERRED:
         # A tile side of 100 px, say: napari's form knows one range, and 0, which is automatic, begins it.
         with suppress(PhaseguideError, AttributeError):
-            chosen[name] = getattr(Advanced(**{name: getattr(stored, name)}), name)
-    source = str(getattr(stored, "usual_source", DEFAULT_SOURCE))
-    return Advanced(**chosen), source if source in {s.key for s in SOURCES} else DEFAULT_SOURCE
+            value = getattr(stored, name)
+            meant: Any = next((code for code, words in worded(name).items() if words == value), value)
+            chosen[name] = getattr(Advanced(**{name: meant}), name)
+    usual = str(getattr(stored, "usual_source", ""))
+    source = next((one.key for one in SOURCES if usual in (one.title, one.key)), DEFAULT_SOURCE)
+    return Advanced(**chosen), source

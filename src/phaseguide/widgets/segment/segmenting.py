@@ -13,6 +13,7 @@ from phaseguide.jobs.history import Run
 from phaseguide.jobs.plane_index import plane_name
 from phaseguide.jobs.segment import PlaneDone, PlaneSeen, Stopped, run_job
 from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers.brush import select_edits
 from phaseguide.widgets.layers.warm_up import with_colours
 
 if TYPE_CHECKING:
@@ -169,8 +170,8 @@ class Segmenting(QObject):
                 names = ", ".join(one.name for one in done)
                 sentence = f"Segmented {names} in {took}. Choose the image to see the result."
             else:
-                roles.select_brush(self._viewer, edits, done[image].scheme)
-                sentence = f"Segmented in {took}. To correct, just paint: the brush is on {edits.name!r}."
+                select_edits(self._viewer, edits, done[image].scheme)
+                sentence = f"Segmented in {took}. To correct, click a phase in the table and paint."
         except PhaseguideError as error:
             self._fail(error)
             return

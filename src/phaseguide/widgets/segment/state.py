@@ -114,14 +114,14 @@ class SegmentState:
 
     @property
     def source_uncertainty(self) -> float:
-        """Log-ratio standard deviation that the source means; 0 if the values are imposed exactly."""
-        return 0.0 if self.inputs.exact else self.source.uncertainty
+        """Log-ratio standard deviation that the source means."""
+        return self.source.uncertainty
 
     @property
     def uncertainty(self) -> float | tuple[float, ...]:
         """Log-ratio standard deviation in force: one number, or one a phase where any has its own."""
         usual, spreads = self.source_uncertainty, self.inputs.spreads
-        if usual == 0 or all(spread in (None, usual) for spread in spreads):
+        if all(spread in (None, usual) for spread in spreads):
             return usual
         return tuple(usual if spread is None else spread for spread in spreads)
 

@@ -31,6 +31,7 @@ class Footer(QWidget):
         line = QHBoxLayout()
         line.setContentsMargins(5, 0, 5, 2)
         line.addWidget(self.statuses, 1)
+        line.addWidget(segment.panel.next_step)
         line.addWidget(self.table_button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
