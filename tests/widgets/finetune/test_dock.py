@@ -101,11 +101,11 @@ def test_strokes_keep_and_go_back(
     names = list(dock.panel.scheme().names)
     assert [row[0] for row in result.cells] == [*names, "Mean Dice", "Composition error (pp)"]
     assert (
-        sum(int(row[3].replace(",", "")) for row in result.cells[:3])
+        sum(int(row[4].replace(",", "")) for row in result.cells[:3])
         == dock.state.outcome.result.after.pixels
     )
     assert len(dock.panel.curves.points["Loss"][""]) == 3
-    assert len(dock.panel.curves.points["Validation Dice (%)"][""]) == 4, (
+    assert len(dock.panel.curves.points["Dice, judged (%)"][""]) == 4, (
         "the model before is the first point"
     )
     assert set(dock.panel.curves.points["γ and δ"]) == {"γ", "δ"}
@@ -453,7 +453,7 @@ def test_sources_mix(dock: Any, viewer: Any, image: Any, qtbot: Any, tmp_path: P
 def test_a_model_that_got_worse_says_so(dock: Any, viewer: Any, image: Any, qtbot: Any) -> None:
     from dataclasses import replace
 
-    from phaseguide.widgets.finetune.result_box import verdict
+    from phaseguide.finetuning.judging.verdict import verdict
 
     paint_bands(viewer, image, dock.panel.scheme())
     run(dock, qtbot)

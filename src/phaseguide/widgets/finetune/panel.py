@@ -29,6 +29,7 @@ from phaseguide.widgets.qt.collapsible import Collapsible
 from phaseguide.widgets.qt.panel import ScrolledPanel, rule, small_label
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.progress_bar import ProgressLine
+from phaseguide.widgets.segment.base_weights import BaseWeightsPanel
 from phaseguide.widgets.segment.model_choice import ModelBox
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class FinetunePanel(ScrolledPanel):
             self.goal.addItem(title, key)
             self.goal.setItemData(place, tip, Qt.ItemDataRole.ToolTipRole)
         self.model_box = ModelBox()
+        self.weights = BaseWeightsPanel()
         self.name = QLineEdit()
         self.name.setToolTip("Name of the new model. A number is added where it is taken.")
         self.phases = PhasesEditor()
@@ -137,6 +139,7 @@ class FinetunePanel(ScrolledPanel):
         form.addRow("Model", self.model_box)
         form.addRow("New name", self.name)
         setup.addLayout(form)
+        setup.addWidget(self.weights)
         setup.addWidget(self.phases_fold)
         setup.addWidget(rule())
         heading = Label("Learn from")
