@@ -67,7 +67,7 @@ def test_a_verdict_stands_with_pixels_by_phase_and_range() -> None:
     after = scores_of({**strokes(8), 20: place((0, 0, 50))}, NAMES, "x")
     text, alarm = verdict(result(before, after))
     assert not alarm and "better: mean Dice 93." in text
-    assert "Now 100.0% on 850 painted px (matrix: 300, secondary: 300, tertiary: 250), range" in text
+    assert "Now 100.0 % on 850 painted px (matrix: 300, secondary: 300, tertiary: 250), range" in text
     assert "(95 %, 9 places)" in text and "right in 7 of 9 places, fewer in 1" in text
     assert evidence(after) in text
 

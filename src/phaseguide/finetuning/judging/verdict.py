@@ -30,7 +30,7 @@ def verdict(result: FinetuneResult) -> tuple[str, bool]:
             f"There is no number from before, since these phases were {NOT_TRAINED}. Now: {evidence(after)}."
         )
     else:
-        was, now = (f"{dice:.1%}" for dice in pair)
+        was, now = (f"{dice * 100:.1f} %" for dice in pair)
         about = f" without {', '.join(new)}, which was {NOT_TRAINED}" if new else ""
         if pair[1] > pair[0]:
             text = f"The new model is better: mean Dice {was} → {now}{about}."
@@ -51,7 +51,7 @@ def evidence(scores: ValidationScores) -> str:
     if scores.dice_mean is None:
         return "no score"
     by_phase = ", ".join(f"{s.phase}: {s.pixels:,}" for s in scores.phases if s.pixels)
-    text = f"{scores.dice_mean:.1%} on {scores.pixels:,} painted px ({by_phase})"
+    text = f"{scores.dice_mean * 100:.1f} % on {scores.pixels:,} painted px ({by_phase})"
     return f"{text}, {_range(scores)}"
 
 
@@ -69,7 +69,7 @@ def _counted(result: FinetuneResult) -> str:
     if result.changed is None or result.after is None:
         return ""
     up, down = result.changed
-    return f"More pixels are right in {up} of {result.after.places} places, fewer in {down}. "
+    return f"More pixels are right in {up} of {result.after.places} places, fewer in {down or 'none'}. "
 
 
 def _doubts(after: ValidationScores) -> str:
