@@ -86,11 +86,22 @@ class FinetuneConfig(Settings):
     validation_share: float = setting(
         0.2,
         "Held out",
-        "Part of the painted area, in blocks, that judges and does not teach.",
+        "Part of the painted area, in blocks, that judges and does not teach, where more than a little is painted; 0 "
+        "judges by nothing.",
         low=0.0,
         high=0.5,
         step=5,
         percent=True,
+    )
+    crossfit: int = setting(
+        2,
+        "Fits that judge",
+        "Where little is painted: so many more fits, each judged on strokes that it did not learn from, while the "
+        "model learns from all. None holds strokes out instead, which is quicker.",
+        low=2,
+        high=5,
+        automatic=True,
+        words={"0": "none"},
     )
     validation_fields: tuple[str, ...] = Field(
         default=(), strict=False
@@ -181,7 +192,7 @@ class FinetuneConfig(Settings):
 
 
 HEAD_SETTINGS = (
-    "parts", "validation_share", "validation_fields", "rehearsal", "seed", "threads", "device",
+    "parts", "validation_share", "crossfit", "validation_fields", "rehearsal", "seed", "threads", "device",
 )  # fmt: skip
 """Settings that the preset *score head* uses."""
 
@@ -195,10 +206,12 @@ _STATED: dict[str, Any] = {
 """What the publication of the Phase Learning Module says of the training. A run that differs says so."""
 
 _CHANGES: dict[str, dict[str, Any]] = {
-    "fast": {},
+    # In crops and epochs as few as a change needs, since the fits that judge take their time too.
+    "fast": {"epochs": 12, "crop": 192},
     "score head": {"parts": "score head"},
     # Segment Anything has seen crops of 1024 px; smaller ones than these hold too little context for it.
-    "adapters": {"parts": "adapters", "crop": 512, "batch": 2, "learning_rate": 3e-4},
+    # Two more fits of its encoder would take too long without a large GPU.
+    "adapters": {"parts": "adapters", "crop": 512, "batch": 2, "learning_rate": 3e-4, "crossfit": 0},
     "thorough": {"parts": "thorough", "epochs": 20, "learning_rate": 5e-4, "encoder_rate": 0.3},
     # Phases that no model knew: nothing is there to be forgotten, and everything to be learnt.
     "new steel": {
@@ -211,7 +224,7 @@ _CHANGES: dict[str, dict[str, Any]] = {
     "as published": {
         **_STATED, "protocol": PUBLISHED, "encoder_rate": 1.0, "weight_decay": 0.0, "anchor_weight": 0.0,
         "average": 0.0, "rehearsal": 0.0, "patience": 0, "rate_schedule": "constant", "clip_gradient": 0.0,
-        "augmentation": "plain", "balance": 1.0,
+        "augmentation": "plain", "balance": 1.0, "crossfit": 0,
     },
 }  # fmt: skip
 
@@ -243,3 +256,12 @@ def find_departures(config: FinetuneConfig) -> dict[str, Any]:
 def preset_for(adapter: Mapping[str, Any]) -> str:
     """Name of the preset for improving a model, by its card's entry on adapters."""
     return "adapters" if adapter.get("rank") and not adapter.get("merged") else "fast"
+
+
+UNKNOWN_THEN: dict[str, Any] = {"crossfit": 0}
+"""What settings were, in effect, in a run of a version that did not have them yet, where that is not the default."""
+
+
+def config_of_then(told: Mapping[str, Any]) -> FinetuneConfig:
+    """Read the settings of a run that an earlier version may have begun; errors as `FinetuneConfig.from_dict`."""
+    return FinetuneConfig.from_dict({**UNKNOWN_THEN, **told})

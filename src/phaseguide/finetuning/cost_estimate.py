@@ -125,8 +125,9 @@ def _plan(
     found = _measure(model, material, config, device, prepared.crop, checkpointing=checkpointing)
     variants = min(steps * config.batch, 8 * len(material.crops)) if found.variant_bytes else 0
     kept = sum(min(size * variants, BUDGET) for size in found.variant_bytes)
-    memory = held_bytes(model.segmenter) + found.memory_bytes + kept
-    seconds = steps * found.step + found.encoding * variants
+    fits = 1 + len(prepared.folds)
+    memory = fits * held_bytes(model.segmenter) + found.memory_bytes + kept
+    seconds = fits * steps * found.step + found.encoding * variants
     departures = find_departures(config)
     told = tell_departures(departures) if departures else ""
     notes = [text for text in (exchanged, told, SAVING if checkpointing else "") if text]

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from phaseguide.finetuning.judging.places import GAP
 from phaseguide.finetuning.sources import Source
 from phaseguide.labels import is_labelled
 from phaseguide.models.metal import Metal, find_metal
@@ -32,7 +33,8 @@ class Crop:
 
     ``far`` are pixels without a label that are farther than `NEAR` from any. ``ratio_of`` is the index of the source
     whose ratio the crop is a part of, -1 for none. ``area`` is what of it is image and not padding, in px at zoom 1.
-    ``counts`` are pixels of each label value, by all labels of the source.
+    ``counts`` are pixels of each label value, by all labels of the source; ``places`` (crop, crop) are the numbers of
+    the places of these labels, 0 for none (`phaseguide.finetuning.judging.places`).
     """
 
     source: int
@@ -43,6 +45,7 @@ class Crop:
     ratio_of: int
     area: float
     counts: Tensor | None = None
+    places: Tensor | None = None
 
     def ratio(self, n_phases: int) -> Tensor:
         """Area shares (K,) by all labels of the source, the held-out ones too; NaN if not labelled all over."""
@@ -57,10 +60,12 @@ def label_crops(
     labels: Sequence[NDArray[np.uint8] | None],
     crop: int,
     zooms: Sequence[float],
+    places: Sequence[NDArray[np.int32] | None] | None = None,
 ) -> list[Crop]:
     """Cut crops that together hold every label of ``labels``, each in exactly one crop of a zoom.
 
-    ``Crop.far`` keeps away from all labels of the sources, also from those that are held out.
+    ``Crop.far`` keeps away from all labels of the sources, also from those that are held out. ``places`` are maps of
+    places, to be cut with the labels.
     """
     found: list[Crop] = []
     for index, (source, marks) in enumerate(zip(sources, labels, strict=True)):
@@ -77,10 +82,16 @@ def label_crops(
             every = scaled if source.labels is None else zoomed(planes, _inside(source, metal), zoom)[1]
             every = every.clone()
             scaled, (_, scaled_far) = scaled.clone(), zoomed(planes, far, zoom)
+            numbers = None if places is None else _numbers(places[index], metal, zoom)
             for top, left in covering_windows(is_labelled(scaled.numpy()), crop):
                 one = _cut(index, zoom, image, scaled, scaled_far > 0, top, left, crop, -1)
                 part = every[top : top + crop, left : left + crop]
-                found.append(replace(one, counts=torch.bincount(part.reshape(-1), minlength=256)))
+                one = replace(one, counts=torch.bincount(part.reshape(-1), minlength=256))
+                if numbers is not None:
+                    here = numbers[top : top + crop, left : left + crop]
+                    here = F.pad(here, (0, crop - here.shape[1], 0, crop - here.shape[0]))
+                    one = replace(one, places=here.contiguous())
+                found.append(one)
                 scaled[top : top + crop, left : left + crop] = 0
     return found
 
@@ -88,6 +99,45 @@ def label_crops(
 def _inside(source: Source, metal: Metal) -> Tensor:
     assert source.labels is not None
     return torch.from_numpy(np.ascontiguousarray(source.labels[metal.window]))
+
+
+def _numbers(places: NDArray[np.int32] | None, metal: Metal, zoom: float) -> Tensor | None:
+    """A map of places as the image is zoomed; a number is taken from the nearest pixel."""
+    if places is None:
+        return None
+    numbers = torch.from_numpy(np.ascontiguousarray(places[metal.window]))
+    if zoom == 1.0:
+        return numbers
+    size = [max(1, round(n * zoom)) for n in numbers.shape]
+    return F.interpolate(numbers[None, None].double(), size=size, mode="nearest")[0, 0].int()
+
+
+def has_labels(crop: Crop) -> bool:
+    """Whether something is labelled in a crop."""
+    return bool(((crop.labels != NOT_CLASSIFIED) & (crop.labels != EXCLUDED)).any())
+
+
+def without_places(crops: Sequence[Crop], left_out: Tensor) -> list[Crop]:
+    """The same crops without the labels of places, and of what is within `GAP` of these; (P + 1,) says which."""
+    found = []
+    for crop in crops:
+        assert crop.places is not None
+        reach = 2 * round(GAP * crop.zoom) + 1
+        held = left_out[crop.places.long()].float()[None, None]
+        near = F.max_pool2d(held, reach, stride=1, padding=reach // 2)[0, 0] > 0
+        silent = near & (crop.labels != EXCLUDED)
+        found.append(replace(crop, labels=crop.labels.masked_fill(silent, NOT_CLASSIFIED)))
+    return found
+
+
+def only_places(crops: Sequence[Crop], kept: Tensor) -> list[Crop]:
+    """The same crops with the labels of some places alone; (P + 1,) says which."""
+    found = []
+    for crop in crops:
+        assert crop.places is not None
+        silent = ~kept[crop.places.long()] & (crop.labels != EXCLUDED)
+        found.append(replace(crop, labels=crop.labels.masked_fill(silent, NOT_CLASSIFIED)))
+    return found
 
 
 def field_crops(sources: Sequence[Source], crop: int) -> list[Crop]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from phaseguide.finetuning.config import FinetuneConfig
-from phaseguide.finetuning.crops import Crop
+from phaseguide.finetuning.crops import Crop, has_labels
 from phaseguide.finetuning.feature_cache import FeatureCache, cache_for, varied
 from phaseguide.finetuning.losses import (
     anchor_loss,
@@ -80,7 +80,9 @@ class _Batch:
 class Learner:
     """A model that learns (a copy), its moving average, and the best so far.
 
-    ``anchored`` says whether what the model says far from labels is worth keeping; see `knows_its_phases`.
+    ``anchored`` says whether what the model says far from labels is worth keeping; see `knows_its_phases`. A learner
+    that is ``beside`` another, with the same windows and other labels in them, shares what does not learn: anchor
+    and features.
     """
 
     def __init__(
@@ -91,8 +93,9 @@ class Learner:
         device: torch.device,
         *,
         anchored: bool,
+        beside: Learner | None = None,
     ) -> None:
-        self.config, self.device = config, device
+        self.config, self.device, self.beside = config, device, beside
         self.model = copy.deepcopy(segmenter).to(device)
         self.model = self.model.to(memory_format=torch.channels_last)
         if config.guidance_start is not None:
@@ -103,7 +106,11 @@ class Learner:
         self.dropping = torch.Generator()
         own_dropout(self.model, self.dropping)
         self.best = copy.deepcopy(self.average)
-        self.anchor = copy.deepcopy(self.average) if anchored and config.anchor_weight else None
+        self.anchor: GuidedSegmenter | None = None
+        if beside is not None:
+            self.anchor = beside.anchor
+        elif anchored and config.anchor_weight:
+            self.anchor = copy.deepcopy(self.average)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.slowed = 1.0
         self.take(material)
@@ -112,6 +119,8 @@ class Learner:
     def take(self, material: Material) -> None:
         """Learn from this material from now on."""
         self.material = material
+        self.taught = [i for i, crop in enumerate(material.crops[: material.taught]) if has_labels(crop)]
+        self.rehearsed = range(material.taught, material.taught + material.rehearsed)
         self.forget_features()
         counts = torch.zeros(len(self.model.scheme))
         for crop in material.crops[: material.taught + material.rehearsed]:
@@ -120,6 +129,11 @@ class Learner:
 
     def forget_features(self) -> None:
         """Drop features that were computed; they come again when they are needed."""
+        self.cache: FeatureCache | None
+        self.anchor_cache: FeatureCache | None
+        if self.beside is not None:
+            self.cache, self.anchor_cache = self.beside.cache, self.beside.anchor_cache
+            return
         parts, seed = self.config.parts, self.config.seed
         self.cache = cache_for(parts, self.model, self.device, seed)
         # The anchor does not learn at all, so that its features of a turned crop stay what they are.
@@ -165,7 +179,7 @@ class Learner:
         self.dropping.manual_seed(self.config.seed * 1_000_003 + number)
         with own_draws(self.dropping, self.device):
             loss = torch.zeros((), device=self.device)
-            if self.material.taught or self.material.rehearsed:
+            if self.taught or self.rehearsed:
                 loss = loss + self._label_term(batch)
             if self.material.fields and self.config.ratio_weight:
                 loss = loss + self.config.ratio_weight * self._field_term(number, batch)
@@ -185,10 +199,10 @@ class Learner:
     # -- the terms of the loss --------------------------------------------------------------------
 
     def _label_term(self, batch: int) -> Tensor:
-        c, m = self.config, self.material
-        rehearsal = round(batch * c.rehearsal) if m.rehearsed and m.taught else (batch if m.rehearsed else 0)
-        picks = [self._draw(0, m.taught) for _ in range(batch - rehearsal)]
-        picks += [self._draw(m.taught, m.rehearsed) for _ in range(rehearsal)]
+        c, new, old = self.config, self.taught, self.rehearsed
+        rehearsal = round(batch * c.rehearsal) if old and new else (batch if old else 0)
+        picks = [self._draw(new) for _ in range(batch - rehearsal)]
+        picks += [self._draw(old) for _ in range(rehearsal)]
         drawn = self._batch(picks)
         ratios = self._shown(self._ratios(drawn))
         labels = drawn.labels.to(self.device)
@@ -229,8 +243,8 @@ class Learner:
 
     # -- drawing ----------------------------------------------------------------------------------
 
-    def _draw(self, first: int, count: int) -> tuple[int, int]:
-        crop = first + int(torch.randint(count, (1,), generator=self.generator))
+    def _draw(self, crops: Sequence[int]) -> tuple[int, int]:
+        crop = crops[int(torch.randint(len(crops), (1,), generator=self.generator))]
         return crop, int(torch.randint(SYMMETRIES, (1,), generator=self.generator))
 
     def _batch(self, picks: Sequence[tuple[int, int]]) -> _Batch:

@@ -10,7 +10,7 @@ import torch
 
 from phaseguide.errors import TrainingError
 from phaseguide.finetuning.config import FinetuneConfig
-from phaseguide.finetuning.crops import Crop, field_crops, label_crops
+from phaseguide.finetuning.crops import Crop, field_crops, label_crops, only_places, without_places
 from phaseguide.finetuning.learner import Material
 from phaseguide.finetuning.sources import Source, SourceRow, describe_sources
 from phaseguide.finetuning.validation_blocks import Split, block_history, split_labels
@@ -26,14 +26,26 @@ FEWEST_STEPS = 8
 
 
 @dataclass(frozen=True)
+class Fold:
+    """What one fit of a cross-fitting learns from and is judged by; windows and their order are those of the run."""
+
+    material: Material
+    judged: list[Crop]
+
+
+@dataclass(frozen=True)
 class Prepared:
-    """What a run learns from and is judged by; small images make the crop side (px) smaller than asked."""
+    """What a run learns from and is judged by; small images make the crop side (px) smaller than asked.
+
+    ``judged`` are all crops with labels that judge; where these are cross-fitted, ``folds`` tells who judges by which.
+    """
 
     rows: list[SourceRow]
     split: Split
     material: Material
     judged: list[Crop]
     crop: int
+    folds: tuple[Fold, ...] = ()
 
 
 def steps_an_epoch(material: Material, config: FinetuneConfig) -> int:
@@ -79,6 +91,7 @@ def check_sources(
         share=config.validation_share,
         fields=config.validation_fields,
         history=block_history(model.card),
+        crossfit=config.crossfit,
         seed=config.seed,
     )
     taught = any(labels is not None and labels.any() for labels in split.teach)
@@ -101,7 +114,7 @@ def prepare(
     zooms = sorted({view.zoom for view in model.card.inference.views})
     largest = max(max(s.image.shape[:2]) for s in sources) * max(zooms)
     crop = min(crop, 32 * max(2, -(-int(largest) // 32)))
-    crops = label_crops(sources, split.teach, crop, zooms)
+    crops = label_crops(sources, split.teach, crop, zooms, split.places if split.folds else None)
     taught = len(crops)
     if config.rehearsal:
         crops += label_crops(rehearsal, [s.labels for s in rehearsal], crop, (1.0,))
@@ -116,5 +129,14 @@ def prepare(
             name = told[tile.ratio_of].group or f"field {tile.ratio_of}"
             fields.setdefault(name, ([], values, told[tile.ratio_of].tolerance))[0].append(len(crops))
             crops.append(tile)
-    judged = label_crops(sources, split.judge, crop, (1.0,))
-    return Prepared(rows, split, Material(crops, taught, rehearsed, fields), judged, crop)
+    judged = label_crops(sources, split.judge, crop, (1.0,), split.places)
+    material = Material(crops, taught, rehearsed, fields)
+    folds = tuple(_fold(material, judged, split, number) for number in range(split.n_folds))
+    return Prepared(rows, split, material, judged, crop, folds)
+
+
+def _fold(material: Material, judged: Sequence[Crop], split: Split, number: int) -> Fold:
+    """What the others teach, and what this fold judges."""
+    mine = torch.tensor(split.folds) == number
+    taught, rest = material.crops[: material.taught], material.crops[material.taught :]
+    return Fold(replace(material, crops=[*without_places(taught, mine), *rest]), only_places(judged, mine))

@@ -22,6 +22,9 @@ from phaseguide.models.model_file import LoadedModel
 from phaseguide.ratios import FLOOR
 from phaseguide.segmentation.review.out_of_distribution import TrainingDomain, describe_image
 
+BLOCKS, STROKES = "validation blocks", "validation strokes"
+"""What a card calls scores on what was held out, and those of fits that each learnt without a part of the strokes."""
+
 if TYPE_CHECKING:
     from phaseguide.models.segmenter import GuidedSegmenter
 
@@ -43,7 +46,7 @@ def finished_model(
             "name": name,
             "description": f"Fine-tuned from {parent.name} on {len(sources)} images.",
             "training": {**record, "root_sha256": root_checksum(parent), "start": parent.training},
-            "scores": {} if after is None else {"validation blocks": after.to_dict()},
+            "scores": {} if after is None else {STROKES if record["crossfit"] else BLOCKS: after.to_dict()},
             "calibration": _calibration(parent, anchored=bool(record["config"]["anchor_weight"])),
             "familiarity": parent.familiarity if _same_domain(parent, sources) else None,
             "tensors_sha256": "",
@@ -71,6 +74,7 @@ def begun_record(
         ],
         "rehearsal": rehearsed,
         "validation": split.sentence,
+        "crossfit": split.n_folds,
         "blocks": split.blocks_by_image,
         "parent": parent.name,
         "parent_sha256": parent.tensors_sha256,

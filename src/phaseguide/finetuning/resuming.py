@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from phaseguide.errors import TrainingError
-from phaseguide.finetuning.config import FinetuneConfig
+from phaseguide.finetuning.config import UNKNOWN_THEN, FinetuneConfig, config_of_then
+from phaseguide.finetuning.judging.judge import Judge
 from phaseguide.finetuning.learner import Learner
 from phaseguide.training.checkpoint import load_checkpoint, restore, save_checkpoint
 
@@ -32,20 +35,42 @@ class Interrupted:
     config: FinetuneConfig
 
 
-def save_position(path: Path, learner: Learner, state: Mapping[str, Any]) -> None:
+def save_position(path: Path, learner: Learner, judge: Judge, state: Mapping[str, Any]) -> None:
     """Write a checkpoint; the one before survives until this one is complete."""
-    plain = {**state, "history": [dataclasses.asdict(h) for h in state["history"]]}
-    save_checkpoint(path, learner.modules(), learner.optimiser, learner.generator, plain)
+    plain = {
+        **state,
+        "history": [dataclasses.asdict(h) for h in state["history"]],
+        "folds": judge.state(),
+    }
+    modules = {**learner.modules(), **judge.modules()}
+    beside = [(fold.optimiser, fold.generator) for fold in judge.learners]
+    save_checkpoint(path, modules, learner.optimiser, learner.generator, plain, beside)
 
 
-def load_position(path: Path, identity: Mapping[str, Any], learner: Learner | None = None) -> dict[str, Any]:
-    """Read a checkpoint, check that it belongs to this run, and put a learner where it was.
+def load_position(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Read a checkpoint, and check that it belongs to this run.
 
     `TrainingError` for a damaged one, or one of a run with other settings, labels or start.
     """
+    return _read(path, identity)[1]
+
+
+def take_position(path: Path, identity: Mapping[str, Any], learner: Learner, judge: Judge) -> dict[str, Any]:
+    """The same, and put a learner, and the fits that judge it, where they were."""
+    tensors, state = _read(path, identity)
+    modules = {**learner.modules(), **judge.modules()}
+    beside = [(fold.optimiser, fold.generator) for fold in judge.learners]
+    restore(tensors, state, modules, learner.optimiser, learner.generator, beside)
+    for one in (learner, *judge.learners):
+        one.slowed = 0.1 ** state["setbacks"]
+    judge.restore(state.get("folds", []))
+    return state
+
+
+def _read(path: Path, identity: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors, state = load_checkpoint(path)
     # A run of an earlier version knows none of the settings that have come since; what it follows is only told.
-    usual = {**FinetuneConfig().to_dict(), "protocol": identity["config"]["protocol"]}
+    usual = {**FinetuneConfig().to_dict(), **UNKNOWN_THEN, "protocol": identity["config"]["protocol"]}
     was = {**state, "config": {**usual, **state.get("config", {})}}
     other = [REASONS[key] for key in IDENTITY if was.get(key) != identity[key]]
     if other:
@@ -53,10 +78,7 @@ def load_position(path: Path, identity: Mapping[str, Any], learner: Learner | No
             f"{path.name}: is of a run with {' and '.join(other)}. Start afresh (--fresh on the command line), "
             "or bring back what it had."
         )
-    if learner is not None:
-        restore(tensors, state, learner.modules(), learner.optimiser, learner.generator)
-        learner.slowed = 0.1 ** state["setbacks"]
-    return state
+    return tensors, state
 
 
 def read_interrupted(path: Path) -> Interrupted | None:
@@ -70,7 +92,7 @@ def read_interrupted(path: Path) -> Interrupted | None:
             str(state["start"]),
             len(state["history"]),
             int(state["config"]["epochs"]),
-            FinetuneConfig.from_dict(state["config"]),
+            config_of_then(state["config"]),
         )
     except (TrainingError, KeyError, TypeError, ValueError):
         return None

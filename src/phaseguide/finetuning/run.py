@@ -15,7 +15,7 @@ from phaseguide.errors import TrainingError, is_out_of_memory
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.finetuning.config import FinetuneConfig, find_departures
 from phaseguide.finetuning.events import Ending, FinetuneResult, Preview, PreviewField, ValidationScores
-from phaseguide.finetuning.feature_cache import cache_for
+from phaseguide.finetuning.judging.judge import Judge, is_better, untrained_phases
 from phaseguide.finetuning.learner import Learner, knows_its_phases
 from phaseguide.finetuning.material import SMALLEST_CROP, prepare, steps_an_epoch
 from phaseguide.finetuning.memory import SAVING, can_checkpoint, needs_checkpointing
@@ -23,20 +23,18 @@ from phaseguide.finetuning.new_card import begun_record, environment, finished_m
 from phaseguide.finetuning.new_guidance import check_ratios, with_asked_guidance
 from phaseguide.finetuning.preview import Previewer
 from phaseguide.finetuning.rehearsal import shipped_rehearsal
-from phaseguide.finetuning.resuming import load_position, save_position
+from phaseguide.finetuning.resuming import load_position, save_position, take_position
 from phaseguide.finetuning.score_head import finetune_head
 from phaseguide.finetuning.sources import Source, data_sha256, zero_based
-from phaseguide.finetuning.validation import validate
 from phaseguide.models.card import Card
 from phaseguide.models.checksums import tensors_sha256
 from phaseguide.models.model_file import LoadedModel
-from phaseguide.models.segmenter import GuidedSegmenter
 from phaseguide.segmentation.network.device import choose_device
 from phaseguide.training.adapters import use_checkpointing
 from phaseguide.training.checkpoint import DamagedCheckpointError, set_aside, sweep
 from phaseguide.training.departures import tell_departures
 from phaseguide.training.dropout import own_threads
-from phaseguide.training.events import EpochDone
+from phaseguide.training.events import EpochDone, read_epoch
 from phaseguide.training.stages import read_gauges
 
 FinetuneEvent = Progress | Notice | EpochDone | Preview | Finished[FinetuneResult]
@@ -139,7 +137,7 @@ class _Run:
             if self.checkpoint.exists():
                 yield Notice(self._resume(self.checkpoint))
         yield Progress("Judging the model as it is", 0, 1)
-        self.before = self._validate(self.start.segmenter.to(self.device))
+        self.before = self.judge.before(self.start.segmenter.to(self.device))
         self.start.segmenter.to("cpu")
         while len(self.history) < self.config.epochs and not self._over():
             done = yield from self._epoch()
@@ -149,7 +147,7 @@ class _Run:
             self._save(last=False)
             yield done
         yield Progress("Judging the new model", 0, 1)
-        self.after = self._validate(self.learner.best)
+        self.after = self.judge.after()
         self._save(last=True)
         yield Finished(self._result())
 
@@ -167,28 +165,16 @@ class _Run:
         self.steps = steps_an_epoch(prepared.material, self.config)
         anchored = knows_its_phases(self.start.card)
         self.learner = Learner(segmenter, prepared.material, self.teaching, self.device, anchored=anchored)
-        self._judging_cache()
+        names = self.start.card.scheme.names
+        self.judge = Judge(prepared, self.learner, names, self.told_ratio, untrained_phases(self.start))
         if self.checkpointing:
-            use_checkpointing(self.learner.model)
-
-    def _judging_cache(self) -> None:
-        self.judging = cache_for(self.config.parts, self.learner.model, self.device, self.config.seed)
+            self._use_checkpointing()
 
     def _use_checkpointing(self) -> None:
         """Save memory from now on, also after crops were made smaller."""
         self.checkpointing = True
         use_checkpointing(self.learner.model)
-
-    def _validate(self, segmenter: GuidedSegmenter) -> ValidationScores | None:
-        told = ", each told its true ratio" if self.told_ratio == "true" else ""
-        return validate(
-            segmenter,
-            self.prepared.judged,
-            self.judging,
-            self.device,
-            f"{self.prepared.split.sentence}{told}",
-            self.told_ratio,
-        )
+        self.judge.use_checkpointing()
 
     def _identity(self) -> dict[str, Any]:
         base = self.start.segmenter.backbone.options.adapter.get("base", "")
@@ -207,11 +193,11 @@ class _Run:
         if state["crop"] != self.crop:
             self.crop = int(state["crop"])
             self._set_up()
-        load_position(path, self._identity(), self.learner)
+        take_position(path, self._identity(), self.learner, self.judge)
         for name in KEPT:
             setattr(self, name, state[name])
         self.best_value = -np.inf if state["best"] is None else state["best"]
-        self.history = [EpochDone(**h) for h in state["history"]]
+        self.history = [read_epoch(h) for h in state["history"]]
         return f"Going on after epoch {len(self.history)} of {self.config.epochs}."
 
     def _save(self, *, last: bool) -> None:
@@ -225,7 +211,7 @@ class _Run:
             "history": self.history,
             **{name: getattr(self, name) for name in KEPT},
         }
-        save_position(self.checkpoint, self.learner, state)
+        save_position(self.checkpoint, self.learner, self.judge, state)
         self.saved = time.monotonic()
 
     # -- an epoch ---------------------------------------------------------------------------------
@@ -259,7 +245,8 @@ class _Run:
     def _step(self, number: int) -> Generator[FinetuneEvent, None, float]:
         while True:
             try:
-                return self.learner.step(number, self.batch, self._share(number))
+                loss = self.learner.step(number, self.batch, self._share(number))
+                return loss if self.judge.step(number, self.batch, self._share(number)) else np.nan
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -296,13 +283,14 @@ class _Run:
         self.crop = self.crop // 2 // 32 * 32
         self.prepared = prepare(self.start, self.sources, self.rehearsal, self.config, self.crop)
         self.learner.take(self.prepared.material)
-        self._judging_cache()
+        self.judge.take(self.prepared)
         return f"Memory ran out again. Going on with crops of {self.crop} px."
 
     def _back_off(self) -> Notice:
         """Leave numbers that are none: return to the best model with a tenth of the rate, once."""
         self.setbacks += 1
         self.learner.go_back()
+        self.judge.go_back()
         if self.setbacks > 1:
             self.ended = "unstable"
             return Notice(
@@ -333,12 +321,13 @@ class _Run:
         return self.ended != "done"
 
     def _done(self, loss: float, seconds: float) -> EpochDone:
-        judged = self._validate(self.learner.average)
+        judged = self.judge.epoch()
         value = -loss if judged is None or judged.dice_mean is None else judged.dice_mean
         best = value > self.best_value
         if best:
             self.best_value, self.stale = value, 0
             self.learner.keep_as_best()
+            self.judge.keep_as_best()
         else:
             self.stale += 1
         done = len(self.history) + 1
@@ -356,16 +345,18 @@ class _Run:
             seconds=seconds,
             seconds_left=self.spent / done * (self.config.epochs - done),
             gauges=read_gauges(self.learner.model.guidance),
+            judged=0 if judged is None else judged.pixels,
+            dice_range=None if judged is None else judged.dice_range,
         )
 
     def _result(self) -> FinetuneResult:
-        was, now = (None if j is None else j.dice_mean for j in (self.before, self.after))
-        better = None if was is None or now is None else now > was
+        better = is_better(self.before, self.after)
         record = self._record()
         model = finished_model(self.learner.best, self.name, self._parent(), self.sources, record, self.after)
         history = tuple(self.history)
+        changed, data = self.judge.changed(), record["data_sha256"]
         return FinetuneResult(
-            model, self.before, self.after, history, self.ended, better, record, record["data_sha256"]
+            model, self.before, self.after, history, self.ended, better, record, data, changed
         )
 
     def _parent(self) -> Card:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 
 from phaseguide.control import Control
 from phaseguide.errors import TrainingError
-from phaseguide.evaluation.confusion import confusion_matrix
 from phaseguide.events import Finished, Progress
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.crops import far_from_labels
 from phaseguide.finetuning.events import Ending, FinetuneResult
+from phaseguide.finetuning.judging.evidence import add_counts, compare_places, count_places, scores_of
+from phaseguide.finetuning.judging.judge import is_better, untrained_phases
+from phaseguide.finetuning.judging.places import without_fold
 from phaseguide.finetuning.material import check_sources
 from phaseguide.finetuning.new_card import begun_record, environment, finished_model
 from phaseguide.finetuning.sources import Source
-from phaseguide.finetuning.validation import from_confusion
 from phaseguide.labels import is_labelled
 from phaseguide.models.model_file import LoadedModel
 from phaseguide.segmentation.edits import excluded_only
@@ -51,6 +52,15 @@ NO_LABELS = (
 )
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """Inputs of a head (n, D) at pixels of an image that judge, with their labels and the numbers of their places."""
+
+    inputs: Floats
+    labels: NDArray[np.uint8]
+    places: NDArray[np.int32]
+
+
 def finetune_head(
     model: LoadedModel,
     sources: Sequence[Source],
@@ -69,7 +79,8 @@ def finetune_head(
     card = model.card
     head = card.calibration.head or neutral_head(len(card.scheme))
     pixels: list[HeadPixels] = []
-    judged: list[tuple[Floats, NDArray[np.uint8]]] = []
+    folds: list[list[HeadPixels]] = [[] for _ in range(split.n_folds)]
+    judged: list[_Judged] = []
     ended: Ending = "done"
     labelled = [i for i, labels in enumerate(split.teach) if labels is not None]
     for done, index in enumerate(labelled):
@@ -83,10 +94,17 @@ def finetune_head(
         if is_labelled(teach).any():
             far = far_from_labels(source.labels) > 0
             pixels.append(head_pixels(session, teach, far, head, seed=config.seed))
+        places = split.places[index]
+        assert places is not None
+        for number, others in enumerate(folds):
+            left = without_fold(teach, places, np.array(split.folds) == number)
+            if is_labelled(left).any():
+                others.append(head_pixels(session, left, far, head, seed=config.seed))
         marks = judge[session.metal.window].reshape(-1)
         where = np.flatnonzero(is_labelled(marks))
         if where.size:
-            judged.append((inputs_at(session, head, where), marks[where]))
+            here = places[session.metal.window].reshape(-1)[where]
+            judged.append(_Judged(inputs_at(session, head, where), marks[where], here))
     if not pixels and ended == "done":
         raise TrainingError(NO_LABELS)
     rehearsed: list[HeadPixels] = []
@@ -96,13 +114,18 @@ def finetune_head(
         nothing = np.zeros(source.image.shape[:2], dtype=np.uint8)
         rehearsed.append(head_pixels(session, nothing, nothing == 0, head, seed=config.seed, most=REHEARSED))
     yield Progress("Fitting the score head", 0, 1)
-    fitted = (refitted_head(head, pixels, rehearsed) if pixels else head).model_copy(update={"alone": True})
+    fitted = _refitted(head, pixels, rehearsed)
     k = len(card.scheme)
     old = head if head.alone else neutral_head(k, head.sigmas)
-    before, after = (
-        from_confusion(_confusion(h, judged), card.scheme.names, split.sentence) if judged else None
-        for h in (old, fitted)
-    )
+    was = _counts(old, judged)
+    now = _counts(fitted, judged)
+    if folds:
+        # Each place is judged by the fit that did not learn from it; its number tells which.
+        fits = [_counts(_refitted(head, others, rehearsed), judged) for others in folds]
+        now = {place: fits[split.folds[place]][place] for place in was}
+    names, untrained = card.scheme.names, untrained_phases(model)
+    before = scores_of(was, names, split.sentence, untrained) if judged else None
+    after = scores_of(now, names, split.sentence) if judged else None
     record: dict[str, Any] = {
         **begun_record(config, sources, rows, split, len(rehearsed), card),
         "epochs": 0,
@@ -114,9 +137,10 @@ def finetune_head(
     made = finished_model(segmenter, name, card, sources, record, after)
     calibration = made.card.calibration.model_copy(update={"head": fitted})
     made = replace(made, card=made.card.model_copy(update={"calibration": calibration}))
-    was, now = (None if j is None else j.dice_mean for j in (before, after))
-    better = None if was is None or now is None else now > was
-    yield Finished(FinetuneResult(made, before, after, (), ended, better, record, record["data_sha256"]))
+    better, changed = is_better(before, after), compare_places(was, now) if judged else None
+    yield Finished(
+        FinetuneResult(made, before, after, (), ended, better, record, record["data_sha256"], changed)
+    )
 
 
 def _segmented(model: LoadedModel, source: Source, config: FinetuneConfig) -> Session:
@@ -126,10 +150,19 @@ def _segmented(model: LoadedModel, source: Source, config: FinetuneConfig) -> Se
     return session
 
 
-def _confusion(head: ScoreHeadCard, judged: Sequence[tuple[Floats, NDArray[np.uint8]]]) -> NDArray[np.int64]:
-    """Count what a head says against the labels that judge."""
+def _refitted(
+    head: ScoreHeadCard, pixels: Sequence[HeadPixels], rehearsed: Sequence[HeadPixels]
+) -> ScoreHeadCard:
+    fitted = refitted_head(head, pixels, rehearsed) if pixels else head
+    return fitted.model_copy(update={"alone": True})
+
+
+def _counts(head: ScoreHeadCard, judged: Sequence[_Judged]) -> dict[int, NDArray[np.int64]]:
+    """Count what a head says against the labels that judge, place by place."""
     k = len(head.bias)
-    total = np.zeros((k, k + 1), dtype=np.int64)
-    for inputs, labels in judged:
-        total += confusion_matrix(labels, said(head, inputs).argmax(1).astype(np.uint8) + 1, k)
-    return total
+    return add_counts(
+        [
+            count_places(one.labels, said(head, one.inputs).argmax(1).astype(np.uint8) + 1, one.places, k)
+            for one in judged
+        ]
+    )

@@ -21,7 +21,7 @@ from phaseguide.errors import PhaseguideError, TrainingError
 from phaseguide.files.atomic import replacing, write_text
 from phaseguide.files.foreign import UnsafePathError, path_inside
 from phaseguide.files.json_files import read_json
-from phaseguide.finetuning.config import FinetuneConfig
+from phaseguide.finetuning.config import FinetuneConfig, config_of_then
 from phaseguide.finetuning.sources import Source
 from phaseguide.folders import user_model_folder
 from phaseguide.jobs.finetune_start import FinetuneJob, SourceSpec, Start
@@ -124,7 +124,7 @@ def read_run(folder: Path, project: Any) -> FinetuneJob:
             SourceSpec((str(folder), number), str(row["name"]), _reader(folder, number, row))
             for number, row in enumerate(about["sources"])
         )
-        config = FinetuneConfig.from_dict(about["config"])
+        config = config_of_then(about["config"])
         name = str(about["name"])
         check_name(name)  # the new model's file will have it
         return FinetuneJob(Start.from_dict(about["start"]), specs, config, name, project, folder)

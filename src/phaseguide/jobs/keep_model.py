@@ -34,6 +34,9 @@ class Outcome:
         What the user decided to go on with.
     before : str or None
         The project's model before the new one was kept, empty if none was in use; None until then.
+    segmented_with : Path or None
+        File of the model that the user segmented with when the new one was kept, which need not be the one that was
+        learnt from; None if there was none.
     """
 
     result: FinetuneResult
@@ -43,6 +46,7 @@ class Outcome:
     used: str = ""
     before: str | None = None
     version: str = ""
+    segmented_with: Path | None = None
 
 
 def keep_model(outcome: Outcome) -> Path:
@@ -74,13 +78,22 @@ def keep_model(outcome: Outcome) -> Path:
 
 
 def go_back(outcome: Outcome) -> Path | None:
-    """Use the model from before; to be called in a worker. Its file is returned, None if there was none."""
-    project = outcome.job.project
+    """Use the model from before; to be called in a worker.
+
+    Returns
+    -------
+    Path or None
+        Its file: that of the version that the project used, else of the model that the user segmented with, else of
+        the one that was learnt from. None if there was none of them.
+    """
+    project, path = outcome.job.project, outcome.segmented_with or outcome.job.start.path
     if project is not None and outcome.used == "new" and outcome.before is not None:
         project.use(outcome.before)
+        if outcome.before:
+            path = project.model_path()
     outcome.used = "old"
     discard_run(outcome.job.folder)
-    return outcome.job.start.path
+    return path
 
 
 def keep(result: FinetuneResult, folder: Path, name: str) -> tuple[Path, Card]:

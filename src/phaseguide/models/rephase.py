@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 GROWN = "grown"
 """Key of a card's training record: phases that were added or merged after that training."""
 
+FRESH = "fresh"
+"""Key of a card's training record: phases that were added after that training, so that nobody has learnt them yet."""
+
 Origin = Mapping[int, tuple[int, ...]]
 """For each new label the old labels it comes from: none for a new phase, several for merged ones."""
 
@@ -197,9 +200,11 @@ def _new_card(card: Card, scheme: PhaseScheme, rows: Sequence[tuple[int, ...]]) 
     if same_phases:
         calibration = _permuted(card.calibration, [parents[0] for parents in rows])
     grown = [p.name for p, parents in zip(scheme, rows, strict=True) if len(parents) != 1]
+    fresh = [p.name for p, parents in zip(scheme, rows, strict=True) if not parents]
+    told = {**({GROWN: grown} if grown else {}), **({FRESH: fresh} if fresh else {})}
     return card.model_copy(
         update={
-            "training": {**card.training, GROWN: grown} if grown and card.training else card.training,
+            "training": {**card.training, **told} if card.training else card.training,
             "phases": scheme.to_dict()["phases"],
             "training_ratio_mean": mean if same_phases else [share / total for share in mean],
             "training_ratio_spread": spread,

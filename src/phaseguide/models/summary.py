@@ -29,6 +29,12 @@ BLOCKS = Basis(
     "Measured on blocks held out of the painted area of the images that it was fine-tuned on: mostly places where the "
     f"older model was wrong, so no score of a whole image and not to be compared with one. {_CHOSEN}",
 )
+STROKES = Basis(
+    "own strokes, cross-fitted",
+    "Measured on what was painted when it was fine-tuned, each stroke by a fit that had not learnt from it, while the "
+    "model itself has learnt from all: mostly places where the older model was wrong, so no score of a whole image and "
+    "not to be compared with one.",
+)
 JUDGES = Basis(
     "judge images",
     "Measured on all labels of the images that were set to judge when it was fine-tuned, and on nothing else of them. "
@@ -60,7 +66,16 @@ def score_text(scores: Any) -> str:
     known = [
         f"{word} {scores[key] * 100:.2f} %" for key, word in _WORDS.items() if _is_number(scores.get(key))
     ]
-    return ", ".join(known) or str(dict(scores))
+    return f"{', '.join(known)}{_evidence(scores)}" if known else str(dict(scores))
+
+
+def _evidence(scores: Mapping[str, Any]) -> str:
+    """The pixels behind scores, and the range of the Dice, where an entry tells them."""
+    around, pixels = scores.get("dice_range"), scores.get("pixels")
+    if not (isinstance(around, list) and len(around) == 2 and all(_is_number(end) for end in around)):
+        return ""
+    counted = f" on {pixels:,} painted px" if isinstance(pixels, int) else ""
+    return f"{counted}, range {around[0] * 100:.1f} to {around[1] * 100:.1f} %"
 
 
 def main_score(card: Card) -> tuple[str, float] | None:
@@ -85,6 +100,8 @@ def score_basis(card: Card) -> Basis | None:
         return IMAGES
     if name == "crossfit":
         return FOLDS
+    if name == "validation strokes":
+        return STROKES
     if name == "validation blocks":
         # Images that judge as a whole are kept under the same name; only the source tells.
         return JUDGES if str(card.scores[name].get("source", "")).startswith("all labels of ") else BLOCKS

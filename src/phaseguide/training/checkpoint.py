@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from glob import escape
 from pathlib import Path
@@ -26,6 +27,9 @@ _SUM = "sha256"
 _WHERE_KEY = 65_536
 """Metadata come first in a safetensors file."""
 
+Beside = Sequence[tuple[torch.optim.Optimizer, torch.Generator]]
+"""Optimiser and generator of each fit that runs beside the one that a checkpoint is of."""
+
 
 class DamagedCheckpointError(TrainingError):
     """A checkpoint that is not what was written: nothing can go on from it."""
@@ -37,6 +41,7 @@ def save_checkpoint(
     optimiser: torch.optim.Optimizer,
     generator: torch.Generator,
     state: dict[str, Any],
+    beside: Beside = (),
 ) -> None:
     """Write a checkpoint; the one before survives until this one is complete.
 
@@ -47,12 +52,21 @@ def save_checkpoint(
     for prefix, module in modules.items():
         for name, tensor in module.state_dict().items():
             tensors[f"{prefix}/{name}"] = tensor.detach().cpu().contiguous().clone()
+    groups = {"param_groups": _add_optimiser(tensors, "optimiser", optimiser)}
+    for number, (one, draws) in enumerate(beside):
+        tensors[f"generator{number}"] = draws.get_state()
+        groups[f"param_groups{number}"] = _add_optimiser(tensors, f"optimiser{number}", one)
+    text = json.dumps({**state, **groups}, sort_keys=True, allow_nan=False)
+    write_bytes(path, save(tensors, metadata={_KEY: text, _SUM: _checksum(tensors, text)}))
+
+
+def _add_optimiser(tensors: dict[str, Tensor], key: str, optimiser: torch.optim.Optimizer) -> Any:
+    """Add the tensors of an optimiser under a key, and return its groups, which are JSON values."""
     inner = optimiser.state_dict()
     for index, slots in inner["state"].items():
         for name, value in slots.items():
-            tensors[f"optimiser/{index}/{name}"] = torch.as_tensor(value).detach().cpu().contiguous().clone()
-    text = json.dumps({**state, "param_groups": inner["param_groups"]}, sort_keys=True, allow_nan=False)
-    write_bytes(path, save(tensors, metadata={_KEY: text, _SUM: _checksum(tensors, text)}))
+            tensors[f"{key}/{index}/{name}"] = torch.as_tensor(value).detach().cpu().contiguous().clone()
+    return inner["param_groups"]
 
 
 def load_checkpoint(
@@ -135,6 +149,7 @@ def restore(
     modules: dict[str, nn.Module],
     optimiser: torch.optim.Optimizer,
     generator: torch.Generator,
+    beside: Beside = (),
 ) -> None:
     """Put everything back where `save_checkpoint` took it from."""
     generator.set_state(tensors["generator"])
@@ -142,9 +157,18 @@ def restore(
         module.load_state_dict(
             {n.removeprefix(f"{prefix}/"): t for n, t in tensors.items() if n.startswith(f"{prefix}/")}
         )
+    _load_optimiser(tensors, "optimiser", optimiser, state["param_groups"])
+    for number, (one, draws) in enumerate(beside):
+        draws.set_state(tensors[f"generator{number}"])
+        _load_optimiser(tensors, f"optimiser{number}", one, state[f"param_groups{number}"])
+
+
+def _load_optimiser(
+    tensors: dict[str, Tensor], key: str, optimiser: torch.optim.Optimizer, groups: Any
+) -> None:
     slots: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
-        if name.startswith("optimiser/"):
+        if name.startswith(f"{key}/"):
             _, index, slot = name.split("/")
             slots.setdefault(int(index), {})[slot] = tensor
-    optimiser.load_state_dict({"state": slots, "param_groups": state["param_groups"]})
+    optimiser.load_state_dict({"state": slots, "param_groups": groups})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,8 @@ class EpochDone:
 
     ``loss`` is the mean of the epoch. Scores, in [0, 1], and the mean absolute composition error are those of the
     validation images, None where this epoch was not validated; ``best`` says whether this is the best model so far.
-    ``gauges`` are scalars of the guidance worth watching (gamma, delta).
+    ``gauges`` are scalars of the guidance worth watching (gamma, delta). ``judged`` are the pixels behind the scores
+    and ``dice_range`` the 95 % range of the mean Dice, where these are known.
     """
 
     stage: str
@@ -31,6 +33,14 @@ class EpochDone:
     seconds: float
     seconds_left: float
     gauges: dict[str, float]
+    judged: int = 0
+    dice_range: tuple[float, float] | None = None
+
+
+def read_epoch(told: Mapping[str, Any]) -> EpochDone:
+    """Read an epoch from JSON values, as a checkpoint keeps it."""
+    around = told.get("dice_range")
+    return EpochDone(**{**told, "dice_range": None if around is None else (around[0], around[1])})
 
 
 @dataclass(frozen=True)

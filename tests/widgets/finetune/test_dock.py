@@ -53,6 +53,7 @@ def open_dock(viewer: Any, model_file: Path) -> Any:
     widget.panel.form.amount.setValue(3)
     widget.panel.form.form.controls["crop"].setValue(96)
     widget.panel.form.form.controls["preview_seconds"].setValue(0.5)
+    widget.panel.form.form.controls["crossfit"].setValue(0)  # fits that judge have tests of their own
     return widget
 
 
@@ -96,19 +97,22 @@ def test_strokes_keep_and_go_back(
     edits = paint_bands(viewer, image, dock.panel.scheme())
     painted = edits.data.copy()
     heard = Listener(viewer)
+    dock.panel.form.amount.setValue(2)
+    dock.panel.form.form.controls["crossfit"].setValue(2)
     run(dock, qtbot)
+    assert "by one of 2 fits that did not learn from it" in dock.panel.result.where.text()
+    assert "painted px (" in dock.panel.result.verdict.text() and "range" in dock.panel.result.verdict.text()
     assert np.array_equal(edits.data, painted), "no program writes into the edits"
     result = dock.panel.result
     names = list(dock.panel.scheme().names)
     assert [row[0] for row in result.cells] == [*names, "Mean Dice", "Composition error (pp)"]
     assert (
-        sum(int(row[3].replace(",", "")) for row in result.cells[:3])
+        sum(int(row[4].replace(",", "")) for row in result.cells[:3])
         == dock.state.outcome.result.after.pixels
     )
-    assert len(dock.panel.curves.points["Loss"][""]) == 3
-    assert len(dock.panel.curves.points["Validation Dice (%)"][""]) == 4, (
-        "the model before is the first point"
-    )
+    curves = dock.panel.curves
+    assert len(curves.points["Loss"][""]) == len(curves.ranges) == 2
+    assert len(curves.points["Dice, judged (%)"][""]) == 3, "the model before is the first point"
     assert set(dock.panel.curves.points["γ and δ"]) == {"γ", "δ"}
     click(qtbot, result.keep)
     qtbot.waitUntil(lambda: dock.state.outcome.used == "new" and not dock.state.deciding)
@@ -143,13 +147,19 @@ def test_segment_takes_the_kept_model(
     dock: Any, widget: Any, segment: Any, viewer: Any, image: Any, qtbot: Any
 ) -> None:
     segment()
-    first = roles.find_layer(viewer, image, "phases").data.copy()
-    paint_bands(viewer, image, dock.panel.scheme())
+    first, used = roles.find_layer(viewer, image, "phases").data.copy(), widget.panel.model_box.path
+    edits = paint_bands(viewer, image, dock.panel.scheme())
     run(dock, qtbot)
     with qtbot.waitSignal(widget.runner.ended, timeout=60_000):
         click(qtbot, dock.panel.result.keep)
     assert widget.panel.model_box.path == dock.state.outcome.kept
     assert not np.array_equal(roles.find_layer(viewer, image, "phases").data, first)
+    with qtbot.waitSignal(widget.runner.ended, timeout=60_000):
+        click(qtbot, dock.panel.result.back)
+    assert widget.panel.model_box.path == dock.panel.model_box.path == hub_of(viewer).model == used
+    assert "'tiny-plm' is in use again, in Segment too" in dock.panel.status.text()
+    free = edits.data == 0
+    np.testing.assert_array_equal(roles.find_layer(viewer, image, "phases").data[free], first[free])
 
 
 def test_preview_and_pause_and_stop(shown: None, dock: Any, viewer: Any, image: Any, qtbot: Any) -> None:
@@ -455,32 +465,33 @@ def test_sources_mix(dock: Any, viewer: Any, image: Any, qtbot: Any, tmp_path: P
 def test_a_model_that_got_worse_says_so(dock: Any, viewer: Any, image: Any, qtbot: Any) -> None:
     from dataclasses import replace
 
-    from phaseguide.widgets.finetune.result_box import verdict
+    from phaseguide.finetuning.judging.verdict import verdict
 
     paint_bands(viewer, image, dock.panel.scheme())
     run(dock, qtbot)
     result = dock.state.outcome.result
+    was, now = (tuple(replace(s, dice=dice) for s in result.after.phases) for dice in (0.8, 0.7))
     turned = replace(
         result,
-        before=replace(result.after, dice_mean=0.8),
-        after=replace(result.after, dice_mean=0.7),
+        before=replace(result.after, dice_mean=0.8, phases=was),
+        after=replace(result.after, dice_mean=0.7, phases=now),
         better=False,
     )
     text, alarm = verdict(turned)
-    assert alarm and "worse: mean Dice 80.0% → 70.0%" in text
+    assert alarm and "worse: mean Dice 80.0 % → 70.0 %" in text
     dock.panel.result.show_result(turned)
     assert "worse" in dock.panel.result.verdict.text() and "color" in dock.panel.result.verdict.styleSheet()
     some = tuple(replace(s, pixels=400) for s in result.after.phases)
-    thin = replace(result.after, phases=(replace(some[0], pixels=12), *some[1:]), pixels=812)
+    thin = replace(result.after, phases=(replace(some[0], pixels=12), *some[1:]), pixels=812, places=12)
     told = verdict(replace(result, after=thin))[0]
     assert (
         f"Little is behind the numbers of {some[0].phase} (12 px)." in told
-        and f"{some[1].phase} (" not in told
+        and f"{some[1].phase} (4" not in told
     )
     bare = replace(result.after, phases=(replace(some[0], pixels=0), *some[1:]), pixels=800)
-    assert f"Nothing was held out of {some[0].phase}:" in verdict(replace(result, after=bare))[0]
+    assert f"Nothing could judge {some[0].phase}:" in verdict(replace(result, after=bare))[0]
     unjudged = verdict(replace(result, before=None, after=None, better=None))
-    assert unjudged[0].startswith("Nothing was held out") and not unjudged[1]
+    assert unjudged[0].startswith("Nothing could judge it") and not unjudged[1]
 
 
 def test_where_to_paint_next(dock: Any, viewer: Any, image: Any, qtbot: Any) -> None:

@@ -204,11 +204,18 @@ def test_provenance_and_going_back_to_no_model(tmp_path: Path, model_file: Path)
     keep_model(outcome)
     (version,) = project.versions
     assert version.parent == str(model_file) and version.settings == outcome.result.record
-    go_back(outcome)
+    assert go_back(outcome) == model_file
     assert project.current == "", "no model was in use before"
     project.use(str(other))
     later = Outcome(_Result(start), job, start)  # type: ignore[arg-type]
     keep_model(later)
     assert project.versions[1].parent == str(model_file), "the model in use by now taught it nothing"
-    go_back(later)
+    assert go_back(later) == other, "what the project used, and not what was learnt from"
     assert project.current == str(other)
+
+
+def test_going_back_from_a_new_model_brings_what_was_segmented_with(tmp_path: Path, model_file: Path) -> None:
+    job = FinetuneJob(Start(None, True, SCHEME), (), None, "new", None, tmp_path / "run")  # type: ignore[arg-type]
+    outcome = Outcome(None, job, None, used="new", segmented_with=model_file)  # type: ignore[arg-type]
+    assert go_back(outcome) == model_file and outcome.used == "old"
+    assert go_back(Outcome(None, job, None, used="new")) is None, "ImageNet is no model to go back to"  # type: ignore[arg-type]

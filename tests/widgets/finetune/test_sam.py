@@ -13,6 +13,7 @@ from phaseguide.jobs.finetune_start import Start
 from phaseguide.models.model_file import read_card, save_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.finetune.panel import IMPROVE, NEW, SAM
+from phaseguide.widgets.finetune.start_weights import FIRST
 from sam_files import offer_base
 from sam_steel import experienced_sam
 from tiny_models import NAMES
@@ -96,12 +97,25 @@ def test_a_new_model_from_segment_anything_says_what_it_needs(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     panel = dock.panel
-    paint_bands(viewer, viewer.layers["steel"], panel.scheme())
+    scheme = panel.scheme()
+    assert panel.weights.isHidden()
     panel.goal.setCurrentIndex(panel.goal.findData(SAM))
     assert panel.goal.currentText() == "New model, from Segment Anything ViT-B"
     assert panel.form.preset.currentData() == "adapters" and not panel.model_box.isEnabled()
-    told = estimate(dock, qtbot, "sam_vit_b_01ec64.pth")
-    assert "phaseguide models base" in told and not panel.start_button.isEnabled()
+    # At once, before anything is painted, and with a way to get them.
+    assert not panel.weights.isHidden() and not panel.weights.download_button.isHidden()
+    assert "needs SAM ViT-B weights, which are not on this computer" in panel.weights.title.text()
+    assert panel.weights.file_button.text() == "Choose file…"
+    panel.goal.setCurrentIndex(panel.goal.findData(IMPROVE))
+    assert panel.weights.isHidden()
+    paint_bands(viewer, viewer.layers["steel"], scheme)
+    panel.goal.setCurrentIndex(panel.goal.findData(SAM))
+    told = estimate(dock, qtbot, FIRST)
+    assert "phaseguide models base" not in told and not panel.start_button.isEnabled()
+    monkeypatch.setattr("phaseguide.models.sam.weights.probably_present", lambda sha256: True)
+    panel.weights.arrived.emit()
+    qtbot.waitUntil(panel.weights.isHidden, timeout=30_000)
+    monkeypatch.undo()
     start = dock.setup.start_of()
     assert start.sam == "vit_b" and Start.from_dict(start.to_dict()) == start
     old = {name: value for name, value in start.to_dict().items() if name != "sam"}

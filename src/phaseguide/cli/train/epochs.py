@@ -20,6 +20,9 @@ def print_epoch(done: Any, console: Console) -> None:
     text = f"epoch {done.epoch}/{done.epochs} ({done.stage}): loss {done.loss:.4f}"
     if done.miou is not None:
         text += f", validation mIoU {percent(done.miou)} %, Dice {percent(done.dice_mean)} %"
+        if done.dice_range is not None:
+            low, high = done.dice_range
+            text += f" (range {percent(low)} to {percent(high)} on {done.judged:,} px)"
         text += ", best so far" if done.best else ""
     text += "".join(f", {name} {value:.2f}" for name, value in done.gauges.items())
     console.print(f"{text}; {time_text(done.seconds_left)} left", soft_wrap=True)

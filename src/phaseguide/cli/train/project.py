@@ -27,13 +27,12 @@ def train_project(job: ProjectJob, json_target: str | None) -> None:
 def _report(
     result: FinetuneResult, project: Project, version: VersionEntry, json_target: str | None, *, in_use: bool
 ) -> None:
+    from phaseguide.finetuning.judging.verdict import verdict
+
     console = page(json_target)
     console.print(scores_table(result.before, result.after))
-    if result.better is not None:
-        console.print(f"The new model is {'better' if result.better else 'not better'} on what was held out.")
-    if result.after is not None and result.after.unjudged:
-        unknown = ", ".join(result.after.unjudged)
-        console.print(f"Nothing was held out of {unknown}: what became of that is not known.")
+    if result.after is not None:
+        console.print(verdict(result)[0])
     console.print(f"Validated on {result.record['validation']}.")
     told = (
         "in use"
@@ -58,17 +57,26 @@ def _report(
 
 
 def scores_table(before: ValidationScores | None, after: ValidationScores | None) -> Any:
-    """Dice per phase before and after, with the number of pixels behind it."""
-    table = make_table(
-        "On the validation pixels", ("phase", "pixels", "Dice before %", "Dice after %"), left=1
-    )
-    if before is None or after is None:
-        table.add_row("nothing was held out", "", "", "")
+    """Dice per phase before and after, with its range and the number of pixels behind it."""
+    from phaseguide.finetuning.judging.verdict import NOT_TRAINED, range_text
+
+    columns = ("phase", "pixels", "Dice before %", "Dice after %", "range %")
+    table = make_table("On the validation pixels", columns, left=1)
+    if after is None:
+        table.add_row("nothing could judge", "", "", "", "")
         return table
-    for was, now in zip(before.phases, after.phases, strict=True):
-        table.add_row(now.phase, f"{now.pixels:,}", _text(was.dice), _text(now.dice))
+    old = {} if before is None else {s.phase: s for s in before.phases}
+    for now in after.phases:
+        was = old.get(now.phase)
+        new = was is None or not was.trained
+        told = NOT_TRAINED if new and now.pixels else _text(was.dice if was else None)
+        table.add_row(
+            now.phase, f"{now.pixels:,}", told, _text(now.dice), range_text(now.low, now.high) or "-"
+        )
     table.add_section()
-    table.add_row("mean over phases", f"{after.pixels:,}", _text(before.dice_mean), _text(after.dice_mean))
+    mean = None if before is None else before.dice_mean
+    around = range_text(after.low, after.high) or "-"
+    table.add_row("mean over phases", f"{after.pixels:,}", _text(mean), _text(after.dice_mean), around)
     return table
 
 

@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 REDRAW_MS = 400
 """Two to three redraws a second at most: each one costs the window some 70 ms."""
 
-LOSS, DICE, COMPOSITION, GAUGES = "Loss", "Validation Dice (%)", "Composition error (pp)", "γ and δ"
+LOSS, DICE, COMPOSITION, GAUGES = "Loss", "Dice, judged (%)", "Composition error (pp)", "γ and δ"
 GREEK = {"gamma": "γ", "delta": "δ"}
 LINES = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7")
 
 
 class Curves(QWidget):
-    """Four small plots over the epochs. Points may come as quickly as they like; drawing keeps its pace."""
+    """Four small plots over the epochs, the Dice with its 95 % range.
+
+    Points may come as quickly as they like; drawing keeps its pace.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,6 +62,8 @@ class Curves(QWidget):
             Dice of the model before it learnt, in [0, 1]; drawn as the first point.
         """
         self.points = {title: defaultdict(list) for title in self.axes}
+        self.ranges: list[tuple[int, float, float]] = []
+        self._judged = 0
         if before is not None:
             self.points[DICE][""].append((0, before * 100))
         self._later()
@@ -69,6 +74,10 @@ class Curves(QWidget):
         self.points[LOSS][""].append((done.epoch, done.loss))
         if done.dice_mean is not None:
             self.points[DICE][""].append((done.epoch, done.dice_mean * 100))
+        if done.dice_range is not None:
+            low, high = done.dice_range
+            self.ranges.append((done.epoch, low * 100, high * 100))
+            self._judged = done.judged
         if done.fraction_mae is not None:
             self.points[COMPOSITION][""].append((done.epoch, done.fraction_mae * 100))
         for name, value in _short(done.gauges):
@@ -96,7 +105,8 @@ class Curves(QWidget):
             paper = axes.get_facecolor()
             axes.clear()
             axes.set_facecolor(paper)
-            axes.set_title(title, fontsize=8, color=ink)
+            judged = f", {self._judged:,} px" if title == DICE and self._judged else ""
+            axes.set_title(f"{title}{judged}", fontsize=8, color=ink)
             axes.tick_params(labelsize=7, colors=ink, length=2)
             axes.xaxis.get_major_locator().set_params(integer=True, nbins=5)
             for spine in axes.spines.values():
@@ -108,6 +118,9 @@ class Curves(QWidget):
                     continue
                 x, y = zip(*points, strict=True)
                 axes.plot(x, y, color=colour, linewidth=1.3, marker="o", markersize=2.5, label=on_plot(name))
+            if title == DICE and self.ranges:
+                epochs, low, high = zip(*self.ranges, strict=True)
+                axes.fill_between(epochs, low, high, color=LINES[0], alpha=0.25, linewidth=0)
             if not any(self.points[title].values()):
                 axes.set_yticks([])
                 axes.text(
@@ -126,7 +139,7 @@ class Curves(QWidget):
     def _absence(self, title: str) -> str:
         if not self.points[LOSS]:
             return "comes with the first epoch"
-        return "none in this model" if title == GAUGES else "nothing is held out"
+        return "none in this model" if title == GAUGES else "nothing judges"
 
     def _later(self) -> None:
         if not self._timer.isActive():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from phaseguide.errors import TrainingError
+from phaseguide.files.foreign import resolved
 from phaseguide.jobs.finetune import predict
 from phaseguide.jobs.keep_model import Outcome, go_back, keep_model
 from phaseguide.widgets.finetune.compare_slider import CompareSlider, Maps
@@ -67,6 +68,8 @@ class FinetuneOutcome(DockPart):
         outcome = self._state.outcome
         if outcome is not None and not self._state.deciding:
             self._messages.say("Saving …")
+            if outcome.used != "new":
+                outcome.segmented_with = hub_of(self._viewer).model
             self._decide(lambda: keep_model(outcome), self._on_kept)
 
     def go_back(self) -> None:
@@ -129,15 +132,25 @@ class FinetuneOutcome(DockPart):
         assert outcome is not None
         self.slider.end()
         self._set_busy(False)
-        if path is not None and outcome.kept is not None:
-            tell(hub_of(self._viewer).model_chosen, path)
+        hub = hub_of(self._viewer)
+        if outcome.kept is None:
+            now = hub.model or path
+            stays = "Nothing changes." if now is None else f"{now.stem!r} stays in use."
+            self._messages.say(f"{stays} The new one can still be kept until you start another run or close.")
+        elif path is None:
+            self._messages.say(
+                "No model was in use before, so the new one stays in use. Choose another in Segment."
+            )
+        else:
+            heard = tell(hub.model_chosen, path)
             self._panel.model_box.open_file(path)
-        tail = (
-            "The new one can still be kept until you start another run or close."
-            if outcome.kept is None
-            else "The new one stays among your models."
-        )
-        self._messages.say(f"The model from before is in use. {tail}")
+            if heard and hub.model is not None and resolved(hub.model) != resolved(path):
+                told = f"Segment could not take {path.stem!r} and still uses {hub.model.stem!r}. Choose it there."
+                self._messages.say(told, alarm=True)
+            else:
+                where = ", in Segment too" if heard else ""
+                told = f"{path.stem!r} is in use again{where}. The new one stays among your models."
+                self._messages.say(told)
         self.decided.emit()
 
     def _on_compared(self, maps: Maps) -> None:

@@ -31,6 +31,7 @@ from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.progress_bar import ProgressLine
 from phaseguide.widgets.qt.status_line import StatusLine
 from phaseguide.widgets.qt.warnings_fold import WarningsFold
+from phaseguide.widgets.segment.base_weights import BaseWeightsPanel
 from phaseguide.widgets.segment.model_choice import ModelBox
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class FinetunePanel(ScrolledPanel):
             self.goal.addItem(title, key)
             self.goal.setItemData(place, tip, Qt.ItemDataRole.ToolTipRole)
         self.model_box = ModelBox()
+        self.weights = BaseWeightsPanel()
         self.name = QLineEdit()
         self.name.setToolTip("Name of the new model. A number is added where it is taken.")
         self.phases = PhasesEditor()
@@ -138,6 +140,7 @@ class FinetunePanel(ScrolledPanel):
         form.addRow("Model", self.model_box)
         form.addRow("New name", self.name)
         setup.addLayout(form)
+        setup.addWidget(self.weights)
         setup.addWidget(self.phases_fold)
         setup.addWidget(rule())
         heading = Label("Learn from")

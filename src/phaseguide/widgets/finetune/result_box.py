@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from phaseguide.finetuning.judging.verdict import NOT_TRAINED, range_text, verdict
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.finetune.compare_slider import CompareSlider
 from phaseguide.widgets.qt.panel import small_label
@@ -27,11 +28,6 @@ ENDED = {
     "time": "The minutes are over.",
     "unstable": "The loss left the numbers twice; the best model before that is what counts.",
 }
-FEW_PIXELS = 200
-"""Below so many validation pixels a score says little."""
-
-FEW_PIXELS_A_PHASE = 50
-"""And below so many of one phase, about one dab of a brush, its own score does."""
 
 
 class FinetuneResultBox(QWidget):
@@ -80,7 +76,11 @@ class FinetuneResultBox(QWidget):
         scheme = result.model.card.scheme
         self._fill(scheme, rows(scheme, result.before, result.after))
         judged = result.after or result.before
-        self.where.setText("" if judged is None else f"Judged on {judged.source}.")
+        self.where.setText(
+            ""
+            if judged is None
+            else f"Judged on {judged.source}. Ranges are of 95 %, over places and not pixels."
+        )
         self.where.setVisible(judged is not None)
         self.show()
 
@@ -96,7 +96,7 @@ class FinetuneResultBox(QWidget):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(2)
         grid.setColumnStretch(1, 1)
-        for column, heading in enumerate(("", "Phase", "Dice %\nbefore", "after", "Judged\non px")):
+        for column, heading in enumerate(("", "Phase", "Dice %\nbefore", "after", "range", "Judged\non px")):
             label = Label(heading)
             label.setAlignment(Qt.AlignmentFlag.AlignBottom | _side(column))
             grid.addWidget(label, 0, column)
@@ -122,22 +122,30 @@ class FinetuneResultBox(QWidget):
 
 def rows(
     scheme: PhaseScheme, before: ValidationScores | None, after: ValidationScores | None
-) -> list[tuple[str, str, str, str]]:
-    """Lines of the table: a phase each, then the mean and the composition error; empty without validation."""
+) -> list[tuple[str, ...]]:
+    """Lines of the table: a phase each, then the mean and the composition error; empty where nothing judges."""
     if after is None:
         return []
     old = {} if before is None else {s.phase: s for s in before.phases}
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for score in after.phases:
         was = old.get(score.phase)
+        new = was is None or not was.trained
         lines.append(
-            (score.phase, _percent(was.dice if was else None), _percent(score.dice), f"{score.pixels:,}")
+            (
+                score.phase,
+                NOT_TRAINED if new and score.pixels else _percent(was.dice if was else None),
+                _percent(score.dice),
+                range_text(score.low, score.high) or NOTHING,
+                f"{score.pixels:,}",
+            )
         )
     lines.append(
         (
             "Mean Dice",
             _percent(before.dice_mean if before else None),
             _percent(after.dice_mean),
+            range_text(after.low, after.high) or NOTHING,
             f"{after.pixels:,}",
         )
     )
@@ -147,54 +155,10 @@ def rows(
             _percent(before.fraction_mae if before else None),
             _percent(after.fraction_mae),
             "",
+            "",
         )
     )
     return lines
-
-
-def verdict(result: FinetuneResult) -> tuple[str, bool]:
-    """Say whether the model got better, and whether that is a warning."""
-    before, after = result.before, result.after
-    if result.better is None or before is None or after is None:
-        return (
-            "Nothing was held out to judge it by: look at the preview, or Compare, before you keep it.",
-            False,
-        )
-    assert before.dice_mean is not None and after.dice_mean is not None
-    gain = (after.dice_mean - before.dice_mean) * 100
-    if result.better:
-        text = f"The new model is better: mean Dice {before.dice_mean:.1%} → {after.dice_mean:.1%}."
-    elif gain == 0:
-        text = f"No better than before: mean Dice {after.dice_mean:.1%} in both. Go back, or paint more."
-    else:
-        text = (
-            f"The new model is worse: mean Dice {before.dice_mean:.1%} → {after.dice_mean:.1%}. Go back, and paint "
-            "where it fails."
-        )
-    worst = _worst_loss(before, after)
-    if result.better and worst:
-        text += f" But {worst}."
-    if after.pixels < FEW_PIXELS:
-        text += f" Only {after.pixels} px are behind these numbers: they say little."
-    elif thin := [f"{s.phase} ({s.pixels} px)" for s in after.phases if 0 < s.pixels < FEW_PIXELS_A_PHASE]:
-        text += f" Little is behind the numbers of {', '.join(thin)}."
-    if after.unjudged:
-        text += f" Nothing was held out of {', '.join(after.unjudged)}: what became of that is not known."
-    return text, not result.better
-
-
-def _worst_loss(before: ValidationScores, after: ValidationScores) -> str:
-    """Name the phase that lost most, where that is more than a point of Dice."""
-    old = {s.phase: s.dice for s in before.phases if s.dice is not None}
-    losses = [
-        (old[s.phase] - s.dice, s.phase)
-        for s in after.phases
-        if s.dice is not None and s.phase in old
-    ]  # fmt: skip
-    if not losses or max(losses)[0] <= 0.01:
-        return ""
-    loss, phase = max(losses)
-    return f"{phase} lost {loss * 100:.1f}"
 
 
 def _percent(share: float | None) -> str:

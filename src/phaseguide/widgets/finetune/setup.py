@@ -19,6 +19,7 @@ from phaseguide.widgets.finetune.clock import describe_plan
 from phaseguide.widgets.finetune.edits_follower import EditsFollower
 from phaseguide.widgets.finetune.panel import IMAGENET, IMPROVE, SAM, SAM_SIZE
 from phaseguide.widgets.finetune.project_phases import ProjectPhases
+from phaseguide.widgets.finetune.start_weights import FIRST, ask_for_weights
 from phaseguide.widgets.finetune.state import DockPart, Shared, image_in_work
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.brush import select_edits, take_brush
@@ -62,6 +63,7 @@ class FinetuneSetup(DockPart):
         self._project: Project | None = None
         self._in_project = ProjectPhases(shared.opened, while_heard(self, self._on_refused))
         self._moves: dict[int, int] = {}
+        self._lacks_weights = False
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)
@@ -75,13 +77,14 @@ class FinetuneSetup(DockPart):
         panel.sources.changed.connect(self.refresh_soon)
         panel.form.changed.connect(self.refresh_soon)
         self._worker.arrived.connect(self._on_looked)
+        panel.weights.arrived.connect(self.refresh_soon)
         shared.opened.changed.connect(self._on_project)
 
     @property
     def startable(self) -> bool:
         """Whether everything that is known speaks for a start."""
         found = self._state.found
-        if found is None or found.problem or not found.rows:
+        if found is None or found.problem or not found.rows or self._lacks_weights:
             return False
         return self.start_of() is not None and not any(row.problem for row in found.rows.values())
 
@@ -116,6 +119,7 @@ class FinetuneSetup(DockPart):
         if self._state.running:
             return
         self._panel.sources.propose()
+        self._lacks_weights = ask_for_weights(self._panel)
         start, specs, config = self.start_of(), self._panel.sources.specs(), self._panel.form.value()
         name, models = self.name(), self.models
         self._worker.submit(lambda: _unhurried(inspect_sources(start, specs, config, name, models)))
@@ -172,6 +176,7 @@ class FinetuneSetup(DockPart):
     def shut_down(self) -> None:
         """Look no more."""
         self._settle.stop()
+        self._panel.weights.abandon()
         self._worker.end()
         self._opened.changed.disconnect(self._on_project)
 
@@ -188,8 +193,9 @@ class FinetuneSetup(DockPart):
                 self._panel.sources.show_look(event)
                 plan = event.plan
                 text = event.problem if plan is None else describe_plan(plan, self._panel.form.value())
+                text = FIRST if self._lacks_weights else text
                 self._panel.estimate.setText(text or self._missing(event))
-                self._panel.estimate.setStyleSheet(ALARM if event.problem else "")
+                self._panel.estimate.setStyleSheet(ALARM if event.problem and not self._lacks_weights else "")
         self._show()
 
     def _missing(self, found: SourceReport) -> str:
@@ -214,6 +220,7 @@ class FinetuneSetup(DockPart):
         old = card.scheme if improve and card is not None else None
         panel.form.propose(self._preset())
         panel.model_box.setEnabled(goal not in (IMAGENET, SAM))
+        self._lacks_weights = ask_for_weights(panel)
         if not self._in_project.settle():
             self._messages.say("The project has not followed the phases yet: another program is changing it.")
         scheme = old if improve and project is None else self._painted_scheme()

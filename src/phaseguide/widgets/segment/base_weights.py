@@ -72,18 +72,21 @@ class BaseWeightsPanel(QFrame):
 
     def ask_for(self, card: Card) -> None:
         """Show what a model lacks; nothing changes while its weights are on their way."""
+        self.ask(one_line(card.name), card.base_sha256, card.backbone.encoder)
+
+    def ask(self, who: str, sha256: str, encoder: str) -> None:
+        """Show that somebody needs the weights with a checksum, of an encoder such as ``vit_b``; see `ask_for`."""
         from phaseguide.models.sam.checksums import bases_folder
         from phaseguide.models.sam.shapes import OFFICIAL, size_of_checksum
         from phaseguide.models.sam.weights import base_title
 
-        sha256 = card.base_sha256
         if self.runner.running:
             if sha256 == self.sha256:
                 self.show()
                 return
             self.abandon()
         self.sha256, self._size = sha256, size_of_checksum(sha256) or ""
-        lead = f"{one_line(card.name)} needs {base_title(sha256, card.backbone.encoder)}"
+        lead = f"{who} needs {base_title(sha256, encoder)}"
         if self._size:
             megabytes = OFFICIAL[self._size].megabytes
             self.title.setText(
@@ -296,7 +299,17 @@ class BaseWeightsFollower(QObject):
         self._run(said, lambda control: load_model(path, device, store, control))
 
     def _on_ended(self, loaded: Path | None, error: BaseException | None) -> None:
+        from phaseguide.models.sam.weights import missing_base
+
         name, self._loading = self._loading, ""
+        model = self._state.model
+        if (
+            error is None
+            and model is not None
+            and not self._panel.isHidden()
+            and not missing_base(model.card)
+        ):
+            self._panel.dismiss()  # they came on another way
         if name and loaded is not None:
             self._say(f"{name} is ready.")
         if self._load_then:

@@ -1,0 +1,1 @@
+"""Who judges a run, on what, and what is said of it."""
