@@ -12,6 +12,7 @@ from phaseguide.errors import PhaseguideError
 from phaseguide.jobs.history import Run
 from phaseguide.jobs.segment import PlaneDone, PlaneSeen, Stopped, run_job
 from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers.painted_phases import is_painted_for, painted_for_others
 from phaseguide.widgets.layers.warm_up import with_colours
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Layer
 
     from phaseguide.jobs.session_store import SessionStore
+    from phaseguide.phases import PhaseScheme
     from phaseguide.widgets.qt.tasks import TaskRunner, Work
     from phaseguide.widgets.segment.live_mode import LiveMode
     from phaseguide.widgets.segment.plan import Planner
@@ -153,17 +155,28 @@ class Segmenting(QObject):
 
     def _finish(self, done: dict[Image, Run], seconds: float) -> None:
         image = self._state.image
+        took = f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+        said = [f"Segmented in {took}."]
         try:
+            left_out = {
+                one: reason for one, run in done.items() if (reason := self._left_out(one, run.scheme))
+            }
             for one, run in done.items():
-                self.made_edits.emit(roles.ensure_edits_layer(self._viewer, one, run.scheme))
+                if one not in left_out:
+                    self.made_edits.emit(roles.ensure_edits_layer(self._viewer, one, run.scheme))
             chosen = image if image in done else next(iter(done))
             edits, scheme = roles.find_layer(self._viewer, chosen, "edits"), done[chosen].scheme
             assert edits is not None
-            roles.select_brush(self._viewer, edits, scheme)
+            if chosen not in left_out:
+                roles.select_brush(self._viewer, edits, scheme)
+                said.append(f"To correct, just paint: the brush is on {edits.name!r}.")
         except PhaseguideError as error:
             self._fail(error)
             return
-        took = f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-        sentence = f"Segmented in {took}. To correct, just paint: the brush is on {edits.name!r}."
-        self._say(" ".join([sentence, *dict.fromkeys(self._notices)]))
+        self._say(" ".join([*said, *dict.fromkeys([*left_out.values(), *self._notices])]))
         self.shown.emit()
+
+    def _left_out(self, image: Image, scheme: PhaseScheme) -> str:
+        """Why the edits on an image do not count; empty where they do, or there are none."""
+        edits = roles.find_layer(self._viewer, image, "edits")
+        return "" if edits is None or is_painted_for(edits, scheme) else painted_for_others(edits, scheme)
