@@ -95,7 +95,7 @@ def strokes_study(
             model = fold, load_model(model_path(models, fold))
         (one,) = read_fields(dataset, [stem], scheme)
         cases += _cases_of(one, model[1], scheme, seeds)
-    yield Finished(tuple(_worth(where, amount, cases) for where in WHERE for amount in AMOUNTS))
+    yield Finished(tuple(worth(where, amount, cases) for where in WHERE for amount in AMOUNTS))
 
 
 def _cases_of(one: Field, model: LoadedModel, scheme: PhaseScheme, seeds: int) -> Iterator[Case]:
@@ -117,7 +117,7 @@ def _cases_of(one: Field, model: LoadedModel, scheme: PhaseScheme, seeds: int) -
                 yield Case(where, amount, true, shares, area_shares(painted, len(scheme)), own)
 
 
-def _worth(where: str, amount: float, every: Sequence[Case]) -> Worth:
+def worth(where: str, amount: float, every: Sequence[Case]) -> Worth:
     """Compare over all phases that an image has; what an estimate leaves open does not count in it."""
     cases = [case for case in every if (case.where, case.amount) == (where, amount)]
     found = [case for case in cases if case.extrapolated is not None]
@@ -127,7 +127,7 @@ def _worth(where: str, amount: float, every: Sequence[Case]) -> Worth:
         if case.extrapolated is not None
     ]
     log_errors = np.concatenate(
-        [gap[case.true > 0] for gap, case in zip(gaps, found, strict=True)] or [[np.nan]]
+        [gap[case.true > 0] for gap, case in zip(gaps, found, strict=True)] or [np.array([np.nan])]
     )
     log_errors = np.abs(log_errors[~np.isnan(log_errors)])
     off = [
