@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED
+from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, PhaseScheme, normalise_name
 
 Map = NDArray[np.uint8]
 
@@ -85,3 +85,10 @@ def relabelled(labels: NDArray[np.uint8], relabel: Mapping[int, int]) -> Map:
     """Return labels under other numbers, old label -> new label."""
     changed: Map = relabel_table(relabel)[labels]
     return changed
+
+
+def mean_the_same(labels: NDArray[Any], painted: PhaseScheme, scheme: PhaseScheme) -> bool:
+    """Whether each phase in labels that were painted for one scheme has the same number in another one."""
+    now = {phase.label: normalise_name(phase.name) for phase in scheme}
+    others = [phase.label for phase in painted if now.get(phase.label) != normalise_name(phase.name)]
+    return not others or not np.isin(labels, others).any()

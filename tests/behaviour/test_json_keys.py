@@ -112,8 +112,8 @@ def test_evaluate_and_estimate(data: Path, tiny: Path, tmp_path: Path, held: Hel
     rows = [[*row[:3], "unclear" if n == 7 else "abc"[int(row[1]) // 32]] for n, row in enumerate(rows)]
     points.write_text("\n".join(",".join(row) for row in (header, *rows)), encoding="utf-8")
     found["points: --json"] = told("estimate", "points", "evaluate", points)
-    found["painted: --json"] = told(*on_image, labels)
-    found["extrapolated: --json"] = told(*on_image, strokes, "--reading", "extrapolated")
+    found["painted: --json"] = told(*on_image, labels, "--reading", "painted")
+    found["extrapolated: --json"] = told(*on_image, strokes)
     found["coverage: --json"] = told("benchmark", "coverage", "--fields", 2)
     found["evaluate: --json"] = told("evaluate", data, "-m", tiny, *CPU)
     ratio = ("--ratio", "expert:0.1", "--repeats", 2)

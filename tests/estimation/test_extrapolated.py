@@ -1,4 +1,4 @@
-"""Extrapolated share: strokes against the proportions, honest intervals, errors."""
+"""Extrapolated share: strokes against the proportions, no intervals, errors."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import pytest
 
 from phaseguide.errors import MicrographError
 from phaseguide.estimation.extrapolated import extrapolated_share
-from phaseguide.estimation.painted import painted_share
-from phaseguide.events import Finished
+from phaseguide.estimation.painted import STROKES, painted_share
 from phaseguide.phases import PhaseScheme
 from phaseguide.studies.intervals import synthetic
-from phaseguide.studies.intervals.coverage import SCENARIOS, coverage_study
 
 SCHEME = PhaseScheme.from_names(["ferrite", "carbide", "pearlite"])
 SHARES = (0.75, 0.2, 0.05)
@@ -36,7 +34,6 @@ def test_strokes_against_the_proportions_give_the_field() -> None:
     estimate = extrapolated_share(strokes, features, SCHEME)
     assert np.abs(estimate.shares - truth(labels)).max() < 0.06
     assert np.abs(painted_share(strokes, SCHEME).shares - truth(labels)).max() > 0.2
-    assert (estimate.low <= truth(labels)).all() and (truth(labels) <= estimate.high).all()
     assert estimate.shares.sum() == pytest.approx(1) and estimate.reading == "extrapolated"
     assert estimate.pixels.tolist() == np.bincount(strokes.ravel(), minlength=4)[1:].tolist()
 
@@ -51,23 +48,29 @@ def test_confusion_is_corrected() -> None:
     assert (np.abs(np.mean(errors, axis=0)) < 3 * spread + 0.005).all()
 
 
-def test_more_strokes_and_clearer_phases_make_it_sharper() -> None:
-    def width(**how: object) -> float:
-        widths = []
-        for seed in range(3):
-            _, strokes, features = painted_field(seed, **how)  # type: ignore[arg-type]
-            estimate = extrapolated_share(strokes, features, SCHEME)
-            widths.append(np.mean(estimate.high - estimate.low))
-        return float(np.mean(widths))
+def test_more_strokes_and_clearer_phases_make_it_better() -> None:
+    def error(**how: object) -> float:
+        errors = []
+        for seed in range(4):
+            labels, strokes, features = painted_field(seed, **how)  # type: ignore[arg-type]
+            errors.append(np.abs(extrapolated_share(strokes, features, SCHEME).shares - truth(labels)))
+        return float(np.mean(errors))
 
-    assert width(counts=(30, 30, 30)) < width() < width(counts=(4, 4, 4))
-    assert width() < width(noise=2.5)
+    assert error(counts=(30, 30, 30)) < error(counts=(4, 4, 4))
+    assert error() < error(noise=2.5)
+
+
+def test_strokes_carry_no_interval_and_are_hardly_believed() -> None:
+    _, strokes, features = painted_field()
+    estimate = extrapolated_share(strokes, features, SCHEME)
+    assert np.isnan(estimate.low).all() and np.isnan(estimate.high).all()
+    assert estimate.uncertainty == (STROKES,) * 3 and "carry no interval" in estimate.warnings[0]
 
 
 def test_the_same_paint_gives_the_same_numbers() -> None:
     _, strokes, features = painted_field()
     first, second = (extrapolated_share(strokes, features, SCHEME) for _ in range(2))
-    assert np.array_equal(first.shares, second.shares) and np.array_equal(first.low, second.low)
+    assert np.array_equal(first.shares, second.shares)
 
 
 def test_excluded_pixels_are_left_out() -> None:
@@ -97,7 +100,7 @@ def test_features_of_every_second_row_and_column_do() -> None:
 def test_a_phase_without_paint_stays_open() -> None:
     _, strokes, features = painted_field(counts=(12, 12, 0))
     estimate = extrapolated_share(strokes, features, SCHEME)
-    assert np.isnan(estimate.shares[2]) and np.isnan(estimate.high[2])
+    assert np.isnan(estimate.shares[2])
     assert estimate.shares[:2].sum() == pytest.approx(1)
     assert "pearlite is not painted" in " ".join(estimate.warnings)
     assert all(np.isfinite(estimate.uncertainty))
@@ -108,7 +111,7 @@ def test_what_cannot_be_told_apart_is_said() -> None:
     blind = np.random.default_rng(0).standard_normal(features.shape).astype(np.float32)
     estimate = extrapolated_share(strokes, blind, SCHEME)
     assert "look much alike" in " ".join(estimate.warnings)
-    assert np.isfinite(estimate.shares).all() and (estimate.high - estimate.low > 0.9).all()
+    assert np.isnan(estimate.shares).all(), "left open"
 
 
 def test_few_strokes_are_said() -> None:
@@ -133,11 +136,3 @@ def test_features_of_another_image_are_refused() -> None:
     _, strokes, features = painted_field()
     with pytest.raises(MicrographError, match="does not fit the features"):
         extrapolated_share(strokes, features[:, :200], SCHEME)
-
-
-@pytest.mark.parametrize("number", [7])
-def test_intervals_cover_the_field(number: int) -> None:
-    scenario = SCENARIOS[number]
-    assert scenario.reading == "extrapolated" and scenario.meant
-    done = [e for e in coverage_study(30, scenarios=[scenario], seed=1) if isinstance(e, Finished)]
-    assert 0.86 < done[0].result[0].covered.mean() <= 0.995

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phaseguide.errors import MicrographError, SchemeError
-from phaseguide.estimation.painted import check_painted, painted_share, pool_planes
+from phaseguide.estimation.painted import STROKES, check_painted, is_complete, painted_share, pool_planes
 from phaseguide.estimation.two_point import painted_information
 from phaseguide.events import Finished
 from phaseguide.phases import PhaseScheme
@@ -98,8 +98,34 @@ def test_one_phase_alone_says_almost_nothing() -> None:
     labels = np.zeros((100, 100), np.uint8)
     labels[:50, :50] = 2
     estimate = painted_share(labels, SCHEME)
-    assert estimate.shares.tolist() == [0, 1, 0] and estimate.low[1] < 0.05
-    assert "Only carbide is painted" in " ".join(estimate.warnings)
+    assert estimate.shares.tolist() == [0, 1, 0] and not estimate.has_interval
+    assert "ferrite is not painted and counts as absent" in " ".join(estimate.warnings)
+
+
+@pytest.mark.parametrize("counts", [(1, 1, 1), (12, 12, 12), (40, 3, 25)])
+def test_strokes_get_no_interval_and_are_hardly_believed(counts: tuple[int, ...]) -> None:
+    strokes = synthetic.paint_strokes(field(length=8), counts, np.random.default_rng(0))
+    estimate = painted_share(strokes, SCHEME)
+    assert not is_complete(strokes) and np.isnan(estimate.low).all() and np.isnan(estimate.high).all()
+    assert estimate.uncertainty == (STROKES,) * 3
+    assert "carry no interval" in estimate.warnings[0] and "Choose Extrapolated" in estimate.warnings[0]
+    assert estimate.shares == pytest.approx(estimate.pixels / estimate.pixels.sum())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_labelled_patches_and_rectangles_are_no_strokes(seed: int) -> None:
+    labels, rng = field(seed, length=12), np.random.default_rng(seed)
+    assert is_complete(synthetic.paint_rectangle(labels, 0.1, rng))
+    assert is_complete(synthetic.paint_patches(labels, 8, 32, rng))
+    assert is_complete(labels)
+
+
+def test_what_is_excluded_is_no_outline() -> None:
+    labels = np.full((60, 60), 255, np.uint8)
+    labels[10:50, 10:30], labels[10:50, 30:50] = 1, 2
+    assert is_complete(labels)
+    labels[:, 5:55][labels[:, 5:55] == 255] = 0
+    assert is_complete(labels), "40 px of border, 160 px of outline"
 
 
 def test_few_pixels_and_few_islands_are_said() -> None:
@@ -175,6 +201,14 @@ def test_one_plane_is_not_the_specimen() -> None:
     assert "not for the specimen" in pooled.warnings[-1] and np.array_equal(pooled.low, one.low)
 
 
+def test_planes_of_strokes_have_no_interval_together_either() -> None:
+    rectangle = painted_share(synthetic.paint_rectangle(field(), 0.5, np.random.default_rng(0)), SCHEME)
+    strokes = painted_share(synthetic.paint_strokes(field(), (9, 9, 9), np.random.default_rng(0)), SCHEME)
+    pooled = pool_planes([rectangle, strokes], SCHEME)
+    assert not pooled.has_interval and "no interval" in pooled.warnings[0]
+    assert pooled.shares.sum() == pytest.approx(1) and pooled.uncertainty == (STROKES,) * 3
+
+
 def test_a_phase_unknown_on_some_planes_is_pooled_over_the_others() -> None:
     one = painted_share(synthetic.paint_rectangle(field(), 0.5, np.random.default_rng(0)), SCHEME)
     learnt = replace(one, reading="extrapolated")
@@ -188,6 +222,6 @@ def test_a_phase_unknown_on_some_planes_is_pooled_over_the_others() -> None:
 def test_intervals_cover_the_field(number: int) -> None:
     """A looser band than the study's: 50 fields, pooled over phases, within three standard errors."""
     scenario = SCENARIOS[number]
-    assert scenario.reading == "painted" and scenario.meant
+    assert scenario.meant
     done = [e for e in coverage_study(50, scenarios=[scenario], seed=1) if isinstance(e, Finished)]
     assert 0.88 < done[0].result[0].covered.mean() <= 0.995

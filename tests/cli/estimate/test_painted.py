@@ -59,8 +59,9 @@ def test_a_labelled_rectangle_is_counted(image: Path, model: Path, tmp_path: Pat
     painted = np.zeros(SHAPE, np.uint8)
     painted[10:50, 16:80] = tiny_labels()[10:50, 16:80]
     result = run(
-        "painted", image, "--labels", save(tmp_path / "part.tif", painted), "-m", model, "--json", "-"
-    )
+        "painted", image, "--labels", save(tmp_path / "part.tif", painted), "-m", model,
+        "--reading", "painted", "--json", "-",
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     data = json.loads(result.stdout)
     areas = [row["area"] for row in data["phases"]]
@@ -74,21 +75,36 @@ def test_strokes_are_extrapolated(image: Path, model: Path, tmp_path: Path) -> N
     target = tmp_path / "out.json"
     result = run(
         "painted", image, "--labels", save(tmp_path / "s.tif", strokes()), "-m", model,
-        "--reading", "extrapolated", "--device", "cpu", "--json", target,
+        "--device", "cpu", "--json", target,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     data = json.loads(target.read_text(encoding="utf-8"))
     assert sum(row["area"] for row in data["phases"]) == pytest.approx(1)
     assert data["phases"][2]["area"] == pytest.approx(1 / 3, abs=0.12)
     assert [row["blocks"] for row in data["phases"]] >= [4, 4, 4]
+    assert all(row["low"] is row["high"] is None and row["uncertainty"] > 1 for row in data["phases"])
     assert "Extrapolated from strokes" in result.stdout and "ferrite" in result.stdout
+    assert "carry no interval" in result.stderr
+
+
+def test_strokes_are_counted_under_their_own_names(image: Path, model: Path, tmp_path: Path) -> None:
+    labels = save(tmp_path / "s.tif", strokes())
+    common = ("painted", image, "--labels", labels, "-m", model, "--device", "cpu", "--json", "-")
+    data = json.loads(run(*common, "--phases", "gamma, gamma prime, carbide").stdout)
+    assert [row["phase"] for row in data["phases"]] == ["gamma", "gamma prime", "carbide"]
+    assert sum(row["area"] for row in data["phases"]) == pytest.approx(1)
+    fails(
+        run(*common, "--phases", "gamma, gamma prime"),
+        str(labels),
+        "label value 3 is not in the phase scheme",
+    )
 
 
 def test_a_phase_that_is_not_painted_is_null_and_said(image: Path, model: Path, tmp_path: Path) -> None:
     painted = np.where(strokes() == 2, 0, strokes())
     result = run(
         "painted", image, "--labels", save(tmp_path / "s.tif", painted), "-m", model,
-        "--reading", "extrapolated", "--device", "cpu", "--json", "-",
+        "--device", "cpu", "--json", "-",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["phases"][1]["area"] is None
@@ -101,11 +117,26 @@ def test_planes_of_a_stack_are_pooled_or_chosen(model: Path, tmp_path: Path) -> 
     painted[0], painted[2] = tiny_labels(), np.roll(tiny_labels(), 16, axis=1)
     painted[2, :, :32] = 1
     labels = save(tmp_path / "labels.tif", painted)
-    data = json.loads(run("painted", stack, "--labels", labels, "-m", model, "--json", "-").stdout)
+    data = json.loads(
+        run("painted", stack, "--labels", labels, "-m", model, "--reading", "painted", "--json", "-").stdout
+    )
     assert data["planes"] == 3
     assert [row["pixels"] for row in data["phases"]] == [np.count_nonzero(painted == k) for k in (1, 2, 3)]
     one = json.loads(
-        run("painted", stack, "--labels", labels, "-m", model, "--plane", 0, "--json", "-").stdout
+        run(
+            "painted",
+            stack,
+            "--labels",
+            labels,
+            "-m",
+            model,
+            "--reading",
+            "painted",
+            "--plane",
+            0,
+            "--json",
+            "-",
+        ).stdout
     )
     assert one["phases"][0]["low"] == one["phases"][0]["high"] == pytest.approx(1 / 3)
     fails(run("painted", stack, "--labels", labels, "-m", model, "--plane", 5), "no plane 5")
@@ -129,9 +160,11 @@ def test_the_information_bar_is_no_metal(model: Path, tmp_path: Path) -> None:
     assert rows
     painted[-rows:] = 0
     left_out, kept = (
-        json.loads(run("painted", image, "--labels", labels, "-m", model, flag, "--json", "-").stdout)[
-            "phases"
-        ][0]
+        json.loads(
+            run(
+                "painted", image, "--labels", labels, "-m", model, flag, "--reading", "painted", "--json", "-"
+            ).stdout
+        )["phases"][0]
         for flag in ("--exclude-info-bar", "--keep-info-bar")
     )
     assert left_out["high"] - left_out["low"] < kept["high"] - kept["low"]
@@ -160,7 +193,7 @@ def test_what_a_user_can_get_wrong(image: Path, model: Path, tmp_path: Path) -> 
 def test_coverage_tells_each_scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from phaseguide.studies.intervals import coverage
 
-    few = (coverage.SCENARIOS[0], coverage.SCENARIOS[10])
+    few = (coverage.SCENARIOS[0], coverage.SCENARIOS[-1])
     study = coverage.coverage_study
     monkeypatch.setattr(
         coverage, "coverage_study", lambda fields, seed: study(fields, seed=seed, scenarios=few)

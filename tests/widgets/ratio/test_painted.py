@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
+from phaseguide.estimation.painted import STROKES
 from phaseguide.models.metal import find_metal
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers.hub import RatioOffer
@@ -58,6 +59,8 @@ class Host:
 @pytest.fixture
 def host(viewer: Any, qtbot: Any) -> Any:
     host = Host(viewer)
+    assert host.box.reading == "extrapolated", "the default, since people paint strokes"
+    host.box.painted_button.click()
     viewer.window.add_dock_widget(host.box, name="Painted")
     host.image = viewer.add_image(np.zeros(SHAPE, np.uint8), name="steel")
     yield host
@@ -149,18 +152,18 @@ def test_extrapolating_needs_a_session_and_then_corrects_the_shares(host: Host, 
     settle()
     counted = host.box.estimate.shares
     assert counted[2] > 0.45
-    assert not host.box.extrapolated_button.isEnabled() and not host.box.segment_hint.isHidden()
+    assert "carry no interval" in host.box.notes.text() and host.texts(3) == []
+    host.box.extrapolated_button.click()
+    settle()
+    assert host.box.estimate is None and host.box.notes.text() == painted.SEGMENT_FIRST
     host.session = scored()
     host.box.refresh()
-    assert host.box.extrapolated_button.isEnabled() and host.box.segment_hint.isHidden()
-    host.box.extrapolated_button.click()
     settle()
     assert host.box.estimate.reading == "extrapolated"
     assert host.box.estimate.shares == pytest.approx([1 / 3] * 3, abs=0.03)
-    host.session = None
-    host.box.refresh()
-    settle()
-    assert host.box.reading == "painted" and host.box.estimate.reading == "painted"
+    assert host.texts(3) == [] and "carry no interval" in host.box.notes.text()
+    host.box.use_button.click()
+    assert host.offers[-1].uncertainty == (STROKES,) * 3, "the blend hardly believes strokes"
 
 
 def test_features_are_computed_once_for_the_same_scores(
@@ -174,7 +177,6 @@ def test_features_are_computed_once_for_the_same_scores(
     edits, host.session = host.add_edits(), scored()
     edits.data[5:80:12, 5:35], edits.data[5:80:12, 45:75] = 1, 2
     edits.refresh()
-    host.box.refresh()
     host.box.extrapolated_button.click()
     settle()
     edits.data[60, 5:35] = 1
@@ -251,6 +253,45 @@ def test_planes_are_read_one_by_one_or_pooled(host: Host, settle: Any) -> None:
     host.box.pool_check.click()
     settle()
     assert host.texts(1)[:2] == ["62.5", "37.5"]
+    host.box.extrapolated_button.click()
+    assert host.box.reading == "painted", "planes are pooled as they are counted"
+    host.box.pool_check.click()
+    assert host.box.reading == "extrapolated"
+
+
+def strokes_for(host: Host, names: tuple[str, ...]) -> Any:
+    """Edits with strokes of all phases of a scheme, which the layer carries."""
+    edits = host.add_edits()
+    give_role(edits, "edits", host.image, scheme=PhaseScheme.from_names(names).to_dict())
+    for label in range(1, len(names) + 1):
+        edits.data[20 * label : 20 * label + 5, 10:110] = label
+    edits.refresh()
+    host.box.refresh()
+    return edits
+
+
+def test_strokes_of_other_phases_are_counted_under_their_own_names(host: Host, settle: Any) -> None:
+    strokes_for(host, ("gamma", "gamma prime"))
+    settle()
+    assert host.texts(0) == ["gamma", "gamma prime"] and host.texts(1) == ["50.0", "50.0"]
+    told = "was painted for 1 gamma, 2 gamma prime; the model has 1 ferrite, 2 carbide, 3 pearlite"
+    assert told in host.box.notes.text() and not host.box.use_button.isEnabled()
+    host.scheme = PhaseScheme.from_names(("gamma", "gamma prime", "eta"))
+    host.box.refresh()
+    settle()
+    assert host.texts(0) == ["gamma", "gamma prime", "eta"] and host.box.use_button.isEnabled()
+
+
+def test_phases_of_the_same_names_get_their_shares_whatever_their_numbers(host: Host, settle: Any) -> None:
+    edits = strokes_for(host, ("Pearlite", "ferrite"))
+    edits.data[40:45, 60:110] = 0
+    edits.refresh()
+    settle()
+    assert host.texts(0) == ["Pearlite", "ferrite"]
+    assert "go to the phases of the same names" in host.box.notes.text()
+    host.box.use_button.click()
+    (offer,) = host.offers
+    assert offer.shares == pytest.approx([1 / 3, np.nan, 2 / 3], nan_ok=True)
 
 
 def test_a_folded_box_rests_and_catches_up(host: Host, settle: Any, qtbot: Any) -> None:

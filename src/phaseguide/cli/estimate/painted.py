@@ -11,6 +11,7 @@ from phaseguide.cli.shared.errors import say_notice
 from phaseguide.cli.shared.groups import command_group
 from phaseguide.cli.shared.images import check_plane, read_image
 from phaseguide.cli.shared.limits import PLANE
+from phaseguide.cli.shared.named_phases import named_phases
 from phaseguide.cli.shared.output import (
     DeviceOption,
     JsonOption,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 estimate_app = command_group("Estimate area shares, with an interval, from what you painted or named.")
 
-READINGS = ("painted", "extrapolated")
+READINGS = ("extrapolated", "painted")
 
 
 @estimate_app.callback()
@@ -52,11 +53,19 @@ def painted(
     reading: Annotated[
         str,
         typer.Option(
-            metavar="painted|extrapolated",
-            help="painted: what is counted, right for a labelled rectangle or patches put down without looking. "
-            "extrapolated: learnt from strokes and corrected, however much of each phase was painted.",
+            metavar="extrapolated|painted",
+            help="extrapolated: learnt from strokes and corrected, however much of each phase was painted. "
+            "painted: what is counted, right for a labelled rectangle or patches put down without looking.",
         ),
-    ] = "painted",
+    ] = "extrapolated",
+    phases: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Names of labels 1, 2, ... in FILE, or a scheme.json, where they are not the model's phases. "
+            "Shares are of these then; the model only gives its scores.",
+        ),
+    ] = None,
     plane: Annotated[
         int | None,
         typer.Option(**PLANE, help="One plane of a stack, from 0. Default: all, pooled."),
@@ -67,13 +76,15 @@ def painted(
 ) -> None:
     """Estimate area shares from labels that are partly painted.
 
-    Each share comes with a 95 % interval for the share in the whole field; in
-    a stack, for the share in the specimen, with the planes as its fields.
+    A part in which every pixel is labelled, counted with --reading painted,
+    has a 95 % interval for the share in the whole field; in a stack, for the
+    share in the specimen, with the planes as its fields. Strokes are where
+    somebody chose to paint: they carry no interval.
 
     \b
     [bold]Examples[/bold]
-      phaseguide estimate painted steel.tif --labels painted.tif -m uhcs
-      phaseguide estimate painted steel.tif --labels strokes.tif -m uhcs --reading extrapolated --json -
+      phaseguide estimate painted steel.tif --labels strokes.tif -m uhcs
+      phaseguide estimate painted steel.tif --labels rectangle.tif -m uhcs --reading painted --json -
     """  # noqa: D301
     from phaseguide.jobs.painted_share import estimate_plane, estimate_specimen
     from phaseguide.micrographs.records import record_of_another, result_record
@@ -94,7 +105,8 @@ def painted(
         )
     planes = _read_planes(image, labels, plane, exclude_info_bar)
     opened = open_model(model)
-    scheme, looking = opened.card.scheme, opened if reading == "extrapolated" else None
+    scheme = opened.card.scheme if phases is None else named_phases(phases)
+    looking = opened if reading == "extrapolated" else None
     if len(planes) == 1:
         estimate = draw(estimate_plane(planes[0], scheme, looking, device=device))
     else:
@@ -163,7 +175,7 @@ def _show(estimate: PaintedEstimate, scheme: PhaseScheme, json_target: str | Non
     title = "Painted share" if estimate.reading == "painted" else "Extrapolated from strokes"
     table = make_table(title, ("phase", "area %", "95 % interval", "painted px", "blobs"))
     for row in _rows(estimate, scheme):
-        interval = "" if row["low"] is None else f"{percent(row['low'])} - {percent(row['high'])}"
+        interval = "none" if row["low"] is None else f"{percent(row['low'])} - {percent(row['high'])}"
         table.add_row(row["phase"], percent(row["area"]), interval, str(row["pixels"]), str(row["blocks"]))
     page(json_target).print(table)
     for warning in estimate.warnings:

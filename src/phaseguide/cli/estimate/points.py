@@ -12,6 +12,7 @@ from phaseguide.cli.shared.errors import say_notice
 from phaseguide.cli.shared.groups import command_group
 from phaseguide.cli.shared.images import check_plane
 from phaseguide.cli.shared.limits import PLANE, SEED, finite
+from phaseguide.cli.shared.named_phases import named_phases
 from phaseguide.cli.shared.output import JsonOption, make_table, page, percent, write_json
 from phaseguide.errors import OutputError, PhaseguideError
 from phaseguide.files.json_files import read_json
@@ -179,9 +180,7 @@ def _scheme_of(labels: Path, phases: str | None, array: Any) -> PhaseScheme:
     from phaseguide.phases import EXCLUDED, PhaseScheme
 
     if phases is not None:
-        if phases.lower().endswith(".json"):
-            return PhaseScheme.read(phases)
-        return PhaseScheme.from_names(name.strip() for name in phases.split(","))
+        return named_phases(phases)
     record = _record_of(labels)
     if record.is_file():
         if record_of_another(labels) is not None:

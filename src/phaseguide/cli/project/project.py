@@ -13,6 +13,7 @@ from phaseguide.cli.project.phases import phases_app
 from phaseguide.cli.project.shared import Folder, open_with
 from phaseguide.cli.shared.errors import EXIT_SOME_FAILED, leave_with, say_notice
 from phaseguide.cli.shared.groups import command_group
+from phaseguide.cli.shared.named_phases import named_phases
 from phaseguide.cli.shared.output import (
     DeviceOption,
     FlipsOption,
@@ -249,7 +250,6 @@ def log(
 def _scheme(phases: str | None, model: str) -> PhaseScheme:
     from phaseguide.models.model_file import read_card
     from phaseguide.models.zoo import find_model
-    from phaseguide.phases import PhaseScheme
 
     if phases is None:
         if not model:
@@ -257,9 +257,7 @@ def _scheme(phases: str | None, model: str) -> PhaseScheme:
                 'A project needs phases: --phases "ferrite,bainite", or a --model that has them.'
             )
         return read_card(find_model(model)).scheme
-    if phases.lower().endswith(".json"):
-        return PhaseScheme.read(phases)
-    return PhaseScheme.from_names([name.strip() for name in phases.split(",")])
+    return named_phases(phases)
 
 
 def _field_row(project: Project, entry: FieldEntry) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from phaseguide.studies.commands import (
     out_of_distribution,
     sam,
     speed,
+    strokes,
     zero_shot,
 )
 
@@ -27,5 +28,6 @@ for _command in (
     live.live,
     zero_shot.zero_shot,
     coverage.coverage,
+    strokes.strokes,
 ):
     benchmark_app.command()(_command)

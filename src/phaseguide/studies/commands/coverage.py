@@ -18,9 +18,9 @@ def coverage(
     seed: Annotated[int, typer.Option(**SEED, help="Another seed draws other fields.")] = 0,
     json_target: JsonOption = None,
 ) -> None:
-    """Measure how often the 95 % intervals hold the truth on synthetic fields.
+    """Measure how often the 95 % intervals of painted shares hold the truth on synthetic fields.
 
-    400 fields take about ten minutes; the standard error of a coverage is then
+    400 fields take some minutes; the standard error of a coverage is then
     one percentage point.
 
     \b

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QFormLayout,
-    QGridLayout,
     QPushButton,
     QRadioButton,
     QSizePolicy,
@@ -21,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from phaseguide.errors import MicrographError, PhaseguideError
+from phaseguide.estimation.painted import UNKNOWN
 from phaseguide.events import run_to_end
 from phaseguide.jobs.painted_share import (
     PaintedPlane,
@@ -29,14 +29,18 @@ from phaseguide.jobs.painted_share import (
     estimate_specimen,
     learnt_share,
 )
-from phaseguide.phases import EXCLUDED, PhaseScheme
+from phaseguide.phases import EXCLUDED, PhaseScheme, normalise_name
+from phaseguide.ratios import Ratio
 from phaseguide.widgets.layers import planes, roles
+from phaseguide.widgets.layers.edit_log import scheme_of
 from phaseguide.widgets.layers.hub import RatioOffer
 from phaseguide.widgets.layers.identity import plain
 from phaseguide.widgets.layers.layer_choice import LayerBox
+from phaseguide.widgets.layers.painted_phases import is_painted_for
 from phaseguide.widgets.qt.dock import listen, quiet_timer, silence
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.tasks import in_background
+from phaseguide.widgets.ratio.painted_table import PaintedTable
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -49,17 +53,16 @@ REST_MS = 250
 """How long the brush must rest before anything is computed."""
 
 PAINTED_TIP = (
-    "Counts what is painted. Right when the painted part is representative: a rectangle, or patches put down "
-    "without looking, in which every pixel is labelled."
+    "Counts what is painted. Right only for a rectangle, or patches put down without looking, in which every pixel is "
+    "labelled; then there is a 95 % interval."
 )
 EXTRAPOLATED_TIP = (
     "Learns from the strokes how each phase looks, finds it in the whole image and corrects for what it "
-    "confuses. How much of each phase is painted does not matter; paint each in five places or more."
+    "confuses. How much of each phase is painted does not matter; paint each in five places or more, all over the "
+    "image. Strokes are where you chose to paint, so there is no interval."
 )
 SEGMENT_FIRST = "Segment once first: the model's scores are needed."
-HEADINGS = ("Phase", "Share %", "95 % interval", "Painted px")
 TITLES = {"painted": "Painted share", "extrapolated": "Extrapolated"}
-SMALL = "font-size: 11px;"
 
 
 class PaintedBox(QWidget):
@@ -75,7 +78,7 @@ class PaintedBox(QWidget):
     session_of : callable
         Returns the session of the plane on show, or None. Only its arrays are read.
     scheme_of : callable
-        Returns the phases of the chosen model, or None.
+        Returns the phases of the chosen model, or None. What was painted for other phases is counted under these.
     """
 
     offered = Signal(object)
@@ -94,6 +97,7 @@ class PaintedBox(QWidget):
         self._viewer, self._image = viewer, current_image
         self._session, self._scheme = session_of, scheme_of
         self.estimate: PaintedEstimate | None = None
+        self._counted: PhaseScheme | None = None  # phases of the estimate on show, or under way
         self._watched: Labels | None = None
         self._picked: Callable[[], Any] = lambda: None  # a weak reference: a layer that is removed is freed
         self._busy = self._again = self._closed = False
@@ -139,12 +143,7 @@ class PaintedBox(QWidget):
     def refresh(self, event: Any = None) -> None:
         """Look again: another image, model, session, layer or reading; what was painted may be the same."""
         self._watch(self.layer)
-        ready = self._scored() is not None
-        self.extrapolated_button.setEnabled(ready and not self.pool_check.isChecked())
-        self.extrapolated_button.setToolTip(EXTRAPOLATED_TIP if ready else SEGMENT_FIRST)
-        self.segment_hint.setVisible(not ready)
-        if not self.extrapolated_button.isEnabled() and self.extrapolated_button.isChecked():
-            self.painted_button.setChecked(True)
+        self.extrapolated_button.setEnabled(not self.pool_check.isChecked())
         image = self._image()
         self.pool_check.setVisible(image is not None and len(planes.data_shape(image)) > 2)
         self._later()
@@ -217,13 +216,12 @@ class PaintedBox(QWidget):
         MicrographError
             No image, no layer, no phases, or a layer of another shape.
         """
-        image, layer, scheme = self._image(), self.layer, self._scheme()
+        image, layer = self._image(), self.layer
         if image is None:
             raise MicrographError("Open a micrograph first.")
         if layer is None:
             raise MicrographError("Choose a Labels layer that you painted on, or make one.")
-        if scheme is None:
-            raise MicrographError("Choose a model first: it names the phases.")
+        scheme = self._counted = self._phases_of(layer)
         shape, source = planes.data_shape(image), f"Layer {layer.name!r}"
         if (reason := roles.same_grid(layer, image)) is not None:
             raise MicrographError(reason)
@@ -241,6 +239,21 @@ class PaintedBox(QWidget):
         kept = self._features
         known = kept[1] if kept is not None and kept[0].is_same(scored) else None
         return lambda: learnt_share(labels, excluded, scored, known, scheme, source)
+
+    def _phases_of(self, layer: Labels) -> PhaseScheme:
+        """Phases that a layer's numbers mean: those of the model, unless it was painted for others.
+
+        Raises
+        ------
+        MicrographError
+            Neither says.
+        """
+        model, painted = self._scheme(), scheme_of(layer)
+        if model is not None and is_painted_for(layer, model):
+            return model
+        if painted is None:
+            raise MicrographError("Choose a model first: it names the phases.")
+        return painted
 
     def _scored(self) -> ScoredImage | None:
         session = self._session()
@@ -274,45 +287,51 @@ class PaintedBox(QWidget):
     def _show(self, estimate: PaintedEstimate | None, message: str) -> None:
         """Show an estimate, or why there is none."""
         self.estimate = estimate
-        scheme = self._scheme()
-        self._clear_table()
-        if estimate is not None and scheme is not None and len(scheme) == len(estimate.shares):
-            for column, heading in enumerate(HEADINGS):
-                self._put(0, column, heading, small=True)
-            for k, phase in enumerate(scheme):
-                known = not np.isnan(estimate.shares[k])
-                low, high = estimate.low[k] * 100, estimate.high[k] * 100
-                self._put(k + 1, 0, phase.name)
-                self._put(k + 1, 1, f"{estimate.shares[k] * 100:.1f}" if known else "–")
-                self._put(k + 1, 2, f"{low:.1f} – {high:.1f}" if known else "–")
-                self._put(k + 1, 3, f"{estimate.pixels[k]:,}".replace(",", " "))
-        self.notes.setText("\n".join([message] if message else estimate.warnings if estimate else ()))
-        self.notes.setVisible(bool(self.notes.text()))
-        self.use_button.setEnabled(estimate is not None)
+        notes = [message] if message else []
+        if estimate is None or self._counted is None:
+            self.table.clear()
+        else:
+            self.table.show_estimate(estimate, self._counted)
+            notes += [*estimate.warnings, *self._other_phases()]
+        self.notes.setText("\n".join(notes))
+        self.notes.setVisible(bool(notes))
+        self.use_button.setEnabled(self._offered_shares() is not None)
         self.estimated.emit()
 
-    def _put(self, row: int, column: int, text: str, *, small: bool = False) -> None:
-        label = Label(text)
-        side = Qt.AlignmentFlag.AlignLeft if column == 0 else Qt.AlignmentFlag.AlignRight
-        label.setAlignment(side | Qt.AlignmentFlag.AlignVCenter)
-        label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        label.setWordWrap(column == 0)
-        if small:
-            label.setStyleSheet(SMALL)
-        self.table.addWidget(label, row, column)
+    def _other_phases(self) -> list[str]:
+        """Say whose phases are counted, where they are not all the model's."""
+        model, counted = self._scheme(), self._counted
+        if self.layer is None or model is None or counted is None or counted == model:
+            return []
+        told = f"{self.layer.name!r} was painted for {counted.describe()}; the model has {model.describe()}."
+        if self._offered_shares() is None:
+            return [f"{told} So the shares are not those of its phases, and its boxes cannot take them."]
+        return [f"{told} Shares go to the phases of the same names."]
 
-    def _clear_table(self) -> None:
-        while (item := self.table.takeAt(0)) is not None:
-            widget = item.widget()
-            if widget is not None:
-                widget.setParent(None)
-                widget.deleteLater()
+    def _offered_shares(self) -> tuple[Ratio, tuple[float, ...]] | None:
+        """Shares and uncertainty of the model's phases; None where something was painted that is none of them."""
+        model, counted, estimate = self._scheme(), self._counted, self.estimate
+        if model is None or counted is None or estimate is None:
+            return None
+        row = {normalise_name(phase.name): k for k, phase in enumerate(counted)}
+        names = [normalise_name(phase.name) for phase in model]
+        if any(estimate.pixels[k] and name not in names for name, k in row.items()):
+            return None
+        shares = [float(estimate.shares[row[name]]) if name in row else np.nan for name in names]
+        spreads = [estimate.uncertainty[row[name]] if name in row else UNKNOWN for name in names]
+        return np.array(shares), tuple(spreads)
 
     def _offer(self) -> None:
-        if self.estimate is None or self.layer is None:
+        offered = self._offered_shares()
+        if offered is None or self.estimate is None or self.layer is None:
             return
         title = f"{TITLES[self.estimate.reading].lower()} of {self.layer.name!r}"
-        self.offered.emit(RatioOffer(self.estimate.shares.copy(), self.estimate.uncertainty, title))
+        self.offered.emit(RatioOffer(*offered, title))
+
+    def _on_pool(self, pooled: bool) -> None:
+        """Planes are pooled as they are counted."""
+        (self.painted_button if pooled else self.extrapolated_button).setChecked(True)
+        self.refresh()
 
     def _on_layer(self, index: int) -> None:
         if self.layer is not None:
@@ -324,18 +343,17 @@ class PaintedBox(QWidget):
         self.layer_box = LayerBox(self._viewer, self._find_layers, tip)
         self.layer_box.setPlaceholderText("no painted layer")
         self.layer_box.activated.connect(self._on_layer)
-        self.painted_button = QRadioButton("Painted share")
-        self.painted_button.setToolTip(PAINTED_TIP)
-        self.painted_button.setChecked(True)
         self.extrapolated_button = QRadioButton("Extrapolated from strokes")
+        self.extrapolated_button.setToolTip(EXTRAPOLATED_TIP)
+        self.extrapolated_button.setChecked(True)
+        self.painted_button = QRadioButton("Painted share, of a part in which every pixel is labelled")
+        self.painted_button.setToolTip(PAINTED_TIP)
         self.painted_button.toggled.connect(self._later)
-        self.segment_hint = Label(SEGMENT_FIRST)
-        self.segment_hint.setStyleSheet(SMALL)
         self.pool_check = QCheckBox("All painted planes together (specimen)")
         self.pool_check.setToolTip(
             "The planes are the fields of one specimen; the interval is from their scatter."
         )
-        self.pool_check.toggled.connect(self.refresh)
+        self.pool_check.toggled.connect(self._on_pool)
         self.notes = Label()
         self.notes.setWordWrap(True)
         self.notes.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
@@ -350,17 +368,13 @@ class PaintedBox(QWidget):
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Layer", self.layer_box)
-        self.table = QGridLayout()
-        self.table.setHorizontalSpacing(10)
-        self.table.setVerticalSpacing(2)
-        self.table.setColumnStretch(0, 1)
+        self.table = PaintedTable()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addLayout(form)
-        column.addWidget(self.painted_button)
         column.addWidget(self.extrapolated_button)
-        column.addWidget(self.segment_hint)
+        column.addWidget(self.painted_button)
         column.addWidget(self.pool_check)
         column.addLayout(self.table)
         column.addWidget(self.notes)

@@ -15,6 +15,7 @@ from phaseguide.jobs.segment import Job, Plane, provenance
 from phaseguide.ratios import validate_ratio
 from phaseguide.segmentation.request import Request
 from phaseguide.widgets.layers import planes, roles
+from phaseguide.widgets.layers.painted_phases import edits_for
 from phaseguide.widgets.layers.review_lock import check_not_frozen
 from phaseguide.widgets.ratio.sums import left_out
 
@@ -140,7 +141,7 @@ class Planner:
         return job, images
 
     def plane(self, image: Image, index: Index) -> Plane:
-        """Return one plane of an image with its edits as they are now.
+        """Return one plane of an image with its edits as they are now, those for other phases left out.
 
         Raises
         ------
@@ -156,7 +157,7 @@ class Planner:
             index,
             plane_name(image.name, index),
             plane_reader(planes.full_data(image), index, rgb=image.rgb),
-            roles.edits_of(edits, image, index),
+            edits_for(edits, image, index, self._state.scheme),
             "" if edits is None else edits.name,
             margins,
             image.unique_id,

@@ -18,6 +18,7 @@ from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.first_looks import FirstLooks
 from phaseguide.widgets.layers.hub import hub_of, tell
 from phaseguide.widgets.layers.identity import plain
+from phaseguide.widgets.layers.painted_phases import edits_for
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -203,7 +204,8 @@ class Results:
         if result is None or result.segmentation.labels.shape != planes.data_shape(image)[-2:]:
             return None
         try:
-            painted = roles.edits_of(roles.find_layer(self._viewer, image, "edits"), image, index)
+            edits = roles.find_layer(self._viewer, image, "edits")
+            painted = edits_for(edits, image, index, result.segmentation.scheme)
         except MicrographError:  # told when it matters, on the next press of Segment
             painted = None
         return with_edits(result, painted)

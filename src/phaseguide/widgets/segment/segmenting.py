@@ -14,6 +14,7 @@ from phaseguide.jobs.plane_index import plane_name
 from phaseguide.jobs.segment import PlaneDone, PlaneSeen, Stopped, run_job
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.brush import select_edits
+from phaseguide.widgets.layers.painted_phases import is_painted_for, painted_for_others
 from phaseguide.widgets.layers.warm_up import with_colours
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Layer
 
     from phaseguide.jobs.session_store import SessionStore
+    from phaseguide.phases import PhaseScheme
     from phaseguide.widgets.qt.tasks import TaskRunner, Work
     from phaseguide.widgets.qt.warnings_fold import WarningsFold
     from phaseguide.widgets.segment.live_mode import LiveMode
@@ -162,18 +164,31 @@ class Segmenting(QObject):
         image = self._state.image
         took = f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
         try:
+            left_out = {
+                one: reason for one, run in done.items() if (reason := self._left_out(one, run.scheme))
+            }
             with roles.keeping_active(self._viewer):
                 for one, run in done.items():
-                    self.made_edits.emit(roles.ensure_edits_layer(self._viewer, one, run.scheme))
+                    if one not in left_out:
+                        self.made_edits.emit(roles.ensure_edits_layer(self._viewer, one, run.scheme))
             edits = None if image not in done else roles.find_layer(self._viewer, image, "edits")
             if edits is None:  # the user works on another image by now: the brush stays away from these
                 names = ", ".join(one.name for one in done)
-                sentence = f"Segmented {names} in {took}. Choose the image to see the result."
+                said = [f"Segmented {names} in {took}. Choose the image to see the result."]
+            elif image in left_out:
+                said = [f"Segmented in {took}."]
             else:
                 select_edits(self._viewer, edits, done[image].scheme)
-                sentence = f"Segmented in {took}. To correct, click a phase in the table and paint."
+                said = [f"Segmented in {took}. To correct, click a phase in the table and paint."]
         except PhaseguideError as error:
             self._fail(error)
             return
-        self._say(f"{sentence}{f' {KEPT}' if self._was_encoded else ''}{self._warnings.hint()}")
+        if self._was_encoded:
+            said.append(KEPT)
+        self._say(" ".join([*said, *dict.fromkeys(left_out.values())]) + self._warnings.hint())
         self.shown.emit()
+
+    def _left_out(self, image: Image, scheme: PhaseScheme) -> str:
+        """Why the edits on an image do not count; empty where they do, or there are none."""
+        edits = roles.find_layer(self._viewer, image, "edits")
+        return "" if edits is None or is_painted_for(edits, scheme) else painted_for_others(edits, scheme)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from phaseguide.estimation.bootstrap import block_bootstrap
+from phaseguide.studies.intervals.bootstrap import block_bootstrap
 
 
 def blocks(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
