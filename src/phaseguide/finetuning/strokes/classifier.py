@@ -67,6 +67,16 @@ class StrokeClassifier:
         self._sessions: dict[str, tuple[Any, Session]] = {}
         self._everywhere: dict[str, NDArray[np.float32]] = {}
 
+    def prepare(self, source: Source) -> Iterator[Progress | Notice]:
+        """Encode an image before anything is painted on it, so that the first stroke need not wait.
+
+        Raises
+        ------
+        MicrographError
+            An image that cannot be segmented.
+        """
+        yield from self._session(source)
+
     def gather(self, sources: Sequence[Source]) -> Iterator[Progress | Notice | Finished[Painted]]:
         """Encode images that are new, and collect the features of what is painted; sources have names of their own.
 

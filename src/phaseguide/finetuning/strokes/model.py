@@ -87,7 +87,7 @@ def encoder_of(segmenter: GuidedSegmenter) -> PixelFeatures:
 
 
 def _encoder_tensors(backbone: SplitBackbone) -> dict[str, Tensor]:
-    """The tensors of a backbone's encoder, or those of the encoder below a pixel classifier."""
+    """The tensors of a backbone's encoder: of the plain one in a pyramid with a stem, and below a pixel classifier."""
     encoder = backbone.net.encoder
-    plain: nn.Module = encoder.network if isinstance(encoder, PixelFeatures) else encoder
+    plain: nn.Module = getattr(encoder, "coarse", getattr(encoder, "network", encoder))
     return plain.state_dict()

@@ -25,7 +25,7 @@ from phaseguide.settings import Settings, setting
 from phaseguide.studies.finetune.data import Field, read_fields, seeded
 from phaseguide.studies.finetune.random_forest import Features, PixelForest, pixel_features
 from phaseguide.studies.finetune.simulated_user import BRUSH, first_strokes
-from phaseguide.studies.networks.splits import StudyData
+from phaseguide.studies.networks.splits import PUBLISHED, StudyData
 from phaseguide.studies.report import fixed, set_lines, table
 from phaseguide.studies.study import Given, Numbers, Study
 
@@ -53,7 +53,9 @@ class FirstModelConfig(Settings):
         USUAL, "Encoder of", "Model whose encoder is used for data sets with published splits."
     )
     fold_models: str = setting(
-        "", "Encoders of folds", "Folder of fold models (fold_A.safetensors, ...) for data sets with folds."
+        "",
+        "Encoders of folds",
+        "Folder of fold models (fold_A.safetensors, ...), used for data sets with folds.",
     )
     side: int = setting(
         512, "Window, px", "Larger images are cut to a window of this side.", low=128, high=4096
@@ -147,18 +149,14 @@ def _window(one: Field, side: int, n_phases: int) -> Field:
 def _start(config: FirstModelConfig, data: StudyData, split: str, stems: Sequence[str]) -> str:
     """The model whose encoder is used; refused where it has learnt from an image that is judged."""
     start = config.start
-    if "test" not in data.splits:
-        if not config.fold_models:
-            raise PhaseguideError(
-                f"{data.name} has folds. Name the folder of their models with --set fold_models=DIR, so that no "
-                "encoder is judged on an image that it has learnt from."
-            )
+    if config.fold_models and PUBLISHED not in data.splits:
         start = str(Path(config.fold_models) / f"fold_{split}.safetensors")
     card = open_model(start).card
     seen = set(card.training.get("images", {}).get("train", ())) & set(stems)
     if seen:
         raise PhaseguideError(
-            f"Model {start} has learnt from {sorted(seen)[0]}, which is judged here. Choose another start."
+            f"Model {start} has learnt from {sorted(seen)[0]}, which is judged here. Choose another one with "
+            "--set start=MODEL, or models of the folds with --set fold_models=DIR."
         )
     return start
 
