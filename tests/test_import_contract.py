@@ -20,7 +20,18 @@ ORDER = (
     "phase_edits", "ratios", "micrographs", "datasets", "models", "segmentation", "estimation", "projects",
     "evaluation", "training", "finetuning", "jobs", "cli", "widgets", "studies",
 )  # fmt: skip
-ROOMS = ("qt", "layers", "ratio", "point_count", "inside", "segment", "project", "finetune", "strokes", "models")
+ROOMS = (
+    "qt",
+    "layers",
+    "ratio",
+    "point_count",
+    "inside",
+    "segment",
+    "project",
+    "finetune",
+    "strokes",
+    "models",
+)
 """The rooms of ``widgets``; what stands beside them starts napari or is called by it, and may use them all."""
 
 OUTERMOST = ("cli", "widgets", "studies")

@@ -123,6 +123,7 @@ def test_menu_and_widget_are_there() -> None:
     assert [w.display_name for w in manifest.contributions.widgets] == [
         "Segment",
         "Fine-tune",
+        "New material",
         "Point count",
         "Project",
         "Models",

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.tiny_models import tiny_model
 
 from phaseguide.errors import MicrographError, ModelError, TrainingError
 from phaseguide.events import run_to_end
@@ -22,6 +21,7 @@ from phaseguide.models.segmenter import normalise_image
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.request import Request
 from phaseguide.segmentation.session import Session
+from tiny_models import tiny_model
 
 SCHEME = PhaseScheme.from_names(["smooth", "rough", "bright"])
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from phaseguide.ratios import Ratio
+from phaseguide.segmentation.review.out_of_distribution import UNLIKE
 from phaseguide.widgets.inside.box import InsideBox
 from phaseguide.widgets.qt.collapsible import Collapsible
 from phaseguide.widgets.ratio.painted import PaintedBox
@@ -16,6 +17,7 @@ from phaseguide.widgets.ratio.ratio_tools import RatioTools
 from phaseguide.widgets.ratio.regions import RegionsBox
 from phaseguide.widgets.segment.flipped_islands import FlippedIslandsBox, Maps
 from phaseguide.widgets.segment.plan import no_prompts
+from phaseguide.widgets.segment.preferences import PLUGIN
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from phaseguide.widgets.segment.panel import SegmentPanel
     from phaseguide.widgets.segment.plan import Planner
     from phaseguide.widgets.segment.state import SegmentState
+
+STRANGE = "This image is unlike those that the model has learnt from. A few strokes make a model for it:"
 
 
 class Assistants(QObject):
@@ -66,6 +70,7 @@ class Assistants(QObject):
     ) -> None:
         super().__init__(panel)
         self._panel, self._binding, self._state, self._planner = panel, binding, state, planner
+        self._viewer = viewer
         self._compares = False
         self.ratio = RatioTools(
             lambda: state.asked, self._own, lambda: state.scheme, self._model_name, self._preset_state
@@ -95,6 +100,7 @@ class Assistants(QObject):
         self.ratio.said.connect(self.said)
         self.ratio.failed.connect(self.failed)
         self.painted.offered.connect(self.offered)
+        panel.new_material.button.clicked.connect(self.open_new_material)
         self.regions.changed.connect(binding.changed)
         self.prompts.changed.connect(binding.changed)
         state.events.model.connect(self._on_model)
@@ -112,6 +118,11 @@ class Assistants(QObject):
         self._compare()
         if self.painted_fold.isExpanded():
             self.painted.refresh()
+
+    def open_new_material(self) -> None:
+        """Dock New material beside the others."""
+        window: Any = self._viewer.window
+        window.add_plugin_dock_widget(PLUGIN, "New material", tabify=True)
 
     def reset_choices(self) -> None:
         """Read the viewer's layers again."""
@@ -156,6 +167,8 @@ class Assistants(QObject):
     def _on_shown(self, result: Segmentation | None) -> None:
         """Show what a changed value has led to."""
         self.regions.show_shares(() if result is None else result.regions)
+        strange = result is not None and any(notice.startswith(UNLIKE) for notice in result.notices)
+        self._panel.new_material.advice.say(STRANGE if strange else "")
         self._compare()
 
     def _on_flipped(self, opened: bool) -> None:

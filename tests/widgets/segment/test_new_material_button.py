@@ -1,0 +1,33 @@
+"""The button that opens New material, and the advice above it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from phaseguide.segmentation.review.out_of_distribution import UNLIKE
+
+
+@pytest.fixture
+def viewer(model_viewer: Any) -> Any:
+    return model_viewer
+
+
+def test_the_button_opens_new_material_on_the_image(done: Any, viewer: Any) -> None:
+    opened: list[Any] = []
+    add = viewer.window.add_plugin_dock_widget
+    viewer.window.add_plugin_dock_widget = lambda *args, **options: opened.append(add(*args, **options))
+    done.panel.new_material.button.click()
+    (_, widget) = opened[0]
+    assert type(widget).__name__ == "NewMaterialWidget" and widget.image.name == "steel"
+
+
+def test_advice_stands_there_where_the_image_is_unlike_the_training_images(done: Any) -> None:
+    row, shown = done.panel.new_material, done.state.shown
+    assert not row.advice.text()
+    done.state.shown = replace(shown, notices=(f"{UNLIKE}: this image has more noise.",))
+    assert "few strokes" in row.advice.text()
+    done.state.shown = shown
+    assert not row.advice.text()
