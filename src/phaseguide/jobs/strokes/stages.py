@@ -21,6 +21,7 @@ from phaseguide.phases import EXCLUDED, NOT_CLASSIFIED, PhaseScheme
 if TYPE_CHECKING:
     from phaseguide.finetuning.sources import Source
     from phaseguide.finetuning.strokes.classifier import StrokeClassifier, StrokeModel
+    from phaseguide.models.model_file import LoadedModel
 
 Labels = NDArray[np.uint8]
 
@@ -88,6 +89,7 @@ class StrokesWork:
     """What is kept from stroke to stroke: the encoder, and what it made of the images. For one thread at a time."""
 
     def __init__(self) -> None:
+        self._start: LoadedModel | None = None
         self._key: tuple[Any, ...] = ()
         self._classifier: StrokeClassifier | None = None
         self._images: dict[str, NDArray[Any]] = {}
@@ -151,11 +153,11 @@ class StrokesWork:
         from phaseguide.finetuning.strokes.model import blank_model
         from phaseguide.models.zoo import open_model
 
-        key = (request.start, request.scheme.to_dict(), request.device)
+        if self._start is None or self._start.path != request.start:
+            self._start, self._classifier = open_model(request.start), None
+        key = (request.scheme.to_dict(), request.device)
         if self._classifier is None or self._key != key:
-            same = self._classifier is not None and self._key[0] == request.start
-            start = self._classifier.blank if same and self._classifier else open_model(request.start)
-            blank = blank_model(start, request.scheme, "new material")
+            blank = blank_model(self._start, request.scheme, "new material")
             self._classifier, self._key = StrokeClassifier(blank, device=request.device), key
         return self._classifier
 
