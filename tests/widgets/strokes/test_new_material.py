@@ -109,6 +109,9 @@ def test_strokes_of_other_phases_are_never_read_as_these(dock: Any, qtbot: Any) 
     assert not dock.panel.paint_button.isChecked() and dock.answer is None
     np.testing.assert_array_equal(edits.data, before)
     assert scheme_of(edits) == other
+    dock.say("")
+    edits.refresh()
+    qtbot.waitUntil(lambda: "strokes of other phases" in dock.panel.status.text())
 
 
 def paint_bands_of_two(dock: Any, scheme: PhaseScheme) -> Any:

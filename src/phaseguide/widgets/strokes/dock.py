@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from phaseguide.errors import MicrographError, ModelError, PhaseguideError
+from phaseguide.errors import MicrographError, ModelError, PhaseguideError, SchemeError
 from phaseguide.events import Progress
 from phaseguide.jobs.strokes.save import save_strokes
 from phaseguide.jobs.strokes.stages import (
@@ -21,6 +21,7 @@ from phaseguide.models.zoo import USUAL, find_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.finetune.edits_follower import EditsFollower
 from phaseguide.widgets.layers import maps, planes, roles
+from phaseguide.widgets.layers.edit_log import scheme_of
 from phaseguide.widgets.layers.edit_tools import edit_tools
 from phaseguide.widgets.layers.hub import hub_of, tell
 from phaseguide.widgets.layers.info_bars import InfoBars
@@ -114,12 +115,7 @@ class NewMaterialWidget(Dock):
                 raise MicrographError("There is no image to paint on. Open a micrograph (File > Open).")
             if scheme is None:
                 raise ModelError("Name two phases or more first.")
-            foreign = foreign_edits(self.viewer, image, scheme)
-            if foreign is not None:
-                raise ModelError(
-                    f"{foreign.name!r} holds strokes of other phases. Save that layer and take it out of the viewer, "
-                    "or name the phases as they are there."
-                )
+            self._check_strokes(image, scheme)
             edits = roles.ensure_edits_layer(self.viewer, image, scheme)
         except PhaseguideError as error:
             self._brush_is(False)
@@ -143,7 +139,9 @@ class NewMaterialWidget(Dock):
         try:
             painted = painted_planes(self.viewer, scheme, self.bars)
             if not painted:
-                self._forget()
+                if self.answer is not None:  # else the image may be under way to be encoded
+                    self._forget()
+                self._check_strokes(image, scheme)
                 return
             shown = plane_of(
                 self.viewer, image, planes.current_index(image, self.viewer.dims.point), self.bars
@@ -189,6 +187,17 @@ class NewMaterialWidget(Dock):
         """Read the viewer's layers again; napari calls this when they change."""
         self.panel.image_box.reset_choices()
         self._watch_all()
+
+    def _check_strokes(self, image: Image, scheme: PhaseScheme) -> None:
+        """Raise `SchemeError` where the strokes on an image are of other phases."""
+        foreign = foreign_edits(self.viewer, image, scheme)
+        if foreign is not None:
+            known = scheme_of(foreign)
+            assert known is not None
+            raise SchemeError(
+                f"{foreign.name!r} holds strokes of other phases ({known.describe()}). Save that layer and take it out "
+                "of the viewer, or name the phases as they are there."
+            )
 
     def _request(self, image: Image, scheme: PhaseScheme, painted: tuple[Plane, ...]) -> StrokesRequest:
         shown = plane_of(self.viewer, image, planes.current_index(image, self.viewer.dims.point), self.bars)
