@@ -141,3 +141,14 @@ def test_a_renamed_phase_keeps_its_strokes(dock: Any, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: dock.answer is not None and dock.answer is not first)
     assert dock.answer.request.scheme.names[0] == "matrix"
     assert dock.answer.fitted.painted == first.fitted.painted
+
+
+def test_an_older_result_is_hidden_while_the_mask_is_on_show(dock: Any, qtbot: Any) -> None:
+    labels = band_labels()
+    result = roles.add_labels(dock.viewer, dock.image, labels, "phases", THREE, opacity=0.5)
+    name_phases(dock)
+    dock.paint(True)
+    paint(dock, qtbot, 24)
+    assert not result.visible
+    dock.close_down()
+    assert result.visible and roles.find_layer(dock.viewer, dock.image, "preview") is None

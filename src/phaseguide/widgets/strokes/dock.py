@@ -77,6 +77,7 @@ class NewMaterialWidget(Dock):
         self._follower = EditsFollower(self._own_edits)
         self._scheme: PhaseScheme | None = None
         self._project_shown = ""
+        self._hidden: set[Any] = set()  # results that a mask is shown in the place of
         self._stroke = quiet_timer(self, REST_MS, self.fit)
         self._connect()
         self.begin()
@@ -297,8 +298,20 @@ class NewMaterialWidget(Dock):
         self.panel.teach_button.setEnabled(False)
 
     def _clear_maps(self) -> None:
+        """Take the masks away; results that they have covered are on show again."""
         for image in roles.micrographs(self.viewer):
             maps.remove_map(self.viewer, image, maps.PREVIEW)
+            result = roles.find_layer(self.viewer, image, "phases")
+            if result is not None and result.unique_id in self._hidden:
+                result.visible = True
+        self._hidden.clear()
+
+    def _hide_result(self, image: Image) -> None:
+        """Two maps over one another show the colours of neither."""
+        result = roles.find_layer(self.viewer, image, "phases")
+        if result is not None and result.visible:
+            result.visible = False
+            self._hidden.add(result.unique_id)
 
     # -- answers ----------------------------------------------------------------------------------
 
@@ -321,6 +334,8 @@ class NewMaterialWidget(Dock):
         self.panel.progress.end()
         if image is None or request.shown.image != image.unique_id or request.scheme != self._scheme:
             return
+        if self.answer is None:
+            self._hide_result(image)
         self.answer = answer
         index, window = request.shown.index, maps.whole_plane(image)
         maps.show_map(self.viewer, image, maps.PREVIEW, request.scheme, index, window, answer.labels)
