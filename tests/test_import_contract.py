@@ -29,6 +29,7 @@ ROOMS = (
     "segment",
     "project",
     "finetune",
+    "strokes",
     "models",
     "workbench",
 )

@@ -7,7 +7,12 @@ from typing import Any
 PLUGIN, NAME = "napari-phaseguide", "Phase Guide"
 
 STEPS = {"Segment": "segment", "Fine-tune": "teach"}
-PARTS = {"Point count": "point_count", "Project": "project", "Models": "models"}
+PARTS = {
+    "Point count": "point_count",
+    "Project": "project",
+    "Models": "models",
+    "New material": "new_material",
+}
 NAMES = (*STEPS, *PARTS)
 
 

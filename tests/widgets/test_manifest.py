@@ -124,7 +124,7 @@ def test_menu_and_widget_are_there() -> None:
     assert [w.display_name for w in manifest.contributions.widgets] == ["Phase Guide"]
     item, more = manifest.contributions.menus["napari/layers/segment"]
     assert item.command == f"{PLUGIN}.segment"
-    assert len(manifest.contributions.menus[more.submenu]) == 6
+    assert len(manifest.contributions.menus[more.submenu]) == 7
 
 
 def test_preferences_set_the_defaults(viewer: Any, npe2pm: Any, plugin_settings: Any) -> None:

@@ -26,10 +26,12 @@ ARCHITECTURES = {
     "deeplabv3plus": "DeepLabV3Plus",
     "segformer": "Segformer",
 }
+PIXELS = "pixels"
+"""The architecture of `phaseguide.models.backbones.pixels`, which is fitted and not trained."""
 REFINE = "refine"
 """Guidance on scores (`phaseguide.models.refinement`); every other kind acts in the network."""
 ONE_LOGIT = "one_logit"
-"""Option of every decoder but that of `SAM`: two phases from one channel."""
+"""Option of every decoder but those of `SAM` and `PIXELS`: two phases from one channel."""
 OWN_ENCODER = "own"
 """What the encoder of a published system is called: it has no other."""
 NNUNET = "nnunet"
@@ -71,11 +73,32 @@ def _one_of(*known: Any) -> Check:
     return check
 
 
+def _some_of(*known: float) -> Check:
+    def check(value: Any) -> str:
+        fits = (
+            isinstance(value, list | tuple)
+            and 0 < len(value) <= len(known)
+            and all(v in known for v in value)
+        )
+        return "" if fits else f"some of {', '.join(f'{one:g}' for one in known)}"
+
+    return check
+
+
 def _wholes(fewest: int, most: int, high: int) -> Check:
     def check(value: Any) -> str:
         listed = isinstance(value, list | tuple) and fewest <= len(value) <= most
         fits = listed and not any(_whole(1, high)(one) for one in value)
         return "" if fits else f"{fewest} to {most} whole numbers from 1 to {high}"
+
+    return check
+
+
+def _numbers(fewest: int, most: int, low: float, high: float) -> Check:
+    def check(value: Any) -> str:
+        listed = isinstance(value, list | tuple) and fewest <= len(value) <= most
+        fits = listed and not any(_number(low, high)(one) for one in value)
+        return "" if fits else f"{fewest} to {most} numbers from {low:g} to {high:g}"
 
     return check
 
@@ -127,12 +150,17 @@ _DECODERS: dict[str, dict[str, Check]] = {
     },
     "segformer": {**_DEPTH, "decoder_segmentation_channels": _WIDTH},
     SAM: {"head": _one_of("mask", "conv")},
+    PIXELS: {
+        "zooms": _some_of(0.5, 1.0, 1.5, 2.0),
+        "levels": _whole(1, 5),
+        "sigmas": _numbers(1, 16, 0, 64),
+    },
     **{name: {"width": _number(*WIDTHS)} for name in SYSTEMS},
 }
 _DECODERS[NNUNET]["stages"] = _whole(3, 11)
 _DECODERS["elunet"]["channels"] = _whole(1, 256)
 _DECODERS["uctransnet"] |= {"heads": _whole(1, 16), "layers": _whole(1, 16)}
-for _known in (options for name, options in _DECODERS.items() if name != SAM):
+for _known in (options for name, options in _DECODERS.items() if name not in (SAM, PIXELS)):
     _known[ONE_LOGIT] = _one_of(True)
 _ADAPTER: dict[str, Check] = {
     "rank": _whole(0, 65536),
@@ -170,7 +198,7 @@ def check_backbone(
     value out of its range; see `phaseguide.models.backbones.base.BackboneOptions`.
     """
     if architecture not in _DECODERS:
-        known = ", ".join(ARCHITECTURE_NAMES)
+        known = ", ".join((*ARCHITECTURE_NAMES, PIXELS))
         raise ModelError(f"Unknown architecture {architecture[:60]!r}. Choose one of {known}.")
     if _ENCODER.fullmatch(encoder) is None or len(encoder) > 80:
         raise ModelError(

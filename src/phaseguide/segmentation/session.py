@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from phaseguide.errors import RatioError
+from phaseguide.errors import MicrographError, RatioError
 from phaseguide.events import Finished, Notice, Progress, run_to_end
 from phaseguide.micrographs.arrays import as_image_array
 from phaseguide.micrographs.validation import check_shape, check_values
@@ -257,6 +257,33 @@ class Session:
         """Do now what the first ratio would have to wait for; after a `segment`."""
         if self.scores is not None:
             self._matcher.ready(self._scoring, replace(request, prompts=None), self.edits, None)
+
+    def features_at(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return what a pixel classifier gets to see of pixels, for fitting it; the image is encoded once.
+
+        Parameters
+        ----------
+        rows, columns : ndarray of int, shape (N,)
+
+        Returns
+        -------
+        ndarray of float32, shape (N, C)
+            NaN for pixels in margins that are excluded altogether.
+
+        Raises
+        ------
+        ModelError
+            The model's backbone is not ``pixels``.
+        MicrographError
+            Nothing was segmented yet, so nothing is encoded.
+        """
+        from phaseguide.segmentation.network.features_at import features_at
+
+        if self._scoring.encoded is None:
+            raise MicrographError(
+                f"{self.name} was not segmented yet. Segment it once; then its features are there."
+            )
+        return features_at(self._scoring.encoded, rows, columns)
 
     def _training_domain(self) -> tuple[str, ...]:
         """Say whether the image is unlike the training images; looked at once."""

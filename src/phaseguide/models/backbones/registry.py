@@ -7,13 +7,22 @@ from __future__ import annotations
 
 from pkgutil import resolve_name
 
-from phaseguide.models.architectures import ARCHITECTURES, FINE, NNUNET, ONE_LOGIT, SAM, check_backbone
+from phaseguide.models.architectures import (
+    ARCHITECTURES,
+    FINE,
+    NNUNET,
+    ONE_LOGIT,
+    PIXELS,
+    SAM,
+    check_backbone,
+)
 from phaseguide.models.backbones.base import Backbone, BackboneOptions
 
 BACKBONES: dict[str, str] = {
     **dict.fromkeys(ARCHITECTURES, "phaseguide.models.backbones.unet:LibraryBackbone"),
     FINE: "phaseguide.models.backbones.fine:FineBackbone",
     SAM: "phaseguide.models.backbones.sam:SamBackbone",
+    PIXELS: "phaseguide.models.backbones.pixels.backbone:PixelBackbone",
     "unet_2015": "phaseguide.models.backbones.systems.unet_2015:Unet2015",
     "attention_unet": "phaseguide.models.backbones.systems.attention_unet:AttentionUnet",
     "unet3plus": "phaseguide.models.backbones.systems.unet3plus:Unet3Plus",

@@ -163,7 +163,7 @@ class EncodedImage:
                     if ratio is None and not self._wants_features(tile, number):
                         view = self._fresh(tile, number)
                     else:
-                        view = self._decoded(self._features(tile, number), tile, number, ratio)
+                        view = self._decoded(self.features(tile, number), tile, number, ratio)
                     mean = view if mean is None else mean + view
                     done += 1
                     yield done, steps
@@ -262,7 +262,7 @@ class EncodedImage:
         order = [i for i in todo if i not in set(late)] + late
         for done, index in enumerate(order, start=1):
             tile = self.tiles[index]
-            features = self._features(tile, 0)
+            features = self.features(tile, 0)
             ratio = None if ratios is None else ratios[index]
             change = self._decoded(features, tile, 0, ratio, shown[index])
             change = change - self._unguided(index, tile, features)
@@ -364,7 +364,7 @@ class EncodedImage:
             features = self._network.encode(image)
         return self._decoded(features, tile, number, None)
 
-    def _features(self, tile: Tile, number: int) -> Features:
+    def features(self, tile: Tile, number: int) -> Features:
         """Features of one view of a tile; kept as far as the budget goes."""
         view = self.views[number]
         room = self._room - self._first_view_bytes

@@ -91,7 +91,7 @@ class Scoring:
     @property
     def runtime(self) -> str:
         """What made the scores without a ratio, see `EncodedImage.ran`."""
-        return "torch" if self._encoded is None else self._encoded.ran
+        return "torch" if self.encoded is None else self.encoded.ran
 
     @property
     def plain(self) -> Scores | None:
@@ -101,7 +101,7 @@ class Scoring:
     def forget(self) -> None:
         """Drop everything that was computed; ``generation`` tells scores of before from those of after."""
         self.generation += 1
-        self._encoded: EncodedImage | None = None
+        self.encoded: EncodedImage | None = None
         self._plain: Scores | None = None
         self._tile_shares: NDArray[np.float64] | None = None
         self._forget_masked()
@@ -117,8 +117,8 @@ class Scoring:
     def show(self, metal: Metal) -> None:
         """Take other pixels of the image as metal; what the network has seen is kept where it would see the same."""
         same, self.metal = metal.looks_like(self.metal), metal
-        if same and self._encoded is not None:
-            self._encoded.metal = metal
+        if same and self.encoded is not None:
+            self.encoded.metal = metal
             self._forget_masked()
         else:
             self.forget()
@@ -133,8 +133,8 @@ class Scoring:
                     try:
                         self._plain = yield from self._encode(excluded)
                     finally:
-                        if self._encoded is not None:
-                            self._encoded.release()
+                        if self.encoded is not None:
+                            self.encoded.release()
                 return self._plain
             except (RuntimeError, MemoryError) as error:
                 yield Notice(self._fall_back(error))
@@ -208,7 +208,7 @@ class Scoring:
         key: tuple[Any, ...] = ()
         if which is not None:
             key, scores = self._guided[which]
-        assert scores is not None and self._encoded is not None
+        assert scores is not None and self.encoded is not None
         head = self.model.card.calibration.head
         if imposed is not None and self.model.segmenter.refinement is not None:
             head = None  # what it corrects is calibrated
@@ -223,7 +223,7 @@ class Scoring:
                 assert self._plain is not None
                 scores = recalibrated(self._plain, self.matchable(None, 0.0), scores, head)
             elif head is not None:
-                grey, excluded = self._encoded.grey, self.metal.excluded
+                grey, excluded = self.encoded.grey, self.metal.excluded
                 scores = self._in_window(scores, lambda seen: calibrated_image(seen, grey, head, excluded))
             if sigma_px:
                 scores = self.smooth(scores, sigma_px)
@@ -242,17 +242,17 @@ class Scoring:
             known = ratio_from_labels(labels, n_phases)
             shares.append(np.full(n_phases, np.nan) if known is None else known)
 
-        if self._encoded is None:
-            self._encoded = EncodedImage(
+        if self.encoded is None:
+            self.encoded = EncodedImage(
                 self.model.segmenter, self.metal, self.device, tile=self._tile, **self._options
             )
-        yield from self._encoded.take_onnx(self._wish)
-        tiles, embeddings = self._encoded.tiles, self._encoded.embeddings
+        yield from self.encoded.take_onnx(self._wish)
+        tiles, embeddings = self.encoded.tiles, self.encoded.embeddings
         made = embeddings.made
-        first_views = self._encoded.first_views
+        first_views = self.encoded.first_views
         stage = READING if embeddings.at_hand(tiles[0], first_views) else ENCODING
         yield Progress(stage, 0, len(tiles) * len(first_views))
-        work = self._encoded.scores(None, measure)
+        work = self.encoded.scores(None, measure)
         while True:
             try:
                 done, total = next(work)
@@ -263,7 +263,7 @@ class Scoring:
             yield Progress(ENCODING if embeddings.made > made else stage, done, total)
         if self.unsure_below is not None:
             yield FirstLook(argmax_labels(plain, excluded))
-            for done, total in self._encoded.second_look(plain):
+            for done, total in self.encoded.second_look(plain):
                 yield Progress(SECOND_LOOK, done, total)
             shares.clear()
             for tile in tiles:
@@ -274,7 +274,7 @@ class Scoring:
 
     def _told(self) -> Iterator[Notice]:
         """What there is to say about the embeddings, once."""
-        notices = [] if self._encoded is None else self._encoded.embeddings.notices
+        notices = [] if self.encoded is None else self.encoded.embeddings.notices
         while notices:
             yield Notice(notices.pop(0))
 
@@ -289,7 +289,7 @@ class Scoring:
         key = (() if imposed is None else tuple(imposed.tolist()), () if prompts is None else prompts.key)
         if (kept := self._guided.get(has_ratio)) is not None and kept[0] == key:
             return kept[1]
-        assert self._encoded is not None and self._plain is not None
+        assert self.encoded is not None and self._plain is not None
         seen: list[Preview] = []
 
         def look(scores: Scores) -> None:
@@ -301,7 +301,7 @@ class Scoring:
         kept = None
         self._guided.pop(has_ratio, None)  # memory for the new one
         stage = "Decoding with the ratio" if has_ratio else "Decoding with boxes and points"
-        work = self._encoded.conditioned(ratios, self._plain, focus, look, prompts)
+        work = self.encoded.conditioned(ratios, self._plain, focus, look, prompts)
         while True:
             try:
                 done, total = next(work)
@@ -324,7 +324,7 @@ class Scoring:
     ) -> Generator[Progress | Notice | Preview, None, Scores]:
         """Correct the calibrated scores without a ratio, and with the prompts if there are any, for a ratio."""
         refinement = self.model.segmenter.refinement
-        assert refinement is not None and self._encoded is not None
+        assert refinement is not None and self.encoded is not None
         key = (told.key, () if prompts is None else prompts.key)
         if (kept := self._guided.get(True)) is not None and kept[0] == key:
             return kept[1]
@@ -337,7 +337,7 @@ class Scoring:
         scores = yield from refine_scores(
             refinement,
             calibrated,
-            self._encoded.grey,
+            self.encoded.grey,
             self._offsets[1].match(told.imposed).offsets,
             told,
             window=self.metal.window,
@@ -350,11 +350,11 @@ class Scoring:
 
     def _ratios_of_tiles(self, imposed: Ratio, excluded: NDArray[np.uint8] | None) -> NDArray[np.float64]:
         """Give each tile its own ratio so that the whole has the imposed one."""
-        assert self._encoded is not None and self._tile_shares is not None
+        assert self.encoded is not None and self._tile_shares is not None
         areas = np.array(
             [
                 t.height * t.width - (0 if excluded is None else np.count_nonzero(excluded[t.window]))
-                for t in self._encoded.tiles
+                for t in self.encoded.tiles
             ],
             dtype=np.float64,
         )

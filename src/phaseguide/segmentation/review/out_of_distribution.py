@@ -33,6 +33,9 @@ SAME_SCALE = 1.5
 
 LEAST_THRESHOLD = 2.0
 
+UNLIKE = "Unlike the training images"
+"""How the warning begins."""
+
 _LIMITS_PX = 512
 """Sides of the regular sample that the grey limits of a large image are taken from."""
 
@@ -280,7 +283,7 @@ class TrainingDomain:
         if not worst:
             return None
         return (
-            f"Unlike the training images: this image has {' and '.join(worst)} than any of them, so check the "
+            f"{UNLIKE}: this image has {' and '.join(worst)} than any of them, so check the "
             "map before you trust its areas."
         )
 

@@ -6,6 +6,7 @@ from phaseguide.studies.named import (
     ablation,
     embedding,
     epochs,
+    first_model,
     gauges,
     inflated,
     magnification,
@@ -35,6 +36,7 @@ _MODULES = (
     magnification,
     transfer,
     peers,
+    first_model,
 )
 
 STUDIES: dict[str, Study] = {module.STUDY.name: module.STUDY for module in _MODULES}

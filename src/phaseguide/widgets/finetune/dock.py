@@ -16,7 +16,7 @@ from phaseguide.jobs.keep_model import Outcome
 from phaseguide.widgets.finetune.clock import Clock, is_warning
 from phaseguide.widgets.finetune.next_places import NextPlaces, places_finder
 from phaseguide.widgets.finetune.outcome import FinetuneOutcome
-from phaseguide.widgets.finetune.panel import FinetunePanel
+from phaseguide.widgets.finetune.panel import NEW, FinetunePanel
 from phaseguide.widgets.finetune.preview import FieldOnShow
 from phaseguide.widgets.finetune.setup import FinetuneSetup
 from phaseguide.widgets.finetune.state import FinetuneState, Messages, Shared, image_in_work
@@ -28,6 +28,8 @@ from phaseguide.widgets.qt.dock import Dock, later, listen
 from phaseguide.widgets.qt.tasks import TaskRunner, in_background
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari.components import ViewerModel
     from napari.layers import Image
 
@@ -85,6 +87,11 @@ class FinetuneWidget(Dock):
             self._begin(self.setup.new_job())
         except PhaseguideError as error:
             self.fail(error)
+
+    def begin_new(self, start: Path) -> None:
+        """Set the goal to a model with phases of its own, which begins as the network of a file."""
+        self.panel.goal.setCurrentIndex(max(0, self.panel.goal.findData(NEW)))
+        self.panel.model_box.open_file(start)
 
     def resume(self) -> None:
         """Go on with the interrupted run that is offered."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from phaseguide.ratios import Ratio
+from phaseguide.segmentation.review.out_of_distribution import UNLIKE
 from phaseguide.widgets.inside.box import InsideBox
 from phaseguide.widgets.qt.collapsible import Collapsible
 from phaseguide.widgets.ratio.painted import PaintedBox
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from phaseguide.widgets.segment.panel import SegmentPanel
     from phaseguide.widgets.segment.plan import Planner
     from phaseguide.widgets.segment.state import SegmentState
+
+STRANGE = "This image is unlike those that the model has learnt from. A few strokes make a model for it:"
 
 
 class Assistants(QObject):
@@ -158,6 +161,8 @@ class Assistants(QObject):
     def _on_shown(self, result: Segmentation | None) -> None:
         """Show what a changed value has led to."""
         self.regions.show_shares(() if result is None else result.regions)
+        strange = result is not None and any(notice.startswith(UNLIKE) for notice in result.notices)
+        self._panel.new_material.advice.say(STRANGE if strange else "")
         self._compare()
 
     def _on_flipped(self, opened: bool) -> None:

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from phaseguide.jobs.inputs import FIELD, SPECIMEN
 from phaseguide.ratios.sources import SOURCES
 from phaseguide.widgets.layers.layer_choice import ImageBox
+from phaseguide.widgets.qt.advised_button import AdvisedButton
 from phaseguide.widgets.qt.next_step import NextStep
 from phaseguide.widgets.qt.panel import ScrolledPanel, lay_out_now, small_label
 from phaseguide.widgets.qt.progress_bar import ProgressLine
@@ -83,6 +84,10 @@ class SegmentPanel(QWidget):
         self.bar_check = QCheckBox()
         self.bar_check.setChecked(True)
         self.model_box = ModelBox()
+        self.new_material = AdvisedButton(
+            "New material…",
+            "No model knows these phases? Name them, paint a few strokes, and a mask follows in seconds.",
+        )
         self.base_weights = BaseWeightsPanel()
         self.device_line = DeviceLine(state)
         self.table = PhaseTable()
@@ -184,6 +189,7 @@ class SegmentPanel(QWidget):
         form.addRow("Planes", self.planes_box)
         form.addRow("", self.bar_check)
         form.addRow("Model", self.model_box)
+        form.addRow("", self.new_material)
         form.addRow(self.base_weights)
         form.addRow("Device", self.device_line)
         return _page(form, self.image_slot)

@@ -25,6 +25,11 @@ def teach(viewer: napari.viewer.Viewer) -> None:
     open_workbench(viewer).show_step("teach")
 
 
+def new_material(viewer: napari.viewer.Viewer) -> None:
+    """Begin with a material that no model knows."""
+    open_workbench(viewer).show_part("new_material")
+
+
 def report(viewer: napari.viewer.Viewer) -> None:
     """Take results along."""
     open_workbench(viewer).show_step("report")

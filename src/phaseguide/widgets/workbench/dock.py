@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QSizePolicy, QStackedWidget, QTabWidget, QVBoxLayout, QWidget
@@ -15,6 +16,7 @@ from phaseguide.widgets.project.open_project import open_project
 from phaseguide.widgets.qt.dock import Dock
 from phaseguide.widgets.qt.panel import button
 from phaseguide.widgets.segment.dock import SegmentWidget
+from phaseguide.widgets.strokes.dock import NewMaterialWidget
 from phaseguide.widgets.workbench.footer import Footer
 from phaseguide.widgets.workbench.header import Header
 from phaseguide.widgets.workbench.header_lines import HeaderLines
@@ -39,6 +41,7 @@ OPENERS: tuple[tuple[Part, str, str], ...] = (
 MAKERS: dict[Part, Callable[[Any], Dock]] = {
     "project": ProjectWidget,
     "models": ModelsWidget,
+    "new_material": NewMaterialWidget,
     "point_count": PointCountWidget,
 }
 
@@ -99,6 +102,13 @@ class WorkbenchWidget(Dock):
         return made
 
     @property
+    def new_material(self) -> NewMaterialWidget:
+        """A first model from strokes."""
+        made = self._part("new_material")
+        assert isinstance(made, NewMaterialWidget)
+        return made
+
+    @property
     def point_count(self) -> PointCountWidget:
         """The point count."""
         made = self._part("point_count")
@@ -112,6 +122,8 @@ class WorkbenchWidget(Dock):
             page.closed.connect(lambda: self.state.close_part(part))
             self._stacks[PARTS[part][0]].addWidget(page)
             page.torn_off.connect(lambda: self.state.tear_off(part))
+            if isinstance(dock, NewMaterialWidget):
+                dock.teach_wanted.connect(self._teach_anew)
             self.footer.follow(dock)
         return self._parts[part]
 
@@ -167,6 +179,7 @@ class WorkbenchWidget(Dock):
         self.tabs.currentChanged.connect(self._on_tab)
         self.tabs.tabBarClicked.connect(self._on_tab_clicked)
         self.segment.panel.page_wanted.connect(self.show_step)
+        self.segment.panel.new_material.button.clicked.connect(lambda: self.show_part("new_material"))
         self.hear(self.opened.changed, self._lines.look_at_project)
         self.hear(self.opened.shown, self._on_field)
 
@@ -177,6 +190,11 @@ class WorkbenchWidget(Dock):
         """A click on the step on show leads back to its page."""
         if index == self.tabs.currentIndex() and self.state.part is not None:
             self.state.close_part(self.state.part)
+
+    def _teach_anew(self, start: Path) -> None:
+        """Show Teach, set to make a model with phases of its own from a start."""
+        self.show_step("teach")
+        self.teach.begin_new(start)
 
     def _on_field(self, field_id: str) -> None:
         self._lines.look_at_project()

@@ -11,7 +11,7 @@ from psygnal import SignalGroupDescriptor
 
 Step = Literal["image", "segment", "correct", "teach", "report"]
 
-Part = Literal["project", "models", "point_count"]
+Part = Literal["project", "models", "new_material", "point_count"]
 """What opens within a step, in the place of its page."""
 
 STEPS: dict[Step, tuple[str, str]] = {
@@ -26,6 +26,7 @@ STEPS: dict[Step, tuple[str, str]] = {
 PARTS: dict[Part, tuple[Step, str]] = {
     "project": ("image", "Project"),
     "models": ("image", "Models"),
+    "new_material": ("image", "New material"),
     "point_count": ("report", "Point count"),
 }
 """The step that each part stands in, and its title."""
