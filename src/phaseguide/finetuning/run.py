@@ -15,7 +15,8 @@ from phaseguide.errors import TrainingError, is_out_of_memory
 from phaseguide.events import Finished, Notice, Progress
 from phaseguide.finetuning.config import FinetuneConfig, find_departures
 from phaseguide.finetuning.events import Ending, FinetuneResult, Preview, PreviewField, ValidationScores
-from phaseguide.finetuning.judging.judge import Judge, is_better, untrained_phases
+from phaseguide.finetuning.judging.evidence import is_better
+from phaseguide.finetuning.judging.judge import Judge, untrained_phases
 from phaseguide.finetuning.learner import Learner, knows_its_phases
 from phaseguide.finetuning.material import SMALLEST_CROP, prepare, steps_an_epoch
 from phaseguide.finetuning.memory import SAVING, can_checkpoint, needs_checkpointing

@@ -17,8 +17,14 @@ from phaseguide.events import Finished, Progress
 from phaseguide.finetuning.config import FinetuneConfig
 from phaseguide.finetuning.crops import far_from_labels
 from phaseguide.finetuning.events import Ending, FinetuneResult
-from phaseguide.finetuning.judging.evidence import add_counts, compare_places, count_places, scores_of
-from phaseguide.finetuning.judging.judge import is_better, untrained_phases
+from phaseguide.finetuning.judging.evidence import (
+    add_counts,
+    compare_places,
+    count_places,
+    is_better,
+    scores_of,
+)
+from phaseguide.finetuning.judging.judge import untrained_phases
 from phaseguide.finetuning.judging.places import without_fold
 from phaseguide.finetuning.material import check_sources
 from phaseguide.finetuning.new_card import begun_record, environment, finished_model

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 
 from phaseguide.finetuning.events import FinetuneResult
-from phaseguide.finetuning.judging.evidence import compare_places, mean_dice, scores_of, wilson
-from phaseguide.finetuning.judging.judge import compared, is_better
+from phaseguide.finetuning.judging.evidence import (
+    compare_places,
+    compared,
+    is_better,
+    mean_dice,
+    scores_of,
+    wilson,
+)
 from phaseguide.finetuning.judging.verdict import evidence, verdict
 
 NAMES = ("matrix", "secondary", "tertiary")

@@ -127,3 +127,23 @@ def _mean_range(known: Sequence[PhaseScore]) -> tuple[float | None, float | None
     down = math.sqrt(sum((dice - low) ** 2 for dice, low, _ in sides)) / len(sides)
     up = math.sqrt(sum(((high or 0.0) - dice) ** 2 for dice, _, high in sides)) / len(sides)
     return max(0.0, mean - down), min(1.0, mean + up)
+
+
+def is_better(before: ValidationScores | None, after: ValidationScores | None) -> bool | None:
+    """Whether the mean Dice rose over the phases that have a score in both; None where none has."""
+    pair = compared(before, after)
+    return None if pair is None else pair[1] > pair[0]
+
+
+def compared(before: ValidationScores | None, after: ValidationScores | None) -> tuple[float, float] | None:
+    """Mean Dice before and after, over the phases that have a score in both; None where none has."""
+    if before is None or after is None:
+        return None
+    both = [
+        (was.dice, now.dice)
+        for was, now in zip(before.phases, after.phases, strict=True)
+        if was.dice is not None and now.dice is not None
+    ]
+    if not both:
+        return None
+    return float(np.mean([was for was, _ in both])), float(np.mean([now for _, now in both]))

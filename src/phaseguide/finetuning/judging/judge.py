@@ -193,23 +193,3 @@ def untrained_phases(model: LoadedModel) -> frozenset[str]:
     if not training and not model.path.name:
         return frozenset(model.card.scheme.names)
     return frozenset(str(name) for name in training.get(FRESH, []))
-
-
-def is_better(before: ValidationScores | None, after: ValidationScores | None) -> bool | None:
-    """Whether the mean Dice rose over the phases that have a score in both; None where none has."""
-    pair = compared(before, after)
-    return None if pair is None else pair[1] > pair[0]
-
-
-def compared(before: ValidationScores | None, after: ValidationScores | None) -> tuple[float, float] | None:
-    """Mean Dice before and after, over the phases that have a score in both; None where none has."""
-    if before is None or after is None:
-        return None
-    both = [
-        (was.dice, now.dice)
-        for was, now in zip(before.phases, after.phases, strict=True)
-        if was.dice is not None and now.dice is not None
-    ]
-    if not both:
-        return None
-    return float(np.mean([was for was, _ in both])), float(np.mean([now for _, now in both]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from phaseguide.finetuning.events import FinetuneResult, ValidationScores
-from phaseguide.finetuning.judging.judge import compared
+from phaseguide.finetuning.judging.evidence import compared
 
 FEW_PIXELS = 200
 """Below so many pixels that judge a score says little."""
