@@ -72,7 +72,8 @@ class Exporter(QObject):
             if (current := self._results.current(image, index)) is not None
         )
         file = Path(path) if path and Path(path).is_file() else None
-        return ExportedImage(image.name, file, roles.file_sha256(image), roles.pixel_size_um(image), exported)
+        pixel_size, told = roles.pixel_size_um(image), roles.scale_source(image)
+        return ExportedImage(image.name, file, roles.file_sha256(image), pixel_size, exported, told)
 
     def copy_table(self) -> None:
         """Put the table on the clipboard, tab separated."""
@@ -103,7 +104,7 @@ class Exporter(QObject):
             return
         path = self._ask_file("Save the overlay", f"{exported.stem(index)}_overlay.png", "PNG (*.png)")
         if path is not None:
-            self._write(lambda: save_overlay(path, plane))
+            self._write(lambda: save_overlay(path, exported, plane))
 
     def save_result(self) -> None:
         """Ask for a folder and write label map and record of each plane."""

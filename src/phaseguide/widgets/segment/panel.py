@@ -28,6 +28,7 @@ from phaseguide.widgets.segment.base_weights import BaseWeightsPanel
 from phaseguide.widgets.segment.decisions import DecisionBar, ResultBar
 from phaseguide.widgets.segment.device_line import DeviceLine
 from phaseguide.widgets.segment.model_choice import ModelBox
+from phaseguide.widgets.segment.pixel_size import PixelSizeButton
 from phaseguide.widgets.segment.preferences import read_preferences
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class SegmentPanel(ScrolledPanel):
         advanced, source = read_preferences()
         self.image_box = ImageBox(viewer)
         self.image_info = small_label()
+        self.pixel_size = PixelSizeButton(viewer, self.image_box, self.image_info)
         self.planes_box = QComboBox()
         self.planes_box.setToolTip("All planes: each is segmented for itself, with the same expected values.")
         self.bar_check = QCheckBox()
@@ -121,7 +123,7 @@ class SegmentPanel(ScrolledPanel):
         self._form = form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Image", self.image_box)
-        form.addRow("", self.image_info)
+        form.addRow("", self.pixel_size)
         form.addRow("Planes", self.planes_box)
         form.addRow("", self.bar_check)
         form.addRow("Model", self.model_box)
