@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 from phaseguide.jobs.inputs import FIELD, SPECIMEN
 from phaseguide.ratios.sources import SOURCES
 from phaseguide.widgets.layers.layer_choice import ImageBox
+from phaseguide.widgets.layers.pixel_size_question import PixelSizeButton
 from phaseguide.widgets.qt.panel import ScrolledPanel, rule, small_label
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.progress_bar import ProgressLine
@@ -28,7 +29,6 @@ from phaseguide.widgets.segment.base_weights import BaseWeightsPanel
 from phaseguide.widgets.segment.decisions import DecisionBar, ResultBar
 from phaseguide.widgets.segment.device_line import DeviceLine
 from phaseguide.widgets.segment.model_choice import ModelBox
-from phaseguide.widgets.segment.pixel_size import PixelSizeButton
 from phaseguide.widgets.segment.preferences import read_preferences
 
 if TYPE_CHECKING:
