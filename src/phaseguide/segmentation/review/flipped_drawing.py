@@ -32,8 +32,8 @@ def drawn(flipped: FlippedIslands) -> NDArray[np.uint8]:
     width = max(1, round(min(picture.shape) / _LINES))
     highest = maximum_filter(numbers, 2 * width + 1, mode="nearest")
     inside = minimum_filter(numbers, 2 * width + 1, mode="nearest") == highest
-    rows, columns = np.indices(picture.shape, sparse=True)
-    stripes = (rows + columns) // (2 * width) % 2 == 0
+    rows, columns = (np.arange(side) for side in picture.shape)
+    stripes = (rows[:, None] + columns) // (2 * width) % 2 == 0
     picture[(picture > 0) & (numbers == 0) & stripes] = LIGHT
     picture[(numbers == 0) & (highest > 0)] = DARK
     picture[(numbers > 0) & ~inside] = LIGHT

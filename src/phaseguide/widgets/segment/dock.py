@@ -10,6 +10,7 @@ from qtpy.QtGui import QShowEvent
 
 from phaseguide.errors import ModelError, RatioError
 from phaseguide.jobs.history import History
+from phaseguide.jobs.inputs import FIELD
 from phaseguide.jobs.plane_index import Index
 from phaseguide.jobs.results import Labels
 from phaseguide.jobs.segment import DeviceFound
@@ -130,6 +131,7 @@ class SegmentWidget(Dock):
             spreads = self.state.inputs.spreads
         else:
             spreads = spread if isinstance(spread, tuple) else (spread,) * len(offer.shares)
+        self.binding.choose(offer.source, None if offer.source is None else FIELD)
         self.binding.take(offer.shares, spreads, offer.title)
         self.live.changed()
 
