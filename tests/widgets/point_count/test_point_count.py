@@ -419,7 +419,7 @@ def test_no_segmentation_is_needed(widget_on_bare: Any, viewer: Any, qtbot: Any)
     """Points on a grid over all that is metal; the count is known again by the image, and is a source."""
     widget = widget_on_bare
     assert "has no map" in widget.panel.map_line.text() and not widget.panel.expected.cells
-    assert "10%" in widget.panel.assumption.text() and seen(widget.panel.assumption)
+    assert "10 %" in widget.panel.assumption.text() and seen(widget.panel.assumption)
     widget.panel.count_box.setValue(60)
     click(qtbot, widget.panel.start_button)
     count = widget.count

@@ -285,7 +285,9 @@ class PointCountWidget(Dock):
             told = zip(
                 EXAMPLES, grid_errors(len(propose_grid(found.labels, found.scheme, count, 0))), strict=True
             )
-            errors = ", ".join(f"± {100 * error:.1f} for a phase of {share:.0%}" for share, error in told)
+            errors = ", ".join(
+                f"± {100 * error:.1f} for a phase of {100 * share:.0f} %" for share, error in told
+            )
             panel.assumption.setText(f"Standard error to expect, in percentage points: {errors}.")
             return
         table = expected_table(stratum_pixels(found.labels, found.scheme), count)
