@@ -228,10 +228,16 @@ def test_share_for_bioimage_io_with_the_image_in_the_viewer(
         assert "field 7" in archive.read("README.md").decode()
 
 
+def rested(segment: Any, qtbot: Any) -> None:
+    """Wait until it has imported what it needs: the next test would meet it on its way."""
+    qtbot.waitUntil(lambda: "looking" not in segment.panel.device_line.text(), timeout=60_000)
+
+
 def test_use_reaches_the_segment_widget(models: Any, viewer: Any, qtbot: Any) -> None:
     from qtpy.QtCore import Qt
 
     _, segment = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    rested(segment, qtbot)
     qtbot.mouseClick(models.use_button, Qt.MouseButton.LeftButton)
     assert segment.panel.model_box.path == models.list.row.path
     assert "in use" in models.status.text()
@@ -241,12 +247,22 @@ def test_use_reaches_the_segment_widget(models: Any, viewer: Any, qtbot: Any) ->
     assert segment.panel.model_box.path == models.list.row.path != user_model_folder() / "bainite.safetensors"
 
 
-def test_use_opens_the_segment_widget_where_there_is_none(models: Any, viewer: Any, press: Any) -> None:
-    from phaseguide.widgets.layers.hub import hub_of
+def test_use_opens_the_segment_widget_where_there_is_none(
+    models: Any, viewer: Any, press: Any, qtbot: Any
+) -> None:
+    from qtpy.QtWidgets import QApplication
 
-    assert hub_of(viewer).model is None
+    from phaseguide.widgets.segment.dock import SegmentWidget
+
+    def opened() -> list[Any]:
+        found = [one for one in QApplication.allWidgets() if isinstance(one, SegmentWidget)]
+        return [one for one in found if one.viewer == models.viewer and not one.closed]
+
+    assert not opened()
     press("use")
-    assert hub_of(viewer).model == models.list.row.path and "in use" in models.status.text()
+    (segment,) = opened()
+    assert segment.panel.model_box.path == models.list.row.path and "in use" in models.status.text()
+    rested(segment, qtbot)
 
 
 def test_one_menu_at_the_list_and_behind_more(models: Any, qtbot: Any) -> None:

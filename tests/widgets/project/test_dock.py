@@ -89,12 +89,41 @@ def test_open_shows_the_first_field_with_its_scale(at_work: Any, viewer: Any) ->
 def test_create_and_add_files(dock: Any, tmp_path: Path, qtbot: Any) -> None:
     dock.create_project(tmp_path / "new", SCHEME, "My steel")
     assert dock.panel.title.text() == "My steel"
-    dock.opened.add_files(write_images(tmp_path / "images", 2))
+    dock.add_images(write_images(tmp_path / "images", 2))
     qtbot.waitUntil(lambda: dock.opened.current == "steel0", timeout=20_000)
     settled(dock, qtbot)
     assert [entry.id for entry in Project.open(tmp_path / "new").fields] == ["steel0", "steel1"]
-    dock.opened.add_files([tmp_path / "images" / "steel0.tif"])
+    assert dock.panel.status.text() == "Added 2 micrographs."
+    dock.add_images([tmp_path / "images" / "steel0.tif"])
     qtbot.waitUntil(lambda: "in the project already" in dock.panel.status.text())
+
+
+def test_a_folder_is_dropped_on_the_list(dock: Any, tmp_path: Path, qtbot: Any) -> None:
+    """As a file manager drops it: micrographs become fields, and what is none is told."""
+    from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+    from qtpy.QtGui import QDragEnterEvent, QDropEvent
+
+    dock.create_project(tmp_path / "new", SCHEME)
+    write_images(tmp_path / "scans" / "heat 7", 2)
+    (tmp_path / "scans" / "notes.txt").write_text("etched")
+    dropped = QMimeData()
+    dropped.setUrls([QUrl.fromLocalFile(str(tmp_path / "scans"))])
+    left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    enter = QDragEnterEvent(QPointF(5, 5).toPoint(), Qt.DropAction.CopyAction, dropped, left, none)
+    dock.panel.list.dragEnterEvent(enter)
+    assert enter.isAccepted()
+    dock.panel.list.dropEvent(QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, dropped, left, none))
+    told = "Added 2 micrographs. Left out: 1 other file (.txt)."
+    qtbot.waitUntil(lambda: dock.panel.status.text() == told, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.opened.current == "steel0", timeout=20_000)
+    settled(dock, qtbot)
+    assert len(texts(dock)) == 2
+    words = QMimeData()
+    words.setText("no file")
+    enter = QDragEnterEvent(QPointF(5, 5).toPoint(), Qt.DropAction.CopyAction, words, left, none)
+    enter.ignore()
+    dock.panel.list.dragEnterEvent(enter)
+    assert not enter.isAccepted()
 
 
 def test_strokes_are_saved_by_themselves(at_work: Any, viewer: Any, folder: Path, qtbot: Any) -> None:

@@ -27,11 +27,13 @@ from phaseguide.models.recycle import has_recycled
 from phaseguide.models.zoo import SUFFIX, ZooEntry, free_name
 from phaseguide.widgets.layers import planes
 from phaseguide.widgets.layers.hub import hub_of, tell
+from phaseguide.widgets.layers.identity import file_of
 from phaseguide.widgets.layers.roles import micrographs
 from phaseguide.widgets.models.list import ModelRow, ModelsList, model_rows
 from phaseguide.widgets.models.menu import ModelMenu
 from phaseguide.widgets.models.share_dialog import ShareDialog
 from phaseguide.widgets.project.open_project import open_project
+from phaseguide.widgets.qt import save_places
 from phaseguide.widgets.qt.dock import Dock, while_heard
 from phaseguide.widgets.qt.panel import button, small_label
 from phaseguide.widgets.qt.plain_text import as_plain, asks
@@ -326,8 +328,13 @@ class ModelsWidget(Dock):
     def _ask_file(self, title: str, name: str, kind: str) -> Path | None:
         # The dialog does not ask whether to replace: a file that is there stays, and we say so.
         option = QFileDialog.Option.DontConfirmOverwrite
-        chosen, _ = QFileDialog.getSaveFileName(self, title, name, kind, options=option)
-        return Path(chosen) if chosen else None
+        images = micrographs(self.viewer)
+        start = save_places.offered(name, file_of(images[-1]) if images else None)
+        chosen, _ = QFileDialog.getSaveFileName(self, title, start, kind, options=option)
+        if not chosen:
+            return None
+        save_places.note_choice(chosen, start)
+        return Path(chosen)
 
     def _work(self, what: str, function: Callable[[], Any], done: Callable[[Any], None]) -> None:
         self._begin(what)

@@ -21,10 +21,12 @@ from phaseguide.micrographs.margins import Margins
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers import planes
 from phaseguide.widgets.layers.hub import RatioOffer, hub_of, tell
+from phaseguide.widgets.layers.identity import file_of
 from phaseguide.widgets.layers.info_bars import InfoBars
 from phaseguide.widgets.point_count.map import PointMap, find_map
 from phaseguide.widgets.point_count.marker import PointMarker, is_marked
 from phaseguide.widgets.point_count.panel import ASSUMPTION, PointCountPanel
+from phaseguide.widgets.qt import save_places
 from phaseguide.widgets.qt.dock import Dock, later, listen
 from phaseguide.widgets.qt.shortcuts import HeldKeys
 
@@ -172,9 +174,11 @@ class PointCountWidget(Dock):
         if self.count is None:
             return
         name = f"{self.count.path.stem}.json"
-        chosen, _ = QFileDialog.getSaveFileName(self, "Save the count", name, "Point count (*.json)")
+        start = save_places.offered(name, None if self._image is None else file_of(self._image))
+        chosen, _ = QFileDialog.getSaveFileName(self, "Save the count", start, "Point count (*.json)")
         if not chosen:
             return
+        save_places.note_choice(chosen, start)
         path = Path(chosen if chosen.lower().endswith(".json") else f"{chosen}.json")
         try:
             self.count.save(path)
