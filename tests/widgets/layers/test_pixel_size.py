@@ -26,7 +26,7 @@ def test_all_layers_of_the_image_go_along(model_viewer: Any) -> None:
     assert roles.pixel_size_um(image) == pytest.approx(0.05)
     assert roles.scale_source(image) == "typed"
     assert roles.same_grid(edits, image) is None
-    assert "pixel 50 nm (typed)" in roles.describe_image(image)
+    assert "pixel 0.05 µm (typed)" in roles.describe_image(image)
     set_pixel_size(viewer, image, 0.02, "two clicks on the bar")
     assert edits.scale == pytest.approx([0.02, 0.02])
     assert roles.scale_source(image) == "two clicks on the bar"

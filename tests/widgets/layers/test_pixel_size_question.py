@@ -40,7 +40,7 @@ def test_typed(widget: Any, viewer: Any, dialog: Any) -> None:
     image = widget.image
     assert roles.pixel_size_um(image) == pytest.approx(0.05)
     assert roles.scale_source(image) == "typed"
-    assert "50 nm (typed)" in widget.panel.image_info.text()
+    assert "0.05 µm (typed)" in widget.panel.image_info.text()
 
 
 def test_two_clicks_on_the_bar(widget: Any, viewer: Any, dialog: Any, qtbot: Any) -> None:

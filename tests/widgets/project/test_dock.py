@@ -126,6 +126,28 @@ def test_a_folder_is_dropped_on_the_list(dock: Any, tmp_path: Path, qtbot: Any) 
     assert not enter.isAccepted()
 
 
+def test_the_size_of_a_pixel_that_was_told_stays_with_the_field(
+    at_work: Any, viewer: Any, folder: Path, qtbot: Any
+) -> None:
+    from phaseguide.widgets.layers import roles
+    from phaseguide.widgets.layers.pixel_size import set_pixel_size
+
+    image = viewer.layers["steel0"]
+    assert roles.pixel_size_um(image) == pytest.approx(0.05)
+    set_pixel_size(viewer, image, 0.08, "two clicks on the bar")
+    settled(at_work, qtbot)
+    qtbot.waitUntil(lambda: Project.open(folder).field("steel0").pixel_size_um == 0.08, timeout=20_000)
+    read = Project.open(folder).read_image("steel0")
+    assert (read.pixel_size_um, read.scale_source) == (0.08, "two clicks on the bar")
+    at_work.close_project()
+    at_work.open(folder)
+    settled(at_work, qtbot)
+    image = viewer.layers["steel0"]
+    assert roles.pixel_size_um(image) == pytest.approx(0.08)
+    assert roles.scale_source(image) == "two clicks on the bar"
+    assert roles.pixel_size_um(viewer.layers["steel0 edits"]) == pytest.approx(0.08)
+
+
 def test_strokes_are_saved_by_themselves(at_work: Any, viewer: Any, folder: Path, qtbot: Any) -> None:
     edits = viewer.layers["steel0 edits"]
     edits.selected_label = 2

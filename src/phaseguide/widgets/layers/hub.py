@@ -72,6 +72,8 @@ class Hub:
         File of a model that is to be used.
     model_set : Signal
         ``model`` has changed.
+    pixel_size_set : Signal
+        An image layer, the edge of its pixel in µm as the user told it, and where that comes from.
     result_kept : Signal
         An image layer, and the run that is its kept result now.
     keepers : WeakSet of KeepsResults
@@ -82,6 +84,7 @@ class Hub:
     ratio_offered: ClassVar = Signal(object)
     model_chosen: ClassVar = Signal(object)
     model_set: ClassVar = Signal()
+    pixel_size_set: ClassVar = Signal(object, object, str)
     result_kept: ClassVar = Signal(object, object)
 
     def __init__(self) -> None:

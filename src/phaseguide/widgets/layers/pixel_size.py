@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phaseguide.widgets.layers.hub import hub_of, tell
 from phaseguide.widgets.layers.identity import KEY, belongs_to, copied_role
 from phaseguide.widgets.layers.roles import MICROMETRE, alike, geometry, micrographs
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 def set_pixel_size(viewer: ViewerModel, image: Image, size_um: float, source: str) -> None:
     """Let a pixel of an image be so many micrometres wide and high, and note where that number comes from.
 
-    Every layer that belongs to the image or lies where it lies goes along, and the same part of it stays on show.
+    Every layer that belongs to the image or lies where it lies goes along, and the same part of it stays on show. The
+    hub of the viewer tells it to whoever keeps the image.
 
     Parameters
     ----------
@@ -52,6 +54,7 @@ def set_pixel_size(viewer: ViewerModel, image: Image, size_um: float, source: st
         centre[-2:] = corner + (centre[-2:] - corner) * factor
         camera.center = tuple(centre)
         camera.zoom = zoom / float(factor.mean())
+    tell(hub_of(viewer).pixel_size_set, image, float(size_um), source)
 
 
 def _goes_along(viewer: ViewerModel, layer: Layer, image: Image) -> bool:

@@ -241,7 +241,7 @@ class PixelSizeDialog(QDialog):
     def _told(self, size: float) -> str:
         height, width = data_shape(self._image)[-2:]
         whole = " × ".join(length_text(n * size) for n in (width, height))
-        return f"1 px = {length_text(size)}; the image is {whole}."
+        return f"1 px = {size:.4g} µm; the image is {whole}."
 
     def _problem(self, bar: float | None) -> str:
         text = self.size_edit.text().strip() or self.length_edit.text().strip()

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from phaseguide.errors import MicrographError
 from phaseguide.jobs.plane_index import Index
-from phaseguide.micrographs.lengths import length_text
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers.appearance import phase_colormap, phase_features
 from phaseguide.widgets.layers.identity import KEY, copied_role, give_role, holds, is_own_file, mark_of, plain
@@ -307,7 +306,7 @@ def describe_image(image: Image) -> str:
     shape = data_shape(image)
     size = " × ".join(map(str, (*shape[:-2], *shape[:-3:-1])))
     pixel, source = pixel_size_um(image), scale_source(image)
-    scale = "scale unknown" if pixel is None else f"pixel {length_text(pixel)} ({source})"
+    scale = "scale unknown" if pixel is None else f"pixel {pixel:.4g} µm ({source})"
     colour = "RGB, " if image.rgb else ""
     return f"{size} px, {colour}{full_data(image).dtype}, {scale}"
 

@@ -22,7 +22,7 @@ from phaseguide.widgets.project.open_project import UnsavedError, open_project
 from phaseguide.widgets.project.panel import NEXT, PREVIOUS, ProjectPanel
 from phaseguide.widgets.project.rerun import Rerun
 from phaseguide.widgets.project.state import ProjectState
-from phaseguide.widgets.qt.dock import Dock, later, while_heard
+from phaseguide.widgets.qt.dock import Dock, later, listen, while_heard
 from phaseguide.widgets.qt.shortcuts import Keys, main_window
 from phaseguide.widgets.segment.known_models import known_models
 
@@ -192,6 +192,7 @@ class ProjectWidget(Dock):
         self.hear(opened.said, self.say)
         self.hear(opened.failed, self.fail)
         self.hear(opened.rescued, self._on_rescued)
+        listen(self, hub_of(self.viewer).pixel_size_set, self._on_pixel_size)
         rerun = self.rerun
         rerun.runner.progressed.connect(panel.progress.show_step)
         rerun.went_on.connect(self._on_changed)
@@ -213,6 +214,12 @@ class ProjectWidget(Dock):
         for entry in added.entries:
             self.opened.fields.added(entry)
         self.say(added.told)
+
+    def _on_pixel_size(self, image: Image, size_um: float, source: str) -> None:
+        """Keep what the user told of a field."""
+        entry = self.opened.field_of(image)
+        if entry is not None:
+            self.opened.do(lambda project: project.set_pixel_size(entry.id, size_um, source))
 
     def _stop(self) -> None:
         self.panel.stop_button.setEnabled(False)
