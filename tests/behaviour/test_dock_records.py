@@ -42,7 +42,7 @@ def exported(done: list[PlaneDone], file: Path) -> ExportedImage:
         )
         for one in done
     )
-    return ExportedImage("steel 7/a", file, "0" * 64, 0.2, outcomes)
+    return ExportedImage("steel 7/a", file, "0" * 64, 0.2, outcomes, "typed")
 
 
 def test_records_of_the_segment_dock(tiny: Path, tmp_path: Path, held: Held) -> None:
@@ -62,7 +62,7 @@ def test_records_of_the_segment_dock(tiny: Path, tmp_path: Path, held: Held) -> 
     }.items():
         out, exhibit = tmp_path / name, exported(done, file)
         save_results(out, exhibit)
-        save_overlay(out / "overlay.png", exhibit.planes[0])
+        save_overlay(out / "overlay.png", exhibit, exhibit.planes[0])
         records = sorted(out.glob("*.json"))
         found[f"{name}: files"] = sorted(path.name for path in out.iterdir())
         found[f"{name}: record"] = shape_of(json.loads(records[-1].read_text(encoding="utf-8")))

@@ -48,6 +48,11 @@ class PointCountEstimate:
     notes: tuple[str, ...]
 
     @property
+    def has_map(self) -> bool:
+        """Whether a map said where to look; without one the points lie on a grid."""
+        return bool(self.map_shares.any())
+
+    @property
     def named(self) -> int:
         """Points that were given a phase."""
         return int(self.counts.sum())

@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from phaseguide.jobs.plane_index import Index
+from phaseguide.jobs.plane_index import Index, plane_name
 from phaseguide.jobs.results import Provenance
 from phaseguide.jobs.tables import PhaseRow, table_rows, table_text
 from phaseguide.segmentation.request import Segmentation
@@ -35,6 +35,7 @@ class ExportedImage:
     image_sha256: str | None
     pixel_size_um: float | None
     planes: tuple[ExportedPlane, ...]
+    scale_source: str | None = None
 
     def rows(self) -> list[PhaseRow]:
         """Table of all planes."""
@@ -59,13 +60,14 @@ def save_table(path: Path, rows: list[PhaseRow]) -> Path:
     return path
 
 
-def save_overlay(path: Path, plane: ExportedPlane) -> Path:
-    """Write the phases over the micrograph as PNG, pixel for pixel."""
+def save_overlay(path: Path, exported: ExportedImage, plane: ExportedPlane) -> Path:
+    """Write the phases over the micrograph as PNG, with name, scale bar and a legend with area % below."""
     from phaseguide.files.atomic import write_bytes
-    from phaseguide.segmentation.saving import overlay_image, png_bytes
+    from phaseguide.segmentation.saving import png_bytes, report_picture
 
-    done = plane.segmentation
-    write_bytes(path, png_bytes(overlay_image(plane.read(), done.labels, done.scheme)))
+    title = plane_name(exported.image_name, plane.index)
+    picture = report_picture(plane.read(), plane.segmentation, title, exported.pixel_size_um)
+    write_bytes(path, png_bytes(picture))
     return path
 
 
@@ -91,6 +93,7 @@ def save_results(folder: Path, exported: ExportedImage) -> Path:
             plane.read(),
             exported.pixel_size_um,
             image_sha256=exported.image_sha256,
+            scale_source=exported.scale_source,
             source=plane.made.source,
             settings=plane.made.settings,
         )

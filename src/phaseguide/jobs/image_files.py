@@ -36,7 +36,7 @@ def find_images(paths: Sequence[str | Path], left_out: Callable[[str], None] = l
     empty: list[str] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = _images_of(path / "images" if (path / "images").is_dir() else path)
+            inside = images_of(path / "images" if (path / "images").is_dir() else path)
             found.extend(inside)
             if not inside:
                 empty.append(f"{path}: holds no images (TIFF, PNG, JPEG or BMP)")
@@ -49,7 +49,7 @@ def find_images(paths: Sequence[str | Path], left_out: Callable[[str], None] = l
         raise MicrographError(f"{empty[0]}. Choose another folder.")
     for told in empty:
         left_out(f"{told}; left out.")
-    results = _results_among(list(dict.fromkeys(named)))
+    results = results_among(list(dict.fromkeys(named)))
     found = [path for path in dict.fromkeys(found) if path not in results]
     if results:
         names = ", ".join(path.name for path in results)
@@ -69,17 +69,18 @@ def find_images(paths: Sequence[str | Path], left_out: Callable[[str], None] = l
     return found
 
 
-def _images_of(folder: Path) -> list[Path]:
+def images_of(folder: Path) -> list[Path]:
+    """Image files of a folder, by name, without results of earlier runs and hidden files."""
     files = [
         p for p in sorted(folder.iterdir())
         if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".") and not p.is_dir()
     ]  # fmt: skip
-    results = _results_among(files)
+    results = results_among(files)
     return [path for path in files if path not in results]
 
 
-def _results_among(files: Sequence[Path]) -> dict[Path, None]:
-    """Those of some files that an earlier run wrote."""
+def results_among(files: Sequence[Path]) -> dict[Path, None]:
+    """Those of some files that an earlier run of the program wrote."""
     made = {folder: files_of_results(folder) for folder in {path.parent for path in files}}
     named = {(path.parent, path.stem) for path in files}
     return {

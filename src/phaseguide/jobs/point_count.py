@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from phaseguide.errors import PhaseguideError
 from phaseguide.estimation.point_count import UNNAMED, PointCountEstimate, adjusted_areas
 from phaseguide.estimation.point_files import load_count, read_answers, save_count
+from phaseguide.estimation.point_grid import propose_grid
 from phaseguide.estimation.point_plan import PointPlan, propose_points
 from phaseguide.folders import user_model_folder
 from phaseguide.micrographs.records import sha256_of_array
@@ -120,8 +123,50 @@ def open_count(
     PointCountError, PhaseguideError
         As `propose_points` and `save_count`.
     """
+    return _go_on_or_plan(
+        name,
+        sha256_of_array(labels)[:12],
+        scheme,
+        labels.shape,
+        lambda seed: propose_points(labels, scheme, count, seed, map_note=map_note),
+    )
+
+
+def open_grid_count(
+    name: str, area: NDArray[np.uint8], pixels: NDArray[Any], scheme: PhaseScheme, count: int
+) -> RunningCount:
+    """Go on with an unfinished count on the very same image without a map, or plan a new one on a grid.
+
+    Parameters
+    ----------
+    name : str
+        Name of the image, for the file.
+    area : ndarray of uint8, shape (H, W)
+        255 where nothing is to be counted, else 0.
+    pixels : ndarray, shape (H, W) or (H, W, 3)
+        The image, by which its count is known again.
+    scheme : PhaseScheme
+    count : int
+        About so many points.
+
+    Raises
+    ------
+    PointCountError, PhaseguideError
+        As `propose_grid` and `save_count`.
+    """
+    checksum = f"grid-{sha256_of_array(area)[:6]}{sha256_of_array(pixels)[:6]}"
+    shape = (int(area.shape[0]), int(area.shape[1]))
+    return _go_on_or_plan(name, checksum, scheme, shape, lambda seed: propose_grid(area, scheme, count, seed))
+
+
+def _go_on_or_plan(
+    name: str,
+    checksum: str,
+    scheme: PhaseScheme,
+    shape: tuple[int, ...],
+    propose: Callable[[int], PointPlan],
+) -> RunningCount:
     stem = re.sub(r"[^\w.\-]+", "_", name).strip("._")[:80] or "image"
-    checksum = sha256_of_array(labels)[:12]
     number = 0
     while True:
         number += 1
@@ -132,10 +177,10 @@ def open_count(
             plan, answers = load_count(path)
         except PhaseguideError:  # a damaged file stays as it is
             continue
-        if (answers == UNNAMED).any() and plan.scheme == scheme and plan.shape == labels.shape:
+        if (answers == UNNAMED).any() and plan.scheme == scheme and plan.shape == shape:
             return RunningCount(plan, answers, path)
     # Points of each new count on a map differ, and the plan keeps its seed.
-    plan = propose_points(labels, scheme, count, seed=number - 1, map_note=map_note)
+    plan = propose(number - 1)
     running = RunningCount(plan, np.full(len(plan), UNNAMED, dtype=np.int64), path)
     running.save()
     return running

@@ -225,6 +225,7 @@ def _save(
     about = (model, path, micrograph.data, micrograph.pixel_size_um)
     extras: dict[str, Any] = {
         "image_sha256": micrograph.sha256,
+        "scale_source": micrograph.scale_source,
         "overlay": options.overlay,
         "source": options.source,
         "settings": settings,

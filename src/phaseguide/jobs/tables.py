@@ -112,7 +112,7 @@ def area_rows(scheme: PhaseScheme, estimate: PointCountEstimate) -> list[dict[st
         {
             "phase": phase.name,
             "label": phase.label,
-            "in_map": float(estimate.map_shares[k]),
+            "in_map": float(estimate.map_shares[k]) if estimate.has_map else None,
             "area": float(estimate.shares[k]),
             "standard_error": float(estimate.standard_error[k]),
             "low": float(estimate.low[k]),
@@ -126,12 +126,12 @@ def area_rows(scheme: PhaseScheme, estimate: PointCountEstimate) -> list[dict[st
 
 
 def result_table(scheme: PhaseScheme, estimate: PointCountEstimate) -> Table:
-    """Area with standard error and interval; with unclear points also what they could change."""
+    """Area with standard error and interval; in the map, if there was one; what unclear points could change, if any."""
     unclear = bool(estimate.unclear.any())
     rows = []
     for one in area_rows(scheme, estimate):
         row = [
-            f"{one['in_map'] * 100:.2f}",
+            *([f"{one['in_map'] * 100:.2f}"] if estimate.has_map else []),
             f"{one['area'] * 100:.1f} ± {one['standard_error'] * 100:.1f}",
             f"{one['low'] * 100:.1f}–{one['high'] * 100:.1f}",
             str(one["points"]),
@@ -139,7 +139,13 @@ def result_table(scheme: PhaseScheme, estimate: PointCountEstimate) -> Table:
         if unclear:
             row.append(f"{one['if_no_unclear_point'] * 100:.1f}–{one['if_every_unclear_point'] * 100:.1f}")
         rows.append(row)
-    headings = ("Phase", "In map\n%", "Area %\n± SE", "95 %\ninterval", "Points")
+    headings = (
+        "Phase",
+        *(("In map\n%",) if estimate.has_map else ()),
+        "Area %\n± SE",
+        "95 %\ninterval",
+        "Points",
+    )
     return (*headings, "Unclear:\nnone–all") if unclear else headings, rows
 
 
@@ -153,8 +159,9 @@ COPIED = {
 
 def clipboard_text(scheme: PhaseScheme, estimate: PointCountEstimate) -> str:
     """Tab-separated table with every number, and the notes below it."""
-    lines = ["\t".join(("Phase", *COPIED.values(), "Points"))]
+    columns = {key: title for key, title in COPIED.items() if key != "in_map" or estimate.has_map}
+    lines = ["\t".join(("Phase", *columns.values(), "Points"))]
     for row in area_rows(scheme, estimate):
-        numbers = [f"{row[column] * 100:.2f}" for column in COPIED]
+        numbers = [f"{row[column] * 100:.2f}" for column in columns]
         lines.append("\t".join([row["phase"], *numbers, str(row["points"])]))
     return "\n".join([*lines, *estimate.notes]) + "\n"

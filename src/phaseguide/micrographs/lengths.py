@@ -1,7 +1,8 @@
-"""Lengths as instruments, ImageJ and people write them, in micrometres."""
+"""Lengths as instruments, ImageJ and people write them, in micrometres; and round ones for scale bars."""
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 
@@ -51,3 +52,16 @@ def length_um(text: str) -> float | None:
         return parse_number(match[1]) * unit
     except ValueError:
         return None
+
+
+def scale_length(most_um: float) -> float:
+    """Return the longest of 1, 2, 5, 10 ... micrometres, or such a part of one, that is not longer than this."""
+    tens = 10.0 ** math.floor(math.log10(most_um) + 1e-9)
+    return max(step for step in (tens, 2 * tens, 5 * tens) if step <= most_um * (1 + 1e-8))
+
+
+def length_text(length_um: float) -> str:
+    """Return ``20 µm``, or nm or mm where they are the shorter."""
+    if length_um >= 1000:
+        return f"{length_um / 1000:.4g} mm"
+    return f"{length_um:.4g} µm" if length_um >= 1 else f"{1000 * length_um:.4g} nm"

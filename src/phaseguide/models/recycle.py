@@ -52,6 +52,11 @@ def recycle_model(name: str) -> RecycledModel:
     return RecycledModel(name, target, now.replace(microsecond=0), _card(target))
 
 
+def has_recycled() -> bool:
+    """Whether any deleted model can be restored."""
+    return any(not path.parent.is_symlink() for path in recycle_folder().glob(f"*/[!.]*{SUFFIX}"))
+
+
 def list_recycled() -> list[RecycledModel]:
     """Deleted models, the latest first."""
     found = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from phaseguide.errors import ProjectError
@@ -37,7 +38,10 @@ def refer(folder: Path, path: str | Path, detector: str, known: ProjectFile) -> 
 
 
 def read_checked(folder: Path, entry: FieldEntry) -> Micrograph:
-    """Read the first image of a field; `ProjectError` if the file is gone, or is not what it was when it was added."""
+    """Read the first image of a field; `ProjectError` if the file is gone, or is not what it was when it was added.
+
+    A size of a pixel that the user told takes the place of that of the file.
+    """
     reference = entry.images[0]
     path = Path(reference.path) if reference.is_elsewhere else own_file(folder, reference.path)
     if not path.is_file():
@@ -50,7 +54,10 @@ def read_checked(folder: Path, entry: FieldEntry) -> Micrograph:
             f"{path}: is not the image that field {entry.id!r} was made of (its checksum differs). Put the old "
             "image back, or add this one as a new field. Edits and results of the old one are safe."
         )
-    return read_micrograph(path)
+    micrograph = read_micrograph(path)
+    if not entry.scale_source:
+        return micrograph
+    return replace(micrograph, pixel_size_um=entry.pixel_size_um, scale_source=entry.scale_source)
 
 
 def relinked(folder: Path, entry: FieldEntry, path: str | Path) -> FieldEntry:

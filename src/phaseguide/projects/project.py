@@ -147,6 +147,18 @@ class Project:
         """Read the first image of a field; `ProjectError` if it is gone or was replaced."""
         return images.read_checked(self.folder, self.field(field_id))
 
+    def set_pixel_size(self, field_id: str, size_um: float, source: str) -> FieldEntry:
+        """Keep the size of a pixel that the user told of a field, and where it comes from ("typed").
+
+        The maps that are there keep theirs until they are written again.
+        """
+        with self.changing() as change:
+            told = {"pixel_size_um": size_um, "scale_source": source}
+            entry = change.field(field_id).model_copy(update=told)
+            change.put(entry)
+            change.log("pixel size set", field=field_id, **told)
+        return entry
+
     def relink(self, field_id: str, path: str | Path) -> FieldEntry:
         """Say where an image of a field was moved to; `ProjectError` if the file is another one."""
         with self.changing() as change:

@@ -95,7 +95,8 @@ class FieldEntry(_Entry):
     """A field of view: one image, or several of it by different detectors; the first one is segmented.
 
     ``shape`` is (H, W) in px of every image and label map; ``edits`` and ``truth`` (labels corrected elsewhere) are
-    files relative to the project's folder; ``reason`` says why it was rejected.
+    files relative to the project's folder; ``reason`` says why it was rejected. ``scale_source`` says where a size of a
+    pixel comes from that the user told; empty for that of the file.
     """
 
     id: FieldId
@@ -106,6 +107,7 @@ class FieldEntry(_Entry):
     state: State = "unreviewed"
     reason: Text = ""
     pixel_size_um: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    scale_source: Text = ""
     edits: Text | None = None
     truth: Text | None = None
     ratio: AskedRatio | None = None

@@ -23,6 +23,7 @@ from phaseguide.phases import EXCLUDED, PhaseScheme
 from phaseguide.ratios import Ratio
 from phaseguide.segmentation.constraints.prompts import prompt_rows
 from phaseguide.segmentation.constraints.region_files import region_rows
+from phaseguide.segmentation.figure import legend_entries, with_legend
 from phaseguide.segmentation.request import Request, Segmentation
 from phaseguide.segmentation.review.sensitivity import boundary_sensitivity
 
@@ -66,6 +67,7 @@ def save_segmentation(
     pixel_size_um: float | None,
     *,
     image_sha256: str | None = None,
+    scale_source: str | None = None,
     overlay: bool = False,
     source: str | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -91,6 +93,8 @@ def save_segmentation(
         Kept in the label map.
     image_sha256 : str, optional
         Checksum of that file when the image was read; None takes it now.
+    scale_source : str, optional
+        Where the size of a pixel comes from ("Zeiss metadata", "typed", "two clicks on the bar").
     overlay : bool
     source : str, optional
         Where the ratio comes from, in the user's words ("EBSD of this field").
@@ -114,12 +118,13 @@ def save_segmentation(
         image,
         pixel_size_um,
         image_sha256=image_sha256,
+        scale_source=scale_source,
         source=source,
         settings=settings,
     )
     parts = {files.labels: label_map_bytes(files.labels, segmentation.labels, pixel_size_um)}
     if files.overlay is not None:
-        parts[files.overlay] = png_bytes(overlay_image(image, segmentation.labels, segmentation.scheme))
+        parts[files.overlay] = png_bytes(report_picture(image, segmentation, stem, pixel_size_um))
     write_result(files.record, {"labels": files.labels.name, **record}, parts, replace=replace)
     return files
 
@@ -132,6 +137,7 @@ def make_record(
     pixel_size_um: float | None,
     *,
     image_sha256: str | None = None,
+    scale_source: str | None = None,
     source: str | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -139,7 +145,7 @@ def make_record(
 
     Parameters
     ----------
-    segmentation, model, image_path, image, pixel_size_um, image_sha256, source, settings
+    segmentation, model, image_path, image, pixel_size_um, image_sha256, scale_source, source, settings
         See `save_segmentation`.
     """
     if source is None:
@@ -152,6 +158,7 @@ def make_record(
             "height": image.shape[0],
             "width": image.shape[1],
             "pixel_size_um": pixel_size_um,
+            "scale_source": None if pixel_size_um is None else scale_source,
         },
         "model": {
             "name": model.card.name,
@@ -317,6 +324,34 @@ def overlay_image(
     weight = opacity[labels][..., None]
     mixed: NDArray[np.uint8] = (picture * (1 - weight) + colours[labels] * weight).round().astype(np.uint8)
     return mixed
+
+
+def report_picture(
+    image: NDArray[Any], segmentation: Segmentation, title: str, pixel_size_um: float | None
+) -> NDArray[np.uint8]:
+    """Paint the phases over an image, and put title, scale bar and a legend with area % below.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W) or (H, W, 3)
+    segmentation : Segmentation
+        Of that image. What a user's ratio had a part in is told below the legend.
+    title : str
+        The image's name.
+    pixel_size_um : float or None
+        None leaves the scale bar out.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H + legend, W or more, 3)
+    """
+    return with_legend(
+        overlay_image(image, segmentation.labels, segmentation.scheme),
+        title,
+        legend_entries(segmentation),
+        constraint_note(segmentation),
+        pixel_size_um,
+    )
 
 
 def png_bytes(picture: NDArray[np.uint8]) -> bytes:

@@ -77,6 +77,7 @@ def save_stack(
     pixel_size_um: float | None,
     *,
     image_sha256: str | None = None,
+    scale_source: str | None = None,
     overlay: bool = False,
     source: str | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -99,6 +100,7 @@ def save_stack(
         image,
         pixel_size_um,
         image_sha256=image_sha256,
+        scale_source=scale_source,
         source=source,
         settings=settings,
     )

@@ -14,10 +14,11 @@ from phaseguide.datasets.synthetic.composition import pixel_counts
 from phaseguide.datasets.synthetic.drawing import draw_field
 from phaseguide.datasets.synthetic.fields import gaussian_field, smooth
 from phaseguide.datasets.synthetic.recipes import RECIPES, synthetic_labels
-from phaseguide.datasets.synthetic.scale_bar import scale_length, scale_text
+from phaseguide.datasets.synthetic.scale_bar import scale_text
 from phaseguide.datasets.synthetic.settings import SyntheticSettings
 from phaseguide.errors import DatasetError
 from phaseguide.micrographs.info_bar import detect_info_bar
+from phaseguide.micrographs.lengths import scale_length
 
 SMALL: dict[str, Any] = {"height": 96, "width": 200, "length_px": 16.0}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def look(widget: SegmentWidget, qtbot: Any) -> Callable[[], list[Any]]:
     def press() -> list[Any]:
         box = widget.tools.inside
         widget.tools.inside_fold.expand()
-        with qtbot.waitSignal(box.runner.ended, timeout=WAIT):
+        with qtbot.waitSignal(box.ended, timeout=WAIT):
             qtbot.mouseClick(box.button, Qt.MouseButton.LeftButton)
         return find_inside(widget.viewer, widget.image)
 
@@ -50,6 +51,10 @@ def fakes() -> list[InsideView]:
     base = [fake(name, "base", i) for i, name in enumerate(("block 1", "block 2", "encoder output"))]
     names = ("block 1", "block 2", "encoder output", "after guidance, no ratio")
     return base + [fake(name, "adapted", 10 + i) for i, name in enumerate(names)]
+
+
+def shown_of(viewer: Any, image: Any, index: tuple[int, ...]) -> list[Any]:
+    return [one for one in show_inside(viewer, image, index, fakes(), "ImageNet") if one is not None]
 
 
 def test_stages_lie_on_the_micrograph(viewer: Any, widget: SegmentWidget, look: Any, qtbot: Any) -> None:
@@ -89,10 +94,17 @@ def test_the_next_look_replaces_only_its_own(viewer: Any, widget: SegmentWidget,
     mine = viewer.add_image(micrograph(), name="steel inside: stage 1", visible=False)
     viewer.layers.selection.active = image
     first = look()
+    first[0].visible = True
+    image.data = micrograph(seed=5)
+    before = [layer.data for layer in first]
     second = look()
-    assert len(first) == len(second) == 6
-    assert not any(layer in viewer.layers for layer in first) and mine in viewer.layers
-    assert len(viewer.layers) == 2 + 6
+    assert first == second, "layers of the same blocks are written anew"
+    assert not any(np.array_equal(old, layer.data) for old, layer in zip(before, second, strict=True))
+    assert first[0].visible and mine in viewer.layers and len(viewer.layers) == 2 + 6
+    image.data = micrograph((128, 96), seed=5)
+    third = look()
+    assert len(third) == 6 and not any(layer in viewer.layers for layer in first)
+    assert mine in viewer.layers and len(viewer.layers) == 2 + 6
 
 
 def test_stop_and_errors_change_no_layer(
@@ -102,7 +114,7 @@ def test_stop_and_errors_change_no_layer(
     qtbot.mouseClick(box.button, Qt.MouseButton.LeftButton)
     assert "no image layer" in box.answer.text()
     image = viewer.add_image(micrograph(), name="steel")
-    with qtbot.waitSignal(box.runner.ended, timeout=WAIT):
+    with qtbot.waitSignal(box.ended, timeout=WAIT):
         box.look()
         assert not box.button.isEnabled()
         qtbot.mouseClick(box.stop_button, Qt.MouseButton.LeftButton)
@@ -120,7 +132,7 @@ def test_the_menu_entry_looks_in_one_click(
     from napari._app_model import get_app_model
 
     viewer.add_image(micrograph(), name="steel")
-    with qtbot.waitSignal(widget.tools.inside.runner.ended, timeout=WAIT):
+    with qtbot.waitSignal(widget.tools.inside.ended, timeout=WAIT):
         get_app_model().commands.execute_command("napari-phaseguide.look_inside").result()
     assert widget.tools.inside_fold.isExpanded()
     assert len(find_inside(viewer, widget.image)) == 6
@@ -129,7 +141,7 @@ def test_the_menu_entry_looks_in_one_click(
 def test_blocks_of_one_grid_are_one_layer_with_a_slider(viewer: Any, widget: SegmentWidget) -> None:
     stack = viewer.add_image(np.stack([micrograph((160, 160), seed=i) for i in range(3)]), name="steel")
     stack.scale = (2, 0.5, 0.5)
-    base, adapted = show_inside(viewer, stack, (1,), fakes(), "ImageNet")
+    base, adapted = shown_of(viewer, stack, (1,))
     assert (base.name, adapted.name) == ("steel inside: base", "steel inside: adapted")
     assert adapted.data.shape == (4, 1, 6, 8, 3) and adapted.visible and not base.visible
     # Row 32 + 7.5 of plane 1 is the middle of the first token.
@@ -150,7 +162,7 @@ def _described(widget: SegmentWidget) -> str:
 
 def test_the_base_goes_beside_the_image_and_back(viewer: Any, widget: SegmentWidget) -> None:
     image = viewer.add_image(micrograph((160, 160)), name="steel", scale=(0.5, 0.5))
-    base, _ = show_inside(viewer, image, (), fakes(), "ImageNet")
+    base, _ = shown_of(viewer, image, ())
     before = base.data_to_world((0, 0, 0))
     widget.tools.inside.beside.setChecked(True)
     after = base.data_to_world((0, 0, 0))
@@ -174,3 +186,44 @@ def test_the_middle_of_what_is_on_show(viewer: Any) -> None:
     image = viewer.add_image(micrograph(), scale=(0.5, 0.5), translate=(10, 20))
     viewer.scene.camera.center = (0, 10 + 0.5 * 30, 20 + 0.5 * 70)
     assert middle_on_show(viewer, image) == pytest.approx((30, 70))
+
+
+def test_all_layers_go_with_one_click_and_napari_collects_garbage_once(
+    napari_window: None,
+    viewer: Any,
+    widget: SegmentWidget,
+    look: Any,
+    qtbot: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It does so for every layer that goes alone, which took a second each."""
+    import gc
+
+    from napari._vispy import canvas
+
+    image = viewer.add_image(micrograph(), name="steel")
+    box = widget.tools.inside
+    assert not box.remove_button.isEnabled()
+    assert len(look()) == 6 and box.remove_button.isEnabled()
+    collected = []
+    monkeypatch.setattr(canvas, "gc", SimpleNamespace(collect=lambda: collected.append(gc.collect())))
+    with qtbot.waitSignal(box.ended, timeout=WAIT):
+        qtbot.mouseClick(box.remove_button, Qt.MouseButton.LeftButton)
+        assert not box.button.isEnabled()
+    assert list(viewer.layers) == [image] and len(collected) == 1
+    assert not box.remove_button.isEnabled() and not box.answer.isVisibleTo(box)
+    look()
+    collected.clear()
+    look()
+    assert not collected, "the next look of the same blocks removes no layer"
+
+
+def test_an_image_that_goes_while_layers_are_added_ends_it(
+    viewer: Any, widget: SegmentWidget, qtbot: Any
+) -> None:
+    image = viewer.add_image(micrograph(), name="steel")
+    box = widget.tools.inside
+    viewer.layers.events.inserted.connect(lambda _: image in viewer.layers and viewer.layers.remove(image))
+    with qtbot.waitSignal(box.ended, timeout=WAIT):
+        box.look()
+    assert len(viewer.layers) == 1 and not box.busy and box.button.isEnabled()

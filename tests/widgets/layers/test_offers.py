@@ -117,3 +117,16 @@ def test_the_session_of_the_plane_on_show(widget: Any, viewer: Any, segment: Any
     viewer.dims.set_point(0, 0)
     widget.panel.advanced.controls["invert"].setChecked(True)
     assert widget.current_session() is None, "made with other options"
+
+
+def test_a_count_of_this_field_brings_its_source(done: Any, qtbot: Any) -> None:
+    """Its own interval stays that of each value; Cancel takes the source back too."""
+    assert done.state.inputs.source == "visual"
+    done.panel.scope_box.setCurrentIndex(1)
+    done.take_offer(
+        RatioOffer(SHARES, (0.3, 0.05, 0.2), "point count of 'steel' (100 points)", source="field")
+    )
+    assert (done.state.inputs.source, done.state.inputs.scope) == ("field", "field")
+    assert done.panel.source_box.currentData().key == "field"
+    assert done.state.uncertainty == (0.3, 0.05, 0.2)
+    assert done.state.inputs.title == "point count of 'steel' (100 points)"

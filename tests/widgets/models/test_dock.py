@@ -16,7 +16,7 @@ from phaseguide.models.recycle import list_recycled
 from phaseguide.models.sharing import with_card
 from phaseguide.models.zoo import add_model, list_models
 from widget_helpers import micrograph
-from workbench_helpers import close_workbench, open_part
+from workbench_helpers import NAME, PLUGIN, close_workbench, open_part
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def choose(widget: Any, name: str) -> None:
 
 @pytest.fixture
 def press(models: Any, qtbot: Any) -> Callable[..., None]:
-    """Click a button, answer the dialogs that it opens one after the other, and wait for the end."""
-    from qtpy.QtCore import Qt, QTimer
+    """Choose a command of the menu, answer the dialogs that it opens one after the other, and wait for the end."""
+    from qtpy.QtCore import QTimer
     from qtpy.QtWidgets import QApplication
 
     def click(key: str, *answers: Callable[[Any], None]) -> None:
@@ -71,7 +71,7 @@ def press(models: Any, qtbot: Any) -> Callable[..., None]:
         timer = QTimer()
         timer.timeout.connect(look)
         timer.start(50)
-        qtbot.mouseClick(models.buttons[key], Qt.MouseButton.LeftButton)
+        models.commands[key].trigger()
         timer.stop()
         assert not waiting, "a question was not asked"
         qtbot.waitUntil(lambda: not models._busy, timeout=60_000)
@@ -127,7 +127,7 @@ def test_the_list_tells_name_score_parent_version_and_phases(models: Any) -> Non
     assert "On held-out blocks: Dice 91.30 %" in models.details.text()
     assert "Fine-tuned from uhcs" in models.details.text()
     choose(models, "uhcs")
-    assert not models.buttons["delete"].isEnabled() and models.buttons["export"].isEnabled()
+    assert not models.commands["delete"].isEnabled() and models.commands["export"].isEnabled()
 
 
 def test_save_as_export_import(
@@ -151,17 +151,19 @@ def test_save_as_export_import(
     file(tmp_path / "bad.safetensors")
     press("import_")
     assert "not a model file" in models.status.text() and "bad" not in names()
-    assert all(models.buttons[k].isEnabled() for k in ("import_", "restore", "delete"))
+    assert all(models.commands[k].isEnabled() for k in ("import_", "delete"))
+    assert not models.commands["restore"].isEnabled(), "nothing was deleted"
+    assert "No model was deleted" in models.commands["restore"].toolTip()
 
 
 def test_delete_asks_and_restore_brings_back(models: Any, press: Any, qtbot: Any) -> None:
     content = (user_model_folder() / "bainite.safetensors").read_bytes()
-    press("restore")
-    assert "No model was deleted" in models.status.text()
+    assert not models.commands["restore"].isEnabled()
     press("delete", button(qtbot, "No"))
     assert names() == {"bainite"} and not list_recycled()
     press("delete", button(qtbot, "Yes"))
     assert names() == set() and "Restore" in models.status.text()
+    assert models.commands["restore"].isEnabled()
     press("restore", button(qtbot, "Cancel"))
     assert names() == set()
     press("restore", button(qtbot, "Ok"))
@@ -225,11 +227,35 @@ def test_share_for_bioimage_io_with_the_image_in_the_viewer(
         assert "field 7" in archive.read("README.md").decode()
 
 
-def test_use_reaches_the_segment_widget(models: Any, viewer: Any, press: Any) -> None:
-    _, segment = open_part(viewer, "Segment")
-    press("use")
+def rested(segment: Any, qtbot: Any) -> None:
+    """Wait until it has imported what it needs: the next test would meet it on its way."""
+    qtbot.waitUntil(lambda: "looking" not in segment.panel.device_line.text(), timeout=60_000)
+
+
+def test_use_reaches_the_segment_widget(models: Any, viewer: Any, qtbot: Any) -> None:
+    from qtpy.QtCore import Qt
+
+    _, workbench = viewer.window.add_plugin_dock_widget(PLUGIN, NAME)
+    segment = workbench.segment
+    rested(segment, qtbot)
+    qtbot.mouseClick(models.use_button, Qt.MouseButton.LeftButton)
+    assert workbench.state.step == "segment", "Use opens the step that uses it"
     assert segment.panel.model_box.path == models.list.row.path
     assert "in use" in models.status.text()
+    other = next(one for one in models.list.items() if one.text(0) != "bainite")
+    models.list.setCurrentItem(other)
+    models.list.itemDoubleClicked.emit(other, 0)
+    assert segment.panel.model_box.path == models.list.row.path != user_model_folder() / "bainite.safetensors"
+
+
+def test_one_menu_at_the_list_and_behind_more(models: Any, qtbot: Any) -> None:
+    assert models.more_button.menu() is models.menu
+    titles = [action.text() for action in models.menu.actions() if not action.isSeparator()]
+    assert titles[0] == "Use" and "Delete…" in titles and len(titles) == 8
+    place = models.list.visualItemRect(item(models, "bainite")).center()
+    models.list.customContextMenuRequested.emit(place)
+    qtbot.waitUntil(models.menu.isVisible)
+    models.menu.hide()
 
 
 def test_versions_of_the_open_project_are_deleted_and_restored_there(
@@ -280,11 +306,9 @@ def test_deleting_what_the_open_project_uses_says_so(
 def test_the_widget_closes_while_it_works(
     models: Any, viewer: Any, file: Any, tmp_path: Path, qtbot: Any
 ) -> None:
-    from qtpy.QtCore import Qt
-
     out = tmp_path / "out.safetensors"
     file(out)
-    qtbot.mouseClick(models.buttons["export"], Qt.MouseButton.LeftButton)
+    models.commands["export"].trigger()
     close_workbench(viewer)
     qtbot.waitUntil(lambda: out.exists() and out.stat().st_size > 0, timeout=30_000)
     qtbot.wait(200)

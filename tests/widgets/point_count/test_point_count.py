@@ -19,6 +19,7 @@ from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.hub import hub_of
 from phaseguide.widgets.point_count.marker import NAME
+from tiny_models import NAMES
 from widget_helpers import SHAPE, activate, micrograph, type_into
 from workbench_helpers import close_workbench, open_part
 
@@ -215,8 +216,7 @@ def test_plane_of_a_stack(viewer: Any, qtbot: Any) -> None:
     assert viewer.dims.current_step[0] == 1
     widget.pause()
     viewer.dims.set_point(0, 2)
-    qtbot.waitUntil(lambda: "empty" in widget.panel.map_line.text())
-    assert not widget.panel.start_button.isEnabled()
+    qtbot.waitUntil(lambda: "has no map" in widget.panel.map_line.text())
 
 
 def test_back_unclear_and_pause(shown: None, widget: Any, viewer: Any, qtbot: Any) -> None:
@@ -415,6 +415,56 @@ def test_without_a_map(viewer: Any, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: widget.panel.expected.cells[1][0] == "100.00")
 
 
+def test_no_segmentation_is_needed(widget_on_bare: Any, viewer: Any, qtbot: Any) -> None:
+    """Points on a grid over all that is metal; the count is known again by the image, and is a source."""
+    widget = widget_on_bare
+    assert "has no map" in widget.panel.map_line.text() and not widget.panel.expected.cells
+    assert "10 %" in widget.panel.assumption.text() and seen(widget.panel.assumption)
+    widget.panel.count_box.setValue(60)
+    click(qtbot, widget.panel.start_button)
+    count = widget.count
+    assert count is not None and abs(len(count.plan) - 60) <= 15
+    assert (count.plan.rows < SHAPE[0] - 6).all(), "the excluded rows are left out"
+    spacing = np.diff(np.unique(count.plan.rows))
+    assert spacing.max() - spacing.min() <= 1
+    widget.answer(1)
+    widget.pause()
+    widget.discard()
+    click(qtbot, widget.panel.start_button)
+    while widget.counting:
+        click(qtbot, widget.panel.counting.buttons[under_cross(widget, phase_map()) - 1])
+    assert widget.panel.result.headings[1].startswith("Area"), "there is no column of a map"
+    true = np.bincount(phase_map()[:-6].ravel(), minlength=4)[1:4] / phase_map()[:-6].size
+    assert (abs(widget.estimate.shares - true) <= 3 * widget.estimate.standard_error).all()
+    assert widget.panel.result.cells[1][0] == f"{widget.estimate.shares[1] * 100:.1f} ± " + (
+        f"{widget.estimate.standard_error[1] * 100:.1f}"
+    )
+
+
+@pytest.fixture
+def widget_on_bare(viewer: Any, qtbot: Any, tmp_path: Path) -> Any:
+    _, widget = open_part(viewer, "Point count")
+    image = viewer.add_image(micrograph(), name="bare")
+    edits = roles.ensure_edits_layer(viewer, image, SCHEME)
+    edits.data[-6:] = 255
+    qtbot.waitUntil(widget.panel.start_button.isEnabled)
+    return widget
+
+
+def test_the_phases_of_the_chosen_model_are_named_on_a_bare_image(
+    viewer: Any, model_file: Path, qtbot: Any
+) -> None:
+    _, widget = open_part(viewer, "Point count")
+    viewer.add_image(micrograph(), name="bare")
+    hub_of(viewer).model = model_file
+    qtbot.waitUntil(widget.panel.start_button.isEnabled)
+    widget.start()
+    assert [button.text().split("  ")[-1].strip() for button in widget.panel.counting.buttons[:-1]] == list(
+        NAMES
+    )
+    widget.pause()
+
+
 def test_a_constrained_map_is_called_that(viewer: Any, qtbot: Any) -> None:
     own = {"ferrite": 0.7, "pearlite": 0.25, "carbide": 0.05}
     image = viewer.add_image(micrograph(), name="steel")
@@ -454,7 +504,7 @@ def test_areas_become_expected_values(widget: Any, viewer: Any, model_file: Path
     assert signal.args == [offered]
     assert offered.shares == pytest.approx(widget.estimate.shares)
     assert offered.uncertainty == widget.estimate.uncertainty and len(offered.uncertainty) == 3
-    assert offered.title == "point count of 'steel' (20 points)"
+    assert offered.title == "point count of 'steel' (20 points)" and offered.source == "field"
     assert "expected values" in widget.panel.status.text()
     offers.disconnect(segment.take)
 

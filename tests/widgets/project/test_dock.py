@@ -90,12 +90,63 @@ def test_open_shows_the_first_field_with_its_scale(at_work: Any, viewer: Any) ->
 def test_create_and_add_files(dock: Any, tmp_path: Path, qtbot: Any) -> None:
     dock.create_project(tmp_path / "new", SCHEME, "My steel")
     assert dock.panel.title.text() == "My steel"
-    dock.opened.add_files(write_images(tmp_path / "images", 2))
+    dock.add_images(write_images(tmp_path / "images", 2))
     qtbot.waitUntil(lambda: dock.opened.current == "steel0", timeout=20_000)
     settled(dock, qtbot)
     assert [entry.id for entry in Project.open(tmp_path / "new").fields] == ["steel0", "steel1"]
-    dock.opened.add_files([tmp_path / "images" / "steel0.tif"])
+    assert dock.panel.status.text() == "Added 2 micrographs."
+    dock.add_images([tmp_path / "images" / "steel0.tif"])
     qtbot.waitUntil(lambda: "in the project already" in dock.panel.status.text())
+
+
+def test_a_folder_is_dropped_on_the_list(dock: Any, tmp_path: Path, qtbot: Any) -> None:
+    """As a file manager drops it: micrographs become fields, and what is none is told."""
+    from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+    from qtpy.QtGui import QDragEnterEvent, QDropEvent
+
+    dock.create_project(tmp_path / "new", SCHEME)
+    write_images(tmp_path / "scans" / "heat 7", 2)
+    (tmp_path / "scans" / "notes.txt").write_text("etched")
+    dropped = QMimeData()
+    dropped.setUrls([QUrl.fromLocalFile(str(tmp_path / "scans"))])
+    left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    enter = QDragEnterEvent(QPointF(5, 5).toPoint(), Qt.DropAction.CopyAction, dropped, left, none)
+    dock.panel.list.dragEnterEvent(enter)
+    assert enter.isAccepted()
+    dock.panel.list.dropEvent(QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, dropped, left, none))
+    told = "Added 2 micrographs. Left out: 1 other file (.txt)."
+    qtbot.waitUntil(lambda: dock.panel.status.text() == told, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.opened.current == "steel0", timeout=20_000)
+    settled(dock, qtbot)
+    assert len(texts(dock)) == 2
+    words = QMimeData()
+    words.setText("no file")
+    enter = QDragEnterEvent(QPointF(5, 5).toPoint(), Qt.DropAction.CopyAction, words, left, none)
+    enter.ignore()
+    dock.panel.list.dragEnterEvent(enter)
+    assert not enter.isAccepted()
+
+
+def test_the_size_of_a_pixel_that_was_told_stays_with_the_field(
+    at_work: Any, viewer: Any, folder: Path, qtbot: Any
+) -> None:
+    from phaseguide.widgets.layers import roles
+    from phaseguide.widgets.layers.pixel_size import set_pixel_size
+
+    image = viewer.layers["steel0"]
+    assert roles.pixel_size_um(image) == pytest.approx(0.05)
+    set_pixel_size(viewer, image, 0.08, "two clicks on the bar")
+    settled(at_work, qtbot)
+    qtbot.waitUntil(lambda: Project.open(folder).field("steel0").pixel_size_um == 0.08, timeout=20_000)
+    read = Project.open(folder).read_image("steel0")
+    assert (read.pixel_size_um, read.scale_source) == (0.08, "two clicks on the bar")
+    at_work.close_project()
+    at_work.open(folder)
+    settled(at_work, qtbot)
+    image = viewer.layers["steel0"]
+    assert roles.pixel_size_um(image) == pytest.approx(0.08)
+    assert roles.scale_source(image) == "two clicks on the bar"
+    assert roles.pixel_size_um(viewer.layers["steel0 edits"]) == pytest.approx(0.08)
 
 
 def test_strokes_are_saved_by_themselves(at_work: Any, viewer: Any, folder: Path, qtbot: Any) -> None:

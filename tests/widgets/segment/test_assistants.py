@@ -11,6 +11,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
+from phaseguide.segmentation.review.flipped_drawing import DARK, LIGHT
 from phaseguide.widgets.segment.dock import SegmentWidget
 from tiny_models import NAMES
 from widget_helpers import SHAPE, impose_exactly, micrograph, numbers, stroke
@@ -129,7 +130,7 @@ def test_a_region_gets_its_own_ratio(segmented: Any, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: "outside the image" in widget.panel.status.text(), timeout=WAIT)
 
 
-def test_islands_that_flip_become_a_layer_of_their_own(segmented: Any, qtbot: Any) -> None:
+def test_islands_that_change_phase_become_a_layer_of_their_own(segmented: Any, qtbot: Any) -> None:
     viewer, widget = segmented
     impose_exactly(widget)
     widget.panel.table.boxes[0].setValue(60.0)
@@ -137,10 +138,10 @@ def test_islands_that_flip_become_a_layer_of_their_own(segmented: Any, qtbot: An
     tools = widget.tools
     tools.flipped_fold.expand()
     tools.flipped.refresh()
-    tools.flipped.before.setCurrentText("Without guidance")
-    tools.flipped.after.setCurrentText("Expected values")
+    chosen = (tools.flipped.before.currentText(), tools.flipped.after.currentText())
+    assert chosen == ("Without guidance", "Expected values"), "what it starts with"
     qtbot.mouseClick(tools.flipped.button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: any("disputed" in layer.name for layer in viewer.layers), timeout=WAIT)
     layer = next(layer for layer in viewer.layers if "disputed" in layer.name)
     assert layer.data.any() and not layer.editable
-    assert set(np.unique(layer.data)) <= set(range(len(NAMES) + 1))
+    assert set(np.unique(layer.data)) <= {*range(len(NAMES) + 1), LIGHT, DARK}

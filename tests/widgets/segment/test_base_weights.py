@@ -206,12 +206,12 @@ def test_the_models_list_tells_and_use_asks(lacking: Any, viewer: Any, adapted: 
     assert "needs SAM ViT-B weights" in item.text(4)
     models.list.setCurrentItem(item)
     assert "needs SAM ViT-B weights" in models.details.text()
-    assert models.buttons["use"].isEnabled() and models.buttons["merge"].isEnabled()
+    assert models.commands["use"].isEnabled() and models.commands["merge"].isEnabled()
     models.use()
     assert not lacking.panel.base_weights.isHidden()
     built_in = next(i for i in models.list.items() if i.text(0) == "uhcs")
     models.list.setCurrentItem(built_in)
-    assert not models.buttons["merge"].isEnabled()
+    assert not models.commands["merge"].isEnabled()
 
 
 def test_merge_in_the_models_dock(

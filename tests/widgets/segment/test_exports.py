@@ -73,7 +73,8 @@ def test_overlay_as_png(done: Any, qtbot: Any, tmp_path: Path, monkeypatch: pyte
     choose(monkeypatch, tmp_path / "overlay.png")
     click_and_wait(done, done.panel.results.png, qtbot)
     with Image.open(tmp_path / "overlay.png") as picture:
-        assert picture.size == (SHAPE[1], SHAPE[0]) and picture.mode == "RGB"
+        assert picture.mode == "RGB" and picture.width >= SHAPE[1]
+        assert picture.height > SHAPE[0] + 30  # name, scale bar and legend below
 
 
 def test_label_map_and_record_hold_what_is_shown(
@@ -121,3 +122,34 @@ def test_without_a_ratio_there_is_no_note(widget: Any, viewer: Any, segment: Any
     rows = widget.exporter.exported().rows()
     assert {row.note for row in rows} == {""}
     assert all(row.expected is None and row.imposed is None for row in rows)
+
+
+def test_a_dialog_opens_beside_the_image_and_then_where_the_user_went(
+    widget: Any, viewer: Any, segment: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from phaseguide.widgets.qt import save_places
+
+    monkeypatch.setattr(save_places, "_chosen", [])
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "report").mkdir()
+    file = tmp_path / "scans" / "steel.tif"
+    file.write_bytes(b"")
+    viewer.add_image(micrograph(), name="steel", metadata={"path": str(file)})
+    segment()
+    offered = []
+    answers = iter(
+        [tmp_path / "scans" / "a.csv", tmp_path / "report" / "a.png", tmp_path / "report" / "b.csv"]
+    )
+
+    def ask(parent: Any, title: str, start: str, kind: str) -> tuple[str, str]:
+        offered.append(Path(start))
+        return str(next(answers)), ""
+
+    monkeypatch.setattr("phaseguide.widgets.segment.exporter.QFileDialog.getSaveFileName", ask)
+    bar = widget.panel.results
+    for number, button in enumerate((bar.csv, bar.png, bar.csv), start=1):
+        click_and_wait(widget, button, qtbot)
+        qtbot.waitUntil(lambda n=number: len(offered) == n)
+    folders = [tmp_path / "scans", tmp_path / "scans", tmp_path / "report"]
+    assert [path.parent for path in offered] == folders
+    assert offered[0].name == "steel_phases.csv"

@@ -1,4 +1,4 @@
-"""The small part of the Segment dock that shows which islands flip."""
+"""The small part of the Segment dock that shows which islands change phase."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from qtpy.QtCore import Qt
 
 from phaseguide.errors import RatioError
 from phaseguide.phases import PhaseScheme
+from phaseguide.segmentation.review.flipped_drawing import DARK, LIGHT
 from phaseguide.widgets.layers.roles import KEY, find_layer
 from phaseguide.widgets.segment.flipped_islands import FlippedIslandsBox
 
@@ -66,10 +67,16 @@ def test_the_layer_and_the_sentence_say_what_flips(host: Host, viewer: Any, pres
     press()
     layer = viewer.layers["steel disputed"]
     assert layer.data.dtype == np.uint8
-    assert np.array_equal(layer.data, np.where(labels(carbide=0, pearlite=10) == 3, 3, 0))
+    island = labels(carbide=0, pearlite=10) == 3
+    inner = np.zeros_like(island)
+    inner[41:49, 41:49] = True
+    assert np.array_equal(layer.data == 3, inner), "filled with the phase that it becomes"
+    assert np.array_equal(layer.data == LIGHT, island & ~inner)
+    assert (layer.data[39, 39:51] == DARK).all() and np.count_nonzero(layer.data == DARK) == 12**2 - 10**2
     assert not layer.editable
     assert np.allclose(layer.scale, (0.5, 0.5)) and layer.units == host.image.units
-    assert np.allclose(layer.colormap.map(3), host_colour(3), atol=0.01)
+    assert np.allclose(layer.colormap.map(3)[:3], host_colour(3)[:3], atol=0.01)
+    assert np.allclose(layer.colormap.map(LIGHT), 1) and np.allclose(layer.colormap.map(DARK), (0, 0, 0, 1))
     assert host.box.answer.text() == (
         "Without guidance → Expected: 1 island (2.1 %) changes, 2.1 % of the area: 2.1 % ferrite → pearlite."
     )
@@ -91,7 +98,7 @@ def test_the_next_press_replaces_it_in_place(host: Host, viewer: Any, press: Any
     press()
     again = find_layer(viewer, host.image, "disputed")
     assert again is first and again.visible and not again.editable
-    assert np.array_equal(again.data, np.where(labels(carbide=20) == 2, 1, 0))
+    assert (again.data[6:24, 6:24] == 1).all() and not (again.data == 3).any()
     assert len(viewer.layers) == 2
     assert again.metadata[KEY]["between"] == ["Without guidance", "Expected"]
 
@@ -156,13 +163,14 @@ def test_an_image_removed_meanwhile_gets_no_layer(host: Host, viewer: Any, press
     assert "removed meanwhile" in host.box.answer.text() and not len(viewer.layers)
 
 
-def test_the_choice_is_kept_when_maps_come_and_go(host: Host) -> None:
+def test_what_the_user_chose_is_kept_and_the_rest_is_by_order(host: Host) -> None:
     box = host.box
     assert (box.before.currentText(), box.after.currentText()) == ("Without guidance", "Expected")
     box.before.setCurrentText("Same again")
+    box.before.activated.emit(box.before.currentIndex())
     host.maps = {"Earlier result": lambda: None, **host.maps}
     box.refresh()
-    assert (box.before.currentText(), box.after.currentText()) == ("Same again", "Expected")
+    assert (box.before.currentText(), box.after.currentText()) == ("Same again", "Without guidance")
     host.maps.clear()
     box.refresh()
     assert not box.button.isEnabled() and box.before.count() == 0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
+
+from phaseguide.micrographs.lengths import scale_length
 
 _INK, _GROUND = 255, 0
 _LONGEST = 0.4
@@ -40,12 +40,6 @@ def information_bar(width: int, rows: int, pixel_size_um: float) -> NDArray[np.u
     if used + draw.textlength("synthetic", font=font) + gap <= width:
         draw.text((width - gap, middle), "synthetic", fill=_INK, font=font, anchor="rm")
     return np.asarray(picture, dtype=np.uint8)
-
-
-def scale_length(most_um: float) -> float:
-    """Return the longest of 1, 2, 5, 10 ... micrometres, or such a part of one, that is not longer than this."""
-    tens = 10.0 ** math.floor(math.log10(most_um) + 1e-9)
-    return max(step for step in (tens, 2 * tens, 5 * tens) if step <= most_um * (1 + 1e-8))
 
 
 def scale_text(length_um: float) -> str:

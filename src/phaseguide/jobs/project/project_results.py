@@ -76,6 +76,7 @@ def write_result(
         micrograph.data,
         micrograph.pixel_size_um,
         image_sha256=micrograph.sha256,
+        scale_source=micrograph.scale_source,
         source=made.source,
         settings=made.settings,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,10 +30,32 @@ def find_inside(viewer: ViewerModel, image: Image) -> list[Image]:
     return [layer for layer in viewer.layers if holds(layer, INSIDE, image)]
 
 
+def remove_inside(viewer: ViewerModel, image: Image) -> Iterator[None]:
+    """Take the layers of a look into an image away: hidden at once, then one by one, as one change of the list.
+
+    napari looks at every object of the process when a layer goes, which takes half a second or more: as one change,
+    it does so once. The window can be drawn between two steps.
+    """
+    inside = find_inside(viewer, image)
+    if not inside:
+        return
+    for layer in inside:
+        layer.visible = False
+    with viewer.layers.batched_update():
+        for layer in inside:
+            if layer in viewer.layers:
+                with keeping_active(viewer):
+                    viewer.layers.remove(layer)
+            yield
+
+
 def show_inside(
     viewer: ViewerModel, image: Image, index: Index, views: Iterable[InsideView], base_name: str = ""
-) -> list[Image]:
-    """Replace the layers of an earlier look into an image by those of a new one; other layers stay.
+) -> Iterator[Image | None]:
+    """Show the pictures of a look into an image instead of those of an earlier one; other layers stay.
+
+    They come one by one, so that the window can be drawn between two of them. Layers of an earlier look at the same
+    blocks are written anew; else those go.
 
     Where all blocks of an encoder have one grid, they are one layer with a slider; else each stage is
     a layer. Only the adapted encoder is visible at first, and of its stages the middle one.
@@ -45,22 +67,29 @@ def show_inside(
     base_name : str
         Name of the base, where it has one.
 
-    Returns
-    -------
-    list of napari.layers.Image
+    Yields
+    ------
+    napari.layers.Image or None
+        A layer that shows its new picture now; None where one has gone.
     """
-    with keeping_active(viewer):
-        added = _replace(viewer, image, index, list(views), base_name)
-    _go_to_output(viewer, added)
-    return added
+    layers = _make_layers(image, index, list(views), base_name)
+    before = find_inside(viewer, image)
+    if [_kind(layer) for layer in before] == [_kind(layer) for layer in layers]:
+        for old, new in zip(before, layers, strict=True):
+            _rewrite(old, new, image)
+            yield old
+        return
+    yield from remove_inside(viewer, image)
+    for layer in layers:
+        with keeping_active(viewer):
+            viewer.add_layer(layer)
+        if len(mark_of(layer)["views"]) > 1:
+            _go_to_output(viewer, layer)
+        yield layer
 
 
-def _replace(
-    viewer: ViewerModel, image: Image, index: Index, views: list[InsideView], base_name: str
-) -> list[Image]:
-    for layer in find_inside(viewer, image):
-        viewer.layers.remove(layer)
-    added = []
+def _make_layers(image: Image, index: Index, views: list[InsideView], base_name: str) -> list[Image]:
+    layers = []
     for encoder in ("base", "adapted"):
         own = [view for view in views if view.encoder == encoder]
         groups = [own] if is_stack(own) else [[view] for view in own]
@@ -70,9 +99,23 @@ def _replace(
             layer = _layer(image, index, group, name)
             give_role(layer, INSIDE, image, **_mark(index, group, base_name))
             layer.visible = encoder == "adapted" and number == middle
-            viewer.add_layer(layer)
-            added.append(layer)
-    return added
+            layers.append(layer)
+    return layers
+
+
+def _kind(layer: Image) -> tuple[Any, ...]:
+    """What layers of two looks have in common whose pictures are of the same blocks."""
+    mark = mark_of(layer)
+    return mark["encoder"], [view["guided"] for view in mark["views"]], layer.data.shape
+
+
+def _rewrite(old: Image, new: Image, image: Image) -> None:
+    """Let a layer show what another one holds, where that lies; whether it is seen stays the user's choice."""
+    old.data, old.name = new.data, new.name
+    for name in ("scale", "translate", "affine", "units"):
+        setattr(old, name, getattr(new, name))
+    about = {key: value for key, value in mark_of(new).items() if key not in ("role", "image_id", "layer_id")}
+    give_role(old, INSIDE, image, **about)
 
 
 def set_beside(viewer: ViewerModel, image: Image, beside: bool) -> None:
@@ -201,11 +244,7 @@ def _layer_name(image: str, group: list[InsideView], encoder: str, *, alone: boo
     return f"{image} inside: {', '.join([*what, *who]) or 'encoder'}"
 
 
-def _go_to_output(viewer: ViewerModel, added: list[Image]) -> None:
-    """Put a slider over blocks at the encoder's output, or at the last block: what the decoder works on."""
-    for layer in added:
-        views = mark_of(layer)["views"]
-        if len(views) > 1:
-            inner = [i for i, view in enumerate(views) if not view["guided"]]
-            viewer.dims.set_point(viewer.dims.ndim - layer.ndim, inner[-1])
-            return
+def _go_to_output(viewer: ViewerModel, layer: Image) -> None:
+    """Put the slider over the blocks of a layer at the encoder's output: what the decoder works on."""
+    inner = [i for i, view in enumerate(mark_of(layer)["views"]) if not view["guided"]]
+    viewer.dims.set_point(viewer.dims.ndim - layer.ndim, inner[-1])

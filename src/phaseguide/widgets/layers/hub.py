@@ -37,11 +37,15 @@ class RatioOffer:
         Log-ratio standard deviation, for all phases or one each; None leaves the chosen source as it is.
     title : str
         Where it comes from, in words for the status line and the record ("painted share of 'uhcs0220 edits'").
+    source : str or None
+        Key of the source that is to be chosen with it, for this field; None leaves the chosen one. See
+        `phaseguide.ratios.sources`.
     """
 
     shares: Ratio
     uncertainty: float | tuple[float, ...] | None
     title: str
+    source: str | None = None
 
 
 class KeepsResults(Protocol):
@@ -66,6 +70,10 @@ class Hub:
         A `RatioOffer` for the boxes.
     model_chosen : Signal
         File of a model that is to be used.
+    model_set : Signal
+        ``model`` has changed.
+    pixel_size_set : Signal
+        An image layer, the edge of its pixel in µm as the user told it, and where that comes from.
     result_kept : Signal
         An image layer, and the run that is its kept result now.
     keepers : WeakSet of KeepsResults
@@ -75,11 +83,24 @@ class Hub:
 
     ratio_offered: ClassVar = Signal(object)
     model_chosen: ClassVar = Signal(object)
+    model_set: ClassVar = Signal()
+    pixel_size_set: ClassVar = Signal(object, object, str)
     result_kept: ClassVar = Signal(object, object)
 
     def __init__(self) -> None:
         self.keepers: weakref.WeakSet[KeepsResults] = weakref.WeakSet()
-        self.model: Path | None = None
+        self._model: Path | None = None
+
+    @property
+    def model(self) -> Path | None:
+        """See the class."""
+        return self._model
+
+    @model.setter
+    def model(self, path: Path | None) -> None:
+        if path != self._model:
+            self._model = path
+            tell(self.model_set)
 
 
 def hub_of(viewer: ViewerModel) -> Hub:

@@ -85,3 +85,10 @@ def is_own_file(layer: Layer) -> bool:
             path = path.with_name(f"{path.stem.removesuffix('_overlay')}_labels.tif")
         _own_files[layer] = path is not None and result_record(path) is not None
     return _own_files[layer]
+
+
+def file_of(image: Image) -> Path | None:
+    """File that an image layer comes from, or None."""
+    told = image.source.path or image.metadata.get("path")
+    path = Path(told) if told else None
+    return path if path is not None and path.is_file() else None

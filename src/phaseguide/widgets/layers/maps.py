@@ -1,4 +1,4 @@
-"""Maps in a layer of their own: preview, before, after, islands that flip; and edits that follow the phases."""
+"""Maps in a layer of their own: preview, before, after, islands that change phase; and edits that follow the phases."""
 
 from __future__ import annotations
 

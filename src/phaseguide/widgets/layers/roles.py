@@ -280,6 +280,16 @@ def pixel_size_um(image: Image) -> float | None:
     return sizes[0] if np.isclose(sizes[0], sizes[1]) else None
 
 
+def scale_source(image: Image) -> str | None:
+    """Where the size of a pixel comes from, in words for the record; None if it has none."""
+    pixel, mark = pixel_size_um(image), mark_of(image)
+    if pixel is None:
+        return None
+    noted, source = mark.get("pixel_size_um"), mark.get("scale_source")
+    known = isinstance(noted, (int, float)) and np.isclose(noted, pixel) and isinstance(source, str)
+    return str(source) if known else "scale of the layer"
+
+
 def file_sha256(image: Image) -> str | None:
     """Checksum of the file when the reader of Phase Guide read it; None for layers that others made."""
     told = image.metadata.get(KEY, {}).get("sha256")
@@ -290,12 +300,8 @@ def describe_image(image: Image) -> str:
     """Return size, type and pixel size of an image layer in a line."""
     shape = data_shape(image)
     size = " × ".join(map(str, (*shape[:-2], *shape[:-3:-1])))
-    pixel = pixel_size_um(image)
-    source = mark_of(image).get("scale_source", "")
-    if pixel is None:
-        scale = "scale unknown"
-    else:
-        scale = f"pixel {pixel:.4g} µm" + (f" ({source})" if source and source != "scale unknown" else "")
+    pixel, source = pixel_size_um(image), scale_source(image)
+    scale = "scale unknown" if pixel is None else f"pixel {pixel:.4g} µm ({source})"
     colour = "RGB, " if image.rgb else ""
     return f"{size} px, {colour}{full_data(image).dtype}, {scale}"
 

@@ -7,26 +7,33 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, QPoint, Qt, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QFileDialog,
-    QGridLayout,
+    QFrame,
+    QHBoxLayout,
     QInputDialog,
-    QPushButton,
+    QScrollArea,
+    QTreeWidgetItem,
     QVBoxLayout,
+    QWidget,
 )
 
 from phaseguide.events import Finished
 from phaseguide.jobs.plane_index import plane_reader
 from phaseguide.models.merging import has_adapters
+from phaseguide.models.recycle import has_recycled
 from phaseguide.models.zoo import SUFFIX, ZooEntry, free_name
 from phaseguide.widgets.layers import planes
 from phaseguide.widgets.layers.hub import hub_of, tell
+from phaseguide.widgets.layers.identity import file_of
 from phaseguide.widgets.layers.roles import micrographs
 from phaseguide.widgets.models.list import ModelRow, ModelsList, model_rows
+from phaseguide.widgets.models.menu import ModelMenu
 from phaseguide.widgets.models.share_dialog import ShareDialog
 from phaseguide.widgets.project.open_project import open_project
+from phaseguide.widgets.qt import save_places
 from phaseguide.widgets.qt.dock import Dock, while_heard
 from phaseguide.widgets.qt.panel import button, small_label
 from phaseguide.widgets.qt.plain_text import as_plain, asks
@@ -41,38 +48,39 @@ if TYPE_CHECKING:
     from phaseguide.projects.project import Project
 
 MODELS = f"Models (*{SUFFIX});;All files (*)"
-BUTTONS = (
-    ("use", "Use", "Segment with this model from now on."),
-    ("save_as", "Save as…", "Copy this model among yours under another name."),
-    ("export", "Export…", "Write a copy of this model to a file, byte for byte."),
-    ("merge", "Merge…", "Write a copy that holds its base weights too, for a machine that has none. Larger."),
-    ("share", "Share…", "Fill in the card and write one file to hand over, or a package for bioimage.io."),
-    ("import_", "Import…", "Add a model from a file, after checking it completely."),
-    ("delete", "Delete…", "Move this model to the recycle folder."),
-    ("restore", "Restore…", "Bring back a model that was deleted."),
-)
+DETAILS_PX = 100
+"""Height of what is said of the chosen model; longer texts scroll."""
 
 
 class ModelsWidget(Dock):
     """Dock widget. Nothing that it writes replaces a file, and what is deleted can be restored."""
+
+    used = Signal()
+    """A model was chosen to segment with."""
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
         self.opened = open_project(napari_viewer)
         self.list = ModelsList()
         self.details, self.status = small_label(), StatusLine()
-        self.buttons: dict[str, QPushButton] = {}
-        self._busy = False
-        grid = QGridLayout()
-        for number, (key, title, tip) in enumerate(BUTTONS):
-            made = self.buttons[key] = button(title, tip)
-            made.clicked.connect(getattr(self, key))
-            grid.addWidget(made, *divmod(number, 3))
+        self._busy = self._deleted = False
+        self.menu = ModelMenu(self, lambda key: getattr(self, key)())
+        self.commands = self.menu.commands
+        self.use_button = button("Use in Segment", self.commands["use"].toolTip())
+        self.more_button = button("More", "Copy, export, share, import, delete or restore models.")
+        self.more_button.setMenu(self.menu)
+        row = QHBoxLayout()
+        row.addWidget(self.use_button, 2)
+        row.addWidget(self.more_button, 1)
         column = QVBoxLayout(self)
         column.addWidget(self.list, 1)
-        column.addWidget(self.details)
-        column.addLayout(grid)
-        self.setMinimumWidth(360)
+        column.addWidget(_scrolled(self.details))
+        column.addLayout(row)
+        self.setMinimumWidth(320)
+        self.use_button.clicked.connect(self.use)
+        self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.list.customContextMenuRequested.connect(self._show_menu)
+        self.list.itemDoubleClicked.connect(self._on_double_click)
         self.list.itemSelectionChanged.connect(self._on_choice)
         self.hear(self.opened.changed, self.refresh)
         self.refresh()
@@ -80,11 +88,12 @@ class ModelsWidget(Dock):
     # -- what the user does -----------------------------------------------------------------------
 
     def use(self) -> None:
-        """Segment with the model from now on."""
+        """Segment with the model from now on, and show the step that does."""
         row = self.list.row
         if row is None:
             return
         tell(hub_of(self.viewer).model_chosen, row.path)
+        self.used.emit()
         self.say(f"{row.name} is in use.")
 
     def save_as(self) -> None:
@@ -207,9 +216,12 @@ class ModelsWidget(Dock):
 
     def refresh(self, chosen: Path | None = None) -> None:
         """Read the models again."""
+        project = self.opened.project
+        versions = () if project is None else project.versions
+        self._deleted = has_recycled() or any(version.deleted for version in versions)
         row = self.list.row
         kept = row.path if row is not None else None
-        self.list.show_rows(model_rows(self.opened.project), chosen or kept)
+        self.list.show_rows(model_rows(project), chosen or kept)
 
     def fail(self, error: BaseException) -> None:
         """Tell of an error, which ends what was under way."""
@@ -237,15 +249,29 @@ class ModelsWidget(Dock):
         card = None if row is None else row.card
         ready = card is not None and not self._busy
         for key in ("use", "save_as", "export", "share"):
-            self.buttons[key].setEnabled(ready)
-        self.buttons["merge"].setEnabled(card is not None and ready and has_adapters(card))
+            self.commands[key].setEnabled(ready)
+        self.use_button.setEnabled(ready)
+        self.commands["merge"].setEnabled(card is not None and ready and has_adapters(card))
         ships = row is None or row.origin == "built-in"
-        self.buttons["delete"].setEnabled(not ships and not self._busy)
-        self.buttons["delete"].setToolTip(
+        self.commands["delete"].setEnabled(not ships and not self._busy)
+        self.commands["delete"].setToolTip(
             "Models that ship stay." if ships else "Move this model to the recycle folder."
         )
-        for key in ("import_", "restore"):
-            self.buttons[key].setEnabled(not self._busy)
+        self.commands["import_"].setEnabled(not self._busy)
+        self.commands["restore"].setEnabled(self._deleted and not self._busy)
+        self.commands["restore"].setToolTip(
+            "Bring back a model that was deleted." if self._deleted else "No model was deleted."
+        )
+
+    def _show_menu(self, place: QPoint) -> None:
+        if self.list.itemAt(place) is not None:
+            view = self.list.viewport()
+            assert view is not None
+            self.menu.popup(view.mapToGlobal(place))
+
+    def _on_double_click(self, item: QTreeWidgetItem) -> None:
+        if item in self.list.items() and self.commands["use"].isEnabled():
+            self.use()
 
     # -- doing it ---------------------------------------------------------------------------------
 
@@ -302,8 +328,13 @@ class ModelsWidget(Dock):
     def _ask_file(self, title: str, name: str, kind: str) -> Path | None:
         # The dialog does not ask whether to replace: a file that is there stays, and we say so.
         option = QFileDialog.Option.DontConfirmOverwrite
-        chosen, _ = QFileDialog.getSaveFileName(self, title, name, kind, options=option)
-        return Path(chosen) if chosen else None
+        images = micrographs(self.viewer)
+        start = save_places.offered(name, file_of(images[-1]) if images else None)
+        chosen, _ = QFileDialog.getSaveFileName(self, title, start, kind, options=option)
+        if not chosen:
+            return None
+        save_places.note_choice(chosen, start)
+        return Path(chosen)
 
     def _work(self, what: str, function: Callable[[], Any], done: Callable[[Any], None]) -> None:
         self._begin(what)
@@ -340,3 +371,14 @@ class ModelsWidget(Dock):
     def _end(self, chosen: Path | None = None) -> None:
         self._busy = False
         self.refresh(chosen)
+
+
+def _scrolled(content: QWidget) -> QScrollArea:
+    """Let a long text scroll, so that it is never cut where docks share the height of a window."""
+    area = QScrollArea()
+    area.setWidget(content)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setFixedHeight(DETAILS_PX)
+    return area

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +12,21 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 
 from phaseguide.errors import PhaseguideError
 from phaseguide.estimation.point_count import PointCountEstimate
+from phaseguide.estimation.point_grid import EXAMPLES, grid_errors, propose_grid
 from phaseguide.estimation.point_plan import PointCountError, stratum_pixels
-from phaseguide.jobs.plane_index import Index
-from phaseguide.jobs.point_count import RunningCount, open_count
+from phaseguide.jobs.plane_index import Index, plane_reader
+from phaseguide.jobs.point_count import RunningCount, open_count, open_grid_count
 from phaseguide.jobs.tables import clipboard_text, expected_table, result_table
+from phaseguide.micrographs.margins import Margins
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers import planes
 from phaseguide.widgets.layers.hub import RatioOffer, hub_of, tell
-from phaseguide.widgets.point_count.map import find_map
+from phaseguide.widgets.layers.identity import file_of
+from phaseguide.widgets.layers.info_bars import InfoBars
+from phaseguide.widgets.point_count.map import PointMap, find_map
 from phaseguide.widgets.point_count.marker import PointMarker, is_marked
-from phaseguide.widgets.point_count.panel import PointCountPanel
+from phaseguide.widgets.point_count.panel import ASSUMPTION, PointCountPanel
+from phaseguide.widgets.qt import save_places
 from phaseguide.widgets.qt.dock import Dock, later, listen
 from phaseguide.widgets.qt.shortcuts import HeldKeys
 
@@ -48,7 +54,10 @@ class PointCountWidget(Dock):
         self._marker: PointMarker | None = None
         self._image: Image | None = None
         self._index: Index = ()
+        self.bars = InfoBars(self)
+        self._looked: weakref.WeakSet[Image] = weakref.WeakSet()
         self._connect()
+        self._look_at_image()
         self.refresh()
 
     @property
@@ -63,9 +72,8 @@ class PointCountWidget(Dock):
         if self.counting:
             return
         try:
-            found = find_map(self.viewer, self.panel.image_box.layer)
-            count = self.panel.count_box.value()
-            self.count = open_count(found.image.name, found.labels, found.scheme, count, found.note)
+            found = self._find_map()
+            self.count = self._open(found)
         except PhaseguideError as error:
             self.say(str(error), alarm=True)
             return
@@ -74,7 +82,7 @@ class PointCountWidget(Dock):
         self.go_on()
         if self.counting and self.count.position:
             self.say(
-                f"Goes on with an unfinished count on this map: {self.count.position} of {len(self.count.plan)} points "
+                f"Goes on with an unfinished count: {self.count.position} of {len(self.count.plan)} points "
                 "are answered. To begin a new one, pause and discard it."
             )
 
@@ -137,14 +145,19 @@ class PointCountWidget(Dock):
         """Hand the areas to the phase table."""
         if self.estimate is None or self._image is None:
             return
+        grid = "" if self.estimate.has_map else " on a grid"
         offered = RatioOffer(
             self.estimate.shares.copy(),
             self.estimate.uncertainty,
-            f"point count of {self._image.name!r} ({self.estimate.named} points)",
+            f"point count of {self._image.name!r} ({self.estimate.named} points{grid})",
+            source="field",
         )
         self.offered.emit(offered)
         tell(hub_of(self.viewer).ratio_offered, offered)
-        self.say("The areas are the expected values in the phase table now.")
+        self.say(
+            "The areas are the expected values in the phase table now, each with its interval; their source is a point "
+            "count of this field."
+        )
 
     def copy_table(self) -> None:
         """Put the table and its notes on the clipboard, tab separated."""
@@ -159,9 +172,11 @@ class PointCountWidget(Dock):
         if self.count is None:
             return
         name = f"{self.count.path.stem}.json"
-        chosen, _ = QFileDialog.getSaveFileName(self, "Save the count", name, "Point count (*.json)")
+        start = save_places.offered(name, None if self._image is None else file_of(self._image))
+        chosen, _ = QFileDialog.getSaveFileName(self, "Save the count", start, "Point count (*.json)")
         if not chosen:
             return
+        save_places.note_choice(chosen, start)
         path = Path(chosen if chosen.lower().endswith(".json") else f"{chosen}.json")
         try:
             self.count.save(path)
@@ -235,22 +250,63 @@ class PointCountWidget(Dock):
         if self.counting:
             return
         try:
-            found = find_map(self.viewer, self.panel.image_box.layer)
-            table = expected_table(stratum_pixels(found.labels, found.scheme), self.panel.count_box.value())
+            found = self._find_map()
+            self._show_expected(found, self.panel.count_box.value())
         except PhaseguideError as error:
             self.panel.map_line.setText(str(error))
             self.panel.expected.set_rows(None, (), ())
-        else:
-            note = f" The map is {found.note}" if found.note else ""
-            self.panel.map_line.setText(f"Points on {found.name!r}.{note}")
-            self.panel.expected.set_rows(found.scheme, *table)
-            for event in (found.layer.events.data, found.layer.events.set_data):
-                listen(self, event, self.refresh_soon)
-        ready = bool(self.panel.expected.cells)
+            self.panel.assumption.setText("")
+        ready = bool(self.panel.assumption.text())
         self.panel.assumption.setVisible(ready)
         self.panel.start_button.setEnabled(ready)
         self._show_state()
         later(self, self.panel.fit_width)  # new rows have no style before the next turn
+
+    def _find_map(self) -> PointMap:
+        image = self.panel.image_box.layer
+        index = () if image is None else planes.current_index(image, self.viewer.dims.point)
+        return find_map(self.viewer, image, Margins() if image is None else self.bars.margins(image, index))
+
+    def _open(self, found: PointMap) -> RunningCount:
+        """Go on with an unfinished count, or plan one: on the map, or on a grid where there is none."""
+        name, count = found.image.name, self.panel.count_box.value()
+        if found.layer is not None:
+            return open_count(name, found.labels, found.scheme, count, found.note)
+        pixels = plane_reader(planes.full_data(found.image), found.index, rgb=found.image.rgb)()
+        return open_grid_count(name, found.labels, pixels, found.scheme, count)
+
+    def _show_expected(self, found: PointMap, count: int) -> None:
+        """Say what the points lie on, and how sharp a count will be."""
+        panel = self.panel
+        if found.layer is None:
+            panel.map_line.setText(
+                f"{found.name!r} has no map: the points lie on a plain grid. With a map there are more points on rare "
+                "phases, and a smaller error."
+            )
+            panel.expected.set_rows(None, (), ())
+            told = zip(
+                EXAMPLES, grid_errors(len(propose_grid(found.labels, found.scheme, count, 0))), strict=True
+            )
+            errors = ", ".join(
+                f"± {100 * error:.1f} for a phase of {100 * share:.0f} %" for share, error in told
+            )
+            panel.assumption.setText(f"Standard error to expect, in percentage points: {errors}.")
+            return
+        table = expected_table(stratum_pixels(found.labels, found.scheme), count)
+        note = f" The map is {found.note}" if found.note else ""
+        panel.map_line.setText(f"Points on {found.name!r}.{note}")
+        panel.expected.set_rows(found.scheme, *table)
+        panel.assumption.setText(ASSUMPTION)
+        for event in (found.layer.events.data, found.layer.events.set_data):
+            listen(self, event, self.refresh_soon)
+
+    def _look_at_image(self) -> None:
+        """Find bars and a rim of the chosen image in the background."""
+        image = self.panel.image_box.layer
+        if image is not None and image not in self._looked:
+            self._looked.add(image)
+            self.bars.look(image)
+        self.refresh_soon()
 
     def _show_result(self, scheme: PhaseScheme, estimate: PointCountEstimate) -> None:
         self.panel.result.set_rows(scheme, *result_table(scheme, estimate))
@@ -285,7 +341,9 @@ class PointCountWidget(Dock):
 
     def _connect(self) -> None:
         panel = self.panel
-        panel.image_box.changed.connect(self.refresh_soon)
+        panel.image_box.changed.connect(self._look_at_image)
+        self.bars.found.connect(self.refresh_soon)
+        listen(self, hub_of(self.viewer).model_set, self.refresh_soon)
         panel.count_box.valueChanged.connect(self.refresh_soon)
         panel.start_button.clicked.connect(self.start)
         panel.continue_button.clicked.connect(self.go_on)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 DEFAULT_COUNT = 100
+ASSUMPTION = "± is the standard error to expect, in percentage points, if the map is right at 9 of 10 points."
 KEYS = "1234567890"
 """Keys of the first ten phases; further ones have a button only."""
 
@@ -47,11 +48,7 @@ class PointCountPanel(ScrolledPanel):
         self.count_box.setValue(DEFAULT_COUNT)
         self.count_box.setToolTip("Points to name in all. Four times as many halve the standard error.")
         self.expected = NumberTable()
-        self.assumption = _wrapping(
-            Label(
-                "± is the standard error to expect, in percentage points, if the map is right at 9 of 10 points."
-            )
-        )
+        self.assumption = _wrapping(Label())
         self.start_button = _button("Start", "Show the first point. The map is hidden until you are done.")
         self.counting = CountingBox()
         self.continue_button = _button("Continue", "Show the next point.")

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 from phaseguide.errors import PhaseguideError
 from phaseguide.projects.edit_saver import save_elsewhere
 from phaseguide.projects.rescue import rescue_folder
+from phaseguide.widgets.qt import save_places
 
 if TYPE_CHECKING:
     from phaseguide.widgets.project.open_project import OpenProject
@@ -58,9 +59,11 @@ class UnsavedQuestion(QMessageBox):
         self._go_on()
 
     def _save_elsewhere(self) -> bool:
-        folder = QFileDialog.getExistingDirectory(self.parentWidget(), "Save the edits in")
+        start = save_places.offered("", None)
+        folder = QFileDialog.getExistingDirectory(self.parentWidget(), "Save the edits in", start)
         if not folder:
             return False
+        save_places.note_choice(folder, start)
         try:
             paths = save_elsewhere(Path(folder), self._opened.autosave.unsaved())
         except PhaseguideError as error:

@@ -10,6 +10,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFileDialog, QInputDialog
 
 from phaseguide.errors import PhaseguideError
+from phaseguide.jobs.project.add_images import AddedImages, add_images
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.canvas import canvas_of
@@ -102,6 +103,15 @@ class ProjectWidget(Dock):
         else:
             self.say("The project is closed; everything is saved.")
 
+    def add_images(self, paths: list[Path]) -> None:
+        """Add the micrographs among files and folders, and say what was left out."""
+        self.say("Looking for micrographs …")
+        self.opened.do(
+            lambda project: add_images(project, paths),
+            while_heard(self, self._on_added),
+            while_heard(self, self.fail),
+        )
+
     def add_layers(self) -> None:
         """Add the image layers that come from files."""
         new = [one for one in roles.micrographs(self.viewer) if self.opened.field_of(one) is None]
@@ -165,6 +175,7 @@ class ProjectWidget(Dock):
         panel.layers_button.clicked.connect(self.add_layers)
         panel.model_box.currentIndexChanged.connect(self._choose_model)
         panel.list.chosen.connect(opened.show)
+        panel.list.dropped.connect(self.add_images)
         panel.previous_button.clicked.connect(lambda: opened.step(-1))
         panel.next_button.clicked.connect(lambda: opened.step(1))
         panel.review_button.clicked.connect(self.review)
@@ -182,6 +193,7 @@ class ProjectWidget(Dock):
         self.hear(opened.said, self.say)
         self.hear(opened.failed, self.fail)
         self.hear(opened.rescued, self._on_rescued)
+        listen(self, hub_of(self.viewer).pixel_size_set, self._on_pixel_size)
         rerun = self.rerun
         rerun.runner.progressed.connect(panel.progress.show_step)
         rerun.went_on.connect(self._on_changed)
@@ -202,6 +214,17 @@ class ProjectWidget(Dock):
     def _on_changed(self) -> None:
         self.state.take(self.opened.project)
         self.refresh_soon()
+
+    def _on_added(self, added: AddedImages) -> None:
+        for entry in added.entries:
+            self.opened.fields.added(entry)
+        self.say(added.told)
+
+    def _on_pixel_size(self, image: Image, size_um: float, source: str) -> None:
+        """Keep what the user told of a field."""
+        entry = self.opened.field_of(image)
+        if entry is not None:
+            self.opened.do(lambda project: project.set_pixel_size(entry.id, size_um, source))
 
     def _stop(self) -> None:
         self.panel.stop_button.setEnabled(False)
@@ -271,7 +294,7 @@ class ProjectWidget(Dock):
     def _ask_files(self) -> None:
         paths, _ = QFileDialog.getOpenFileNames(self, "Add micrographs", "", IMAGES)
         if paths:
-            self.opened.add_files(paths)
+            self.add_images([Path(path) for path in paths])
 
     def _ask_reason(self) -> None:
         reason, given = QInputDialog.getText(self, "Reject the field", "Why is it not to be used?")

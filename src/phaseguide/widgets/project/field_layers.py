@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -136,10 +135,3 @@ def _show_truth(viewer: ViewerModel, image: Image, truth: Map | None, scheme: Ph
     if truth is not None and truth.shape == data_shape(image):
         layer = roles.add_labels(viewer, image, truth, "truth", scheme, opacity=0.5, visible=False)
         layer.editable = False
-
-
-def file_of(image: Image) -> Path | None:
-    """File that an image layer comes from, or None."""
-    told = image.source.path or image.metadata.get("path")
-    path = Path(told) if told else None
-    return path if path is not None and path.is_file() else None

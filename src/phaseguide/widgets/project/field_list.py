@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QRect, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QFont, QImage, QPainter, QPalette, QPixmap
+from qtpy.QtGui import (
+    QColor,
+    QDragEnterEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QFont,
+    QImage,
+    QPainter,
+    QPaintEvent,
+    QPalette,
+    QPixmap,
+)
 from qtpy.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from phaseguide.jobs.project.thumbnails import LARGEST, Picture
@@ -29,6 +40,7 @@ WARNED = "⚠"
 MARGIN = 5
 LEFT = Qt.AlignmentFlag.AlignLeft
 LOWEST = 110
+EMPTY = "Drop micrographs here, or folders of them."
 
 
 @dataclass(frozen=True)
@@ -244,9 +256,13 @@ class FieldDelegate(QStyledItemDelegate):
 
 
 class FieldList(QListView):
-    """The list; ``chosen`` tells the id of a field that the user wants to see."""
+    """The list; ``chosen`` tells the id of a field that the user wants to see.
+
+    ``dropped`` carries the files and folders, a list of paths, that were dropped on it.
+    """
 
     chosen = Signal(str)
+    dropped = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -258,6 +274,7 @@ class FieldList(QListView):
         self.setMouseTracking(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setAccessibleName("Fields of the project")
+        self.setAcceptDrops(True)
         self.clicked.connect(self._choose)
         self.activated.connect(self._choose)
 
@@ -270,10 +287,45 @@ class FieldList(QListView):
         self.setCurrentIndex(self.fields.index(number))
         self.scrollTo(self.fields.index(number))
 
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        """Take files and folders."""
+        if event is not None and _paths_in(event):
+            event.acceptProposedAction()
+
+    def dragMoveEvent(self, event: QDragMoveEvent | None) -> None:
+        """Take them anywhere on the list."""
+        if event is not None and _paths_in(event):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        """Tell of what was dropped."""
+        paths = [] if event is None else _paths_in(event)
+        if event is not None and paths:
+            event.acceptProposedAction()
+            self.dropped.emit(paths)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Say what can be done with an empty list."""
+        super().paintEvent(event)
+        view = self.viewport()
+        if view is not None and not self.fields.rows:
+            painter = QPainter(view)
+            painter.setPen(self.palette().color(QPalette.ColorRole.PlaceholderText))
+            wrapped = int(Qt.AlignmentFlag.AlignCenter) | int(Qt.TextFlag.TextWordWrap)
+            painter.drawText(view.rect().adjusted(20, 0, -20, 0), wrapped, EMPTY)
+            painter.end()
+
     def _choose(self, index: QModelIndex) -> None:
         row = index.data(ROLE)
         if row is not None:
             self.chosen.emit(row.entry.id)
+
+
+def _paths_in(event: QDropEvent) -> list[Path]:
+    """Files and folders of this machine that an event carries."""
+    data = event.mimeData()
+    urls = [] if data is None or not data.hasUrls() else data.urls()
+    return [Path(url.toLocalFile()) for url in urls if url.isLocalFile()]
 
 
 def _write(

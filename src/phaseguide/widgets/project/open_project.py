@@ -21,10 +21,10 @@ from phaseguide.widgets.layers import planes, roles
 from phaseguide.widgets.layers.edit_log import Edit
 from phaseguide.widgets.layers.edit_tools import edit_tools
 from phaseguide.widgets.layers.hub import hub_of
-from phaseguide.widgets.layers.identity import image_of, plain
+from phaseguide.widgets.layers.identity import file_of, image_of, plain
 from phaseguide.widgets.project.autosave import Autosave
 from phaseguide.widgets.project.copies import Copies
-from phaseguide.widgets.project.field_layers import file_of, set_frozen
+from phaseguide.widgets.project.field_layers import set_frozen
 from phaseguide.widgets.project.field_viewer import FieldViewer
 from phaseguide.widgets.qt.dock import listen
 from phaseguide.widgets.qt.serial_worker import SerialWorker
@@ -252,11 +252,6 @@ class OpenProject(QObject):
     def step(self, by: int) -> None:
         """Show the next (1) or previous (-1) field of the list."""
         self.fields.step(by)
-
-    def add_files(self, paths: Iterable[str | Path]) -> None:
-        """Add image files as fields; the first of them is shown if nothing is."""
-        for path in map(Path, paths):
-            self.do(partial(_add_field, path=path), self.fields.added)
 
     def add_layers(self, images: Iterable[Image]) -> None:
         """Add image layers that come from files as fields; each stays where it is, with its edits.

@@ -1,4 +1,4 @@
-"""The parts of the Segment dock around the table: sources of ratios, regions, islands that flip, look inside."""
+"""The parts of the Segment dock around the table: sources of ratios, regions, what changes phase, look inside."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Assistants(QObject):
         panel.sources.addWidget(self.ratio)
         self.painted_fold = Collapsible("From painted labels", self.painted)
         self.regions_fold = Collapsible("Regions with their own ratio", self.regions)
-        self.flipped_fold = Collapsible("Islands that flip", self.flipped)
+        self.flipped_fold = Collapsible("Islands that change phase", self.flipped)
         panel.sources.addWidget(self.painted_fold)
         panel.sources.addWidget(self.regions_fold)
         self.inside_fold = Collapsible("Inside the network", self.inside)

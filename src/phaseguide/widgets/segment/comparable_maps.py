@@ -25,25 +25,25 @@ def named_maps(
 
     *Automatic estimate* has the areas that the model finds itself, *Expected values* exactly those of the
     boxes, whatever their uncertainty; both are matched on the same scores, so that they differ by their
-    areas alone. The others are there already.
+    areas alone. The others are there already. The first two are those that are compared unless the user chooses.
     """
     current = None if state.image is None else results.current(state.image, state.plane)
     if current is None:
         return {}
-    maps: dict[str, Callable[[], Labels | None]] = {}
+    maps: dict[str, Callable[[], Labels | None]] = {"Without guidance": lambda: current.own_labels}
     session = planner.session()
     if session is not None:
         try:
             request = planner.request(session.scheme)
         except PhaseguideError:  # the status line tells it when the user wants the values applied
             request = Request()
-        estimate = replace(request, asked=None, auto=True)
-        maps["Automatic estimate"] = lambda: _matched(session, estimate, store)
         if request.asked is not None:
             exactly = replace(request, uncertainty=0.0, mode="matched")
             maps["Expected values"] = lambda: _matched(session, exactly, store)
-    maps["Without guidance"] = lambda: current.own_labels
     maps["Result on show"] = lambda: current.labels
+    if session is not None:
+        estimate = replace(request, asked=None, auto=True)
+        maps["Automatic estimate"] = lambda: _matched(session, estimate, store)
     for number, run in enumerate(results.history(state.image).runs, start=1):
         result = run.planes.get(state.plane)
         if result is not None and run.scheme == current.scheme:

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QSizePolicy
 
 from phaseguide.errors import ModelError, RatioError
 from phaseguide.jobs.history import History
+from phaseguide.jobs.inputs import FIELD
 from phaseguide.jobs.plane_index import Index, plane_name
 from phaseguide.jobs.results import Labels
 from phaseguide.jobs.segment import DeviceFound
@@ -167,6 +168,7 @@ class SegmentWidget(Dock):
             spreads = self.state.inputs.unlocked().spreads
         else:
             spreads = spread if isinstance(spread, tuple) else (spread,) * len(offer.shares)
+        self.binding.choose(offer.source, None if offer.source is None else FIELD)
         self.binding.take(offer.shares, spreads, offer.title)
         self.live.changed()
 

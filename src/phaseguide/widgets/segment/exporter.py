@@ -20,6 +20,8 @@ from phaseguide.jobs.export import (
 from phaseguide.jobs.plane_index import plane_reader
 from phaseguide.jobs.tables import table_text
 from phaseguide.widgets.layers import planes, roles
+from phaseguide.widgets.layers.identity import file_of
+from phaseguide.widgets.qt import save_places
 from phaseguide.widgets.qt.plain_text import asks
 from phaseguide.widgets.qt.tasks import in_background
 
@@ -68,14 +70,13 @@ class Exporter(QObject):
         if image is None or (run := self._results.shown(image)) is None:
             return None
         data = planes.full_data(image)
-        path = image.source.path or image.metadata.get("path")
         exported = tuple(
             ExportedPlane(index, current, run.planes[index].made, plane_reader(data, index, rgb=image.rgb))
             for index in sorted(run.planes)
             if (current := self._results.current(image, index)) is not None
         )
-        file = Path(path) if path and Path(path).is_file() else None
-        return ExportedImage(image.name, file, roles.file_sha256(image), roles.pixel_size_um(image), exported)
+        pixel_size, told = roles.pixel_size_um(image), roles.scale_source(image)
+        return ExportedImage(image.name, file_of(image), roles.file_sha256(image), pixel_size, exported, told)
 
     def copy_table(self) -> None:
         """Put the table on the clipboard, tab separated."""
@@ -91,7 +92,8 @@ class Exporter(QObject):
         exported = self.exported()
         if exported is None:
             return
-        path = self._ask_file("Save the table", f"{exported.stem(())}_phases.csv", "CSV (*.csv)")
+        name = f"{exported.stem(())}_phases.csv"
+        path = self._ask_file("Save the table", name, "CSV (*.csv)", exported.image_path)
         if path is not None:
             rows = exported.rows()
             self._write(lambda: save_table(path, rows))
@@ -104,29 +106,34 @@ class Exporter(QObject):
         plane = next((p for p in exported.planes if p.index == index), None)
         if plane is None:
             return
-        path = self._ask_file("Save the overlay", f"{exported.stem(index)}_overlay.png", "PNG (*.png)")
+        name = f"{exported.stem(index)}_overlay.png"
+        path = self._ask_file("Save the overlay", name, "PNG (*.png)", exported.image_path)
         if path is not None:
-            self._write(lambda: save_overlay(path, plane))
+            self._write(lambda: save_overlay(path, exported, plane))
 
     def save_result(self) -> None:
         """Ask for a folder and write label map and record of each plane."""
         exported = self.exported()
         if exported is None:
             return
-        chosen = QFileDialog.getExistingDirectory(self._window, "Folder for label map and record")
+        start = save_places.offered("", exported.image_path)
+        chosen = QFileDialog.getExistingDirectory(self._window, "Folder for label map and record", start)
         if not chosen:
             return
+        save_places.note_choice(chosen, start)
         folder = Path(chosen)
         there = files_there(folder, exported)
         if there and not self._replace(there):
             return
         self._write(lambda: save_results(folder, exported))
 
-    def _ask_file(self, title: str, name: str, kind: str) -> Path | None:
-        chosen, _ = QFileDialog.getSaveFileName(self._window, title, name, kind)
+    def _ask_file(self, title: str, name: str, kind: str, beside: Path | None) -> Path | None:
+        start = save_places.offered(name, beside)
+        chosen, _ = QFileDialog.getSaveFileName(self._window, title, start, kind)
         suffix = Path(name).suffix
         if not chosen:
             return None
+        save_places.note_choice(chosen, start)
         return Path(chosen) if chosen.lower().endswith(suffix) else Path(chosen + suffix)
 
     def _replace(self, there: list[Path]) -> bool:

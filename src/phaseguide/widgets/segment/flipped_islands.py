@@ -1,4 +1,4 @@
-"""Which islands flip between two compositions, as a layer: what a metallographer judges a number by."""
+"""Which islands change phase between two compositions, as a layer: by them a metallographer sees what a value means."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from phaseguide.errors import MicrographError
 from phaseguide.jobs.plane_index import Index
 from phaseguide.labels import Map
 from phaseguide.phases import PhaseScheme
+from phaseguide.segmentation.review.flipped_drawing import DARK, LIGHT, drawn
 from phaseguide.segmentation.review.flipped_islands import FlippedIslands, find_flipped_islands
 from phaseguide.widgets.layers import maps, planes
 from phaseguide.widgets.layers.canvas import canvas_of
@@ -23,8 +24,12 @@ from phaseguide.widgets.qt.tasks import in_background
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
+    from napari.utils.colormaps import DirectLabelColormap
 
 ROLE = "disputed"
+
+_FILL = "c8"
+"""Opacity of what lies within the lines, in hex digits."""
 
 Maker = Callable[[], Map | None]
 
@@ -65,19 +70,21 @@ class FlippedIslandsBox(QWidget):
             # A long name of an earlier result must not widen the whole panel.
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(10)
-        self.button = QPushButton("Show islands that flip")
+        self._chosen: set[int] = set()
+        self.button = QPushButton("Show islands that change phase")
         self.button.setToolTip(
-            "Mark every island that is another phase in the second map, in the colour of that phase. "
-            "Judge by them whether a value is plausible."
+            "Draw a double line around every island that is another phase in the second map, and fill it with the "
+            "colour of that phase. Rims that move are hatched. Look at them to decide whether a value is plausible."
         )
         self.answer = AnswerLabel()
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(4)
-        grid.addWidget(Label("Which islands flip"), 0, 0, 1, 2)
+        grid.addWidget(Label("Which islands change phase"), 0, 0, 1, 2)
         for row, (word, box) in enumerate((("between", self.before), ("and", self.after)), start=1):
             grid.addWidget(Label(word), row, 0)
             grid.addWidget(box, row, 1)
+            box.activated.connect(lambda _, place=row - 1: self._chosen.add(place))
         grid.addWidget(self.button, 3, 0, 1, 2)
         grid.addWidget(self.answer, 4, 0, 1, 2)
         grid.setColumnStretch(1, 1)
@@ -90,10 +97,10 @@ class FlippedIslandsBox(QWidget):
         return self._asked is not None
 
     def refresh(self) -> None:
-        """Offer the maps that there are now, keeping what is chosen; to be called after each result."""
+        """Offer the maps that there are now, keeping what the user chose; to be called after each result."""
         names = list(self._maps())
         for box, place in ((self.before, 0), (self.after, 1)):
-            chosen = box.currentText()
+            chosen = box.currentText() if place in self._chosen else ""
             box.blockSignals(True)
             box.clear()
             box.addItems(names)
@@ -163,8 +170,8 @@ def show_flipped_islands(
 ) -> Labels:
     """Write what flips on one plane into the image's disputed layer, made if needed; other planes are emptied."""
     scheme, whole = flipped.scheme, maps.whole_plane(image)
-    layer = maps.show_map(viewer, image, ROLE, scheme, index, whole, flipped.shown, opacity=0.8)
-    layer.features = _features(flipped)
+    layer = maps.show_map(viewer, image, ROLE, scheme, index, whole, drawn(flipped), opacity=1.0)
+    layer.features, layer.colormap = _features(flipped), _colormap(scheme)
     canvas_of(viewer).bring_up(layer)
     about = {"between": list(names), "plane": list(index), "share": flipped.share}
     layer.metadata = {**layer.metadata, KEY: {**mark_of(layer), **about}}
@@ -189,6 +196,15 @@ def _made(name: str, labels: Map | None) -> Map:
     return labels
 
 
+def _colormap(scheme: PhaseScheme) -> DirectLabelColormap:
+    """Colours of the phases, through which a little of the picture is seen, and of the lines."""
+    from napari.utils.colormaps import DirectLabelColormap
+
+    colours: dict[int | None, Any] = {None: "transparent", 0: "transparent"}
+    colours.update({phase.label: f"{phase.colour[:7]}{_FILL}" for phase in scheme})
+    return DirectLabelColormap(color_dict={**colours, LIGHT: "white", DARK: "black"})
+
+
 def _features(flipped: FlippedIslands) -> dict[str, list[Any]]:
     """Columns by which the status bar says what a marked pixel becomes, and how much of the area does."""
     rows: list[tuple[int, str, str]] = [(0, "the same phase in both", "")]
@@ -198,5 +214,6 @@ def _features(flipped: FlippedIslands) -> dict[str, list[Any]]:
         if to_it:
             parts = ", ".join(f"{c.share * 100:.2f} % was {names[c.before - 1]}" for c in to_it)
             rows.append((phase.label, phase.name, parts))
+    rows += [(LIGHT, "edge of what changes", ""), (DARK, "beside an island that changes", "")]
     index, becomes, area = (list(column) for column in zip(*rows, strict=True))
     return {"index": index, "becomes": becomes, "area": area}

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from phaseguide.jobs.inputs import FIELD, SPECIMEN
 from phaseguide.ratios.sources import SOURCES
 from phaseguide.widgets.layers.layer_choice import ImageBox
+from phaseguide.widgets.layers.pixel_size_question import PixelSizeButton
 from phaseguide.widgets.qt.advised_button import AdvisedButton
 from phaseguide.widgets.qt.next_step import NextStep
 from phaseguide.widgets.qt.panel import ScrolledPanel, lay_out_now, small_label
@@ -79,6 +80,7 @@ class SegmentPanel(QWidget):
         advanced, source = read_preferences()
         self.image_box = ImageBox(viewer)
         self.image_info = small_label()
+        self.pixel_size = PixelSizeButton(viewer, self.image_box, self.image_info)
         self.planes_box = QComboBox()
         self.planes_box.setToolTip("All planes: each is segmented for itself, with the same expected values.")
         self.bar_check = QCheckBox()
@@ -185,7 +187,7 @@ class SegmentPanel(QWidget):
         form = self._form
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Image", self.image_box)
-        form.addRow("", self.image_info)
+        form.addRow("", self.pixel_size)
         form.addRow("Planes", self.planes_box)
         form.addRow("", self.bar_check)
         form.addRow("Model", self.model_box)

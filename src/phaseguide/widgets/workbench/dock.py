@@ -124,6 +124,8 @@ class WorkbenchWidget(Dock):
             page.torn_off.connect(lambda: self.state.tear_off(part))
             if isinstance(dock, NewMaterialWidget):
                 dock.teach_wanted.connect(self._teach_anew)
+            elif isinstance(dock, ModelsWidget):
+                dock.used.connect(lambda: self.show_step("segment"))
             self.footer.follow(dock)
         return self._parts[part]
 
