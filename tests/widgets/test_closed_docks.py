@@ -25,7 +25,7 @@ PLUGIN = "napari-phaseguide"
 MANIFEST = yaml.safe_load((Path(phaseguide.__file__).parent / "napari.yaml").read_text())
 DOCKS = [widget["display_name"] for widget in MANIFEST["contributions"]["widgets"]]
 
-OF_THE_VIEWER = {"EditTools", "LayerKeeper", "EditLog", "FieldViewer"}
+OF_THE_VIEWER = {"Canvas", "EditTools", "LayerKeeper", "EditLog", "FieldViewer"}
 """What looks after the layers of a viewer as long as that lives, with or without docks."""
 
 
