@@ -19,7 +19,7 @@ from phaseguide.widgets.qt.tasks import in_background
 from widget_helpers import micrograph
 from workbench_helpers import NAMES, close_workbench, open_part
 
-OF_THE_VIEWER = {"EditTools", "LayerKeeper", "EditLog", "FieldViewer"}
+OF_THE_VIEWER = {"Canvas", "EditTools", "LayerKeeper", "EditLog", "FieldViewer"}
 """What looks after the layers of a viewer as long as that lives, with or without docks."""
 
 
