@@ -183,7 +183,7 @@ class NewMaterialWidget(Dock):
 
     def teach(self) -> None:
         """Open the dock where a deep network learns from the same strokes."""
-        _, widget = self.viewer.window.add_plugin_dock_widget(PLUGIN, "Fine-tune")
+        _, widget = self.viewer.window.add_plugin_dock_widget(PLUGIN, "Fine-tune", tabify=True)
         goal = widget.panel.goal
         goal.setCurrentIndex(max(0, goal.findData("new")))
         widget.panel.model_box.open_file(find_model(USUAL))
