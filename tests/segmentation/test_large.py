@@ -73,7 +73,7 @@ def shipped() -> dict[str, Any]:
         for mode in (None, "matched", "both"):
             request = {} if mode is None else {"asked": asked, "uncertainty": 0.0, "mode": mode}
             results[name, mode] = segment(session, **request)
-        results[name, "tiles"] = session._scoring._encoded.tiles  # type: ignore[union-attr]
+        results[name, "tiles"] = session._scoring.encoded.tiles  # type: ignore[union-attr]
     return results
 
 

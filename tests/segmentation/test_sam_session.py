@@ -119,8 +119,8 @@ def test_no_seam_where_tiles_meet(model: LoadedModel) -> None:
     segment(session)
     scores = np.asarray(session.scores)
     step = np.abs(np.diff(scores, axis=2)).mean(axis=(0, 1))
-    assert session._scoring._encoded is not None
-    starts = [t.left for t in session._scoring._encoded.tiles if t.left]
+    assert session._scoring.encoded is not None
+    starts = [t.left for t in session._scoring.encoded.tiles if t.left]
     assert len(starts) >= 2
     overlap = session._scoring._options["overlap"]
     for start in starts:

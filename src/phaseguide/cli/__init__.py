@@ -8,7 +8,7 @@ import typer
 
 from phaseguide.cli import benchmark, data, demo, embeddings, evaluate, look_inside, napari, segment
 from phaseguide.cli.estimate import painted, points
-from phaseguide.cli.models import library, weights
+from phaseguide.cli.models import library, strokes, weights
 from phaseguide.cli.project import project
 from phaseguide.cli.shared.errors import GuardedGroup
 from phaseguide.cli.train import dataset
@@ -48,6 +48,7 @@ app.command()(segment.segment)
 app.command()(dataset.train)
 app.command()(evaluate.evaluate)
 app.command(name="look-inside")(look_inside.look_inside)
+library.models_app.command(name="from-strokes")(strokes.from_strokes)
 library.models_app.add_typer(weights.base_app, name="base")
 app.add_typer(library.models_app, name="models")
 app.add_typer(project.project_app, name="project")

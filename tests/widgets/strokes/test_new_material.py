@@ -11,9 +11,11 @@ import pytest
 from phaseguide.folders import user_model_folder
 from phaseguide.models.model_file import read_card
 from phaseguide.phases import PhaseScheme
+from phaseguide.projects.project import Project
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.edit_log import scheme_of
 from phaseguide.widgets.layers.hub import hub_of
+from phaseguide.widgets.project.open_project import open_project
 from widgets_finetune import band_labels, banded, click, paint_bands
 from workbench_helpers import open_part
 
@@ -153,3 +155,29 @@ def test_an_older_result_is_hidden_while_the_mask_is_on_show(dock: Any, qtbot: A
     assert not result.visible
     dock.close_down()
     assert result.visible and roles.find_layer(dock.viewer, dock.image, "preview") is None
+
+
+def test_in_a_project_its_phases_count_and_a_version_is_saved(
+    model_viewer: Any, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    import tifffile
+
+    monkeypatch.setattr("phaseguide.widgets.strokes.dock.find_model", lambda name: model_file)
+    made = Project.create(tmp_path / "alloy", THREE)
+    tifffile.imwrite(tmp_path / "field0.tif", banded())
+    made.add_field(tmp_path / "field0.tif")
+    strokes = np.where(np.arange(192)[:, None] % 60 < 6, band_labels(), 0).astype(np.uint8)
+    made.write_edits("field0", strokes)
+    opened = open_project(model_viewer)
+    opened.open(made.folder)
+    opened.show("field0")
+    _, widget = model_viewer.window.add_plugin_dock_widget("napari-phaseguide", "New material")
+    assert widget.panel.phases.scheme == THREE and not widget.panel.phases.isEnabled()
+    qtbot.waitUntil(lambda: widget.answer is not None)
+    told: list[Path] = []
+    hub_of(model_viewer).model_chosen.connect(told.append)
+    click(qtbot, widget.panel.save_button)
+    qtbot.waitUntil(lambda: bool(told))
+    again = Project.open(made.folder)
+    assert again.model_path() == told[0] and again.file.versions[0].note == "new-material"
+    opened.worker.wait(60.0)

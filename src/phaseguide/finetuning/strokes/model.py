@@ -64,6 +64,7 @@ def blank_model(start: LoadedModel, scheme: PhaseScheme, name: str) -> LoadedMod
         training_ratio_spread=[1.0] * k,
         calibration=CalibrationCard(own_error=[DEFAULT_OWN_ERROR] * k),
         training={"parent": start.card.name, "parent_sha256": start.card.tensors_sha256},
+        data_licence=start.card.data_licence and f"Of the encoder: {start.card.data_licence}",
         model_licence=start.card.model_licence,
         citation=start.card.citation,
     )

@@ -30,7 +30,7 @@ from phaseguide.widgets.layers.edit_tools import edit_tools
 from phaseguide.widgets.layers.hub import hub_of, tell
 from phaseguide.widgets.layers.info_bars import InfoBars
 from phaseguide.widgets.project.open_project import open_project
-from phaseguide.widgets.qt.dock import Dock, later, listen, quiet_timer
+from phaseguide.widgets.qt.dock import Dock, later, listen, quiet_timer, while_heard
 from phaseguide.widgets.qt.latest_worker import LatestWorker
 from phaseguide.widgets.qt.plain_text import one_line
 from phaseguide.widgets.qt.tasks import Failed, in_background
@@ -183,7 +183,11 @@ class NewMaterialWidget(Dock):
         fitted = answer.fitted
         self.panel.save_button.setEnabled(False)
         self.say("Saving …")
-        in_background(self, lambda: save_strokes(fitted, name, project), self._on_saved, self._on_not_saved)
+        if project is None:
+            in_background(self, lambda: save_strokes(fitted, name, None), self._on_saved, self._on_not_saved)
+        else:  # whose thread alone writes there
+            done, failed = while_heard(self, self._on_saved), while_heard(self, self._on_not_saved)
+            self.opened.worker.do(lambda: save_strokes(fitted, name, project), done, failed)
 
     def teach(self) -> None:
         """Ask for the step where a deep network learns from the same strokes."""
