@@ -6,7 +6,16 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from phaseguide.files.foreign import is_safe_name
 from phaseguide.phases import PhaseScheme
@@ -124,6 +133,12 @@ class FieldEntry(_Entry):
                     f"{path[:120]!r} is not {field_file(kind, self.id)!r}, where its {kind} must lie"
                 )
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_nobody_told(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out where a size of a pixel comes from that is of the file: earlier versions know no such key."""
+        told: dict[str, Any] = write(self)
+        return told if self.scale_source else {k: v for k, v in told.items() if k != "scale_source"}
 
     def is_stale(self, current: str) -> bool:
         """Whether the result is of another model than the current one, and may be made again."""
