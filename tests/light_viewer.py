@@ -24,13 +24,6 @@ PLACES = {command.id: command.python_name for command in OURS.commands or ()}
 DOCKS = {dock.display_name: PLACES[dock.command] for dock in OURS.widgets or ()}
 
 
-class Frame(QDockWidget):
-    """Never on the screen, whoever asks for it."""
-
-    def show(self) -> None:
-        """Nothing."""
-
-
 class Docks:
     """What the tests need of napari's window: docks are added, removed, and closed with it."""
 
@@ -50,7 +43,7 @@ class Docks:
         return self.add_dock_widget(widget, name=name), widget
 
     def add_dock_widget(self, widget: QWidget, *, name: str = "") -> QDockWidget:
-        frame = Frame(name)
+        frame = QDockWidget(name)
         frame.setWidget(widget)
         self._frames.append(frame)
         return frame

@@ -59,6 +59,7 @@ def server(
 def lacking(server: Server, widget: Any, adapted: Path, qtbot: Any) -> Any:
     """The Segment widget with a model chosen that lacks its base weights."""
     widget.window().show()
+    widget.panel.reveal(widget.panel.base_weights)
     widget.panel.model_box.open_file(adapted)
     qtbot.waitUntil(lambda: widget.panel.base_weights.isVisible())
     return widget
