@@ -9,7 +9,7 @@ import pytest
 
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers import roles
-from phaseguide.widgets.layers.pixel_size import set_pixel_size
+from phaseguide.widgets.layers.scale.pixel_size import set_pixel_size
 
 SCHEME = PhaseScheme.from_names(["ferrite", "pearlite"])
 

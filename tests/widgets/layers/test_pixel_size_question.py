@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from phaseguide.widgets.layers import roles
-from phaseguide.widgets.layers.pixel_size_question import ENDS
+from phaseguide.widgets.layers.scale.question import ENDS
 from widget_helpers import micrograph
 
 

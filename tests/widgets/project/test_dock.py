@@ -131,7 +131,7 @@ def test_the_size_of_a_pixel_that_was_told_stays_with_the_field(
     at_work: Any, viewer: Any, folder: Path, qtbot: Any
 ) -> None:
     from phaseguide.widgets.layers import roles
-    from phaseguide.widgets.layers.pixel_size import set_pixel_size
+    from phaseguide.widgets.layers.scale.pixel_size import set_pixel_size
 
     image = viewer.layers["steel0"]
     assert roles.pixel_size_um(image) == pytest.approx(0.05)

@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from phaseguide.events import Notice
-from phaseguide.widgets.qt.warnings_fold import WarningsFold
+from phaseguide.widgets.qt.notices.fold import WarningsFold
 
 UNLIKE = "The image is unlike those of the training."
 TILES = "There was too little memory; trying again with tiles."

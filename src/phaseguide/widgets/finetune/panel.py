@@ -26,11 +26,11 @@ from phaseguide.widgets.finetune.phases_editor import PhasesEditor
 from phaseguide.widgets.finetune.result_box import FinetuneResultBox
 from phaseguide.widgets.finetune.sources_table import SourcesTable
 from phaseguide.widgets.qt.collapsible import Collapsible
+from phaseguide.widgets.qt.notices.fold import WarningsFold
 from phaseguide.widgets.qt.panel import ScrolledPanel, rule, small_label
 from phaseguide.widgets.qt.plain_text import Label
 from phaseguide.widgets.qt.progress_bar import ProgressLine
 from phaseguide.widgets.qt.status_line import StatusLine
-from phaseguide.widgets.qt.warnings_fold import WarningsFold
 from phaseguide.widgets.segment.base_weights import BaseWeightsPanel
 from phaseguide.widgets.segment.model_choice import ModelBox
 

@@ -20,12 +20,12 @@ from phaseguide.widgets.project.copies import RescueBar
 from phaseguide.widgets.project.field_list import FLAG, FieldList, short
 from phaseguide.widgets.project.import_labels import ImportBox
 from phaseguide.widgets.qt.collapsible import Collapsible
+from phaseguide.widgets.qt.notices.fold import WarningsFold
 from phaseguide.widgets.qt.panel import ScrolledPanel, button, small_label
 from phaseguide.widgets.qt.plain_text import Label, one_line
 from phaseguide.widgets.qt.progress_bar import ProgressLine
 from phaseguide.widgets.qt.shortcuts import key_tip
 from phaseguide.widgets.qt.status_line import StatusLine
-from phaseguide.widgets.qt.warnings_fold import WarningsFold
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

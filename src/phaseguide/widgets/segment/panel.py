@@ -20,13 +20,13 @@ from qtpy.QtWidgets import (
 from phaseguide.jobs.inputs import FIELD, SPECIMEN
 from phaseguide.ratios.sources import SOURCES
 from phaseguide.widgets.layers.layer_choice import ImageBox
-from phaseguide.widgets.layers.pixel_size_question import PixelSizeButton
-from phaseguide.widgets.qt.advised_button import AdvisedButton
+from phaseguide.widgets.layers.scale.question import PixelSizeButton
 from phaseguide.widgets.qt.next_step import NextStep
+from phaseguide.widgets.qt.notices.advised_button import AdvisedButton
+from phaseguide.widgets.qt.notices.fold import WarningsFold
 from phaseguide.widgets.qt.panel import ScrolledPanel, lay_out_now, small_label
 from phaseguide.widgets.qt.progress_bar import ProgressLine
 from phaseguide.widgets.qt.status_line import StatusLine
-from phaseguide.widgets.qt.warnings_fold import WarningsFold
 from phaseguide.widgets.ratio.phase_table import PhaseTable
 from phaseguide.widgets.segment.advanced import AdvancedBox
 from phaseguide.widgets.segment.base_weights import BaseWeightsPanel

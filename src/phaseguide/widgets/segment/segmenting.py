@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from phaseguide.jobs.session_store import SessionStore
     from phaseguide.phases import PhaseScheme
+    from phaseguide.widgets.qt.notices.fold import WarningsFold
     from phaseguide.widgets.qt.tasks import TaskRunner, Work
-    from phaseguide.widgets.qt.warnings_fold import WarningsFold
     from phaseguide.widgets.segment.live_mode import LiveMode
     from phaseguide.widgets.segment.plan import Planner
     from phaseguide.widgets.segment.results import Results

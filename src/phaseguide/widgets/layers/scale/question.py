@@ -18,8 +18,8 @@ from qtpy.QtWidgets import (
 
 from phaseguide.micrographs.lengths import length_text, length_um
 from phaseguide.widgets.layers.identity import give_role, plain
-from phaseguide.widgets.layers.pixel_size import set_pixel_size
 from phaseguide.widgets.layers.planes import data_shape
+from phaseguide.widgets.layers.scale.pixel_size import set_pixel_size
 from phaseguide.widgets.qt.dock import later, listen
 from phaseguide.widgets.qt.panel import AnswerLabel, button, rule, small_label
 from phaseguide.widgets.qt.plain_text import one_line

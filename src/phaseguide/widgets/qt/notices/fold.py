@@ -9,7 +9,7 @@ from qtpy.QtGui import QGuiApplication, QResizeEvent
 from qtpy.QtWidgets import QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
 from phaseguide.events import Notice
-from phaseguide.widgets.qt.notice_log import NAMED, NoticeLog
+from phaseguide.widgets.qt.notices.log import NAMED, NoticeLog
 from phaseguide.widgets.qt.panel import button
 from phaseguide.widgets.qt.plain_text import as_plain, shown
 
