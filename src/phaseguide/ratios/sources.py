@@ -48,7 +48,7 @@ SOURCES = (
         "Measured on the specimen; single fields differ from it. XRD gives weight %: choose that basis.",
         "specimen",
     ),
-    Source("visual", "Visual estimate", 0.3, "Judged by eye or from experience."),
+    Source("visual", "Visual estimate", 0.3, "Estimated by eye or from experience."),
 )
 """What a user chooses from."""
 

@@ -45,15 +45,15 @@ def describe_limit(asked: Ratio, imposed: Ratio, held: NDArray[np.bool_], scheme
     ``held``, bool (K,), is what `phaseguide.ratios.held_back` says.
     """
     parts = [
-        f"{phase.name} {asked[k] * 100:.1f} % only to {imposed[k] * 100:.1f} %"
+        f"{phase.name} {imposed[k] * 100:.1f} % instead of {asked[k] * 100:.1f} %"
         for k, phase in enumerate(scheme)
         if held[k]
     ]
     if not parts:
         return ""
     return (
-        f"Followed as far as such a value is believed against this model: {', '.join(parts)}. If it is surer "
-        "than its source says, choose another source or range."
+        f"The mask was made with {', '.join(parts)}: your value is far from what the model sees, and counts only as "
+        "much as its source allows. If you are surer, choose another source or a smaller range."
     )
 
 

@@ -23,7 +23,7 @@ def describe_plan(plan: Plan, config: FinetuneConfig) -> str:
     memory = plan.memory_bytes / 1e9
     parts = [
         f"About {duration(seconds)}{' ' + until if until else ''}, {memory:.1f} GB of memory; {plan.crops} crops.",
-        f"Judged by {plan.validation}.",
+        f"Tested on {plan.validation}.",
         *plan.notes,
     ]
     return " ".join(parts)

@@ -79,7 +79,7 @@ class FinetuneResultBox(QWidget):
         self.where.setText(
             ""
             if judged is None
-            else f"Judged on {judged.source}. Ranges are of 95 %, over places and not pixels."
+            else f"Tested on {judged.source}. Ranges are of 95 %, over places and not pixels."
         )
         self.where.setVisible(judged is not None)
         self.show()
@@ -96,7 +96,7 @@ class FinetuneResultBox(QWidget):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(2)
         grid.setColumnStretch(1, 1)
-        for column, heading in enumerate(("", "Phase", "Dice %\nbefore", "after", "range", "Judged\non px")):
+        for column, heading in enumerate(("", "Phase", "Dice %\nbefore", "after", "range", "Tested\non px")):
             label = Label(heading)
             label.setAlignment(Qt.AlignmentFlag.AlignBottom | _side(column))
             grid.addWidget(label, 0, column)
