@@ -144,7 +144,7 @@ class Listener:
 
 
 def test_segment_takes_the_kept_model(
-    dock: Any, widget: Any, segment: Any, viewer: Any, image: Any, qtbot: Any
+    widget: Any, dock: Any, segment: Any, viewer: Any, image: Any, qtbot: Any
 ) -> None:
     segment()
     first, used = roles.find_layer(viewer, image, "phases").data.copy(), widget.panel.model_box.path

@@ -26,7 +26,10 @@ class RowsArea(QScrollArea):
 
     def show_rows(self, content: QWidget, rows: int) -> None:
         """Show a content with so many rows below its headings; the one before is deleted."""
-        self._rows = rows
+        self._rows, before = rows, self.takeWidget()
+        if before is not None:
+            before.hide()
+            before.deleteLater()  # one of its controls may have asked for the change
         self.setWidget(content)
         content.installEventFilter(self)
         self.updateGeometry()
