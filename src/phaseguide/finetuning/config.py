@@ -207,7 +207,7 @@ _STATED: dict[str, Any] = {
 
 _CHANGES: dict[str, dict[str, Any]] = {
     # In crops and epochs as few as a change needs, since the fits that judge take their time too.
-    "fast": {"epochs": 12, "crop": 192},
+    "fast": {"epochs": 10, "crop": 192},
     "score head": {"parts": "score head"},
     # Segment Anything has seen crops of 1024 px; smaller ones than these hold too little context for it.
     # Two more fits of its encoder would take too long without a large GPU.
