@@ -74,16 +74,22 @@ def test_the_network_stays_and_the_map_without_a_ratio_gets_better(
 
 
 def test_the_head_is_kept_in_the_file_and_by_the_next_round(model: LoadedModel, tmp_path: Path) -> None:
-    result = learnt(model, strokes())
+    result = learnt(model, strokes(), crossfit=0)
     path = tmp_path / "refitted.safetensors"
     save_model(path, result.model.segmenter, result.model.card)
     again = load_model(path)
     assert again.card.calibration.head == result.model.card.calibration.head
     assert again.card.calibration.head is not None and again.card.calibration.head.alone
     held = result.record["blocks"]
-    next_round = learnt(again, strokes())
+    next_round = learnt(again, strokes(), crossfit=0)
     assert next_round.record["blocks"] == held
     assert next_round.before == result.after, "a second round starts where the first one ended"
+
+
+def test_little_paint_is_judged_by_heads_that_did_not_learn_from_it(model: LoadedModel) -> None:
+    result = learnt(model, strokes())
+    assert result.after.pixels == int((strokes() > 0).sum()) and result.record["crossfit"] == 2
+    assert "by one of 2 fits" in result.after.source
 
 
 def test_corrections_alone_do_not_teach_to_contradict_the_model() -> None:

@@ -206,8 +206,9 @@ _STATED: dict[str, Any] = {
 """What the publication of the Phase Learning Module says of the training. A run that differs says so."""
 
 _CHANGES: dict[str, dict[str, Any]] = {
-    # In crops and epochs as few as a change needs, since the fits that judge take their time too.
-    "fast": {"epochs": 12, "crop": 192},
+    # The fits that judge take their time too. Smaller crops would be quicker, but what is learnt on them says little of
+    # the image (`docs/benchmarks/finetune.md`).
+    "fast": {"epochs": 8},
     "score head": {"parts": "score head"},
     # Segment Anything has seen crops of 1024 px; smaller ones than these hold too little context for it.
     # Two more fits of its encoder would take too long without a large GPU.

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 SMALLEST_CROP = 64
 
+JUDGED = 512
+"""Side of the windows that judge, in px, or as large as the image. Decoders normalise over a window, so that small ones
+would judge what a model says of a crop, and not what it says of the image."""
+
 FEWEST_STEPS = 8
 """Steps of an epoch, however few crops there are."""
 
@@ -129,7 +133,10 @@ def prepare(
             name = told[tile.ratio_of].group or f"field {tile.ratio_of}"
             fields.setdefault(name, ([], values, told[tile.ratio_of].tolerance))[0].append(len(crops))
             crops.append(tile)
-    judged = label_crops(sources, split.judge, crop, (1.0,), split.places)
+    whole = 32 * max(2, -(-max(max(s.image.shape[:2]) for s in sources) // 32))
+    # A window that is told its ratio is of the side that the ratio was learnt at.
+    side = crop if config.validation_ratio == "true" else max(crop, min(JUDGED, whole))
+    judged = label_crops(sources, split.judge, side, (1.0,), split.places)
     material = Material(crops, taught, rehearsed, fields)
     folds = tuple(_fold(material, judged, split, number) for number in range(split.n_folds))
     return Prepared(rows, split, material, judged, crop, folds)
