@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from phaseguide.errors import TrainingError
+from phaseguide.finetuning.config import PRESETS
 from phaseguide.jobs import finetune
 from phaseguide.jobs.interrupted import runs_folder
 from phaseguide.models.model_file import read_card
@@ -96,6 +97,7 @@ def test_strokes_keep_and_go_back(
 ) -> None:
     edits = paint_bands(viewer, image, dock.panel.scheme())
     painted = edits.data.copy()
+    hub_of(viewer).model = model_file
     heard = Listener(viewer)
     dock.panel.form.amount.setValue(2)
     dock.panel.form.form.controls["crossfit"].setValue(2)
@@ -149,6 +151,7 @@ def test_segment_takes_the_kept_model(
     segment()
     first, used = roles.find_layer(viewer, image, "phases").data.copy(), widget.panel.model_box.path
     edits = paint_bands(viewer, image, dock.panel.scheme())
+    open_part(viewer, "Fine-tune")
     run(dock, qtbot)
     with qtbot.waitSignal(widget.runner.ended, timeout=60_000):
         click(qtbot, dock.panel.result.keep)
@@ -523,7 +526,7 @@ def test_minutes_and_presets(dock: Any) -> None:
     assert form.value().minutes == 7
     form.value()
     form.preset.setCurrentIndex(0)
-    assert form.value().to_dict() == {**type(config)().to_dict()}
+    assert form.preset.currentText() == "fast" and form.value() == PRESETS["fast"]
 
 
 def test_the_gui_thread_never_trains(

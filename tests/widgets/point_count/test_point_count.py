@@ -403,6 +403,7 @@ def test_window_closed_on_the_way(make_napari_viewer: Callable[..., Any], qtbot:
 def test_without_a_map(viewer: Any, qtbot: Any) -> None:
     _, widget = open_part(viewer, "Point count")
     assert "Open a micrograph" in widget.panel.map_line.text()
+    hub_of(viewer).model = None
     image = viewer.add_image(micrograph(), name="steel")
     qtbot.waitUntil(lambda: "'steel' has no phases yet" in widget.panel.map_line.text())
     assert not widget.panel.start_button.isEnabled()

@@ -12,6 +12,7 @@ from qtpy.QtCore import Qt
 from phaseguide.projects.project import Project
 from project_helpers import make_project, settled
 from widget_helpers import micrograph, stroke
+from workbench_helpers import close_workbench, open_part
 
 LOOSE = {"loose", "loose phases", "loose edits"}
 FIELD = {"steel0", "steel0 edits"}
@@ -34,7 +35,7 @@ def beside(
     viewer.add_image(micrograph(seed=9), name="loose")
     segment()
     viewer.layers["loose phases"].visible = False
-    _, dock = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Project")
+    _, dock = open_part(viewer, "Project")
     dock.open(make_project(tmp_path))
     settled(dock, qtbot)
     return widget, dock
@@ -97,8 +98,7 @@ def test_the_loose_image_comes_back_with_the_end_of_the_project(beside: Any, vie
 
 
 def test_closing_both_docks_shows_everything(beside: Any, viewer: Any) -> None:
-    for dock in beside:
-        viewer.window.remove_dock_widget(dock)
+    close_workbench(viewer)
     assert seen(viewer) == FIELD | LOOSE - {"loose phases"}
 
 
@@ -109,7 +109,7 @@ def test_a_field_that_fails_is_marked_and_named(
     project = Project.open(folder)
     image = folder / project.field("steel1").images[0].path
     image.write_bytes(b"no picture")
-    _, dock = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Project")
+    _, dock = open_part(viewer, "Project")
     dock.open(folder)
     settled(dock, qtbot)
     panel = dock.panel

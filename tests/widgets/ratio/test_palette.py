@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from widget_helpers import activate, drag, micrograph, type_into
+from workbench_helpers import open_part
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -92,7 +93,7 @@ def test_escape_puts_the_brush_away_before_it_cancels(
     make_napari_viewer: Any, model_file: Any, qtbot: Any
 ) -> None:
     viewer = make_napari_viewer(show=True)
-    _, widget = viewer.window.add_plugin_dock_widget("napari-phaseguide", "Segment")
+    _, widget = open_part(viewer, "Segment")
     widget.panel.model_box.open_file(model_file)
     viewer.add_image(micrograph(), name="steel")
     with qtbot.waitSignal(widget.runner.ended, timeout=60_000):

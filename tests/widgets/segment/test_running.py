@@ -101,7 +101,7 @@ def test_the_activity_dock_tells_of_a_run_until_it_ends(
     elif end == "error":
         held.error = MicrographError("steel: cannot be read any more. Open it again.")
     else:
-        viewer.window.remove_dock_widget(running)
+        close_workbench(viewer)
     qtbot.waitUntil(lambda: not lines())
 
 

@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QStyle, QStyleOptionViewItem
 
 from widget_helpers import SHAPE, micrograph, type_into
+from workbench_helpers import close_workbench
 
 LAYERS = {name: {name, f"{name} phases", f"{name} edits"} for name in ("one", "two")}
 
@@ -117,7 +118,7 @@ def test_a_run_that_ends_on_another_image_leaves_the_brush_where_it_is(
 def test_what_was_hidden_comes_back_with_the_end_of_the_dock(two: Any, viewer: Any, qtbot: Any) -> None:
     click_in_list(viewer, "two edits", qtbot, eye=True)
     choose(two, "one", qtbot)
-    viewer.window.remove_dock_widget(two)
+    close_workbench(viewer)
     assert two.closed and seen(viewer) == (LAYERS["one"] | LAYERS["two"]) - {"two edits"}
 
 

@@ -171,7 +171,7 @@ def test_in_a_project_its_phases_count_and_a_version_is_saved(
     opened = open_project(model_viewer)
     opened.open(made.folder)
     opened.show("field0")
-    _, widget = model_viewer.window.add_plugin_dock_widget("napari-phaseguide", "New material")
+    _, widget = open_part(model_viewer, "New material")
     assert widget.panel.phases.scheme == THREE and not widget.panel.phases.isEnabled()
     qtbot.waitUntil(lambda: widget.answer is not None)
     told: list[Path] = []

@@ -178,7 +178,9 @@ class PhasesEditor(QWidget):
             name.editingFinished.connect(lambda i=index: self._rename(i))
             merge, remove = QPushButton("Merge"), QPushButton("Remove")
             merge.setToolTip("Make this phase a part of another one; its labels and its weights go along.")
-            remove.setToolTip("Take this phase away; what is painted as this phase is no longer counted as painted.")
+            remove.setToolTip(
+                "Take this phase away; what is painted as this phase is no longer counted as painted."
+            )
             merge.setEnabled(len(self.phases.phases) > 2)
             merge.clicked.connect(lambda _=False, i=index: self._offer_merge(i))
             remove.clicked.connect(lambda _=False, i=index: self.remove(i))

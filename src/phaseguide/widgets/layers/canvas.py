@@ -192,9 +192,14 @@ class Canvas:
             return
         known = self._views.get(owner)
         if known is None:
-            viewer.fit_to_view(layers=[owner])
+            look_at(viewer, owner)
         else:
             viewer.scene.camera.center, viewer.scene.camera.zoom = known
+
+
+def look_at(viewer: ViewerModel, image: Image) -> None:
+    """Fit the view to an image, or to all layers beside a stack, whose dimensions it has not (napari cannot then)."""
+    viewer.fit_to_view(layers=[image] if image.ndim == viewer.dims.ndim else None)
 
 
 def image_behind(viewer: ViewerModel, layer: Layer) -> Image | None:

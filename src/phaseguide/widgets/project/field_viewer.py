@@ -14,7 +14,7 @@ from phaseguide.labels import Map, as_uint8, overlay
 from phaseguide.projects.edit_saver import Known
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.brush import put_away, select_edits
-from phaseguide.widgets.layers.canvas import canvas_of
+from phaseguide.widgets.layers.canvas import canvas_of, look_at
 from phaseguide.widgets.layers.hub import hub_of
 from phaseguide.widgets.layers.identity import KEY, image_of
 from phaseguide.widgets.project.field_layers import (
@@ -281,7 +281,7 @@ class FieldViewer(QObject):
             select_edits(viewer, roles.find_layer(viewer, image, "edits"), project.scheme)
         canvas_of(viewer).show(image)
         put_away(viewer)
-        viewer.reset_view(layers=[image])
+        look_at(viewer, image)
         self.shown.emit(field_id)
         self.changed.emit()
 

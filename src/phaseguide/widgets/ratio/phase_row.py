@@ -201,7 +201,7 @@ class PhaseLine(QObject):
             bold = QFont(label.font())
             bold.setBold(True)  # a range that was set for its phase
             label.setMinimumWidth(QFontMetrics(bold).horizontalAdvance(widest) + 2)
-            label.setMinimumHeight(label.fontMetrics().height())
+            label.setMinimumHeight(max(label.fontMetrics().height(), QFontMetrics(bold).height()) + 1)
 
     def _on_number(self) -> None:
         if self.range.by_hand:  # where the handle stood was about the number before

@@ -12,7 +12,7 @@ from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.finetune.phases_editor import PhasesEditor
 from phaseguide.widgets.layers.layer_choice import ImageBox
 from phaseguide.widgets.qt.panel import ScrolledPanel, button, rule, small_label
-from phaseguide.widgets.qt.plain_text import one_line
+from phaseguide.widgets.qt.plain_text import as_plain, one_line
 from phaseguide.widgets.qt.progress_bar import ProgressLine
 from phaseguide.widgets.qt.status_line import StatusLine
 
@@ -76,7 +76,7 @@ class NewMaterialPanel(ScrolledPanel):
         self.phases.setToolTip(tip)
         self.save_button.setText(SAVED_IN_PROJECT if name else SAVED_AMONG_MODELS)
         self.save_button.setToolTip(
-            f"Keeps it as a version of the project {one_line(name)}, which then uses it."
+            as_plain(f"Keeps it as a version of the project {one_line(name)}, which then uses it.")
             if name
             else "Writes a model file with a card among your models, and chooses it in Segment."
         )
