@@ -15,11 +15,11 @@ import torch
 from phaseguide.errors import TrainingError
 from phaseguide.events import Finished, Notice
 from phaseguide.finetuning import learner as learner_module
-from phaseguide.finetuning import run as run_module
 from phaseguide.finetuning.config import PRESETS, FinetuneConfig, find_departures
 from phaseguide.finetuning.cost_estimate import plan
 from phaseguide.finetuning.crops import label_crops
 from phaseguide.finetuning.events import FinetuneResult
+from phaseguide.finetuning.judging import judge as judge_module
 from phaseguide.finetuning.learner import Learner
 from phaseguide.finetuning.losses import label_loss, squared_window_loss
 from phaseguide.finetuning.material import prepare
@@ -238,13 +238,13 @@ def test_it_is_judged_with_the_true_ratio_and_then_run_so(
     ccrm: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ways: list[str] = []
-    judge = run_module.validate
+    judge = judge_module.count_crops
 
     def watched(*arguments: Any) -> Any:
         ways.append(arguments[-1])
         return judge(*arguments)
 
-    monkeypatch.setattr(run_module, "validate", watched)
+    monkeypatch.setattr(judge_module, "count_crops", watched)
     result, said = run(finetune(ccrm, [labelled()], PUBLISHED))
     assert set(ways) == {"true"} and len(ways) == 4
     assert result.after is not None and result.after.source.endswith("told its true ratio")

@@ -108,8 +108,8 @@ def test_real_steel_is_learnt_and_the_card_tells_of_what(base: str, blocks: int)
     result, events = run(finetune(start, [field], config, name="mine"))
     losses = [e.loss for e in events if isinstance(e, EpochDone)]
     assert losses[-1] < 0.85 * losses[0]
-    assert result.before is not None and result.after is not None
-    assert result.after.dice_mean > result.before.dice_mean and result.better is True
+    assert result.before is None and result.better is None, "a head that has learnt nothing has no score"
+    assert result.after is not None and result.after.dice_mean is not None
     card = result.model.card
     assert card.backbone.adapter == {"rank": 16, "blocks": blocks, "base": base, "merged": False}
     assert card.training["parent"] == "sam" and card.training["data_sha256"] == result.data_sha256
@@ -290,7 +290,7 @@ def test_kept_embeddings_make_way_for_learning(base: str, monkeypatch: pytest.Mo
 
 def test_another_stroke_is_only_counted_again(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     start = experienced_sam(base, SCHEME)
-    config = QUICK.changed(learning_rate=1e-3, epochs=50)
+    config = QUICK.changed(learning_rate=1e-3, epochs=50, crossfit=0)
     first = plan(start, [source()], config)
 
     def forbidden(*_: Any, **__: Any) -> None:

@@ -247,7 +247,8 @@ class _Run:
         while True:
             try:
                 loss = self.learner.step(number, self.batch, self._share(number))
-                return loss if self.judge.step(number, self.batch, self._share(number)) else np.nan
+                sound = np.isfinite(loss) and self.judge.step(number, self.batch, self._share(number))
+                return loss if sound else np.nan
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
