@@ -27,8 +27,8 @@ UNGUIDED_TIP = (
     "Area % that the model finds without your values. Below, small: with boundaries moved by one pixel."
 )
 NOTHING = "–"
-BLANK = "\u00a0"
-"""A row is as high without a number as with one; a label without any text is lower."""
+SMALL_PADDING = 3
+"""Of the small numbers, above and below together; a row is as high without them as with them."""
 CHIP, NAME, UNGUIDED, TRUST, EXPECTED, LOCK, FOUND = COLUMNS = range(7)
 LINES = 3
 """Lines of the grid that a row takes."""
@@ -41,7 +41,7 @@ class AreaCell:
     """An area share, and small below it what one pixel more or less at the boundaries makes of it."""
 
     def __init__(self, tip: str) -> None:
-        self.value, self.sensitivity = QLabel(NOTHING), QLabel(BLANK)  # numbers, so no text to be guarded
+        self.value, self.sensitivity = QLabel(NOTHING), QLabel()  # numbers, so no text to be guarded
         for label in (self.value, self.sensitivity):
             label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -51,7 +51,7 @@ class AreaCell:
     def show_share(self, share: float | None) -> None:
         """Show a share in [0, 1], or none; the sensitivity of the last one goes."""
         self.value.setText(NOTHING if share is None else f"{share * 100:.2f}")
-        self.sensitivity.setText(BLANK)
+        self.sensitivity.clear()
 
     def show_sensitivity(self, low: float, high: float) -> None:
         """Show the range of shares in [0, 1]."""
@@ -93,7 +93,7 @@ class PhaseLine(QObject):
         self.box.setAccessibleName(f"Expected area % of {phase.name}")
         self.range = RangeButton(phase.name)
         self.trust = TrustBar(phase.name)
-        self.aim = QLabel(BLANK)
+        self.aim = QLabel()
         self.aim.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
         self.aim.setStyleSheet("font-size: 10px;")
         self.aim.setToolTip("Area % that the mask is made with.")
@@ -175,7 +175,7 @@ class PhaseLine(QObject):
         """Show what the mask is made with between the model's and the user's share; NaN for what is not known."""
         given = not math.isnan(said)
         self.trust.set_shares(own, said, imposed)
-        self.aim.setText(f"{imposed * 100:.2f}" if given and not math.isnan(imposed) else BLANK)
+        self.aim.setText(f"{imposed * 100:.2f}" if given and not math.isnan(imposed) else "")
         outside = ""
         if given and not math.isnan(imposed) and not (self.spread == 0 or self.range.by_hand):
             low, high = ratio_range(said, self.range.uncertainty)
@@ -204,6 +204,8 @@ class PhaseLine(QObject):
             bold.setBold(True)  # a range that was set for its phase
             label.setMinimumWidth(QFontMetrics(bold).horizontalAdvance(widest) + 2)
             label.setMinimumHeight(label.fontMetrics().height())
+        for small in (self.aim, self.found.sensitivity, self.unguided.sensitivity):
+            small.setFixedHeight(small.fontMetrics().height() + SMALL_PADDING)
 
     def _on_number(self) -> None:
         if self.range.by_hand:  # where the handle stood was about the number before
