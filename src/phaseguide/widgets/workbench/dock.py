@@ -20,6 +20,7 @@ from phaseguide.widgets.strokes.dock import NewMaterialWidget
 from phaseguide.widgets.workbench.footer import Footer
 from phaseguide.widgets.workbench.header import Header
 from phaseguide.widgets.workbench.header_lines import HeaderLines
+from phaseguide.widgets.workbench.help_window import HelpWindow
 from phaseguide.widgets.workbench.own_window import OwnWindow
 from phaseguide.widgets.workbench.part_page import PartPage
 from phaseguide.widgets.workbench.state import PARTS, STEPS, Part, Step, WorkbenchState
@@ -69,6 +70,8 @@ class WorkbenchWidget(Dock):
         self.footer.follow(self.segment)
         self.status = self.segment.status
         self.tabs = QTabWidget()
+        self.help_button = button("Help", "What to do in this step, and what the words mean.")
+        self.help: HelpWindow | None = None
         self._stacks: dict[Step, QStackedWidget] = {}
         self._lay_out()
         self._lines = HeaderLines(self, state, self.segment.state, self.opened)
@@ -145,12 +148,21 @@ class WorkbenchWidget(Dock):
         else:
             self.state.show_part(part)
 
+    def show_help(self) -> None:
+        """Show the help of the step on show, in a window that stays open."""
+        if self.help is None:
+            self.help = HelpWindow(self)
+        self.help.show_step(self.state.step)
+        self.help.show()
+        self.help.raise_()
+
     # -- keeping up -------------------------------------------------------------------------------
 
     def _lay_out(self) -> None:
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.tabs.setDocumentMode(True)
         self.tabs.setUsesScrollButtons(False)
+        self.tabs.setCornerWidget(self.help_button)
         bar = self.tabs.tabBar()
         if bar is not None:
             bar.setDrawBase(False)
@@ -179,6 +191,7 @@ class WorkbenchWidget(Dock):
         events.within.connect(self._show)
         events.torn_off.connect(self._tear_off)
         self.tabs.currentChanged.connect(self._on_tab)
+        self.help_button.clicked.connect(self.show_help)
         self.tabs.tabBarClicked.connect(self._on_tab_clicked)
         self.segment.panel.page_wanted.connect(self.show_step)
         self.segment.panel.new_material.button.clicked.connect(lambda: self.show_part("new_material"))
@@ -213,6 +226,8 @@ class WorkbenchWidget(Dock):
             self._part(part)
             shown = self._pages[part]
         stack.setCurrentWidget(shown)
+        if self.help is not None and self.help.isVisible():
+            self.help.show_step(state.step)
         self.tabs.setCurrentIndex(list(STEPS).index(state.step))
 
     def _tear_off(self, torn: frozenset[Part]) -> None:
