@@ -240,13 +240,14 @@ def test_a_range_that_excludes_the_mask_offers_the_lock(table: PhaseTable, qtbot
     type_into(qtbot, table.boxes[1], "9.1")
     table.show_result(result_of([np.nan, 0.091, np.nan], own_error=0.05))
     row = table.rows[1]
-    assert row.remedy.isVisible() and not table.rows[0].remedy.isVisible()
-    assert row.remedy.text().startswith("Your range is 8.3 to 10.0 %, the mask is made with 1")
+    said = table.brush_line.text()
+    assert said.startswith(f"{table.scheme.names[1]}: your range is 8.3 to 10.0 %, the mask is made with 1")
+    assert row.excluded and not table.rows[0].excluded
     told: list[int] = []
     table.changed.connect(lambda: told.append(1))
-    qtbot.mouseClick(row.exactly, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(table.exact_button, Qt.MouseButton.LeftButton)
     assert table.spreads() == (None, 0.0, None) and told == [1] and row.lock.isChecked()
-    assert not row.remedy.isVisible()
+    assert not row.excluded and not table.exact_button.isVisible()
 
 
 def test_exact_values_that_leave_nothing_for_an_open_phase_say_so(table: PhaseTable, qtbot: Any) -> None:

@@ -19,8 +19,8 @@ from tiny_models import tiny_model
 from widget_helpers import micrograph
 
 PHASES = ("denuded ferrite", "carbide network", "spheroidite", "Widmanstätten cementite")
-NAPARI_PX = 1
-"""napari's own status bar grows by so much when it shows a progress."""
+NAPARI_PX = 2
+"""napari's own status bar grows by at most so much when it shows a progress."""
 
 SIZES = [(1366, 768), (1600, 1000)]
 LONG = "The values are far from what the model sees in 'steel', and nothing of them was kept. " * 8
@@ -114,13 +114,13 @@ def test_nothing_that_is_said_moves_a_button(workbench: Any, qtbot: Any) -> None
     widget.say(LONG, alarm=True)
     widget.panel.progress.begin()
     qtbot.wait(100)
-    assert (abs(places(workbench, controls) - before) <= NAPARI_PX).all()
+    assert abs(places(workbench, controls) - before).max() <= NAPARI_PX
     widget.panel.progress.end()
     with qtbot.waitSignal(widget.runner.ended):
         QTest.mouseClick(widget.panel.segment_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: widget.state.shown is not None and widget.state.phase == "idle")
     qtbot.wait(100)
-    assert (abs(places(workbench, controls) - before) <= NAPARI_PX).all()
+    assert abs(places(workbench, controls) - before).max() <= NAPARI_PX
 
 
 def test_the_whole_of_a_long_text_is_a_click_away(workbench: Any, qtbot: Any) -> None:

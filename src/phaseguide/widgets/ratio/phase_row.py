@@ -6,14 +6,14 @@ import math
 
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtGui import QFont, QFontMetrics
-from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton
+from qtpy.QtWidgets import QFrame, QGridLayout, QLabel
 
 from phaseguide.phases import Phase
 from phaseguide.ratios import ratio_range
 from phaseguide.widgets.layers.brush_keys import key_of
 from phaseguide.widgets.qt.percent_box import ShareBox
 from phaseguide.widgets.qt.plain_text import as_plain, one_line
-from phaseguide.widgets.qt.sentence import Sentence
+from phaseguide.widgets.qt.style import ALARM
 from phaseguide.widgets.ratio.lock_button import LockButton
 from phaseguide.widgets.ratio.phase_chip import PhaseChip, PhaseName
 from phaseguide.widgets.ratio.range_button import RangeButton
@@ -27,10 +27,11 @@ UNGUIDED_TIP = (
     "Area % that the model finds without your values. Below, small: with boundaries moved by one pixel."
 )
 NOTHING = "–"
+AIM = "font-size: 10px;"
 SMALL_PADDING = 3
 """Of the small numbers, above and below together; a row is as high without them as with them."""
 CHIP, NAME, UNGUIDED, TRUST, EXPECTED, LOCK, FOUND = COLUMNS = range(7)
-LINES = 3
+LINES = 2
 """Lines of the grid that a row takes."""
 
 ROUNDING = 0.0005
@@ -80,6 +81,7 @@ class PhaseLine(QObject):
         super().__init__(grid)
         name, key = as_plain(one_line(phase.name)), key_of(phase.label)
         self.label, self._colour, self._armed = phase.label, phase.colour, False
+        self._name = phase.name
         self.back = QFrame()
         self.chip, self.name = PhaseChip(phase), PhaseName(phase)
         for one in (self.chip, self.name):
@@ -95,7 +97,7 @@ class PhaseLine(QObject):
         self.trust = TrustBar(phase.name)
         self.aim = QLabel()
         self.aim.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
-        self.aim.setStyleSheet("font-size: 10px;")
+        self.aim.setStyleSheet(AIM)
         self.aim.setToolTip("Area % that the mask is made with.")
         self.lock = LockButton(
             f"Impose the value of {phase.name} exactly",
@@ -103,15 +105,12 @@ class PhaseLine(QObject):
             "next values, source or image.",
         )
         self.found, self.unguided = AreaCell(FOUND_TIP), AreaCell(UNGUIDED_TIP)
-        self.exactly = QPushButton("Use exactly mine")
-        self.exactly.setToolTip(f"Close the lock of {name}.")
-        self.remedy = Sentence(self.exactly)
+        self.excluded = ""
+        """Says that the stated range excludes what the mask is made with, and by how much; empty if it does not."""
         self._lay_out(grid, line)
-        self.remedy.hide()
         self.box.finished.connect(self._on_number)
         self.range.changed.connect(self._on_range)
         self.lock.clicked.connect(self._on_lock)
-        self.exactly.clicked.connect(self._on_exactly)
         self.trust.moved.connect(self._on_trust)
 
     def _lay_out(self, grid: QGridLayout, line: int) -> None:
@@ -128,7 +127,6 @@ class PhaseLine(QObject):
         for column, cell in ((FOUND, self.found), (UNGUIDED, self.unguided)):
             grid.addWidget(cell.value, line, column)
             grid.addWidget(cell.sensitivity, line + 1, column)
-        grid.addWidget(self.remedy, line + 2, NAME, 1, len(COLUMNS) - 1)
 
     @property
     def spread(self) -> float | None:
@@ -181,12 +179,12 @@ class PhaseLine(QObject):
             low, high = ratio_range(said, self.range.uncertainty)
             if not low - ROUNDING <= imposed <= high + ROUNDING:
                 outside = (
-                    f"Your range is {low * 100:.1f} to {high * 100:.1f} %, the mask is made with "
+                    f"{self._name}: your range is {low * 100:.1f} to {high * 100:.1f} %, the mask is made with "
                     f"{imposed * 100:.1f} %."
                 )
-        if outside != self.remedy.text():
-            self.remedy.say(outside)
-            self.remedy.setVisible(bool(outside))
+        if outside != self.excluded:
+            self.excluded = outside
+            self.aim.setStyleSheet(f"{AIM}{ALARM}" if outside else AIM)
 
     def fit(self) -> None:
         """Give names and numbers the room they need, so that a result does not move the columns."""
@@ -224,6 +222,3 @@ class PhaseLine(QObject):
 
     def _on_trust(self, wanted: float) -> None:
         self.trust_wanted.emit(self.label, wanted)
-
-    def _on_exactly(self) -> None:
-        self.choose(0.0)

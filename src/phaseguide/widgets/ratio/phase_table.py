@@ -77,6 +77,7 @@ class PhaseTable(QWidget):
         self._estimated = self._wrong = False
         self._uncertainty = 0.3
         self._remembered: dict[str, float] = {}
+        self._brush = ""
         self._area = RowsArea(ROWS)
         self._area.show_rows(QWidget(), 0)
         self._found_heading: Label | None = None
@@ -91,7 +92,10 @@ class PhaseTable(QWidget):
         self.away_button.setToolTip(
             key_tip("Put the brush away: a click on the image changes nothing any more.", AWAY)
         )
-        self.brush_line = Sentence(self.away_button)
+        self.exact_button = QPushButton("Use exactly mine")
+        self.exact_button.setToolTip("Close the lock of this phase: the mask gets your value exactly.")
+        self.exact_button.clicked.connect(self._impose_excluded)
+        self.brush_line = Sentence(self.away_button, self.exact_button)
         self.sum_line = Sentence(self.scale_button, self.absent_button)
         self.note = StatusLine(1)
         self.note.setText(f"In mask: {CONSTRAINED}.")
@@ -222,9 +226,9 @@ class PhaseTable(QWidget):
         """Mark the row of the phase that the brush holds, and say what it does; 0 for no row, empty for no brush."""
         for number, row in enumerate(self.rows, start=1):
             row.show_armed(number == label)
-        self.brush_line.say(what or (BRUSH_OFF if self.rows else ""))
-        self.brush_line.offer(*([self.away_button] if what else []))
+        self._brush = what
         self.away_button.setEnabled(bool(what))
+        self._show_brush_line()
 
     def fit(self) -> None:
         """Give names and numbers the room they need."""
@@ -340,6 +344,23 @@ class PhaseTable(QWidget):
                 imposed = float(result.imposed[k])
             own = float("nan") if result is None else float(result.own[k])
             row.show_trust(own, float(self._shares[k]), imposed)
+        self._show_brush_line()
+
+    def _show_brush_line(self) -> None:
+        """Say what the brush does; without one, which range excludes what the mask is made with."""
+        excluded = next((row.excluded for row in self.rows if row.excluded), "")
+        if self._brush or not excluded:
+            self.brush_line.say(self._brush or (BRUSH_OFF if self.rows else ""))
+            self.brush_line.offer(*([self.away_button] if self._brush else []))
+        else:
+            self.brush_line.say(excluded, alarm=True)
+            self.brush_line.offer(self.exact_button)
+
+    def _impose_excluded(self) -> None:
+        """Close the lock of the phase whose range excludes what the mask is made with."""
+        row = next((one for one in self.rows if one.excluded), None)
+        if row is not None:
+            row.choose(0.0)
 
     def _show_staleness(self) -> None:
         heading, stale = self._found_heading, self.stale
