@@ -86,8 +86,8 @@ class FinetuneConfig(Settings):
     validation_share: float = setting(
         0.2,
         "Held out",
-        "Part of the painted area, in blocks, that judges and does not teach, where more than a little is painted; 0 "
-        "judges by nothing.",
+        "Part of the painted area, in blocks, that tests the model and does not teach it, where more than a little is "
+        "painted; 0 tests on nothing.",
         low=0.0,
         high=0.5,
         step=5,
@@ -95,8 +95,8 @@ class FinetuneConfig(Settings):
     )
     crossfit: int = setting(
         2,
-        "Fits that judge",
-        "Where little is painted: so many more fits, each judged on strokes that it did not learn from, while the "
+        "Fits that test",
+        "Where little is painted: so many more fits, each tested on strokes that it did not learn from, while the "
         "model learns from all. None holds strokes out instead, which is quicker.",
         low=2,
         high=5,

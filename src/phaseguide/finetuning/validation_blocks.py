@@ -51,7 +51,7 @@ LITTLE = 60
 """So many places are little paint: they are cross-fitted, and none is held out."""
 
 NOTHING_NEW = (
-    "nothing: the model has learnt from all of these places before, so they cannot judge it. Paint elsewhere, or "
+    "nothing: the model has learnt from all of these places before, so they cannot test it. Paint elsewhere, or "
     "choose a field to validate on"
 )
 

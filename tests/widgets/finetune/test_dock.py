@@ -114,7 +114,7 @@ def test_strokes_keep_and_go_back(
     )
     curves = dock.panel.curves
     assert len(curves.points["Loss"][""]) == len(curves.ranges) == 2
-    assert len(curves.points["Dice, judged (%)"][""]) == 3, "the model before is the first point"
+    assert len(curves.points["Dice, tested (%)"][""]) == 3, "the model before is the first point"
     assert set(dock.panel.curves.points["γ and δ"]) == {"γ", "δ"}
     click(qtbot, result.keep)
     qtbot.waitUntil(lambda: dock.state.outcome.used == "new" and not dock.state.deciding)
@@ -492,9 +492,9 @@ def test_a_model_that_got_worse_says_so(dock: Any, viewer: Any, image: Any, qtbo
         and f"{some[1].phase} (4" not in told
     )
     bare = replace(result.after, phases=(replace(some[0], pixels=0), *some[1:]), pixels=800)
-    assert f"Nothing could judge {some[0].phase}:" in verdict(replace(result, after=bare))[0]
+    assert f"Nothing was painted to test {some[0].phase} on:" in verdict(replace(result, after=bare))[0]
     unjudged = verdict(replace(result, before=None, after=None, better=None))
-    assert unjudged[0].startswith("Nothing could judge it") and not unjudged[1]
+    assert unjudged[0].startswith("Nothing was painted to test it on") and not unjudged[1]
 
 
 def test_where_to_paint_next(dock: Any, viewer: Any, image: Any, qtbot: Any) -> None:

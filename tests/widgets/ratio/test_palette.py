@@ -9,6 +9,9 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from phaseguide.phases import PhaseScheme
+from phaseguide.widgets.layers import roles
+from phaseguide.widgets.layers.edit_log import scheme_of
 from widget_helpers import activate, drag, micrograph, type_into
 from workbench_helpers import open_part
 
@@ -123,3 +126,14 @@ def test_edited_pixels_are_counted_beside_the_result(done: Any, viewer: Any, qtb
     assert "with 1,280 px of manual edits" in QApplication.clipboard().text()
     edits.undo()
     qtbot.waitUntil(lambda: "manual edits" not in done.panel.table.note.text())
+
+
+def test_strokes_of_other_phases_are_not_taken_for_the_model_s(done: Any, viewer: Any) -> None:
+    widget, image = done, done.image
+    edits = roles.find_layer(viewer, image, "edits")
+    other = PhaseScheme.from_names(["γ", "γ'", "carbide"])
+    roles.apply_scheme(edits, other)
+    edits.data[:9] = 1
+    widget.panel.table.armed.emit(1)
+    assert str(edits.mode) == "pan_zoom" and scheme_of(edits).names == other.names
+    assert "was painted for" in widget.panel.status.text()

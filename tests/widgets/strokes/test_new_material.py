@@ -69,7 +69,7 @@ def test_the_mask_follows_each_stroke_and_becomes_a_model(dock: Any, qtbot: Any)
     assert dock.panel.areas.text().startswith("dark ")
     paint(dock, qtbot, 120)
     assert (dock.answer.labels == band_labels()).mean() > 0.7  # a random encoder
-    preview = roles.find_layer(dock.viewer, dock.image, "preview")
+    preview = roles.find_layer(dock.viewer, dock.image, "first model")
     np.testing.assert_array_equal(preview.data, dock.answer.labels)
     assert (preview.data[edits.data > 0] == edits.data[edits.data > 0]).all()
     qtbot.waitUntil(lambda: "had not learnt from" in dock.panel.evidence.text())
@@ -79,7 +79,7 @@ def test_the_mask_follows_each_stroke_and_becomes_a_model(dock: Any, qtbot: Any)
     assert told == [user_model_folder() / "my alloy.safetensors"]
     card = read_card(told[0])
     assert card.scheme.names == THREE.names and card.training["method"] == "strokes"
-    assert roles.find_layer(dock.viewer, dock.image, "preview") is None
+    assert roles.find_layer(dock.viewer, dock.image, "first model") is None
 
 
 def test_an_undo_counts_as_a_stroke_and_nothing_painted_is_nothing_shown(dock: Any, qtbot: Any) -> None:
@@ -92,7 +92,7 @@ def test_an_undo_counts_as_a_stroke_and_nothing_painted_is_nothing_shown(dock: A
     assert dock.answer.fitted.painted[2] == 0 and "bright" in dock.panel.status.text()
     edits.data = np.zeros_like(edits.data)
     qtbot.waitUntil(lambda: dock.answer is None)
-    assert roles.find_layer(dock.viewer, dock.image, "preview") is None
+    assert roles.find_layer(dock.viewer, dock.image, "first model") is None
     assert not dock.panel.save_button.isEnabled()
 
 
@@ -154,7 +154,7 @@ def test_an_older_result_is_hidden_while_the_mask_is_on_show(dock: Any, qtbot: A
     paint(dock, qtbot, 24)
     assert not result.visible
     dock.close_down()
-    assert result.visible and roles.find_layer(dock.viewer, dock.image, "preview") is None
+    assert result.visible and roles.find_layer(dock.viewer, dock.image, "first model") is None
 
 
 def test_in_a_project_its_phases_count_and_a_version_is_saved(

@@ -14,7 +14,7 @@ FEW_PIXELS_A_PHASE = 50
 FEW_PLACES = 6
 """Below so many strokes or blocks a score says little, however many pixels these have."""
 
-UNJUDGED = "Nothing could judge it: look at the preview, or Compare, before you keep it."
+UNJUDGED = "Nothing was painted to test it on: look at the preview, or Compare, before you keep it."
 NOT_TRAINED = "not trained yet"
 
 
@@ -81,7 +81,9 @@ def _doubts(after: ValidationScores) -> str:
     elif thin := [f"{s.phase} ({s.pixels} px)" for s in after.phases if 0 < s.pixels < FEW_PIXELS_A_PHASE]:
         text += f" Little is behind the numbers of {', '.join(thin)}."
     if after.unjudged:
-        text += f" Nothing could judge {', '.join(after.unjudged)}: what became of that is not known."
+        text += (
+            f" Nothing was painted to test {', '.join(after.unjudged)} on: what became of that is not known."
+        )
     return text
 
 

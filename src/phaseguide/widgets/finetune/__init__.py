@@ -1,1 +1,1 @@
-"""The Fine-tune dock."""
+"""The step Teach."""

@@ -1,4 +1,4 @@
-"""Sentences of the Fine-tune widget: what a run will take, and where it stands."""
+"""Sentences of the step Teach: what a run will take, and where it stands."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 REDRAW_MS = 400
 """Two to three redraws a second at most: each one costs the window some 70 ms."""
 
-LOSS, DICE, COMPOSITION, GAUGES = "Loss", "Dice, judged (%)", "Composition error (pp)", "γ and δ"
+LOSS, DICE, COMPOSITION, GAUGES = "Loss", "Dice, tested (%)", "Composition error (pp)", "γ and δ"
 GREEK = {"gamma": "γ", "delta": "δ"}
 LINES = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7")
 
@@ -139,7 +139,7 @@ class Curves(QWidget):
     def _absence(self, title: str) -> str:
         if not self.points[LOSS]:
             return "comes with the first epoch"
-        return "none in this model" if title == GAUGES else "nothing judges"
+        return "none in this model" if title == GAUGES else "nothing to test on"
 
     def _later(self) -> None:
         if not self._timer.isActive():

@@ -1,4 +1,4 @@
-"""The Fine-tune widget: a model learns from what the user just painted, while the user goes on working."""
+"""The step Teach: a model learns from what the user just painted, while the user goes on working."""
 
 from __future__ import annotations
 

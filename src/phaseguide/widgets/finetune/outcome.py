@@ -139,13 +139,16 @@ class FinetuneOutcome(DockPart):
             self._messages.say(f"{stays} The new one can still be kept until you start another run or close.")
         elif path is None:
             self._messages.say(
-                "No model was in use before, so the new one stays in use. Choose another in Segment."
+                "No model was in use before, so the new one stays in use. Choose another one in the step Image."
             )
         else:
             heard = tell(hub.model_chosen, path)
             self._panel.model_box.open_file(path)
             if heard and hub.model is not None and resolved(hub.model) != resolved(path):
-                told = f"Segment could not take {path.stem!r} and still uses {hub.model.stem!r}. Choose it there."
+                told = (
+                    f"Segment could not take {path.stem!r} and still uses {hub.model.stem!r}. Choose it in the step "
+                    "Image."
+                )
                 self._messages.say(told, alarm=True)
             else:
                 where = ", in Segment too" if heard else ""

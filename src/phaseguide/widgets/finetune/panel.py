@@ -1,4 +1,4 @@
-"""The controls of the Fine-tune dock and how they are laid out; what they do stands in ``dock``."""
+"""The controls of the step Teach and how they are laid out; what they do stands in ``dock``."""
 
 from __future__ import annotations
 

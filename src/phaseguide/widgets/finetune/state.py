@@ -1,4 +1,4 @@
-"""What the parts of the Fine-tune dock share: where its work stands, what they tell the user, the image in work."""
+"""What the parts of the step Teach share: where its work stands, what they tell the user, the image in work."""
 
 from __future__ import annotations
 

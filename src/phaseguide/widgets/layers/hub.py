@@ -78,7 +78,7 @@ class Hub:
         An image layer, and the run that is its kept result now.
     keepers : WeakSet of KeepsResults
     model : Path or None
-        What the Segment widget was last set to; None if none was open.
+        What the step Segment was last set to; None if none was open.
     """
 
     ratio_offered: ClassVar = Signal(object)

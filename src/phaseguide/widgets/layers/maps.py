@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
-PREVIEW, BEFORE, AFTER = "preview", "before", "after"
+PREVIEW, BEFORE, AFTER, FIRST_MODEL = "preview", "before", "after", "first model"
 
 Window = tuple[slice, slice]
 

@@ -1,4 +1,4 @@
-"""The Models widget: which models there are; copied, exported, imported, shared, deleted and restored."""
+"""The list of models: which models there are; copied, exported, imported, shared, deleted and restored."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QMenu, QWidget
 
 COMMANDS = (
-    ("use", "Use", "Segment with this model from now on; the Segment widget takes it."),
+    ("use", "Use", "Segment with this model from now on; the step Segment takes it."),
     ("save_as", "Save as…", "Copy this model among yours under another name."),
     ("export", "Export…", "Write a copy of this model to a file, byte for byte."),
     ("merge", "Merge…", "Write a copy that holds its base weights too, for a machine that has none. Larger."),

@@ -105,6 +105,7 @@ def _scheme_of(viewer: ViewerModel, image: Image) -> PhaseScheme:
     model = hub_of(viewer).model
     if model is None:
         raise PointCountError(
-            f"{image.name!r} has no phases yet that could be named. Choose a model in Segment, or segment the image."
+            f"{image.name!r} has no phases yet that could be named. Choose a model in the step Image, or segment the "
+            "image."
         )
     return read_card(model).scheme

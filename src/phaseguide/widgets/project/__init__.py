@@ -1,1 +1,1 @@
-"""The Project dock."""
+"""The fields of a project."""

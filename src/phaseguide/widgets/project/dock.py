@@ -1,4 +1,4 @@
-"""The Project widget: the fields of a project, one on show, their state, and which model segmented them."""
+"""The fields of a project: one on show, their state, and which model segmented them."""
 
 from __future__ import annotations
 
@@ -308,7 +308,7 @@ class ProjectWidget(Dock):
             self.say("")
 
     def _use_model(self) -> None:
-        """Let the Segment widget, if it is open, use the model of the project."""
+        """Let the step Segment, if it is open, use the model of the project."""
         project = self.opened.project
         if project is None or not project.current:
             return

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from phaseguide.projects.schema import FieldEntry
 
 RESTORED = "restored"
-"""Mark of a phases layer that was read from the project; the Segment widget's own results do not have it."""
+"""Mark of a phases layer that was read from the project; the step Segment's own results do not have it."""
 
 
 @dataclass(frozen=True)

@@ -235,7 +235,7 @@ class FieldViewer(QObject):
         self.shown.emit(entry.id)
 
     def overlay(self, field_id: str, edits: Labels, region: tuple[slice, ...]) -> None:
-        """Put edits on top of a result that was read; the Segment widget does so for its own."""
+        """Put edits on top of a result that was read; the step Segment does so for its own."""
         image, viewer = self.image_of(field_id), self._viewer()
         phases = None if image is None else roles.find_layer(viewer, image, "phases")
         below = self._below.get(field_id)

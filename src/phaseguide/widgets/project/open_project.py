@@ -360,7 +360,7 @@ class OpenProject(QObject):
         self.autosave.changed(field_id, lambda: Painted(np.array(layer.data), known, saver))
 
     def _on_kept(self, image: Image, run: Run) -> None:
-        """Write what the Segment widget keeps on a field, with the edits as they are now on top."""
+        """Write what the step Segment keeps on a field, with the edits as they are now on top."""
         entry, viewer, result = self.field_of(image), self._viewer(), run.planes.get(())
         if entry is None or result is None or result.segmentation.labels.shape != planes.data_shape(image):
             return

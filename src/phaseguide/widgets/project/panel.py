@@ -1,4 +1,4 @@
-"""The controls of the Project dock and how they are laid out; what they do is in `dock`."""
+"""The controls of the list of fields of a project and how they are laid out; what they do is in `dock`."""
 
 from __future__ import annotations
 

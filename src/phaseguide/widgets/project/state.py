@@ -1,4 +1,4 @@
-"""What the parts of the Project dock share: the project as it is shown, and whether its fields are segmented."""
+"""What the parts of a project share: the project as it is shown, and whether its fields are segmented."""
 
 from __future__ import annotations
 

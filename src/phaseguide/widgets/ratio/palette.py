@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from phaseguide.errors import PhaseguideError
+from phaseguide.errors import PhaseguideError, SchemeError
 from phaseguide.phases import EXCLUDED
 from phaseguide.widgets.layers.brush import brush_label, put_away, take_brush
+from phaseguide.widgets.layers.edit_log import scheme_of
+from phaseguide.widgets.layers.painted_phases import is_painted_for, painted_for_others
 from phaseguide.widgets.layers.review_lock import check_not_frozen
 from phaseguide.widgets.layers.roles import ensure_edits_layer, find_layer
 from phaseguide.widgets.qt.dock import listen
@@ -64,6 +66,9 @@ class Palette(QObject):
             return
         try:
             check_not_frozen(image)
+            painted = find_layer(self._viewer, image, "edits")
+            if painted is not None and not is_painted_for(painted, scheme):
+                raise SchemeError(painted_for_others(painted, scheme))
             edits = ensure_edits_layer(self._viewer, image, scheme)
             take_brush(self._viewer, edits, label)
         except PhaseguideError as error:
@@ -85,7 +90,8 @@ class Palette(QObject):
             listen(self, edits.events.mode, self.follow)
             listen(self, edits.events.selected_label, self.follow)
             listen(self, edits.events.visible, self._on_visible)
-        label, scheme = brush_label(self._viewer, image), self._scheme()
+        label = brush_label(self._viewer, image)
+        scheme = (None if edits is None else scheme_of(edits)) or self._scheme()
         if label is None:
             what = ""
         elif label == 0:

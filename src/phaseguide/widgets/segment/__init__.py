@@ -1,1 +1,1 @@
-"""The Segment dock."""
+"""The step Segment."""

@@ -1,4 +1,4 @@
-"""The parts of the Segment dock around the table: sources of ratios, regions, what changes phase, look inside."""
+"""The parts of the step Segment around the table: sources of ratios, regions, what changes phase, look inside."""
 
 from __future__ import annotations
 

@@ -217,7 +217,7 @@ def load_model(
 
 
 class BaseWeightsFollower(QObject):
-    """Lets the Segment dock ask for base weights where its model lacks them, and load the model when they are here.
+    """Lets the step Segment ask for base weights where its model lacks them, and load the model when they are here.
 
     Parameters
     ----------

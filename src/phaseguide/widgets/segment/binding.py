@@ -1,4 +1,4 @@
-"""Between the controls of the Segment dock and its state: what the user changes is written there, what others write
+"""Between the controls of the step Segment and its state: what the user changes is written there, what others write
 there is shown.
 """
 

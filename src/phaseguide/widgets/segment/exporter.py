@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Exporter(QObject):
-    """Copies and saves what the Segment dock shows, edits on top included.
+    """Copies and saves what the step Segment shows, edits on top included.
 
     What leaves the dock is kept: a number that is being typed is finished, and a result on trial accepted, first.
 

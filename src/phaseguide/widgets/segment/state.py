@@ -1,4 +1,4 @@
-"""What the Segment dock is set to, and what it shows: controls write it, views listen to it, jobs are made of it."""
+"""What the step Segment is set to, and what it shows: controls write it, views listen to it, jobs are made of it."""
 
 from __future__ import annotations
 

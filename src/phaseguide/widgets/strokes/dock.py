@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
+from qtpy.QtGui import QHideEvent, QShowEvent
 
 from phaseguide.errors import MicrographError, ModelError, PhaseguideError, SchemeError
 from phaseguide.events import Progress
@@ -97,6 +98,11 @@ class NewMaterialWidget(Dock):
         image: Image | None = self.panel.image_box.layer
         return image
 
+    @property
+    def on_show(self) -> bool:
+        """Whether the user has New material before them; no stroke is followed while another step is on show."""
+        return self.isVisibleTo(self.window())
+
     def begin(self) -> None:
         """Take the phases of the open project, or those that are painted on the image, or two to be named."""
         project = self.opened.project
@@ -143,7 +149,7 @@ class NewMaterialWidget(Dock):
         """Fit to everything that is painted, and show the map of the plane on show."""
         self._stroke.stop()
         image, scheme = self.image, self._scheme
-        if image is None or scheme is None:
+        if image is None or scheme is None or not self.on_show:
             return
         try:
             painted = painted_planes(self.viewer, scheme, self.bars)
@@ -310,7 +316,7 @@ class NewMaterialWidget(Dock):
     def _clear_maps(self) -> None:
         """Take the masks away; results that they have covered are on show again."""
         for image in roles.micrographs(self.viewer):
-            maps.remove_map(self.viewer, image, maps.PREVIEW)
+            maps.remove_map(self.viewer, image, maps.FIRST_MODEL)
             result = roles.find_layer(self.viewer, image, "phases")
             if result is not None and result.unique_id in self._hidden:
                 result.visible = True
@@ -348,7 +354,7 @@ class NewMaterialWidget(Dock):
             self._hide_result(image)
         self.answer = answer
         index, window = request.shown.index, maps.whole_plane(image)
-        maps.show_map(self.viewer, image, maps.PREVIEW, request.scheme, index, window, answer.labels)
+        maps.show_map(self.viewer, image, maps.FIRST_MODEL, request.scheme, index, window, answer.labels)
         self.panel.areas.setText(
             " · ".join(
                 f"{one_line(phase.name)} {100 * share:.1f} %"
@@ -371,12 +377,23 @@ class NewMaterialWidget(Dock):
         self.panel.save_button.setEnabled(self.answer is not None)
         self._clear_maps()
         heard = tell(hub_of(self.viewer).model_chosen, path)
-        rest = "chosen in Segment: press Segment there." if heard else "among the models of Segment."
+        rest = "chosen now: press Segment in the step Segment." if heard else "among the models."
         self.say(f"Saved as {path.stem!r}; it is {rest}")
 
     def _on_not_saved(self, error: BaseException) -> None:
         self.panel.save_button.setEnabled(self.answer is not None)
         self.fail(error)
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Follow the strokes again, and what was painted meanwhile."""
+        super().showEvent(event)
+        self._stroke.start()
+
+    def hideEvent(self, event: QHideEvent | None) -> None:
+        """Take the mask away when another step is shown; results are seen again."""
+        super().hideEvent(event)
+        if event is not None and not event.spontaneous() and not self.closed:
+            self._clear_maps()
 
     # -- the end ----------------------------------------------------------------------------------
 

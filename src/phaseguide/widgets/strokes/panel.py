@@ -78,7 +78,7 @@ class NewMaterialPanel(ScrolledPanel):
         self.save_button.setToolTip(
             as_plain(f"Keeps it as a version of the project {one_line(name)}, which then uses it.")
             if name
-            else "Writes a model file with a card among your models, and chooses it in Segment."
+            else "Writes a model file with a card among your models, and chooses it."
         )
 
     def _lay_out(self) -> None:

@@ -192,6 +192,7 @@ class WorkbenchWidget(Dock):
         events.torn_off.connect(self._tear_off)
         self.tabs.currentChanged.connect(self._on_tab)
         self.help_button.clicked.connect(self.show_help)
+        self.header.clicked.connect(lambda: self.show_step("image"))
         self.tabs.tabBarClicked.connect(self._on_tab_clicked)
         self.segment.panel.page_wanted.connect(self.show_step)
         self.segment.panel.new_material.button.clicked.connect(lambda: self.show_part("new_material"))

@@ -54,6 +54,8 @@ class Footer(QWidget):
         dock.spoke.connect(lambda: self._raise(dock))
 
     def _raise(self, dock: Dock) -> None:
+        if dock is not self._segment:
+            self._segment.panel.next_step.hide()  # its buttons are for a sentence that is not seen any more
         if dock.status is not None and self.statuses.indexOf(dock.status) >= 0:
             self.statuses.setCurrentWidget(dock.status)
 

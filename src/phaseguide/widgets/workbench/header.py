@@ -31,7 +31,6 @@ class Header(QPushButton):
         events = state.events
         for signal in (events.image, events.field, events.model, events.device):
             signal.connect(self._show)
-        self.clicked.connect(lambda: state.show_step("image"))
         self._show()
 
     def whole(self) -> str:
