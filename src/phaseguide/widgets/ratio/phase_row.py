@@ -6,14 +6,14 @@ import math
 
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtGui import QFont, QFontMetrics
-from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton
+from qtpy.QtWidgets import QFrame, QGridLayout, QLabel
 
 from phaseguide.phases import Phase
 from phaseguide.ratios import ratio_range
 from phaseguide.widgets.layers.brush_keys import key_of
 from phaseguide.widgets.qt.percent_box import ShareBox
 from phaseguide.widgets.qt.plain_text import as_plain, one_line
-from phaseguide.widgets.qt.sentence import Sentence
+from phaseguide.widgets.qt.style import ALARM
 from phaseguide.widgets.ratio.lock_button import LockButton
 from phaseguide.widgets.ratio.phase_chip import PhaseChip, PhaseName
 from phaseguide.widgets.ratio.range_button import RangeButton
@@ -27,10 +27,11 @@ UNGUIDED_TIP = (
     "Area % that the model finds without your values. Below, small: with boundaries moved by one pixel."
 )
 NOTHING = "–"
+SMALL = "font-size: 10px;"
 SMALL_PADDING = 3
 """Of the small numbers, above and below together; a row is as high without them as with them."""
 CHIP, NAME, UNGUIDED, TRUST, EXPECTED, LOCK, FOUND = COLUMNS = range(7)
-LINES = 3
+LINES = 2
 """Lines of the grid that a row takes."""
 
 ROUNDING = 0.0005
@@ -46,7 +47,7 @@ class AreaCell:
             label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             label.setToolTip(tip)
-        self.sensitivity.setStyleSheet("font-size: 10px;")
+        self.sensitivity.setStyleSheet(SMALL)
 
     def show_share(self, share: float | None) -> None:
         """Show a share in [0, 1], or none; the sensitivity of the last one goes."""
@@ -79,7 +80,7 @@ class PhaseLine(QObject):
     def __init__(self, phase: Phase, grid: QGridLayout, line: int) -> None:
         super().__init__(grid)
         name, key = as_plain(one_line(phase.name)), key_of(phase.label)
-        self.label, self._colour, self._armed = phase.label, phase.colour, False
+        self.label, self.phase, self._colour, self._armed = phase.label, phase.name, phase.colour, False
         self.back = QFrame()
         self.chip, self.name = PhaseChip(phase), PhaseName(phase)
         for one in (self.chip, self.name):
@@ -95,7 +96,7 @@ class PhaseLine(QObject):
         self.trust = TrustBar(phase.name)
         self.aim = QLabel()
         self.aim.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
-        self.aim.setStyleSheet("font-size: 10px;")
+        self.aim.setStyleSheet(SMALL)
         self.aim.setToolTip("Area % that the mask is made with.")
         self.lock = LockButton(
             f"Impose the value of {phase.name} exactly",
@@ -103,15 +104,12 @@ class PhaseLine(QObject):
             "next values, source or image.",
         )
         self.found, self.unguided = AreaCell(FOUND_TIP), AreaCell(UNGUIDED_TIP)
-        self.exactly = QPushButton("Use exactly mine")
-        self.exactly.setToolTip(f"Close the lock of {name}.")
-        self.remedy = Sentence(self.exactly)
+        self.outside = ""
+        """Says that the mask is made with a share outside of the range of the user; empty where it is not."""
         self._lay_out(grid, line)
-        self.remedy.hide()
         self.box.finished.connect(self._on_number)
         self.range.changed.connect(self._on_range)
         self.lock.clicked.connect(self._on_lock)
-        self.exactly.clicked.connect(self._on_exactly)
         self.trust.moved.connect(self._on_trust)
 
     def _lay_out(self, grid: QGridLayout, line: int) -> None:
@@ -128,7 +126,6 @@ class PhaseLine(QObject):
         for column, cell in ((FOUND, self.found), (UNGUIDED, self.unguided)):
             grid.addWidget(cell.value, line, column)
             grid.addWidget(cell.sensitivity, line + 1, column)
-        grid.addWidget(self.remedy, line + 2, NAME, 1, len(COLUMNS) - 1)
 
     @property
     def spread(self) -> float | None:
@@ -181,12 +178,12 @@ class PhaseLine(QObject):
             low, high = ratio_range(said, self.range.uncertainty)
             if not low - ROUNDING <= imposed <= high + ROUNDING:
                 outside = (
-                    f"Your range is {low * 100:.1f} to {high * 100:.1f} %, the mask is made with "
-                    f"{imposed * 100:.1f} %."
+                    f"Aimed at {imposed * 100:.1f} %, not at {low * 100:.1f}–{high * 100:.1f} %: "
+                    f"{one_line(self.phase)}."
                 )
-        if outside != self.remedy.text():
-            self.remedy.say(outside)
-            self.remedy.setVisible(bool(outside))
+        if bool(outside) != bool(self.outside):  # a style is costly, also the same one
+            self.aim.setStyleSheet(f"{SMALL} {ALARM}" if outside else SMALL)
+        self.outside = outside
 
     def fit(self) -> None:
         """Give names and numbers the room they need, so that a result does not move the columns."""
@@ -224,6 +221,3 @@ class PhaseLine(QObject):
 
     def _on_trust(self, wanted: float) -> None:
         self.trust_wanted.emit(self.label, wanted)
-
-    def _on_exactly(self) -> None:
-        self.choose(0.0)

@@ -13,7 +13,7 @@ from phaseguide.ratios import Ratio, uncertainty_for
 from phaseguide.segmentation.request import Segmentation
 from phaseguide.segmentation.saving import CONSTRAINED, result_note
 from phaseguide.widgets.qt.percent_box import ShareBox, shares_of
-from phaseguide.widgets.qt.plain_text import Label
+from phaseguide.widgets.qt.plain_text import Label, as_plain, one_line
 from phaseguide.widgets.qt.rows_area import RowsArea
 from phaseguide.widgets.qt.sentence import Sentence
 from phaseguide.widgets.qt.shortcuts import key_tip
@@ -91,7 +91,10 @@ class PhaseTable(QWidget):
         self.away_button.setToolTip(
             key_tip("Put the brush away: a click on the image changes nothing any more.", AWAY)
         )
-        self.brush_line = Sentence(self.away_button)
+        self.exactly_button = QPushButton("Use exactly mine")
+        self.exactly_button.clicked.connect(self._impose_outside)
+        self.brush_line = Sentence(self.away_button, self.exactly_button)
+        self._brush = ""
         self.sum_line = Sentence(self.scale_button, self.absent_button)
         self.note = StatusLine(1)
         self.note.setText(f"In mask: {CONSTRAINED}.")
@@ -222,9 +225,9 @@ class PhaseTable(QWidget):
         """Mark the row of the phase that the brush holds, and say what it does; 0 for no row, empty for no brush."""
         for number, row in enumerate(self.rows, start=1):
             row.show_armed(number == label)
-        self.brush_line.say(what or (BRUSH_OFF if self.rows else ""))
-        self.brush_line.offer(*([self.away_button] if what else []))
+        self._brush = what
         self.away_button.setEnabled(bool(what))
+        self._show_brush_line()
 
     def fit(self) -> None:
         """Give names and numbers the room they need."""
@@ -340,6 +343,32 @@ class PhaseTable(QWidget):
                 imposed = float(result.imposed[k])
             own = float("nan") if result is None else float(result.own[k])
             row.show_trust(own, float(self._shares[k]), imposed)
+        self._show_brush_line()
+
+    def _show_brush_line(self) -> None:
+        """Say what the brush does; while it is away, that the mask is made with less or more than the user's range.
+
+        Both on one line that is always there, so that no row moves under the hand that drags a handle.
+        """
+        outside = self._outside()
+        if self._brush:
+            self.brush_line.say(self._brush)
+            self.brush_line.offer(self.away_button)
+        elif outside is not None:
+            self.brush_line.say(outside.outside)
+            self.exactly_button.setToolTip(f"Close the lock of {as_plain(one_line(outside.phase))}.")
+            self.brush_line.offer(self.exactly_button)
+        else:
+            self.brush_line.say(BRUSH_OFF if self.rows else "")
+            self.brush_line.offer()
+
+    def _outside(self) -> PhaseLine | None:
+        return next((row for row in self.rows if row.outside), None)
+
+    def _impose_outside(self) -> None:
+        row = self._outside()
+        if row is not None:
+            row.choose(0.0)
 
     def _show_staleness(self) -> None:
         heading, stale = self._found_heading, self.stale
