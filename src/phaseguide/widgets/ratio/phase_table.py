@@ -11,7 +11,6 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidge
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.ratios import Ratio, uncertainty_for
 from phaseguide.segmentation.request import Segmentation
-from phaseguide.segmentation.saving import CONSTRAINED, result_note
 from phaseguide.widgets.qt.percent_box import ShareBox, shares_of
 from phaseguide.widgets.qt.plain_text import Label, as_plain, one_line
 from phaseguide.widgets.qt.rows_area import RowsArea
@@ -33,7 +32,7 @@ from phaseguide.widgets.ratio.phase_row import (
     PhaseLine,
 )
 from phaseguide.widgets.ratio.range_button import RangeButton
-from phaseguide.widgets.ratio.sums import describe_sum, left_out, scaled_to_100
+from phaseguide.widgets.ratio.sums import describe_areas, describe_sum, left_out, scaled_to_100
 
 IN_MASK, NOT_YET = "In mask\n(±1 px)", "Not yet\nupdated"
 HEADINGS = {
@@ -97,7 +96,6 @@ class PhaseTable(QWidget):
         self._brush = ""
         self.sum_line = Sentence(self.scale_button, self.absent_button)
         self.note = StatusLine(1)
-        self.note.setText(f"In mask: {CONSTRAINED}.")
         self.note.setStyleSheet("font-weight: bold;")
         self._outer = QVBoxLayout(self)
         self._outer.setContentsMargins(0, 0, 0, 0)
@@ -246,8 +244,8 @@ class PhaseTable(QWidget):
                 row.show_shares(float(result.achieved[k]), float(result.own[k]))
         self._show_trust()
         self._show_sum()
-        told = "" if result is None else result_note(result)
-        self.note.setText(f"In mask: {told}." if told else "")
+        told = "" if result is None else describe_areas(result)
+        self.note.setText(told)
         self.note.setVisible(bool(told))
         self.note.explain("")
         if result is not None and result.has_ratio and result.imposed is not None:
