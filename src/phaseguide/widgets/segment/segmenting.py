@@ -36,7 +36,7 @@ FIRST_LOOK = (
     "your values, follows."
 )
 
-KEPT = "What the network saw in this image was kept, so it was not encoded again."
+KEPT = "The image was not encoded again."
 
 
 class Segmenting(QObject):
