@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from phaseguide.micrographs import read_label_map, read_micrograph, sha256_of_ar
 from phaseguide.models.model_file import LoadedModel, load_model
 from phaseguide.phases import PhaseScheme
 from phaseguide.segmentation.request import Request, Segmentation
-from phaseguide.segmentation.saving import CONSTRAINED, overlay_image, save_segmentation
+from phaseguide.segmentation.saving import CONSTRAINED, overlay_image, report_picture, save_segmentation
 from phaseguide.segmentation.session import Session, run_to_end
 from tiny_models import tiny_image, tiny_model
 
@@ -103,6 +104,21 @@ def test_overlay_paints_phases_and_leaves_the_rest(kind: str) -> None:
     assert (np.ptp(picture[0], axis=-1) == 0).all()
     if kind != "constant":
         assert picture[0, 0, 0] == 0 and picture[0, -1, 0] == 255
+
+
+def test_the_legend_says_that_a_part_was_painted_by_hand(
+    model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes: list[str] = []
+
+    def remember(picture: np.ndarray, title: str, entries: object, note: str, pixel: object) -> np.ndarray:
+        notes.append(note)
+        return picture
+
+    monkeypatch.setattr("phaseguide.segmentation.saving.with_legend", remember)
+    for edited in (0, 1280):
+        report_picture(tiny_image(), replace(segmented(model), edited_px=edited), "a", None)
+    assert notes == ["", "with 1,280 px of manual edits"]
 
 
 def test_overlay_refuses_labels_of_another_shape() -> None:

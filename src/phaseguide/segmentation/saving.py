@@ -335,7 +335,7 @@ def report_picture(
     ----------
     image : ndarray, shape (H, W) or (H, W, 3)
     segmentation : Segmentation
-        Of that image. What a user's ratio had a part in is told below the legend.
+        Of that image. That a user's ratio or strokes had a part in it is told below the legend.
     title : str
         The image's name.
     pixel_size_um : float or None
@@ -349,7 +349,7 @@ def report_picture(
         overlay_image(image, segmentation.labels, segmentation.scheme),
         title,
         legend_entries(segmentation),
-        constraint_note(segmentation),
+        result_note(segmentation),
         pixel_size_um,
     )
 

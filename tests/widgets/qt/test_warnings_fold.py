@@ -44,6 +44,13 @@ def test_the_same_of_several_fields_is_one_line_that_names_them(fold: WarningsFo
     assert fold.log.of("b") == (UNLIKE, TILES) and fold.log.of("z") == ()
 
 
+def test_a_hint_leaves_out_what_is_said_of_other_fields(fold: WarningsFold) -> None:
+    fold.add(Notice(UNLIKE, "a"))
+    fold.add(Notice(TILES, "b"))
+    assert fold.hint(("c", "")) == "" and fold.hint(("a", "")) == " See Warnings (1)."
+    assert fold.hint() == " See Warnings (2)."
+
+
 def test_the_same_of_nothing_in_particular_is_counted(fold: WarningsFold) -> None:
     fold.add(Notice(TILES))
     fold.add(Notice(TILES))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from qtpy.QtTest import QTest
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.edit_log import scheme_of
+from tiny_models import tiny_model
 from widget_helpers import activate, drag, micrograph, type_into
 from workbench_helpers import open_part
 
@@ -53,6 +55,16 @@ def test_the_brush_is_off_after_segmenting(done: Any, viewer: Any, segment: Any,
     assert (edits.data == 3).any()
     segment()
     assert edits.mode == "pan_zoom" and armed(done) == [False] * 3
+
+
+def test_the_rows_of_another_model_know_of_the_brush(
+    done: Any, viewer: Any, tmp_path: Path, qtbot: Any
+) -> None:
+    table = done.panel.table
+    take(done, qtbot, 1)
+    done.panel.model_box.open_file(tiny_model(tmp_path, names=("a", "b")))
+    assert len(table.rows) == 2 and viewer.layers["steel edits"].mode == "paint"
+    assert armed(done) == [False, True] and table.brush_line.text() == "Painting b."
 
 
 def test_the_table_follows_keys_tools_and_layers(done: Any, viewer: Any, qtbot: Any) -> None:
@@ -121,11 +133,11 @@ def test_edited_pixels_are_counted_beside_the_result(done: Any, viewer: Any, qtb
     take(done, qtbot, 1)
     edits = viewer.layers["steel edits"]
     edits.data_setitem(np.nonzero(np.indices((96, 128))[0] < 10), 2)
-    qtbot.waitUntil(lambda: "with 1,280 px of manual edits" in done.panel.table.note.text())
+    qtbot.waitUntil(lambda: done.panel.table.note.text() == "1,280 px painted.")
     qtbot.mouseClick(done.panel.results.copy, LEFT)
     assert "with 1,280 px of manual edits" in QApplication.clipboard().text()
     edits.undo()
-    qtbot.waitUntil(lambda: "manual edits" not in done.panel.table.note.text())
+    qtbot.waitUntil(lambda: "painted" not in done.panel.table.note.text())
 
 
 def test_strokes_of_other_phases_are_not_taken_for_the_model_s(done: Any, viewer: Any) -> None:

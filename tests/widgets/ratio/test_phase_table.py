@@ -240,14 +240,37 @@ def test_a_range_that_excludes_the_mask_offers_the_lock(table: PhaseTable, qtbot
     type_into(qtbot, table.boxes[1], "9.1")
     table.show_result(result_of([np.nan, 0.091, np.nan], own_error=0.05))
     row = table.rows[1]
-    said = table.brush_line.text()
-    assert said.startswith(f"{table.scheme.names[1]}: your range is 8.3 to 10.0 %, the mask is made with 1")
-    assert row.excluded and not table.rows[0].excluded
+    assert table.exactly_button.isVisible() and not table.rows[0].outside
+    line = table.brush_line.text()
+    assert line.startswith("Aimed at 1") and line.endswith(f"not at 8.3–10.0 %: {row.phase}.")
+    table.show_brush(1, "Painting.")
+    assert table.brush_line.text() == "Painting." and not table.exactly_button.isVisible(), (
+        "the brush is in hand"
+    )
+    table.show_brush(0, "")
+    assert table.brush_line.text() == line and table.exactly_button.isVisible()
     told: list[int] = []
     table.changed.connect(lambda: told.append(1))
-    qtbot.mouseClick(table.exact_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(table.exactly_button, Qt.MouseButton.LeftButton)
     assert table.spreads() == (None, 0.0, None) and told == [1] and row.lock.isChecked()
-    assert not row.excluded and not table.exact_button.isVisible()
+    assert not row.outside and not table.exactly_button.isVisible()
+
+
+def test_no_row_moves_under_the_hand_that_drags_a_handle(table: PhaseTable, qtbot: Any) -> None:
+    table.set_own_error(np.full(3, 0.05))
+    table.set_uncertainty(0.1)
+    heights = {table.sizeHint().height()}
+    type_into(qtbot, table.boxes[1], "9.1")
+    heights.add(table.sizeHint().height())
+    table.show_result(result_of([np.nan, 0.091, np.nan], own_error=0.05))
+    bar = table.rows[1].trust
+    assert table.rows[1].outside, "what the dragged handle answers"
+    heights.add(table.sizeHint().height())
+    qtbot.mousePress(bar, Qt.MouseButton.LeftButton, pos=QPoint(bar.width() // 2, 9))
+    assert not table.rows[1].outside, "no range of the user's any more"
+    heights.add(table.sizeHint().height())
+    qtbot.mouseRelease(bar, Qt.MouseButton.LeftButton)
+    assert len(heights) == 1
 
 
 def test_exact_values_that_leave_nothing_for_an_open_phase_say_so(table: PhaseTable, qtbot: Any) -> None:

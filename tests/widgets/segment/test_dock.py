@@ -45,7 +45,7 @@ def test_ratio_is_met_and_marked(widget: Any, viewer: Any, segment: Any, qtbot: 
     assert numbers(table.found)[1] == pytest.approx(35, abs=0.02)
     assert numbers(table.unguided)[1] != pytest.approx(35, abs=0.5)
     assert not table.note.isHidden()
-    assert "constrained by your value, not independent" in table.note.text()
+    assert "Constrained by your value, not independent" in table.note.text()
     mark = viewer.layers["steel phases"].metadata["phaseguide"]
     assert mark["note"] == "constrained by your value, not independent"
     assert mark["asked"] == {NAMES[0]: None, NAMES[1]: 0.35, NAMES[2]: None}

@@ -124,6 +124,14 @@ def test_without_a_ratio_there_is_no_note(widget: Any, viewer: Any, segment: Any
     assert all(row.expected is None and row.imposed is None for row in rows)
 
 
+def test_nothing_is_saved_among_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    from phaseguide.datasets.samples import open_sample
+    from phaseguide.widgets.qt import save_places
+
+    monkeypatch.setattr(save_places, "_chosen", [])
+    assert save_places.offered("a.csv", open_sample("uhcs0220").image_path) == "a.csv"
+
+
 def test_a_dialog_opens_beside_the_image_and_then_where_the_user_went(
     widget: Any, viewer: Any, segment: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

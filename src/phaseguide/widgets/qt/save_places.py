@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import phaseguide
+
+SHIPPED = Path(phaseguide.__file__).parent
+"""With the samples; nothing is offered to be saved there."""
+
 _chosen: list[Path] = []
 
 
@@ -16,6 +21,8 @@ def offered(name: str, beside: Path | None) -> str:
     beside : Path or None
         File of the image that is saved from; None where it came from no file.
     """
+    if beside is not None and beside.is_relative_to(SHIPPED):
+        beside = None
     folder = next((one for one in _chosen if one.is_dir()), None if beside is None else beside.parent)
     return name if folder is None else str(folder / name)
 

@@ -27,7 +27,7 @@ UNGUIDED_TIP = (
     "Area % that the model finds without your values. Below, small: with boundaries moved by one pixel."
 )
 NOTHING = "–"
-AIM = "font-size: 10px;"
+SMALL = "font-size: 10px;"
 SMALL_PADDING = 3
 """Of the small numbers, above and below together; a row is as high without them as with them."""
 CHIP, NAME, UNGUIDED, TRUST, EXPECTED, LOCK, FOUND = COLUMNS = range(7)
@@ -47,7 +47,7 @@ class AreaCell:
             label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             label.setToolTip(tip)
-        self.sensitivity.setStyleSheet("font-size: 10px;")
+        self.sensitivity.setStyleSheet(SMALL)
 
     def show_share(self, share: float | None) -> None:
         """Show a share in [0, 1], or none; the sensitivity of the last one goes."""
@@ -80,8 +80,7 @@ class PhaseLine(QObject):
     def __init__(self, phase: Phase, grid: QGridLayout, line: int) -> None:
         super().__init__(grid)
         name, key = as_plain(one_line(phase.name)), key_of(phase.label)
-        self.label, self._colour, self._armed = phase.label, phase.colour, False
-        self._name = phase.name
+        self.label, self.phase, self._colour, self._armed = phase.label, phase.name, phase.colour, False
         self.back = QFrame()
         self.chip, self.name = PhaseChip(phase), PhaseName(phase)
         for one in (self.chip, self.name):
@@ -97,7 +96,7 @@ class PhaseLine(QObject):
         self.trust = TrustBar(phase.name)
         self.aim = QLabel()
         self.aim.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
-        self.aim.setStyleSheet(AIM)
+        self.aim.setStyleSheet(SMALL)
         self.aim.setToolTip("Area % that the mask is made with.")
         self.lock = LockButton(
             f"Impose the value of {phase.name} exactly",
@@ -105,8 +104,8 @@ class PhaseLine(QObject):
             "next values, source or image.",
         )
         self.found, self.unguided = AreaCell(FOUND_TIP), AreaCell(UNGUIDED_TIP)
-        self.excluded = ""
-        """Says that the stated range excludes what the mask is made with, and by how much; empty if it does not."""
+        self.outside = ""
+        """Says that the mask is made with a share outside of the range of the user; empty where it is not."""
         self._lay_out(grid, line)
         self.box.finished.connect(self._on_number)
         self.range.changed.connect(self._on_range)
@@ -179,12 +178,12 @@ class PhaseLine(QObject):
             low, high = ratio_range(said, self.range.uncertainty)
             if not low - ROUNDING <= imposed <= high + ROUNDING:
                 outside = (
-                    f"{self._name}: your range is {low * 100:.1f} to {high * 100:.1f} %, the mask is made with "
-                    f"{imposed * 100:.1f} %."
+                    f"Aimed at {imposed * 100:.1f} %, not at {low * 100:.1f}–{high * 100:.1f} %: "
+                    f"{one_line(self.phase)}."
                 )
-        if outside != self.excluded:
-            self.excluded = outside
-            self.aim.setStyleSheet(f"{AIM}{ALARM}" if outside else AIM)
+        if bool(outside) != bool(self.outside):  # a style is costly, also the same one
+            self.aim.setStyleSheet(f"{SMALL} {ALARM}" if outside else SMALL)
+        self.outside = outside
 
     def fit(self) -> None:
         """Give names and numbers the room they need, so that a result does not move the columns."""

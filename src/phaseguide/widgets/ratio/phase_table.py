@@ -11,9 +11,8 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidge
 from phaseguide.phases import PhaseScheme, normalise_name
 from phaseguide.ratios import Ratio, uncertainty_for
 from phaseguide.segmentation.request import Segmentation
-from phaseguide.segmentation.saving import CONSTRAINED, result_note
 from phaseguide.widgets.qt.percent_box import ShareBox, shares_of
-from phaseguide.widgets.qt.plain_text import Label
+from phaseguide.widgets.qt.plain_text import Label, as_plain, one_line
 from phaseguide.widgets.qt.rows_area import RowsArea
 from phaseguide.widgets.qt.sentence import Sentence
 from phaseguide.widgets.qt.shortcuts import key_tip
@@ -33,7 +32,7 @@ from phaseguide.widgets.ratio.phase_row import (
     PhaseLine,
 )
 from phaseguide.widgets.ratio.range_button import RangeButton
-from phaseguide.widgets.ratio.sums import describe_sum, left_out, scaled_to_100
+from phaseguide.widgets.ratio.sums import describe_areas, describe_sum, left_out, scaled_to_100
 
 IN_MASK, NOT_YET = "In mask\n(±1 px)", "Not yet\nupdated"
 HEADINGS = {
@@ -92,13 +91,12 @@ class PhaseTable(QWidget):
         self.away_button.setToolTip(
             key_tip("Put the brush away: a click on the image changes nothing any more.", AWAY)
         )
-        self.exact_button = QPushButton("Use exactly mine")
-        self.exact_button.setToolTip("Close the lock of this phase: the mask gets your value exactly.")
-        self.exact_button.clicked.connect(self._impose_excluded)
-        self.brush_line = Sentence(self.away_button, self.exact_button)
+        self.exactly_button = QPushButton("Use exactly mine")
+        self.exactly_button.clicked.connect(self._impose_outside)
+        self.brush_line = Sentence(self.away_button, self.exactly_button)
+        self._brush = ""
         self.sum_line = Sentence(self.scale_button, self.absent_button)
         self.note = StatusLine(1)
-        self.note.setText(f"In mask: {CONSTRAINED}.")
         self.note.setStyleSheet("font-weight: bold;")
         self._outer = QVBoxLayout(self)
         self._outer.setContentsMargins(0, 0, 0, 0)
@@ -247,8 +245,8 @@ class PhaseTable(QWidget):
                 row.show_shares(float(result.achieved[k]), float(result.own[k]))
         self._show_trust()
         self._show_sum()
-        told = "" if result is None else result_note(result)
-        self.note.setText(f"In mask: {told}." if told else "")
+        told = "" if result is None else describe_areas(result)
+        self.note.setText(told)
         self.note.setVisible(bool(told))
         self.note.explain("")
         if result is not None and result.has_ratio and result.imposed is not None:
@@ -347,18 +345,27 @@ class PhaseTable(QWidget):
         self._show_brush_line()
 
     def _show_brush_line(self) -> None:
-        """Say what the brush does; without one, which range excludes what the mask is made with."""
-        excluded = next((row.excluded for row in self.rows if row.excluded), "")
-        if self._brush or not excluded:
-            self.brush_line.say(self._brush or (BRUSH_OFF if self.rows else ""))
-            self.brush_line.offer(*([self.away_button] if self._brush else []))
-        else:
-            self.brush_line.say(excluded, alarm=True)
-            self.brush_line.offer(self.exact_button)
+        """Say what the brush does; while it is away, that the mask is made with less or more than the user's range.
 
-    def _impose_excluded(self) -> None:
-        """Close the lock of the phase whose range excludes what the mask is made with."""
-        row = next((one for one in self.rows if one.excluded), None)
+        Both on one line that is always there, so that no row moves under the hand that drags a handle.
+        """
+        outside = self._outside()
+        if self._brush:
+            self.brush_line.say(self._brush)
+            self.brush_line.offer(self.away_button)
+        elif outside is not None:
+            self.brush_line.say(outside.outside)
+            self.exactly_button.setToolTip(f"Close the lock of {as_plain(one_line(outside.phase))}.")
+            self.brush_line.offer(self.exactly_button)
+        else:
+            self.brush_line.say(BRUSH_OFF if self.rows else "")
+            self.brush_line.offer()
+
+    def _outside(self) -> PhaseLine | None:
+        return next((row for row in self.rows if row.outside), None)
+
+    def _impose_outside(self) -> None:
+        row = self._outside()
         if row is not None:
             row.choose(0.0)
 

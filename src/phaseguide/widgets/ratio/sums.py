@@ -1,4 +1,4 @@
-"""What the expected shares sum to, in words, and what can be done about it."""
+"""What the expected shares sum to and what the areas rest on, in words."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from phaseguide.phases import PhaseScheme
 from phaseguide.ratios import FLOOR, SUM_TOLERANCE, Ratio
+from phaseguide.segmentation.request import Segmentation
+from phaseguide.segmentation.saving import constraint_note
 
 ESTIMATED = "Nothing set: the model finds the ratio itself."
 ROUNDING = 0.005
@@ -69,3 +71,10 @@ def scaled_to_100(shares: Ratio) -> NDArray[np.float64]:
         cents[k] += 1
     scaled: NDArray[np.float64] = cents / 10_000
     return scaled
+
+
+def describe_areas(result: Segmentation) -> str:
+    """Say what must be told of the areas in the mask, short enough for a line of the dock."""
+    painted = f"{result.edited_px:,} px painted" if result.edited_px else ""
+    told = "; ".join(filter(None, (constraint_note(result), painted)))
+    return f"{told[0].upper()}{told[1:]}." if told else ""

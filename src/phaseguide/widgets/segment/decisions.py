@@ -72,7 +72,8 @@ class ResultBar(QWidget):
         )
         self.csv = button("Table as CSV…", "Save the table as a CSV file.")
         self.png = button(
-            "Overlay as PNG…", "Save the phases of this plane over the micrograph as a picture."
+            "Overlay as PNG…",
+            "Save the phases of this plane over the micrograph as a picture, with a legend and area % below it.",
         )
         self.save = button(
             "Save result…", "Save the label map, and a record of how it was made, into a folder."

@@ -284,6 +284,7 @@ class SegmentWidget(Dock):
     def _on_model(self) -> None:
         if self.state.model is not None:
             hub_of(self.viewer).model = self.state.model.path
+        self.brush.follow()  # the rows may be new, and know of no brush
         self.live.leave()
         later(self, self.panel.fit_width)  # new rows have no style before the next turn
         self.refresh_soon()

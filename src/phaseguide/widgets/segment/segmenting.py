@@ -36,7 +36,7 @@ FIRST_LOOK = (
     "your values, follows."
 )
 
-KEPT = "What the network saw in this image was kept, so it was not encoded again."
+KEPT = "The image was not encoded again."
 
 
 class Segmenting(QObject):
@@ -79,6 +79,7 @@ class Segmenting(QObject):
         self._runner, self._viewer, self._state, self._planner = runner, viewer, state, planner
         self._results, self._store, self._live = results, store, live
         self._warnings, self._say, self._fail = warnings, say, fail
+        self._places: tuple[str, ...] = ()
         self._dropped, self._was_encoded = "", False
         self._begun = 0.0
         self._stopped_after: int | None = None  # so many planes
@@ -97,7 +98,8 @@ class Segmenting(QObject):
         self._live.pause()
         self._results.begin(images, self._state.inputs, self._state.scheme)
         self._dropped, self._was_encoded = "", False
-        self._warnings.forget([plane.name for plane in job.planes] + [""])
+        self._places = (*(plane.name for plane in job.planes), "")
+        self._warnings.forget(self._places)
         self.run("Segmenting …", lambda control: with_colours(run_job)(job, self._store, control))
 
     def run(self, said: str, work: Work) -> None:
@@ -183,9 +185,8 @@ class Segmenting(QObject):
         except PhaseguideError as error:
             self._fail(error)
             return
-        if self._was_encoded:
-            said.append(KEPT)
-        self._say(" ".join([*said, *dict.fromkeys(left_out.values())]) + self._warnings.hint())
+        text = " ".join([*said, *dict.fromkeys(left_out.values())]) + self._warnings.hint(self._places)
+        self._say(f"{text} {KEPT}" if self._was_encoded else text)
         self.shown.emit()
 
     def _left_out(self, image: Image, scheme: PhaseScheme) -> str:

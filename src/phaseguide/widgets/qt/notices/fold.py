@@ -80,9 +80,10 @@ class WarningsFold(QWidget):
         if clipboard is not None:
             clipboard.setText("\n".join(one.line() for one in self.log.entries))
 
-    def hint(self) -> str:
-        """Return what a status line says of the list: " See Warnings (2)."; "" without any."""
-        count = len(self.log.entries)
+    def hint(self, places: Iterable[str] | None = None) -> str:
+        """Return what a status line says of the list: " See Warnings (2)."; "" with nothing about these places."""
+        about = self.log.places if places is None else places
+        count = len({message for where in about for message in self.log.of(where)})
         return f" See Warnings ({count})." if count else ""
 
     def _open(self, opened: bool) -> None:
