@@ -75,6 +75,7 @@ def main() -> None:
     until(lambda: len(tune.panel.curves.points["Loss"].get("", ())) > 3)
     shoot("finetune_learning", bottom=True)
     until(lambda: not tune.runner.running)
+    until(lambda: "Estimating" not in tune.panel.estimate.text())
     shoot("finetune_end", bottom=True)
     tune.results.compare()
     until(lambda: tune.results.slider.maps is not None)

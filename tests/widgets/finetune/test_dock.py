@@ -114,7 +114,7 @@ def test_strokes_keep_and_go_back(
     )
     curves = dock.panel.curves
     assert len(curves.points["Loss"][""]) == len(curves.ranges) == 2
-    assert len(curves.points["Dice, judged (%)"][""]) == 3, "the model before is the first point"
+    assert len(curves.points["Dice, tested (%)"][""]) == 3, "the model before is the first point"
     assert set(dock.panel.curves.points["γ and δ"]) == {"γ", "δ"}
     click(qtbot, result.keep)
     qtbot.waitUntil(lambda: dock.state.outcome.used == "new" and not dock.state.deciding)

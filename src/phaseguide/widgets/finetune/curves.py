@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 REDRAW_MS = 400
 """Two to three redraws a second at most: each one costs the window some 70 ms."""
 
-LOSS, DICE, COMPOSITION, GAUGES = "Loss", "Dice, judged (%)", "Composition error (pp)", "γ and δ"
+LOSS, DICE, COMPOSITION, GAUGES = "Loss", "Dice, tested (%)", "Composition error (pp)", "γ and δ"
 GREEK = {"gamma": "γ", "delta": "δ"}
 LINES = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7")
 
