@@ -17,7 +17,7 @@ from typing import Any
 os.environ["NAPARI_CONFIG"] = ""  # the pictures must not depend on anybody's settings
 os.environ.setdefault("QT_FONT_DPI", "96")
 
-from screenshots import IMAGES, PANEL_WIDTH, WINDOW, leave, pump, wait
+from screenshots import IMAGES, PANEL_WIDTH, TALL, leave, photograph, pump, wait
 
 PATIENCE_S = 900
 
@@ -44,7 +44,7 @@ def main() -> None:
     image = viewer.open_sample("napari-phaseguide", "uhcs0220-strokes")[0]
     workbench = open_workbench(viewer)
     dock, segment, tune = workbench.parent(), workbench.segment, workbench.teach
-    viewer.window.resize(*WINDOW)
+    viewer.window.resize(*TALL)
     window = dock.window()
     window.resizeDocks([dock], [PANEL_WIDTH], Qt.Orientation.Horizontal)
     pump(app, 3)
@@ -55,7 +55,7 @@ def main() -> None:
         bar = tune.panel._area.verticalScrollBar()
         bar.setValue(bar.maximum() if bottom else 0)
         pump(app, 0.5)
-        viewer.screenshot(str(options.out / f"{name}.png"), canvas_only=False, flash=False)
+        photograph(viewer, options.out / f"{name}.png")
 
     def until(ready: Callable[[], Any]) -> None:
         end = time.monotonic() + PATIENCE_S
@@ -75,15 +75,20 @@ def main() -> None:
     until(lambda: len(tune.panel.curves.points["Loss"].get("", ())) > 3)
     shoot("finetune_learning", bottom=True)
     until(lambda: not tune.runner.running)
+    until(lambda: "Estimating" not in tune.panel.estimate.text())
     shoot("finetune_end", bottom=True)
     tune.results.compare()
     until(lambda: tune.results.slider.maps is not None)
     shoot("finetune_compare", bottom=True)
     tune.results.slider.end()
     tune.results.keep()
-    until(lambda: tune.state.outcome.used == "new" and not segment.runner.running)
+    until(lambda: tune.state.outcome.used == "new")
+    pump(app, 2)  # the segmentation with the new model begins by itself
+    wait(app, segment)
     tune.places.find_places()
     until(lambda: tune.places.places)
+    pump(app, 2)
+    wait(app, segment)
     shoot("finetune_places", bottom=True)
     viewer.window.remove_dock_widget(dock)
     viewer.layers.clear()
@@ -116,7 +121,7 @@ def project_pictures(app: Any, viewer: Any, out: Path) -> None:
     pump(app, 3)
     viewer.reset_view()
     pump(app, 1)
-    viewer.screenshot(str(out / "project.png"), canvas_only=False, flash=False)
+    photograph(viewer, out / "project.png")
 
 
 if __name__ == "__main__":

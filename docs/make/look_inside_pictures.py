@@ -16,7 +16,7 @@ from pathlib import Path
 os.environ["NAPARI_CONFIG"] = ""  # the pictures must not depend on anybody's settings
 os.environ.setdefault("QT_FONT_DPI", "96")
 
-from screenshots import IMAGES, PANEL_WIDTH, SAMPLE, WINDOW, leave, pump, wait
+from screenshots import IMAGES, PANEL_WIDTH, SAMPLE, WINDOW, leave, photograph, pump, save_small, wait
 
 
 def main() -> None:
@@ -32,6 +32,8 @@ def main() -> None:
 
 def write_sheet(path: Path) -> None:
     """Run the command on the sample and keep its sheet."""
+    from PIL import Image
+
     from phaseguide.datasets.samples import open_sample
 
     folder = Path(tempfile.mkdtemp())
@@ -42,7 +44,8 @@ def write_sheet(path: Path) -> None:
         str(open_sample(SAMPLE).image_path),
     )
     subprocess.run([sys.executable, *command, "--model", "uhcs", "--out", str(folder)], check=True)
-    path.write_bytes((folder / f"{SAMPLE}_inside.png").read_bytes())
+    with Image.open(folder / f"{SAMPLE}_inside.png") as sheet:
+        save_small(sheet.convert("RGB"), path)
 
 
 def show_window(path: Path) -> None:
@@ -70,7 +73,7 @@ def show_window(path: Path) -> None:
     pump(app, 2)
     widget.panel.reveal(widget.tools.inside_fold)
     pump(app, 1)
-    viewer.screenshot(str(path), canvas_only=False, flash=False)
+    photograph(viewer, path)
     leave(app, viewer)
 
 

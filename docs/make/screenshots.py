@@ -1,4 +1,4 @@
-"""Make the pictures of the docks: ``python docs/make/screenshots.py [--model FILE] [--out DIR] [--theme dark]``.
+"""Make the pictures of the steps: ``python docs/make/screenshots.py [--model FILE] [--out DIR] [--theme dark]``.
 
 Needs a display (or ``xvfb-run -a -s "-screen 0 1920x1200x24 -dpi 96"``) and the extra ``all``.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,14 @@ os.environ.setdefault("QT_FONT_DPI", "96")
 
 IMAGES = Path(__file__).parents[1] / "images"
 SAMPLE = "uhcs0220"
-WINDOW = (1500, 1080)
+WINDOW = (1440, 980)
+TALL = (1440, 1120)
+"""Where a step needs more room to be seen whole."""
 PANEL_WIDTH = 440
+
+COLOURS = 256
+RARE = 80
+"""So many of the colours of a picture are kept for what is small and of its own colour: a chip, a cross, a line."""
 
 
 def pump(app: Any, seconds: float) -> None:
@@ -33,6 +40,44 @@ def wait(app: Any, widget: Any) -> None:
     while widget.runner.running:
         pump(app, 0.05)
     pump(app, 1.0)
+
+
+def save_small(picture: Any, path: Path) -> None:
+    """Write a picture as PNG with a palette, a third as large as in full colour."""
+    import numpy as np
+    from PIL import Image
+
+    full = Image.fromarray(np.ascontiguousarray(np.asarray(picture)[..., :3]))
+    counted = full.getcolors(full.width * full.height)
+    counts, colours = np.array([one[0] for one in counted]), np.array([one[1] for one in counted], np.int64)
+    palette = full.quantize(COLOURS - RARE, Image.Quantize.MEDIANCUT).getpalette()
+    error = np.full(len(colours), np.inf)
+    for entry in np.reshape(palette, (-1, 3)):
+        error = np.minimum(error, ((colours - entry) ** 2).sum(axis=1))
+    for _ in range(RARE):  # the colour that the palette is worst for, over all its pixels
+        worst = colours[np.argmax(error * counts)]
+        palette += worst.tolist()
+        error = np.minimum(error, ((colours - worst) ** 2).sum(axis=1))
+    holder = Image.new("P", (1, 1))
+    holder.putpalette(palette)
+    full.quantize(palette=holder, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def photograph(viewer: Any, path: Path) -> None:
+    """Save what the window shows."""
+    save_small(viewer.screenshot(canvas_only=False, flash=False), path)
+
+
+def strokes_of(labels: Any, gap: tuple[int, int] = (90, 150), size: tuple[int, int] = (6, 50)) -> Any:
+    """Return short strokes along rows of true labels; they stand for those of a user."""
+    import numpy as np
+
+    strokes = np.zeros_like(labels)
+    for row in range(30, labels.shape[0], gap[0]):
+        for column in range(25, labels.shape[1], gap[1]):
+            part = slice(row, row + size[0]), slice(column, column + size[1])
+            strokes[part] = labels[part]
+    return strokes
 
 
 def leave(app: Any, viewer: Any) -> None:
@@ -52,6 +97,8 @@ def main() -> None:
     parser.add_argument("--theme", default="dark", choices=("dark", "light"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    # The pictures must not depend on anybody's models and counts, or leave one there.
+    os.environ["PHASEGUIDE_DATA_DIR"] = tempfile.mkdtemp()
 
     import numpy as np
     from napari import Viewer
@@ -80,9 +127,18 @@ def main() -> None:
     def shoot(name: str) -> None:
         pump(app, 0.5)
         suffix = "" if options.theme == "dark" else f"_{options.theme}"
-        viewer.screenshot(str(options.out / f"{name}{suffix}.png"), canvas_only=False, flash=False)
+        photograph(viewer, options.out / f"{name}{suffix}.png")
 
-    shoot("segment_start")
+    def resize(size: tuple[int, int]) -> None:
+        viewer.window.resize(*size)
+        pump(app, 1)
+        viewer.reset_view()
+
+    workbench.show_step("image")
+    while "looking" in widget.panel.device_line.text():
+        pump(app, 0.1)
+    shoot("image_step")
+    workbench.show_step("segment")
     widget.segment()
     wait(app, widget)
     shoot("segment_without_ratio")
@@ -101,32 +157,44 @@ def main() -> None:
     tools = widget.tools
     workbench.show_step("correct")
     tools.flipped_fold.expand()
-    tools.flipped.before.setCurrentText("Automatic estimate")
-    tools.flipped.after.setCurrentText("Expected values")
     tools.flipped.compare()
     pump(app, 3)
-    shoot("islands_that_flip")
+    shoot("islands_that_change_phase")
     viewer.layers.remove(next(layer for layer in viewer.layers if layer.name.endswith("disputed")))
     tools.flipped_fold.collapse()
 
-    # Strokes along rows of the true labels stand for those of a user.
-    edits = viewer.layers[f"{SAMPLE} edits"]
-    for row in range(30, sample.labels.shape[0], 55):
-        edits.data[row : row + 5] = sample.labels[row : row + 5]
-    edits.refresh()
     workbench.show_step("segment")
+    resize(TALL)
+    widget.panel.advanced.expand()
+    shoot("segment_advanced")
+    widget.panel.advanced.collapse()
+    resize(WINDOW)
+    workbench.show_step("report")
+    shoot("report")
+
+    for box in widget.panel.table.boxes:
+        box.share = float("nan")
+    pump(app, 2)
+    widget.panel.decisions.accept.click()
+    workbench.show_step("segment")
+    edits = viewer.layers[f"{SAMPLE} edits"]
+    edits.data[:] = strokes_of(sample.labels)
+    edits.refresh()
     tools.painted_fold.expand()
     tools.painted.extrapolated_button.click()
     while tools.painted.busy:
         pump(app, 0.1)
     shoot("painted_labels")
     tools.painted_fold.collapse()
-
-    widget.panel.advanced.expand()
-    shoot("segment_advanced")
     edits.data[:] = 0
     edits.refresh()
     workbench.show_part("point_count")
+    count = workbench.point_count
+    pump(app, 1)
+    count.panel.start_button.click()
+    for _ in range(12):
+        plan, at = count.count.plan, count.count.position
+        count.panel.counting.buttons[int(sample.labels[plan.rows[at], plan.columns[at]]) - 1].click()
     pump(app, 1)
     shoot("point_count")
     leave(app, viewer)

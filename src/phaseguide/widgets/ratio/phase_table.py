@@ -94,7 +94,6 @@ class PhaseTable(QWidget):
         self.exactly_button = QPushButton("Use exactly mine")
         self.exactly_button.clicked.connect(self._impose_outside)
         self.brush_line = Sentence(self.away_button, self.exactly_button)
-        self._brush = ""
         self.sum_line = Sentence(self.scale_button, self.absent_button)
         self.note = StatusLine(1)
         self.note.setStyleSheet("font-weight: bold;")
