@@ -91,7 +91,9 @@ class Palette(QObject):
             listen(self, edits.events.selected_label, self.follow)
             listen(self, edits.events.visible, self._on_visible)
         label = brush_label(self._viewer, image)
-        scheme = (None if edits is None else scheme_of(edits)) or self._scheme()
+        scheme = self._scheme()
+        if edits is not None and scheme is not None and not is_painted_for(edits, scheme):
+            scheme = scheme_of(edits)
         if label is None:
             what = ""
         elif label == 0:

@@ -61,13 +61,7 @@ REST_MS = 60
 
 
 class NewMaterialWidget(Dock):
-    """Dock widget.
-
-    Parameters
-    ----------
-    napari_viewer : napari.viewer.Viewer
-        Injected by napari.
-    """
+    """The part of the workbench that begins with a material that no model knows."""
 
     teach_wanted = Signal(object)
     """A deep network is to learn from the same strokes; the file of the model that it begins as."""
@@ -237,9 +231,8 @@ class NewMaterialWidget(Dock):
 
     def _own_edits(self) -> list[Labels]:
         """Edits layers that were painted for the phases as they were before a change."""
-        if self.opened.project is not None or self._scheme is None:
-            return []
-        return [edits for _, edits in edits_for(self.viewer, self._scheme)]
+        own = self._scheme if self.opened.project is None else None
+        return [] if own is None else [edits for _, edits in edits_for(self.viewer, own)]
 
     def _on_project(self) -> None:
         project = self.opened.project

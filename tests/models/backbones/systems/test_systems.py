@@ -70,7 +70,7 @@ def count(name: str, **decoder: Any) -> float:
 
 
 def test_every_name_that_the_help_lists_has_a_class() -> None:
-    assert set(BACKBONES) == set(ARCHITECTURE_NAMES)
+    assert set(BACKBONES) - {"pixels"} == set(ARCHITECTURE_NAMES), "pixels are fitted to strokes, not trained"
 
 
 @pytest.mark.parametrize(
