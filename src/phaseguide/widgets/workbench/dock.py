@@ -71,6 +71,7 @@ class WorkbenchWidget(Dock):
         self.status = self.segment.status
         self.tabs = QTabWidget()
         self.help_button = button("Help", "What to do in this step, and what the words mean.")
+        self.help_button.setStyleSheet("padding: 1px 10px;")
         self.help: HelpWindow | None = None
         self._stacks: dict[Step, QStackedWidget] = {}
         self._lay_out()
