@@ -53,8 +53,9 @@ def main() -> None:
     def shoot(name: str, bottom: bool = False) -> None:
         pump(app, 0.5)
         bar = tune.panel._area.verticalScrollBar()
-        bar.setValue(bar.maximum() if bottom else 0)
-        pump(app, 0.5)
+        for _ in range(2):  # what comes into sight may be measured anew
+            bar.setValue(bar.maximum() if bottom else 0)
+            pump(app, 0.5)
         photograph(viewer, options.out / f"{name}.png")
 
     def until(ready: Callable[[], Any]) -> None:
@@ -75,6 +76,7 @@ def main() -> None:
     until(lambda: len(tune.panel.curves.points["Loss"].get("", ())) > 3)
     shoot("finetune_learning", bottom=True)
     until(lambda: not tune.runner.running)
+    pump(app, 2)  # the next run is estimated a moment later
     until(lambda: "Estimating" not in tune.panel.estimate.text())
     shoot("finetune_end", bottom=True)
     tune.results.compare()
