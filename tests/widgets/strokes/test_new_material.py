@@ -16,6 +16,7 @@ from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.edit_log import scheme_of
 from phaseguide.widgets.layers.hub import hub_of
 from phaseguide.widgets.project.open_project import open_project
+from phaseguide.widgets.strokes.dock import REST_MS
 from widgets_finetune import band_labels, banded, click, paint_bands
 from workbench_helpers import open_part
 
@@ -50,6 +51,18 @@ def paint(dock: Any, qtbot: Any, row: int) -> None:
         where = np.nonzero((band_labels() == phase) & (np.arange(192)[:, None] // 6 == row // 6))
         edits.data_setitem(where, np.full(len(where[0]), phase, dtype=np.uint8))
     qtbot.waitUntil(lambda: dock.answer is not None and dock.answer is not before)
+
+
+def test_a_mask_is_shown_only_while_the_step_is(dock: Any, qtbot: Any) -> None:
+    name_phases(dock)
+    click(qtbot, dock.panel.paint_button)
+    paint(dock, qtbot, 24)
+    open_part(dock.viewer, "Segment")
+    other = dock.viewer.add_image(banded()[::-1].copy(), name="other")
+    qtbot.waitUntil(lambda: dock.image is not None and dock.image.name == "other")
+    qtbot.wait(5 * REST_MS)
+    assert dock.worker.idle and dock.answer is None
+    assert roles.find_layer(dock.viewer, other, "preview") is None, "nobody asked for it there"
 
 
 def test_the_mask_follows_each_stroke_and_becomes_a_model(dock: Any, qtbot: Any) -> None:

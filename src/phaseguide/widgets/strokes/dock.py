@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
+    from qtpy.QtGui import QShowEvent
 
     from phaseguide.jobs.segment import Plane
 
@@ -275,7 +276,13 @@ class NewMaterialWidget(Dock):
         listen(self, edits.events.selected_label, self._on_selected)
 
     def _on_painted(self, event: Any = None) -> None:
-        self._stroke.start()
+        if self.parent() is None or self.isVisibleTo(self.window()):  # else the mask is that of another step
+            self._stroke.start()
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Catch up with what was painted, and chosen, while another step was on show."""
+        super().showEvent(event)
+        self._on_painted()
 
     def _on_mode(self, event: Any) -> None:
         self._brush_is(event.source.mode in ("paint", "fill", "polygon"))
