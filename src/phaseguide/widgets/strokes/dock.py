@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
-    from qtpy.QtGui import QShowEvent
 
     from phaseguide.jobs.segment import Plane
 
@@ -96,7 +95,7 @@ class NewMaterialWidget(Dock):
     @property
     def on_show(self) -> bool:
         """Whether the user has New material before them; no stroke is followed while another step is on show."""
-        return self.isVisibleTo(self.window())
+        return self.parent() is None or self.isVisibleTo(self.window())
 
     def begin(self) -> None:
         """Take the phases of the open project, or those that are painted on the image, or two to be named."""
@@ -276,13 +275,7 @@ class NewMaterialWidget(Dock):
         listen(self, edits.events.selected_label, self._on_selected)
 
     def _on_painted(self, event: Any = None) -> None:
-        if self.parent() is None or self.isVisibleTo(self.window()):  # else the mask is that of another step
-            self._stroke.start()
-
-    def showEvent(self, event: QShowEvent | None) -> None:
-        """Catch up with what was painted, and chosen, while another step was on show."""
-        super().showEvent(event)
-        self._on_painted()
+        self._stroke.start()
 
     def _on_mode(self, event: Any) -> None:
         self._brush_is(event.source.mode in ("paint", "fill", "polygon"))
