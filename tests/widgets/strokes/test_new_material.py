@@ -18,7 +18,7 @@ from phaseguide.widgets.layers.hub import hub_of
 from phaseguide.widgets.project.open_project import open_project
 from phaseguide.widgets.strokes.dock import REST_MS
 from widgets_finetune import band_labels, banded, click, paint_bands
-from workbench_helpers import open_part
+from workbench_helpers import NAME, PLUGIN, open_part
 
 THREE = PhaseScheme.from_names(["dark", "middle", "bright"])
 
@@ -62,7 +62,7 @@ def test_a_mask_is_shown_only_while_the_step_is(dock: Any, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: dock.image is not None and dock.image.name == "other")
     qtbot.wait(5 * REST_MS)
     assert dock.worker.idle and dock.answer is None
-    assert roles.find_layer(dock.viewer, other, "preview") is None, "nobody asked for it there"
+    assert roles.find_layer(dock.viewer, other, "first model") is None, "nobody asked for it there"
 
 
 def test_the_mask_follows_each_stroke_and_becomes_a_model(dock: Any, qtbot: Any) -> None:
@@ -93,6 +93,12 @@ def test_the_mask_follows_each_stroke_and_becomes_a_model(dock: Any, qtbot: Any)
     card = read_card(told[0])
     assert card.scheme.names == THREE.names and card.training["method"] == "strokes"
     assert roles.find_layer(dock.viewer, dock.image, "first model") is None
+    _, workbench = dock.viewer.window.add_plugin_dock_widget(PLUGIN, NAME)
+    assert workbench.state.step == "segment", "the saved model takes over where ratios act"
+    qtbot.waitUntil(
+        lambda: workbench.segment.state.shown is not None and not workbench.segment.runner.running
+    )
+    assert workbench.segment.state.shown.scheme.names == THREE.names
 
 
 def test_an_undo_counts_as_a_stroke_and_nothing_painted_is_nothing_shown(dock: Any, qtbot: Any) -> None:

@@ -39,7 +39,7 @@ class PaintedTable(QGridLayout):
             low, high = estimate.low[k] * 100, estimate.high[k] * 100
             self._put(k + 1, 0, phase.name)
             self._put(k + 1, 1, f"{estimate.shares[k] * 100:.1f}" if known else "–")
-            self._put(k + 1, 2, f"{estimate.pixels[k]:,}".replace(",", " "))
+            self._put(k + 1, 2, f"{estimate.pixels[k]:,}")
             if estimate.has_interval:
                 self._put(k + 1, 3, f"{low:.1f} – {high:.1f}" if known else "–")
 

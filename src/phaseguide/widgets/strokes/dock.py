@@ -63,6 +63,8 @@ REST_MS = 60
 class NewMaterialWidget(Dock):
     """The part of the workbench that begins with a material that no model knows."""
 
+    saved = Signal()
+    """What was fitted is a model now, and chosen."""
     teach_wanted = Signal(object)
     """A deep network is to learn from the same strokes; the file of the model that it begins as."""
 
@@ -370,8 +372,8 @@ class NewMaterialWidget(Dock):
         self.panel.save_button.setEnabled(self.answer is not None)
         self._clear_maps()
         heard = tell(hub_of(self.viewer).model_chosen, path)
-        rest = "chosen now: press Segment in the step Segment." if heard else "among the models."
-        self.say(f"Saved as {path.stem!r}; it is {rest}")
+        self.say(f"Saved as {path.stem!r}; it is {'in use now' if heard else 'among the models'}.")
+        self.saved.emit()
 
     def _on_not_saved(self, error: BaseException) -> None:
         self.panel.save_button.setEnabled(self.answer is not None)

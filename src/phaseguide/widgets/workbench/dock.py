@@ -128,6 +128,7 @@ class WorkbenchWidget(Dock):
             page.torn_off.connect(lambda: self.state.tear_off(part))
             if isinstance(dock, NewMaterialWidget):
                 dock.teach_wanted.connect(self._teach_anew)
+                dock.saved.connect(self._segment_with_first_model)
             elif isinstance(dock, ModelsWidget):
                 dock.used.connect(lambda: self.show_step("segment"))
             self.footer.follow(dock)
@@ -207,6 +208,12 @@ class WorkbenchWidget(Dock):
         """A click on the step on show leads back to its page."""
         if index == self.tabs.currentIndex() and self.state.part is not None:
             self.state.close_part(self.state.part)
+
+    def _segment_with_first_model(self) -> None:
+        """Show Segment, where ratios and matching act on the model that was made from strokes, with its mask."""
+        self.show_step("segment")
+        if not self.segment.runner.running:
+            self.segment.segment()
 
     def _teach_anew(self, start: Path) -> None:
         """Show Teach, set to make a model with phases of its own from a start."""
