@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from phaseguide.widgets.segment.plan import Planner
     from phaseguide.widgets.segment.state import SegmentState
 
-STRANGE = "This image is unlike those that the model has learnt from. A few strokes make a model for it:"
+STRANGE = "This image is unlike those that the model has learnt from. A few strokes make a model for it."
 
 
 class Assistants(QObject):
@@ -162,7 +162,7 @@ class Assistants(QObject):
         """Show what a changed value has led to."""
         self.regions.show_shares(() if result is None else result.regions)
         strange = result is not None and any(notice.startswith(UNLIKE) for notice in result.notices)
-        self._panel.new_material.advice.say(STRANGE if strange else "")
+        self._panel.new_material.advice.setText(STRANGE if strange else "")
         self._compare()
 
     def _on_flipped(self, opened: bool) -> None:
