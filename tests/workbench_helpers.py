@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from widget_helpers import micrograph
+
 PLUGIN, NAME = "napari-phaseguide", "Phase Guide"
 
 STEPS = {"Segment": "segment", "Fine-tune": "teach"}
@@ -30,3 +32,14 @@ def close_workbench(viewer: Any) -> None:
     """Close the dock as its cross does."""
     dock, _ = viewer.window.add_plugin_dock_widget(PLUGIN, NAME)
     viewer.window.remove_dock_widget(dock)
+
+
+def segmented_window(make_napari_viewer: Any, model_file: Any, qtbot: Any) -> tuple[Any, Any]:
+    """Return a viewer whose window is shown, with a segmented image ``steel``, and what segments it."""
+    viewer = make_napari_viewer(show=True)
+    _, widget = open_part(viewer, "Segment")
+    widget.panel.model_box.open_file(model_file)
+    viewer.add_image(micrograph(), name="steel")
+    with qtbot.waitSignal(widget.runner.ended, timeout=60_000):
+        widget.segment()
+    return viewer, widget

@@ -345,7 +345,7 @@ def test_the_estimate_of_vit_b_is_near_what_was_measured(
 def test_a_kept_version_is_small_and_runs_as_it_was_judged(base: str, tmp_path: Path) -> None:
     start = experienced_sam(base, SCHEME)
     result, _ = run(finetune(start, [source()], QUICK.changed(epochs=1), name="mine"))
-    path, card = keep(result, tmp_path / "models", "mine")
+    path, card = keep(result.model, tmp_path / "models", "mine")
     own = sum(p.numel() for p in result.model.segmenter.parameters())
     assert path.stat().st_size < 2 * own + 40_000
     assert (

@@ -9,8 +9,8 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from widget_helpers import activate, micrograph, type_into
-from workbench_helpers import close_workbench, open_part
+from widget_helpers import activate, type_into
+from workbench_helpers import close_workbench, segmented_window
 
 CONTROL, NONE = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.NoModifier
 
@@ -18,12 +18,7 @@ CONTROL, NONE = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.NoModif
 @pytest.fixture
 def shown(make_napari_viewer: Any, model_file: Any, qtbot: Any) -> Any:
     """A shown viewer with a result, its widget, and the places where a key can be pressed."""
-    viewer = make_napari_viewer(show=True)
-    _, widget = open_part(viewer, "Segment")
-    widget.panel.model_box.open_file(model_file)
-    viewer.add_image(micrograph(), name="steel")
-    with qtbot.waitSignal(widget.runner.ended, timeout=60_000):
-        widget.segment()
+    viewer, widget = segmented_window(make_napari_viewer, model_file, qtbot)
     window = viewer.window._qt_window
     activate(window, qtbot)
     return viewer, widget

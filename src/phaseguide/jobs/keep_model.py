@@ -65,7 +65,7 @@ def keep_model(outcome: Outcome) -> Path:
     project, result = outcome.job.project, outcome.result
     if outcome.kept is None or not outcome.kept.exists():
         if project is None:
-            outcome.kept, _ = keep(result, user_model_folder(), outcome.job.name)
+            outcome.kept, _ = keep(result.model, user_model_folder(), outcome.job.name)
         else:
             outcome.version = add_version(project, result, _parent(project, outcome.job.start)).id
             outcome.kept = project.version_path(outcome.version)
@@ -96,12 +96,12 @@ def go_back(outcome: Outcome) -> Path | None:
     return path
 
 
-def keep(result: FinetuneResult, folder: Path, name: str) -> tuple[Path, Card]:
-    """Save a fine-tuned model as a new file.
+def keep(model: LoadedModel, folder: Path, name: str) -> tuple[Path, Card]:
+    """Save a model that was made just now as a new file.
 
     Parameters
     ----------
-    result : FinetuneResult
+    model : LoadedModel
         Its card tells parent, data and settings.
     folder : Path
         Usually `phaseguide.models.zoo.user_model_folder`.
@@ -116,15 +116,14 @@ def keep(result: FinetuneResult, folder: Path, name: str) -> tuple[Path, Card]:
     Raises
     ------
     PhaseguideError
-        No model can have that name, or the file cannot be written; nothing is lost, the result can be kept
+        No model can have that name, or the file cannot be written; nothing is lost, the model can be kept
         elsewhere.
     """
     check_name(name)
     name = free_name(name)
     while (path := folder / f"{name}{SUFFIX}").exists():  # the folder may be another than the user's
         name = f"{name}-2"
-    card = result.model.card.model_copy(update={"name": name})
-    data, card = model_bytes(result.model.segmenter, card)
+    data, card = model_bytes(model.segmenter, model.card.model_copy(update={"name": name}))
     write_new(path, data)
     return path, card
 

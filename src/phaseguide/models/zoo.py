@@ -216,6 +216,11 @@ def free_name(name: str) -> str:
     return free
 
 
+def plain_name(typed: str) -> str:
+    """Return what of a text that was typed can name a model; perhaps nothing."""
+    return "".join(c for c in typed.strip() if c.isalnum() or c in "-_ .").strip(". ")
+
+
 def check_name(name: str) -> None:
     """Make sure that a text can name a model.
 

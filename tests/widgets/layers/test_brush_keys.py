@@ -11,8 +11,8 @@ from qtpy.QtTest import QTest
 
 from phaseguide.phases import EXCLUDED
 from phaseguide.widgets.layers.roles import KEY
-from widget_helpers import activate, micrograph, stroke
-from workbench_helpers import open_part
+from widget_helpers import activate, stroke
+from workbench_helpers import segmented_window
 
 LINE = [(20.0, 20.0), (30.0, 40.0), (40.0, 60.0)]
 
@@ -147,12 +147,7 @@ def test_the_confirming_key_writes_what_is_there(napari_window: None, done: Any,
 
 
 def test_keys_and_brush_in_a_shown_window(make_napari_viewer: Any, model_file: Any, qtbot: Any) -> None:
-    viewer = make_napari_viewer(show=True)
-    _, widget = open_part(viewer, "Segment")
-    widget.panel.model_box.open_file(model_file)
-    viewer.add_image(micrograph(), name="steel")
-    with qtbot.waitSignal(widget.runner.ended, timeout=60_000):
-        widget.segment()
+    viewer, _ = segmented_window(make_napari_viewer, model_file, qtbot)
     viewer.reset_view()
     canvas = viewer.window._qt_viewer.canvas
     window = viewer.window._qt_window

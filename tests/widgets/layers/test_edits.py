@@ -12,7 +12,7 @@ from qtpy.QtTest import QTest
 from phaseguide.phases import EXCLUDED
 from phaseguide.widgets.layer_commands import use_as_edits
 from widget_helpers import impose_exactly, micrograph, numbers, stroke, type_into
-from workbench_helpers import open_part
+from workbench_helpers import segmented_window
 
 LINE = [(20.0, 20.0), (30.0, 40.0), (40.0, 60.0)]
 
@@ -193,12 +193,7 @@ def drag(viewer: Any, points: list[tuple[float, float]], qtbot: Any) -> None:
 def test_real_mouse_on_a_shown_canvas(
     make_napari_viewer: Any, model_file: Any, qtbot: Any, told: list[str]
 ) -> None:
-    viewer = make_napari_viewer(show=True)
-    _, widget = open_part(viewer, "Segment")
-    widget.panel.model_box.open_file(model_file)
-    viewer.add_image(micrograph(), name="steel")
-    with qtbot.waitSignal(widget.runner.ended, timeout=60_000):
-        widget.segment()
+    viewer, widget = segmented_window(make_napari_viewer, model_file, qtbot)
     viewer.reset_view()
     qtbot.wait(200)
     drag(viewer, LINE, qtbot)

@@ -15,7 +15,7 @@ from phaseguide.widgets.layers import roles
 from phaseguide.widgets.layers.edit_log import scheme_of
 from tiny_models import tiny_model
 from widget_helpers import activate, drag, micrograph, type_into
-from workbench_helpers import open_part
+from workbench_helpers import segmented_window
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -107,12 +107,7 @@ def test_a_reviewed_field_gives_no_brush(done: Any, viewer: Any, qtbot: Any, tol
 def test_escape_puts_the_brush_away_before_it_cancels(
     make_napari_viewer: Any, model_file: Any, qtbot: Any
 ) -> None:
-    viewer = make_napari_viewer(show=True)
-    _, widget = open_part(viewer, "Segment")
-    widget.panel.model_box.open_file(model_file)
-    viewer.add_image(micrograph(), name="steel")
-    with qtbot.waitSignal(widget.runner.ended, timeout=60_000):
-        widget.segment()
+    viewer, widget = segmented_window(make_napari_viewer, model_file, qtbot)
     activate(viewer.window._qt_window, qtbot)
     type_into(qtbot, widget.panel.table.boxes[1], "35")
     qtbot.waitUntil(lambda: widget.live._awaited is None)

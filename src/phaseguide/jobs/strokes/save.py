@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phaseguide.files.new_file import write_new
 from phaseguide.folders import user_model_folder
-from phaseguide.models.model_file import model_bytes
-from phaseguide.models.zoo import SUFFIX, check_name, free_name
+from phaseguide.jobs.keep_model import keep
 
 if TYPE_CHECKING:
     from phaseguide.finetuning.strokes.classifier import StrokeModel
@@ -35,19 +33,13 @@ def save_strokes(fitted: StrokeModel, name: str, project: Project | None) -> Pat
     PhaseguideError
         No model can have that name, or the file cannot be written; nothing is lost.
     """
-    segmenter, card = fitted.model.segmenter, fitted.model.card
     if project is None:
-        check_name(name)
-        name = free_name(name)
-        path = user_model_folder() / f"{name}{SUFFIX}"
-        data, _ = model_bytes(segmenter, card.model_copy(update={"name": name}))
-        write_new(path, data)
-        return path
-    parent = str(card.training["parent"])
+        return keep(fitted.model, user_model_folder(), name)[0]
+    card = fitted.model.card
     version = project.add_version(
-        segmenter,
+        fitted.model.segmenter,
         card,
-        parent=parent,
+        parent=str(card.training["parent"]),
         parent_sha256=str(card.training["parent_sha256"]),
         data_sha256=fitted.data_sha256,
         settings=card.training,

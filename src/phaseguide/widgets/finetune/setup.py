@@ -14,6 +14,7 @@ from phaseguide.finetuning.config import preset_for
 from phaseguide.jobs.finetune import SourceReport, StartCache, inspect_sources
 from phaseguide.jobs.finetune_start import FinetuneJob, Start
 from phaseguide.jobs.interrupted import new_run_folder
+from phaseguide.models.zoo import plain_name
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.finetune.clock import describe_plan
 from phaseguide.widgets.finetune.edits_follower import EditsFollower
@@ -140,9 +141,7 @@ class FinetuneSetup(DockPart):
 
     def name(self) -> str:
         """Name of the new model, as a file name can be."""
-        typed = self._panel.name.text().strip()
-        plain = "".join(c for c in typed if c.isalnum() or c in "-_ .").strip(". ")
-        return plain or self._panel.name.placeholderText() or "model"
+        return plain_name(self._panel.name.text()) or self._panel.name.placeholderText() or "model"
 
     def paint(self) -> None:
         """Put the brush on the edits of the image that the user works on."""

@@ -20,7 +20,7 @@ from phaseguide.jobs.strokes.stages import (
     describe_painted,
     missing_phases,
 )
-from phaseguide.models.zoo import USUAL, find_model
+from phaseguide.models.zoo import USUAL, find_model, plain_name
 from phaseguide.phases import PhaseScheme
 from phaseguide.widgets.finetune.edits_follower import EditsFollower
 from phaseguide.widgets.layers import maps, planes, roles
@@ -37,8 +37,8 @@ from phaseguide.widgets.qt.plain_text import one_line
 from phaseguide.widgets.qt.tasks import Failed, in_background
 from phaseguide.widgets.segment.preferences import read_preferences
 from phaseguide.widgets.strokes.painted_planes import (
-    edits_for,
     foreign_edits,
+    painted_for,
     painted_planes,
     painted_scheme,
     plane_of,
@@ -180,8 +180,7 @@ class NewMaterialWidget(Dock):
         answer, project = self.answer, self.opened.project
         if answer is None:
             return
-        typed = self.panel.name.text().strip()
-        name = "".join(c for c in typed if c.isalnum() or c in "-_ .").strip(". ") or NAME
+        name = plain_name(self.panel.name.text()) or NAME
         fitted = answer.fitted
         self.panel.save_button.setEnabled(False)
         self.say("Saving …")
@@ -234,7 +233,7 @@ class NewMaterialWidget(Dock):
     def _own_edits(self) -> list[Labels]:
         """Edits layers that were painted for the phases as they were before a change."""
         own = self._scheme if self.opened.project is None else None
-        return [] if own is None else [edits for _, edits in edits_for(self.viewer, own)]
+        return [] if own is None else [edits for _, edits in painted_for(self.viewer, own)]
 
     def _on_project(self) -> None:
         project = self.opened.project
@@ -266,7 +265,7 @@ class NewMaterialWidget(Dock):
 
     def _watch_all(self) -> None:
         if self._scheme is not None:
-            for _, edits in edits_for(self.viewer, self._scheme):
+            for _, edits in painted_for(self.viewer, self._scheme):
                 self._watch(edits)
 
     def _watch(self, edits: Labels) -> None:

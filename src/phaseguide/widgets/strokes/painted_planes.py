@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from phaseguide.widgets.layers.info_bars import InfoBars
 
 
-def edits_for(viewer: ViewerModel, scheme: PhaseScheme) -> list[tuple[Image, Labels]]:
+def painted_for(viewer: ViewerModel, scheme: PhaseScheme) -> list[tuple[Image, Labels]]:
     """Images with an edits layer that was painted for these phases; strokes of other phases are never read as these."""
     found = []
     for image in roles.micrographs(viewer):
@@ -63,7 +63,7 @@ def painted_planes(viewer: ViewerModel, scheme: PhaseScheme, bars: InfoBars) -> 
     """All planes on which one of these phases is painted."""
     return tuple(
         plane_of(viewer, image, index, bars)
-        for image, edits in edits_for(viewer, scheme)
+        for image, edits in painted_for(viewer, scheme)
         for index in planes.all_indices(image)
         if paints(np.asarray(edits.data[index]))
     )
